@@ -1,0 +1,111 @@
+# Everything a developer runs. Needs only python3 (>= 3.11) and make; no root.
+# Variables: PYTHON=python3.12  HOST=0.0.0.0  PORT=9000  WORKERS=4  PYTEST_ARGS="-k rooms"  UPGRADE=1
+
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 1
+PYTEST_ARGS ?=
+BIN = $(VENV)/bin
+CODE = manage.py config accounts rooms messaging realtime tests
+
+# 256 KiB, four times the largest frame of the protocol (64 KiB): a frame just over that limit must
+# reach the application, which answers `frame_too_big`; the transport cuts only far larger ones.
+MAX_FRAME = 262144
+
+# Checks and tests run as in development whatever .env says, and need no .env at all.
+DEV = DEBUG=1
+
+# HOST and PORT: from make's command line or the environment, else from .env, else the default.
+ADDRESS = eval "$$($(BIN)/python -c '$(ADDRESS_PY)')"
+ADDRESS_PY = import os, shlex, dotenv; \
+	env = {**dotenv.dotenv_values(".env"), **os.environ}; \
+	host = env.get("HOST") or "127.0.0.1"; port = env.get("PORT") or "8000"; \
+	shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host; \
+	print(f"host={shlex.quote(host)} port={shlex.quote(port)} at={shlex.quote(shown)}:{shlex.quote(port)}")
+
+.PHONY: help run serve test lint format lock bench faults demo clean
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+
+run: $(VENV)/.run-installed .env ## Install, migrate and serve with daphne
+	@$(BIN)/python manage.py migrate --verbosity 0
+	@$(ADDRESS); \
+	echo "Swagger UI     http://$$at/api/docs"; \
+	echo "Admin          http://$$at/admin/   (make an account: $(BIN)/python manage.py createsuperuser)"; \
+	echo "Public room    ws://$$at/ws/chat/<room>/"; \
+	echo "Group room     ws://$$at/ws/chat/group/<room>/"; \
+	echo "Private room   ws://$$at/ws/private/<username>/"; \
+	exec $(BIN)/daphne -b "$$host" -p "$$port" --websocket-max-message-size $(MAX_FRAME) config.asgi:application
+
+# Several workers are several processes: give them one REDIS_URL, or they hear of each other's
+# messages only by the once-a-second repair. Proxy headers are left to CHAT_TRUSTED_PROXIES: uvicorn
+# would believe X-Forwarded-For from anyone on this machine.
+serve: $(VENV)/.run-installed .env ## The same with uvicorn and WORKERS=n processes
+	@$(BIN)/python manage.py migrate --verbosity 0
+	@$(ADDRESS); \
+	exec $(BIN)/uvicorn config.asgi:application --host "$$host" --port "$$port" --workers $(WORKERS) \
+		--loop uvloop --ws websockets-sansio --ws-max-size $(MAX_FRAME) --ws-per-message-deflate false \
+		--timeout-graceful-shutdown 15 --no-proxy-headers
+
+test: $(VENV)/.dev-installed ## All tests, with real PostgreSQL and Redis
+	$(DEV) $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev-installed ## Style, types, import rules, migrations, deployment checks
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(DEV) $(BIN)/mypy
+	$(BIN)/lint-imports
+	$(DEV) $(BIN)/python manage.py makemigrations --check --dry-run
+	@echo "python manage.py check --deploy"
+	@DEBUG=0 ALLOWED_HOSTS=chat.example.com \
+		SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))')" \
+		$(BIN)/python manage.py check --deploy --fail-level WARNING
+
+format: $(VENV)/.dev-installed ## Put imports and layout in order
+	$(BIN)/ruff check --fix-only $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+# uv is fetched on its own when missing, so that this also works while a requirements file is broken.
+lock: $(BIN)/python ## Pin every version (UPGRADE=1: the newest ones that fit)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet --universal \
+		--python-version 3.11 --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
+		--output-file requirements.txt
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet --universal \
+		--python-version 3.11 --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
+		--extra dev --constraints requirements.txt --output-file requirements-dev.txt
+
+bench: $(VENV)/.dev-installed ## Measure throughput and latency
+	$(DEV) $(BIN)/python -m tests.benchmarks
+
+faults: $(VENV)/.dev-installed ## Kill servers, databases and Redis under load
+	$(DEV) $(BIN)/python -m tests.faults
+
+demo: $(VENV)/.run-installed .env ## Fill the database with people, rooms and messages to look at
+	$(BIN)/python manage.py migrate --verbosity 0
+	$(BIN)/python manage.py demo
+
+clean: ## Remove the virtual environment and caches (.env, database and uploads stay)
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -type d -name __pycache__ -prune -exec rm -rf {} +
+
+.env:
+	cp .env.example .env
+
+# One stamp per requirements file. The dev file holds everything that the other does, at the same
+# versions, so installing it settles both.
+$(VENV)/.run-installed: requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev-installed: requirements.txt requirements-dev.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $(VENV)/.run-installed $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or newer is needed; name one, as in: make run PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) could not make a virtual environment: its venv module is missing or broken." >&2; \
+		exit 1; }

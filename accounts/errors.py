@@ -1,0 +1,105 @@
+"""Every refusal that the domain can utter, as one tree.
+
+`code` is stable and for programs, `detail` is for people. What a code means over HTTP stands in
+`config/api.py`, what it means on a socket in `realtime/codes.py`; tests fail on a class without both.
+"""
+
+from typing import Any, ClassVar
+
+FieldErrors = list[dict[str, Any]]
+
+
+class DomainError(Exception):
+    """Base of the tree: `retry_after` in seconds, `errors` as `[{"loc", "msg", "type"}]` (contract §2)."""
+
+    code: ClassVar[str]
+    detail: ClassVar[str]
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        retry_after: float | None = None,
+        errors: FieldErrors | None = None,
+    ) -> None:
+        self.message = detail or self.detail
+        self.retry_after = retry_after
+        self.errors = errors
+        super().__init__(self.message)
+
+
+class NotAuthenticated(DomainError):
+    code = "not_authenticated"
+    detail = "Sign in first: send an access token"
+
+
+class TokenInvalid(DomainError):
+    code = "token_invalid"
+    detail = "This token is not valid here"
+
+
+class TokenExpired(DomainError):
+    code = "token_expired"
+    detail = "This token has expired: refresh it or log in again"
+
+
+class SessionEnded(DomainError):
+    code = "session_ended"
+    detail = "This session has ended: log in again"
+
+
+class InvalidCredentials(DomainError):
+    code = "invalid_credentials"
+    detail = "No account matches this name and password"
+
+
+class WrongPassword(DomainError):
+    code = "wrong_password"
+    detail = "The current password is not right"
+
+
+class UsernameTaken(DomainError):
+    code = "username_taken"
+    detail = "This username is taken"
+
+
+class EmailTaken(DomainError):
+    code = "email_taken"
+    detail = "This e-mail address has an account already"
+
+
+class NoSuchUser(DomainError):
+    code = "no_such_user"
+    detail = "There is no such user"
+
+
+class NoSuchSession(DomainError):
+    code = "no_such_session"
+    detail = "You have no such session"
+
+
+class Forbidden(DomainError):
+    code = "forbidden"
+    detail = "You may not do this"
+
+
+class RateLimited(DomainError):
+    code = "rate_limited"
+    detail = "Too many requests: wait a moment"
+
+
+class Busy(DomainError):
+    code = "busy"
+    detail = "The server is busy: try again shortly"
+
+
+class Invalid(DomainError):
+    """A value that has the right shape and still breaks a rule; always carries `errors`."""
+
+    code = "invalid"
+    detail = "Some values are not valid"
+
+
+def invalid(field: str, message: str, kind: str = "value_error") -> Invalid:
+    """One field's `Invalid`; `field` is the name that the client used."""
+    return Invalid(f"{field}: {message}", errors=[{"loc": [field], "msg": message, "type": kind}])

@@ -1,0 +1,52 @@
+"""Password hashing, bounded: each hash costs a quarter of a second of one core by design.
+
+Without a bound a handful of logins a second would take every core from the chat itself.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
+
+from .errors import Busy
+from .models import User
+
+SLOTS = max(1, (os.cpu_count() or 2) - 1)
+LONGEST_WAIT = 10.0
+"""Seconds that a login waits for its turn before it is told to come back."""
+
+_slots = threading.BoundedSemaphore(SLOTS)
+
+
+class TunablePBKDF2PasswordHasher(PBKDF2PasswordHasher):
+    """Django's default hasher with the iterations of `CHAT_PASSWORD_ITERATIONS` (tests use few)."""
+
+    iterations = settings.CHAT_PASSWORD_ITERATIONS or PBKDF2PasswordHasher.iterations
+
+
+@contextmanager
+def _slot() -> Iterator[None]:
+    if not _slots.acquire(timeout=LONGEST_WAIT):
+        raise Busy(retry_after=LONGEST_WAIT)
+    try:
+        yield
+    finally:
+        _slots.release()
+
+
+def hash_password(password: str) -> str:
+    """Raises Busy when no slot came free in time."""
+    with _slot():
+        return make_password(password)
+
+
+def matches(user: User | None, password: str) -> bool:
+    """Whether this is the user's password; costs the same when there is no such user."""
+    with _slot():
+        if user is None:
+            make_password(password)
+            return False
+        return user.check_password(password)

@@ -1,0 +1,93 @@
+"""Users, and the sign-ins behind their tokens."""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from .names import check_name, name_key
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, username: str, password: str | None = None, **fields: Any) -> "User":
+        """Stores a user whose keys follow from the names. Raises ValueError for an impossible name."""
+        user = self.model(username=check_name(username), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, username: str, password: str | None = None, **fields: Any) -> "User":
+        return self.create_user(username, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """By username or e-mail, in any case: what the admin's login form asks for."""
+        return self.get(Q(username_key=name_key(username or "")) | Q(email_key=email_key(username)))
+
+
+def email_key(email: str | None) -> str | None:
+    """The form in which e-mail addresses are compared; None when there is none."""
+    return email.strip().casefold() if email else None
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person. Rows are never deleted, so that a username is never somebody else's later."""
+
+    id = models.BigAutoField(primary_key=True)
+    # Unique by its key already; Django's own check of USERNAME_FIELD wants to see it here.
+    username = models.CharField(max_length=64, unique=True)
+    username_key = models.CharField(max_length=64, unique=True, editable=False)
+    email = models.EmailField(blank=True, default="")
+    email_key = models.CharField(max_length=254, unique=True, null=True, editable=False)  # noqa: DJ001 - many have none
+    display_name = models.CharField(max_length=100, blank=True, default="")
+    is_staff = models.BooleanField(default=False)
+    is_active = models.BooleanField(default=True)
+    date_joined = models.DateTimeField(default=timezone.now)
+    last_seen = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "username"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    def __str__(self) -> str:
+        return self.username
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.username_key = name_key(self.username)
+        self.email_key = email_key(self.email)
+        super().save(*args, **kwargs)
+
+
+class Session(models.Model):
+    """One sign-in: the row that its access and refresh tokens stand on.
+
+    `refresh_jti` names the one refresh token that is good now; `previous_jti` the one it replaced,
+    which answers the same successor for a short grace (contract §2, `/token/refresh`).
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
+    created_at = models.DateTimeField(default=timezone.now)
+    last_used_at = models.DateTimeField(default=timezone.now)
+    user_agent = models.CharField(max_length=200, blank=True, default="")
+    ip = models.GenericIPAddressField(null=True)
+    refresh_jti = models.CharField(max_length=32)
+    previous_jti = models.CharField(max_length=32, blank=True, default="")
+    rotated_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            # GET /sessions, and ending all sessions of a user.
+            models.Index(
+                fields=["user", "-id"], condition=Q(ended_at=None), name="session_open_by_user"
+            ),
+            # The repair asks once a second which sessions ended lately.
+            models.Index(fields=["ended_at"], name="session_by_end"),
+        ]
+
+    def __str__(self) -> str:
+        return f"session {self.pk} of user {self.user_id}"

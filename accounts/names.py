@@ -1,0 +1,59 @@
+"""What a name may look like, and when two of them are the same (contract §2).
+
+Rooms and users share the rule: both are typed by people and both stand in URLs.
+"""
+
+import unicodedata
+
+LONGEST_NAME = 64
+PUNCTUATION = frozenset("_.+-")
+
+# Letters and marks that draw nothing: two names that differ by one of them look the same.
+INVISIBLE = frozenset(
+    {"\u034f", "\u115f", "\u1160", "\u17b4", "\u17b5", "\u3164", "\uffa0"}
+    | {chr(code) for code in range(0x180B, 0x1810)}
+    | {chr(code) for code in range(0xFE00, 0xFE10)}
+    | {chr(code) for code in range(0xE0100, 0xE01F0)}
+)
+
+
+def name_key(name: str) -> str:
+    """The form in which names are compared: NFKC and casefold, so `ﬁlm` is `FILM`."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return unicodedata.normalize("NFKC", folded)
+
+
+def check_name(name: str) -> str:
+    """The name as it is stored (NFC). Raises ValueError with a sentence for people."""
+    stored = unicodedata.normalize("NFC", name)
+    key = name_key(stored)
+    if not stored or len(stored) > LONGEST_NAME or len(key) > LONGEST_NAME:
+        raise ValueError(f"must have 1 to {LONGEST_NAME} characters")
+    # The key is checked too: some letters fold into spaces or signs.
+    if not all(_may_stand(character) for character in stored + key):
+        raise ValueError("may hold letters, marks, digits and _ . + - only")
+    if not any(unicodedata.category(character)[0] in "LN" for character in stored):
+        raise ValueError("needs at least one letter or digit")
+    return stored
+
+
+def is_name(name: str) -> bool:
+    try:
+        check_name(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _may_stand(character: str) -> bool:
+    if character in PUNCTUATION:
+        return True
+    category = unicodedata.category(character)
+    return (category[0] in "LM" or category == "Nd") and character not in INVISIBLE
+
+
+def name_from_email(email: str) -> str:
+    """A username made of the local part; `user` when nothing of it may stand in a name."""
+    local = unicodedata.normalize("NFKC", email.partition("@")[0])
+    kept = "".join(character for character in local if _may_stand(character))[:LONGEST_NAME]
+    return kept if is_name(kept) else "user"

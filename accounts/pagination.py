@@ -1,0 +1,111 @@
+"""Keyset pages with opaque cursors, and the Link header that holds them (RFC 8288, contract §2)."""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Generic, TypeVar
+from urllib.parse import urlencode
+
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from ninja import Query
+from pydantic import Field
+
+from .errors import invalid
+
+Row = TypeVar("Row", bound=Model)
+Limit = Annotated[int, Query(50, ge=1, le=200, description="How many, at most 200")]
+Cursor = Annotated[
+    str | None,
+    Query(None, max_length=400, description="From the `Link` header of an earlier page"),
+    Field(),
+]
+
+
+class Page(list[Row], Generic[Row]):
+    """One page of rows; `links` maps `next` and `prev` to the query parameters that lead there."""
+
+    links: dict[str, dict[str, Any]]
+
+
+def keyset_page(
+    rows: QuerySet[Row], order: Sequence[str], *, cursor: str | None, limit: int
+) -> Page[Row]:
+    """A page of `rows` in `order` (attribute names, `-` for falling, the last one unique).
+
+    Raises Invalid for a cursor that we did not make.
+    """
+    backwards, values = _decode(cursor, len(order)) if cursor else (False, None)
+    directed = [_flip(field) if backwards else field for field in order]
+    if values is not None:
+        try:
+            rows = rows.filter(_beyond(directed, values))
+        except (ValueError, TypeError) as error:
+            raise _bad_cursor() from error
+    found = list(rows.order_by(*directed)[: limit + 1])
+    more, found = len(found) > limit, found[:limit]
+    page: Page[Row] = Page(reversed(found) if backwards else found)
+    page.links = {}
+    if page and (backwards or more):
+        page.links["next"] = {"cursor": _encode("n", page[-1], order), "limit": limit}
+    if page and (more if backwards else values is not None):
+        page.links["prev"] = {"cursor": _encode("p", page[0], order), "limit": limit}
+    return page
+
+
+def _flip(field: str) -> str:
+    return field[1:] if field.startswith("-") else f"-{field}"
+
+
+def _beyond(order: Sequence[str], values: Sequence[Any]) -> Q:
+    """Rows after `values`: (a, b) > (x, y) is a > x, or a = x and b > y."""
+    beyond, equal = Q(), Q()
+    for field, value in zip(order, values, strict=True):
+        name = field.removeprefix("-")
+        lookup = f"{name}__{'lt' if field.startswith('-') else 'gt'}"
+        beyond |= equal & Q(**{lookup: value})
+        equal &= Q(**{name: value})
+    return beyond
+
+
+def _encode(direction: str, row: Model, order: Sequence[str]) -> str:
+    values = [getattr(row, field.removeprefix("-")) for field in order]
+    plain = [value.isoformat() if hasattr(value, "isoformat") else value for value in values]
+    return base64.urlsafe_b64encode(json.dumps([direction, *plain]).encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str, length: int) -> tuple[bool, list[Any]]:
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        direction, *values = json.loads(raw)
+    except (ValueError, TypeError, binascii.Error, RecursionError) as error:
+        raise _bad_cursor() from error
+    if direction not in ("n", "p") or len(values) != length or not all(map(_is_plain, values)):
+        raise _bad_cursor()
+    return direction == "p", values
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, str):
+        return "\x00" not in value and value.isprintable()
+    return type(value) is int and abs(value) < 2**63
+
+
+def _bad_cursor() -> Exception:
+    return invalid("cursor", "is not one of ours: take it from a Link header")
+
+
+def write_links(
+    request: HttpRequest, response: HttpResponse, links: dict[str, dict[str, Any]]
+) -> None:
+    """Sets the Link header. The targets are relative, so they hold behind any proxy."""
+    kept = {key: value for key, value in request.GET.items() if key not in PAGING}
+    targets = [
+        f'<{request.path}?{urlencode(kept | where)}>; rel="{rel}"' for rel, where in links.items()
+    ]
+    if targets:
+        response["Link"] = ", ".join(targets)
+
+
+PAGING = frozenset({"cursor", "before", "after", "limit"})

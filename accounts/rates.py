@@ -1,0 +1,94 @@
+"""How often something may be done: one token bucket per thing and key (contract §4).
+
+Counted in this process. A bucket is one float, the time at which it is full again (GCRA), so a
+check costs a dictionary look-up; the table is bounded and full buckets are forgotten first.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Hashable
+from typing import Final, NamedTuple
+
+from django.conf import settings
+
+from .errors import RateLimited
+
+PERIODS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LARGEST_TABLE = 100_000
+
+
+class Rate(NamedTuple):
+    """`count` per `seconds`, with room for `burst` at once."""
+
+    count: int
+    seconds: int
+    burst: int
+
+
+def parse_rate(text: str) -> Rate | None:
+    """`20/s`, `60/h`; `off` is None. A rate per second allows two seconds' worth at once."""
+    if text.strip().lower() == "off":
+        return None
+    match = re.fullmatch(r"\s*([1-9]\d{0,8})\s*/\s*([smhd])\s*", text)
+    if match is None:
+        raise ValueError("must look like 20/s, 10/m, 60/h or off")
+    count, period = int(match[1]), match[2]
+    return Rate(count, PERIODS[period], count * 2 if period == "s" else count)
+
+
+class Bucket:
+    """One token bucket: just the time at which it will be full again."""
+
+    __slots__ = ("full_at",)
+
+    def __init__(self) -> None:
+        self.full_at = 0.0
+
+    def take(self, rate: Rate, now: float) -> float:
+        """Seconds to wait before one more is allowed; 0.0 means it was taken."""
+        step = rate.seconds / rate.count
+        full_at = max(self.full_at, now) + step
+        wait = full_at - (now + rate.burst * step)
+        if wait > 1e-9:
+            return wait
+        self.full_at = full_at
+        return 0.0
+
+
+class Buckets:
+    """Buckets by (what, whose). Thread-safe: REST counts in threads, sockets on the loop."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[tuple[str, Hashable], Bucket] = {}
+        self._lock = threading.Lock()
+
+    def take(self, what: str, whose: Hashable, rate: Rate) -> float:
+        now = time.monotonic()
+        with self._lock:
+            if len(self._buckets) >= LARGEST_TABLE:
+                self._forget_full(now)
+            return self._buckets.setdefault((what, whose), Bucket()).take(rate, now)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._buckets.clear()
+
+    def _forget_full(self, now: float) -> None:
+        self._buckets = {key: one for key, one in self._buckets.items() if one.full_at > now}
+        if len(self._buckets) >= LARGEST_TABLE:
+            # Someone fills the table faster than buckets fill up: start over rather than grow.
+            self._buckets.clear()
+
+
+buckets = Buckets()
+
+
+def spend(setting: str, whose: Hashable) -> None:
+    """Count one against the rate in `settings.<setting>`. Raises RateLimited with `retry_after`."""
+    rate: Rate | None = getattr(settings, setting)
+    if rate is None:
+        return
+    wait = buckets.take(setting, whose, rate)
+    if wait > 0:
+        raise RateLimited(retry_after=wait)

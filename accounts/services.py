@@ -1,0 +1,276 @@
+"""Writes of accounts. Every rule about names, passwords, sessions and tokens stands here."""
+
+import secrets
+from collections.abc import Iterable
+from datetime import timedelta
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from . import hashing, tokens
+from .errors import (
+    EmailTaken,
+    Forbidden,
+    Invalid,
+    InvalidCredentials,
+    NoSuchSession,
+    SessionEnded,
+    UsernameTaken,
+    WrongPassword,
+    invalid,
+)
+from .events import SessionsEnded, publish
+from .models import Session, User, email_key
+from .names import LONGEST_NAME, name_from_email, name_key
+from .rates import spend
+from .selectors import find_by_login
+
+REFRESH_GRACE = timedelta(seconds=30)
+"""A spent refresh token answers its successor for this long: two tabs, a lost answer."""
+
+
+def register(
+    *,
+    username: str | None,
+    email: str | None,
+    password: str,
+    password2: str | None,
+    address: str | None,
+    user_agent: str,
+) -> tuple[User, tokens.Pair]:
+    """A new account and its first sign-in.
+
+    Raises Invalid, RateLimited, UsernameTaken, EmailTaken, Busy.
+    """
+    email = email.strip() if email else ""
+    if not username and not email:
+        raise invalid("username", "a username or an e-mail address is needed", "missing")
+    if password2 is not None and password2 != password:
+        raise invalid("password2", "the two passwords differ")
+    _check_email(email)
+    _check_password(password, User(username=username or "", email=email), "password")
+    spend("CHAT_REGISTER_RATE", address)
+    user = User(username=username or _free_name(email), email=email)
+    _refuse_taken(user)
+    user.password = hashing.hash_password(password)
+    _insert(user, name_is_made=not username)
+    return user, tokens.mint(_open_session(user, address, user_agent))
+
+
+def _check_email(email: str) -> None:
+    if not email:
+        return
+    try:
+        validate_email(email)
+    except ValidationError as error:
+        raise invalid("email", "is not an e-mail address") from error
+
+
+def _check_password(password: str, user: User, field: str) -> None:
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise Invalid(
+            f"{field}: {' '.join(error.messages)}",
+            errors=[{"loc": [field], "msg": text, "type": "password"} for text in error.messages],
+        ) from error
+
+
+def _refuse_taken(user: User) -> None:
+    """Says so before the password is hashed; the constraints decide in the end."""
+    if User.objects.filter(username_key=name_key(user.username)).exists():
+        raise UsernameTaken
+    if user.email and User.objects.filter(email_key=email_key(user.email)).exists():
+        raise EmailTaken
+
+
+def _free_name(email: str) -> str:
+    base = name_from_email(email)
+    if not User.objects.filter(username_key=name_key(base)).exists():
+        return base
+    # Random rather than counted: a counter would tell how many share the name, and be raced for.
+    return f"{base[: LONGEST_NAME - 7]}-{secrets.randbelow(10**6):06d}"
+
+
+def _insert(user: User, *, name_is_made: bool) -> None:
+    """Raises UsernameTaken or EmailTaken when another request was first."""
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+    except IntegrityError:
+        if user.email and User.objects.filter(email_key=email_key(user.email)).exists():
+            raise EmailTaken from None
+        if not name_is_made:
+            raise UsernameTaken from None
+        user.pk, user.username = None, _free_name(user.email)
+        user.save(force_insert=True)
+
+
+def _open_session(user: User, address: str | None, user_agent: str) -> Session:
+    now = timezone.now()
+    return Session.objects.create(
+        user=user,
+        ip=address,
+        user_agent=user_agent.replace("\x00", "")[:200],
+        refresh_jti=secrets.token_hex(16),
+        created_at=now,
+        last_used_at=now,
+        rotated_at=now,
+    )
+
+
+def log_in(
+    *, name: str, password: str, address: str | None, user_agent: str
+) -> tuple[User, tokens.Pair]:
+    """A new sign-in by username or e-mail.
+
+    Raises RateLimited, Busy, and one InvalidCredentials for an unknown name, a wrong password and
+    a deactivated account, at the same cost.
+    """
+    spend("CHAT_LOGIN_RATE", address)
+    spend("CHAT_LOGIN_NAME_RATE", (address, name_key(name)))
+    user = find_by_login(name)
+    if not hashing.matches(user, password) or user is None or not user.is_active:
+        raise InvalidCredentials
+    return user, tokens.mint(_open_session(user, address, user_agent))
+
+
+def refresh_tokens(*, refresh: str) -> tokens.Pair:
+    """Spends a refresh token for its successor, exactly once however many ask at the same instant.
+
+    Raises TokenInvalid, TokenExpired, SessionEnded; a spent token after the grace ends its session.
+    """
+    claims = tokens.read_refresh(refresh)
+    with transaction.atomic():
+        session = (
+            Session.objects.select_for_update(of=("self",))
+            .select_related("user")
+            .filter(pk=claims.session_id, user_id=claims.user_id, ended_at=None)
+            .first()
+        )
+        if session is None or not session.user.is_active:
+            raise SessionEnded
+        now = timezone.now()
+        if claims.jti == session.refresh_jti:
+            _rotate(session)
+        elif claims.jti != session.previous_jti or now - session.rotated_at > REFRESH_GRACE:
+            # Stolen or replayed. Ended here and refused below, so that the end is committed.
+            _end([session])
+            session.ended_at = now
+    if session.ended_at is not None:
+        raise SessionEnded
+    return tokens.mint(session)
+
+
+def _rotate(session: Session) -> None:
+    now = timezone.now()
+    session.previous_jti, session.refresh_jti = session.refresh_jti, secrets.token_hex(16)
+    session.rotated_at = session.last_used_at = now
+    session.save(update_fields=["previous_jti", "refresh_jti", "rotated_at", "last_used_at"])
+
+
+def log_out(
+    *, user_id: int | None, session_id: int | None, refresh: str | None, everywhere: bool
+) -> None:
+    """Ends the caller's session, or all of the user's, whoever of access and refresh token is given.
+
+    Raises TokenInvalid or TokenExpired for a bad `refresh`, Forbidden when it is somebody else's,
+    SessionEnded when there is nothing left to end.
+    """
+    claims = tokens.read_refresh(refresh) if refresh is not None else None
+    if claims is not None and user_id not in (None, claims.user_id):
+        raise Forbidden("This refresh token belongs to somebody else")
+    owner = user_id if user_id is not None else claims and claims.user_id
+    sessions = Session.objects.filter(user_id=owner, ended_at=None)
+    if not everywhere:
+        sessions = sessions.filter(pk__in={session_id, claims and claims.session_id} - {None})
+    with transaction.atomic():
+        ending = list(sessions.select_for_update())
+        if not ending:
+            raise SessionEnded
+        _end(ending)
+
+
+def end_session(*, user_id: int, session_id: int) -> None:
+    """Raises NoSuchSession for another user's and for one that has ended."""
+    with transaction.atomic():
+        sessions = list(
+            Session.objects.select_for_update().filter(
+                pk=session_id, user_id=user_id, ended_at=None
+            )
+        )
+        if not sessions:
+            raise NoSuchSession
+        _end(sessions)
+
+
+def _end(sessions: Iterable[Session]) -> None:
+    """Within a transaction. All of one user's."""
+    by_user: dict[int, set[int]] = {}
+    for session in sessions:
+        by_user.setdefault(session.user_id, set()).add(session.pk)
+    for user_id, ids in by_user.items():
+        Session.objects.filter(pk__in=ids).update(ended_at=timezone.now())
+        publish(SessionsEnded(user_id=user_id, session_ids=frozenset(ids)))
+
+
+def change_password(
+    *, user: User, session_id: int, old_password: str, new_password: str, address: str | None
+) -> None:
+    """Sets a new password and ends the user's other sessions.
+
+    Raises Invalid, RateLimited, WrongPassword, Busy.
+    """
+    _check_password(new_password, user, "new_password")
+    _confirm(user, old_password, address)
+    user.password = hashing.hash_password(new_password)
+    with transaction.atomic():
+        user.save(update_fields=["password"])
+        _end(
+            Session.objects.select_for_update()
+            .filter(user=user, ended_at=None)
+            .exclude(pk=session_id)
+        )
+
+
+def _confirm(user: User, password: str, address: str | None) -> None:
+    """Guessing the current password of a stolen session is limited as logging in is."""
+    spend("CHAT_LOGIN_NAME_RATE", (address, user.username_key))
+    if not hashing.matches(user, password):
+        raise WrongPassword
+
+
+def change_profile(
+    *,
+    user: User,
+    display_name: str | None,
+    email: str | None,
+    password: str | None,
+    address: str | None,
+) -> User:
+    """Raises Invalid, RateLimited, WrongPassword (a new e-mail needs the password), EmailTaken."""
+    if email is not None:
+        email = email.strip()
+        _check_email(email)
+        if password is None:
+            raise invalid("password", "is needed to change the e-mail address", "missing")
+        _confirm(user, password, address)
+        user.email = email
+    if display_name is not None:
+        user.display_name = display_name
+    try:
+        with transaction.atomic():
+            user.save(update_fields=["display_name", "email", "email_key"])
+    except IntegrityError:
+        raise EmailTaken from None
+    return user
+
+
+def deactivate(*, user: User) -> None:
+    """Stops a user's access at once: the account is kept, its sessions end."""
+    with transaction.atomic():
+        User.objects.filter(pk=user.pk).update(is_active=False)
+        _end(Session.objects.select_for_update().filter(user=user, ended_at=None))

@@ -1,0 +1,92 @@
+"""Access and refresh tokens: JWTs of ninja-jwt, each standing on a session row.
+
+A pair is a pure function of its session row, so a refresh that is repeated within the grace can be
+answered with the very same successor without ever storing a token.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from jwt import ExpiredSignatureError
+from ninja_jwt.exceptions import TokenError
+from ninja_jwt.tokens import AccessToken, RefreshToken, Token
+
+from .errors import TokenExpired, TokenInvalid
+from .models import Session
+
+LONGEST_TOKEN = 2048
+LARGEST_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    access: str
+    refresh: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says once its signature, type and expiry hold. `expires_at` is epoch seconds."""
+
+    user_id: int
+    session_id: int
+    jti: str
+    expires_at: int
+
+
+def mint(session: Session) -> Pair:
+    """The pair that is good for this session since its last rotation."""
+    access_jti = hashlib.sha256(session.refresh_jti.encode()).hexdigest()[:32]
+    return Pair(
+        access=_encode(AccessToken(), session, access_jti),
+        refresh=_encode(RefreshToken(), session, session.refresh_jti),
+    )
+
+
+def _encode(token: Token, session: Session, jti: str) -> str:
+    issued_at: datetime = session.rotated_at
+    token.set_iat(at_time=issued_at)
+    token.set_exp(from_time=issued_at)
+    token["jti"] = jti
+    token["user_id"] = session.user_id
+    token["sid"] = session.pk
+    return str(token)
+
+
+def read_access(token: str) -> Claims:
+    """Claims of an access token. Raises TokenInvalid or TokenExpired; a refresh token is invalid."""
+    return _decode(AccessToken, token)
+
+
+def read_refresh(token: str) -> Claims:
+    """Claims of a refresh token. Raises TokenInvalid or TokenExpired."""
+    return _decode(RefreshToken, token)
+
+
+def _decode(kind: type[Token], token: str) -> Claims:
+    # An empty token would be taken for "make a new one", and PyJWT trips over non-ASCII.
+    if not token or len(token) > LONGEST_TOKEN or not token.isascii():
+        raise TokenInvalid
+    try:
+        payload: dict[str, Any] = kind(token).payload
+    except TokenError as error:
+        raise (TokenExpired if _is_expiry(error) else TokenInvalid) from None
+    user_id, session_id = payload.get("user_id"), payload.get("sid")
+    jti, expires_at = payload.get("jti"), payload.get("exp")
+    if not (_is_id(user_id) and _is_id(session_id) and isinstance(jti, str)):
+        raise TokenInvalid
+    return Claims(int(user_id), int(session_id), jti, int(expires_at or 0))
+
+
+def _is_id(value: object) -> bool:
+    return type(value) is int and 0 < value <= LARGEST_ID
+
+
+def _is_expiry(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ExpiredSignatureError):
+            return True
+        error = error.__cause__
+    return False

@@ -1,0 +1,160 @@
+"""The one NinjaAPI: routers, the parser of bodies, and the table from errors to HTTP."""
+
+import logging
+import math
+import uuid
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import NinjaAPI, Swagger
+from ninja.errors import HttpError, ValidationError
+from ninja.parser import Parser
+from pydantic_core import from_json
+
+from accounts import errors as accounts_errors
+from accounts.api import router as accounts_router
+from accounts.errors import Busy, DomainError
+from messaging import errors as messaging_errors
+from messaging.api import router as messaging_router
+from rooms import errors as rooms_errors
+from rooms.api import router as rooms_router
+
+log = logging.getLogger(__name__)
+
+DESCRIPTION = """
+Sign in with **Accounts → login** (or register), press **Authorize** and paste the `access` token.
+
+### Where the sockets are
+
+| URL | Room |
+|---|---|
+| `/ws/chat/<room_name>/` | public, made on first use |
+| `/ws/chat/group/<room_name>/` | group, members only |
+| `/ws/private/<username>/` | you and one other |
+
+Send the token as `Authorization: Bearer`, as subprotocols `bearer, <token>`, as `?token=`, or as
+`token` in the first frame. Every frame, with an example, stands in
+[docs/websocket.md](/docs/websocket.md).
+"""
+
+# What each refusal is over HTTP (contract §2). The order within a status is the order of the apps.
+STATUS: dict[type[DomainError], int] = {
+    accounts_errors.NotAuthenticated: 401,
+    accounts_errors.TokenInvalid: 401,
+    accounts_errors.TokenExpired: 401,
+    accounts_errors.SessionEnded: 401,
+    accounts_errors.InvalidCredentials: 401,
+    accounts_errors.WrongPassword: 403,
+    accounts_errors.Forbidden: 403,
+    rooms_errors.NotAMember: 403,
+    messaging_errors.SenderMismatch: 403,
+    messaging_errors.ReceiverMismatch: 403,
+    accounts_errors.NoSuchUser: 404,
+    accounts_errors.NoSuchSession: 404,
+    rooms_errors.NoSuchRoom: 404,
+    rooms_errors.NoSuchMember: 404,
+    messaging_errors.NoSuchMessage: 404,
+    accounts_errors.UsernameTaken: 409,
+    accounts_errors.EmailTaken: 409,
+    rooms_errors.RoomExists: 409,
+    rooms_errors.LastOwner: 409,
+    messaging_errors.ClientIdReused: 409,
+    messaging_errors.MessageDeleted: 409,
+    messaging_errors.TooManyReactions: 409,
+    accounts_errors.Invalid: 422,
+    rooms_errors.UnknownUsers: 422,
+    accounts_errors.RateLimited: 429,
+    accounts_errors.Busy: 503,
+}
+
+
+class StrictParser(Parser):
+    """JSON as RFC 8259 has it: no NaN, no lone surrogates, no bottomless nesting."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        try:
+            return from_json(request.body, allow_inf_nan=False)
+        except ValueError as error:
+            raise HttpError(400, f"The body is not JSON: {error}") from error
+
+
+api = NinjaAPI(
+    title="Chat backend",
+    version="1.0",
+    description=DESCRIPTION,
+    parser=StrictParser(),
+    docs=Swagger(settings={"persistAuthorization": True, "displayRequestDuration": True}),
+)
+api.add_router("", accounts_router)
+api.add_router("", rooms_router)
+api.add_router("", messaging_router)
+
+
+def problem(
+    status: int, code: str, detail: str, *, errors: Any = None, retry_after: float | None = None
+) -> HttpResponse:
+    """The one shape of all errors."""
+    body: dict[str, Any] = {"code": code, "detail": detail}
+    if errors is not None:
+        body["errors"] = errors
+    response = api.create_response(None, body, status=status)  # type: ignore[arg-type]
+    if status == 401:
+        response["WWW-Authenticate"] = "Bearer"
+    if status in (429, 503):
+        response["Retry-After"] = str(math.ceil(retry_after or 1))
+    return response
+
+
+@api.exception_handler(DomainError)
+def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
+    return problem(
+        STATUS[type(error)],
+        error.code,
+        error.message,
+        errors=error.errors,
+        retry_after=error.retry_after,
+    )
+
+
+@api.exception_handler(ValidationError)
+def misshapen(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    errors = [
+        {"loc": [str(part) for part in item["loc"]], "msg": item["msg"], "type": item["type"]}
+        for item in error.errors
+    ]
+    detail = "; ".join(f"{'.'.join(item['loc'])}: {item['msg']}" for item in errors[:5])
+    return problem(422, "invalid", detail, errors=errors)
+
+
+@api.exception_handler(HttpError)
+def http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    code = {400: "bad_json", 401: "not_authenticated"}.get(error.status_code, "bad_request")
+    return problem(error.status_code, code, str(error))
+
+
+@api.exception_handler(Http404)
+def not_found(request: HttpRequest, error: Http404) -> HttpResponse:
+    return problem(404, "not_found", "There is nothing at this address")
+
+
+@api.exception_handler(RequestDataTooBig)
+def too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+    return problem(413, "too_large", "This request is too large")
+
+
+@api.exception_handler(OperationalError)
+@api.exception_handler(InterfaceError)
+def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
+    log.warning("The database did not answer: %s", type(error).__name__)
+    busy = Busy()
+    return problem(503, busy.code, busy.message, retry_after=1)
+
+
+@api.exception_handler(Exception)
+def unforeseen(request: HttpRequest, error: Exception) -> HttpResponse:
+    """Nobody gets a traceback; the id is in the answer and in the log."""
+    incident = uuid.uuid4().hex[:12]
+    log.error("Unforeseen error %s at %s", incident, request.path, exc_info=error)
+    return problem(500, "internal", f"Something went wrong on our side (incident {incident})")

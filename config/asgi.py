@@ -1,0 +1,19 @@
+"""The application: `daphne config.asgi:application`, or uvicorn."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django_application = get_asgi_application()
+
+# Only now are the apps loaded that the rest stands on.
+from channels.routing import ProtocolTypeRouter  # noqa: E402
+
+from realtime.routing import sockets  # noqa: E402
+
+from .logs import guard_server_logs  # noqa: E402
+
+guard_server_logs()
+
+application = ProtocolTypeRouter({"http": django_application, "websocket": sockets})

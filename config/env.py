@@ -1,0 +1,100 @@
+"""The environment, typed: the only place that reads variables (contract §1 and §4).
+
+A missing or malformed one ends the start with one sentence that names it.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from accounts.rates import Rate, parse_rate
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DEVELOPMENT_KEY = "for-development-only-and-known-to-everyone-who-reads-this"
+SHORTEST_KEY = 32
+
+
+def _as_list(value: object) -> object:
+    return (
+        [part.strip() for part in value.split(",") if part.strip()]
+        if isinstance(value, str)
+        else value
+    )
+
+
+def _as_rate(value: object) -> object:
+    return parse_rate(value) if isinstance(value, str) else value
+
+
+def _as_count(value: object) -> object:
+    return None if isinstance(value, str) and value.strip().lower() == "off" else value
+
+
+Names = Annotated[list[str], NoDecode, BeforeValidator(_as_list)]
+RateOrOff = Annotated[Rate | None, NoDecode, BeforeValidator(_as_rate)]
+CountOrOff = Annotated[int | None, Field(ge=1), BeforeValidator(_as_count)]
+
+
+class Environment(BaseSettings):
+    """Field names are the variables' names in lower case."""
+
+    model_config = SettingsConfigDict(
+        env_file=BASE_DIR / ".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=1, le=65535)
+    debug: bool = False
+    secret_key: str = ""
+    database_url: str = f"sqlite:///{BASE_DIR / 'db.sqlite3'}"
+    redis_url: str = ""
+    allowed_hosts: Names = []
+    allowed_origins: Names = []
+    media_root: Path = BASE_DIR / "media"
+    log_level: str = "INFO"
+
+    chat_register_rate: RateOrOff = parse_rate("60/h")
+    chat_login_rate: RateOrOff = parse_rate("20/m")
+    chat_login_name_rate: RateOrOff = parse_rate("10/m")
+    chat_message_rate: RateOrOff = parse_rate("20/s")
+    chat_frame_rate: RateOrOff = parse_rate("50/s")
+    chat_room_rate: RateOrOff = parse_rate("60/h")
+    chat_sockets_per_user: CountOrOff = 50
+    chat_pending_per_address: CountOrOff = 20
+    chat_message_length: int = Field(4000, ge=1, le=16_000)
+    chat_access_minutes: float = Field(60, gt=0)
+    chat_refresh_days: float = Field(14, gt=0)
+    chat_trusted_proxies: int = Field(0, ge=0, le=10)
+    chat_password_iterations: CountOrOff = None
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        if value.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+            raise ValueError("must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
+        return value.upper()
+
+
+def read_environment(**values: Any) -> Environment:
+    """The process's environment and `.env`. Ends the process when something is wrong with them."""
+    try:
+        env = Environment(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = first["msg"].removeprefix("Value error, ")
+        stop(f"{str(first['loc'][0]).upper()}: {message}")
+    if not env.debug and not env.secret_key:
+        stop("SECRET_KEY is missing: set it to a long random text, or DEBUG=1 while developing")
+    if env.secret_key and len(env.secret_key) < SHORTEST_KEY:
+        stop(f"SECRET_KEY is too short: it signs every token and needs {SHORTEST_KEY} characters")
+    if not env.debug and not env.allowed_hosts:
+        stop("ALLOWED_HOSTS is missing: name the hosts that this server answers for")
+    return env
+
+
+def stop(sentence: str) -> NoReturn:
+    """Ends the start with one sentence instead of a traceback."""
+    sys.exit(f"The server cannot start. {sentence}.")

@@ -1,0 +1,48 @@
+"""Logs that hold no token, whichever library writes them."""
+
+import logging
+import re
+from typing import Any
+
+# A JWT wherever it stands: daphne and uvicorn log whole URLs, and sign-in by `?token=` is allowed.
+TOKEN = re.compile(r"eyJ[\w-]+(?:\.|%2[eE])[\w-]*(?:(?:\.|%2[eE])[\w-]*)?|(?<=token=)[^&\s\"']+")
+
+
+def redact(text: str) -> str:
+    return TOKEN.sub("[token]", text)
+
+
+class RedactTokens(logging.Filter):
+    """Rewrites the record itself, so that every handler after this one is safe as well."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.args:
+            record.args = _redact_arguments(record.args)
+        if isinstance(record.msg, str):
+            record.msg = redact(record.msg)
+        return True
+
+
+def _redact_arguments(arguments: Any) -> Any:
+    if isinstance(arguments, dict):
+        return {key: _redact_value(value) for key, value in arguments.items()}
+    return tuple(_redact_value(value) for value in arguments)
+
+
+def _redact_value(value: Any) -> Any:
+    # Numbers stay numbers, for %d. Everything else is looked at as it would be printed.
+    if isinstance(value, int | float | None):
+        return value
+    shown = str(value)
+    clean = redact(shown)
+    return value if clean == shown else clean
+
+
+def guard_server_logs() -> None:
+    """The servers log through handlers of their own, set up before ours: put the filter there too."""
+    guard = RedactTokens()
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "daphne", "daphne.access", ""):
+        logger = logging.getLogger(name)
+        logger.addFilter(guard)
+        for handler in logger.handlers:
+            handler.addFilter(guard)

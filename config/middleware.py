@@ -1,0 +1,55 @@
+"""Paths and plain errors under `/api`, so that clients meet one kind of URL and one kind of error."""
+
+from collections.abc import Awaitable, Callable
+from inspect import iscoroutinefunction
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.utils.decorators import sync_and_async_middleware
+
+# Answers that Django or ninja make without asking our error table.
+PLAIN = {
+    400: ("bad_request", "This request cannot be read"),
+    404: ("not_found", "There is nothing at this address"),
+    405: ("method_not_allowed", "This address does not take this method"),
+    413: ("too_large", "This request is too large"),
+    500: ("internal", "Something went wrong on our side"),
+}
+
+
+@sync_and_async_middleware
+def api_paths(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Serves a trailing slash on every API path and turns plain errors there into JSON."""
+    if iscoroutinefunction(get_response):
+        answer: Callable[[HttpRequest], Awaitable[HttpResponseBase]] = get_response
+
+        async def middleware(request: HttpRequest) -> HttpResponseBase:
+            _trim(request)
+            return _as_json(request, await answer(request))
+
+        return middleware
+
+    def sync_middleware(request: HttpRequest) -> HttpResponseBase:
+        _trim(request)
+        return _as_json(request, get_response(request))
+
+    return sync_middleware
+
+
+def _trim(request: HttpRequest) -> None:
+    """`/api/rooms/` is `/api/rooms`: served as it is, never redirected, which would lose a body."""
+    if request.path_info.startswith("/api/") or request.path_info in ("/healthz/", "/readyz/"):
+        request.path_info = request.path_info.rstrip("/")
+
+
+def _as_json(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    if response.status_code not in PLAIN or not request.path_info.startswith("/api"):
+        return response
+    if response.headers.get("Content-Type", "").startswith("application/json"):
+        return response
+    code, detail = PLAIN[response.status_code]
+    answer = JsonResponse({"code": code, "detail": detail}, status=response.status_code)
+    if isinstance(response, HttpResponse) and "Allow" in response.headers:
+        answer["Allow"] = response["Allow"]
+    return answer

@@ -1,0 +1,202 @@
+"""Django's settings. All that differs between installations comes from `config.env`."""
+
+from datetime import timedelta
+from typing import Any
+
+import dj_database_url
+
+from .env import BASE_DIR, DEVELOPMENT_KEY, read_environment, stop
+
+env = read_environment()
+
+DEBUG = env.debug
+SECRET_KEY = env.secret_key or DEVELOPMENT_KEY
+ALLOWED_HOSTS = env.allowed_hosts or ["localhost", "127.0.0.1", "[::1]"]
+
+INSTALLED_APPS = [
+    "daphne",  # before staticfiles: makes `runserver` serve sockets
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "servestatic",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "ninja",  # its Swagger UI assets
+    "accounts",
+    "rooms",
+    "messaging",
+    "realtime",
+]
+
+# All of these run on the event loop: one that cannot would cost each request a thread hop.
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "config.middleware.api_paths",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "config" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+
+def database(url: str) -> dict[str, Any]:
+    """Django's entry for a URL, with what each engine needs to keep the delivery promise."""
+    try:
+        entry: dict[str, Any] = dict(dj_database_url.parse(url))
+    except (dj_database_url.ParseError, dj_database_url.UnknownSchemeError, ValueError):
+        stop(
+            "DATABASE_URL is not a URL such as sqlite:///db.sqlite3 or postgres://user:pass@host/name"
+        )
+    if entry["ENGINE"] == "django.db.backends.sqlite3":
+        # IMMEDIATE takes the write lock at BEGIN: a transaction that read first and then has to
+        # upgrade its lock fails at once under load. FULL makes a commit survive a power cut.
+        entry["OPTIONS"] = {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+        }
+        entry["CONN_MAX_AGE"] = 0
+        # Tests have a writer thread and real servers, which a database in memory cannot share.
+        entry["TEST"] = {"NAME": BASE_DIR / ".pytest_cache" / "test.sqlite3"}
+    else:
+        entry["CONN_MAX_AGE"] = 0
+        entry["CONN_HEALTH_CHECKS"] = True
+        entry.setdefault("OPTIONS", {})["pool"] = {"min_size": 2, "max_size": 16, "timeout": 5}
+    return entry
+
+
+DATABASES = {"default": database(env.database_url)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env.redis_url
+CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+}
+if REDIS_URL:
+    CHANNEL_LAYERS["default"] = {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {
+            "hosts": [
+                {
+                    "address": REDIS_URL,
+                    "socket_timeout": 5,
+                    "socket_connect_timeout": 2,
+                    "health_check_interval": 15,
+                }
+            ],
+            "prefix": "chat",
+        },
+    }
+
+AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = ["accounts.hashing.TunablePBKDF2PasswordHasher"]
+_VALIDATORS = [
+    "UserAttributeSimilarityValidator",
+    "MinimumLengthValidator",
+    "NumericPasswordValidator",
+]
+if not DEBUG:
+    # Off while developing, so that a walk-through with `password123` works.
+    _VALIDATORS.append("CommonPasswordValidator")
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"} for name in _VALIDATORS
+]
+
+NINJA_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.chat_access_minutes),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=env.chat_refresh_days),
+    "SIGNING_KEY": SECRET_KEY,
+}
+
+# Limits, contract §4. None means `off`.
+CHAT_REGISTER_RATE = env.chat_register_rate
+CHAT_LOGIN_RATE = env.chat_login_rate
+CHAT_LOGIN_NAME_RATE = env.chat_login_name_rate
+CHAT_MESSAGE_RATE = env.chat_message_rate
+CHAT_FRAME_RATE = env.chat_frame_rate
+CHAT_ROOM_RATE = env.chat_room_rate
+CHAT_SOCKETS_PER_USER = env.chat_sockets_per_user
+CHAT_PENDING_PER_ADDRESS = env.chat_pending_per_address
+CHAT_MESSAGE_LENGTH = env.chat_message_length
+CHAT_TRUSTED_PROXIES = env.chat_trusted_proxies
+CHAT_PASSWORD_ITERATIONS = env.chat_password_iterations
+
+ALLOWED_ORIGINS = env.allowed_origins
+CORS_ALLOWED_ORIGINS = [] if "*" in ALLOWED_ORIGINS else ALLOWED_ORIGINS
+CORS_ALLOW_ALL_ORIGINS = "*" in ALLOWED_ORIGINS
+CORS_URLS_REGEX = r"^/api/"
+CORS_EXPOSE_HEADERS = ["Link", "Retry-After"]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+# Straight from the packages that bring them: nothing to collect before the first start.
+SERVESTATIC_USE_FINDERS = True
+SERVESTATIC_AUTOREFRESH = False
+SERVESTATIC_ALLOW_ALL_ORIGINS = False
+MEDIA_ROOT = env.media_root
+
+# A message has at most 64 KiB on a socket; the same bound for a body, which is read into memory.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+if not DEBUG:
+    SECURE_PROXY_SSL_HEADER = (
+        ("HTTP_X_FORWARDED_PROTO", "https") if env.chat_trusted_proxies else None
+    )
+    SECURE_SSL_REDIRECT = False  # the proxy's job; a health check inside speaks plain HTTP
+    SECURE_HSTS_SECONDS = 3600
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+    # Settled above, each for the reason beside it.
+    SILENCED_SYSTEM_CHECKS = ["security.W008"]
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"redact": {"()": "config.logs.RedactTokens"}},
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "plain",
+            "filters": ["redact"],
+        },
+    },
+    "root": {"handlers": ["console"], "level": env.log_level},
+    "loggers": {
+        "django": {"handlers": ["console"], "level": env.log_level, "propagate": False},
+        "django.channels.server": {"handlers": ["console"], "level": "WARNING", "propagate": False},
+        "daphne": {"level": "WARNING"},
+    },
+}

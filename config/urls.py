@@ -1,0 +1,16 @@
+"""HTTP addresses."""
+
+from django.contrib import admin
+from django.urls import path
+
+from .api import api
+from .health import healthz, readyz
+from .pages import websocket_guide
+
+urlpatterns = [
+    path("api/", api.urls),
+    path("admin/", admin.site.urls),
+    path("docs/websocket.md", websocket_guide),
+    path("healthz", healthz),
+    path("readyz", readyz),
+]

@@ -1,0 +1,209 @@
+"""Messages over HTTP (contract §2): translate, make one service call, translate back."""
+
+from typing import Annotated, Any
+
+from django.http import HttpResponse
+from ninja import Path, Query, Router, Status
+
+from accounts.auth import Bearer, Request
+from accounts.pagination import Limit, write_links
+from accounts.schemas import LARGEST_ID, NameInPath, PathId, answers
+from rooms.models import Room
+from rooms.selectors import standing, standing_by_name
+
+from . import selectors, services
+from .events import MessageState
+from .schemas import (
+    EditIn,
+    Emoji,
+    MessageIn,
+    MessageOut,
+    MessageToRoomIn,
+    MyRoomOut,
+    ReadIn,
+    ReadOut,
+)
+from .selectors import History
+
+router = Router(tags=["Messages"], auth=Bearer())
+
+RoomId = Annotated[PathId, Path()]
+MessageId = Annotated[PathId, Path()]
+SeqCursor = Annotated[int | None, Query(None, ge=0, le=LARGEST_ID)]
+
+
+def _shown(request: Request, response: HttpResponse, page: History) -> list[MessageState]:
+    write_links(request, response, page.links)
+    return page.messages
+
+
+def _send(request: Request, room_id: int, body: MessageIn) -> Status[MessageState]:
+    services.check_sender(request.auth, body.username)
+    answer = services.send_message(
+        caller=request.auth,
+        room_id=room_id,
+        content=body.content,
+        client_id=body.client_id,
+        reply_to=body.reply_to,
+    )
+    sent = services.wait_for(answer)
+    return Status(200 if sent.duplicate else 201, sent.message)
+
+
+@router.get("/my-rooms", tags=["Rooms"], response=answers({200: list[MyRoomOut]}, 401, 422))
+def list_my_rooms(
+    request: Request,
+    response: HttpResponse,
+    cursor: Annotated[str | None, Query(None, max_length=400)] = None,
+    limit: Limit = 50,
+) -> list[MyRoomOut]:
+    """The caller's rooms, latest activity first, with what is unread in each."""
+    page, lasts = selectors.my_rooms(request.auth.user_id, cursor=cursor, limit=limit)
+    write_links(request, response, page.links)
+    return [_my_room(room, last) for room, last in zip(page, lasts, strict=True)]
+
+
+def _my_room(room: Room, last_message: MessageState | None) -> MyRoomOut:
+    room.last_message = last_message  # type: ignore[attr-defined]
+    room.unread = services.unread(room, room.last_read_seq)  # type: ignore[attr-defined]
+    return MyRoomOut.model_validate(room)
+
+
+@router.get("/messages", response=answers({200: list[MessageOut]}, 401, 422))
+def read_feed(
+    request: Request,
+    response: HttpResponse,
+    before: Annotated[str | None, Query(None, max_length=400)] = None,
+    limit: Limit = 50,
+) -> list[MessageState]:
+    """The newest messages over all rooms that the caller may read, oldest first."""
+    return _shown(
+        request, response, selectors.feed(request.auth.user_id, before=before, limit=limit)
+    )
+
+
+SENDING = answers({201: MessageOut, 200: MessageOut}, 400, 401, 403, 404, 409, 422, 429, 503)
+
+
+@router.post("/messages", response=SENDING)
+def send_to_room(request: Request, body: MessageToRoomIn) -> Status[MessageState]:
+    """Say something in a room, given by name or id.
+
+    The same `client_id` again answers 200 with the message that it made the first time.
+    """
+    room_id = body.room
+    if isinstance(room_id, str):
+        room_id = standing_by_name(request.auth.user_id, room_id).room.pk
+    return _send(request, room_id, body)
+
+
+@router.get(
+    "/rooms/{room_id}/messages", response=answers({200: list[MessageOut]}, 401, 403, 404, 422)
+)
+def read_messages(
+    request: Request,
+    response: HttpResponse,
+    room_id: RoomId,
+    before: SeqCursor = None,
+    after: SeqCursor = None,
+    limit: Limit = 50,
+) -> list[MessageState]:
+    """History of a room, oldest first: the newest page, or before or after a `seq`."""
+    here = standing(request.auth.user_id, room_id)
+    page = selectors.history(here, before=before, after=after, limit=limit)
+    return _shown(request, response, page)
+
+
+@router.post("/rooms/{room_id}/messages", response=SENDING)
+def send_message(request: Request, room_id: RoomId, body: MessageIn) -> Status[MessageState]:
+    """Say something in a room."""
+    return _send(request, room_id, body)
+
+
+@router.get("/messages/{room_id}", response=answers({200: list[MessageOut]}, 401, 403, 404, 422))
+def read_messages_alias(
+    request: Request,
+    response: HttpResponse,
+    room_id: RoomId,
+    before: SeqCursor = None,
+    after: SeqCursor = None,
+    limit: Limit = 50,
+) -> list[MessageState]:
+    """The same as `/rooms/{room_id}/messages`."""
+    here = standing(request.auth.user_id, room_id)
+    page = selectors.history(here, before=before, after=after, limit=limit)
+    return _shown(request, response, page)
+
+
+@router.post("/messages/{room_id}", response=SENDING)
+def send_message_alias(request: Request, room_id: RoomId, body: MessageIn) -> Status[MessageState]:
+    """The same as `/rooms/{room_id}/messages`."""
+    return _send(request, room_id, body)
+
+
+@router.get("/history/{room_name}", response=answers({200: list[MessageOut]}, 401, 403, 404, 422))
+def read_history(
+    request: Request,
+    response: HttpResponse,
+    room_name: Annotated[NameInPath, Path()],
+    before: SeqCursor = None,
+    after: SeqCursor = None,
+    limit: Limit = 50,
+) -> list[MessageState]:
+    """The same by the name of a public or group room."""
+    here = standing_by_name(request.auth.user_id, room_name)
+    page = selectors.history(here, before=before, after=after, limit=limit)
+    return _shown(request, response, page)
+
+
+@router.patch(
+    "/rooms/{room_id}/messages/{message_id}",
+    response=answers({200: MessageOut}, 400, 401, 403, 404, 409, 422, 429),
+)
+def edit_message(
+    request: Request, room_id: RoomId, message_id: MessageId, body: EditIn
+) -> MessageState:
+    """Change what one's own message says."""
+    return services.edit_message(
+        caller=request.auth, room_id=room_id, message_id=message_id, content=body.content
+    )
+
+
+@router.delete(
+    "/rooms/{room_id}/messages/{message_id}",
+    response=answers({204: None}, 401, 403, 404, 422, 429),
+)
+def delete_message(request: Request, room_id: RoomId, message_id: MessageId) -> Status[None]:
+    """Delete one's own message, or anyone's as an admin or owner. A tombstone keeps its place."""
+    services.delete_message(caller=request.auth, room_id=room_id, message_id=message_id)
+    return Status(204, None)
+
+
+REACTING = answers({200: MessageOut}, 401, 403, 404, 409, 422, 429)
+
+
+@router.put("/rooms/{room_id}/messages/{message_id}/reactions/{emoji}", response=REACTING)
+def add_reaction(
+    request: Request, room_id: RoomId, message_id: MessageId, emoji: Annotated[Emoji, Path()]
+) -> MessageState:
+    """React to a message."""
+    return services.add_reaction(
+        caller=request.auth, room_id=room_id, message_id=message_id, emoji=emoji
+    )
+
+
+@router.delete("/rooms/{room_id}/messages/{message_id}/reactions/{emoji}", response=REACTING)
+def remove_reaction(
+    request: Request, room_id: RoomId, message_id: MessageId, emoji: Annotated[Emoji, Path()]
+) -> MessageState:
+    """Take back one's own reaction."""
+    return services.remove_reaction(
+        caller=request.auth, room_id=room_id, message_id=message_id, emoji=emoji
+    )
+
+
+@router.post("/rooms/{room_id}/read", response=answers({200: ReadOut}, 400, 401, 403, 404, 422))
+def mark_read(request: Request, room_id: RoomId, body: ReadIn) -> dict[str, Any]:
+    """Mark everything up to `seq` as read. Never back, never past the last message."""
+    mark, unread = services.mark_read(caller=request.auth, room_id=room_id, seq=body.seq)
+    return {"last_read_seq": mark, "unread": unread}

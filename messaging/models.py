@@ -1,0 +1,81 @@
+"""Messages and reactions. All counters are the room's: see `rooms.models.Room`."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import User
+from rooms.models import Room
+
+
+class Change(models.TextChoices):
+    """What a message's latest version is: the `type` of the frame that tells of it."""
+
+    MESSAGE = "message"
+    EDIT = "edit"
+    DELETE = "delete"
+    REACTION = "reaction"
+
+
+class Message(models.Model):
+    """A message in its present state. It keeps its `seq`; every change gives it a new `version`.
+
+    `created_version` lets a replay tell a message that is new to the client from a change to one
+    that it has. `reactions` is the answer's list ready made (`[{emoji, count, users}]`), rebuilt
+    under the room's lock with every reaction, so that a page costs one query however many reacted.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    # No index of their own on room and sender: each would cost every insert, and the constraints
+    # below serve all that is asked by room.
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, db_index=False)
+    sender = models.ForeignKey(User, on_delete=models.PROTECT, db_index=False)
+    seq = models.PositiveBigIntegerField()
+    version = models.PositiveBigIntegerField()
+    created_version = models.PositiveBigIntegerField()
+    last_change = models.CharField(max_length=8, choices=Change.choices, default=Change.MESSAGE)
+    content = models.TextField()
+    created_at = models.DateTimeField()
+    edited_at = models.DateTimeField(null=True, blank=True)
+    deleted = models.BooleanField(default=False)
+    # An id rather than a foreign key: it was in this room when it was written, nothing follows it.
+    reply_to = models.PositiveBigIntegerField(null=True, blank=True)
+    client_id = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001 - none is not ""
+    client_digest = models.CharField(max_length=32, blank=True, default="")
+    reactions = models.JSONField(default=list, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            # Pages of history, `before` and `after`; and no two messages share a place.
+            models.UniqueConstraint(fields=["room", "seq"], name="message_seq_once"),
+            # Replay, resume and the hub's repair: everything after a version.
+            models.UniqueConstraint(fields=["room", "version"], name="message_version_once"),
+            # Sending twice makes one message, for good.
+            models.UniqueConstraint(
+                fields=["room", "sender", "client_id"],
+                condition=Q(client_id__isnull=False),
+                name="message_client_id_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"message {self.seq} of room {self.room_id}"
+
+
+class Reaction(models.Model):
+    """One user's emoji on a message: the truth behind `Message.reactions`."""
+
+    id = models.BigAutoField(primary_key=True)
+    # Indexed by the constraint, which leads with the message.
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, db_index=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE)
+    emoji = models.CharField(max_length=32)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["message", "emoji", "user"], name="reaction_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.emoji} by user {self.user_id} on message {self.message_id}"

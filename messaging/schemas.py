@@ -1,0 +1,97 @@
+"""Shapes of the messages API. Imports no Django: the frames of a message have the same members."""
+
+import unicodedata
+from typing import Annotated
+
+from pydantic import AfterValidator, AliasChoices, Field, StringConstraints
+
+from accounts.schemas import Answer, Body, Id, NameInPath, Seq, Timestamp, Who, example
+from rooms.schemas import RoleName, RoomOut
+
+
+def _is_reaction(emoji: str) -> str:
+    # Emoji are many characters and ever new ones; what must not pass is what cannot be seen.
+    if not emoji.strip() or any(unicodedata.category(sign) in ("Cc", "Zs", "Cs") for sign in emoji):
+        raise ValueError("must be visible characters")
+    return emoji
+
+
+ClientId = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\x20-\x7e]+$")]
+Emoji = Annotated[str, StringConstraints(min_length=1, max_length=32), AfterValidator(_is_reaction)]
+Username = NameInPath
+NoAttachments = Annotated[
+    list[Id], Field(max_length=0, description="Attachments come with a later version")
+]
+
+
+class EditIn(Body):
+    model_config = example({"content": "Hey everyone!"})
+    # Its rules (length, trimming) stand in `services.clean_text`, for frames and REST alike.
+    content: str = Field(validation_alias=AliasChoices("content", "message"))
+
+
+class MessageIn(EditIn):
+    """What a client says. `username`, if sent, must be the caller's own."""
+
+    model_config = example({"content": "Hey everyone!", "client_id": "7b1f0c9e"})
+    username: Username | None = None
+    client_id: ClientId | None = None
+    reply_to: Id | None = None
+    attachments: NoAttachments = []
+
+
+class MessageToRoomIn(MessageIn):
+    """`room` is a name or an id."""
+
+    model_config = example({"room": "friends", "content": "Hey everyone!"})
+    room: Who
+
+
+class ReadIn(Body):
+    model_config = example({"seq": 12})
+    seq: Seq
+
+
+class ReactionOut(Answer):
+    """`users` are the ids of the first 50."""
+
+    emoji: str
+    count: int
+    users: list[int]
+
+
+class MessageMembers(Answer):
+    """What REST answers and frames say of a message, but for the name of its text."""
+
+    id: int
+    seq: int
+    version: int
+    room: str | None
+    room_id: int
+    sender: int
+    username: str
+    receiver: int | None
+    timestamp: Timestamp
+    edited_at: Timestamp | None
+    deleted: bool
+    reply_to: int | None
+    client_id: str | None
+    attachments: list[int]
+    reactions: list[ReactionOut]
+
+
+class MessageOut(MessageMembers):
+    content: str
+
+
+class MyRoomOut(RoomOut):
+    role: RoleName
+    unread: int
+    last_read_seq: int
+    muted: bool
+    last_message: MessageOut | None
+
+
+class ReadOut(Answer):
+    last_read_seq: int
+    unread: int

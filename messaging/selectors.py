@@ -1,0 +1,127 @@
+"""Reads of messages: pages of history, the feed, and what changed since a version."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import F, OuterRef, QuerySet, Subquery
+
+from accounts.pagination import Page, keyset_page
+from rooms.models import Kind, Room
+from rooms.selectors import Standing, readable_room_ids
+
+from .events import MessageState
+from .models import Change, Message
+
+
+def state_of(message: Message, room: Room) -> MessageState:
+    """The message as events and answers carry it; its sender must be loaded."""
+    return MessageState(
+        id=message.pk,
+        seq=message.seq,
+        version=message.version,
+        room=room.name,
+        room_id=room.pk,
+        sender=message.sender_id,
+        username=message.sender.username,
+        receiver=room.other_id(message.sender_id),
+        content=message.content,
+        timestamp=message.created_at,
+        edited_at=message.edited_at,
+        deleted=message.deleted,
+        reply_to=message.reply_to,
+        client_id=message.client_id,
+        reactions=message.reactions,
+        access=room.access,
+    )
+
+
+def _messages(room: Room) -> QuerySet[Message]:
+    return Message.objects.filter(room=room).select_related("sender")
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A page, oldest first; `links` as in `accounts.pagination.Page`."""
+
+    messages: list[MessageState]
+    links: dict[str, dict[str, Any]]
+
+
+def history(here: Standing, *, before: int | None, after: int | None, limit: int) -> History:
+    """Messages of a room by `seq`: the newest, those before or after one, or between two.
+
+    Raises Forbidden for the removed. `seq` has no gaps, so the ends tell whether there is more.
+    """
+    here.may_read()
+    rows = _messages(here.room)
+    if before is not None:
+        rows = rows.filter(seq__lt=before)
+    if after is not None:
+        found = list(rows.filter(seq__gt=after).order_by("seq")[:limit])
+    else:
+        found = list(rows.order_by("-seq")[:limit])[::-1]
+    links: dict[str, dict[str, Any]] = {}
+    if found and found[-1].seq < here.room.last_seq:
+        links["next"] = {"after": found[-1].seq, "limit": limit}
+    if found and found[0].seq > 1:
+        links["prev"] = {"before": found[0].seq, "limit": limit}
+    return History([state_of(message, here.room) for message in found], links)
+
+
+def feed(user_id: int, *, before: str | None, limit: int) -> History:
+    """The newest messages over all rooms that the caller may read, oldest first."""
+    rows = Message.objects.filter(room_id__in=readable_room_ids(user_id))
+    rows = rows.select_related("sender", "room", "room__low", "room__high")
+    page = keyset_page(rows, ["-id"], cursor=before, limit=limit)
+    links = {}
+    if "next" in page.links:
+        links["prev"] = {"before": page.links["next"]["cursor"], "limit": limit}
+    return History([state_of(message, message.room) for message in reversed(page)], links)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChange:
+    """One step of a replay: the frame `kind` and the message's present state."""
+
+    kind: Change
+    message: MessageState
+
+
+def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]:
+    """What changed in a room after a version, in order of version (contract §3, promise 3).
+
+    A message made after it counts as a message in its present state, an older one as the latest
+    change that it went through.
+    """
+    rows = _messages(room).filter(version__gt=version).order_by("version")[:limit]
+    return [
+        StoredChange(
+            Change.MESSAGE if row.created_version > version else Change(row.last_change),
+            state_of(row, room),
+        )
+        for row in rows
+    ]
+
+
+def my_rooms(user_id: int, *, cursor: str | None, limit: int) -> tuple[Page[Room], list[Any]]:
+    """The caller's rooms, latest activity first, each with its last message or None."""
+    last = Message.objects.filter(room=OuterRef("pk"), seq=OuterRef("last_seq")).values("pk")
+    rooms = (
+        Room.objects.filter(members__user_id=user_id, deleted_at=None)
+        .exclude(kind=Kind.PRIVATE, last_seq=0)
+        .select_related("low", "high")
+        .annotate(
+            role=F("members__role"),
+            last_read_seq=F("members__last_read_seq"),
+            muted=F("members__muted"),
+            last_message_id=Subquery(last),
+        )
+    )
+    page = keyset_page(rooms, ["-active_at", "-pk"], cursor=cursor, limit=limit)
+    ids = [getattr(room, "last_message_id", None) for room in page]
+    found = Message.objects.select_related("sender").in_bulk([pk for pk in ids if pk])
+    lasts = [
+        state_of(found[pk], room) if pk in found else None
+        for pk, room in zip(ids, page, strict=True)
+    ]
+    return page, lasts

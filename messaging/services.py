@@ -1,0 +1,251 @@
+"""Writes of messages: send, edit, delete, react, read. Who may do so, and what it counts."""
+
+import asyncio
+import functools
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count
+from django.utils import timezone
+
+from accounts.auth import SignIn
+from accounts.errors import Busy, Forbidden
+from accounts.events import Event, publish
+from accounts.names import name_key
+from accounts.rates import spend
+from rooms.errors import NotAMember
+from rooms.models import Member, Room
+from rooms.selectors import Standing, standing
+
+from .errors import MessageDeleted, NoSuchMessage, SenderMismatch, TooManyReactions
+from .events import (
+    MessageEdited,
+    MessageErased,
+    MessageState,
+    ReactionsChanged,
+    ReadAdvanced,
+)
+from .ledger import Draft, Sent
+from .models import Change, Message, Reaction
+from .selectors import state_of
+from .text import clean_text, digest_of
+from .writer import RETRY_AFTER, Writer
+
+LONGEST_WAIT = 10.0
+"""Seconds that a sender waits for the database before the answer is `busy`."""
+MOST_REACTION_KINDS = 50
+MOST_REACTORS_SHOWN = 50
+
+
+@functools.cache
+def writer() -> Writer:
+    """The one of this process."""
+    return Writer()
+
+
+def check_sender(caller: SignIn, username: str | None) -> None:
+    """Raises SenderMismatch when a client claims to be somebody else (contract §2 and §3)."""
+    if username is not None and name_key(username) != name_key(caller.username):
+        raise SenderMismatch
+
+
+def send_message(
+    *,
+    caller: SignIn,
+    room_id: int,
+    content: str,
+    field: str = "content",
+    client_id: str | None = None,
+    reply_to: int | None = None,
+    via_room_id: int | None = None,
+) -> "Future[Sent]":
+    """Hands a message to the writer; needs no database itself, so sockets call it on their loop.
+
+    Raises Invalid, RateLimited, Busy. The future raises what `Ledger.enter` does.
+    """
+    text = clean_text(content, field)
+    spend("CHAT_MESSAGE_RATE", caller.user_id)
+    return writer().submit(
+        Draft(
+            user_id=caller.user_id,
+            session_id=caller.session_id,
+            room_id=room_id,
+            content=text,
+            digest=digest_of(text, reply_to) if client_id is not None else "",
+            client_id=client_id,
+            reply_to=reply_to,
+            via_room_id=via_room_id,
+        )
+    )
+
+
+def wait_for(answer: "Future[Sent]") -> Sent:
+    """The stored message, for callers with a thread of their own. Raises Busy after LONGEST_WAIT."""
+    try:
+        return answer.result(LONGEST_WAIT)
+    except TimeoutError:
+        raise Busy(retry_after=RETRY_AFTER) from None
+
+
+async def answer_of(answer: "Future[Sent]") -> Sent:
+    """The same for callers on an event loop."""
+    try:
+        return await asyncio.wait_for(asyncio.wrap_future(answer), LONGEST_WAIT)
+    except TimeoutError:
+        raise Busy(retry_after=RETRY_AFTER) from None
+
+
+# Changes of a message, each one transaction under the room's lock
+
+
+@dataclass(slots=True)
+class _Editing:
+    here: Standing
+    message: Message
+
+    def store(self, change: Change, event: type[Any], *fields: str) -> None:
+        """Gives the message the room's next version and tells of it after commit."""
+        room, message = self.here.room, self.message
+        room.version += 1
+        message.version, message.last_change = room.version, change
+        room.save(update_fields=["version"])
+        message.save(update_fields=["version", "last_change", *fields])
+        told: Event = event(self.state())
+        publish(told)
+
+    def state(self) -> MessageState:
+        return state_of(self.message, self.here.room)
+
+
+@contextmanager
+def _editing(user_id: int, room_id: int, message_id: int) -> Iterator[_Editing]:
+    """Raises NoSuchRoom, Forbidden for the removed, NoSuchMessage."""
+    with transaction.atomic():
+        here = standing(user_id, room_id, lock=True)
+        here.may_read()
+        message = (
+            Message.objects.select_related("sender").filter(room=here.room, pk=message_id).first()
+        )
+        if message is None:
+            raise NoSuchMessage
+        yield _Editing(here, message)
+
+
+def edit_message(*, caller: SignIn, room_id: int, message_id: int, content: str) -> MessageState:
+    """Raises Invalid, RateLimited, NoSuchRoom, NoSuchMessage, Forbidden, MessageDeleted."""
+    text = clean_text(content)
+    spend("CHAT_MESSAGE_RATE", caller.user_id)
+    with _editing(caller.user_id, room_id, message_id) as editing:
+        message = editing.message
+        if message.sender_id != caller.user_id:
+            raise Forbidden("Only its author may edit a message")
+        if message.deleted:
+            raise MessageDeleted
+        if text != message.content:
+            message.content, message.edited_at = text, timezone.now()
+            editing.store(Change.EDIT, MessageEdited, "content", "edited_at")
+        return editing.state()
+
+
+def delete_message(*, caller: SignIn, room_id: int, message_id: int) -> None:
+    """Leaves a tombstone; deleting twice is no error.
+
+    Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden.
+    """
+    spend("CHAT_MESSAGE_RATE", caller.user_id)
+    with _editing(caller.user_id, room_id, message_id) as editing:
+        message, member = editing.message, editing.here.member
+        moderates = member is not None and member.role != "member"
+        if message.sender_id != caller.user_id and not moderates:
+            raise Forbidden("Only its author, an admin or an owner may delete a message")
+        if message.deleted:
+            return
+        Reaction.objects.filter(message=message).delete()
+        message.content, message.reactions, message.reply_to = "", [], None
+        message.deleted = True
+        editing.store(Change.DELETE, MessageErased, "content", "reactions", "reply_to", "deleted")
+
+
+def add_reaction(*, caller: SignIn, room_id: int, message_id: int, emoji: str) -> MessageState:
+    """Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden, MessageDeleted, TooManyReactions."""
+    spend("CHAT_MESSAGE_RATE", caller.user_id)
+    with _editing(caller.user_id, room_id, message_id) as editing:
+        message = editing.message
+        if message.deleted:
+            raise MessageDeleted
+        kinds = {shown["emoji"] for shown in message.reactions}
+        if emoji not in kinds and len(kinds) >= MOST_REACTION_KINDS:
+            raise TooManyReactions
+        _, added = Reaction.objects.get_or_create(
+            message=message, user_id=caller.user_id, emoji=emoji
+        )
+        if added:
+            _show_reactions(editing)
+        return editing.state()
+
+
+def remove_reaction(*, caller: SignIn, room_id: int, message_id: int, emoji: str) -> MessageState:
+    """Taking back what is not there changes nothing.
+
+    Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden.
+    """
+    spend("CHAT_MESSAGE_RATE", caller.user_id)
+    with _editing(caller.user_id, room_id, message_id) as editing:
+        removed, _ = Reaction.objects.filter(
+            message=editing.message, user_id=caller.user_id, emoji=emoji
+        ).delete()
+        if removed:
+            _show_reactions(editing)
+        return editing.state()
+
+
+def _show_reactions(editing: _Editing) -> None:
+    """Rebuilds the list that answers carry."""
+    rows = Reaction.objects.filter(message=editing.message)
+    counts = rows.values("emoji").annotate(count=Count("pk")).order_by("emoji")
+    shown = [
+        {
+            "emoji": row["emoji"],
+            "count": row["count"],
+            "users": list(
+                rows.filter(emoji=row["emoji"])
+                .order_by("pk")
+                .values_list("user_id", flat=True)[:MOST_REACTORS_SHOWN]
+            ),
+        }
+        for row in counts
+    ]
+    editing.message.reactions = shown
+    editing.store(Change.REACTION, ReactionsChanged, "reactions")
+
+
+# Reading
+
+
+def mark_read(*, caller: SignIn, room_id: int, seq: int) -> tuple[int, int]:
+    """Moves the caller's read mark up to `seq`: the mark and the number unread.
+
+    Never back and never past the room's last message. Raises NoSuchRoom, Forbidden, NotAMember.
+    """
+    with transaction.atomic():
+        here = standing(caller.user_id, room_id)
+        here.may_read()
+        if here.member is None:
+            raise NotAMember
+        mark = min(seq, here.room.last_seq)
+        advanced = Member.objects.filter(pk=here.member.pk, last_read_seq__lt=mark).update(
+            last_read_seq=mark
+        )
+        if advanced:
+            publish(ReadAdvanced(room_id, caller.user_id, caller.username, mark))
+        else:
+            mark = here.member.last_read_seq
+    return mark, unread(here.room, mark)
+
+
+def unread(room: Room, last_read_seq: int) -> int:
+    return max(0, room.last_seq - last_read_seq)

@@ -1,0 +1,27 @@
+"""What a message may say (contract §2)."""
+
+import hashlib
+import json
+
+from django.conf import settings
+
+from accounts.errors import invalid
+
+
+def clean_text(text: str, field: str = "content") -> str:
+    """The text as it is stored: trimmed. Raises Invalid when it is empty, too long or holds NUL."""
+    longest: int = settings.CHAT_MESSAGE_LENGTH
+    trimmed = text.strip()
+    if not trimmed:
+        raise invalid(field, "must not be empty", "string_too_short")
+    if len(trimmed) > longest:
+        raise invalid(field, f"must have at most {longest} characters", "string_too_long")
+    if "\x00" in trimmed:
+        raise invalid(field, "must not contain NUL")
+    return trimmed
+
+
+def digest_of(text: str, reply_to: int | None) -> str:
+    """Tells whether a repeated `client_id` comes with what was sent the first time."""
+    said = json.dumps([text, reply_to], ensure_ascii=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:32]

@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+
+
+class RealtimeConfig(AppConfig):
+    name = "realtime"
+
+    def ready(self) -> None:
+        # Connects the receivers and hands presence to `rooms`.
+        from . import receivers, running  # noqa: F401

@@ -1,0 +1,66 @@
+"""Where a socket's token is, and whether its Origin may talk to us (contract §3, Signing in)."""
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from django.conf import settings
+
+from accounts.auth import bearer_token, client_address
+from accounts.errors import Forbidden
+
+Scope = dict[str, Any]
+SUBPROTOCOL = "bearer"
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    for key, value in scope["headers"]:
+        if key == name:
+            text: str = value.decode("latin-1")
+            return text
+    return None
+
+
+def query(scope: Scope, name: str) -> str | None:
+    """The first value of a query parameter, "" when it stands there empty."""
+    pairs = parse_qs(
+        scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True, max_num_fields=20
+    )
+    return pairs[name][0] if name in pairs else None
+
+
+def offered_token(scope: Scope) -> str | None:
+    """By header, else subprotocol, else query: the first present decides. None when there is none."""
+    by_header = bearer_token(header(scope, b"authorization") or "")
+    if by_header is not None:
+        return by_header
+    offered: list[str] = scope.get("subprotocols") or []
+    if SUBPROTOCOL in offered and len(offered) > 1:
+        return next(one for one in offered if one != SUBPROTOCOL)
+    try:
+        return query(scope, "token")
+    except ValueError:
+        return ""
+
+
+def chosen_subprotocol(scope: Scope) -> str | None:
+    return SUBPROTOCOL if SUBPROTOCOL in (scope.get("subprotocols") or []) else None
+
+
+def check_origin(scope: Scope) -> None:
+    """Raises Forbidden for a web page from elsewhere.
+
+    A missing Origin is fine (Postman, apps), and so is a page from this very host.
+    """
+    origin = header(scope, b"origin")
+    allowed: list[str] = settings.ALLOWED_ORIGINS
+    if origin is None or "*" in allowed or origin in allowed:
+        return
+    if urlsplit(origin).netloc != (header(scope, b"host") or ""):
+        raise Forbidden("Pages from this origin may not connect: see ALLOWED_ORIGINS")
+
+
+def address(scope: Scope) -> str | None:
+    client = scope.get("client")
+    return client_address(
+        str(client[0]) if client else None, header(scope, b"x-forwarded-for") or ""
+    )

@@ -1,0 +1,277 @@
+"""The life of a socket, from accept to close. How each kind finds its room: `consumers.py`."""
+
+import asyncio
+import logging
+import time
+import uuid
+from typing import Any
+
+from channels.consumer import AsyncConsumer
+from django.conf import settings
+
+from accounts.auth import SignIn, sign_in
+from accounts.errors import (
+    DomainError,
+    NotAuthenticated,
+    TokenExpired,
+    TokenInvalid,
+    invalid,
+)
+from rooms.models import Room
+from rooms.schemas import RoomOut
+
+from .auth import Scope, address, check_origin, chosen_subprotocol, offered_token, query
+from .codes import AT_THE_DOOR, INTERNAL, WHILE_OPEN, AuthTimeout, TooManyConnections
+from .conversation import Conversation
+from .database import on_database
+from .hub import hub
+from .listener import Listener, error_frame, text_event
+from .outbox import Outbox
+from .patience import Patience
+from .protocol import AnyClientFrame, ErrorFrame, FrameError, Ready, UserOut, encode, parse
+from .resume import replay
+from .running import presence, run_on
+
+log = logging.getLogger(__name__)
+
+FIRST_FRAME_WITHIN = 10.0
+CLOSE_WITHIN = 10.0
+
+
+class Gone(Exception):
+    """The peer has left, or the socket was closed by us: there is nothing more to do."""
+
+
+class RoomConsumer(AsyncConsumer):
+    """A socket of one room.
+
+    It has no channel of its own: the hub writes to it directly, so an idle one costs no task, queue
+    or thread hop beside the one that waits for its next frame.
+    """
+
+    def enter(self, caller: SignIn, name: str) -> Room:
+        """The room that the URL names. Raises the DomainError of whoever may not enter."""
+        raise NotImplementedError
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self._scope: Scope = scope
+        self._receive = receive
+        self._outbox = Outbox(send)
+        self._patience = Patience()
+        self._talk: Conversation | None = None
+        self._token = ""
+        self._expiry: asyncio.TimerHandle | None = None
+        run_on(asyncio.get_running_loop())
+        try:
+            await self._live()
+        except Gone:
+            log.debug("A socket is gone")
+        except DomainError as refusal:
+            await self._refuse(refusal)
+        except Exception:
+            # Nobody gets a traceback; the id is on the wire and in the log.
+            await self._break_down()
+        finally:
+            self._leave()
+
+    async def _live(self) -> None:
+        await self._receive()  # websocket.connect
+        self._outbox.put(
+            {"type": "websocket.accept", "subprotocol": chosen_subprotocol(self._scope)}
+        )
+        check_origin(self._scope)
+        token, first = offered_token(self._scope), None
+        if token is None:
+            token, first = await self._first_frame()
+        await self._let_in(token)
+        if first is not None:
+            await self._handle(*first)
+        while True:
+            await self._handle(await self._next_text())
+
+    async def _next_text(self) -> str | None:
+        """The text of the next frame, None for a binary one. Raises Gone."""
+        event = await self._receive()
+        if event["type"] == "websocket.disconnect" or self._outbox.closing:
+            raise Gone
+        text: str | None = event.get("text")
+        return text
+
+    # Letting in
+
+    async def _first_frame(self) -> tuple[str, tuple[str | None]]:
+        """The token in the first frame, and the frame, which is handled once it is let in.
+
+        Raises TooManyConnections, AuthTimeout, NotAuthenticated.
+        """
+        peer, most = address(self._scope) or "", settings.CHAT_PENDING_PER_ADDRESS
+        if most is not None and hub.pending_from[peer] >= most:
+            raise TooManyConnections("Too many sockets from this address wait to sign in")
+        hub.pending_from[peer] += 1
+        try:
+            async with asyncio.timeout(FIRST_FRAME_WITHIN):
+                text = await self._next_text()
+        except TimeoutError:
+            raise AuthTimeout from None
+        finally:
+            hub.pending_from[peer] -= 1
+            if not hub.pending_from[peer]:
+                del hub.pending_from[peer]
+        token = _token_in(text)
+        if token is None:
+            raise NotAuthenticated
+        return token, (text,)
+
+    async def _let_in(self, token: str) -> None:
+        caller, room = await on_database(self._admit, token)
+        self._token = token
+        listener = Listener(self._outbox, caller, room.pk, room.version)
+        here = hub.attach(listener, room, most=settings.CHAT_SOCKETS_PER_USER)
+        self._talk = Conversation(hub, listener, here, room)
+        self._watch_expiry(caller)
+        ready = Ready(
+            room=RoomOut.model_validate(room),
+            user=UserOut(id=caller.user_id, username=caller.username),
+            version=room.version,
+            online=presence.names(here),
+            online_count=len(here.users),
+        )
+        listener.say(encode(ready))
+        listener.ready = True
+        hub.announce(listener)
+        presence.saw(caller.user_id)
+        since = query(self._scope, "since")
+        if since is None:
+            here.settle(listener, room.version)
+        elif since.isascii() and since.isdigit() and len(since) <= 30:
+            await replay(here, listener, int(since))
+        else:
+            here.settle(listener, room.version)
+            self._answer(error_frame(invalid("since", "must be a version, such as 41")))
+
+    def _admit(self, token: str) -> tuple[SignIn, Room]:
+        """On a database thread: who is it, and may they enter."""
+        caller = sign_in(token)
+        return caller, self.enter(caller, self._name())
+
+    def _name(self) -> str:
+        name: str = self._scope["url_route"]["kwargs"]["name"]
+        return name
+
+    # Frames
+
+    async def _handle(self, text: str | None) -> None:
+        """Takes one frame and answers what is wrong with it. Raises what ends the socket, and Gone."""
+        ref: str | None = None
+        try:
+            self._patience.spend_frame()
+            frame = parse(text)
+            ref = frame.ref
+            await self._obey(frame)
+        except FrameError as error:
+            self._answer(
+                ErrorFrame(
+                    code=error.code, message=error.message, ref=error.ref, errors=error.errors
+                )
+            )
+            if error.code == "bad_frame":
+                self._patience.note_unreadable()
+        except DomainError as refusal:
+            if type(refusal) in WHILE_OPEN:
+                raise
+            self._answer(error_frame(refusal, ref))
+        except (Gone, asyncio.CancelledError):
+            raise
+        except Exception:
+            incident = _log_incident()
+            self._answer(_internal(incident, ref))
+        if self._outbox.closing:
+            raise Gone
+
+    async def _obey(self, frame: AnyClientFrame) -> None:
+        assert self._talk is not None
+        if frame.token is not None and frame.token != self._token:
+            await self._renew(frame.token)
+        await self._talk.take(frame)
+
+    async def _renew(self, token: str) -> None:
+        """A good token of the same user goes on for longer; any other one ends the socket."""
+        assert self._talk is not None
+        listener = self._talk.listener
+        caller = await on_database(sign_in, token)
+        if caller.user_id != listener.caller.user_id:
+            raise TokenInvalid
+        if caller.expires_at > listener.caller.expires_at:
+            hub.renew(listener, caller)
+            self._token = token
+            self._watch_expiry(caller)
+
+    def _watch_expiry(self, caller: SignIn) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+        left = max(0.0, caller.expires_at - time.time())
+        self._expiry = asyncio.get_running_loop().call_later(left, self._expire)
+
+    def _expire(self) -> None:
+        if self._talk is not None:
+            hub.end_all([self._talk.listener], TokenExpired())
+
+    # Closing
+
+    def _answer(self, frame: ErrorFrame) -> None:
+        self._outbox.put(text_event(encode(frame)))
+
+    async def _refuse(self, refusal: DomainError) -> None:
+        """Says why and closes. A refusal is always: accept, error frame, close with the code."""
+        self._leave()
+        self._answer(error_frame(refusal))
+        await self._close(AT_THE_DOOR[type(refusal)])
+
+    async def _break_down(self) -> None:
+        self._leave()
+        self._answer(_internal(_log_incident(), None))
+        await self._close(INTERNAL)
+
+    async def _close(self, code: int) -> None:
+        self._outbox.close(code)
+        try:
+            async with asyncio.timeout(CLOSE_WITHIN):
+                await self._outbox.drained()
+        except TimeoutError:
+            self._outbox.cut()
+
+    def _leave(self) -> None:
+        """Undoes whatever was done so far; safe to call twice."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        if self._talk is not None:
+            hub.detach(self._talk.listener)
+            presence.saw(self._talk.listener.caller.user_id)
+            self._talk = None
+
+
+def _token_in(text: str | None) -> str | None:
+    try:
+        return parse(text).token
+    except FrameError as error:
+        return error.token
+
+
+def _log_incident() -> str:
+    incident = uuid.uuid4().hex[:12]
+    log.exception("Unforeseen error %s on a socket", incident)
+    return incident
+
+
+def _internal(incident: str, ref: str | None) -> ErrorFrame:
+    message = f"Something went wrong on our side (incident {incident})"
+    return ErrorFrame(code="internal", message=message, ref=ref)
+
+
+async def refuse(scope: Scope, receive: Any, send: Any, error: DomainError) -> None:
+    """Accepts, says why, closes: for addresses that no consumer serves."""
+    await receive()
+    outbox = Outbox(send)
+    outbox.put({"type": "websocket.accept", "subprotocol": chosen_subprotocol(scope)})
+    outbox.put(text_event(encode(error_frame(error))))
+    outbox.close(AT_THE_DOOR[type(error)])

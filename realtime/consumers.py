@@ -1,0 +1,28 @@
+"""The three kinds of socket: how each finds its room, and who may enter."""
+
+from accounts.auth import SignIn
+from rooms import services
+from rooms.models import Room
+
+from .base import RoomConsumer
+
+
+class PublicChatConsumer(RoomConsumer):
+    """`/ws/chat/<room_name>/`: open to every signed-in user, made on first use."""
+
+    def enter(self, caller: SignIn, name: str) -> Room:
+        return services.enter_public_room(user_id=caller.user_id, name=name)
+
+
+class GroupChatConsumer(RoomConsumer):
+    """`/ws/chat/group/<room_name>/`: its members only; to others it looks as if it were not there."""
+
+    def enter(self, caller: SignIn, name: str) -> Room:
+        return services.enter_group_room(user_id=caller.user_id, name=name)
+
+
+class PrivateChatConsumer(RoomConsumer):
+    """`/ws/private/<username>/`: the one room of the caller and that user."""
+
+    def enter(self, caller: SignIn, name: str) -> Room:
+        return services.enter_private_room(user_id=caller.user_id, username=name)

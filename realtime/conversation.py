@@ -1,0 +1,154 @@
+"""What each client frame does (contract §3, Client frames)."""
+
+from typing import assert_never
+
+from accounts.errors import Forbidden, NoSuchUser, invalid
+from accounts.models import User
+from messaging import services as messages
+from messaging.errors import ReceiverMismatch
+from messaging.ledger import Sent
+from rooms import services as rooms
+from rooms.models import Kind, Room
+
+from .codes import NORMAL
+from .database import on_database
+from .hub import Hub
+from .listener import Listener
+from .open_room import JOIN_EVERY, TYPING_EVERY, OpenRoom
+from .protocol import (
+    Ack,
+    AnyClientFrame,
+    Exit,
+    Exited,
+    Join,
+    Joined,
+    Ping,
+    Pong,
+    Read,
+    ReadOut,
+    Resume,
+    SendMessage,
+    Typing,
+    TypingOut,
+    encode,
+)
+from .resume import replay
+
+
+class Conversation:
+    """One socket that was let in, talking."""
+
+    __slots__ = ("_here", "_hub", "_kind", "_other_id", "listener")
+
+    def __init__(self, hub: Hub, listener: Listener, here: OpenRoom, room: Room) -> None:
+        self._hub = hub
+        self._here = here
+        self._kind = room.kind
+        self._other_id = room.other_id(listener.caller.user_id)
+        self.listener = listener
+
+    async def take(self, frame: AnyClientFrame) -> None:
+        """Does what a frame asks. Raises DomainError, and then the frame had no effect."""
+        messages.check_sender(self.listener.caller, frame.username)
+        match frame:
+            case SendMessage():
+                await self._send(frame)
+            case Typing():
+                self._typing(frame)
+            case Join():
+                self._join(frame)
+            case Exit():
+                self._exit(frame)
+            case Read():
+                await self._read(frame)
+            case Resume():
+                await replay(self._here, self.listener, frame.since, frame.ref)
+            case Ping():
+                self.listener.say(encode(Pong(ref=frame.ref)))
+            case _:
+                assert_never(frame)
+
+    async def _send(self, frame: SendMessage) -> None:
+        room_id, via = self._here.id, None
+        if frame.receiver is not None:
+            room_id, via = await self._addressed_to(frame.receiver)
+        answer = messages.send_message(
+            caller=self.listener.caller,
+            room_id=room_id,
+            content=frame.message,
+            field="message",
+            client_id=frame.client_id,
+            reply_to=frame.reply_to,
+            via_room_id=via,
+        )
+        sent = await messages.answer_of(answer)
+        if frame.client_id is not None or frame.ref is not None:
+            self.listener.say(_ack(frame, sent))
+
+    async def _addressed_to(self, receiver: int) -> tuple[int, int | None]:
+        """The room of a message with a `receiver`, and the room it was said in when that is another.
+
+        On a private socket it may only confirm who the other is.
+        """
+        if self._kind == Kind.PRIVATE:
+            if receiver != self._other_id:
+                raise ReceiverMismatch
+            return self._here.id, None
+        private = await on_database(_private_room, self.listener.caller.user_id, receiver)
+        return private, self._here.id
+
+    def _typing(self, frame: Typing) -> None:
+        caller = self.listener.caller
+        if frame.typing:
+            if not self._here.may_say("typing", caller.user_id, TYPING_EVERY):
+                return
+        else:
+            self._here.throttled.pop(("typing", caller.user_id), None)
+        text = encode(
+            TypingOut(sender=caller.user_id, username=caller.username, typing=frame.typing)
+        )
+        self._here.say(text, but=caller.user_id, droppable=True)
+
+    def _join(self, frame: Join) -> None:
+        caller = self.listener.caller
+        self.listener.say(encode(Joined(username=caller.username, ref=frame.ref)))
+        if self._here.may_say("join", caller.user_id, JOIN_EVERY):
+            self._here.say(encode(Joined(username=caller.username)), but=caller.user_id)
+
+    def _exit(self, frame: Exit) -> None:
+        self._hub.detach(self.listener)
+        self.listener.say(encode(Exited(username=self.listener.caller.username, ref=frame.ref)))
+        self.listener.close(NORMAL)
+
+    async def _read(self, frame: Read) -> None:
+        caller = self.listener.caller
+        mark, _ = await on_database(
+            messages.mark_read, caller=caller, room_id=self._here.id, seq=frame.seq
+        )
+        if frame.ref is not None:
+            self.listener.say(encode(ReadOut(username=caller.username, seq=mark, ref=frame.ref)))
+
+
+def _ack(frame: SendMessage, sent: Sent) -> str:
+    message = sent.message
+    return encode(
+        Ack(
+            ref=frame.ref,
+            client_id=frame.client_id,
+            room_id=message.room_id,
+            id=message.id,
+            seq=message.seq,
+            version=message.version,
+            duplicate=sent.duplicate,
+        )
+    )
+
+
+def _private_room(user_id: int, receiver: int) -> int:
+    """Raises Invalid for nobody, Forbidden for oneself, RateLimited."""
+    other = User.objects.filter(pk=receiver, is_active=True).first()
+    if other is None:
+        raise invalid("receiver", NoSuchUser.detail)
+    if other.pk == user_id:
+        raise Forbidden("A private message needs somebody else to receive it")
+    return rooms.open_private_room(user_id=user_id, other=other).pk

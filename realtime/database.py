@@ -1,0 +1,55 @@
+"""The threads on which sockets ask the database.
+
+A pool of our own: all of `sync_to_async` shares one thread, where a slow query elsewhere would hold
+up every connect. Its threads keep their SQLite connection open; PostgreSQL's goes back to the pool.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from django.db import Error, InterfaceError, OperationalError, connection
+
+from accounts.errors import Busy
+
+THREADS = 4
+LONGEST_QUEUE = 2000
+"""Calls that may wait for a thread; one more is refused with `busy`."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="socket-database")
+_waiting = 0
+
+
+async def on_database(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """The result of `call`, made on a database thread.
+
+    Raises what it raises, and Busy when the database is away or too many calls wait.
+    """
+    global _waiting
+    if _waiting >= LONGEST_QUEUE:
+        raise Busy(retry_after=1)
+    _waiting += 1
+    try:
+        return await asyncio.get_running_loop().run_in_executor(
+            _threads, lambda: _guarded(call, *args, **kwargs)
+        )
+    finally:
+        _waiting -= 1
+
+
+def _guarded(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    try:
+        return call(*args, **kwargs)
+    except (OperationalError, InterfaceError) as error:
+        connection.close()
+        raise Busy(retry_after=1) from error
+    except Error:
+        connection.close()
+        raise
+    finally:
+        if connection.vendor != "sqlite":
+            connection.close()

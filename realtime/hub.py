@@ -1,0 +1,186 @@
+"""Fan-out of this process: which rooms are open here, and what their sockets are told.
+
+Everything here runs on the event loop; other threads enter through `post`.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection
+from typing import Any
+
+from accounts.auth import SignIn
+from accounts.errors import DomainError, SessionEnded
+from rooms.models import Room
+
+from .codes import NORMAL, Removed, TooManyConnections
+from .listener import Frame, Listener, text_event
+from .open_room import OpenRoom
+from .protocol import Exited, Joined, encode
+
+log = logging.getLogger(__name__)
+
+MOST_ENDED = 10_000
+
+
+class Hub:
+    """The one of this process: see `hub` below."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[int, OpenRoom] = {}
+        self.sockets_of: Counter[int] = Counter()
+        self.pending_from: Counter[str] = Counter()
+        self._by_session: dict[int, set[Listener]] = {}
+        # Sessions that ended a moment ago: a socket that was checked just before must not slip in.
+        self._ended: dict[int, None] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.on_trouble: Callable[[OpenRoom], None] = lambda room: None
+        """Called when a room waits for something: the repair's way in."""
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Remembers the loop that sockets live on; True the first time."""
+        if self._loop is loop:
+            return False
+        self._loop = loop
+        return True
+
+    def post(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Runs `call` on the loop, from any thread; nothing happens while no socket was ever open."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    # Coming and going
+
+    def attach(self, listener: Listener, room: Room, *, most: int | None = None) -> OpenRoom:
+        """Subscribes a socket that was authorised against this room row.
+
+        Raises SessionEnded, and TooManyConnections when the user has `most` sockets already.
+
+        Whatever was committed between that look and now shows in the versions and access counters
+        of the next frame, or of the check that is asked for here.
+        """
+        if listener.caller.session_id in self._ended:
+            raise SessionEnded
+        if most is not None and self.sockets_of[listener.caller.user_id] >= most:
+            raise TooManyConnections
+        here = self.rooms.get(room.pk)
+        if here is None:
+            here = self.rooms[room.pk] = OpenRoom(room.pk, room.version, room.access)
+            self.on_trouble(here)
+        elif here.access != room.access:
+            self.on_trouble(here)
+        here.add(listener)
+        self.sockets_of[listener.caller.user_id] += 1
+        self._by_session.setdefault(listener.caller.session_id, set()).add(listener)
+        return here
+
+    def announce(self, listener: Listener) -> None:
+        """Tells the room of a user's first socket, the joiner too."""
+        here = self.rooms[listener.room_id]
+        user_id, username = listener.caller.user_id, listener.caller.username
+        if here.users.get(user_id) == 1:
+            here.may_say("join", user_id, 0)
+            here.say(encode(Joined(username=username)))
+
+    def detach(self, listener: Listener) -> None:
+        """Unsubscribes; tells the room when it was the user's last socket. Safe to call twice."""
+        here = self.rooms.get(listener.room_id)
+        if here is None or not here.holds(listener):
+            return
+        user_id = listener.caller.user_id
+        self._forget_session(listener)
+        self.sockets_of[user_id] -= 1
+        if not self.sockets_of[user_id]:
+            del self.sockets_of[user_id]
+        was_last = here.discard(listener)
+        if not here.users:
+            del self.rooms[here.id]
+        elif was_last and listener.ready:
+            here.say(encode(Exited(username=listener.caller.username)))
+
+    def _forget_session(self, listener: Listener) -> None:
+        sockets = self._by_session[listener.caller.session_id]
+        sockets.discard(listener)
+        if not sockets:
+            del self._by_session[listener.caller.session_id]
+
+    def renew(self, listener: Listener, caller: SignIn) -> None:
+        """The socket goes on under another sign-in of the same user. Raises SessionEnded."""
+        if caller.session_id in self._ended:
+            raise SessionEnded
+        self._forget_session(listener)
+        listener.caller = caller
+        self._by_session.setdefault(caller.session_id, set()).add(listener)
+
+    # What is told
+
+    def deliver(self, room_id: int, version: int, access: int, text: Callable[[], str]) -> None:
+        """A versioned frame of a room; `text` is asked for only when somebody here listens."""
+        here = self.rooms.get(room_id)
+        if here is not None and not here.deliver(Frame(version, access, text_event(text()))):
+            self.on_trouble(here)
+
+    def copy(self, room_id: int, user_ids: Collection[int], text: Callable[[], str]) -> None:
+        """A private message to the sockets that the two have in another room, outside its order."""
+        here = self.rooms.get(room_id)
+        if here is None:
+            return
+        listeners = [one for user_id in user_ids for one in here.listeners_of(user_id)]
+        event = text_event(text()) if listeners else {}
+        for listener in listeners:
+            if listener.ready:
+                listener.write(event)
+
+    def say(self, room_id: int, text: str, *, but: int | None = None) -> None:
+        here = self.rooms.get(room_id)
+        if here is not None:
+            here.say(text, but=but)
+
+    # Revocation
+
+    def take_out(self, room_id: int, user_id: int, access: int, error: DomainError | None) -> None:
+        """Ends a user's sockets in a room after a loss of membership that raised `access`."""
+        here = self.rooms.get(room_id)
+        if here is None:
+            return
+        self.end_all(here.listeners_of(user_id), error)
+        if access == here.access + 1:
+            here.access = access
+            here.fill(())
+        elif access > here.access:
+            self.on_trouble(here)
+
+    def keep_only(self, here: OpenRoom, asked: Collection[int], members: Collection[int]) -> None:
+        """Ends the sockets of those asked for who are not members; later ones came in by the door."""
+        lost = set(asked) - set(members)
+        gone = [one for one in here.listeners() if one.caller.user_id in lost]
+        self.end_all(gone, Removed())
+
+    def close_room(self, room_id: int, error: DomainError) -> None:
+        here = self.rooms.get(room_id)
+        if here is not None:
+            self.end_all(here.listeners(), error)
+
+    def end_sessions(self, session_ids: Collection[int]) -> None:
+        """Closes the sockets of ended sign-ins, and those that are just being let in."""
+        for session_id in session_ids:
+            self._ended[session_id] = None
+            self.end_all(list(self._by_session.get(session_id, ())), SessionEnded())
+        while len(self._ended) > MOST_ENDED:
+            del self._ended[next(iter(self._ended))]
+
+    def open_sessions(self) -> Collection[int]:
+        return self._by_session.keys()
+
+    def end_all(self, listeners: Collection[Listener], error: DomainError | None) -> None:
+        """Without an error they close as after a leave."""
+        for listener in listeners:
+            # Out of the room first: nothing more reaches it, whatever its outbox still writes.
+            self.detach(listener)
+            if error is None:
+                listener.close(NORMAL)
+            else:
+                listener.end(error)
+
+
+hub = Hub()

@@ -1,0 +1,89 @@
+"""One signed-in socket in one room, as the hub sees it."""
+
+import logging
+from typing import NamedTuple
+
+from accounts.auth import SignIn
+from accounts.errors import DomainError
+
+from .codes import AT_THE_DOOR
+from .outbox import Event, Outbox
+from .protocol import ErrorFrame, encode
+
+log = logging.getLogger(__name__)
+
+MOST_HELD = 2000
+"""Frames held back while a socket replays; beyond it the client is told to come back."""
+
+
+class Frame(NamedTuple):
+    """A versioned frame: `event` is the ASGI event with the text, shared by all who hear it."""
+
+    version: int
+    access: int
+    event: Event
+
+
+def text_event(text: str) -> Event:
+    return {"type": "websocket.send", "text": text}
+
+
+class Listener:
+    """Holds frames back while it joins or replays, then hears each version once, rising."""
+
+    __slots__ = ("caller", "held", "outbox", "ready", "room_id", "version")
+
+    def __init__(self, outbox: Outbox, caller: SignIn, room_id: int, version: int) -> None:
+        self.outbox = outbox
+        self.caller = caller
+        self.room_id = room_id
+        self.version = version
+        self.ready = False
+        self.held: list[Frame] | None = []
+
+    def hear(self, frame: Frame) -> None:
+        """Takes the next versioned frame of the room; older ones than it has are dropped."""
+        if self.held is not None:
+            self.held.append(frame)
+            if len(self.held) > MOST_HELD:
+                self.drop_as_too_slow()
+        elif frame.version > self.version:
+            self.version = frame.version
+            self.write(frame.event)
+
+    def release(self, version: int) -> None:
+        """Ends the holding back: everything up to `version` was replayed."""
+        held, self.held = self.held, None
+        self.version = max(self.version, version)
+        for frame in held or ():
+            self.hear(frame)
+
+    def write(self, event: Event, *, droppable: bool = False) -> None:
+        if not self.outbox.put(event, droppable=droppable):
+            self.drop_as_too_slow()
+
+    def say(self, text: str) -> None:
+        self.write(text_event(text))
+
+    def drop_as_too_slow(self) -> None:
+        """Cut without a word: one who does not read would not read why (contract §3, best effort)."""
+        log.info("Cut a socket of user %d: it does not read", self.caller.user_id)
+        self.outbox.cut()
+
+    def end(self, error: DomainError) -> None:
+        """Says why, then closes with the code of contract §3."""
+        self.say(encode(error_frame(error)))
+        self.outbox.close(AT_THE_DOOR[type(error)])
+
+    def close(self, code: int) -> None:
+        self.outbox.close(code)
+
+
+def error_frame(error: DomainError, ref: str | None = None) -> ErrorFrame:
+    return ErrorFrame(
+        code=error.code,
+        message=error.message,
+        ref=ref,
+        retry_after=None if error.retry_after is None else round(error.retry_after, 3),
+        errors=error.errors,
+    )

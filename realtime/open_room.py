@@ -1,0 +1,146 @@
+"""A room with sockets in this process: who listens, and the order in which they hear.
+
+Whatever brings the frames (the writer of this process, another process, a repair from the database)
+each socket hears strictly rising versions. The next version goes out at once, an older one is
+dropped, and one that jumps ahead waits here until what is missing has come or was fetched.
+"""
+
+import time
+from collections.abc import Iterable
+
+from .listener import Frame, Listener, text_event
+
+MOST_EARLY = 2000
+TYPING_EVERY = 1.0
+JOIN_EVERY = 10.0
+
+
+class OpenRoom:
+    __slots__ = (
+        "access",
+        "early",
+        "id",
+        "live",
+        "names",
+        "settling",
+        "throttled",
+        "users",
+        "version",
+    )
+
+    def __init__(self, room_id: int, version: int, access: int) -> None:
+        self.id = room_id
+        self.version = version
+        self.access = access
+        self.live: set[Listener] = set()
+        """Those who have exactly what the room has: the loop over them is the hot path."""
+        self.settling: set[Listener] = set()
+        """Those who replay, or who read a version from the database that has not come here yet."""
+        self.early: dict[int, Frame] = {}
+        self.users: dict[int, int] = {}
+        self.names: dict[int, str] = {}
+        self.throttled: dict[tuple[str, int], float] = {}
+
+    # Who is here
+
+    def add(self, listener: Listener) -> bool:
+        """True when it is the user's first socket here."""
+        self.settling.add(listener)
+        user_id = listener.caller.user_id
+        count = self.users.get(user_id, 0)
+        self.users[user_id] = count + 1
+        self.names[user_id] = listener.caller.username
+        return count == 0
+
+    def discard(self, listener: Listener) -> bool:
+        """True when it was the user's last socket here."""
+        self.live.discard(listener)
+        self.settling.discard(listener)
+        user_id = listener.caller.user_id
+        self.users[user_id] -= 1
+        if self.users[user_id]:
+            return False
+        del self.users[user_id], self.names[user_id]
+        for what in ("typing", "join"):
+            self.throttled.pop((what, user_id), None)
+        return True
+
+    def holds(self, listener: Listener) -> bool:
+        return listener in self.live or listener in self.settling
+
+    def listeners(self) -> list[Listener]:
+        return [*self.live, *self.settling]
+
+    def listeners_of(self, user_id: int) -> list[Listener]:
+        return [one for one in self.listeners() if one.caller.user_id == user_id]
+
+    def settle(self, listener: Listener, version: int) -> None:
+        """Everything up to `version` was replayed to it: from here on it hears what the room does."""
+        listener.release(version)
+        self._promote(listener)
+
+    def _promote(self, listener: Listener) -> None:
+        if listener in self.settling and listener.held is None and listener.version <= self.version:
+            self.settling.discard(listener)
+            self.live.add(listener)
+
+    def unsettle(self, listener: Listener) -> None:
+        """Holds back what comes while it replays."""
+        if listener.held is None:
+            listener.held = []
+        self.live.discard(listener)
+        self.settling.add(listener)
+
+    # Versions in order
+
+    def deliver(self, frame: Frame) -> bool:
+        """Hands on a versioned frame. False when it has to wait for what is missing before it."""
+        if frame.version <= self.version:
+            return True
+        if frame.version > self.version + 1 or frame.access > self.access:
+            if len(self.early) < MOST_EARLY:
+                self.early[frame.version] = frame
+            return False
+        self._emit(frame)
+        self._emit_early()
+        return not self.early
+
+    def fill(self, frames: Iterable[Frame]) -> None:
+        """Hands on what the database had, in order; it may skip versions that later ones replaced."""
+        for frame in frames:
+            if frame.version > self.version:
+                self._emit(frame)
+        self.early = {version: one for version, one in self.early.items() if version > self.version}
+        self._emit_early()
+
+    def _emit_early(self) -> None:
+        while (frame := self.early.get(self.version + 1)) and frame.access <= self.access:
+            del self.early[frame.version]
+            self._emit(frame)
+
+    def _emit(self, frame: Frame) -> None:
+        self.version = frame.version
+        event = frame.event
+        for listener in self.live:
+            if not listener.outbox.put(event):
+                listener.drop_as_too_slow()
+        for listener in list(self.settling):
+            listener.hear(frame)
+            self._promote(listener)
+
+    # Frames outside the order: typing, join, exit, read
+
+    def say(self, text: str, *, but: int | None = None, droppable: bool = False) -> None:
+        """To every socket that has heard `ready`, except those of the user `but`."""
+        event = text_event(text)
+        for listener in self.listeners():
+            if listener.ready and listener.caller.user_id != but:
+                listener.write(event, droppable=droppable)
+
+    def may_say(self, what: str, user_id: int, every: float) -> bool:
+        """At most once in `every` seconds for one user."""
+        now = time.monotonic()
+        if now - self.throttled.get((what, user_id), -every) < every:
+            return False
+        self.throttled[what, user_id] = now
+        return True

@@ -1,0 +1,132 @@
+"""What waits to be written to one socket: bounded, and never waited for by anyone else.
+
+`put` drives the server's `send` coroutine one step by hand. Nearly always that is all there is to
+it: the bytes are with the kernel and no task, future or queue was made. Only a `send` that really
+blocks (uvicorn, when the peer does not read) is finished by a task, and what comes meanwhile queues
+up here. Awaiting each socket in turn would let one slow reader stop a room; `gather` costs half the
+speed.
+"""
+
+import asyncio
+import types
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any
+
+from .codes import TOO_SLOW
+from .transport import abort
+
+MOST_FRAMES = 1000
+MOST_BYTES = 1024 * 1024
+
+Event = dict[str, Any]
+Send = Callable[[Event], Coroutine[Any, Any, None]]
+
+
+class Outbox:
+    """One per socket. Single-threaded: everything happens on the socket's loop."""
+
+    __slots__ = ("_bytes", "_queue", "_send", "_task", "closing", "gone")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        # Made when the first send blocks: most sockets never need it.
+        self._queue: deque[tuple[Event, bool]] | None = None
+        self._bytes = 0
+        self._task: asyncio.Task[None] | None = None
+        self.closing = False
+        self.gone = False
+
+    def put(self, event: Event, *, droppable: bool = False) -> bool:
+        """Writes or queues a frame; False when the bounds are passed and the reader is too slow.
+
+        The event may be shared by many sockets and is not changed. Droppable ones (typing) are the
+        first to go.
+        """
+        if self.closing or self.gone:
+            return True
+        if self._task is not None:
+            return self._enqueue(event, droppable)
+        coroutine = self._send(event)
+        try:
+            waiting_for = coroutine.send(None)
+        except StopIteration:
+            return True
+        except Exception:  # noqa: BLE001 - whatever the server raises, this peer is gone
+            self.gone = True
+            return True
+        self._task = asyncio.ensure_future(self._finish(coroutine, waiting_for))
+        return True
+
+    async def drained(self) -> None:
+        """Returns when nothing waits any more: how a long replay goes at the reader's pace."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    def close(self, code: int) -> None:
+        """Ends the socket after what waits already; nothing is taken afterwards."""
+        self.put({"type": "websocket.close", "code": code})
+        self.closing = True
+
+    def discard(self) -> None:
+        """Forgets what waits: the peer is gone, or will not read it anyway."""
+        self.closing = self.gone = True
+        if self._queue:
+            self._queue.clear()
+        if self._task is not None:
+            self._task.cancel()
+
+    def cut(self) -> None:
+        """Ends the connection at once: a close would wait behind what the peer does not read."""
+        self.discard()
+        if not abort(self._send):
+            self.closing = False
+            self.close(TOO_SLOW)
+
+    def _enqueue(self, event: Event, droppable: bool) -> bool:
+        if self._queue is None:
+            self._queue = deque()
+        if self._is_full() and droppable:
+            return True
+        self._queue.append((event, droppable))
+        self._bytes += len(event.get("text", ""))
+        if self._is_full():
+            self._drop_droppable()
+        return not self._is_full()
+
+    def _is_full(self) -> bool:
+        return self._bytes > MOST_BYTES or len(self._queue or ()) > MOST_FRAMES
+
+    def _drop_droppable(self) -> None:
+        kept = [(event, droppable) for event, droppable in self._queue or () if not droppable]
+        self._queue = deque(kept)
+        self._bytes = sum(len(event.get("text", "")) for event, _ in kept)
+
+    async def _finish(self, coroutine: Coroutine[Any, Any, None], waiting_for: Any) -> None:
+        try:
+            await _rest_of(coroutine, waiting_for)
+            while self._queue:
+                event, _ = self._queue.popleft()
+                self._bytes -= len(event.get("text", ""))
+                await self._send(event)
+        except asyncio.CancelledError:
+            raise
+        except Exception:  # noqa: BLE001 - as in put
+            self.gone = True
+        finally:
+            self._task = None
+
+
+@types.coroutine
+def _rest_of(coroutine: Coroutine[Any, Any, None], waiting_for: Any) -> Generator[Any, Any, None]:
+    """Awaits a coroutine that was stepped once by hand and then waited for something."""
+    try:
+        while True:
+            try:
+                answer = yield waiting_for
+            except BaseException as error:  # noqa: BLE001 - thrown on into the coroutine
+                waiting_for = coroutine.throw(error)
+            else:
+                waiting_for = coroutine.send(answer)
+    except StopIteration:
+        return

@@ -1,0 +1,53 @@
+"""How much one socket may ask of us before it is told off, and before it is closed (contract §3, §4)."""
+
+import time
+from collections import deque
+
+from django.conf import settings
+
+from accounts.errors import RateLimited
+from accounts.rates import Bucket, Rate
+
+from .codes import Persistent, Unreadable
+
+MOST_UNREADABLE = 5
+MOST_REFUSED = 200
+WINDOW = 60.0
+
+
+class Patience:
+    """Counters of one socket; the lists are made only for those who need them."""
+
+    __slots__ = ("_bucket", "_refused", "_unreadable")
+
+    def __init__(self) -> None:
+        self._bucket = Bucket()
+        self._unreadable: deque[float] | None = None
+        self._refused: deque[float] | None = None
+
+    def spend_frame(self) -> None:
+        """Raises RateLimited for a frame too many, and Persistent for going on all the same."""
+        rate: Rate | None = settings.CHAT_FRAME_RATE
+        if rate is None:
+            return
+        wait = self._bucket.take(rate, time.monotonic())
+        if wait <= 0:
+            return
+        self._refused = self._refused if self._refused is not None else deque()
+        if _too_many(self._refused, MOST_REFUSED):
+            raise Persistent(retry_after=WINDOW)
+        raise RateLimited("Too many frames: wait a moment", retry_after=wait)
+
+    def note_unreadable(self) -> None:
+        """Raises Unreadable with the fifth within a minute."""
+        self._unreadable = self._unreadable if self._unreadable is not None else deque()
+        if _too_many(self._unreadable, MOST_UNREADABLE):
+            raise Unreadable
+
+
+def _too_many(moments: deque[float], most: int) -> bool:
+    now = time.monotonic()
+    moments.append(now)
+    while moments[0] < now - WINDOW:
+        moments.popleft()
+    return len(moments) >= most

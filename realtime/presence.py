@@ -1,0 +1,61 @@
+"""Who is here now, and when somebody was last seen. Of this process; see docs for several."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection
+
+from django.utils import timezone
+
+from accounts.errors import Busy
+from accounts.models import User
+
+from .database import on_database
+from .hub import Hub
+from .open_room import OpenRoom
+
+log = logging.getLogger(__name__)
+
+MOST_NAMED = 100
+SEEN_EVERY = 60.0
+LARGEST_TABLE = 100_000
+
+
+class Presence:
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._seen: dict[int, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def online(self, room_id: int) -> Collection[int]:
+        """Ids of the users with a socket in the room. Safe to ask from any thread."""
+        here = self._hub.rooms.get(room_id)
+        return frozenset(here.users.copy()) if here else ()
+
+    def names(self, here: OpenRoom) -> list[str]:
+        """At most a hundred of them (contract §3, `ready`)."""
+        names = iter(here.names.values())
+        return [name for _, name in zip(range(MOST_NAMED), names, strict=False)]
+
+    def saw(self, user_id: int) -> None:
+        """Notes that a user came or went; written at most once a minute."""
+        now = time.monotonic()
+        if now - self._seen.get(user_id, -SEEN_EVERY) < SEEN_EVERY:
+            return
+        if len(self._seen) >= LARGEST_TABLE:
+            self._seen.clear()
+        self._seen[user_id] = now
+        task = asyncio.ensure_future(self._write(user_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _write(self, user_id: int) -> None:
+        try:
+            await on_database(_write_last_seen, user_id)
+        except Busy:
+            # The next time will do.
+            log.info("last_seen of user %d was not written: the database is busy", user_id)
+
+
+def _write_last_seen(user_id: int) -> None:
+    User.objects.filter(pk=user_id).update(last_seen=timezone.now())

@@ -1,0 +1,266 @@
+"""Every frame of the wire, in both directions (contract §3). Pydantic alone: no Django, no Channels.
+
+Clients send one JSON object per text frame; `parse` turns it into one of the ClientFrame classes or
+raises FrameError. `encode` turns a server frame into its text, once, however many will hear it.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import from_json
+
+from accounts.schemas import Id, NameInPath, Seq, Token
+from messaging.schemas import ClientId, MessageMembers, NoAttachments
+from rooms.schemas import RoomOut
+
+LARGEST_FRAME = 65_536
+"""Bytes of UTF-8 in one client frame."""
+
+Ref = Annotated[str, StringConstraints(max_length=128)]
+
+
+def _absent(value: object) -> bool:
+    return value is None
+
+
+# Client frames
+
+
+class ClientFrame(BaseModel):
+    """What every client frame may carry besides its own members."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    token: Token | None = None
+    username: NameInPath | None = None
+    ref: Ref | None = None
+
+
+class SendMessage(ClientFrame):
+    type: Literal["message"] = "message"
+    message: str = Field(validation_alias=AliasChoices("message", "content"))
+    client_id: ClientId | None = None
+    receiver: Id | None = None
+    reply_to: Id | None = None
+    attachments: NoAttachments = []
+
+
+class Typing(ClientFrame):
+    type: Literal["typing"] = "typing"
+    typing: bool = True
+
+
+class Join(ClientFrame):
+    type: Literal["join"] = "join"
+
+
+class Exit(ClientFrame):
+    type: Literal["exit"] = "exit"
+
+
+class Read(ClientFrame):
+    type: Literal["read"] = "read"
+    seq: Seq
+
+
+class Resume(ClientFrame):
+    type: Literal["resume"] = "resume"
+    since: Annotated[int, Field(strict=True, ge=0)]
+
+
+class Ping(ClientFrame):
+    type: Literal["ping"] = "ping"
+
+
+def _kind(frame: Any) -> Any:
+    """`type`; without one a frame is `typing` when it has a `typing` member, else `message`."""
+    if not isinstance(frame, dict):
+        return None
+    return frame.get("type", "typing" if "typing" in frame else "message")
+
+
+AnyClientFrame = SendMessage | Typing | Join | Exit | Read | Resume | Ping
+_CLIENT_FRAMES: TypeAdapter[AnyClientFrame] = TypeAdapter(
+    Annotated[
+        Annotated[SendMessage, Tag("message")]
+        | Annotated[Typing, Tag("typing")]
+        | Annotated[Join, Tag("join")]
+        | Annotated[Exit, Tag("exit")]
+        | Annotated[Read, Tag("read")]
+        | Annotated[Resume, Tag("resume")]
+        | Annotated[Ping, Tag("ping")],
+        Discriminator(_kind),
+    ]
+)
+
+
+class FrameError(Exception):
+    """A frame that cannot be taken. `token` and `ref` are what could be read of it all the same."""
+
+    def __init__(
+        self,
+        code: Literal["bad_frame", "unknown_type", "invalid", "frame_too_big"],
+        message: str,
+        *,
+        errors: list[dict[str, Any]] | None = None,
+        said: dict[str, Any] | None = None,
+    ) -> None:
+        self.code = code
+        self.message = message
+        self.errors = errors
+        said = said or {}
+        ref, token = said.get("ref"), said.get("token")
+        self.ref = ref if isinstance(ref, str) and len(ref) <= 128 else None
+        self.token = token if isinstance(token, str) else None
+        super().__init__(message)
+
+
+def parse(text: str | None) -> AnyClientFrame:
+    """One client frame; None stands for a binary one. Raises FrameError."""
+    if text is None:
+        raise FrameError("bad_frame", "Frames are text, one JSON object each")
+    # Four bytes a character at most: the exact count is needed only in between.
+    if len(text) > LARGEST_FRAME // 4 and len(text.encode()) > LARGEST_FRAME:
+        raise FrameError("frame_too_big", f"A frame has at most {LARGEST_FRAME} bytes")
+    try:
+        return _CLIENT_FRAMES.validate_json(text)
+    except ValidationError as error:
+        raise _frame_error(text, error) from None
+
+
+def _frame_error(text: str, error: ValidationError) -> FrameError:
+    try:
+        said = from_json(text, allow_inf_nan=False)
+    except ValueError:
+        return FrameError("bad_frame", "This frame is not JSON")
+    if not isinstance(said, dict):
+        return FrameError("bad_frame", "A frame is one JSON object")
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    if found[0]["type"] == "union_tag_invalid" and isinstance(said.get("type"), str):
+        return FrameError("unknown_type", "There is no client frame of this type", said=said)
+    # The first part of each place is the frame's own type.
+    errors = [
+        {"loc": [str(part) for part in item["loc"][1:]], "msg": item["msg"], "type": item["type"]}
+        for item in found
+    ]
+    sentence = "; ".join(f"{'.'.join(item['loc']) or 'type'}: {item['msg']}" for item in errors[:5])
+    return FrameError("invalid", sentence, errors=errors, said=said)
+
+
+# Server frames
+
+MessageKind = Literal["message", "edit", "delete", "reaction"]
+
+
+class ServerFrame(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Answering(ServerFrame):
+    """A frame that may answer a client's: it echoes `ref`."""
+
+    ref: str | None = Field(None, exclude_if=_absent)
+
+
+class UserOut(ServerFrame):
+    id: int
+    username: str
+
+
+class Ready(ServerFrame):
+    type: Literal["ready"] = "ready"
+    room: RoomOut
+    user: UserOut
+    version: int
+    online: list[str]
+    online_count: int
+
+
+class MessageFrame(MessageMembers):
+    """A message, or a change of one by its `type`: always the whole state."""
+
+    type: MessageKind = "message"
+    message: str = Field(validation_alias="content")
+
+
+class Ack(Answering):
+    type: Literal["ack"] = "ack"
+    client_id: str | None = Field(None, exclude_if=_absent)
+    room_id: int
+    id: int
+    seq: int
+    version: int
+    duplicate: bool
+
+
+class TypingOut(ServerFrame):
+    type: Literal["typing"] = "typing"
+    sender: int
+    username: str
+    typing: bool
+
+
+class Joined(Answering):
+    type: Literal["join"] = "join"
+    username: str
+
+
+class Exited(Answering):
+    type: Literal["exit"] = "exit"
+    username: str
+
+
+class ReadOut(Answering):
+    type: Literal["read"] = "read"
+    username: str
+    seq: int
+
+
+class RoomFrame(ServerFrame):
+    type: Literal["room"] = "room"
+    room: RoomOut
+
+
+class Resumed(Answering):
+    """Everything from version `from` to version `to` has been sent, if `complete`."""
+
+    type: Literal["resumed"] = "resumed"
+    first: int = Field(serialization_alias="from")
+    to: int
+    complete: bool
+
+
+class Pong(Answering):
+    type: Literal["pong"] = "pong"
+
+
+class ErrorFrame(Answering):
+    type: Literal["error"] = "error"
+    code: str
+    message: str
+    retry_after: float | None = Field(None, exclude_if=_absent)
+    errors: list[dict[str, Any]] | None = Field(None, exclude_if=_absent)
+
+
+AnyServerFrame = ServerFrame | MessageFrame
+
+
+def encode(frame: AnyServerFrame) -> str:
+    return frame.model_dump_json(by_alias=True)
+
+
+def message_text(kind: MessageKind, message: object) -> str:
+    """The text of a message frame, from an object with the attributes of MessageOut."""
+    frame = MessageFrame.model_validate(message)
+    frame.type = kind
+    return encode(frame)

@@ -1,0 +1,107 @@
+"""Every event of the domain, turned into what sockets hear. The one way out."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from django.dispatch import receiver
+
+from accounts.events import Event, SessionsEnded, committed
+from messaging.events import (
+    MessageEdited,
+    MessageErased,
+    MessageSent,
+    MessageState,
+    ReactionsChanged,
+    ReadAdvanced,
+)
+from rooms.errors import NoSuchRoom
+from rooms.events import MemberLeft, MemberRemoved, RoomChanged, RoomDeleted
+
+from .codes import Removed
+from .hub import hub
+from .protocol import MessageKind, ReadOut, RoomFrame, encode, message_text
+
+E = TypeVar("E", bound=Event)
+RECEIVERS: dict[type[Event], Callable[[Any], None]] = {}
+
+
+@receiver(committed)
+def hear(sender: object, events: Sequence[Event], **kwargs: object) -> None:
+    """Called in the thread that committed; one hop to the loop for all events of a batch."""
+    hub.post(_tell, events)
+
+
+def _tell(events: Sequence[Event]) -> None:
+    for event in events:
+        RECEIVERS[type(event)](event)
+
+
+def turns(kind: type[E]) -> Callable[[Callable[[E], None]], Callable[[E], None]]:
+    """Registers the receiver of one event. A second one for the same event is a mistake."""
+
+    def register(tell: Callable[[E], None]) -> Callable[[E], None]:
+        assert kind not in RECEIVERS, f"{kind.__name__} has a receiver already"
+        RECEIVERS[kind] = tell
+        return tell
+
+    return register
+
+
+def _deliver(kind: MessageKind, message: MessageState) -> None:
+    hub.deliver(
+        message.room_id, message.version, message.access, lambda: message_text(kind, message)
+    )
+
+
+@turns(MessageSent)
+def message_sent(event: MessageSent) -> None:
+    message = event.message
+    _deliver("message", message)
+    if event.via_room_id is not None and message.receiver is not None:
+        pair = (message.sender, message.receiver)
+        hub.copy(event.via_room_id, pair, lambda: message_text("message", message))
+
+
+@turns(MessageEdited)
+def message_edited(event: MessageEdited) -> None:
+    _deliver("edit", event.message)
+
+
+@turns(MessageErased)
+def message_erased(event: MessageErased) -> None:
+    _deliver("delete", event.message)
+
+
+@turns(ReactionsChanged)
+def reactions_changed(event: ReactionsChanged) -> None:
+    _deliver("reaction", event.message)
+
+
+@turns(ReadAdvanced)
+def read_advanced(event: ReadAdvanced) -> None:
+    hub.say(event.room_id, encode(ReadOut(username=event.username, seq=event.seq)))
+
+
+@turns(RoomChanged)
+def room_changed(event: RoomChanged) -> None:
+    hub.say(event.room.id, encode(RoomFrame(room=event.room)))
+
+
+@turns(RoomDeleted)
+def room_deleted(event: RoomDeleted) -> None:
+    hub.close_room(event.room_id, NoSuchRoom())
+
+
+@turns(MemberRemoved)
+def member_removed(event: MemberRemoved) -> None:
+    hub.take_out(event.room_id, event.user_id, event.access, Removed())
+
+
+@turns(MemberLeft)
+def member_left(event: MemberLeft) -> None:
+    hub.take_out(event.room_id, event.user_id, event.access, None)
+
+
+@turns(SessionsEnded)
+def sessions_ended(event: SessionsEnded) -> None:
+    hub.end_sessions(event.session_ids)

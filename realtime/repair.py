@@ -1,0 +1,159 @@
+"""The net under the fan-out: whatever was lost on the way here is fetched from the database.
+
+A room is looked at soon after something in it had to wait (a version jumped, an access counter
+rose), and once a second all open rooms are, with one query. So the promise holds when the channel
+layer loses everything, and between processes that have no channel layer at all.
+"""
+
+import asyncio
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.utils import timezone
+
+from accounts.errors import Busy
+from accounts.models import Session
+from messaging.selectors import StoredChange, changes_since
+from rooms.errors import NoSuchRoom
+from rooms.models import Kind, Member, Room
+
+from .database import on_database
+from .hub import Hub
+from .listener import Frame, text_event
+from .open_room import OpenRoom
+from .protocol import message_text
+
+log = logging.getLogger(__name__)
+
+GRACE = 0.03
+"""Seconds that a jump waits by itself: two threads that commit at once may report in either order."""
+EVERY = 1.0
+PAGE = 500
+ROOMS_PER_QUERY = 5000
+LOOK_BACK = timedelta(seconds=150)
+"""How far back ended sessions are looked for: more than clocks of hosts may differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What the database says of a room: what changed, its access counter, who still belongs."""
+
+    changes: list[StoredChange]
+    access: int
+    members: Collection[int] | None
+
+
+def read_truth(room_id: int, version: int, access: int, user_ids: Collection[int]) -> Truth | None:
+    """None for a deleted room. Members are looked up only when the access counter moved.
+
+    Who may listen is read after what there is to hear: a removal in between is then seen, and one
+    that comes later is newer than all that was read.
+    """
+    rooms = Room.objects.filter(pk=room_id, deleted_at=None)
+    room = rooms.first()
+    if room is None:
+        return None
+    changes = changes_since(room, version, limit=PAGE) if room.version > version else []
+    counters = rooms.values_list("access", flat=True).first()
+    if counters is None:
+        return None
+    members = None
+    if counters != access and room.kind != Kind.PRIVATE:
+        rows = Member.objects.filter(room=room, user_id__in=user_ids)
+        members = set(rows.values_list("user_id", flat=True))
+    return Truth(changes, counters, members)
+
+
+def read_counters(ids: Collection[int]) -> dict[int, tuple[int, int]]:
+    """Version and access of the rooms that still exist."""
+    rows = Room.objects.filter(pk__in=ids, deleted_at=None)
+    return {
+        pk: (version, access) for pk, version, access in rows.values_list("pk", "version", "access")
+    }
+
+
+def read_ended() -> list[int]:
+    """Sessions that ended lately, whichever process ended them."""
+    since = timezone.now() - LOOK_BACK
+    return list(Session.objects.filter(ended_at__gt=since).values_list("pk", flat=True))
+
+
+class Repair:
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._mending: dict[int, asyncio.Task[None]] = {}
+        self._watch: asyncio.Task[None] | None = None
+        hub.on_trouble = self.soon
+
+    def start(self) -> None:
+        """Begins to watch; called on the loop that the sockets live on."""
+        self._watch = asyncio.ensure_future(self._watch_all())
+
+    def soon(self, room: OpenRoom) -> None:
+        """Looks at one room after the grace; once however often it is asked for meanwhile."""
+        if room.id not in self._mending:
+            self._mending[room.id] = asyncio.ensure_future(self._mend_later(room))
+
+    async def _mend_later(self, room: OpenRoom) -> None:
+        try:
+            await asyncio.sleep(GRACE)
+            while await self._mend(room):
+                pass
+        except Busy:
+            log.warning("Room %d waits for the database", room.id)
+        finally:
+            del self._mending[room.id]
+
+    async def _mend(self, room: OpenRoom) -> bool:
+        """Brings a room up to date; True when there is more than one page."""
+        if self._hub.rooms.get(room.id) is not room:
+            return False
+        asked = frozenset(room.users)
+        truth = await on_database(read_truth, room.id, room.version, room.access, asked)
+        if truth is None:
+            self._hub.close_room(room.id, NoSuchRoom())
+            return False
+        # First who may listen, then what there is to hear.
+        if truth.members is not None and truth.access > room.access:
+            self._hub.keep_only(room, asked, truth.members)
+        room.access = max(room.access, truth.access)
+        room.fill([_frame(change) for change in truth.changes])
+        return len(truth.changes) == PAGE
+
+    async def _watch_all(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY)
+            try:
+                await self._look()
+            except Busy:
+                log.warning("The repair waits for the database")
+            except Exception:
+                # It must outlive anything: without it a lost frame is never found.
+                log.exception("The repair failed and goes on")
+
+    async def _look(self) -> None:
+        ids = list(self._hub.rooms)
+        for first in range(0, len(ids), ROOMS_PER_QUERY):
+            some = ids[first : first + ROOMS_PER_QUERY]
+            counters = await on_database(read_counters, some)
+            for room_id in some:
+                self._compare(room_id, counters.get(room_id))
+        ended = await on_database(read_ended)
+        self._hub.end_sessions([one for one in ended if one in self._hub.open_sessions()])
+
+    def _compare(self, room_id: int, counters: tuple[int, int] | None) -> None:
+        room = self._hub.rooms.get(room_id)
+        if room is None:
+            return
+        version, access = counters or (room.version + 1, room.access)
+        if version > room.version or access > room.access:
+            self.soon(room)
+
+
+def _frame(change: StoredChange) -> Frame:
+    message = change.message
+    return Frame(
+        message.version, message.access, text_event(message_text(change.kind.value, message))
+    )

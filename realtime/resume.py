@@ -1,0 +1,57 @@
+"""Replay: what a client missed, in order, before it hears what comes now (contract §3, promise 3)."""
+
+from accounts.auth import SignIn
+from accounts.errors import Forbidden
+from messaging.selectors import StoredChange, changes_since
+from rooms.errors import NoSuchRoom, NotAMember
+from rooms.models import Room
+from rooms.selectors import standing
+
+from .codes import Removed
+from .database import on_database
+from .listener import Listener
+from .open_room import OpenRoom
+from .protocol import Resumed, encode, message_text
+
+MOST_CHANGES = 1000
+PAGE = 250
+
+
+async def replay(here: OpenRoom, listener: Listener, since: int, ref: str | None = None) -> None:
+    """Sends what changed after `since`, then `resumed`; what comes meanwhile is held back.
+
+    At the reader's pace, page by page. Raises Busy when the database is away, Removed.
+    """
+    here.unsettle(listener)
+    reached = max(listener.version, here.version)
+    try:
+        changes = await on_database(read_changes, listener.caller, here.id, since)
+        for number, change in enumerate(changes or (), 1):
+            listener.say(message_text(change.kind.value, change.message))
+            if number % PAGE == 0:
+                await listener.outbox.drained()
+        if changes is not None:
+            reached = max([since, *(change.message.version for change in changes[-1:])])
+        frame = Resumed(first=since + 1, to=reached, complete=changes is not None, ref=ref)
+        listener.say(encode(frame))
+    finally:
+        here.settle(listener, reached)
+
+
+def read_changes(caller: SignIn, room_id: int, since: int) -> list[StoredChange] | None:
+    """None when there are too many, or the client claims a version that the room does not have.
+
+    Membership is asked after the changes were read: one removed in between gets none of them.
+    """
+    room = Room.objects.select_related("low", "high").get(pk=room_id)
+    if since > room.version:
+        return None
+    changes = changes_since(room, since, limit=MOST_CHANGES + 1)
+    try:
+        here = standing(caller.user_id, room_id)
+        here.may_read()
+    except (NoSuchRoom, Forbidden):
+        raise Removed from None
+    if here.member is None:
+        raise NotAMember
+    return changes if len(changes) <= MOST_CHANGES else None

@@ -1,0 +1,37 @@
+"""What happens to rooms and their members, told after commit."""
+
+from dataclasses import dataclass
+
+from accounts.events import Event
+
+from .schemas import RoomOut
+
+
+@dataclass(frozen=True, slots=True)
+class RoomChanged(Event):
+    """Title or topic."""
+
+    room: RoomOut
+
+
+@dataclass(frozen=True, slots=True)
+class RoomDeleted(Event):
+    room_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRemoved(Event):
+    """`version` is the last one that the removed may have seen, `access` the room's new counter."""
+
+    room_id: int
+    user_id: int
+    version: int
+    access: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLeft(Event):
+    room_id: int
+    user_id: int
+    version: int
+    access: int

@@ -1,0 +1,137 @@
+"""Rooms, who belongs to them, and who may not come back."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from accounts.models import User
+
+
+class Kind(models.TextChoices):
+    PUBLIC = "public"
+    GROUP = "group"
+    PRIVATE = "private"
+
+
+class Role(models.TextChoices):
+    OWNER = "owner"
+    ADMIN = "admin"
+    MEMBER = "member"
+
+
+class Room(models.Model):
+    """A place where messages are said.
+
+    The row is also the room's lock and its counters: whoever stores a change takes the row, raises
+    `version` by one (and `last_seq` for a new message) and writes the change in one transaction, so
+    the order of versions is the order of commits. `access` rises with every loss of membership and
+    stands on every published frame: a process that sees a higher one asks again who may listen.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    kind = models.CharField(max_length=7, choices=Kind.choices)
+    name = models.CharField(max_length=64, null=True)  # noqa: DJ001 - private rooms have none
+    name_key = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001
+    # The pair of a private room, by rising id, so that it exists once whoever opens it.
+    low = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    high = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    title = models.CharField(max_length=200, blank=True, default="")
+    topic = models.CharField(max_length=1000, blank=True, default="")
+    created_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    active_at = models.DateTimeField(default=timezone.now)
+    member_count = models.PositiveIntegerField(default=0)
+    last_seq = models.PositiveBigIntegerField(default=0)
+    version = models.PositiveBigIntegerField(default=0)
+    access = models.PositiveBigIntegerField(default=0)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["name_key"], condition=Q(deleted_at=None), name="room_name_once"
+            ),
+            models.UniqueConstraint(fields=["low", "high"], name="room_pair_once"),
+            models.CheckConstraint(
+                name="room_is_named_or_a_pair",
+                condition=Q(
+                    kind=Kind.PRIVATE, name_key=None, name=None, low__lt=F("high"), low__gt=0
+                )
+                | Q(
+                    ~Q(kind=Kind.PRIVATE),
+                    name_key__isnull=False,
+                    name__isnull=False,
+                    low=None,
+                    high=None,
+                ),
+            ),
+            models.CheckConstraint(
+                name="room_version_covers_seq", condition=Q(version__gte=F("last_seq"))
+            ),
+        ]
+        indexes: ClassVar = [
+            # Connecting by a name, deleted rooms included: those are not made again.
+            models.Index(fields=["name_key"], name="room_by_name"),
+            # GET /rooms: the public ones.
+            models.Index(fields=["kind", "id"], name="room_by_kind"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or f"private room {self.pk}"
+
+    @property
+    def pair_names(self) -> list[str] | None:
+        """The two usernames of a private room, None for the others."""
+        return [self.low.username, self.high.username] if self.low and self.high else None
+
+    def other_id(self, user_id: int) -> int | None:
+        """Whom a message of this user is addressed to: the other of a private room, else None."""
+        return self.high_id if user_id == self.low_id else self.low_id
+
+
+class Member(models.Model):
+    """A user's place in a room, with how far they have read."""
+
+    id = models.BigAutoField(primary_key=True)
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="members")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=6, choices=Role.choices, default=Role.MEMBER)
+    last_read_seq = models.PositiveBigIntegerField(default=0)
+    muted = models.BooleanField(default=False)
+    joined_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            # Also the index behind "is this user a member", asked at every send and connect.
+            models.UniqueConstraint(fields=["room", "user"], name="member_once"),
+        ]
+        indexes: ClassVar = [
+            # GET /my-rooms and /messages: the rooms of one user.
+            models.Index(fields=["user", "room"], name="member_by_user"),
+            # GET /rooms/{id}/members, by id.
+            models.Index(fields=["room", "id"], name="member_by_room"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.user_id} of room {self.room_id}"
+
+
+class Ban(models.Model):
+    """A removal from a public room. Without it the removed would be back with the next connect."""
+
+    id = models.BigAutoField(primary_key=True)
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="bans")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="bans")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["room", "user"], name="ban_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"user {self.user_id} banned from room {self.room_id}"

@@ -1,0 +1,332 @@
+"""Writes of rooms and memberships; who may make, change, enter and leave them."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from accounts.errors import Forbidden
+from accounts.events import publish
+from accounts.models import User
+from accounts.names import check_name, is_name, name_key
+from accounts.rates import spend
+from accounts.selectors import find_people, find_user
+
+from . import selectors
+from .errors import LastOwner, NoSuchMember, NoSuchRoom, NotAMember, RoomExists, UnknownUsers
+from .events import MemberLeft, MemberRemoved, RoomChanged, RoomDeleted
+from .models import Ban, Kind, Member, Role, Room
+from .schemas import RoomOut
+from .selectors import Standing
+
+if TYPE_CHECKING:
+    from accounts.schemas import Who
+
+MANAGERS = frozenset({Role.OWNER, Role.ADMIN})
+
+
+# Making rooms
+
+
+def create_room(
+    *,
+    user_id: int,
+    name: str,
+    kind: str = Kind.PUBLIC,
+    title: str = "",
+    topic: str = "",
+    members: "Collection[Who]" = (),
+) -> Room:
+    """A public or group room that the caller owns. Raises RateLimited, UnknownUsers, RoomExists."""
+    spend("CHAT_ROOM_RATE", user_id)
+    people = [person for person in _people(members) if person.pk != user_id]
+    room = Room(
+        kind=kind,
+        name=name,
+        name_key=name_key(name),
+        title=title,
+        topic=topic,
+        created_by_id=user_id,
+        member_count=1 + len(people),
+    )
+    roles = {user_id: Role.OWNER} | {person.pk: Role.MEMBER for person in people}
+    try:
+        _insert(room, roles)
+    except IntegrityError:
+        raise RoomExists from None
+    return room
+
+
+def _people(members: "Collection[Who]") -> list[User]:
+    users, unknown = find_people(members)
+    if unknown:
+        raise UnknownUsers(
+            f"There is nobody called {', '.join(unknown)}",
+            errors=[
+                {
+                    "loc": ["members"],
+                    "msg": f"there is nobody called {name}",
+                    "type": "unknown_user",
+                }
+                for name in unknown
+            ],
+        )
+    return users
+
+
+def _insert(room: Room, roles: dict[int, Role]) -> None:
+    """Raises IntegrityError when the name or the pair is there already."""
+    with transaction.atomic():
+        room.save(force_insert=True)
+        Member.objects.bulk_create(
+            Member(room=room, user_id=user_id, role=role) for user_id, role in roles.items()
+        )
+
+
+def open_private_room(*, user_id: int, other: User) -> Room:
+    """The one private room of two users, made when missing, also when both ask at the same instant.
+
+    Raises Forbidden with oneself, RateLimited when it would have to be made.
+    """
+    if other.pk == user_id:
+        raise Forbidden("A private room needs somebody else")
+    low, high = sorted((user_id, other.pk))
+    pair = Room.objects.filter(low_id=low, high_id=high).select_related("low", "high")
+    room = pair.first()
+    if room is not None:
+        return room
+    spend("CHAT_ROOM_RATE", user_id)
+    made = Room(kind=Kind.PRIVATE, low_id=low, high_id=high, created_by_id=user_id, member_count=2)
+    try:
+        _insert(made, {low: Role.MEMBER, high: Role.MEMBER})
+    except IntegrityError:
+        return pair.get()
+    return made
+
+
+# Entering by socket: one query for those who are members already
+
+
+def enter_public_room(*, user_id: int, name: str) -> Room:
+    """The public room of this name, joined, and made when the name is free.
+
+    Raises NoSuchRoom for an impossible or deleted name, NotAMember for somebody's group, Forbidden
+    for the removed and for members of a group, who have a URL of their own, RateLimited.
+    """
+    room = _room_of_member(user_id, name)
+    if room is None:
+        return _enter_as_stranger(user_id, name)
+    if room.kind == Kind.GROUP:
+        raise Forbidden("This is a group room: connect to /ws/chat/group/<room_name>/")
+    return room
+
+
+def _room_of_member(user_id: int, name: str) -> Room | None:
+    return Room.objects.filter(
+        name_key=name_key(name), deleted_at=None, members__user_id=user_id
+    ).first()
+
+
+def _enter_as_stranger(user_id: int, name: str) -> Room:
+    if not is_name(name):
+        raise NoSuchRoom
+    rooms = Room.objects.filter(name_key=name_key(name))
+    # One that still exists sorts before the deleted ones of the same name.
+    room = rooms.order_by(F("deleted_at").desc(nulls_first=True)).first()
+    if room is None:
+        room = _make_on_first_use(user_id, name)
+    if room.deleted_at is not None:
+        raise NoSuchRoom
+    if room.kind == Kind.GROUP:
+        raise NotAMember
+    return join_room(user_id=user_id, room_id=room.pk)
+
+
+def _make_on_first_use(user_id: int, name: str) -> Room:
+    spend("CHAT_ROOM_RATE", user_id)
+    stored = check_name(name)
+    room = Room(kind=Kind.PUBLIC, name=stored, name_key=name_key(stored), created_by_id=user_id)
+    try:
+        _insert(room, {})
+    except IntegrityError:
+        return Room.objects.get(name_key=room.name_key, deleted_at=None)
+    return room
+
+
+def enter_group_room(*, user_id: int, name: str) -> Room:
+    """Raises NotAMember alike for a group of others and for one that does not exist."""
+    room = _room_of_member(user_id, name)
+    if room is None or room.kind != Kind.GROUP:
+        raise NotAMember
+    return room
+
+
+def enter_private_room(*, user_id: int, username: str) -> Room:
+    """Raises NoSuchUser, Forbidden with oneself, RateLimited when the room must be made."""
+    key = name_key(username)
+    room = (
+        Room.objects.filter(
+            Q(low_id=user_id, high__username_key=key, high__is_active=True)
+            | Q(high_id=user_id, low__username_key=key, low__is_active=True)
+        )
+        .select_related("low", "high")
+        .first()
+    )
+    return room or open_private_room(user_id=user_id, other=find_user(username))
+
+
+# Coming and going
+
+
+def join_room(*, user_id: int, room_id: int) -> Room:
+    """Makes the caller a member of a public room; no change for one who is.
+
+    Raises NoSuchRoom when it is not public, Forbidden for the removed.
+    """
+    with transaction.atomic():
+        here = selectors.standing(user_id, room_id, lock=True)
+        here.may_read()
+        if here.member is not None:
+            return here.room
+        # What was said before is history, not unread.
+        Member.objects.create(room=here.room, user_id=user_id, last_read_seq=here.room.last_seq)
+        Room.objects.filter(pk=room_id).update(member_count=F("member_count") + 1)
+        here.room.member_count += 1
+    return here.room
+
+
+def leave_room(*, user_id: int, room_id: int) -> None:
+    """Raises NoSuchRoom, NotAMember, Forbidden for a private room, LastOwner of a group."""
+    with transaction.atomic():
+        here = selectors.standing(user_id, room_id, lock=True)
+        if here.room.kind == Kind.PRIVATE:
+            raise Forbidden("A private room cannot be left")
+        if here.member is None:
+            raise NotAMember
+        if here.room.kind == Kind.GROUP and selectors.is_last_owner(here.member):
+            raise LastOwner
+        access = _take_out(here.room, here.member)
+        publish(MemberLeft(room_id, user_id, here.room.version, access))
+
+
+def _take_out(room: Room, member: Member) -> int:
+    """Ends a membership under the room's lock and returns the room's new access counter."""
+    member.delete()
+    room.access += 1
+    room.member_count -= 1
+    room.save(update_fields=["access", "member_count"])
+    return room.access
+
+
+def remove_member(*, user_id: int, room_id: int, username: str) -> int:
+    """Removes somebody and returns the room's version: nothing later reaches them.
+
+    From a public room it is a ban as well, until somebody adds them again.
+    Raises NoSuchRoom, Forbidden, NoSuchMember, LastOwner.
+    """
+    with _managed(user_id, room_id) as (here, role):
+        member = _member(here.room, username)
+        if member.user_id == user_id:
+            raise Forbidden("To go yourself, leave the room")
+        if role != Role.OWNER and member.role != Role.MEMBER:
+            raise Forbidden("Only an owner may remove owners and admins")
+        if here.room.kind == Kind.PUBLIC:
+            Ban.objects.get_or_create(room=here.room, user_id=member.user_id)
+        access = _take_out(here.room, member)
+        publish(MemberRemoved(room_id, member.user_id, here.room.version, access))
+    return here.room.version
+
+
+def add_members(
+    *, user_id: int, room_id: int, people: "Collection[Who]"
+) -> tuple[Room, list[str], list[str]]:
+    """Adds people and lifts their bans: the room, whom it added, and all members, by name.
+
+    Raises NoSuchRoom, Forbidden, UnknownUsers.
+    """
+    with _managed(user_id, room_id) as (here, _):
+        users = _people(people)
+        Ban.objects.filter(room=here.room, user__in=users).delete()
+        present = set(
+            Member.objects.filter(room=here.room, user__in=users).values_list("user_id", flat=True)
+        )
+        new = [user for user in users if user.pk not in present]
+        Member.objects.bulk_create(
+            Member(room=here.room, user=user, last_read_seq=here.room.last_seq) for user in new
+        )
+        here.room.member_count += len(new)
+        here.room.save(update_fields=["member_count"])
+    return here.room, [user.username for user in new], selectors.member_names(here.room)
+
+
+def change_role(*, user_id: int, room_id: int, username: str, role: Role) -> Member:
+    """Raises NoSuchRoom, Forbidden unless the caller is an owner, NoSuchMember, LastOwner."""
+    with _managed(user_id, room_id) as (here, own_role):
+        if own_role != Role.OWNER:
+            raise Forbidden("Only an owner may change roles")
+        member = _member(here.room, username)
+        if role != Role.OWNER and here.room.kind == Kind.GROUP and selectors.is_last_owner(member):
+            raise LastOwner
+        member.role = role
+        member.save(update_fields=["role"])
+    return member
+
+
+def _member(room: Room, username: str) -> Member:
+    member = selectors.find_member(room, username)
+    if member is None:
+        raise NoSuchMember
+    return member
+
+
+# Changing and deleting rooms
+
+
+def change_room(*, user_id: int, room_id: int, title: str | None, topic: str | None) -> Room:
+    """Raises NoSuchRoom, Forbidden."""
+    with _managed(user_id, room_id) as (here, _):
+        room = here.room
+        room.title = room.title if title is None else title
+        room.topic = room.topic if topic is None else topic
+        room.save(update_fields=["title", "topic"])
+        publish(RoomChanged(RoomOut.model_validate(room)))
+    return room
+
+
+def delete_room(*, user_id: int, room_id: int) -> None:
+    """Hides the room for good; `manage.py purge_rooms` erases what was said in it.
+
+    Raises NoSuchRoom, Forbidden unless the caller is an owner.
+    """
+    with _managed(user_id, room_id) as (here, role):
+        if role != Role.OWNER:
+            raise Forbidden("Only an owner may delete a room")
+        room = here.room
+        Member.objects.filter(room=room).delete()
+        room.deleted_at, room.member_count = timezone.now(), 0
+        room.access += 1
+        room.save(update_fields=["deleted_at", "member_count", "access"])
+        publish(RoomDeleted(room_id))
+
+
+@contextmanager
+def _managed(user_id: int, room_id: int) -> Iterator[tuple[Standing, Role]]:
+    """A transaction that holds the room, for an owner or admin of it, with the role to judge by.
+
+    Staff look after public rooms as an owner would: one made by connecting has no other.
+    """
+    with transaction.atomic():
+        here = selectors.standing(user_id, room_id, lock=True)
+        role = Role(here.member.role) if here.member else Role.MEMBER
+        if here.room.kind == Kind.PUBLIC and role != Role.OWNER and _is_staff(user_id):
+            role = Role.OWNER
+        if here.room.kind == Kind.PRIVATE or role not in MANAGERS:
+            raise Forbidden
+        yield here, role
+
+
+def _is_staff(user_id: int) -> bool:
+    return User.objects.filter(pk=user_id, is_staff=True, is_active=True).exists()

@@ -1,0 +1,34 @@
+"""Shared by all tests: servers that live as long as the run, and people to talk through them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .clients import Person, register
+from .servers import Server, serving
+
+
+@pytest.fixture(scope="session", params=["daphne", "uvicorn"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server of each kind for all tests that need no settings of their own."""
+    folder: Path = tmp_path_factory.mktemp(request.param)
+    with serving(request.param, folder) as running:
+        yield running
+
+
+Register = Callable[..., Awaitable[Person]]
+
+
+@pytest.fixture
+async def person(server: Server) -> AsyncIterator[Register]:
+    """`await person()` or `await person("ila")`: a new user of the server."""
+    people: list[Person] = []
+
+    async def make(username: str | None = None) -> Person:
+        people.append(await register(server.http, server.ws, username))
+        return people[-1]
+
+    yield make
+    for one in people:
+        await one.http.aclose()

@@ -1,0 +1,148 @@
+"""Real server processes for tests: `manage.py migrate`, then daphne or uvicorn, on a free port."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).resolve().parent.parent
+SECRET_KEY = "a-key-for-tests-that-is-long-enough-to-be-taken"
+# Limits off and cheap passwords: tests of limits switch them on again.
+RELAXED = {
+    "DEBUG": "1",
+    "SECRET_KEY": SECRET_KEY,
+    "REDIS_URL": "",
+    "LOG_LEVEL": "WARNING",
+    "CHAT_PASSWORD_ITERATIONS": "1",
+    "CHAT_REGISTER_RATE": "off",
+    "CHAT_LOGIN_RATE": "off",
+    "CHAT_LOGIN_NAME_RATE": "off",
+    "CHAT_MESSAGE_RATE": "off",
+    "CHAT_FRAME_RATE": "off",
+    "CHAT_ROOM_RATE": "off",
+    "CHAT_SOCKETS_PER_USER": "off",
+    "CHAT_PENDING_PER_ADDRESS": "off",
+}
+COMMANDS = {
+    "daphne": ["-m", "daphne", "--websocket-max-message-size", "262144", "-b", "127.0.0.1", "-p"],
+    "uvicorn": [
+        *("-m", "uvicorn", "--ws", "websockets-sansio", "--loop", "uvloop"),
+        *("--ws-max-size", "262144", "--ws-per-message-deflate", "false"),
+        *("--timeout-graceful-shutdown", "15", "--no-proxy-headers", "--log-level", "warning"),
+        *("--host", "127.0.0.1", "--port"),
+    ],
+}
+STARTS_WITHIN = 30.0
+
+
+@dataclass
+class Server:
+    """A running server. `log` is the file that holds all it printed."""
+
+    kind: str
+    port: int
+    environment: dict[str, str]
+    log: Path
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    @property
+    def http(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    *COMMANDS[self.kind],
+                    str(self.port),
+                    "config.asgi:application",
+                ],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+        self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + STARTS_WITHIN
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            try:
+                if httpx.get(f"{self.http}/readyz", timeout=2).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                time.sleep(0.05)
+        self.stop()
+        raise RuntimeError(f"{self.kind} did not start: {self.log.read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        """kill -9, as when the power goes."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self, within: float = 20.0) -> None:
+        """SIGTERM, as at a deployment."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(within)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment(folder: Path, **settings: str) -> dict[str, str]:
+    """What a server of this folder's database runs with; `settings` go before the relaxed ones."""
+    return (
+        os.environ | RELAXED | {"DATABASE_URL": f"sqlite:///{folder / 'chat.sqlite3'}"} | settings
+    )
+
+
+def manage(environment: dict[str, str], *arguments: str) -> str:
+    """Runs a management command and returns what it printed."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"manage.py {' '.join(arguments)} failed: {done.stderr[-2000:]}")
+    return done.stdout
+
+
+@contextmanager
+def serving(kind: str, folder: Path, **settings: str) -> Iterator[Server]:
+    """A fresh database in `folder` and a server of it, ended afterwards."""
+    variables = environment(folder, **settings)
+    manage(variables, "migrate", "--verbosity", "0")
+    server = Server(kind, free_port(), variables, folder / f"{kind}.log")
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
