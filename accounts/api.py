@@ -100,8 +100,8 @@ def logout(request: HttpRequest, body: LogoutIn | None = None) -> Status[None]:
         if body.refresh is None:
             raise
     services.log_out(
-        user_id=caller and caller.user_id,
-        session_id=caller and caller.session_id,
+        user_id=caller.user_id if caller else None,
+        session_id=caller.session_id if caller else None,
         refresh=body.refresh,
         everywhere=body.everywhere,
     )

@@ -1,7 +1,7 @@
 """Every refusal that the domain can utter, as one tree.
 
 `code` is stable and for programs, `detail` is for people. What a code means over HTTP stands in
-`config/api.py`, what it means on a socket in `realtime/codes.py`; tests fail on a class without both.
+`config/api.py`, what it means on a socket in `realtime/codes.py`; tests fail on one without both.
 """
 
 from typing import Any, ClassVar
@@ -10,7 +10,7 @@ FieldErrors = list[dict[str, Any]]
 
 
 class DomainError(Exception):
-    """Base of the tree: `retry_after` in seconds, `errors` as `[{"loc", "msg", "type"}]` (contract §2)."""
+    """Base of the tree. `retry_after` in seconds, `errors` as `[{"loc", "msg", "type"}]`."""
 
     code: ClassVar[str]
     detail: ClassVar[str]

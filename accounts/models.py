@@ -12,7 +12,7 @@ from .names import check_name, name_key
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, username: str, password: str | None = None, **fields: Any) -> "User":
-        """Stores a user whose keys follow from the names. Raises ValueError for an impossible name."""
+        """Stores a user; the keys follow from the names. Raises ValueError for a bad name."""
         user = self.model(username=check_name(username), **fields)
         user.set_password(password)
         user.save(using=self._db)

@@ -16,12 +16,13 @@ from .errors import RateLimited
 
 PERIODS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LARGEST_TABLE = 100_000
+ROUNDING = 1e-9
 
 
 class Rate(NamedTuple):
-    """`count` per `seconds`, with room for `burst` at once."""
+    """`times` per `seconds`, with room for `burst` at once."""
 
-    count: int
+    times: int
     seconds: int
     burst: int
 
@@ -47,10 +48,10 @@ class Bucket:
 
     def take(self, rate: Rate, now: float) -> float:
         """Seconds to wait before one more is allowed; 0.0 means it was taken."""
-        step = rate.seconds / rate.count
+        step = rate.seconds / rate.times
         full_at = max(self.full_at, now) + step
         wait = full_at - (now + rate.burst * step)
-        if wait > 1e-9:
+        if wait > ROUNDING:
             return wait
         self.full_at = full_at
         return 0.0

@@ -40,13 +40,14 @@ NameInPath = Annotated[str, StringConstraints(max_length=4 * LONGEST_NAME), Afte
 Password = Annotated[Text, StringConstraints(min_length=1, max_length=1024)]
 Token = Annotated[Text, StringConstraints(max_length=4096)]
 Timestamp = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
+DisplayName = Annotated[Text, StringConstraints(max_length=100, strip_whitespace=True)]
 SearchText = Annotated[Text, StringConstraints(max_length=200)]
 Who = Annotated[str, StringConstraints(max_length=4 * LONGEST_NAME), AfterValidator(_no_nul)] | Id
 """A person in a list: a JSON string is a username, an integer an id (contract §2)."""
 
 
 class Body(BaseModel):
-    """Base of what clients send. Unknown members are errors: a mistyped name must not pass in silence."""
+    """Base of what clients send. Unknown members are errors: a typo must not pass in silence."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 

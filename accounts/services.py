@@ -175,7 +175,7 @@ def _rotate(session: Session) -> None:
 def log_out(
     *, user_id: int | None, session_id: int | None, refresh: str | None, everywhere: bool
 ) -> None:
-    """Ends the caller's session, or all of the user's, whoever of access and refresh token is given.
+    """Ends the caller's session, or all of theirs, by whichever token they gave.
 
     Raises TokenInvalid or TokenExpired for a bad `refresh`, Forbidden when it is somebody else's,
     SessionEnded when there is nothing left to end.
@@ -183,10 +183,11 @@ def log_out(
     claims = tokens.read_refresh(refresh) if refresh is not None else None
     if claims is not None and user_id not in (None, claims.user_id):
         raise Forbidden("This refresh token belongs to somebody else")
-    owner = user_id if user_id is not None else claims and claims.user_id
-    sessions = Session.objects.filter(user_id=owner, ended_at=None)
+    owner = claims.user_id if claims is not None else user_id
+    named = [session_id, claims.session_id if claims is not None else None]
+    sessions = Session.objects.filter(user_id=owner or 0, ended_at=None)
     if not everywhere:
-        sessions = sessions.filter(pk__in={session_id, claims and claims.session_id} - {None})
+        sessions = sessions.filter(pk__in=[pk for pk in named if pk is not None])
     with transaction.atomic():
         ending = list(sessions.select_for_update())
         if not ending:

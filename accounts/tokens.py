@@ -56,7 +56,7 @@ def _encode(token: Token, session: Session, jti: str) -> str:
 
 
 def read_access(token: str) -> Claims:
-    """Claims of an access token. Raises TokenInvalid or TokenExpired; a refresh token is invalid."""
+    """Claims of an access token; a refresh token is none. Raises TokenInvalid or TokenExpired."""
     return _decode(AccessToken, token)
 
 
@@ -73,15 +73,17 @@ def _decode(kind: type[Token], token: str) -> Claims:
         payload: dict[str, Any] = kind(token).payload
     except TokenError as error:
         raise (TokenExpired if _is_expiry(error) else TokenInvalid) from None
-    user_id, session_id = payload.get("user_id"), payload.get("sid")
-    jti, expires_at = payload.get("jti"), payload.get("exp")
-    if not (_is_id(user_id) and _is_id(session_id) and isinstance(jti, str)):
+    jti = payload.get("jti")
+    if not isinstance(jti, str):
         raise TokenInvalid
-    return Claims(int(user_id), int(session_id), jti, int(expires_at or 0))
+    return Claims(_id(payload, "user_id"), _id(payload, "sid"), jti, int(payload["exp"]))
 
 
-def _is_id(value: object) -> bool:
-    return type(value) is int and 0 < value <= LARGEST_ID
+def _id(payload: dict[str, Any], claim: str) -> int:
+    value = payload.get(claim)
+    if type(value) is not int or not 0 < value <= LARGEST_ID:
+        raise TokenInvalid
+    return value
 
 
 def _is_expiry(error: BaseException | None) -> bool:

@@ -3,6 +3,7 @@
 import logging
 import math
 import uuid
+from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -100,9 +101,9 @@ def problem(
     if errors is not None:
         body["errors"] = errors
     response = api.create_response(None, body, status=status)  # type: ignore[arg-type]
-    if status == 401:
+    if status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"
-    if status in (429, 503):
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         response["Retry-After"] = str(math.ceil(retry_after or 1))
     return response
 

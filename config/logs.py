@@ -39,7 +39,7 @@ def _redact_value(value: Any) -> Any:
 
 
 def guard_server_logs() -> None:
-    """The servers log through handlers of their own, set up before ours: put the filter there too."""
+    """The servers log through handlers of their own, set up before ours: guard those too."""
     guard = RedactTokens()
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "daphne", "daphne.access", ""):
         logger = logging.getLogger(name)

@@ -1,4 +1,4 @@
-"""Paths and plain errors under `/api`, so that clients meet one kind of URL and one kind of error."""
+"""Paths and plain errors under `/api`: clients meet one kind of URL and one kind of error."""
 
 from collections.abc import Awaitable, Callable
 from inspect import iscoroutinefunction

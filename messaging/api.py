@@ -8,7 +8,6 @@ from ninja import Path, Query, Router, Status
 from accounts.auth import Bearer, Request
 from accounts.pagination import Limit, write_links
 from accounts.schemas import LARGEST_ID, NameInPath, PathId, answers
-from rooms.models import Room
 from rooms.selectors import standing, standing_by_name
 
 from . import selectors, services
@@ -58,14 +57,14 @@ def list_my_rooms(
     limit: Limit = 50,
 ) -> list[MyRoomOut]:
     """The caller's rooms, latest activity first, with what is unread in each."""
-    page, lasts = selectors.my_rooms(request.auth.user_id, cursor=cursor, limit=limit)
-    write_links(request, response, page.links)
-    return [_my_room(room, last) for room, last in zip(page, lasts, strict=True)]
+    rooms, links, lasts = selectors.my_rooms(request.auth.user_id, cursor=cursor, limit=limit)
+    write_links(request, response, links)
+    return [_my_room(room, last) for room, last in zip(rooms, lasts, strict=True)]
 
 
-def _my_room(room: Room, last_message: MessageState | None) -> MyRoomOut:
-    room.last_message = last_message  # type: ignore[attr-defined]
-    room.unread = services.unread(room, room.last_read_seq)  # type: ignore[attr-defined]
+def _my_room(room: Any, last_message: MessageState | None) -> MyRoomOut:
+    room.last_message = last_message
+    room.unread = services.unread(room, room.last_read_seq)
     return MyRoomOut.model_validate(room)
 
 
@@ -82,6 +81,7 @@ def read_feed(
     )
 
 
+READING = answers({200: list[MessageOut]}, 401, 403, 404, 422)
 SENDING = answers({201: MessageOut, 200: MessageOut}, 400, 401, 403, 404, 409, 422, 429, 503)
 
 
@@ -120,7 +120,7 @@ def send_message(request: Request, room_id: RoomId, body: MessageIn) -> Status[M
     return _send(request, room_id, body)
 
 
-@router.get("/messages/{room_id}", response=answers({200: list[MessageOut]}, 401, 403, 404, 422))
+@router.get("/messages/{room_id}", response=READING)
 def read_messages_alias(
     request: Request,
     response: HttpResponse,
@@ -141,7 +141,7 @@ def send_message_alias(request: Request, room_id: RoomId, body: MessageIn) -> St
     return _send(request, room_id, body)
 
 
-@router.get("/history/{room_name}", response=answers({200: list[MessageOut]}, 401, 403, 404, 422))
+@router.get("/history/{room_name}", response=READING)
 def read_history(
     request: Request,
     response: HttpResponse,

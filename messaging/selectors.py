@@ -1,16 +1,16 @@
 """Reads of messages: pages of history, the feed, and what changed since a version."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, cast
 
 from django.db.models import F, OuterRef, QuerySet, Subquery
 
-from accounts.pagination import Page, keyset_page
+from accounts.pagination import keyset_page
 from rooms.models import Kind, Room
 from rooms.selectors import Standing, readable_room_ids
 
 from .events import MessageState
-from .models import Change, Message
+from .models import Message
 
 
 def state_of(message: Message, room: Room) -> MessageState:
@@ -79,11 +79,18 @@ def feed(user_id: int, *, before: str | None, limit: int) -> History:
     return History([state_of(message, message.room) for message in reversed(page)], links)
 
 
+ChangeName = Literal["message", "edit", "delete", "reaction"]
+
+
+def _change_name(message: Message) -> ChangeName:
+    return cast("ChangeName", message.last_change)
+
+
 @dataclass(frozen=True, slots=True)
 class StoredChange:
     """One step of a replay: the frame `kind` and the message's present state."""
 
-    kind: Change
+    kind: ChangeName
     message: MessageState
 
 
@@ -96,15 +103,20 @@ def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]
     rows = _messages(room).filter(version__gt=version).order_by("version")[:limit]
     return [
         StoredChange(
-            Change.MESSAGE if row.created_version > version else Change(row.last_change),
+            "message" if row.created_version > version else _change_name(row),
             state_of(row, room),
         )
         for row in rows
     ]
 
 
-def my_rooms(user_id: int, *, cursor: str | None, limit: int) -> tuple[Page[Room], list[Any]]:
-    """The caller's rooms, latest activity first, each with its last message or None."""
+def my_rooms(
+    user_id: int, *, cursor: str | None, limit: int
+) -> tuple[list[Any], dict[str, dict[str, Any]], list[MessageState | None]]:
+    """The caller's rooms, latest activity first; links; the last message of each, or None.
+
+    The rooms carry `role`, `last_read_seq` and `muted` of the caller besides their own columns.
+    """
     last = Message.objects.filter(room=OuterRef("pk"), seq=OuterRef("last_seq")).values("pk")
     rooms = (
         Room.objects.filter(members__user_id=user_id, deleted_at=None)
@@ -124,4 +136,4 @@ def my_rooms(user_id: int, *, cursor: str | None, limit: int) -> tuple[Page[Room
         state_of(found[pk], room) if pk in found else None
         for pk, room in zip(ids, page, strict=True)
     ]
-    return page, lasts
+    return page, page.links, lasts

@@ -84,7 +84,7 @@ def send_message(
 
 
 def wait_for(answer: "Future[Sent]") -> Sent:
-    """The stored message, for callers with a thread of their own. Raises Busy after LONGEST_WAIT."""
+    """The stored message, for callers with their own thread. Raises Busy after LONGEST_WAIT."""
     try:
         return answer.result(LONGEST_WAIT)
     except TimeoutError:
@@ -171,7 +171,9 @@ def delete_message(*, caller: SignIn, room_id: int, message_id: int) -> None:
 
 
 def add_reaction(*, caller: SignIn, room_id: int, message_id: int, emoji: str) -> MessageState:
-    """Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden, MessageDeleted, TooManyReactions."""
+    """Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden, MessageDeleted,
+    TooManyReactions.
+    """
     spend("CHAT_MESSAGE_RATE", caller.user_id)
     with _editing(caller.user_id, room_id, message_id) as editing:
         message = editing.message

@@ -129,23 +129,18 @@ def store(batch: Sequence[Waiting]) -> None:
         for waiting in batch:
             store([waiting])
         return
-    sent = [waiting for waiting in batch if _is_new(waiting.outcome)]
-    if sent:
-        announce([_event(waiting) for waiting in sent])
+    events = [
+        MessageSent(waiting.outcome.message, waiting.draft.via_room_id)
+        for waiting in batch
+        if isinstance(waiting.outcome, Sent) and not waiting.outcome.duplicate
+    ]
+    if events:
+        announce(events)
 
 
 def _forget(batch: Iterable[Waiting]) -> None:
     for waiting in batch:
         waiting.outcome = None
-
-
-def _is_new(outcome: Sent | DomainError | None) -> bool:
-    return isinstance(outcome, Sent) and not outcome.duplicate
-
-
-def _event(waiting: Waiting) -> MessageSent:
-    assert isinstance(waiting.outcome, Sent)
-    return MessageSent(waiting.outcome.message, waiting.draft.via_room_id)
 
 
 def _store_together(batch: Sequence[Waiting]) -> None:

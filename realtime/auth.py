@@ -29,7 +29,7 @@ def query(scope: Scope, name: str) -> str | None:
 
 
 def offered_token(scope: Scope) -> str | None:
-    """By header, else subprotocol, else query: the first present decides. None when there is none."""
+    """By header, else subprotocol, else query: the first present decides. None without any."""
     by_header = bearer_token(header(scope, b"authorization") or "")
     if by_header is not None:
         return by_header

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 import uuid
 from typing import Any
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 FIRST_FRAME_WITHIN = 10.0
 CLOSE_WITHIN = 10.0
+VERSION = re.compile(r"[0-9]{1,30}")
 
 
 class Gone(Exception):
@@ -68,9 +70,9 @@ class RoomConsumer(AsyncConsumer):
             log.debug("A socket is gone")
         except DomainError as refusal:
             await self._refuse(refusal)
-        except Exception:
+        except Exception as error:  # noqa: BLE001 - logged with its traceback
             # Nobody gets a traceback; the id is on the wire and in the log.
-            await self._break_down()
+            await self._break_down(error)
         finally:
             self._leave()
 
@@ -83,11 +85,11 @@ class RoomConsumer(AsyncConsumer):
         token, first = offered_token(self._scope), None
         if token is None:
             token, first = await self._first_frame()
-        await self._let_in(token)
+        talk = await self._let_in(token)
         if first is not None:
-            await self._handle(*first)
+            await self._handle(talk, *first)
         while True:
-            await self._handle(await self._next_text())
+            await self._handle(talk, await self._next_text())
 
     async def _next_text(self) -> str | None:
         """The text of the next frame, None for a binary one. Raises Gone."""
@@ -122,12 +124,12 @@ class RoomConsumer(AsyncConsumer):
             raise NotAuthenticated
         return token, (text,)
 
-    async def _let_in(self, token: str) -> None:
+    async def _let_in(self, token: str) -> Conversation:
         caller, room = await on_database(self._admit, token)
         self._token = token
         listener = Listener(self._outbox, caller, room.pk, room.version)
         here = hub.attach(listener, room, most=settings.CHAT_SOCKETS_PER_USER)
-        self._talk = Conversation(hub, listener, here, room)
+        self._talk = talk = Conversation(hub, listener, here, room)
         self._watch_expiry(caller)
         ready = Ready(
             room=RoomOut.model_validate(room),
@@ -141,13 +143,13 @@ class RoomConsumer(AsyncConsumer):
         hub.announce(listener)
         presence.saw(caller.user_id)
         since = query(self._scope, "since")
-        if since is None:
-            here.settle(listener, room.version)
-        elif since.isascii() and since.isdigit() and len(since) <= 30:
+        if since is not None and VERSION.fullmatch(since):
             await replay(here, listener, int(since))
-        else:
-            here.settle(listener, room.version)
+            return talk
+        here.settle(listener, room.version)
+        if since is not None:
             self._answer(error_frame(invalid("since", "must be a version, such as 41")))
+        return talk
 
     def _admit(self, token: str) -> tuple[SignIn, Room]:
         """On a database thread: who is it, and may they enter."""
@@ -160,14 +162,14 @@ class RoomConsumer(AsyncConsumer):
 
     # Frames
 
-    async def _handle(self, text: str | None) -> None:
-        """Takes one frame and answers what is wrong with it. Raises what ends the socket, and Gone."""
+    async def _handle(self, talk: Conversation, text: str | None) -> None:
+        """Takes one frame and answers what is wrong with it. Raises what ends the socket."""
         ref: str | None = None
         try:
             self._patience.spend_frame()
             frame = parse(text)
             ref = frame.ref
-            await self._obey(frame)
+            await self._obey(talk, frame)
         except FrameError as error:
             self._answer(
                 ErrorFrame(
@@ -182,22 +184,18 @@ class RoomConsumer(AsyncConsumer):
             self._answer(error_frame(refusal, ref))
         except (Gone, asyncio.CancelledError):
             raise
-        except Exception:
-            incident = _log_incident()
-            self._answer(_internal(incident, ref))
+        except Exception as error:  # noqa: BLE001 - as in __call__
+            self._answer(_incident(error, ref))
         if self._outbox.closing:
             raise Gone
 
-    async def _obey(self, frame: AnyClientFrame) -> None:
-        assert self._talk is not None
+    async def _obey(self, talk: Conversation, frame: AnyClientFrame) -> None:
         if frame.token is not None and frame.token != self._token:
-            await self._renew(frame.token)
-        await self._talk.take(frame)
+            await self._renew(talk.listener, frame.token)
+        await talk.take(frame)
 
-    async def _renew(self, token: str) -> None:
+    async def _renew(self, listener: Listener, token: str) -> None:
         """A good token of the same user goes on for longer; any other one ends the socket."""
-        assert self._talk is not None
-        listener = self._talk.listener
         caller = await on_database(sign_in, token)
         if caller.user_id != listener.caller.user_id:
             raise TokenInvalid
@@ -227,9 +225,9 @@ class RoomConsumer(AsyncConsumer):
         self._answer(error_frame(refusal))
         await self._close(AT_THE_DOOR[type(refusal)])
 
-    async def _break_down(self) -> None:
+    async def _break_down(self, error: Exception) -> None:
         self._leave()
-        self._answer(_internal(_log_incident(), None))
+        self._answer(_incident(error, None))
         await self._close(INTERNAL)
 
     async def _close(self, code: int) -> None:
@@ -257,13 +255,10 @@ def _token_in(text: str | None) -> str | None:
         return error.token
 
 
-def _log_incident() -> str:
+def _incident(error: Exception, ref: str | None) -> ErrorFrame:
+    """Logs what nobody foresaw; the client gets an id to ask about."""
     incident = uuid.uuid4().hex[:12]
-    log.exception("Unforeseen error %s on a socket", incident)
-    return incident
-
-
-def _internal(incident: str, ref: str | None) -> ErrorFrame:
+    log.error("Unforeseen error %s on a socket", incident, exc_info=error)
     message = f"Something went wrong on our side (incident {incident})"
     return ErrorFrame(code="internal", message=message, ref=ref)
 

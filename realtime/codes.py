@@ -1,4 +1,4 @@
-"""What each refusal is on a socket: a close code, or an error frame and life goes on (contract §3)."""
+"""What each refusal is on a socket: the end of it, or an error frame only (contract §3)."""
 
 from accounts import errors as accounts_errors
 from accounts.errors import DomainError

@@ -15,7 +15,7 @@ class PublicChatConsumer(RoomConsumer):
 
 
 class GroupChatConsumer(RoomConsumer):
-    """`/ws/chat/group/<room_name>/`: its members only; to others it looks as if it were not there."""
+    """`/ws/chat/group/<room_name>/`: members only; to others it might as well not be there."""
 
     def enter(self, caller: SignIn, name: str) -> Room:
         return services.enter_group_room(user_id=caller.user_id, name=name)

@@ -86,7 +86,7 @@ class Conversation:
             self.listener.say(_ack(frame, sent))
 
     async def _addressed_to(self, receiver: int) -> tuple[int, int | None]:
-        """The room of a message with a `receiver`, and the room it was said in when that is another.
+        """The room of a message with a `receiver`, and the room it was said in if that is another.
 
         On a private socket it may only confirm who the other is.
         """

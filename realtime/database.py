@@ -7,7 +7,7 @@ up every connect. Its threads keep their SQLite connection open; PostgreSQL's go
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from django.db import Error, InterfaceError, OperationalError, connection
 
@@ -21,7 +21,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="socket-database")
-_waiting = 0
+_waiting: set[asyncio.Future[Any]] = set()
 
 
 async def on_database(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -29,16 +29,14 @@ async def on_database(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -
 
     Raises what it raises, and Busy when the database is away or too many calls wait.
     """
-    global _waiting
-    if _waiting >= LONGEST_QUEUE:
+    if len(_waiting) >= LONGEST_QUEUE:
         raise Busy(retry_after=1)
-    _waiting += 1
-    try:
-        return await asyncio.get_running_loop().run_in_executor(
-            _threads, lambda: _guarded(call, *args, **kwargs)
-        )
-    finally:
-        _waiting -= 1
+    answer = asyncio.get_running_loop().run_in_executor(
+        _threads, lambda: _guarded(call, *args, **kwargs)
+    )
+    _waiting.add(answer)
+    answer.add_done_callback(_waiting.discard)
+    return await answer
 
 
 def _guarded(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

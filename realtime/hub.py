@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 MOST_ENDED = 10_000
 
 
+def _nobody_mends(room: OpenRoom) -> None:
+    log.warning("Room %d waits for a repair that was not started", room.id)
+
+
 class Hub:
     """The one of this process: see `hub` below."""
 
@@ -34,7 +38,7 @@ class Hub:
         # Sessions that ended a moment ago: a socket that was checked just before must not slip in.
         self._ended: dict[int, None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.on_trouble: Callable[[OpenRoom], None] = lambda room: None
+        self.on_trouble: Callable[[OpenRoom], None] = _nobody_mends
         """Called when a room waits for something: the repair's way in."""
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> bool:
@@ -45,7 +49,7 @@ class Hub:
         return True
 
     def post(self, call: Callable[..., None], *arguments: Any) -> None:
-        """Runs `call` on the loop, from any thread; nothing happens while no socket was ever open."""
+        """Runs `call` on the loop, from any thread; drops it while no socket was ever open."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *arguments)
 
@@ -151,7 +155,7 @@ class Hub:
             self.on_trouble(here)
 
     def keep_only(self, here: OpenRoom, asked: Collection[int], members: Collection[int]) -> None:
-        """Ends the sockets of those asked for who are not members; later ones came in by the door."""
+        """Ends the sockets of those asked for who are not members; later ones were checked."""
         lost = set(asked) - set(members)
         gone = [one for one in here.listeners() if one.caller.user_id in lost]
         self.end_all(gone, Removed())

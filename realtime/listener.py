@@ -66,7 +66,7 @@ class Listener:
         self.write(text_event(text))
 
     def drop_as_too_slow(self) -> None:
-        """Cut without a word: one who does not read would not read why (contract §3, best effort)."""
+        """Cut without a word: one who does not read would not read why (contract: best effort)."""
         log.info("Cut a socket of user %d: it does not read", self.caller.user_id)
         self.outbox.cut()
 

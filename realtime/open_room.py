@@ -75,7 +75,7 @@ class OpenRoom:
         return [one for one in self.listeners() if one.caller.user_id == user_id]
 
     def settle(self, listener: Listener, version: int) -> None:
-        """Everything up to `version` was replayed to it: from here on it hears what the room does."""
+        """Everything up to `version` was replayed to it; from here on it hears what comes."""
         listener.release(version)
         self._promote(listener)
 
@@ -106,7 +106,7 @@ class OpenRoom:
         return not self.early
 
     def fill(self, frames: Iterable[Frame]) -> None:
-        """Hands on what the database had, in order; it may skip versions that later ones replaced."""
+        """Hands on what the database had, in order; versions that were replaced are missing."""
         for frame in frames:
             if frame.version > self.version:
                 self._emit(frame)

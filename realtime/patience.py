@@ -1,4 +1,4 @@
-"""How much one socket may ask of us before it is told off, and before it is closed (contract §3, §4)."""
+"""How much one socket may ask of us before it is told off, and when it is closed (contract §4)."""
 
 import time
 from collections import deque

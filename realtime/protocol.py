@@ -1,4 +1,4 @@
-"""Every frame of the wire, in both directions (contract §3). Pydantic alone: no Django, no Channels.
+"""Every frame of the wire, in both directions (contract §3). Pydantic alone, no Django.
 
 Clients send one JSON object per text frame; `parse` turns it into one of the ClientFrame classes or
 raises FrameError. `encode` turns a server frame into its text, once, however many will hear it.
@@ -26,7 +26,8 @@ from rooms.schemas import RoomOut
 LARGEST_FRAME = 65_536
 """Bytes of UTF-8 in one client frame."""
 
-Ref = Annotated[str, StringConstraints(max_length=128)]
+LONGEST_REF = 128
+Ref = Annotated[str, StringConstraints(max_length=LONGEST_REF)]
 
 
 def _absent(value: object) -> bool:
@@ -120,7 +121,7 @@ class FrameError(Exception):
         self.errors = errors
         said = said or {}
         ref, token = said.get("ref"), said.get("token")
-        self.ref = ref if isinstance(ref, str) and len(ref) <= 128 else None
+        self.ref = ref if isinstance(ref, str) and len(ref) <= LONGEST_REF else None
         self.token = token if isinstance(token, str) else None
         super().__init__(message)
 
@@ -186,10 +187,15 @@ class Ready(ServerFrame):
     online_count: int
 
 
-class MessageFrame(MessageMembers):
-    """A message, or a change of one by its `type`: always the whole state."""
+class _MessageType(BaseModel):
+    """A base of its own, so that `type` is the first member on the wire."""
 
     type: MessageKind = "message"
+
+
+class MessageFrame(MessageMembers, _MessageType):
+    """A message, or a change of one by its `type`: always the whole state."""
+
     message: str = Field(validation_alias="content")
 
 

@@ -40,7 +40,8 @@ def turns(kind: type[E]) -> Callable[[Callable[[E], None]], Callable[[E], None]]
     """Registers the receiver of one event. A second one for the same event is a mistake."""
 
     def register(tell: Callable[[E], None]) -> Callable[[E], None]:
-        assert kind not in RECEIVERS, f"{kind.__name__} has a receiver already"
+        if kind in RECEIVERS:
+            raise RuntimeError(f"{kind.__name__} has a receiver already")
         RECEIVERS[kind] = tell
         return tell
 

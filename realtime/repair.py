@@ -28,7 +28,7 @@ from .protocol import message_text
 log = logging.getLogger(__name__)
 
 GRACE = 0.03
-"""Seconds that a jump waits by itself: two threads that commit at once may report in either order."""
+"""Seconds that a jump waits by itself: two threads may report their commits in either order."""
 EVERY = 1.0
 PAGE = 500
 ROOMS_PER_QUERY = 5000
@@ -154,6 +154,4 @@ class Repair:
 
 def _frame(change: StoredChange) -> Frame:
     message = change.message
-    return Frame(
-        message.version, message.access, text_event(message_text(change.kind.value, message))
-    )
+    return Frame(message.version, message.access, text_event(message_text(change.kind, message)))

@@ -1,4 +1,4 @@
-"""Replay: what a client missed, in order, before it hears what comes now (contract §3, promise 3)."""
+"""Replay: what a client missed, in order, before it hears what comes now (promise 3)."""
 
 from accounts.auth import SignIn
 from accounts.errors import Forbidden
@@ -27,7 +27,7 @@ async def replay(here: OpenRoom, listener: Listener, since: int, ref: str | None
     try:
         changes = await on_database(read_changes, listener.caller, here.id, since)
         for number, change in enumerate(changes or (), 1):
-            listener.say(message_text(change.kind.value, change.message))
+            listener.say(message_text(change.kind, change.message))
             if number % PAGE == 0:
                 await listener.outbox.drained()
         if changes is not None:

@@ -18,11 +18,12 @@ async def nothing_here(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await refuse(scope, receive, send, error)
 
 
-sockets: Any = URLRouter(
-    [
-        re_path(r"^ws/chat/group/(?P<name>[^/]+)/?$", GroupChatConsumer.as_asgi()),  # type: ignore[arg-type]
-        re_path(r"^ws/chat/(?P<name>[^/]+)/?$", PublicChatConsumer.as_asgi()),  # type: ignore[arg-type]
-        re_path(r"^ws/private/(?P<name>[^/]+)/?$", PrivateChatConsumer.as_asgi()),  # type: ignore[arg-type]
-        re_path(r"", nothing_here),  # type: ignore[arg-type]
-    ]
-)
+# Django's stubs take only views here, and those of Channels another URLPattern.
+route: Any = re_path
+patterns = [
+    route(r"^ws/chat/group/(?P<name>[^/]+)/?$", GroupChatConsumer.as_asgi()),
+    route(r"^ws/chat/(?P<name>[^/]+)/?$", PublicChatConsumer.as_asgi()),
+    route(r"^ws/private/(?P<name>[^/]+)/?$", PrivateChatConsumer.as_asgi()),
+    route(r"", nothing_here),
+]
+sockets = URLRouter(patterns)

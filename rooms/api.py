@@ -66,7 +66,9 @@ def create_room(request: Request, body: RoomIn) -> Status[Room]:
 @router.post(
     "/rooms/with-members", response=answers({201: RoomWithMembersOut}, 400, 401, 409, 422, 429)
 )
-def create_room_with_members(request: Request, body: RoomWithMembersIn) -> Status[RoomWithMembersOut]:
+def create_room_with_members(
+    request: Request, body: RoomWithMembersIn
+) -> Status[RoomWithMembersOut]:
     """Make a group room with members. With an unknown name nothing is made."""
     room = services.create_room(
         user_id=request.auth.user_id, name=body.name, kind="group", members=body.members

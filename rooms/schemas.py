@@ -46,7 +46,7 @@ class RoleIn(Body):
 
 
 class RoomOut(Answer):
-    """A room as anyone who may see it sees it; `members`, the pair, is there on a private room only."""
+    """A room as anyone who may see it sees it; `members`, the pair, is on a private room only."""
 
     id: int
     name: str | None

@@ -125,7 +125,7 @@ class Socket:
 
     async def hear_until(self, kind: str, within: float = PATIENCE) -> list[Frame]:
         """All frames up to and including the next of this type."""
-        frames = []
+        frames: list[Frame] = []
         async with asyncio.timeout(within):
             while not frames or frames[-1]["type"] != kind:
                 frames.append(await self.receive(within))
