@@ -67,6 +67,7 @@ class Environment(BaseSettings):
     chat_message_length: int = Field(4000, ge=1, le=16_000)
     chat_access_minutes: float = Field(60, gt=0)
     chat_refresh_days: float = Field(14, gt=0)
+    chat_shutdown_delay: float = Field(0.5, ge=0, le=60)
     chat_trusted_proxies: int = Field(0, ge=0, le=10)
     chat_password_iterations: CountOrOff = None
 

@@ -7,6 +7,8 @@ from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 
+from realtime.shutdown import shutdown
+
 log = logging.getLogger(__name__)
 
 
@@ -17,7 +19,7 @@ async def healthz(request: HttpRequest) -> JsonResponse:
 
 def readyz(request: HttpRequest) -> JsonResponse:
     """Ready to serve: the database answers and knows every migration. For load balancers."""
-    database = _database()
+    database = "not asked: going down" if shutdown.leaving else _database()
     layer = type(get_channel_layer()).__name__
     ready = database == "ok"
     answer = {

@@ -143,6 +143,7 @@ CHAT_ROOM_RATE = env.chat_room_rate
 CHAT_SOCKETS_PER_USER = env.chat_sockets_per_user
 CHAT_PENDING_PER_ADDRESS = env.chat_pending_per_address
 CHAT_MESSAGE_LENGTH = env.chat_message_length
+CHAT_SHUTDOWN_DELAY = env.chat_shutdown_delay
 CHAT_TRUSTED_PROXIES = env.chat_trusted_proxies
 CHAT_PASSWORD_ITERATIONS = env.chat_password_iterations
 
@@ -198,5 +199,7 @@ LOGGING = {
         "django": {"handlers": ["console"], "level": env.log_level, "propagate": False},
         "django.channels.server": {"handlers": ["console"], "level": "WARNING", "propagate": False},
         "daphne": {"level": "WARNING"},
+        # At DEBUG it prints statements with their values: messages and tokens among them.
+        "django.db.backends": {"level": "INFO"},
     },
 }

@@ -22,7 +22,7 @@ from rooms.models import Room
 from rooms.schemas import RoomOut
 
 from .auth import Scope, address, check_origin, chosen_subprotocol, offered_token, query
-from .codes import AT_THE_DOOR, INTERNAL, WHILE_OPEN, AuthTimeout, TooManyConnections
+from .codes import AT_THE_DOOR, INTERNAL, RESTART, WHILE_OPEN, AuthTimeout, TooManyConnections
 from .conversation import Conversation
 from .database import on_database
 from .hub import hub
@@ -32,6 +32,8 @@ from .patience import Patience
 from .protocol import AnyClientFrame, ErrorFrame, FrameError, Ready, UserOut, encode, parse
 from .resume import replay
 from .running import presence, run_on
+from .shutdown import shutdown
+from .transport import connection_of
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,10 @@ VERSION = re.compile(r"[0-9]{1,30}")
 
 class Gone(Exception):
     """The peer has left, or the socket was closed by us: there is nothing more to do."""
+
+
+class Restarting(Exception):
+    """This process takes no more: the client comes back to another one, with `since`."""
 
 
 class RoomConsumer(AsyncConsumer):
@@ -57,8 +63,9 @@ class RoomConsumer(AsyncConsumer):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self._scope: Scope = scope
-        self._receive = receive
-        self._outbox = Outbox(send)
+        connection = connection_of(receive, send)
+        self._receive = connection.receive
+        self._outbox = Outbox(connection)
         self._patience = Patience()
         self._talk: Conversation | None = None
         self._token = ""
@@ -68,6 +75,9 @@ class RoomConsumer(AsyncConsumer):
             await self._live()
         except Gone:
             log.debug("A socket is gone")
+        except Restarting:
+            self._leave()
+            await self._close(RESTART)
         except DomainError as refusal:
             await self._refuse(refusal)
         except Exception as error:  # noqa: BLE001 - logged with its traceback
@@ -81,6 +91,8 @@ class RoomConsumer(AsyncConsumer):
         self._outbox.put(
             {"type": "websocket.accept", "subprotocol": chosen_subprotocol(self._scope)}
         )
+        if shutdown.leaving:
+            raise Restarting
         check_origin(self._scope)
         token, first = offered_token(self._scope), None
         if token is None:
@@ -89,7 +101,9 @@ class RoomConsumer(AsyncConsumer):
         if first is not None:
             await self._handle(talk, *first)
         while True:
-            await self._handle(talk, await self._next_text())
+            text = await self._next_text()
+            with shutdown.working():
+                await self._handle(talk, text)
 
     async def _next_text(self) -> str | None:
         """The text of the next frame, None for a binary one. Raises Gone."""
@@ -164,6 +178,8 @@ class RoomConsumer(AsyncConsumer):
 
     async def _handle(self, talk: Conversation, text: str | None) -> None:
         """Takes one frame and answers what is wrong with it. Raises what ends the socket."""
+        if shutdown.frozen:
+            raise Restarting
         ref: str | None = None
         try:
             self._patience.spend_frame()
@@ -266,7 +282,7 @@ def _incident(error: Exception, ref: str | None) -> ErrorFrame:
 async def refuse(scope: Scope, receive: Any, send: Any, error: DomainError) -> None:
     """Accepts, says why, closes: for addresses that no consumer serves."""
     await receive()
-    outbox = Outbox(send)
+    outbox = Outbox(connection_of(receive, send))
     outbox.put({"type": "websocket.accept", "subprotocol": chosen_subprotocol(scope)})
     outbox.put(text_event(encode(error_frame(error))))
     outbox.close(AT_THE_DOOR[type(error)])

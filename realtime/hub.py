@@ -165,6 +165,15 @@ class Hub:
         if here is not None:
             self.end_all(here.listeners(), error)
 
+    def close_all(self, code: int) -> None:
+        """The process goes down: nobody is told more than the code."""
+        listeners = [one for here in list(self.rooms.values()) for one in here.listeners()]
+        for listener in listeners:
+            listener.ready = False
+        for listener in listeners:
+            self.detach(listener)
+            listener.close(code)
+
     def end_sessions(self, session_ids: Collection[int]) -> None:
         """Closes the sockets of ended sign-ins, and those that are just being let in."""
         for session_id in session_ids:

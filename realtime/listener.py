@@ -7,8 +7,9 @@ from accounts.auth import SignIn
 from accounts.errors import DomainError
 
 from .codes import AT_THE_DOOR
-from .outbox import Event, Outbox
+from .outbox import Outbox
 from .protocol import ErrorFrame, encode
+from .transport import Event
 
 log = logging.getLogger(__name__)
 

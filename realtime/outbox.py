@@ -8,28 +8,29 @@ speed.
 """
 
 import asyncio
+import logging
 import types
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from typing import Any
 
 from .codes import TOO_SLOW
-from .transport import abort
+from .transport import Connection, Event
+
+log = logging.getLogger(__name__)
 
 MOST_FRAMES = 1000
 MOST_BYTES = 1024 * 1024
-
-Event = dict[str, Any]
-Send = Callable[[Event], Coroutine[Any, Any, None]]
 
 
 class Outbox:
     """One per socket. Single-threaded: everything happens on the socket's loop."""
 
-    __slots__ = ("_bytes", "_queue", "_send", "_task", "closing", "gone")
+    __slots__ = ("_abort", "_bytes", "_queue", "_send", "_task", "closing", "gone")
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    def __init__(self, connection: Connection) -> None:
+        self._send = connection.send
+        self._abort = connection.abort
         # Made when the first send blocks: most sockets never need it.
         self._queue: deque[tuple[Event, bool]] | None = None
         self._bytes = 0
@@ -52,8 +53,8 @@ class Outbox:
             waiting_for = coroutine.send(None)
         except StopIteration:
             return True
-        except Exception:  # noqa: BLE001 - whatever the server raises, this peer is gone
-            self.gone = True
+        except Exception as error:  # noqa: BLE001 - whatever the server raises, this peer is gone
+            self._lost(error)
             return True
         self._task = asyncio.ensure_future(self._finish(coroutine, waiting_for))
         return True
@@ -79,9 +80,13 @@ class Outbox:
     def cut(self) -> None:
         """Ends the connection at once: a close would wait behind what the peer does not read."""
         self.discard()
-        if not abort(self._send):
+        if not self._abort():
             self.closing = False
             self.close(TOO_SLOW)
+
+    def _lost(self, error: Exception) -> None:
+        log.debug("A socket takes no more: %s", type(error).__name__)
+        self.gone = True
 
     def _enqueue(self, event: Event, droppable: bool) -> bool:
         if self._queue is None:
@@ -111,8 +116,8 @@ class Outbox:
                 await self._send(event)
         except asyncio.CancelledError:
             raise
-        except Exception:  # noqa: BLE001 - as in put
-            self.gone = True
+        except Exception as error:  # noqa: BLE001 - as in put
+            self._lost(error)
         finally:
             self._task = None
 

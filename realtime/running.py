@@ -7,6 +7,7 @@ from rooms.presence import provide
 from .hub import hub
 from .presence import Presence
 from .repair import Repair
+from .shutdown import shutdown
 
 presence = Presence(hub)
 repair = Repair(hub)
@@ -17,3 +18,4 @@ def run_on(loop: asyncio.AbstractEventLoop) -> None:
     """Binds the hub to the loop and starts the repair there; nothing happens the second time."""
     if hub.bind(loop):
         repair.start()
+        shutdown.take_over(loop)

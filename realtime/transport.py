@@ -1,27 +1,106 @@
-"""What a server lets us do beyond ASGI: cut a connection whose peer does not read.
+"""What a server lets us do beyond ASGI: feel that a peer does not read, and cut its connection.
 
-ASGI has no word for it, and a polite close waits behind bytes that nobody takes. Both servers hand
-us a `send` from which their connection can be reached; on an unknown server nothing is cut, and
-its own keep-alive ends the socket later.
+uvicorn's `send` waits while the peer does not read, and it reads no further than we take. Daphne's
+`send` never waits and its queue of incoming frames has no end: there we put ourselves between, as
+the producer that Twisted pauses (twisted.internet.interfaces.IPushProducer). ASGI knows no cutting;
+both servers hand us a `send` from which their connection can be reached. On a server that we do not
+know nothing is cut and its own keep-alive ends the socket later.
 """
 
+import asyncio
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
+
+Event = dict[str, Any]
+Send = Callable[[Event], Coroutine[Any, Any, None]]
+Receive = Callable[[], Coroutine[Any, Any, Event]]
 
 
-def abort(send: Any) -> bool:
-    """Cuts the connection behind an ASGI `send`. False when this server offers no way."""
-    protocol = _protocol(send)
+class Connection(Protocol):
+    """The two ends of a socket. `send` waits while the peer does not read."""
+
+    @property
+    def send(self) -> Send: ...
+
+    @property
+    def receive(self) -> Receive: ...
+
+    def abort(self) -> bool:
+        """Cuts it at once. False when this server offers no way."""
+
+
+def connection_of(receive: Receive, send: Send) -> Connection:
+    protocol = send.args[0] if isinstance(send, partial) and send.args else None
     transport = getattr(protocol, "transport", None)
-    for name in ("abort", "abortConnection"):  # asyncio's (uvicorn), Twisted's (daphne)
-        cut = getattr(transport, name, None)
+    if all(hasattr(transport, name) for name in TWISTED):
+        return TwistedConnection(protocol, receive, send)
+    return PlainConnection(receive, send)
+
+
+class PlainConnection:
+    __slots__ = ("receive", "send")
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self.receive = receive
+        self.send = send
+
+    def abort(self) -> bool:
+        transport = getattr(getattr(self.send, "__self__", None), "transport", None)
+        cut = getattr(transport, "abort", None)  # asyncio's; uvicorn's `send` is a bound method
         if callable(cut):
             cut()
-            return True
-    return False
+        return callable(cut)
 
 
-def _protocol(send: Any) -> Any:
-    if isinstance(send, partial) and send.args:
-        return send.args[0]  # daphne: partial(server.handle_reply, protocol)
-    return getattr(send, "__self__", None)  # uvicorn: a bound method of its protocol
+SERVER_CODES = range(1001, 3000)
+TWISTED = ("registerProducer", "unregisterProducer", "pauseProducing", "abortConnection")
+
+
+class TwistedConnection:
+    """Daphne: stands in as the producer of its transport, in both directions."""
+
+    __slots__ = ("_protocol", "_receive", "_send", "_transport", "_writable")
+
+    def __init__(self, protocol: Any, receive: Receive, send: Send) -> None:
+        self._protocol = protocol
+        self._transport = transport = protocol.transport
+        self._receive = receive
+        self._send = send
+        self._writable = asyncio.Event()
+        self._writable.set()
+        # In place of the HTTP channel, which has no more to do with this connection.
+        transport.unregisterProducer()
+        transport.registerProducer(self, True)
+
+    async def send(self, event: Event) -> None:
+        if not self._writable.is_set():
+            await self._writable.wait()
+        if event["type"] == "websocket.close" and event["code"] in SERVER_CODES:
+            # Autobahn takes these from servers only by this door; daphne uses it as well.
+            self._protocol.sendCloseFrame(code=event["code"])
+        else:
+            await self._send(event)
+
+    async def receive(self) -> Event:
+        """Reads on only while we wait for a frame, so that a flood stays with its sender."""
+        self._transport.resumeProducing()
+        event = await self._receive()
+        self._transport.pauseProducing()
+        return event
+
+    def abort(self) -> bool:
+        self._writable.set()
+        self._transport.abortConnection()
+        return True
+
+    # Called by Twisted, which names them
+
+    def pauseProducing(self) -> None:  # noqa: N802
+        self._writable.clear()
+
+    def resumeProducing(self) -> None:  # noqa: N802
+        self._writable.set()
+
+    def stopProducing(self) -> None:  # noqa: N802
+        self._writable.set()

@@ -66,7 +66,7 @@ class RoomOut(Answer):
 
 
 class RoomWithMembersOut(RoomOut):
-    members: list[str] | None = None
+    """A group room as its maker sees it at first; `members` are the usernames of all."""
 
 
 class MemberOut(Answer):

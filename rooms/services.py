@@ -1,7 +1,7 @@
 """Writes of rooms and memberships; who may make, change, enter and leave them."""
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
@@ -100,11 +100,11 @@ def open_private_room(*, user_id: int, other: User) -> Room:
         return room
     spend("CHAT_ROOM_RATE", user_id)
     made = Room(kind=Kind.PRIVATE, low_id=low, high_id=high, created_by_id=user_id, member_count=2)
-    try:
+    # It fails when the other was first.
+    with suppress(IntegrityError):
         _insert(made, {low: Role.MEMBER, high: Role.MEMBER})
-    except IntegrityError:
-        return pair.get()
-    return made
+    # With both users loaded: sockets read their names on the event loop.
+    return pair.get()
 
 
 # Entering by socket: one query for those who are members already

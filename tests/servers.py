@@ -22,6 +22,7 @@ RELAXED = {
     "REDIS_URL": "",
     "LOG_LEVEL": "WARNING",
     "CHAT_PASSWORD_ITERATIONS": "1",
+    "CHAT_SHUTDOWN_DELAY": "0.1",
     "CHAT_REGISTER_RATE": "off",
     "CHAT_LOGIN_RATE": "off",
     "CHAT_LOGIN_NAME_RATE": "off",
@@ -51,6 +52,7 @@ class Server:
     port: int
     environment: dict[str, str]
     log: Path
+    application: str = "config.asgi:application"
     process: subprocess.Popen[bytes] = field(init=False)
 
     @property
@@ -68,7 +70,7 @@ class Server:
                     sys.executable,
                     *COMMANDS[self.kind],
                     str(self.port),
-                    "config.asgi:application",
+                    self.application,
                 ],
                 cwd=ROOT,
                 env=self.environment,

@@ -1,0 +1,154 @@
+"""`manage.py demo`: people, rooms and messages to look at, and what to paste to talk to them."""
+
+from importlib import import_module
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts.auth import SignIn, as_user, sign_in
+from accounts.errors import DomainError, InvalidCredentials, UsernameTaken
+from accounts.names import name_key
+from accounts.services import log_in, register
+from accounts.tokens import Pair
+from messaging import services
+from messaging.ledger import Sent
+from rooms.errors import RoomExists
+from rooms.models import Kind, Room
+from rooms.services import add_members, create_room, open_private_room
+
+PASSWORD = "password123"  # noqa: S105 - known to everyone, hence only while developing
+PEOPLE = ("ila", "kaushal", "maya")
+PUBLIC, GROUP, PRIVATE = "lobby", "weekend", "private"
+SAID = {
+    PUBLIC: (
+        ("ila", "Good morning! Anybody here?"),
+        ("kaushal", "Just arrived. What is this room for?"),
+        ("maya", "Everything. Whoever is signed in may read and write here."),
+    ),
+    GROUP: (
+        ("ila", "Where do we go on Saturday?"),
+        ("maya", "To the lake, if it does not rain."),
+        ("kaushal", "And to the cinema if it does."),
+    ),
+    PRIVATE: (
+        ("ila", "Shall we bring a cake?"),
+        ("kaushal", "Two."),
+    ),
+}
+
+
+class Command(BaseCommand):
+    help = "Fill the database with people, rooms and messages, and print tokens and URLs to paste"
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.DEBUG:
+            raise CommandError(
+                "demo makes accounts with a password that everybody knows: it runs only with DEBUG=1"
+            )
+        try:
+            pairs = {name: _enter(name) for name in PEOPLE}
+            callers = {name: sign_in(pair.access) for name, pair in pairs.items()}
+            rooms = _rooms(callers)
+            _talk(callers, rooms)
+        except DomainError as refusal:
+            raise CommandError(f"The demo cannot be made: {refusal.message}") from refusal
+        self._print(pairs, rooms)
+
+    def _print(self, pairs: dict[str, Pair], rooms: dict[str, Room]) -> None:
+        env = import_module(settings.SETTINGS_MODULE).env
+        host = {"0.0.0.0": "localhost", "::": "localhost"}.get(env.host, env.host)  # noqa: S104
+        at = f"[{host}]:{env.port}" if ":" in host else f"{host}:{env.port}"
+        access = pairs["ila"].access
+        minutes = settings.NINJA_JWT["ACCESS_TOKEN_LIFETIME"].total_seconds() / 60
+        self.stdout.write(
+            f"Everyone's password is {PASSWORD}. The tokens are good for {minutes:g} minutes."
+        )
+        for name, pair in pairs.items():
+            self.stdout.write(f"\nAccess token of {name}:\n{pair.access}")
+        self.stdout.write("\nSockets of ila (public, group, private), to open in Postman or here:")
+        for path in (f"chat/{PUBLIC}", f"chat/group/{GROUP}", "private/kaushal"):
+            url = f"ws://{at}/ws/{path}/?token={access}"
+            self.stdout.write(f'.venv/bin/python -m websockets "{url}"')
+        self.stdout.write("\nHTTP as ila:")
+        for path in (
+            "my-rooms",
+            f"history/{PUBLIC}",
+            f"rooms/{rooms[GROUP].pk}/messages",
+            f"rooms/{rooms[GROUP].pk}/members",
+        ):
+            self.stdout.write(f'curl -H "Authorization: Bearer {access}" http://{at}/api/{path}')
+        self.stdout.write(
+            f'curl -H "Authorization: Bearer {access}" -H "Content-Type: application/json" \\\n'
+            f'  -d \'{{"content": "Hello"}}\' http://{at}/api/rooms/{rooms[PUBLIC].pk}/messages'
+        )
+        self.stdout.write(f"\nSwagger UI: http://{at}/api/docs (start the server with: make run)")
+
+
+def _enter(name: str) -> Pair:
+    """A sign-in of this person, who is made the first time."""
+    try:
+        _, pair = register(
+            username=name,
+            email=None,
+            password=PASSWORD,
+            password2=None,
+            address=None,
+            user_agent="manage.py demo",
+        )
+    except UsernameTaken:
+        pair = _log_in(name)
+    return pair
+
+
+def _log_in(name: str) -> Pair:
+    try:
+        _, pair = log_in(name=name, password=PASSWORD, address=None, user_agent="manage.py demo")
+    except InvalidCredentials:
+        raise CommandError(
+            f"There is a user {name} already, who cannot sign in with {PASSWORD}"
+        ) from None
+    return pair
+
+
+def _rooms(callers: dict[str, SignIn]) -> dict[str, Room]:
+    """One room of each kind. Those of an earlier run are taken as they are."""
+    owner = callers["ila"].user_id
+    rooms = {PUBLIC: _room(owner, PUBLIC, Kind.PUBLIC), GROUP: _room(owner, GROUP, Kind.GROUP)}
+    add_members(user_id=owner, room_id=rooms[GROUP].pk, people=list(PEOPLE))
+    other = as_user(callers["kaushal"])
+    rooms[PRIVATE] = open_private_room(user_id=owner, other=other)
+    return rooms
+
+
+def _room(owner: int, name: str, kind: Kind) -> Room:
+    try:
+        return create_room(user_id=owner, name=name, kind=kind, title=f"The {name}")
+    except RoomExists:
+        rooms = Room.objects.filter(name_key=name_key(name), kind=kind, deleted_at=None)
+        room = rooms.filter(members__user_id=owner).first()
+    if room is None:
+        raise CommandError(f"There is a room {name} already that this demo did not make")
+    return room
+
+
+def _talk(callers: dict[str, SignIn], rooms: dict[str, Room]) -> None:
+    for name, room in rooms.items():
+        sent = [
+            _say(callers[who], room, number, text)
+            for number, (who, text) in enumerate(SAID[name], 1)
+        ]
+        first, last = sent[0].message, sent[-1]
+        if not last.duplicate:
+            services.add_reaction(
+                caller=callers["kaushal"], room_id=room.pk, message_id=first.id, emoji="👍"
+            )
+
+
+def _say(caller: SignIn, room: Room, number: int, text: str) -> Sent:
+    """The `client_id` makes the second run find what the first one said."""
+    return services.wait_for(
+        services.send_message(
+            caller=caller, room_id=room.pk, content=text, client_id=f"demo-{number}"
+        )
+    )

@@ -1,0 +1,61 @@
+"""`manage.py purge_rooms`: what was said in deleted rooms, erased for good."""
+
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+
+from messaging.models import Message, Reaction
+from rooms.models import Room
+
+CHUNK = 5000
+"""Messages per transaction: those who send meanwhile wait for one chunk at most."""
+
+
+class Command(BaseCommand):
+    help = (
+        "Erase the messages of deleted rooms. The rooms' rows stay, "
+        "so that connecting does not make their names again"
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--older-than-days",
+            type=int,
+            default=0,
+            metavar="N",
+            help="only rooms that were deleted at least N days ago (default: all)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        days: int = options["older_than_days"]
+        if not 0 <= days <= timedelta.max.days:
+            raise CommandError("--older-than-days must not be negative, nor absurdly large")
+        rooms = erased = 0
+        for room in _rooms_to_purge(days):
+            rooms += 1
+            while count := _erase_chunk(room):
+                erased += count
+        self.stdout.write(f"Erased {erased} messages of {rooms} deleted rooms.")
+
+
+def _rooms_to_purge(days: int) -> QuerySet[Room]:
+    said = Message.objects.filter(room=OuterRef("pk"))
+    rooms = Room.objects.filter(Exists(said), deleted_at__isnull=False).order_by("pk")
+    return rooms.filter(deleted_at__lte=timezone.now() - timedelta(days=days)) if days else rooms
+
+
+def _erase_chunk(room: Room) -> int:
+    """Erases the oldest messages of the room; how many, 0 when none is left."""
+    with transaction.atomic():
+        seqs = Message.objects.filter(room=room).order_by("seq").values_list("seq", flat=True)
+        chunk = list(seqs[:CHUNK])
+        if chunk:
+            oldest = Message.objects.filter(room=room, seq__lte=chunk[-1])
+            Reaction.objects.filter(message__in=oldest).delete()
+            oldest.only("pk").delete()
+    return len(chunk)
