@@ -38,14 +38,14 @@ def _shown(request: Request, response: HttpResponse, page: History) -> list[Mess
 
 def _send(request: Request, room_id: int, body: MessageIn) -> Status[MessageState]:
     services.check_sender(request.auth, body.username)
-    answer = services.send_message(
+    draft = services.draft_message(
         caller=request.auth,
         room_id=room_id,
         content=body.content,
         client_id=body.client_id,
         reply_to=body.reply_to,
     )
-    sent = services.wait_for(answer)
+    sent = services.send_message(draft)
     return Status(200 if sent.duplicate else 201, sent.message)
 
 

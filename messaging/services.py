@@ -3,7 +3,6 @@
 import asyncio
 import functools
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +52,7 @@ def check_sender(caller: SignIn, username: str | None) -> None:
         raise SenderMismatch
 
 
-def send_message(
+def draft_message(
     *,
     caller: SignIn,
     room_id: int,
@@ -62,39 +61,39 @@ def send_message(
     client_id: str | None = None,
     reply_to: int | None = None,
     via_room_id: int | None = None,
-) -> "Future[Sent]":
-    """Hands a message to the writer; needs no database itself, so sockets call it on their loop.
+) -> Draft:
+    """What a caller wants to say, checked as far as that needs no database.
 
-    Raises Invalid, RateLimited, Busy. The future raises what `Ledger.enter` does.
+    Raises Invalid, naming the text as the client did by `field`, and RateLimited.
     """
     text = clean_text(content, field)
     spend("CHAT_MESSAGE_RATE", caller.user_id)
-    return writer().submit(
-        Draft(
-            user_id=caller.user_id,
-            session_id=caller.session_id,
-            room_id=room_id,
-            content=text,
-            digest=digest_of(text, reply_to) if client_id is not None else "",
-            client_id=client_id,
-            reply_to=reply_to,
-            via_room_id=via_room_id,
-        )
+    return Draft(
+        user_id=caller.user_id,
+        session_id=caller.session_id,
+        room_id=room_id,
+        content=text,
+        digest=digest_of(text, reply_to) if client_id is not None else "",
+        client_id=client_id,
+        reply_to=reply_to,
+        via_room_id=via_room_id,
     )
 
 
-def wait_for(answer: "Future[Sent]") -> Sent:
-    """The stored message, for callers with their own thread. Raises Busy after LONGEST_WAIT."""
+def send_message(draft: Draft) -> Sent:
+    """Stores a message and returns it. Raises Busy and what `Ledger.enter` does."""
     try:
-        return answer.result(LONGEST_WAIT)
+        return writer().submit(draft).result(LONGEST_WAIT)
     except TimeoutError:
         raise Busy(retry_after=RETRY_AFTER) from None
 
 
-async def answer_of(answer: "Future[Sent]") -> Sent:
-    """The same for callers on an event loop."""
+async def send_message_from_loop(draft: Draft) -> Sent:
+    """The same for sockets: no thread of theirs waits."""
+    answer = writer().submit_from_loop(draft)
     try:
-        return await asyncio.wait_for(asyncio.wrap_future(answer), LONGEST_WAIT)
+        async with asyncio.timeout(LONGEST_WAIT):
+            return await answer
     except TimeoutError:
         raise Busy(retry_after=RETRY_AFTER) from None
 

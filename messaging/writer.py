@@ -9,6 +9,7 @@ One bad message fails alone: what can be wrong with one is found before the inse
 database still refuse a batch, each of its messages is tried on its own.
 """
 
+import asyncio
 import atexit
 import logging
 import threading
@@ -16,7 +17,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
@@ -34,10 +35,15 @@ RETRY_AFTER = 1.0
 log = logging.getLogger(__name__)
 
 
+Answer = Future[Sent] | asyncio.Future[Sent]
+
+
 @dataclass(slots=True, eq=False)
 class Waiting:
+    """A draft in the queue. `answer` is an asyncio future for callers on a loop."""
+
     draft: Draft
-    answer: "Future[Sent]" = field(default_factory=Future)
+    answer: Answer
     outcome: Sent | DomainError | None = None
 
 
@@ -51,12 +57,23 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._closing = False
 
-    def submit(self, draft: Draft) -> "Future[Sent]":
-        """The future holds the stored message, or the DomainError that refused it.
+    def submit(self, draft: Draft) -> Future[Sent]:
+        """For callers with a thread of their own: a future of the stored message.
 
-        Raises Busy when the queue is full. Messages of one caller are stored in the order given.
+        It raises the DomainError that refused the message. Raises Busy when the queue is full.
+        Messages of one caller are stored in the order given.
         """
-        waiting = Waiting(draft)
+        answer: Future[Sent] = Future()
+        self._enqueue(Waiting(draft, answer))
+        return answer
+
+    def submit_from_loop(self, draft: Draft) -> asyncio.Future[Sent]:
+        """The same for callers on the running loop."""
+        answer: asyncio.Future[Sent] = asyncio.get_running_loop().create_future()
+        self._enqueue(Waiting(draft, answer))
+        return answer
+
+    def _enqueue(self, waiting: Waiting) -> None:
         with self._wake:
             if len(self._queue) >= self._capacity or self._closing:
                 raise Busy(retry_after=RETRY_AFTER)
@@ -64,7 +81,6 @@ class Writer:
             if self._thread is None:
                 self._start()
             self._wake.notify()
-        return waiting.answer
 
     def close(self, timeout: float = 10.0) -> None:
         """Stores and answers what was accepted, then ends the thread."""
@@ -98,14 +114,31 @@ class Writer:
 
 
 def _answer(batch: Iterable[Waiting]) -> None:
+    """Tells everybody, with one hop to each event loop however many wait there."""
+    on_loops: dict[asyncio.AbstractEventLoop, list[Waiting]] = {}
     for waiting in batch:
-        # A caller that gave up has cancelled its future: nobody is left to tell.
-        if not waiting.answer.set_running_or_notify_cancel():
-            continue
-        if isinstance(waiting.outcome, Sent):
-            waiting.answer.set_result(waiting.outcome)
-        else:
-            waiting.answer.set_exception(waiting.outcome or Busy(retry_after=RETRY_AFTER))
+        if isinstance(waiting.answer, asyncio.Future):
+            on_loops.setdefault(waiting.answer.get_loop(), []).append(waiting)
+        elif waiting.answer.set_running_or_notify_cancel():
+            _resolve(waiting)
+    for loop, some in on_loops.items():
+        # A loop that has closed has nobody left who waits.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(_resolve_all, some)
+
+
+def _resolve_all(batch: Iterable[Waiting]) -> None:
+    for waiting in batch:
+        # A caller that gave up has cancelled its future.
+        if not waiting.answer.done():
+            _resolve(waiting)
+
+
+def _resolve(waiting: Waiting) -> None:
+    if isinstance(waiting.outcome, Sent):
+        waiting.answer.set_result(waiting.outcome)
+    else:
+        waiting.answer.set_exception(waiting.outcome or Busy(retry_after=RETRY_AFTER))
 
 
 def store(batch: Sequence[Waiting]) -> None:

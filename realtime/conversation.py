@@ -72,7 +72,7 @@ class Conversation:
         room_id, via = self._here.id, None
         if frame.receiver is not None:
             room_id, via = await self._addressed_to(frame.receiver)
-        answer = messages.send_message(
+        draft = messages.draft_message(
             caller=self.listener.caller,
             room_id=room_id,
             content=frame.message,
@@ -81,7 +81,7 @@ class Conversation:
             reply_to=frame.reply_to,
             via_room_id=via,
         )
-        sent = await messages.answer_of(answer)
+        sent = await messages.send_message_from_loop(draft)
         if frame.client_id is not None or frame.ref is not None:
             self.listener.say(_ack(frame, sent))
 
