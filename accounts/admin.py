@@ -4,6 +4,8 @@ Every page must open at once over millions of rows: nothing counts a whole table
 exactly what they look for, and no filter asks for what no index answers.
 """
 
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django import forms
@@ -20,8 +22,8 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
-from . import services
-from .errors import NoSuchSession, SessionEnded
+from . import selectors, services
+from .errors import NoSuchSession
 from .models import Session, User, email_key
 from .names import check_name, name_key
 
@@ -95,11 +97,14 @@ def read_id(text: str) -> int | None:
 # Users
 
 
-def end_all_sessions(user: User) -> None:
-    try:
-        services.log_out(user_id=user.pk, session_id=None, refresh=None, everywhere=True)
-    except SessionEnded:
-        return  # there was none
+def end_sessions(sessions: Iterable[Session]) -> int:
+    """How many of them there still were to end."""
+    ended = 0
+    for session in sessions:
+        with suppress(NoSuchSession):
+            services.end_session(user_id=session.user_id, session_id=session.pk)
+            ended += 1
+    return ended
 
 
 def _free_email(email: str, user: User) -> str:
@@ -144,7 +149,7 @@ class NewPasswordForm(PasswordForm):
         with transaction.atomic():
             user = super().save(commit)
             if commit:
-                end_all_sessions(self.user)
+                end_sessions(selectors.open_sessions(self.user.pk))
         return user
 
 
@@ -257,11 +262,4 @@ class SessionAdmin(ReadOnlyAdmin[Session]):
         if len(chosen) > MOST_AT_ONCE:
             self.message_user(request, f"At most {MOST_AT_ONCE} sessions at once", messages.ERROR)
             return
-        ended = 0
-        for session in chosen:
-            try:
-                services.end_session(user_id=session.user_id, session_id=session.pk)
-                ended += 1
-            except NoSuchSession:
-                continue  # ended meanwhile
-        self.message_user(request, f"{ended} sessions ended")
+        self.message_user(request, f"{end_sessions(chosen)} sessions ended")

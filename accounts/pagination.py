@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlencode
 
+from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from ninja import Query
@@ -38,12 +39,13 @@ def keyset_page(
     """
     backwards, values = _decode(cursor, len(order)) if cursor else (False, None)
     directed = [_flip(field) if backwards else field for field in order]
-    if values is not None:
-        try:
+    try:
+        if values is not None:
             rows = rows.filter(_beyond(directed, values))
-        except (ValueError, TypeError) as error:
-            raise _bad_cursor() from error
-    found = list(rows.order_by(*directed)[: limit + 1])
+        # Within the try: a date beyond the calendar fails only when the query is made.
+        found = list(rows.order_by(*directed)[: limit + 1])
+    except (ValueError, TypeError, OverflowError, ValidationError) as error:
+        raise _bad_cursor() from error
     more, found = len(found) > limit, found[:limit]
     page: Page[Row] = Page(reversed(found) if backwards else found)
     page.links = {}

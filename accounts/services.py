@@ -190,7 +190,8 @@ def log_out(
         sessions = sessions.filter(pk__in=[pk for pk in named if pk is not None])
     with transaction.atomic():
         ending = list(sessions.select_for_update())
-        if not ending:
+        # One of those named must still be good: the token of an ended session ends no others.
+        if not {session.pk for session in ending}.intersection(named):
             raise SessionEnded
         _end(ending)
 

@@ -11,6 +11,7 @@ django_application = get_asgi_application()
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
 from realtime.routing import sockets  # noqa: E402
+from realtime.running import run_on  # noqa: E402
 from realtime.shutdown import guarded, lifespan  # noqa: E402
 
 from .logs import guard_server_logs  # noqa: E402
@@ -18,5 +19,5 @@ from .logs import guard_server_logs  # noqa: E402
 guard_server_logs()
 
 application = ProtocolTypeRouter(
-    {"http": guarded(django_application), "websocket": sockets, "lifespan": lifespan}
+    {"http": guarded(django_application, run_on), "websocket": sockets, "lifespan": lifespan}
 )

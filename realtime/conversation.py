@@ -33,6 +33,7 @@ from .protocol import (
     encode,
 )
 from .resume import replay
+from .running import fanout
 
 
 class Conversation:
@@ -107,13 +108,14 @@ class Conversation:
         text = encode(
             TypingOut(sender=caller.user_id, username=caller.username, typing=frame.typing)
         )
-        self._here.say(text, but=caller.user_id, droppable=True)
+        fanout.say(self._here.id, text, but=caller.user_id, droppable=True)
 
     def _join(self, frame: Join) -> None:
         caller = self.listener.caller
         self.listener.say(encode(Joined(username=caller.username, ref=frame.ref)))
         if self._here.may_say("join", caller.user_id, JOIN_EVERY):
-            self._here.say(encode(Joined(username=caller.username)), but=caller.user_id)
+            text = encode(Joined(username=caller.username))
+            fanout.say(self._here.id, text, but=caller.user_id)
 
     def _exit(self, frame: Exit) -> None:
         self._hub.detach(self.listener)

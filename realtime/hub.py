@@ -27,6 +27,10 @@ def _nobody_mends(room: OpenRoom) -> None:
     log.warning("Room %d waits for a repair that was not started", room.id)
 
 
+def _nobody_subscribes(room_id: int) -> None:
+    log.warning("Room %d is not known to the bus", room_id)
+
+
 class Hub:
     """The one of this process: see `hub` below."""
 
@@ -40,6 +44,8 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.on_trouble: Callable[[OpenRoom], None] = _nobody_mends
         """Called when a room waits for something: the repair's way in."""
+        self.on_rooms_change: Callable[[int], None] = _nobody_subscribes
+        """Called with the id of a room that was opened or closed here."""
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Remembers the loop that sockets live on; True the first time."""
@@ -70,6 +76,7 @@ class Hub:
         here = self.rooms.get(room.pk)
         if here is None:
             here = self.rooms[room.pk] = OpenRoom(room.pk, room.version, room.access)
+            self.on_rooms_change(room.pk)
             self.on_trouble(here)
         elif here.access != room.access:
             self.on_trouble(here)
@@ -99,6 +106,7 @@ class Hub:
         was_last = here.discard(listener)
         if not here.users:
             del self.rooms[here.id]
+            self.on_rooms_change(here.id)
         elif was_last and listener.ready:
             here.say(encode(Exited(username=listener.caller.username)))
 
@@ -118,27 +126,27 @@ class Hub:
 
     # What is told
 
-    def deliver(self, room_id: int, version: int, access: int, text: Callable[[], str]) -> None:
-        """A versioned frame of a room; `text` is asked for only when somebody here listens."""
+    def deliver(self, room_id: int, version: int, access: int, text: str) -> None:
+        """A versioned frame of a room."""
         here = self.rooms.get(room_id)
-        if here is not None and not here.deliver(Frame(version, access, text_event(text()))):
+        if here is not None and not here.deliver(Frame(version, access, text_event(text))):
             self.on_trouble(here)
 
-    def copy(self, room_id: int, user_ids: Collection[int], text: Callable[[], str]) -> None:
+    def copy(self, room_id: int, user_ids: Collection[int], text: str) -> None:
         """A private message to the sockets that the two have in another room, outside its order."""
         here = self.rooms.get(room_id)
         if here is None:
             return
-        listeners = [one for user_id in user_ids for one in here.listeners_of(user_id)]
-        event = text_event(text()) if listeners else {}
-        for listener in listeners:
+        event = text_event(text)
+        for listener in [one for user_id in user_ids for one in here.listeners_of(user_id)]:
             if listener.ready:
                 listener.write(event)
 
-    def say(self, room_id: int, text: str, *, but: int | None = None) -> None:
+    def say(self, room_id: int, text: str, but: int | None = None, droppable: bool = False) -> None:
+        """A frame outside the order, to all but the sockets of one user."""
         here = self.rooms.get(room_id)
         if here is not None:
-            here.say(text, but=but)
+            here.say(text, but=but, droppable=droppable)
 
     # Revocation
 

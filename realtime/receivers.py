@@ -14,12 +14,11 @@ from messaging.events import (
     ReactionsChanged,
     ReadAdvanced,
 )
-from rooms.errors import NoSuchRoom
 from rooms.events import MemberLeft, MemberRemoved, RoomChanged, RoomDeleted
 
-from .codes import Removed
 from .hub import hub
 from .protocol import MessageKind, ReadOut, RoomFrame, encode, message_text
+from .running import fanout
 
 E = TypeVar("E", bound=Event)
 RECEIVERS: dict[type[Event], Callable[[Any], None]] = {}
@@ -49,7 +48,7 @@ def turns(kind: type[E]) -> Callable[[Callable[[E], None]], Callable[[E], None]]
 
 
 def _deliver(kind: MessageKind, message: MessageState) -> None:
-    hub.deliver(
+    fanout.deliver(
         message.room_id, message.version, message.access, lambda: message_text(kind, message)
     )
 
@@ -60,7 +59,7 @@ def message_sent(event: MessageSent) -> None:
     _deliver("message", message)
     if event.via_room_id is not None and message.receiver is not None:
         pair = (message.sender, message.receiver)
-        hub.copy(event.via_room_id, pair, lambda: message_text("message", message))
+        fanout.copy(event.via_room_id, pair, lambda: message_text("message", message))
 
 
 @turns(MessageEdited)
@@ -80,29 +79,29 @@ def reactions_changed(event: ReactionsChanged) -> None:
 
 @turns(ReadAdvanced)
 def read_advanced(event: ReadAdvanced) -> None:
-    hub.say(event.room_id, encode(ReadOut(username=event.username, seq=event.seq)))
+    fanout.say(event.room_id, encode(ReadOut(username=event.username, seq=event.seq)))
 
 
 @turns(RoomChanged)
 def room_changed(event: RoomChanged) -> None:
-    hub.say(event.room.id, encode(RoomFrame(room=event.room)))
+    fanout.say(event.room.id, encode(RoomFrame(room=event.room)))
 
 
 @turns(RoomDeleted)
 def room_deleted(event: RoomDeleted) -> None:
-    hub.close_room(event.room_id, NoSuchRoom())
+    fanout.close_room(event.room_id)
 
 
 @turns(MemberRemoved)
 def member_removed(event: MemberRemoved) -> None:
-    hub.take_out(event.room_id, event.user_id, event.access, Removed())
+    fanout.take_out(event.room_id, event.user_id, event.access, removed=True)
 
 
 @turns(MemberLeft)
 def member_left(event: MemberLeft) -> None:
-    hub.take_out(event.room_id, event.user_id, event.access, None)
+    fanout.take_out(event.room_id, event.user_id, event.access, removed=False)
 
 
 @turns(SessionsEnded)
 def sessions_ended(event: SessionsEnded) -> None:
-    hub.end_sessions(event.session_ids)
+    fanout.end_sessions(event.session_ids)

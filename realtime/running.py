@@ -4,6 +4,7 @@ import asyncio
 
 from rooms.presence import provide
 
+from .fanout import Fanout
 from .hub import hub
 from .presence import Presence
 from .repair import Repair
@@ -11,6 +12,7 @@ from .shutdown import shutdown
 
 presence = Presence(hub)
 repair = Repair(hub)
+fanout = Fanout(hub)
 provide(presence.online)
 
 
@@ -18,4 +20,5 @@ def run_on(loop: asyncio.AbstractEventLoop) -> None:
     """Binds the hub to the loop and starts the repair there; nothing happens the second time."""
     if hub.bind(loop):
         repair.start()
+        fanout.start()
         shutdown.take_over(loop)

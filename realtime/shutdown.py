@@ -10,7 +10,7 @@ it.
 import asyncio
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -92,8 +92,11 @@ class Shutdown:
 shutdown = Shutdown()
 
 
-def guarded(application: Any) -> Any:
-    """An HTTP application whose requests are waited for, and refused once it is too late."""
+def guarded(application: Any, start: Callable[[asyncio.AbstractEventLoop], None]) -> Any:
+    """An HTTP application whose requests are waited for, and refused once it is too late.
+
+    `start` is called with the loop before each: what REST stores is told by it, too.
+    """
 
     async def http(scope: Any, receive: Any, send: Any) -> None:
         if shutdown.frozen:
@@ -105,6 +108,7 @@ def guarded(application: Any) -> Any:
             await send({"type": "http.response.start", "status": 503, "headers": headers})
             await send({"type": "http.response.body", "body": TOO_LATE})
             return
+        start(asyncio.get_running_loop())
         with shutdown.working():
             await application(scope, receive, send)
 
@@ -112,7 +116,7 @@ def guarded(application: Any) -> Any:
 
 
 async def lifespan(scope: Any, receive: Any, send: Any) -> None:
-    """uvicorn tells when it starts; daphne does not, and is taken over with its first socket."""
+    """uvicorn tells when it starts; under daphne all starts with the first request."""
     await receive()
     shutdown.take_over(asyncio.get_running_loop())
     await send({"type": "lifespan.startup.complete"})

@@ -1,0 +1,143 @@
+"""Hints to and from the other processes, through the channel layer.
+
+One channel for the whole process and one subscription per room that is open here, however many
+sockets it has. What goes out is collected and sent per room, in one publish for all that was said
+meanwhile. Nothing here is relied upon: what is dropped, late or twice is made good by the versions
+(`open_room`) and the repair. So publishing has a timeout, its queue a bound, and no send ever fails
+because of it.
+"""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from channels.layers import InMemoryChannelLayer, get_channel_layer
+
+log = logging.getLogger(__name__)
+
+PUBLISH_WITHIN = 1.0
+RETRY_AFTER = 1.0
+MOST_WAITING = 10_000
+LOG_EVERY = 10.0
+EVERYONE = "everyone"
+
+Call = list[Any]
+"""`[name, *arguments]`: plain values, as they go over the wire between processes."""
+
+
+def group_of(room_id: int) -> str:
+    return f"room.{room_id}"
+
+
+class Bus:
+    """Inactive with the layer in memory: no other process could hear it."""
+
+    def __init__(self, take: Callable[[Call], None], wants: Callable[[str], bool]) -> None:
+        self._take = take
+        self._wants = wants
+        self._layer: Any = None
+        self._me = uuid.uuid4().hex
+        self._channel = ""
+        self._outgoing: dict[str, list[Call]] = {}
+        self._waiting = 0
+        self._subscribed: set[str] = set()
+        self._stale: dict[str, None] = {}
+        self._wake_out = asyncio.Event()
+        self._wake_stale = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._logged_at = -LOG_EVERY
+        self.failures = 0
+
+    def start(self) -> None:
+        """On the loop of the sockets."""
+        layer = get_channel_layer()
+        if layer is None or isinstance(layer, InMemoryChannelLayer):
+            return
+        self._layer = layer
+        self.refresh(EVERYONE)
+        for work in (self._send_all, self._receive_all, self._subscribe_all):
+            self._tasks.append(asyncio.ensure_future(self._keep_on(work)))
+
+    @property
+    def active(self) -> bool:
+        return self._layer is not None
+
+    def publish(self, group: str, call: Call) -> None:
+        """Queues a call for the other processes; drops it when too many wait."""
+        if self._layer is None:
+            return
+        if self._waiting >= MOST_WAITING:
+            self._note_failure("too many hints wait")
+            return
+        self._waiting += 1
+        self._outgoing.setdefault(group, []).append(call)
+        self._wake_out.set()
+
+    def refresh(self, group: str) -> None:
+        """Looks again whether this process wants to hear a group."""
+        if self._layer is not None:
+            self._stale[group] = None
+            self._wake_stale.set()
+
+    async def _keep_on(self, work: Callable[[], Any]) -> None:
+        while True:
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - Redis may fail in any way and come back
+                self._note_failure(type(error).__name__)
+                await asyncio.sleep(RETRY_AFTER)
+
+    async def _send_all(self) -> None:
+        while True:
+            await self._wake_out.wait()
+            self._wake_out.clear()
+            outgoing, self._outgoing, self._waiting = self._outgoing, {}, 0
+            async with asyncio.timeout(PUBLISH_WITHIN * 2):
+                for group, calls in outgoing.items():
+                    hint = {"type": "hint", "from": self._me, "calls": calls}
+                    async with asyncio.timeout(PUBLISH_WITHIN):
+                        await self._layer.group_send(group, hint)
+
+    async def _receive_all(self) -> None:
+        if not self._channel:
+            self._channel = await self._layer.new_channel("hints.")
+        while True:
+            hint = await self._layer.receive(self._channel)
+            if hint["from"] == self._me:
+                continue
+            for call in hint["calls"]:
+                self._take(call)
+
+    async def _subscribe_all(self) -> None:
+        while True:
+            await self._wake_stale.wait()
+            self._wake_stale.clear()
+            while self._stale and self._channel:
+                await self._subscribe(next(iter(self._stale)))
+            if self._stale:
+                # The channel is not there yet.
+                await asyncio.sleep(0.05)
+                self._wake_stale.set()
+
+    async def _subscribe(self, group: str) -> None:
+        wanted, has = self._wants(group), group in self._subscribed
+        if wanted and not has:
+            async with asyncio.timeout(PUBLISH_WITHIN):
+                await self._layer.group_add(group, self._channel)
+            self._subscribed.add(group)
+        elif has and not wanted:
+            async with asyncio.timeout(PUBLISH_WITHIN):
+                await self._layer.group_discard(group, self._channel)
+            self._subscribed.discard(group)
+        if self._wants(group) == (group in self._subscribed):
+            self._stale.pop(group, None)
+
+    def _note_failure(self, what: str) -> None:
+        self.failures += 1
+        now = time.monotonic()
+        if now - self._logged_at >= LOG_EVERY:
+            self._logged_at = now
+            log.warning("Hints to other processes fail (%s): the repair delivers instead", what)
