@@ -1,11 +1,12 @@
 """Who is calling: the one check behind REST requests and sockets."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja.security.base import AuthBase
@@ -34,6 +35,15 @@ class Request(HttpRequest):
     auth: SignIn
 
 
+# By hand: it stands before every request and every socket, and building the same query with the ORM
+# costs many times what the database needs to answer it.
+SIGN_IN = (
+    "SELECT u.username, u.is_active AND s.ended_at IS NULL, s.last_used_at < %s"
+    " FROM accounts_session s JOIN accounts_user u ON u.id = s.user_id"
+    " WHERE s.id = %s AND s.user_id = %s"
+)
+
+
 def sign_in(token: str) -> SignIn:
     """The caller behind an access token: one query.
 
@@ -41,23 +51,19 @@ def sign_in(token: str) -> SignIn:
     deactivation of the account.
     """
     claims = tokens.read_access(token)
-    session = (
-        Session.objects.select_related("user")
-        .only("ended_at", "last_used_at", "user__username", "user__is_active")
-        .filter(pk=claims.session_id, user_id=claims.user_id)
-        .first()
-    )
-    if session is None:
+    now = timezone.now()
+    stale = connection.ops.adapt_datetimefield_value(now - TOUCH_EVERY)
+    with connection.cursor() as cursor:
+        cursor.execute(SIGN_IN, [stale, claims.session_id, claims.user_id])
+        row = cursor.fetchone()
+    if row is None:
         raise TokenInvalid
-    if session.ended_at is not None or not session.user.is_active:
+    username, is_good, is_stale = row
+    if not is_good:
         raise SessionEnded
-    _touch(session, timezone.now())
-    return SignIn(claims.user_id, session.user.username, claims.session_id, claims.expires_at)
-
-
-def _touch(session: Session, now: datetime) -> None:
-    if now - session.last_used_at > TOUCH_EVERY:
-        Session.objects.filter(pk=session.pk).update(last_used_at=now)
+    if is_stale:
+        Session.objects.filter(pk=claims.session_id).update(last_used_at=now)
+    return SignIn(claims.user_id, username, claims.session_id, claims.expires_at)
 
 
 class Bearer(AuthBase):

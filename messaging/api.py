@@ -23,6 +23,7 @@ from .schemas import (
     ReadOut,
 )
 from .selectors import History
+from .text import clean_text
 
 router = Router(tags=["Messages"], auth=Bearer())
 
@@ -93,6 +94,7 @@ def send_to_room(request: Request, body: MessageToRoomIn) -> Status[MessageState
     """
     room_id = body.room
     if isinstance(room_id, str):
+        clean_text(body.content)  # what is said comes before where: 422 before 404
         room_id = standing_by_name(request.auth.user_id, room_id).room.pk
     return _send(request, room_id, body)
 

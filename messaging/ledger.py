@@ -13,10 +13,11 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.errors import Forbidden, SessionEnded, invalid
+from accounts.names import name_key
 from rooms.errors import NoSuchRoom
 from rooms.models import Ban, Kind, Room
 
-from .errors import ClientIdReused
+from .errors import ClientIdReused, SenderMismatch
 from .events import MessageState
 from .models import Message
 from .selectors import state_of
@@ -24,7 +25,10 @@ from .selectors import state_of
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message that passed all checks that need no database."""
+    """A message that passed all checks that need no database.
+
+    `username` is whom the client claims to be, if it said so.
+    """
 
     user_id: int
     session_id: int
@@ -34,6 +38,7 @@ class Draft:
     client_id: str | None = None
     reply_to: int | None = None
     via_room_id: int | None = None
+    username: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class Ledger:
     def enter(self, draft: Draft) -> Sent:
         """Counts a message in, or finds the one that its `client_id` has made already.
 
-        Raises SessionEnded, NoSuchRoom, Forbidden, ClientIdReused, Invalid.
+        Raises SessionEnded, NoSuchRoom, Forbidden, SenderMismatch, ClientIdReused, Invalid.
         """
         username = self._names.get((draft.session_id, draft.user_id))
         if username is None:
@@ -78,6 +83,8 @@ class Ledger:
         if room is None:
             raise NoSuchRoom
         self._admit(room, draft.user_id)
+        if draft.username is not None and name_key(draft.username) != name_key(username):
+            raise SenderMismatch
         if draft.client_id is not None:
             known = self._known.get((room.pk, draft.user_id, draft.client_id))
             if known is not None:
@@ -94,10 +101,12 @@ class Ledger:
             raise NoSuchRoom
         if Ban.objects.filter(room=room, user_id=user_id).exists():
             raise Forbidden("You were removed from this room")
-        self._members.add((room.pk, user_id))
-        self._joining[room.pk, user_id] = room.last_seq
 
     def _count_in(self, draft: Draft, room: Room, username: str) -> MessageState:
+        if (room.pk, draft.user_id) not in self._members:
+            # Sending joins a public room.
+            self._members.add((room.pk, draft.user_id))
+            self._joining[room.pk, draft.user_id] = room.last_seq
         room.last_seq += 1
         room.version += 1
         message = MessageState(

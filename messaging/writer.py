@@ -151,14 +151,14 @@ def store(batch: Sequence[Waiting]) -> None:
         _store_together(batch)
     except (OperationalError, InterfaceError) as error:
         log.warning("The database did not store a batch: %s", type(error).__name__)
-        _forget(batch)
         with suppress(DatabaseError):
             connection.close()
         return
-    except DatabaseError:
-        _forget(batch)
+    except (DatabaseError, ValueError, OverflowError) as error:  # drivers raise the latter two bare
         if len(batch) == 1:
-            raise
+            # Its kind only: PostgreSQL's own words quote the row, and with it the message.
+            log.error("The database refused a message: %s", type(error).__name__)
+            return
         for waiting in batch:
             store([waiting])
         return
@@ -171,17 +171,18 @@ def store(batch: Sequence[Waiting]) -> None:
         announce(events)
 
 
-def _forget(batch: Iterable[Waiting]) -> None:
-    for waiting in batch:
-        waiting.outcome = None
-
-
 def _store_together(batch: Sequence[Waiting]) -> None:
     with transaction.atomic():
         ledger = Ledger([waiting.draft for waiting in batch])
-        for waiting in batch:
-            try:
-                waiting.outcome = ledger.enter(waiting.draft)
-            except DomainError as refusal:
-                waiting.outcome = refusal
+        outcomes = [_enter(ledger, waiting.draft) for waiting in batch]
         ledger.save()
+    # Only now: whatever goes wrong before the commit must not be answered as stored.
+    for waiting, outcome in zip(batch, outcomes, strict=True):
+        waiting.outcome = outcome
+
+
+def _enter(ledger: Ledger, draft: Draft) -> Sent | DomainError:
+    try:
+        return ledger.enter(draft)
+    except DomainError as refusal:
+        return refusal

@@ -100,6 +100,8 @@ class Conversation:
 
     def _typing(self, frame: Typing) -> None:
         caller = self.listener.caller
+        if not self._here.announces:
+            return
         if frame.typing:
             if not self._here.may_say("typing", caller.user_id, TYPING_EVERY):
                 return
@@ -113,7 +115,7 @@ class Conversation:
     def _join(self, frame: Join) -> None:
         caller = self.listener.caller
         self.listener.say(encode(Joined(username=caller.username, ref=frame.ref)))
-        if self._here.may_say("join", caller.user_id, JOIN_EVERY):
+        if self._here.announces and self._here.may_say("join", caller.user_id, JOIN_EVERY):
             text = encode(Joined(username=caller.username))
             fanout.say(self._here.id, text, but=caller.user_id)
 

@@ -44,6 +44,8 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.on_trouble: Callable[[OpenRoom], None] = _nobody_mends
         """Called when a room waits for something: the repair's way in."""
+        self.on_open: Callable[[OpenRoom], None] = _nobody_mends
+        """Called when a room gets its first socket here, to see whether something slipped by."""
         self.on_rooms_change: Callable[[int], None] = _nobody_subscribes
         """Called with the id of a room that was opened or closed here."""
 
@@ -77,7 +79,7 @@ class Hub:
         if here is None:
             here = self.rooms[room.pk] = OpenRoom(room.pk, room.version, room.access)
             self.on_rooms_change(room.pk)
-            self.on_trouble(here)
+            self.on_open(here)
         elif here.access != room.access:
             self.on_trouble(here)
         here.add(listener)
@@ -88,10 +90,15 @@ class Hub:
     def announce(self, listener: Listener) -> None:
         """Tells the room of a user's first socket, the joiner too."""
         here = self.rooms[listener.room_id]
-        user_id, username = listener.caller.user_id, listener.caller.username
-        if here.users.get(user_id) == 1:
-            here.may_say("join", user_id, 0)
-            here.say(encode(Joined(username=username)))
+        user_id = listener.caller.user_id
+        if here.users.get(user_id) != 1:
+            return
+        text = encode(Joined(username=listener.caller.username))
+        here.may_say("join", user_id, 0)
+        if here.announces:
+            here.say(text)
+        else:
+            listener.say(text)
 
     def detach(self, listener: Listener) -> None:
         """Unsubscribes; tells the room when it was the user's last socket. Safe to call twice."""
@@ -107,7 +114,7 @@ class Hub:
         if not here.users:
             del self.rooms[here.id]
             self.on_rooms_change(here.id)
-        elif was_last and listener.ready:
+        elif was_last and listener.ready and here.announces:
             here.say(encode(Exited(username=listener.caller.username)))
 
     def _forget_session(self, listener: Listener) -> None:

@@ -8,6 +8,8 @@ dropped, and one that jumps ahead waits here until what is missing has come or w
 import time
 from collections.abc import Iterable
 
+from django.conf import settings
+
 from .listener import Frame, Listener, text_event
 
 MOST_EARLY = 2000
@@ -42,6 +44,12 @@ class OpenRoom:
         self.throttled: dict[tuple[str, int], float] = {}
 
     # Who is here
+
+    @property
+    def announces(self) -> bool:
+        """In a crowd join, exit and typing concern nobody, and each would cost a frame for all."""
+        most: int | None = settings.CHAT_ANNOUNCE_UP_TO
+        return most is None or len(self.users) <= most
 
     def add(self, listener: Listener) -> bool:
         """True when it is the user's first socket here."""

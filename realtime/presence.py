@@ -17,7 +17,9 @@ from .open_room import OpenRoom
 log = logging.getLogger(__name__)
 
 MOST_NAMED = 100
+MOST_AT_ONCE = 5000
 SEEN_EVERY = 60.0
+WRITE_EVERY = 2.0
 LARGEST_TABLE = 100_000
 
 
@@ -25,7 +27,8 @@ class Presence:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._seen: dict[int, float] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._unwritten: set[int] = set()
+        self._writing: asyncio.Task[None] | None = None
 
     def online(self, room_id: int) -> Collection[int]:
         """Ids of the users with a socket in the room. Safe to ask from any thread."""
@@ -45,17 +48,23 @@ class Presence:
         if len(self._seen) >= LARGEST_TABLE:
             self._seen.clear()
         self._seen[user_id] = now
-        task = asyncio.ensure_future(self._write(user_id))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._unwritten.add(user_id)
+        if self._writing is None:
+            self._writing = asyncio.ensure_future(self._write_together())
 
-    async def _write(self, user_id: int) -> None:
+    async def _write_together(self) -> None:
+        """One commit for all who came and went in a while: a thousand would cost a thousand."""
+        await asyncio.sleep(WRITE_EVERY)
+        self._writing = None
+        seen, self._unwritten = self._unwritten, set()
         try:
-            await on_database(_write_last_seen, user_id)
+            await on_database(_write_last_seen, sorted(seen))
         except Busy:
             # The next time will do.
-            log.info("last_seen of user %d was not written: the database is busy", user_id)
+            log.info("last_seen of %d users was not written: the database is busy", len(seen))
 
 
-def _write_last_seen(user_id: int) -> None:
-    User.objects.filter(pk=user_id).update(last_seen=timezone.now())
+def _write_last_seen(user_ids: list[int]) -> None:
+    for first in range(0, len(user_ids), MOST_AT_ONCE):
+        some = user_ids[first : first + MOST_AT_ONCE]
+        User.objects.filter(pk__in=some).update(last_seen=timezone.now())

@@ -85,7 +85,9 @@ class Repair:
         self._hub = hub
         self._mending: dict[int, asyncio.Task[None]] = {}
         self._watch: asyncio.Task[None] | None = None
+        self._opened: list[int] = []
         hub.on_trouble = self.soon
+        hub.on_open = self.check_opened
 
     def start(self) -> None:
         """Begins to watch; called on the loop that the sockets live on."""
@@ -95,6 +97,24 @@ class Repair:
         """Looks at one room after the grace; once however often it is asked for meanwhile."""
         if room.id not in self._mending:
             self._mending[room.id] = asyncio.ensure_future(self._mend_later(room))
+
+    def check_opened(self, room: OpenRoom) -> None:
+        """Compares rooms that were just opened, all of one moment with one query.
+
+        Between the look at the door and the subscription something may have been said or somebody
+        removed; no frame tells of it when it was the last.
+        """
+        self._opened.append(room.id)
+        if len(self._opened) == 1:
+            self._checking = asyncio.ensure_future(self._check_opened())
+
+    async def _check_opened(self) -> None:
+        await asyncio.sleep(GRACE)
+        opened, self._opened = self._opened, []
+        try:
+            await self._compare_all(opened)
+        except Busy:
+            log.warning("The check of opened rooms waits for the repair: the database is busy")
 
     async def _mend_later(self, room: OpenRoom) -> None:
         try:
@@ -134,14 +154,16 @@ class Repair:
                 log.exception("The repair failed and goes on")
 
     async def _look(self) -> None:
-        ids = list(self._hub.rooms)
+        await self._compare_all(list(self._hub.rooms))
+        ended = await on_database(read_ended)
+        self._hub.end_sessions([one for one in ended if one in self._hub.open_sessions()])
+
+    async def _compare_all(self, ids: list[int]) -> None:
         for first in range(0, len(ids), ROOMS_PER_QUERY):
             some = ids[first : first + ROOMS_PER_QUERY]
             counters = await on_database(read_counters, some)
             for room_id in some:
                 self._compare(room_id, counters.get(room_id))
-        ended = await on_database(read_ended)
-        self._hub.end_sessions([one for one in ended if one in self._hub.open_sessions()])
 
     def _compare(self, room_id: int, counters: tuple[int, int] | None) -> None:
         room = self._hub.rooms.get(room_id)

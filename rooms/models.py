@@ -59,7 +59,13 @@ class Room(models.Model):
             models.CheckConstraint(
                 name="room_is_named_or_a_pair",
                 condition=Q(
-                    kind=Kind.PRIVATE, name_key=None, name=None, low__lt=F("high"), low__gt=0
+                    kind=Kind.PRIVATE,
+                    name_key=None,
+                    name=None,
+                    # Comparing with NULL would pass the check.
+                    low__isnull=False,
+                    high__isnull=False,
+                    low__lt=F("high"),
                 )
                 | Q(
                     ~Q(kind=Kind.PRIVATE),

@@ -147,8 +147,9 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(
                     models.Q(
+                        ("high__isnull", False),
                         ("kind", "private"),
-                        ("low__gt", 0),
+                        ("low__isnull", False),
                         ("low__lt", models.F("high")),
                         ("name", None),
                         ("name_key", None),

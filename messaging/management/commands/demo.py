@@ -1,5 +1,6 @@
 """`manage.py demo`: people, rooms and messages to look at, and what to paste to talk to them."""
 
+import os
 import time
 from importlib import import_module
 from typing import Any
@@ -57,7 +58,8 @@ class Command(BaseCommand):
         self._print(pairs, rooms)
 
     def _print(self, pairs: dict[str, Pair], rooms: dict[str, Room]) -> None:
-        env = import_module(settings.SETTINGS_MODULE).env
+        # HOST and PORT are no settings of Django, which therefore does not hand them out.
+        env = import_module(os.environ["DJANGO_SETTINGS_MODULE"]).env
         host = {"0.0.0.0": "localhost", "::": "localhost"}.get(env.host, env.host)  # noqa: S104
         at = f"[{host}]:{env.port}" if ":" in host else f"{host}:{env.port}"
         access = pairs["ila"].access
