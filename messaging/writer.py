@@ -157,7 +157,7 @@ def store(batch: Sequence[Waiting]) -> None:
     except (DatabaseError, ValueError, OverflowError) as error:  # drivers raise the latter two bare
         if len(batch) == 1:
             # Its kind only: PostgreSQL's own words quote the row, and with it the message.
-            log.error("The database refused a message: %s", type(error).__name__)
+            log.error("The database refused a message: %s", type(error).__name__)  # noqa: TRY400
             return
         for waiting in batch:
             store([waiting])

@@ -30,7 +30,7 @@ from .listener import Listener, error_frame, text_event
 from .outbox import Outbox
 from .patience import Patience
 from .protocol import AnyClientFrame, ErrorFrame, FrameError, Ready, UserOut, encode, parse
-from .resume import replay
+from .resume import catch_up, replay
 from .running import presence, run_on
 from .shutdown import shutdown
 from .transport import connection_of
@@ -160,7 +160,10 @@ class RoomConsumer(AsyncConsumer):
         if since is not None and VERSION.fullmatch(since):
             await replay(here, listener, int(since))
             return talk
-        here.settle(listener, room.version)
+        if here.version > room.version:
+            await catch_up(here, listener)
+        else:
+            here.settle(listener, room.version)
         if since is not None:
             self._answer(error_frame(invalid("since", "must be a version, such as 41")))
         return talk

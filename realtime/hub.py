@@ -81,6 +81,8 @@ class Hub:
             self.on_rooms_change(room.pk)
             self.on_open(here)
         elif here.access != room.access:
+            # Judged by an older look at the members: the check must ask for them again.
+            here.access = min(here.access, room.access)
             self.on_trouble(here)
         here.add(listener)
         self.sockets_of[listener.caller.user_id] += 1

@@ -26,10 +26,11 @@ MOST_BYTES = 1024 * 1024
 class Outbox:
     """One per socket. Single-threaded: everything happens on the socket's loop."""
 
-    __slots__ = ("_abort", "_bytes", "_queue", "_send", "_task", "closing", "gone")
+    __slots__ = ("_abort", "_bytes", "_offer", "_queue", "_send", "_task", "closing", "gone")
 
     def __init__(self, connection: Connection) -> None:
         self._send = connection.send
+        self._offer = connection.offer
         self._abort = connection.abort
         # Made when the first send blocks: most sockets never need it.
         self._queue: deque[tuple[Event, bool]] | None = None
@@ -48,6 +49,8 @@ class Outbox:
             return True
         if self._task is not None:
             return self._enqueue(event, droppable)
+        if self._offer is not None and self._offer(event):
+            return True
         coroutine = self._send(event)
         try:
             waiting_for = coroutine.send(None)

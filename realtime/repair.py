@@ -135,6 +135,8 @@ class Repair:
         if truth is None:
             self._hub.close_room(room.id, NoSuchRoom())
             return False
+        if truth.access > room.access and not asked >= room.users.keys():
+            return True  # Somebody came in meanwhile, let in before the access changed.
         # First who may listen, then what there is to hear.
         if truth.members is not None and truth.access > room.access:
             self._hub.keep_only(room, asked, truth.members)

@@ -38,6 +38,23 @@ async def replay(here: OpenRoom, listener: Listener, since: int, ref: str | None
         here.settle(listener, reached)
 
 
+async def catch_up(here: OpenRoom, listener: Listener) -> None:
+    """What was said between the look at the door and the subscription: no frame will tell of it.
+
+    Raises Busy, Removed.
+    """
+    reached = listener.version
+    try:
+        changes = await on_database(read_changes, listener.caller, here.id, reached)
+        if changes is None:
+            listener.drop_as_too_slow()
+        for change in changes or ():
+            listener.say(message_text(change.kind, change.message))
+            reached = change.message.version
+    finally:
+        here.settle(listener, reached)
+
+
 def read_changes(caller: SignIn, room_id: int, since: int) -> list[StoredChange] | None:
     """None when there are too many, or the client claims a version that the room does not have.
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 Event = dict[str, Any]
 Send = Callable[[Event], Coroutine[Any, Any, None]]
+Offer = Callable[[Event], bool]
 Receive = Callable[[], Coroutine[Any, Any, Event]]
 
 
@@ -25,6 +26,10 @@ class Connection(Protocol):
 
     @property
     def receive(self) -> Receive: ...
+
+    @property
+    def offer(self) -> Offer | None:
+        """Takes a text event without a coroutine, or answers False: see `quick_uvicorn`."""
 
     def abort(self) -> bool:
         """Cuts it at once. False when this server offers no way."""
@@ -39,11 +44,12 @@ def connection_of(receive: Receive, send: Send) -> Connection:
 
 
 class PlainConnection:
-    __slots__ = ("receive", "send")
+    __slots__ = ("offer", "receive", "send")
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self.receive = receive
         self.send = send
+        self.offer: Offer | None = getattr(getattr(send, "__self__", None), "offer", None)
 
     def abort(self) -> bool:
         transport = getattr(getattr(self.send, "__self__", None), "transport", None)
@@ -60,6 +66,7 @@ TWISTED = ("registerProducer", "unregisterProducer", "pauseProducing", "abortCon
 class TwistedConnection:
     """Daphne: stands in as the producer of its transport, in both directions."""
 
+    offer = None
     __slots__ = ("_protocol", "_receive", "_send", "_transport", "_writable")
 
     def __init__(self, protocol: Any, receive: Receive, send: Send) -> None:
