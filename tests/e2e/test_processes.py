@@ -1,0 +1,177 @@
+"""Two server processes, one of each kind, that share a database: with Redis, and without."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.clients import Person, opened, register
+from tests.redis_server import RedisServer, redis_running
+from tests.servers import Server, environment, free_port, manage
+
+BY_REPAIR = 2.5
+"""Seconds within which another process hears when only the repair tells it."""
+BY_HINT = 0.5
+
+
+@dataclass
+class Pair:
+    """`within`: how soon one process hears of what the other stored."""
+
+    first: Server
+    second: Server
+    redis: RedisServer | None
+    within: float
+
+
+@pytest.fixture(scope="module", params=["redis", "no redis"])
+def pair(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pair]:
+    folder: Path = tmp_path_factory.mktemp("pair")
+    with ExitStack() as stack:
+        redis = stack.enter_context(redis_running()) if request.param == "redis" else None
+        variables = environment(folder, REDIS_URL=redis.url if redis else "")
+        manage(variables, "migrate", "--verbosity", "0")
+        servers = [
+            Server(kind, free_port(), variables, folder / f"{kind}.log")
+            for kind in ("uvicorn", "daphne")
+        ]
+        for server in servers:
+            server.start()
+            stack.callback(server.stop)
+        yield Pair(*servers, redis, BY_HINT if redis else BY_REPAIR)
+
+
+Group = Callable[[str], Awaitable[tuple[Person, Person, int]]]
+
+
+@pytest.fixture
+async def people() -> AsyncIterator[list[Person]]:
+    """Whoever is put in here is sent home after the test."""
+    made: list[Person] = []
+    yield made
+    for person in made:
+        await person.http.aclose()
+
+
+@pytest.fixture
+def group(pair: Pair, people: list[Person]) -> Group:
+    """`await group("friends")`: an owner on the first process, a member on the second, the room."""
+
+    async def make(name: str) -> tuple[Person, Person, int]:
+        return await a_group_over_both(pair, name, people)
+
+    return make
+
+
+async def a_group_over_both(
+    pair: Pair, name: str, people: list[Person]
+) -> tuple[Person, Person, int]:
+    owner = await register(pair.first.http, pair.first.ws)
+    member = await register(pair.second.http, pair.second.ws)
+    people += [owner, member]
+    answer = await owner.post("/rooms/with-members", {"name": name, "members": [member.username]})
+    return owner, member, answer.json()["id"]
+
+
+async def settled(pair: Pair) -> None:
+    """A subscription at Redis takes a moment; until then the repair delivers."""
+    if pair.redis:
+        await asyncio.sleep(0.3)
+
+
+async def test_a_message_reaches_the_other_process(pair: Pair, group: Group) -> None:
+    owner, member, _ = await group("crossing")
+    here, there = owner.group("crossing"), member.group("crossing")
+    async with opened(here, there):
+        await settled(pair)
+        for number in range(3):
+            await here.send(type="message", message=f"{number}")
+            heard = await there.hear("message", pair.within)
+            assert heard["message"] == f"{number}"
+
+
+async def test_messages_of_both_processes_come_in_one_order_everywhere(
+    pair: Pair, group: Group
+) -> None:
+    owner, member, room_id = await group("order")
+    here, there = owner.group("order"), member.group("order")
+    async with opened(here, there):
+        await settled(pair)
+        for number in range(20):
+            await here.send(type="message", message=f"here {number}")
+            await there.send(type="message", message=f"there {number}")
+
+        for socket in (here, there):
+            heard = [(await socket.hear("message"))["version"] for _ in range(40)]
+            assert heard == list(range(1, 41))
+    stored = (await owner.get(f"/rooms/{room_id}/messages", limit=200)).json()
+    assert [message["seq"] for message in stored] == list(range(1, 41))
+
+
+async def test_a_removal_closes_the_sockets_in_the_other_process(pair: Pair, group: Group) -> None:
+    owner, member, room_id = await group("removal")
+    here, there = owner.group("removal"), member.group("removal")
+    async with opened(here, there):
+        await settled(pair)
+        removed = await owner.delete(f"/rooms/{room_id}/members/{member.username}")
+        await here.send(type="message", message="not for the removed")
+        started = time.monotonic()
+        code, frames = await there.closed()
+        assert (code, frames[-1]["code"]) == (4403, "removed")
+        assert time.monotonic() - started < BY_REPAIR
+        late = [frame for frame in frames if frame.get("version", 0) > removed.json()["version"]]
+        assert late == []
+
+
+async def test_a_logout_closes_the_sockets_in_the_other_process(
+    pair: Pair, people: list[Person]
+) -> None:
+    person = await register(pair.first.http, pair.first.ws)
+    elsewhere = Person(
+        pair.second.http,
+        pair.second.ws,
+        {"id": person.id, "username": person.username, "access": person.access, "refresh": ""},
+    )
+    people += [person, elsewhere]
+    socket = person.public("logout")
+    async with opened(socket):
+        assert (await elsewhere.post("/logout")).status_code == 204
+        assert await socket.refused(BY_REPAIR) == (4401, "session_ended")
+
+
+async def test_a_deleted_room_closes_in_the_other_process(pair: Pair, group: Group) -> None:
+    owner, member, room_id = await group("deleted")
+    there = member.group("deleted")
+    async with opened(there):
+        assert (await owner.delete(f"/rooms/{room_id}")).status_code == 204
+        assert await there.refused(BY_REPAIR) == (4404, "no_such_room")
+
+
+async def test_redis_may_die_and_come_back_while_people_talk(pair: Pair, group: Group) -> None:
+    if pair.redis is None:
+        pytest.skip("there is no Redis to kill")
+    owner, member, _ = await group("outage")
+    here, there = owner.group("outage"), member.group("outage")
+    async with opened(here, there):
+        await settled(pair)
+        pair.redis.kill()
+        for number in range(5):
+            await here.send(type="message", message=f"{number}", client_id=f"{number}")
+            assert (await here.hear("ack", 1.0))["seq"] == number + 1
+            heard = await there.hear("message", BY_REPAIR)
+            assert heard["message"] == f"{number}"
+        pair.redis.start()
+        deadline, delays = time.monotonic() + 15, [BY_REPAIR]
+        while delays[-1] > BY_HINT and time.monotonic() < deadline:
+            started = time.monotonic()
+            await here.send(type="message", message="again")
+            await there.hear("message", BY_REPAIR)
+            delays.append(time.monotonic() - started)
+            await asyncio.sleep(0.2)
+        assert delays[-1] <= BY_HINT, f"hints did not come back: {delays}"
