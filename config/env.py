@@ -66,8 +66,8 @@ class Environment(BaseSettings):
     chat_pending_per_address: CountOrOff = 20
     chat_announce_up_to: CountOrOff = 250
     chat_message_length: int = Field(4000, ge=1, le=16_000)
-    chat_access_minutes: float = Field(60, gt=0)
-    chat_refresh_days: float = Field(14, gt=0)
+    chat_access_minutes: float = Field(60, gt=0, le=525_600)
+    chat_refresh_days: float = Field(14, gt=0, le=3_650)
     chat_shutdown_delay: float = Field(0.5, ge=0, le=60)
     chat_trusted_proxies: int = Field(0, ge=0, le=10)
     chat_password_iterations: CountOrOff = None
@@ -78,6 +78,13 @@ class Environment(BaseSettings):
         if value.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
             raise ValueError("must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
         return value.upper()
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_scheme(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must look like redis://127.0.0.1:6379/0")
+        return value
 
 
 def read_environment(**values: Any) -> Environment:

@@ -5,7 +5,9 @@ import re
 from typing import Any
 
 # A JWT wherever it stands: daphne and uvicorn log whole URLs, and sign-in by `?token=` is allowed.
-TOKEN = re.compile(r"eyJ[\w-]+(?:\.|%2[eE])[\w-]*(?:(?:\.|%2[eE])[\w-]*)?|(?<=token=)[^&\s\"']+")
+TOKEN = re.compile(
+    r"eyJ[\w-]+(?:\.|%2[eE])[\w-]*(?:(?:\.|%2[eE])[\w-]*)?|(?<=token=)(?!%s)[^&\s\"']+"
+)
 
 
 def redact(text: str) -> str:
@@ -18,8 +20,10 @@ class RedactTokens(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.args:
             record.args = _redact_arguments(record.args)
-        if isinstance(record.msg, str):
-            record.msg = redact(record.msg)
+        record.msg = _redact_value(record.msg)
+        if record.exc_info:
+            # Formatters take the traceback from here when it is there.
+            record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
         return True
 
 

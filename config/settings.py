@@ -82,11 +82,13 @@ def database(url: str) -> dict[str, Any]:
         }
         entry["CONN_MAX_AGE"] = 0
         # Tests have a writer thread and real servers, which a database in memory cannot share.
-        entry["TEST"] = {"NAME": BASE_DIR / ".pytest_cache" / "test.sqlite3"}
-    else:
+        entry["TEST"] = {"NAME": BASE_DIR / "test.sqlite3"}
+    elif entry["ENGINE"] == "django.db.backends.postgresql":
         entry["CONN_MAX_AGE"] = 0
         entry["CONN_HEALTH_CHECKS"] = True
         entry.setdefault("OPTIONS", {})["pool"] = {"min_size": 2, "max_size": 16, "timeout": 5}
+    else:
+        stop("DATABASE_URL names neither an SQLite (sqlite:///…) nor a PostgreSQL (postgres://…)")
     return entry
 
 

@@ -38,11 +38,11 @@ def _shown(request: Request, response: HttpResponse, page: History) -> list[Mess
 
 
 def _send(request: Request, room_id: int, body: MessageIn) -> Status[MessageState]:
-    services.check_sender(request.auth, body.username)
     draft = services.draft_message(
         caller=request.auth,
         room_id=room_id,
         content=body.content,
+        username=body.username,
         client_id=body.client_id,
         reply_to=body.reply_to,
     )

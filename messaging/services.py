@@ -17,8 +17,8 @@ from accounts.events import Event, publish
 from accounts.names import name_key
 from accounts.rates import spend
 from rooms.errors import NotAMember
-from rooms.models import Member, Room
-from rooms.selectors import Standing, standing
+from rooms.models import Member, Role, Room
+from rooms.selectors import Standing, acting_role, standing
 
 from .errors import MessageDeleted, NoSuchMessage, SenderMismatch, TooManyReactions
 from .events import (
@@ -58,6 +58,7 @@ def draft_message(
     room_id: int,
     content: str,
     field: str = "content",
+    username: str | None = None,
     client_id: str | None = None,
     reply_to: int | None = None,
     via_room_id: int | None = None,
@@ -77,6 +78,7 @@ def draft_message(
         client_id=client_id,
         reply_to=reply_to,
         via_room_id=via_room_id,
+        username=username,
     )
 
 
@@ -157,9 +159,8 @@ def delete_message(*, caller: SignIn, room_id: int, message_id: int) -> None:
     """
     spend("CHAT_MESSAGE_RATE", caller.user_id)
     with _editing(caller.user_id, room_id, message_id) as editing:
-        message, member = editing.message, editing.here.member
-        moderates = member is not None and member.role != "member"
-        if message.sender_id != caller.user_id and not moderates:
+        message = editing.message
+        if message.sender_id != caller.user_id and acting_role(editing.here) == Role.MEMBER:
             raise Forbidden("Only its author, an admin or an owner may delete a message")
         if message.deleted:
             return

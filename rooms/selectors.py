@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.errors import Forbidden
+from accounts.models import User
 from accounts.names import name_key
 
 from .errors import NoSuchRoom
@@ -78,6 +79,17 @@ def _stand(user_id: int, room: Room | None) -> Standing:
         raise NoSuchRoom
     banned = Ban.objects.filter(room=room, user_id=user_id).exists()
     return Standing(room, user_id, None, banned)
+
+
+def acting_role(here: Standing) -> Role:
+    """What the caller may act as. Staff look after public rooms as an owner would: one made by
+    connecting has no other.
+    """
+    role = Role(here.member.role) if here.member else Role.MEMBER
+    if here.room.kind == Kind.PUBLIC and role != Role.OWNER:
+        staff = User.objects.filter(pk=here.user_id, is_staff=True, is_active=True)
+        return Role.OWNER if staff.exists() else role
+    return role
 
 
 def find_member(room: Room, username: str) -> Member | None:

@@ -1,0 +1,140 @@
+"""Keyset pages: every row once, in both directions, and no cursor but ours."""
+
+import base64
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import RequestFactory
+
+from accounts.errors import Invalid
+from accounts.models import User
+from accounts.pagination import Page, keyset_page, write_links
+from rooms.models import Room
+from tests.factories import make_room, make_user
+
+pytestmark = pytest.mark.django_db
+
+BY_ACTIVITY = ["-active_at", "-pk"]
+
+
+def page_of_users(cursor: str | None = None, limit: int = 3) -> Page[User]:
+    return keyset_page(User.objects.all(), ["username_key"], cursor=cursor, limit=limit)
+
+
+def page_of_rooms(cursor: str | None = None, limit: int = 3) -> Page[Room]:
+    return keyset_page(Room.objects.all(), BY_ACTIVITY, cursor=cursor, limit=limit)
+
+
+def cursor_of(*parts: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+
+
+def names(page: Page[User]) -> str:
+    return "".join(user.username for user in page)
+
+
+@pytest.fixture
+def seven() -> None:
+    for name in "gfedcba":
+        make_user(name)
+
+
+def test_pages_lead_forward_to_the_end(seven: None) -> None:
+    first = page_of_users()
+    second = page_of_users(first.links["next"]["cursor"])
+    third = page_of_users(second.links["next"]["cursor"])
+    assert [names(page) for page in (first, second, third)] == ["abc", "def", "g"]
+    assert "prev" not in first.links
+    assert "next" not in third.links
+
+
+def test_pages_lead_back_to_the_beginning(seven: None) -> None:
+    second = page_of_users(page_of_users().links["next"]["cursor"])
+    third = page_of_users(second.links["next"]["cursor"])
+    back = page_of_users(third.links["prev"]["cursor"])
+    start = page_of_users(back.links["prev"]["cursor"])
+    assert (names(back), names(start)) == ("def", "abc")
+    assert "prev" not in start.links
+    assert start.links["next"] == page_of_users().links["next"]
+
+
+def test_a_page_that_holds_all_has_no_links(seven: None) -> None:
+    page = page_of_users(limit=7)
+    assert names(page) == "abcdefg"
+    assert page.links == {}
+
+
+def test_nothing_makes_an_empty_page_without_links() -> None:
+    page = page_of_users()
+    assert page == []
+    assert page.links == {}
+
+
+def test_rows_that_come_and_go_meanwhile_shift_no_page(seven: None) -> None:
+    first = page_of_users()
+    User.objects.get(username="a").delete()
+    make_user("bb")
+    assert names(page_of_users(first.links["next"]["cursor"])) == "def"
+
+
+def test_rows_of_the_same_moment_are_each_shown_once() -> None:
+    moment = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+    rooms = [make_room() for _ in range(8)]
+    Room.objects.update(active_at=moment)
+    Room.objects.filter(pk=rooms[0].pk).update(active_at=moment.replace(year=2027))
+    seen: list[int] = []
+    page = page_of_rooms()
+    while True:
+        seen += [room.pk for room in page]
+        if "next" not in page.links:
+            break
+        page = page_of_rooms(page.links["next"]["cursor"])
+    ids = [room.pk for room in rooms]
+    assert seen == [ids[0], *reversed(ids[1:])]
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "x",
+        "%%%",
+        "é",
+        "\ud800",
+        "bnVsbA",  # null
+        cursor_of(),
+        cursor_of("n"),
+        cursor_of("x", "2026-01-02T03:04:05+00:00", 5),
+        cursor_of("n", "2026-01-02T03:04:05+00:00"),
+        cursor_of("n", "2026-01-02T03:04:05+00:00", 5, 6),
+        cursor_of("n", "yesterday", 5),
+        cursor_of("n", 5, 5),
+        cursor_of("n", "2026-13-41T03:04:05+00:00", 5),
+        cursor_of("n", "9999-12-31T23:59:59-23:00", 5),
+        cursor_of("n", "2026-01-02T03:04:05+00:00", "five"),
+        cursor_of("n", "2026-01-02T03:04:05+00:00", 2**63),
+        cursor_of("n", "2026-01-02T03:04:05+00:00", True),
+        cursor_of("n", "2026-01-02T03:04:05+00:00", None),
+        cursor_of("n", "2026-01-02T03:04:05+00:00", float("nan")),
+        cursor_of("n", {"a": 1}, [5]),
+        base64.urlsafe_b64encode(b"[" * 200).decode(),
+    ],
+)
+def test_a_cursor_that_we_did_not_make_is_invalid(cursor: str) -> None:
+    with pytest.raises(Invalid, match="cursor"):
+        page_of_rooms(cursor)
+
+
+def test_the_link_header_keeps_the_query_and_replaces_the_cursor(seven: None) -> None:
+    request = RequestFactory().get("/api/users", {"q": "a b", "cursor": "old", "limit": "9"})
+    response = HttpResponse()
+    write_links(request, response, {"next": {"cursor": "new", "limit": 3}})
+    assert response["Link"] == '</api/users?q=a+b&cursor=new&limit=3>; rel="next"'
+
+
+def test_without_links_there_is_no_header() -> None:
+    response = HttpResponse()
+    write_links(RequestFactory().get("/api/users"), response, {})
+    assert "Link" not in response

