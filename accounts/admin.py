@@ -225,11 +225,6 @@ class UserAdmin(UsersAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
 
-    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        if change and not obj.is_active and "is_active" in form.changed_data:
-            services.deactivate(user=obj)
-
 
 # Sessions
 

@@ -1,6 +1,19 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_save
 
 
 class AccountsConfig(AppConfig):
     name = "accounts"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        post_save.connect(_end_sessions_of_inactive, sender="accounts.User")
+
+
+def _end_sessions_of_inactive(instance: Any, **_: Any) -> None:
+    from .services import end_sessions_of
+
+    if not instance.is_active:
+        end_sessions_of(instance)

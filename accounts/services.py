@@ -274,5 +274,11 @@ def change_profile(
 def deactivate(*, user: User) -> None:
     """Stops a user's access at once: the account is kept, its sessions end."""
     with transaction.atomic():
-        User.objects.filter(pk=user.pk).update(is_active=False)
+        user.is_active = False
+        user.save(update_fields=["is_active"])
+
+
+def end_sessions_of(user: User) -> None:
+    """Whoever saves a user as inactive comes by here (see `apps`): there is no way around."""
+    with transaction.atomic():
         _end(Session.objects.select_for_update().filter(user=user, ended_at=None))

@@ -122,7 +122,9 @@ class RoomConsumer(AsyncConsumer):
         """
         peer, most = address(self._scope) or "", settings.CHAT_PENDING_PER_ADDRESS
         if most is not None and hub.pending_from[peer] >= most:
-            raise TooManyConnections("Too many sockets from this address wait to sign in")
+            raise TooManyConnections(
+                "Too many sockets from this address wait to sign in", retry_after=COME_BACK_AFTER
+            )
         hub.pending_from[peer] += 1
         try:
             async with asyncio.timeout(FIRST_FRAME_WITHIN):

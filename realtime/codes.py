@@ -15,6 +15,9 @@ NOT_FOUND = 4404
 TOO_SLOW = 4408
 TOO_MANY = 4429
 
+COME_BACK_AFTER = 10.0
+"""Seconds that a socket too many is told to wait: nobody knows when another one closes."""
+
 
 class AuthTimeout(DomainError):
     code = "auth_timeout"

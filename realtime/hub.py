@@ -13,7 +13,7 @@ from accounts.auth import SignIn
 from accounts.errors import DomainError, SessionEnded
 from rooms.models import Room
 
-from .codes import NORMAL, Removed, TooManyConnections
+from .codes import COME_BACK_AFTER, NORMAL, Removed, TooManyConnections
 from .listener import Frame, Listener, text_event
 from .open_room import OpenRoom
 from .protocol import Exited, Joined, encode
@@ -74,7 +74,7 @@ class Hub:
         if listener.caller.session_id in self._ended:
             raise SessionEnded
         if most is not None and self.sockets_of[listener.caller.user_id] >= most:
-            raise TooManyConnections
+            raise TooManyConnections(retry_after=COME_BACK_AFTER)
         here = self.rooms.get(room.pk)
         if here is None:
             here = self.rooms[room.pk] = OpenRoom(room.pk, room.version, room.access)

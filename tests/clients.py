@@ -12,6 +12,9 @@ from urllib.parse import quote
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame as WebSocketFrame
+from websockets.frames import Opcode
+from websockets.protocol import Event
 from websockets.typing import Subprotocol
 
 PASSWORD = "password123"
@@ -23,6 +26,16 @@ _numbers = itertools.count(1)
 Frame = dict[str, Any]
 
 
+def rest(http: str, access: str | None = None) -> httpx.AsyncClient:
+    """The API of a server, for nobody or for whom the token says."""
+    return httpx.AsyncClient(
+        base_url=f"{http}/api",
+        headers={"Authorization": f"Bearer {access}"} if access else None,
+        timeout=20,
+        verify=False,  # there is no TLS here, and reading the certificates costs 20 ms each time
+    )
+
+
 class Person:
     """A signed-in user of one server."""
 
@@ -32,11 +45,7 @@ class Person:
         self.username: str = account["username"]
         self.access: str = account["access"]
         self.refresh: str = account["refresh"]
-        self.http = httpx.AsyncClient(
-            base_url=f"{http}/api",
-            headers={"Authorization": f"Bearer {self.access}"},
-            timeout=20,
-        )
+        self.http = rest(http, self.access)
 
     async def get(self, path: str, **params: Any) -> httpx.Response:
         return await self.http.get(path, params=params)
@@ -67,6 +76,15 @@ class Person:
         return self.socket(f"/ws/private/{quote(username)}/", **query)
 
 
+class _Connection(ClientConnection):
+    """Hangs up once both sides have said Close: daphne may take a second more to do so."""
+
+    def process_event(self, event: Event) -> None:
+        super().process_event(event)
+        if isinstance(event, WebSocketFrame) and event.opcode is Opcode.CLOSE:
+            self.transport.close()
+
+
 class Socket:
     """A WebSocket client: `async with person.public("sports") as socket`."""
 
@@ -91,7 +109,9 @@ class Socket:
             subprotocols=self.subprotocols or None,
             compression=None,
             max_size=None,
+            max_queue=None,  # with unread frames beyond a bound a close would wait for its timeout
             open_timeout=PATIENCE,
+            create_connection=_Connection,
             proxy=None,
         )
         return self
@@ -112,7 +132,9 @@ class Socket:
 
     async def receive(self, within: float = PATIENCE) -> Frame:
         """The next frame, whatever it is."""
-        frame: Frame = json.loads(await asyncio.wait_for(self.connection.recv(), within))
+        # Not `wait_for`: Python 3.11's may swallow a cancellation.
+        async with asyncio.timeout(within):
+            frame: Frame = json.loads(await self.connection.recv())
         return frame
 
     async def hear(self, kind: str, within: float = PATIENCE) -> Frame:
@@ -137,7 +159,7 @@ class Socket:
             async with asyncio.timeout(within):
                 while True:
                     frame = await self.receive()
-                    assert kind is not None and frame["type"] != kind, f"heard {frame}"
+                    assert kind not in (None, frame["type"]), f"heard {frame}"
         except TimeoutError:
             return
 
@@ -159,16 +181,20 @@ class Socket:
     async def refused(self, within: float = PATIENCE) -> tuple[int, str]:
         """The close code and the code of the error frame before it."""
         code, frames = await self.closed(within)
-        assert frames and frames[-1]["type"] == "error", f"no error frame before {code}: {frames}"
+        last = frames[-1]["type"] if frames else None
+        assert last == "error", f"no error frame before {code}: {frames}"
         return code, frames[-1]["code"]
+
+
+def fresh(stem: str) -> str:
+    """A name that nobody has used on any server of this run."""
+    return f"{stem}{next(_numbers)}"
 
 
 async def register(http: str, ws: str, username: str | None = None) -> Person:
     name = username or f"user{next(_numbers)}"
-    async with httpx.AsyncClient(timeout=20) as client:
-        answer = await client.post(
-            f"{http}/api/register", json={"username": name, "password": PASSWORD}
-        )
+    async with rest(http) as client:
+        answer = await client.post("/register", json={"username": name, "password": PASSWORD})
     assert answer.status_code == 201, answer.text
     return Person(http, ws, answer.json())
 
@@ -182,3 +208,26 @@ async def opened(*sockets: Socket) -> AsyncIterator[list[Frame]]:
         for socket in sockets:
             if hasattr(socket, "connection"):
                 await socket.connection.close()
+
+
+@asynccontextmanager
+async def signed_in_again(person: Person) -> AsyncIterator[Person]:
+    """A second sign-in of the same user, as from their phone."""
+    account = {"username": person.username, "password": PASSWORD}
+    answer = await person.post("/login", account)
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    tokens = {"access": body["access"], "refresh": body["refresh"]}
+    phone = Person(
+        str(person.http.base_url).removesuffix("/api/"), person.ws, body["user"] | tokens
+    )
+    async with phone.http:
+        yield phone
+
+
+async def turned_away(socket: Socket) -> tuple[int, str]:
+    """Opens a socket that must not be let in: its close code and the code of its error frame."""
+    async with socket:
+        code, frames = await socket.closed()
+    assert [frame["type"] for frame in frames] == ["error"], f"not turned away: {frames}, {code}"
+    return code, frames[0]["code"]

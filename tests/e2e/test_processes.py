@@ -11,7 +11,7 @@ import pytest
 
 from tests.clients import Person, opened, register
 from tests.redis_server import RedisServer, redis_running
-from tests.servers import Server, environment, free_port, manage
+from tests.servers import Server, environment, free_port, prepare_database
 
 BY_REPAIR = 2.5
 """Seconds within which another process hears when only the repair tells it."""
@@ -36,15 +36,13 @@ def pair(
     with ExitStack() as stack:
         redis = stack.enter_context(redis_running()) if request.param == "redis" else None
         variables = environment(folder, REDIS_URL=redis.url if redis else "")
-        manage(variables, "migrate", "--verbosity", "0")
-        servers = [
-            Server(kind, free_port(), variables, folder / f"{kind}.log")
-            for kind in ("uvicorn", "daphne")
-        ]
-        for server in servers:
+        prepare_database(folder, variables)
+        first = Server("uvicorn", free_port(), variables, folder / "uvicorn.log")
+        second = Server("daphne", free_port(), variables, folder / "daphne.log")
+        for server in (first, second):
             server.start()
             stack.callback(server.stop)
-        yield Pair(*servers, redis, BY_HINT if redis else BY_REPAIR)
+        yield Pair(first, second, redis, BY_HINT if redis else BY_REPAIR)
 
 
 Group = Callable[[str], Awaitable[tuple[Person, Person, int]]]

@@ -1,0 +1,172 @@
+"""The environment: what it means, and the one sentence that ends a start without it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from accounts.rates import Rate
+from config.env import Environment, read_environment
+from config.settings import database
+from tests.servers import ROOT
+
+KEY = "k" * 32
+
+
+@pytest.fixture(autouse=True)
+def development(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing set but DEBUG."""
+    for name in Environment.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("DEBUG", "1")
+
+
+def read(**variables: str) -> Environment:
+    """Without any .env."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        return read_environment(_env_file=None)
+
+
+def sentence(**variables: str) -> str:
+    """What the start ends with."""
+    with pytest.raises(SystemExit) as end:
+        read(**variables)
+    assert isinstance(end.value.code, str)
+    return end.value.code
+
+
+def test_development_needs_nothing_else() -> None:
+    env = read()
+    assert (env.debug, env.host, env.port) == (True, "127.0.0.1", 8000)
+    assert env.database_url.startswith("sqlite:///")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("DEBUG", "perhaps"),
+        ("LOG_LEVEL", "loud"),
+        ("REDIS_URL", "localhost"),
+        ("REDIS_URL", "http://localhost:6379"),
+        ("CHAT_REGISTER_RATE", "many"),
+        ("CHAT_LOGIN_RATE", "20"),
+        ("CHAT_LOGIN_NAME_RATE", "0/m"),
+        ("CHAT_MESSAGE_RATE", "20/y"),
+        ("CHAT_FRAME_RATE", "-1/s"),
+        ("CHAT_ROOM_RATE", "60 per hour"),
+        ("CHAT_SOCKETS_PER_USER", "0"),
+        ("CHAT_SOCKETS_PER_USER", "many"),
+        ("CHAT_PENDING_PER_ADDRESS", "-5"),
+        ("CHAT_MESSAGE_LENGTH", "0"),
+        ("CHAT_MESSAGE_LENGTH", "off"),
+        ("CHAT_ACCESS_MINUTES", "0"),
+        ("CHAT_ACCESS_MINUTES", "inf"),
+        ("CHAT_ACCESS_MINUTES", "1e300"),
+        ("CHAT_ACCESS_MINUTES", "nan"),
+        ("CHAT_REFRESH_DAYS", "-1"),
+        ("CHAT_REFRESH_DAYS", "inf"),
+        ("CHAT_TRUSTED_PROXIES", "11"),
+        ("CHAT_PASSWORD_ITERATIONS", "0"),
+    ],
+)
+def test_a_malformed_variable_ends_the_start_with_its_name(name: str, value: str) -> None:
+    said = sentence(**{name: value})
+    assert said.startswith(f"The server cannot start. {name}: ")
+    assert said.endswith(".")
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("variables", "name"),
+    [
+        ({"ALLOWED_HOSTS": "chat.example.com"}, "SECRET_KEY"),
+        ({"ALLOWED_HOSTS": "chat.example.com", "SECRET_KEY": "short"}, "SECRET_KEY"),
+        ({"SECRET_KEY": KEY}, "ALLOWED_HOSTS"),
+        ({"SECRET_KEY": KEY, "ALLOWED_HOSTS": " , "}, "ALLOWED_HOSTS"),
+    ],
+)
+def test_production_says_what_is_missing(variables: dict[str, str], name: str) -> None:
+    said = sentence(DEBUG="0", **variables)
+    assert said.startswith(f"The server cannot start. {name} is ")
+    assert "\n" not in said
+
+
+def test_production_starts_with_a_key_and_hosts() -> None:
+    env = read(DEBUG="0", SECRET_KEY=KEY, ALLOWED_HOSTS="chat.example.com, www.example.com")
+    assert env.allowed_hosts == ["chat.example.com", "www.example.com"]
+
+
+def test_a_secret_is_never_in_the_sentence() -> None:
+    assert "hunter2" not in sentence(SECRET_KEY="hunter2")
+
+
+def test_limits_are_read_and_switched_off() -> None:
+    env = read(
+        CHAT_MESSAGE_RATE="5/m",
+        CHAT_ROOM_RATE="off",
+        CHAT_SOCKETS_PER_USER="OFF",
+        CHAT_PENDING_PER_ADDRESS="3",
+    )
+    assert env.chat_message_rate == Rate(5, 60, 5)
+    assert env.chat_room_rate is None
+    assert env.chat_sockets_per_user is None
+    assert env.chat_pending_per_address == 3
+
+
+def test_limits_have_the_defaults_of_the_contract() -> None:
+    env = read()
+    assert env.chat_register_rate == Rate(60, 3600, 60)
+    assert env.chat_login_rate == Rate(20, 60, 20)
+    assert env.chat_login_name_rate == Rate(10, 60, 10)
+    assert env.chat_message_rate == Rate(20, 1, 40)
+    assert env.chat_frame_rate == Rate(50, 1, 100)
+    assert env.chat_room_rate == Rate(60, 3600, 60)
+    assert (env.chat_sockets_per_user, env.chat_pending_per_address) == (50, 20)
+    assert env.chat_message_length == 4000
+    assert (env.chat_access_minutes, env.chat_refresh_days) == (60, 14)
+
+
+def test_an_empty_variable_is_none_at_all() -> None:
+    assert read(PORT="", CHAT_MESSAGE_RATE="").port == 8000
+
+
+@pytest.mark.parametrize("url", ["redis://localhost", "rediss://:pw@host:6380/1", "unix:///r.sock"])
+def test_a_redis_url_is_taken(url: str) -> None:
+    assert read(REDIS_URL=url).redis_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["nonsense", "ftp://host/name", "postgres://user:pw@host:port/name", "mysql://user@host/name"],
+)
+def test_a_malformed_database_url_ends_the_start(url: str) -> None:
+    with pytest.raises(SystemExit) as end:
+        database(url)
+    assert str(end.value.code).startswith("The server cannot start. DATABASE_URL ")
+    assert "pw" not in str(end.value.code)
+
+
+def test_both_databases_are_known() -> None:
+    assert database("sqlite:///chat.sqlite3")["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+    assert database("postgres://user:pw@host/name")["OPTIONS"]["pool"]
+
+
+def test_a_start_without_its_key_prints_one_sentence() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import config.settings"],
+        cwd=ROOT,
+        env=os.environ | {"DEBUG": "0", "SECRET_KEY": "short", "ALLOWED_HOSTS": "a"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("The server cannot start. SECRET_KEY is too short")
+    assert done.stderr.count("\n") == 1

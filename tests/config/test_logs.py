@@ -1,0 +1,102 @@
+"""Logs hold no token, and lose nothing else."""
+
+import logging
+from collections.abc import Iterator
+from io import StringIO
+
+import pytest
+
+from accounts.models import Session
+from accounts.tokens import mint
+from config.logs import RedactTokens, guard_server_logs, redact
+
+TOKEN = mint(Session(pk=7, user_id=3, refresh_jti="a" * 32)).access
+SECRET = TOKEN.split(".")[2]
+
+
+@pytest.fixture
+def log() -> Iterator[tuple[logging.Logger, StringIO]]:
+    """A logger whose handler redacts, and what it wrote."""
+    written = StringIO()
+    handler = logging.StreamHandler(written)
+    handler.addFilter(RedactTokens())
+    logger = logging.Logger("test")  # noqa: LOG001 - known to nobody else
+    logger.addHandler(handler)
+    yield logger, written
+    handler.close()
+
+
+Log = tuple[logging.Logger, StringIO]
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        (f"/ws/chat/sports/?token={TOKEN}&since=5", "/ws/chat/sports/?token=[token]&since=5"),
+        (f"GET /?token={TOKEN.replace('.', '%2E')} HTTP", "GET /?token=[token] HTTP"),
+        (f"Authorization: Bearer {TOKEN}", "Authorization: Bearer [token]"),
+        (f'{{"token": "{TOKEN}"}}', '{"token": "[token]"}'),
+        ("/?token=opaque&since=5", "/?token=[token]&since=5"),
+        (f"{TOKEN} and {TOKEN}", "[token] and [token]"),
+        ("nothing to hide", "nothing to hide"),
+    ],
+)
+def test_a_token_is_taken_out_wherever_it_stands(text: str, clean: str) -> None:
+    assert redact(text) == clean
+
+
+def test_tokens_in_a_message_are_redacted(log: Log) -> None:
+    log[0].warning(f"refused {TOKEN}")
+    assert log[1].getvalue() == "refused [token]\n"
+
+
+def test_tokens_in_arguments_are_redacted(log: Log) -> None:
+    log[0].warning("%s - %r", f"/?token={TOKEN}", [TOKEN])
+    assert log[1].getvalue() == "/?token=[token] - \"['[token]']\"\n"
+
+
+def test_tokens_in_named_arguments_are_redacted(log: Log) -> None:
+    log[0].warning("%(path)s %(status)d", {"path": f"/?token={TOKEN}", "status": 200})
+    assert log[1].getvalue() == "/?token=[token] 200\n"
+
+
+def test_numbers_stay_numbers(log: Log) -> None:
+    log[0].warning("%d %5.1f %s %05d", 5, 2.5, None, True)
+    assert log[1].getvalue() == "5   2.5 None 00001\n"
+
+
+def test_clean_arguments_stay_what_they_are(log: Log) -> None:
+    log[0].warning("%r %s", ("a", 5), {"b": 6})
+    assert log[1].getvalue() == "('a', 5) {'b': 6}\n"
+
+
+def test_a_placeholder_after_token_stays_one(log: Log) -> None:
+    log[0].warning("/?token=%s&since=%d", TOKEN, 5)
+    assert SECRET not in log[1].getvalue()
+    assert log[1].getvalue().endswith("&since=5\n")
+
+
+def test_a_message_that_is_an_exception_is_redacted(log: Log) -> None:
+    log[0].warning(ValueError(f"bad {TOKEN}"))
+    assert log[1].getvalue() == "bad [token]\n"
+
+
+def test_tokens_in_a_traceback_are_redacted(log: Log) -> None:
+    log[0].error("failed", exc_info=ValueError(f"bad {TOKEN}"))
+    assert "ValueError: bad [token]" in log[1].getvalue()
+    assert SECRET not in log[1].getvalue()
+
+
+def test_the_loggers_of_the_servers_are_guarded() -> None:
+    written = StringIO()
+    handler = logging.StreamHandler(written)
+    logger = logging.getLogger("uvicorn.access")
+    before = logger.filters[:]
+    logger.addHandler(handler)
+    try:
+        guard_server_logs()
+        logger.warning('%s - "%s %s" %d', "127.0.0.1", "GET", f"/?token={TOKEN}", 200)
+    finally:
+        logger.removeHandler(handler)
+        logger.filters[:] = before
+    assert written.getvalue() == '127.0.0.1 - "GET /?token=[token]" 200\n'

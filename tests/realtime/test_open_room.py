@@ -1,0 +1,298 @@
+"""A room's order: whatever comes, in whatever order, each socket hears rising versions."""
+
+import random
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts.auth import SignIn
+from realtime import listener as listener_module
+from realtime import open_room
+from realtime.listener import Frame, Listener, text_event
+from realtime.open_room import OpenRoom
+from realtime.outbox import Outbox
+from tests.factories import Wire
+
+
+class Ear(Listener):
+    """A listener of a fake connection that remembers which versions it heard."""
+
+    def __init__(self, version: int = 0, user_id: int = 1) -> None:
+        self.wire = Wire()
+        super().__init__(Outbox(self.wire), SignIn(user_id, f"user{user_id}", 1, 0), 1, version)
+
+    @property
+    def heard(self) -> list[int]:
+        return [int(text) for text in self.wire.texts]
+
+
+def frame(version: int, access: int = 0) -> Frame:
+    return Frame(version, access, text_event(str(version)))
+
+
+def enter(room: OpenRoom, version: int = 0, user_id: int = 1) -> Ear:
+    """A socket that read `version` from the database and has settled."""
+    ear = Ear(version, user_id)
+    room.add(ear)
+    ear.ready = True
+    room.settle(ear, version)
+    return ear
+
+
+@pytest.fixture
+def room() -> OpenRoom:
+    return OpenRoom(1, version=0, access=0)
+
+
+@pytest.fixture
+def ear(room: OpenRoom) -> Ear:
+    return enter(room)
+
+
+# Order
+
+
+def test_the_next_version_goes_out_at_once(room: OpenRoom, ear: Ear) -> None:
+    assert all(room.deliver(frame(version)) for version in (1, 2, 3))
+    assert ear.heard == [1, 2, 3]
+
+
+def test_all_who_listen_share_one_event(room: OpenRoom, ear: Ear) -> None:
+    other = enter(room, user_id=2)
+    room.deliver(frame(1))
+    assert ear.wire.sent[0] is other.wire.sent[0]
+
+
+def test_an_older_version_is_dropped(room: OpenRoom, ear: Ear) -> None:
+    room.deliver(frame(1))
+    assert room.deliver(frame(1))
+    assert room.deliver(frame(0))
+    assert ear.heard == [1]
+
+
+def test_a_jump_waits_for_what_is_missing(room: OpenRoom, ear: Ear) -> None:
+    assert not room.deliver(frame(3))
+    assert not room.deliver(frame(2))
+    assert ear.heard == []
+    assert room.deliver(frame(1))
+    assert ear.heard == [1, 2, 3]
+    assert room.early == {}
+
+
+def test_more_than_one_hole_stays_trouble(room: OpenRoom, ear: Ear) -> None:
+    room.deliver(frame(2))
+    room.deliver(frame(4))
+    assert not room.deliver(frame(1))
+    assert ear.heard == [1, 2]
+    assert room.deliver(frame(3))
+    assert ear.heard == [1, 2, 3, 4]
+
+
+def test_what_the_database_had_fills_the_hole(room: OpenRoom, ear: Ear) -> None:
+    room.deliver(frame(4))
+    room.fill([frame(1), frame(3)])  # 2 was superseded
+    assert ear.heard == [1, 3, 4]
+    assert room.early == {}
+
+
+def test_what_was_fetched_twice_is_heard_once(room: OpenRoom, ear: Ear) -> None:
+    room.deliver(frame(1))
+    room.deliver(frame(3))
+    room.fill([frame(1), frame(2), frame(3), frame(4)])
+    room.fill([frame(2), frame(4)])
+    assert ear.heard == [1, 2, 3, 4]
+    assert room.early == {}
+
+
+def test_early_frames_are_bounded(
+    room: OpenRoom, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_room, "MOST_EARLY", 3)
+    assert not any(room.deliver(frame(version)) for version in range(2, 10))
+    assert len(room.early) == 3
+    room.fill([frame(version) for version in range(1, 10)])
+    assert ear.heard == list(range(1, 10))
+
+
+ARRIVING = st.lists(st.tuples(st.integers(1, 12), st.integers(-4, 4)), max_size=40)
+
+
+@given(ARRIVING)
+def test_any_order_is_heard_rising_and_complete(arriving: list[tuple[int, int]]) -> None:
+    """Frames come in any order, sockets enter around the room's version, the rest is fetched."""
+    room = OpenRoom(1, version=0, access=0)
+    ears = [(0, enter(room))]
+    for version, ahead in arriving:
+        room.deliver(frame(version))
+        if ahead >= 0:  # what it read from the database, which this room may not have heard yet
+            since = room.version + ahead
+            ears.append((since, enter(room, since)))
+    room.fill([frame(version) for version in range(1, 21)])
+    for since, ear in ears:
+        assert ear.heard == list(range(since + 1, 21))
+    assert not room.settling
+
+
+def test_a_shuffled_thousand_is_heard_in_order(room: OpenRoom, ear: Ear) -> None:
+    versions = list(range(1, 1001)) * 2
+    random.Random(5).shuffle(versions)
+    for version in versions:
+        room.deliver(frame(version))
+    assert ear.heard == list(range(1, 1001))
+
+
+# Access
+
+
+def test_a_higher_access_counter_waits_until_somebody_looked(room: OpenRoom, ear: Ear) -> None:
+    assert not room.deliver(frame(1, access=1))
+    assert ear.heard == []
+    room.access = 1
+    room.fill(())
+    assert ear.heard == [1]
+
+
+def test_nothing_overtakes_a_frame_that_waits_for_access(room: OpenRoom, ear: Ear) -> None:
+    room.deliver(frame(1, access=1))
+    assert not room.deliver(frame(2, access=1))
+    assert not room.deliver(frame(2))
+    assert ear.heard == []
+    room.access = 1
+    room.fill(())
+    assert ear.heard == [1, 2]
+
+
+def test_early_frames_of_a_later_access_wait_on(room: OpenRoom, ear: Ear) -> None:
+    room.deliver(frame(3, access=2))
+    room.deliver(frame(2, access=1))
+    room.access = 1
+    assert not room.deliver(frame(1))
+    assert ear.heard == [1, 2]
+    room.access = 2
+    room.fill(())
+    assert ear.heard == [1, 2, 3]
+
+
+def test_a_lower_access_counter_is_an_older_frame_and_passes(room: OpenRoom, ear: Ear) -> None:
+    room.access = 5
+    assert room.deliver(frame(1, access=3))
+    assert ear.heard == [1]
+
+
+def test_one_who_was_taken_out_hears_no_more(room: OpenRoom, ear: Ear) -> None:
+    room.deliver(frame(1, access=1))
+    room.discard(ear)
+    room.access = 1
+    room.fill(())
+    assert ear.heard == []
+
+
+# Settling
+
+
+def test_what_comes_during_a_replay_is_held_back_and_then_heard(room: OpenRoom) -> None:
+    ear = Ear()
+    room.add(ear)
+    room.deliver(frame(1))
+    room.deliver(frame(2))
+    assert ear.heard == []
+    room.settle(ear, 1)  # 1 was replayed
+    assert ear.heard == [2]
+    assert ear in room.live
+    room.deliver(frame(3))
+    assert ear.heard == [2, 3]
+
+
+def test_one_ahead_of_the_room_hears_no_version_twice(room: OpenRoom) -> None:
+    ahead, behind = enter(room, version=2), enter(room)
+    assert ahead in room.settling
+    for version in (1, 2, 3):
+        room.deliver(frame(version))
+    assert ahead.heard == [3]
+    assert behind.heard == [1, 2, 3]
+    assert room.live == {ahead, behind}
+
+
+def test_a_listener_that_replays_again_misses_and_repeats_nothing(room: OpenRoom, ear: Ear) -> None:
+    room.deliver(frame(1))
+    room.unsettle(ear)
+    room.deliver(frame(2))
+    room.deliver(frame(3))
+    assert ear.heard == [1]
+    room.settle(ear, 2)
+    room.deliver(frame(4))
+    assert ear.heard == [1, 3, 4]
+    assert room.live == {ear}
+
+
+def test_a_replay_behind_what_was_heard_repeats_nothing_live(room: OpenRoom, ear: Ear) -> None:
+    for version in (1, 2, 3):
+        room.deliver(frame(version))
+    room.unsettle(ear)
+    room.settle(ear, 1)
+    room.deliver(frame(4))
+    assert ear.heard == [1, 2, 3, 4]
+
+
+def test_a_replay_that_never_ends_is_cut(room: OpenRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener_module, "MOST_HELD", 3)
+    ear = Ear()
+    room.add(ear)
+    for version in (1, 2, 3):
+        room.deliver(frame(version))
+    assert not ear.wire.aborted
+    room.deliver(frame(4))
+    assert ear.wire.aborted
+
+
+# Who is here
+
+
+def test_a_user_is_here_from_the_first_socket_to_the_last(room: OpenRoom) -> None:
+    one, two = Ear(user_id=7), Ear(user_id=7)
+    assert room.add(one)
+    assert not room.add(two)
+    assert room.users == {7: 2}
+    assert not room.discard(one)
+    assert room.discard(two)
+    assert not room.users
+    assert not room.names
+
+
+def test_sockets_are_found_by_their_user(room: OpenRoom) -> None:
+    mine, other = enter(room, user_id=7), enter(room, user_id=8)
+    assert room.listeners_of(7) == [mine]
+    assert room.holds(other)
+    room.discard(other)
+    assert not room.holds(other)
+
+
+# Frames outside the order
+
+
+def test_a_word_reaches_all_who_are_ready_but_the_speaker(room: OpenRoom, ear: Ear) -> None:
+    other, not_ready = enter(room, user_id=2), Ear(user_id=3)
+    room.add(not_ready)
+    room.say("0", but=1)
+    assert (ear.heard, other.heard, not_ready.heard) == ([], [0], [])
+
+
+def test_one_who_replays_hears_a_word_at_once(room: OpenRoom, ear: Ear) -> None:
+    room.unsettle(ear)
+    room.say("0")
+    assert ear.heard == [0]
+
+
+def test_a_word_is_said_once_in_a_while_by_each(
+    room: OpenRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    assert room.may_say("typing", 1, 1.0)
+    assert room.may_say("typing", 2, 1.0)
+    assert room.may_say("join", 1, 1.0)
+    assert not room.may_say("typing", 1, 1.0)
+    now += 1
+    assert room.may_say("typing", 1, 1.0)

@@ -1,0 +1,245 @@
+"""The outbox: a peer that does not read delays nobody, and waits in bounds."""
+
+import asyncio
+
+import pytest
+
+from realtime import outbox as outbox_module
+from realtime.codes import NORMAL, TOO_SLOW
+from realtime.outbox import Outbox
+from realtime.transport import Event
+from tests.factories import Wire
+
+
+def word(text: str) -> Event:
+    return {"type": "websocket.send", "text": text}
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+@pytest.fixture
+def outbox(wire: Wire) -> Outbox:
+    return Outbox(wire)
+
+
+async def stuck(wire: Wire, outbox: Outbox) -> None:
+    """The peer stops reading while "0" is on its way."""
+    wire.block()
+    assert outbox.put(word("0"))
+    await asyncio.sleep(0)
+
+
+def test_a_send_that_does_not_block_is_done_at_once_and_needs_no_loop(
+    wire: Wire, outbox: Outbox
+) -> None:
+    event = word("a")
+    assert outbox.put(event)
+    assert wire.sent[0] is event
+
+
+def test_what_is_taken_at_an_offer_is_not_sent_again() -> None:
+    taken: list[Event] = []
+
+    def take_one(event: Event) -> bool:
+        taken.append(event)
+        return len(taken) == 1
+
+    wire = Wire(offer=take_one)
+    outbox = Outbox(wire)
+    assert outbox.put(word("1"))
+    assert outbox.put(word("2"))
+    assert (taken, wire.texts) == ([word("1"), word("2")], ["2"])
+
+
+async def test_nothing_is_offered_while_something_waits() -> None:
+    offered: list[Event] = []
+
+    def refuse(event: Event) -> bool:
+        offered.append(event)
+        return False
+
+    wire = Wire(offer=refuse)
+    outbox = Outbox(wire)
+    await stuck(wire, outbox)
+    outbox.put(word("1"))
+    wire.unblock()
+    await outbox.drained()
+    assert (offered, wire.texts) == ([word("0")], ["0", "1"])
+
+
+async def test_a_blocked_peer_delays_nobody(wire: Wire, outbox: Outbox) -> None:
+    other = Wire()
+    await stuck(wire, outbox)
+    assert outbox.put(word("1"))
+    assert Outbox(other).put(word("1"))
+    assert (wire.texts, other.texts) == ([], ["1"])
+    wire.unblock()
+    await outbox.drained()
+    assert wire.texts == ["0", "1"]
+
+
+async def test_the_order_is_kept_over_blocking_and_reading(wire: Wire, outbox: Outbox) -> None:
+    said: list[str] = []
+    for _ in range(3):
+        wire.block()
+        for _ in range(3):
+            said.append(str(len(said)))
+            outbox.put(word(said[-1]))
+            await asyncio.sleep(0)
+        wire.unblock()
+        await asyncio.sleep(0)
+        said.append(str(len(said)))
+        outbox.put(word(said[-1]))
+        await outbox.drained()
+        said.append(str(len(said)))
+        outbox.put(word(said[-1]))
+    assert wire.texts == said
+
+
+async def test_drained_waits_for_what_waits(wire: Wire, outbox: Outbox) -> None:
+    await outbox.drained()
+    await stuck(wire, outbox)
+    draining = asyncio.ensure_future(outbox.drained())
+    await asyncio.sleep(0.01)
+    assert not draining.done()
+    wire.unblock()
+    await asyncio.wait_for(draining, 5)
+    assert wire.texts == ["0"]
+
+
+async def test_too_many_frames_are_refused(
+    wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "MOST_FRAMES", 3)
+    await stuck(wire, outbox)
+    assert [outbox.put(word(text)) for text in "1234"] == [True, True, True, False]
+    outbox.discard()
+
+
+async def test_too_many_bytes_are_refused(
+    wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "MOST_BYTES", 10)
+    await stuck(wire, outbox)
+    assert [outbox.put(word(text * 4)) for text in "123"] == [True, True, False]
+    outbox.discard()
+
+
+async def test_what_was_written_makes_room_again(
+    wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "MOST_BYTES", 10)
+    monkeypatch.setattr(outbox_module, "MOST_FRAMES", 2)
+    for _ in range(5):
+        await stuck(wire, outbox)
+        assert outbox.put(word("12345"))
+        assert outbox.put(word("12345"))
+        wire.unblock()
+        await outbox.drained()
+    assert len(wire.texts) == 15
+
+
+async def test_the_droppable_go_first(
+    wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "MOST_FRAMES", 3)
+    await stuck(wire, outbox)
+    for text in "ab":
+        outbox.put(word(text), droppable=True)
+    assert all(outbox.put(word(text)) for text in "123")
+    assert outbox.put(word("c"), droppable=True)
+    assert not outbox.put(word("4"))
+    wire.unblock()
+    await outbox.drained()
+    assert wire.texts == ["0", "1", "2", "3", "4"]
+
+
+async def test_a_droppable_frame_never_makes_a_reader_too_slow(
+    wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "MOST_FRAMES", 2)
+    await stuck(wire, outbox)
+    outbox.put(word("1"))
+    assert all(outbox.put(word("typing"), droppable=True) for _ in range(20))
+    assert outbox.put(word("2"))
+    wire.unblock()
+    await outbox.drained()
+    assert wire.texts == ["0", "1", "2"]
+
+
+async def test_a_close_comes_after_what_waits_and_nothing_after_it(
+    wire: Wire, outbox: Outbox
+) -> None:
+    await stuck(wire, outbox)
+    outbox.put(word("1"))
+    outbox.close(NORMAL)
+    outbox.put(word("2"))
+    wire.unblock()
+    await outbox.drained()
+    assert wire.sent == [word("0"), word("1"), {"type": "websocket.close", "code": NORMAL}]
+
+
+def test_closing_twice_closes_once(wire: Wire, outbox: Outbox) -> None:
+    outbox.close(NORMAL)
+    outbox.close(TOO_SLOW)
+    assert wire.sent == [{"type": "websocket.close", "code": NORMAL}]
+
+
+class Broken(Wire):
+    async def send(self, event: Event) -> None:
+        await super().send(event)
+        raise ConnectionResetError
+
+
+def test_a_peer_that_is_gone_troubles_nobody() -> None:
+    broken = Broken()
+    outbox = Outbox(broken)
+    assert outbox.put(word("1"))
+    assert outbox.gone
+    assert outbox.put(word("2"))
+    outbox.close(NORMAL)
+    assert broken.texts == ["1"]
+
+
+async def test_a_peer_that_goes_while_it_blocks_troubles_nobody() -> None:
+    broken = Broken()
+    outbox = Outbox(broken)
+    await stuck(broken, outbox)
+    outbox.put(word("1"))
+    broken.unblock()
+    await outbox.drained()
+    assert outbox.gone
+    assert broken.texts == ["0"]
+
+
+async def test_cutting_ends_the_connection_and_forgets_what_waits(
+    wire: Wire, outbox: Outbox
+) -> None:
+    await stuck(wire, outbox)
+    outbox.put(word("1"))
+    outbox.cut()
+    assert wire.aborted
+    wire.unblock()
+    await asyncio.sleep(0.01)
+    outbox.put(word("2"))
+    assert wire.texts == []
+
+
+async def test_a_cancelled_send_that_blocked_ends_cleanly(wire: Wire, outbox: Outbox) -> None:
+    wire.block()
+    outbox.put(word("0"))
+    outbox.discard()  # before its task ever ran
+    await asyncio.wait_for(outbox.drained(), 5)
+    assert outbox.gone
+    assert wire.texts == []
+
+
+async def test_one_who_waits_for_the_outbox_is_freed_by_a_cut(wire: Wire, outbox: Outbox) -> None:
+    await stuck(wire, outbox)
+    draining = asyncio.ensure_future(outbox.drained())
+    await asyncio.sleep(0)
+    outbox.cut()
+    await asyncio.wait_for(draining, 5)

@@ -1,0 +1,421 @@
+"""The wire: what is a client frame and what is not, and the text of every server frame."""
+
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime.protocol import (
+    LARGEST_FRAME,
+    LONGEST_REF,
+    Ack,
+    AnyClientFrame,
+    ClientFrame,
+    ErrorFrame,
+    Exit,
+    Exited,
+    FrameError,
+    Join,
+    Joined,
+    MessageFrame,
+    MessageKind,
+    Ping,
+    Pong,
+    Read,
+    ReadOut,
+    Ready,
+    Resume,
+    Resumed,
+    RoomFrame,
+    SendMessage,
+    ServerFrame,
+    Typing,
+    TypingOut,
+    UserOut,
+    encode,
+    message_text,
+    parse,
+)
+from rooms.schemas import RoomOut
+
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+def refused(frame: object) -> FrameError:
+    text = frame if isinstance(frame, str) else json.dumps(frame)
+    with pytest.raises(FrameError) as refusal:
+        parse(text)
+    return refusal.value
+
+
+# What clients send
+
+
+@pytest.mark.parametrize(
+    ("said", "frame"),
+    [
+        ({"type": "message", "message": "Hey"}, SendMessage(message="Hey")),
+        ({"message": "Hey"}, SendMessage(message="Hey")),
+        ({"content": "Hey"}, SendMessage(message="Hey")),
+        ({"message": "", "username": "ila"}, SendMessage(message="", username="ila")),
+        (
+            {
+                "message": "Hey",
+                "client_id": "7b 1f~",
+                "receiver": 7,
+                "reply_to": 8,
+                "attachments": [],
+                "token": "abc",
+                "username": "ila",
+                "ref": "r",
+            },
+            SendMessage(
+                message="Hey",
+                client_id="7b 1f~",
+                receiver=7,
+                reply_to=8,
+                token="abc",
+                username="ila",
+                ref="r",
+            ),
+        ),
+        (
+            {"message": "Hey", "client_id": None, "receiver": None, "reply_to": None, "ref": None},
+            SendMessage(message="Hey"),
+        ),
+        ({"type": "typing"}, Typing(typing=True)),
+        ({"typing": False}, Typing(typing=False)),
+        ({"type": "typing", "typing": False, "ref": "r"}, Typing(typing=False, ref="r")),
+        ({"type": "join"}, Join()),
+        ({"type": "exit", "ref": "r"}, Exit(ref="r")),
+        ({"type": "read", "seq": 0}, Read(seq=0)),
+        ({"type": "resume", "since": 2**70}, Resume(since=2**70)),
+        ({"type": "ping", "ref": "é" * LONGEST_REF}, Ping(ref="é" * LONGEST_REF)),
+    ],
+)
+def test_a_frame_is_read(said: dict[str, Any], frame: AnyClientFrame) -> None:
+    assert parse(json.dumps(said)) == frame
+
+
+MINIMAL: dict[type[ClientFrame], dict[str, Any]] = {
+    SendMessage: {"type": "message", "message": "Hey"},
+    Typing: {"type": "typing"},
+    Join: {"type": "join"},
+    Exit: {"type": "exit"},
+    Read: {"type": "read", "seq": 1},
+    Resume: {"type": "resume", "since": 1},
+    Ping: {"type": "ping"},
+}
+
+
+def test_every_client_frame_is_tested_here() -> None:
+    assert set(MINIMAL) == set(get_args(AnyClientFrame))
+
+
+@pytest.mark.parametrize("kind", MINIMAL)
+def test_every_frame_may_carry_token_username_and_ref(kind: type[ClientFrame]) -> None:
+    frame = parse(json.dumps(MINIMAL[kind] | {"token": "abc", "username": "ila", "ref": "r"}))
+    assert type(frame) is kind
+    assert (frame.token, frame.username, frame.ref) == ("abc", "ila", "r")
+
+
+@pytest.mark.parametrize("kind", MINIMAL)
+def test_an_unknown_member_is_an_error_that_keeps_the_ref(kind: type[ClientFrame]) -> None:
+    error = refused(MINIMAL[kind] | {"cliend_id": "a", "ref": "r", "token": "abc"})
+    assert (error.code, error.ref, error.token) == ("invalid", "r", "abc")
+    assert error.errors is not None
+    assert [one["loc"] for one in error.errors] == [["cliend_id"]]
+
+
+@pytest.mark.parametrize(
+    ("said", "loc"),
+    [
+        ({"type": "message"}, "message"),
+        ({"message": None}, "message"),
+        ({"message": 5}, "message"),
+        ({"message": "Hey", "content": "Hey"}, "content"),
+        ({"message": "Hey", "typing": True}, "message"),
+        ({"message": "Hey", "client_id": ""}, "client_id"),
+        ({"message": "Hey", "client_id": "a" * 65}, "client_id"),
+        ({"message": "Hey", "client_id": "é"}, "client_id"),
+        ({"message": "Hey", "client_id": "a\n"}, "client_id"),
+        ({"message": "Hey", "client_id": 5}, "client_id"),
+        ({"message": "Hey", "receiver": 0}, "receiver"),
+        ({"message": "Hey", "receiver": "7"}, "receiver"),
+        ({"message": "Hey", "receiver": 2**63}, "receiver"),
+        ({"message": "Hey", "reply_to": True}, "reply_to"),
+        ({"message": "Hey", "reply_to": 1.5}, "reply_to"),
+        ({"message": "Hey", "attachments": [1]}, "attachments"),
+        ({"message": "Hey", "attachments": None}, "attachments"),
+        ({"message": "Hey", "username": "a\x00"}, "username"),
+        ({"type": "typing", "typing": "yes"}, "typing"),
+        ({"type": "read"}, "seq"),
+        ({"type": "read", "seq": -1}, "seq"),
+        ({"type": "read", "seq": 2**63}, "seq"),
+        ({"type": "read", "seq": "5"}, "seq"),
+        ({"type": "resume", "since": -1}, "since"),
+        ({"type": "resume", "since": None}, "since"),
+        ({"type": "ping", "ref": 5}, "ref"),
+        ({"type": "ping", "ref": "a" * (LONGEST_REF + 1)}, "ref"),
+        ({"type": "ping", "token": 5}, "token"),
+        ({"type": "ping", "token": "a" * 5000}, "token"),
+    ],
+)
+def test_a_wrong_member_is_named(said: dict[str, Any], loc: str) -> None:
+    error = refused(said)
+    assert error.code == "invalid"
+    assert error.errors is not None
+    assert error.errors[0]["loc"][0] == loc
+    assert loc in error.message
+
+
+@pytest.mark.parametrize("kind", ["shout", "", "Message", "ready", "ack"])
+def test_an_unknown_type_is_an_error_that_keeps_ref_and_token(kind: str) -> None:
+    error = refused({"type": kind, "ref": "r", "token": "abc"})
+    assert (error.code, error.ref, error.token) == ("unknown_type", "r", "abc")
+
+
+@pytest.mark.parametrize("kind", [None, 5, True, ["message"], {}])
+def test_a_type_that_is_no_text_is_invalid(kind: object) -> None:
+    error = refused({"type": kind, "ref": "r"})
+    assert (error.code, error.ref) == ("invalid", "r")
+    assert "type" in error.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "hello",
+        "{",
+        "{'type': 'ping'}",
+        '{"type": "ping"} {}',
+        '{"type": "ping", "ref": NaN}',
+        '{"type": "ping", "ref": "\\ud800"}',
+        '{"type": "resume", "since": ' + "9" * 6000 + "}",
+        '{"a":' * 5000,
+        "[" * 20000,
+    ],
+)
+def test_what_is_not_json_is_a_bad_frame(text: str) -> None:
+    assert refused(text).code == "bad_frame"
+
+
+@pytest.mark.parametrize("text", ["null", "5", '"ping"', "[]", '[{"type": "ping"}]', "true"])
+def test_json_that_is_no_object_is_a_bad_frame(text: str) -> None:
+    assert refused(text).code == "bad_frame"
+
+
+def test_a_binary_frame_is_a_bad_frame() -> None:
+    with pytest.raises(FrameError) as refusal:
+        parse(None)
+    assert refusal.value.code == "bad_frame"
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "€", "😀"])
+def test_a_frame_has_at_most_64_kib_of_utf_8(letter: str) -> None:
+    room = LARGEST_FRAME - len('{"message":""}')
+    text = letter * (room // len(letter.encode()))
+    filled = text + "a" * (room - len(text.encode()))
+    assert parse(f'{{"message":"{filled}"}}') == SendMessage(message=filled)
+    assert refused(f'{{"message":"{filled}a"}}').code == "frame_too_big"
+
+
+def test_a_ref_that_is_too_long_is_not_echoed() -> None:
+    assert refused({"type": "shout", "ref": "a" * (LONGEST_REF + 1)}).ref is None
+
+
+def check_parse(text: str) -> None:
+    """A frame, or a FrameError that can be answered: nothing else, whatever comes."""
+    try:
+        frame = parse(text)
+    except FrameError as error:
+        answer = ErrorFrame(
+            code=error.code, message=error.message, ref=error.ref, errors=error.errors
+        )
+        assert json.loads(encode(answer))["message"] == error.message  # noqa: PT017
+    else:
+        assert isinstance(frame, ClientFrame)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+MEMBERS = st.sampled_from(
+    [
+        *("type", "message", "content", "typing", "seq", "since", "token", "username", "ref"),
+        *("client_id", "receiver", "reply_to", "attachments", "other"),
+    ]
+)
+TYPES = st.sampled_from(["message", "typing", "join", "exit", "read", "resume", "ping", "shout"])
+
+
+@given(st.text())  # without surrogates: a text frame is UTF-8, the servers see to that
+def test_any_text_is_a_frame_or_a_frame_error(text: str) -> None:
+    check_parse(text)
+
+
+@given(st.dictionaries(MEMBERS, VALUES), TYPES | st.none())
+def test_any_object_is_a_frame_or_a_frame_error(said: dict[str, Any], kind: str | None) -> None:
+    check_parse(json.dumps(said | ({"type": kind} if kind else {})))
+
+
+# What we send
+
+ROOM = RoomOut(
+    id=1,
+    name="sports",
+    kind="public",
+    title="",
+    topic="",
+    created_by=None,
+    created_at=MOMENT,
+    member_count=2,
+    last_seq=3,
+    version=4,
+)
+ROOM_ON_THE_WIRE = {
+    "id": 1,
+    "name": "sports",
+    "kind": "public",
+    "title": "",
+    "topic": "",
+    "created_by": None,
+    "created_at": "2026-01-02T03:04:05.678Z",
+    "member_count": 2,
+    "last_seq": 3,
+    "version": 4,
+}
+SERVER_FRAMES: list[tuple[ServerFrame, dict[str, Any]]] = [
+    (
+        Ready(
+            room=ROOM,
+            user=UserOut(id=7, username="ila"),
+            version=4,
+            online=["ila"],
+            online_count=1,
+        ),
+        {
+            "type": "ready",
+            "room": ROOM_ON_THE_WIRE,
+            "user": {"id": 7, "username": "ila"},
+            "version": 4,
+            "online": ["ila"],
+            "online_count": 1,
+        },
+    ),
+    (
+        Ack(client_id="a", ref="r", room_id=1, id=2, seq=3, version=4, duplicate=False),
+        {
+            "type": "ack",
+            "ref": "r",
+            "client_id": "a",
+            "room_id": 1,
+            "id": 2,
+            "seq": 3,
+            "version": 4,
+            "duplicate": False,
+        },
+    ),
+    (
+        Ack(room_id=1, id=2, seq=3, version=4, duplicate=True),
+        {"type": "ack", "room_id": 1, "id": 2, "seq": 3, "version": 4, "duplicate": True},
+    ),
+    (
+        TypingOut(sender=7, username="ila", typing=True),
+        {"type": "typing", "sender": 7, "username": "ila", "typing": True},
+    ),
+    (Joined(username="ila"), {"type": "join", "username": "ila"}),
+    (Exited(username="ila", ref="r"), {"type": "exit", "username": "ila", "ref": "r"}),
+    (ReadOut(username="ila", seq=3), {"type": "read", "username": "ila", "seq": 3}),
+    (RoomFrame(room=ROOM), {"type": "room", "room": ROOM_ON_THE_WIRE}),
+    (
+        Resumed(first=41, to=57, complete=True),
+        {"type": "resumed", "from": 41, "to": 57, "complete": True},
+    ),
+    (Pong(ref="r"), {"type": "pong", "ref": "r"}),
+    (Pong(), {"type": "pong"}),
+    (
+        ErrorFrame(code="busy", message="Wait", ref="r", retry_after=1.5),
+        {"type": "error", "code": "busy", "message": "Wait", "ref": "r", "retry_after": 1.5},
+    ),
+    (
+        ErrorFrame(code="invalid", message="No", errors=[{"loc": ["seq"]}]),
+        {"type": "error", "code": "invalid", "message": "No", "errors": [{"loc": ["seq"]}]},
+    ),
+]
+
+
+@pytest.mark.parametrize(("frame", "wire"), SERVER_FRAMES)
+def test_a_server_frame_has_exactly_its_members(frame: ServerFrame, wire: dict[str, Any]) -> None:
+    assert json.loads(encode(frame)) == wire
+
+
+@pytest.mark.parametrize(("frame", "wire"), SERVER_FRAMES)
+def test_the_type_comes_first_or_after_the_ref(frame: ServerFrame, wire: dict[str, Any]) -> None:
+    assert "type" in list(json.loads(encode(frame)))[:2]
+
+
+def test_every_server_frame_is_tested_here() -> None:
+    def below(kind: type[ServerFrame]) -> set[type[ServerFrame]]:
+        return {kind}.union(*map(below, kind.__subclasses__()))
+
+    frames = {kind for kind in below(ServerFrame) if "type" in kind.model_fields}
+    assert frames == {type(frame) for frame, _ in SERVER_FRAMES}
+
+
+def test_a_private_room_names_its_pair() -> None:
+    room = ROOM.model_copy(update={"name": None, "kind": "private", "members": ["ila", "kim"]})
+    assert json.loads(encode(RoomFrame(room=room)))["room"]["members"] == ["ila", "kim"]
+
+
+@pytest.mark.parametrize("kind", get_args(MessageKind))
+def test_a_message_frame_has_the_whole_state(kind: MessageKind) -> None:
+    message = SimpleNamespace(
+        id=5,
+        seq=3,
+        version=4,
+        room=None,
+        room_id=1,
+        sender=7,
+        username="ila",
+        receiver=8,
+        content='Hey "you" ✨\u2028',
+        timestamp=MOMENT,
+        edited_at=None,
+        deleted=False,
+        reply_to=None,
+        client_id=None,
+        attachments=(),
+        reactions=[{"emoji": "👍", "count": 1, "users": [7]}],
+    )
+    wire = json.loads(message_text(kind, message))
+    assert next(iter(wire)) == "type"
+    assert wire == {
+        "type": kind,
+        "id": 5,
+        "seq": 3,
+        "version": 4,
+        "room": None,
+        "room_id": 1,
+        "sender": 7,
+        "username": "ila",
+        "receiver": 8,
+        "message": 'Hey "you" ✨\u2028',
+        "timestamp": "2026-01-02T03:04:05.678Z",
+        "edited_at": None,
+        "deleted": False,
+        "reply_to": None,
+        "client_id": None,
+        "attachments": [],
+        "reactions": [{"emoji": "👍", "count": 1, "users": [7]}],
+    }
+    assert set(wire) == set(MessageFrame.model_fields)
