@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlencode
 
 from django.core.exceptions import ValidationError
+from django.db import DataError
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from ninja import Query
@@ -44,7 +45,7 @@ def keyset_page(
             rows = rows.filter(_beyond(directed, values))
         # Within the try: a date beyond the calendar fails only when the query is made.
         found = list(rows.order_by(*directed)[: limit + 1])
-    except (ValueError, TypeError, OverflowError, ValidationError) as error:
+    except (ValueError, TypeError, OverflowError, ValidationError, DataError) as error:
         raise _bad_cursor() from error
     more, found = len(found) > limit, found[:limit]
     page: Page[Row] = Page(reversed(found) if backwards else found)

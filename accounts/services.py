@@ -135,7 +135,15 @@ def log_in(
     user = find_by_login(name)
     if not hashing.matches(user, password) or user is None or not user.is_active:
         raise InvalidCredentials
-    return user, tokens.mint(_open_session(user, address, user_agent))
+    with transaction.atomic():
+        # Hashing took a while: meanwhile the password may have changed and ended all sessions.
+        unchanged = User.objects.select_for_update().filter(
+            pk=user.pk, password=user.password, is_active=True
+        )
+        if not unchanged.exists():
+            raise InvalidCredentials
+        session = _open_session(user, address, user_agent)
+    return user, tokens.mint(session)
 
 
 def refresh_tokens(*, refresh: str) -> tokens.Pair:

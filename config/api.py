@@ -19,6 +19,7 @@ from accounts.api import router as accounts_router
 from accounts.errors import Busy, DomainError
 from messaging import errors as messaging_errors
 from messaging.api import router as messaging_router
+from realtime.protocol import MOST_ERRORS
 from rooms import errors as rooms_errors
 from rooms.api import router as rooms_router
 
@@ -123,7 +124,7 @@ def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
 def misshapen(request: HttpRequest, error: ValidationError) -> HttpResponse:
     errors = [
         {"loc": [str(part) for part in item["loc"]], "msg": item["msg"], "type": item["type"]}
-        for item in error.errors
+        for item in error.errors[:MOST_ERRORS]
     ]
     detail = "; ".join(f"{'.'.join(item['loc'])}: {item['msg']}" for item in errors[:5])
     return problem(422, "invalid", detail, errors=errors)

@@ -72,6 +72,13 @@ class Environment(BaseSettings):
     chat_trusted_proxies: int = Field(0, ge=0, le=10)
     chat_password_iterations: CountOrOff = None
 
+    @field_validator("allowed_origins")
+    @classmethod
+    def _whole_origins(cls, value: list[str]) -> list[str]:
+        if any(origin != "*" and "://" not in origin for origin in value):
+            raise ValueError("an origin has a scheme, such as https://chat.example.com")
+        return value
+
     @field_validator("log_level")
     @classmethod
     def _known_level(cls, value: str) -> str:

@@ -1,6 +1,8 @@
 """Django's settings. All that differs between installations comes from `config.env`."""
 
+import os
 from datetime import timedelta
+from tempfile import gettempdir
 from typing import Any
 
 import dj_database_url
@@ -82,7 +84,8 @@ def database(url: str) -> dict[str, Any]:
         }
         entry["CONN_MAX_AGE"] = 0
         # Tests have a writer thread and real servers, which a database in memory cannot share.
-        entry["TEST"] = {"NAME": BASE_DIR / "test.sqlite3"}
+        # The process id lets two runs in one checkout be.
+        entry["TEST"] = {"NAME": f"{gettempdir()}/chat-test-{os.getpid()}.sqlite3"}
     elif entry["ENGINE"] == "django.db.backends.postgresql":
         entry["CONN_MAX_AGE"] = 0
         entry["CONN_HEALTH_CHECKS"] = True

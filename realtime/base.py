@@ -22,7 +22,15 @@ from rooms.models import Room
 from rooms.schemas import RoomOut
 
 from .auth import Scope, address, check_origin, chosen_subprotocol, offered_token, query
-from .codes import AT_THE_DOOR, INTERNAL, RESTART, WHILE_OPEN, AuthTimeout, TooManyConnections
+from .codes import (
+    AT_THE_DOOR,
+    COME_BACK_AFTER,
+    INTERNAL,
+    RESTART,
+    WHILE_OPEN,
+    AuthTimeout,
+    TooManyConnections,
+)
 from .conversation import Conversation
 from .database import on_database
 from .hub import hub

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Coroutine, Generator
 from typing import Any
 
-from .codes import TOO_SLOW
 from .transport import Connection, Event
 
 log = logging.getLogger(__name__)
@@ -84,8 +83,7 @@ class Outbox:
         """Ends the connection at once: a close would wait behind what the peer does not read."""
         self.discard()
         if not self._abort():
-            self.closing = False
-            self.close(TOO_SLOW)
+            log.warning("This server cannot cut a connection: its keep-alive has to")
 
     def _lost(self, error: Exception) -> None:
         log.debug("A socket takes no more: %s", type(error).__name__)

@@ -27,6 +27,8 @@ LARGEST_FRAME = 65_536
 """Bytes of UTF-8 in one client frame."""
 
 LONGEST_REF = 128
+MOST_ERRORS = 20
+"""So that a frame of many faults is not answered with a larger one."""
 Ref = Annotated[str, StringConstraints(max_length=LONGEST_REF)]
 
 
@@ -152,7 +154,7 @@ def _frame_error(text: str, error: ValidationError) -> FrameError:
     # The first part of each place is the frame's own type.
     errors = [
         {"loc": [str(part) for part in item["loc"][1:]], "msg": item["msg"], "type": item["type"]}
-        for item in found
+        for item in found[:MOST_ERRORS]
     ]
     sentence = "; ".join(f"{'.'.join(item['loc']) or 'type'}: {item['msg']}" for item in errors[:5])
     return FrameError("invalid", sentence, errors=errors, said=said)

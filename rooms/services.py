@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from accounts.errors import Forbidden
+from accounts.errors import Forbidden, NoSuchUser
 from accounts.events import publish
 from accounts.models import User
 from accounts.names import check_name, is_name, name_key
@@ -132,6 +132,8 @@ ROOM_OF_MEMBER = (
 
 
 def _room_of_member(user_id: int, name: str) -> Room | None:
+    if not is_name(name):  # PostgreSQL cannot even be asked for a NUL
+        return None
     return next(iter(Room.objects.raw(ROOM_OF_MEMBER, [name_key(name), user_id])), None)
 
 
@@ -171,6 +173,8 @@ def enter_group_room(*, user_id: int, name: str) -> Room:
 
 def enter_private_room(*, user_id: int, username: str) -> Room:
     """Raises NoSuchUser, Forbidden with oneself, RateLimited when the room must be made."""
+    if not is_name(username):
+        raise NoSuchUser
     key = name_key(username)
     room = (
         Room.objects.filter(

@@ -214,6 +214,7 @@ def test_an_end_of_a_session_that_commits_first_wins(
     ila: SignIn, room: Room, thread: Writer
 ) -> None:
     with transaction.atomic():
+        Room.objects.update(title="held")
         Session.objects.update(ended_at="2026-01-01T00:00:00Z")
         answer = thread.submit(draft(ila, room))
         with pytest.raises(TimeoutError):

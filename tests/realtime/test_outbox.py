@@ -152,6 +152,7 @@ async def test_the_droppable_go_first(
     assert all(outbox.put(word(text)) for text in "123")
     assert outbox.put(word("c"), droppable=True)
     assert not outbox.put(word("4"))
+    assert outbox.put(word("d"), droppable=True)
     wire.unblock()
     await outbox.drained()
     assert wire.texts == ["0", "1", "2", "3", "4"]

@@ -210,7 +210,7 @@ def test_there_is_no_private_room_with_nobody_or_the_deactivated() -> None:
     make_private_room(user.pk, gone)
     gone.is_active = False
     gone.save()
-    for name in ("gone", "nobody", "no/body", ""):
+    for name in ("gone", "nobody", "no/body", "a\x00", ""):
         with pytest.raises(NoSuchUser):
             services.enter_private_room(user_id=user.pk, username=name)
 
@@ -276,7 +276,7 @@ def test_a_group_is_closed_to_others_at_both_addresses() -> None:
     stranger = make_user().pk
     with pytest.raises(NotAMember):
         services.enter_public_room(user_id=stranger, name="friends")
-    for name in ("friends", "nothing", "im possible"):
+    for name in ("friends", "nothing", "im possible", "a\x00"):
         with pytest.raises(NotAMember):
             services.enter_group_room(user_id=stranger, name=name)
 
