@@ -3,6 +3,7 @@
 import logging
 import math
 import uuid
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -120,10 +121,24 @@ def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
     )
 
 
+def _field(place: Sequence[Any]) -> list[str]:
+    """The field as the client knows it.
+
+    Before it stand where it came from and, for a body, our argument's name; behind it the types of
+    a union's alternatives. Neither concerns anybody outside.
+    """
+    inner = place[2:] if place[0] == "body" else place[1:]
+    return [str(part) for part in inner if isinstance(part, int) or _is_member(part)]
+
+
+def _is_member(part: str) -> bool:
+    return part.isidentifier() and part not in ("str", "int")
+
+
 @api.exception_handler(ValidationError)
 def misshapen(request: HttpRequest, error: ValidationError) -> HttpResponse:
     errors = [
-        {"loc": [str(part) for part in item["loc"]], "msg": item["msg"], "type": item["type"]}
+        {"loc": _field(item["loc"]), "msg": item["msg"], "type": item["type"]}
         for item in error.errors[:MOST_ERRORS]
     ]
     detail = "; ".join(f"{'.'.join(item['loc'])}: {item['msg']}" for item in errors[:5])

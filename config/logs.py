@@ -27,6 +27,15 @@ class RedactTokens(logging.Filter):
         return True
 
 
+class NoBlameForClients(logging.Filter):
+    """Text that is not UTF-8 is the client's mistake: uvicorn would log a traceback for each."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if str(record.msg).startswith("Invalid UTF-8"):
+            record.exc_info = None
+        return True
+
+
 def _redact_arguments(arguments: Any) -> Any:
     if isinstance(arguments, dict):
         return {key: _redact_value(value) for key, value in arguments.items()}
@@ -44,6 +53,7 @@ def _redact_value(value: Any) -> Any:
 
 def guard_server_logs() -> None:
     """The servers log through handlers of their own, set up before ours: guard those too."""
+    logging.getLogger("uvicorn.error").addFilter(NoBlameForClients())
     guard = RedactTokens()
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "daphne", "daphne.access", ""):
         logger = logging.getLogger(name)

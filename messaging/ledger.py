@@ -57,17 +57,38 @@ class Known:
     message: MessageState
 
 
+@dataclass(slots=True)
+class LockedRoom:
+    """What a message needs of a locked room; a model's instance costs ten times more."""
+
+    pk: int
+    kind: str
+    name: str | None
+    low_id: int | None
+    high_id: int | None
+    last_seq: int
+    version: int
+    access: int
+
+    def as_model(self) -> Room:
+        room = Room(pk=self.pk, kind=self.kind, name=self.name)
+        room.low_id, room.high_id, room.access = self.low_id, self.high_id, self.access
+        return room
+
+
 class Ledger:
     """Made inside a transaction; `enter` each draft in order, then `save`."""
 
     def __init__(self, drafts: Sequence[Draft]) -> None:
         self._now = timezone.now()
-        self._rooms = _lock_rooms({draft.room_id for draft in drafts})
-        self._names = _live_sessions({draft.session_id for draft in drafts})
-        self._members = _members({(draft.room_id, draft.user_id) for draft in drafts})
+        # One bare cursor for all: Django's own would wrap each of a dozen statements anew.
+        self._cursor = cursor = connection.create_cursor()
+        self._rooms = _lock_rooms(cursor, {draft.room_id for draft in drafts})
+        self._names = _live_sessions(cursor, {draft.session_id for draft in drafts})
+        self._members = _members(cursor, {(draft.room_id, draft.user_id) for draft in drafts})
         self._known = self._load_known([draft for draft in drafts if draft.client_id])
-        self._quotable = _quotable({draft.reply_to for draft in drafts if draft.reply_to})
-        self._free_ids = iter(_allocate_ids(len(drafts)))
+        self._quotable = _quotable(cursor, {draft.reply_to for draft in drafts if draft.reply_to})
+        self._free_ids = iter(_allocate_ids(cursor, len(drafts)))
         self._new: list[tuple[Draft, MessageState]] = []
         self._joining: dict[tuple[int, int], int] = {}
 
@@ -93,16 +114,16 @@ class Ledger:
             raise invalid("reply_to", "is not a message of this room")
         return Sent(self._count_in(draft, room, username), duplicate=False)
 
-    def _admit(self, room: Room, user_id: int) -> None:
+    def _admit(self, room: LockedRoom, user_id: int) -> None:
         """Judged under the lock that a removal takes too. Sending joins a public room."""
         if (room.pk, user_id) in self._members:
             return
         if room.kind != Kind.PUBLIC:
             raise NoSuchRoom
-        if Ban.objects.filter(room=room, user_id=user_id).exists():
+        if Ban.objects.filter(room_id=room.pk, user_id=user_id).exists():
             raise Forbidden("You were removed from this room")
 
-    def _count_in(self, draft: Draft, room: Room, username: str) -> MessageState:
+    def _count_in(self, draft: Draft, room: LockedRoom, username: str) -> MessageState:
         if (room.pk, draft.user_id) not in self._members:
             # Sending joins a public room.
             self._members.add((room.pk, draft.user_id))
@@ -117,7 +138,7 @@ class Ledger:
             room_id=room.pk,
             sender=draft.user_id,
             username=username,
-            receiver=room.other_id(draft.user_id),
+            receiver=room.high_id if draft.user_id == room.low_id else room.low_id,
             content=draft.content,
             timestamp=self._now,
             edited_at=None,
@@ -134,13 +155,13 @@ class Ledger:
         return message
 
     def _load_known(self, drafts: Sequence[Draft]) -> dict[tuple[int, int, str], Known]:
-        found = _used_client_ids(drafts)
+        found = _used_client_ids(self._cursor, drafts)
         if not found:
             return {}
         messages = Message.objects.select_related("sender").in_bulk(found)
         return {
             (row.room_id, row.sender_id, row.client_id or ""): Known(
-                row.client_digest, state_of(row, self._rooms[row.room_id])
+                row.client_digest, state_of(row, self._rooms[row.room_id].as_model())
             )
             for row in messages.values()
             if row.room_id in self._rooms
@@ -151,14 +172,13 @@ class Ledger:
         if not self._new:
             return
         now = connection.ops.adapt_datetimefield_value(self._now)
-        with connection.cursor() as cursor:
-            cursor.executemany(INSERT_MESSAGE, [_row(*new, now) for new in self._new])
-            changed = {message.room_id: self._rooms[message.room_id] for _, message in self._new}
-            cursor.executemany(
-                "UPDATE rooms_room SET last_seq = %s, version = %s, active_at = %s WHERE id = %s",
-                [(room.last_seq, room.version, now, room.pk) for room in changed.values()],
-            )
-            self._save_members(cursor, now)
+        self._cursor.executemany(INSERT_MESSAGE, [_row(*new, now) for new in self._new])
+        changed = {message.room_id: self._rooms[message.room_id] for _, message in self._new}
+        self._cursor.executemany(
+            "UPDATE rooms_room SET last_seq = %s, version = %s, active_at = %s WHERE id = %s",
+            [(room.last_seq, room.version, now, room.pk) for room in changed.values()],
+        )
+        self._save_members(self._cursor, now)
 
     def _save_members(self, cursor: Any, now: Any) -> None:
         if self._joining:
@@ -209,10 +229,9 @@ def _again(known: Known, draft: Draft) -> Sent:
     return Sent(known.message, duplicate=True)
 
 
-def _select(sql: str, parameters: Iterable[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, list(parameters))
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
+def _select(cursor: Any, sql: str, parameters: Iterable[Any]) -> list[tuple[Any, ...]]:
+    cursor.execute(sql, tuple(parameters))
+    rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
 
 
@@ -220,32 +239,21 @@ def _marks(count: int, mark: str = "%s") -> str:
     return ", ".join([mark] * count)
 
 
-def _lock_rooms(ids: Collection[int]) -> dict[int, Room]:
+def _lock_rooms(cursor: Any, ids: Collection[int]) -> dict[int, LockedRoom]:
     """By rising id, so that two processes never wait for each other in a circle."""
     lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
     rows = _select(
+        cursor,
         "SELECT id, kind, name, low_id, high_id, last_seq, version, access FROM rooms_room"  # noqa: S608
         f" WHERE id IN ({_marks(len(ids))}) AND deleted_at IS NULL ORDER BY id{lock}",
         ids,
     )
-    return {row[0]: _room(*row) for row in rows}
+    return {row[0]: LockedRoom(*row) for row in rows}
 
 
-def _room(
-    pk: int,
-    kind: str,
-    name: str | None,
-    low_id: int | None,
-    high_id: int | None,
-    *counters: int,
-) -> Room:
-    room = Room(pk=pk, kind=kind, name=name, low_id=low_id, high_id=high_id)
-    room.last_seq, room.version, room.access = counters
-    return room
-
-
-def _live_sessions(ids: Collection[int]) -> dict[tuple[int, int], str]:
+def _live_sessions(cursor: Any, ids: Collection[int]) -> dict[tuple[int, int], str]:
     rows = _select(
+        cursor,
         "SELECT s.id, s.user_id, u.username FROM accounts_session s"  # noqa: S608
         " JOIN accounts_user u ON u.id = s.user_id"
         f" WHERE s.id IN ({_marks(len(ids))}) AND s.ended_at IS NULL AND u.is_active",
@@ -254,8 +262,9 @@ def _live_sessions(ids: Collection[int]) -> dict[tuple[int, int], str]:
     return {(session_id, user_id): username for session_id, user_id, username in rows}
 
 
-def _members(pairs: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
+def _members(cursor: Any, pairs: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
     rows = _select(
+        cursor,
         "SELECT room_id, user_id FROM rooms_member"  # noqa: S608
         f" WHERE (room_id, user_id) IN (VALUES {_marks(len(pairs), '(%s, %s)')})",
         (part for pair in pairs for part in pair),
@@ -263,11 +272,12 @@ def _members(pairs: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
     return set(rows)
 
 
-def _used_client_ids(drafts: Sequence[Draft]) -> list[int]:
+def _used_client_ids(cursor: Any, drafts: Sequence[Draft]) -> list[int]:
     keys = {(draft.room_id, draft.user_id, draft.client_id) for draft in drafts}
     if not keys:
         return []
     rows = _select(
+        cursor,
         "SELECT id FROM messaging_message WHERE client_id IS NOT NULL"  # noqa: S608
         f" AND (room_id, sender_id, client_id) IN (VALUES {_marks(len(keys), '(%s, %s, %s)')})",
         (part for key in keys for part in key),
@@ -275,11 +285,12 @@ def _used_client_ids(drafts: Sequence[Draft]) -> list[int]:
     return [pk for (pk,) in rows]
 
 
-def _quotable(ids: Collection[int]) -> dict[int, int]:
+def _quotable(cursor: Any, ids: Collection[int]) -> dict[int, int]:
     """The room of each message that may be replied to."""
     if not ids:
         return {}
     rows = _select(
+        cursor,
         "SELECT id, room_id FROM messaging_message"  # noqa: S608
         f" WHERE id IN ({_marks(len(ids))}) AND NOT deleted",
         ids,
@@ -287,16 +298,17 @@ def _quotable(ids: Collection[int]) -> dict[int, int]:
     return {pk: room_id for pk, room_id in rows}  # noqa: C416 - typed as two
 
 
-def _allocate_ids(count: int) -> list[int]:
+def _allocate_ids(cursor: Any, count: int) -> list[int]:
     """Ids before the insert, so that answers need no second look at what was stored."""
     if connection.vendor == "postgresql":
         rows = _select(
+            cursor,
             "SELECT nextval(pg_get_serial_sequence('messaging_message', 'id'))"
             " FROM generate_series(1, %s)",
             [count],
         )
         return [pk for (pk,) in rows]
     # SQLite: the transaction holds the only write lock, so nobody else counts on meanwhile.
-    rows = _select("SELECT seq FROM sqlite_sequence WHERE name = %s", ["messaging_message"])
+    rows = _select(cursor, "SELECT seq FROM sqlite_sequence WHERE name = %s", ["messaging_message"])
     last = rows[0][0] if rows else 0
     return list(range(last + 1, last + count + 1))

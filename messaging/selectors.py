@@ -88,10 +88,15 @@ def _change_name(message: Message) -> ChangeName:
 
 @dataclass(frozen=True, slots=True)
 class StoredChange:
-    """One step of a replay: the frame `kind` and the message's present state."""
+    """One step of a replay: the frame `kind` and the message's present state.
+
+    `created` is the version that made the message, `change` what it went through last.
+    """
 
     kind: ChangeName
     message: MessageState
+    created: int
+    change: ChangeName
 
 
 def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]:
@@ -105,6 +110,8 @@ def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]
         StoredChange(
             "message" if row.created_version > version else _change_name(row),
             state_of(row, room),
+            row.created_version,
+            _change_name(row),
         )
         for row in rows
     ]

@@ -172,7 +172,7 @@ def store(batch: Sequence[Waiting]) -> None:
 
 
 def _store_together(batch: Sequence[Waiting]) -> None:
-    with transaction.atomic():
+    with transaction.atomic(), connection.wrap_database_errors:
         ledger = Ledger([waiting.draft for waiting in batch])
         outcomes = [_enter(ledger, waiting.draft) for waiting in batch]
         ledger.save()

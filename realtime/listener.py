@@ -18,11 +18,23 @@ MOST_HELD = 2000
 
 
 class Frame(NamedTuple):
-    """A versioned frame: `event` is the ASGI event with the text, shared by all who hear it."""
+    """A versioned frame: `event` is the ASGI event with the text, shared by all who hear it.
+
+    `changed` is there when it tells of a message that was made at `created` and changed since: the
+    same as an edit, a deletion or a reaction, for those who have heard of the message.
+    """
 
     version: int
     access: int
     event: Event
+    created: int = 0
+    changed: Event | None = None
+
+    def after(self, version: int) -> "Frame":
+        """As it is for one who was told everything up to `version`."""
+        if self.changed is None or self.created > version:
+            return self
+        return Frame(self.version, self.access, self.changed)
 
 
 def text_event(text: str) -> Event:
@@ -32,13 +44,15 @@ def text_event(text: str) -> Event:
 class Listener:
     """Holds frames back while it joins or replays, then hears each version once, rising."""
 
-    __slots__ = ("caller", "held", "outbox", "ready", "room_id", "version")
+    __slots__ = ("caller", "held", "known", "outbox", "ready", "room_id", "version")
 
     def __init__(self, outbox: Outbox, caller: SignIn, room_id: int, version: int) -> None:
         self.outbox = outbox
         self.caller = caller
         self.room_id = room_id
         self.version = version
+        self.known = version
+        """Everything up to here was replayed to it, or read by it."""
         self.ready = False
         self.held: list[Frame] | None = []
 
@@ -50,12 +64,12 @@ class Listener:
                 self.drop_as_too_slow()
         elif frame.version > self.version:
             self.version = frame.version
-            self.write(frame.event)
+            self.write(frame.after(self.known).event)
 
     def release(self, version: int) -> None:
         """Ends the holding back: everything up to `version` was replayed."""
         held, self.held = self.held, None
-        self.version = max(self.version, version)
+        self.version = self.known = max(self.version, version)
         for frame in held or ():
             self.hear(frame)
 

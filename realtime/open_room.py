@@ -115,9 +115,10 @@ class OpenRoom:
 
     def fill(self, frames: Iterable[Frame]) -> None:
         """Hands on what the database had, in order; versions that were replaced are missing."""
+        told = self.version
         for frame in frames:
             if frame.version > self.version:
-                self._emit(frame)
+                self._emit(frame.after(told))
         self.early = {version: one for version, one in self.early.items() if version > self.version}
         self._emit_early()
 

@@ -178,4 +178,8 @@ class Repair:
 
 def _frame(change: StoredChange) -> Frame:
     message = change.message
-    return Frame(message.version, message.access, text_event(message_text(change.kind, message)))
+    event = text_event(message_text(change.kind, message))
+    if change.kind == change.change:
+        return Frame(message.version, message.access, event)
+    changed = text_event(message_text(change.change, message))
+    return Frame(message.version, message.access, event, change.created, changed)

@@ -1,0 +1,277 @@
+"""Limits of contract §4, each set low on a server of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from tests.clients import PASSWORD, Frame, Person, Socket, fresh, opened, register, rest
+from tests.conftest import Register
+from tests.servers import Server, serving
+
+REGISTERED = 12
+LIMITS = {
+    "CHAT_REGISTER_RATE": "15/h",
+    "CHAT_LOGIN_RATE": "8/h",
+    "CHAT_LOGIN_NAME_RATE": "3/h",
+    "CHAT_MESSAGE_RATE": "5/s",
+    "CHAT_FRAME_RATE": "20/s",
+    "CHAT_ROOM_RATE": "3/h",
+    "CHAT_SOCKETS_PER_USER": "3",
+    "CHAT_PENDING_PER_ADDRESS": "4",
+    "CHAT_MESSAGE_LENGTH": "100",
+}
+
+
+@dataclass
+class Limited:
+    """A server with low limits, and people who were registered before any was reached."""
+
+    server: Server
+    people: list[Person]
+
+
+@pytest.fixture(scope="module", params=["daphne", "uvicorn"])
+def limited(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Limited]:
+    folder = tmp_path_factory.mktemp(f"limited-{request.param}")
+    with serving(request.param, folder, **LIMITS) as server:
+
+        async def everyone() -> list[Person]:
+            return [await register(server.http, server.ws) for _ in range(REGISTERED)]
+
+        yield Limited(server, asyncio.run(everyone()))
+
+
+Guest = Callable[[], Person]
+
+
+@pytest.fixture
+async def guest(limited: Limited) -> AsyncIterator[Guest]:
+    """`guest()`: somebody who has used up nothing yet."""
+    guests: list[Person] = []
+
+    def take() -> Person:
+        guests.append(limited.people.pop())
+        return guests[-1]
+
+    yield take
+    for one in guests:
+        await one.http.aclose()
+
+
+def check_too_many(answer: httpx.Response) -> None:
+    assert answer.status_code == 429, answer.text
+    assert answer.json()["code"] == "rate_limited"
+    assert answer.json()["detail"]
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+async def turned_away(socket: Socket) -> Frame:
+    """The error frame of a socket that is refused with 4429."""
+    async with socket:
+        code, frames = await socket.closed()
+    assert (code, [frame["type"] for frame in frames]) == (4429, ["error"])
+    assert frames[0]["retry_after"] > 0
+    return frames[0]
+
+
+async def test_registrations_from_one_address_are_limited(limited: Limited) -> None:
+    async with rest(limited.server.http) as nobody:
+
+        async def attempt(password: str) -> httpx.Response:
+            body = {"username": fresh("newcomer"), "password": password}
+            return await nobody.post("/register", json=body)
+
+        # What is refused for its shape costs nothing.
+        for _ in range(5):
+            assert (await attempt("")).status_code == 422
+        for _ in range(15 - REGISTERED):
+            assert (await attempt(PASSWORD)).status_code == 201
+        check_too_many(await attempt(PASSWORD))
+        assert (await attempt("")).status_code == 422
+
+
+async def test_logins_are_limited_by_name_and_by_address(limited: Limited, guest: Guest) -> None:
+    ila = guest()
+    async with rest(limited.server.http) as nobody:
+
+        async def attempt(name: str, password: str = PASSWORD) -> httpx.Response:
+            return await nobody.post("/login", json={"username": name, "password": password})
+
+        for _ in range(3):
+            answer = await attempt(ila.username, "wrong password")
+            assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
+        # The right password, and another spelling of the name, are limited alike.
+        check_too_many(await attempt(ila.username))
+        check_too_many(await attempt(ila.username.upper()))
+        answers = [await attempt(fresh("nobody")) for _ in range(8)]
+        statuses = [answer.status_code for answer in answers]
+        refused = statuses.index(429)
+        assert 3 <= refused <= 5
+        assert statuses == [401] * refused + [429] * (8 - refused)
+        check_too_many(answers[-1])
+    assert (await ila.get("/users/me")).status_code == 200
+
+
+async def test_messages_by_rest_are_limited_per_user(guest: Guest) -> None:
+    ila, kaushal = guest(), guest()
+    room = (await ila.post("/rooms", {"name": fresh("rate")})).json()["id"]
+    path = f"/rooms/{room}/messages"
+    answers = await asyncio.gather(*(ila.post(path, {"content": "x"}) for _ in range(40)))
+    stored = [answer.json() for answer in answers if answer.status_code == 201]
+    refused = [answer for answer in answers if answer.status_code != 201]
+    # A burst of two seconds' worth, and what came back meanwhile.
+    assert 10 <= len(stored) < 40
+    for answer in refused:
+        check_too_many(answer)
+    assert (await ila.get(f"/rooms/{room}")).json()["last_seq"] == len(stored)
+    assert (await kaushal.post(path, {"content": "x"})).status_code == 201
+    # Sockets draw on the same allowance, and changes do too.
+    one = stored[0]["id"]
+    changes = await asyncio.gather(
+        *(ila.patch(f"{path}/{one}", {"content": f"{number}"}) for number in range(30)),
+        *(ila.put(f"{path}/{one}/reactions/{number}") for number in range(30)),
+        *(ila.delete(f"{path}/{one}/reactions/{number}") for number in range(30)),
+    )
+    for kind in (changes[:30], changes[30:60], changes[60:]):
+        check_too_many(next(answer for answer in kind if answer.status_code != 200))
+
+
+async def test_messages_by_socket_are_answered_rate_limited_and_the_socket_stays(
+    guest: Guest,
+) -> None:
+    ila = guest()
+    socket = ila.public(fresh("rate"))
+    async with opened(socket) as (ready,):
+        for number in range(30):
+            await socket.send(type="message", message="x", ref=f"{number}")
+        answers = [f for f in await socket.ping() if f["type"] in ("ack", "error")]
+        assert [answer["ref"] for answer in answers] == [f"{number}" for number in range(30)]
+        refused = [answer for answer in answers if answer["type"] == "error"]
+        assert 0 < len(refused) <= 20
+        assert {answer["code"] for answer in refused} == {"rate_limited"}
+        assert all(0 < answer["retry_after"] < 3 for answer in refused)
+        stored = (await ila.get(f"/rooms/{ready['room']['id']}")).json()["last_seq"]
+        assert stored == 30 - len(refused)
+        await asyncio.sleep(refused[-1]["retry_after"] + 0.05)
+        await socket.send(type="message", message="after the wait", ref="after")
+        assert (await socket.hear("ack"))["ref"] == "after"
+
+
+async def test_too_many_frames_are_refused_and_going_on_closes_with_4429(
+    guest: Guest,
+) -> None:
+    ila, kaushal = guest(), guest()
+    room = fresh("frames")
+    await ila.post("/rooms", {"name": room})
+    socket, other = ila.public(room), kaushal.public(room)
+    async with opened(socket, other):
+        for _ in range(80):
+            await socket.send(type="ping")
+        answers = [await socket.receive() for _ in range(82)]
+        refused = [frame for frame in answers if frame["type"] == "error"]
+        assert len([frame for frame in answers if frame["type"] == "pong"]) >= 40
+        assert 0 < len(refused) <= 40
+        assert {frame["code"] for frame in refused} == {"rate_limited"}
+        assert all(frame["retry_after"] > 0 for frame in refused)
+        await asyncio.sleep(0.2)
+        await socket.send(type="ping")
+        assert (await socket.receive())["type"] == "pong"
+        # Whoever goes on all the same is not talked to any more.
+        for _ in range(600):
+            await socket.send(type="ping")
+        code, frames = await socket.closed()
+        assert (code, frames[-1]["type"]) == (4429, "error")
+        assert (frames[-1]["code"], frames[-1]["retry_after"] > 0) == ("rate_limited", True)
+        # Others are not made to pay for it.
+        assert [frame["type"] for frame in await other.ping()][-1] == "pong"
+
+
+async def test_a_user_has_so_many_open_sockets_and_no_more(guest: Guest) -> None:
+    ila, kaushal = guest(), guest()
+    room = fresh("sockets")
+    await ila.post("/rooms", {"name": room})
+    first, *others = [ila.public(room) for _ in range(3)]
+    async with opened(*others):
+        async with opened(first):
+            for late in (ila.public(room), ila.private(kaushal.username)):
+                assert (await turned_away(late))["code"] == "too_many_connections"
+            async with opened(kaushal.public(room)):
+                pass
+            await first.send(type="exit")
+            await first.closed()
+        async with opened(ila.public(room)):
+            pass
+
+
+async def test_sockets_that_wait_to_sign_in_are_limited_per_address(
+    limited: Limited, guest: Guest
+) -> None:
+    ila = guest()
+    room = fresh("pending")
+    url = f"{limited.server.ws}/ws/chat/{room}/"
+    async with Socket(url) as first, Socket(url), Socket(url), Socket(url) as last:
+        assert (await turned_away(Socket(url)))["code"] == "too_many_connections"
+        # Whoever brings a token does not wait.
+        async with opened(ila.public(room)):
+            pass
+        # One who has signed in makes place, and so does one who has gone.
+        await first.send(type="ping", token=ila.access)
+        await first.hear("pong")
+        async with Socket(url) as another:
+            await another.send(type="ping", token=ila.access)
+            await another.hear("pong")
+        await last.connection.close()
+        await asyncio.sleep(0.1)
+        async with Socket(url), Socket(url):
+            assert (await turned_away(Socket(url)))["code"] == "too_many_connections"
+
+
+async def test_rooms_made_are_limited_by_rest_and_by_connecting(guest: Guest) -> None:
+    ila, kaushal = guest(), guest()
+    names = [fresh("made") for _ in range(3)]
+    assert (await ila.post("/rooms", {"name": names[0]})).status_code == 201
+    body = {"name": names[1], "members": [ila.username]}
+    assert (await ila.post("/rooms/with-members", body)).status_code == 201
+    async with opened(ila.public(names[2])):
+        pass
+    late = {"name": fresh("late")}
+    check_too_many(await ila.post("/rooms", late))
+    check_too_many(await ila.post("/rooms/with-members", late | {"members": []}))
+    check_too_many(await ila.post(f"/private/{kaushal.username}"))
+    assert (await turned_away(ila.public(fresh("late"))))["code"] == "rate_limited"
+    assert (await turned_away(ila.private(kaushal.username)))["code"] == "rate_limited"
+    # Those that are there may be entered, and the other's allowance is untouched.
+    async with opened(ila.public(names[2])):
+        pass
+    async with opened(kaushal.private(ila.username)):
+        pass
+    async with opened(ila.private(kaushal.username)):
+        pass
+
+
+async def test_the_length_of_a_message_is_a_setting(guest: Guest) -> None:
+    ila = guest()
+    room = (await ila.post("/rooms", {"name": fresh("length")})).json()["id"]
+    path = f"/rooms/{room}/messages"
+    assert (await ila.post(path, {"content": "é" * 100})).status_code == 201
+    answer = await ila.post(path, {"content": "é" * 101})
+    assert answer.status_code == 422
+    assert "100" in answer.json()["detail"]
+
+
+async def test_a_limit_that_is_off_refuses_nothing(person: Register) -> None:
+    ila = await person()
+    socket = ila.public(fresh("off"))
+    async with opened(socket):
+        for number in range(150):
+            await socket.send(type="message", message="x", ref=f"{number}")
+        answers = [f for f in await socket.ping() if f["type"] in ("ack", "error")]
+        assert [answer["type"] for answer in answers] == ["ack"] * 150
+    assert [(await ila.post("/rooms", {"name": fresh("off")})).status_code for _ in range(5)] == [
+        201
+    ] * 5

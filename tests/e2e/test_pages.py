@@ -1,0 +1,221 @@
+"""What people meet in a browser: Swagger UI, OpenAPI, admin, health, CORS, plain errors."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urljoin
+
+import httpx
+import pytest
+
+from tests.clients import Person, Socket, fresh, opened, register, rest
+from tests.servers import Server, serving
+
+HOME = "https://app.example"
+ELSEWHERE = "https://evil.example"
+ASSET = re.compile(r"""<(?:link|script|img)\b[^>]*?\b(?:href|src)=["']([^"']+)["']""")
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+@pytest.fixture(scope="module", params=["daphne", "uvicorn"])
+def hosted(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server that pages of another host may talk to."""
+    folder = tmp_path_factory.mktemp(f"hosted-{request.param}")
+    with serving(request.param, folder, ALLOWED_ORIGINS=HOME) as server:
+        yield server
+
+
+def get(server: Server, path: str, **headers: str) -> httpx.Response:
+    return httpx.get(server.http + path, headers=headers, timeout=20)
+
+
+def check_assets(server: Server, page: str) -> None:
+    """All that a page links is ours and is there."""
+    answer = get(server, page)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assets = ASSET.findall(answer.text)
+    assert {asset.rpartition(".")[2] for asset in assets} >= {"css"}
+    for asset in assets:
+        assert not re.match(r"(https?:)?//", asset), f"{asset} is not ours"
+        if asset.startswith("data:"):
+            continue
+        found = httpx.get(urljoin(server.http + page, asset), timeout=20)
+        assert found.status_code == 200, asset
+        kind = "text/css" if asset.endswith(".css") else "javascript"
+        if asset.endswith((".css", ".js")):
+            assert kind in found.headers["Content-Type"], asset
+            assert len(found.content) > 100, asset
+
+
+def test_swagger_ui_works_with_our_own_assets(server: Server) -> None:
+    for page in ("/api/docs", "/api/docs/"):
+        check_assets(server, page)
+    text = get(server, "/api/docs").text
+    assert "swagger-ui-bundle.js" in text
+    assert "/api/openapi.json" in text
+    assert not re.search(r"""["'(]\s*(https?:)?//(?!www\.w3\.org)""", text)
+
+
+def test_the_admin_answers_with_its_styles(server: Server) -> None:
+    check_assets(server, "/admin/login/")
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if method in METHODS:
+                yield method, path, operation
+
+
+def body_schema(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any] | None:
+    """The JSON schema of a request body, without its references."""
+    body = operation.get("requestBody")
+    if body is None:
+        return None
+    content: dict[str, Any] = body["content"]["application/json"]
+    schema: dict[str, Any] = content["schema"]
+    for option in [schema, *schema.get("anyOf", [])]:
+        if "$ref" in option:
+            found: dict[str, Any] = document["components"]["schemas"][
+                option["$ref"].rpartition("/")[2]
+            ]
+            return found
+    return schema
+
+
+def test_every_operation_declares_its_answers_and_an_example_of_its_body(server: Server) -> None:
+    document = get(server, "/api/openapi.json").json()
+    open_to_all = {"/api/register", "/api/login", "/api/token/refresh", "/api/token/verify"}
+    seen = 0
+    for method, path, operation in operations(document):
+        where, declared = f"{method} {path}", set(operation["responses"])
+        seen += 1
+        assert operation["tags"][0] in ("Accounts", "Rooms", "Messages"), where
+        assert operation.get("summary"), where
+        assert operation.get("description"), where
+        assert declared & {"200", "201", "204"}, where
+        if path not in open_to_all:
+            assert "401" in declared, where
+        if operation.get("parameters"):
+            assert "422" in declared, where
+        if "{room_id}" in path:
+            assert "404" in declared, where
+        schema = body_schema(document, operation)
+        if schema is not None:
+            assert {"400", "422"} <= declared, where
+            assert schema.get("example") or schema.get("examples"), where
+            assert schema["additionalProperties"] is False, where
+        for status, answer in operation["responses"].items():
+            if status >= "400":
+                shape = answer["content"]["application/json"]["schema"]
+                assert shape == {"$ref": "#/components/schemas/ErrorOut"}, where
+    assert seen >= 35
+    assert document["components"]["securitySchemes"]
+    for url in ("/ws/chat/", "/ws/chat/group/", "/ws/private/", "docs/websocket.md"):
+        assert url in document["info"]["description"]
+
+
+def test_health_and_readiness_answer_without_a_token(server: Server) -> None:
+    for path in ("/healthz", "/healthz/", "/readyz", "/readyz/"):
+        answer = get(server, path)
+        assert (answer.status_code, answer.json()["status"]) == (200, "ok"), path
+    ready = get(server, "/readyz").json()
+    assert ready["database"] == "ok"
+    assert ready["channel_layer"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/nothing", "/api/nothing/", "/api/rooms/1/nothing", "/api/", "/api/rooms//1"]
+)
+def test_an_unknown_address_of_the_api_is_a_404_in_json(server: Server, path: str) -> None:
+    answer = get(server, path)
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"].startswith("application/json")
+    assert set(answer.json()) == {"code", "detail"}
+    assert answer.json()["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", "/api/rooms"),
+        ("GET", "/api/login/"),
+        ("PUT", "/api/messages"),
+        ("TRACE", "/api/users"),
+    ],
+)
+def test_a_method_that_is_not_there_is_a_405_in_json(
+    server: Server, method: str, path: str
+) -> None:
+    answer = httpx.request(method, server.http + path, timeout=20)
+    assert answer.status_code == 405
+    assert answer.headers["Content-Type"].startswith("application/json")
+    assert answer.json()["code"] == "method_not_allowed"
+    assert answer.headers.get("Allow")
+
+
+async def test_pages_of_an_allowed_origin_may_call_and_read_the_paging_headers(
+    hosted: Server,
+) -> None:
+    ila = await register(hosted.http, hosted.ws)
+    async with rest(hosted.http, ila.access) as client:
+        answer = await client.get("/rooms", headers={"Origin": HOME})
+        assert answer.status_code == 200
+        assert answer.headers["Access-Control-Allow-Origin"] in (HOME, "*")
+        exposed = answer.headers["Access-Control-Expose-Headers"].lower()
+        assert {"link", "retry-after"} <= {name.strip() for name in exposed.split(",")}
+        preflight = await client.options(
+            "/rooms",
+            headers={
+                "Origin": HOME,
+                "Access-Control-Request-Method": "PATCH",
+                "Access-Control-Request-Headers": "authorization, content-type",
+            },
+        )
+        assert preflight.status_code == 200
+        assert "PATCH" in preflight.headers["Access-Control-Allow-Methods"]
+        allowed = preflight.headers["Access-Control-Allow-Headers"].lower()
+        assert "authorization" in allowed
+        # Errors too can be read by the page, or it could not show why.
+        answer = await client.get("/rooms/999999", headers={"Origin": HOME})
+        assert answer.status_code == 404
+        assert "Access-Control-Allow-Origin" in answer.headers
+        answer = await client.get("/rooms", headers={"Origin": ELSEWHERE})
+        assert "Access-Control-Allow-Origin" not in answer.headers
+    await ila.http.aclose()
+
+
+def from_page(person: Person, origin: str | None) -> Socket:
+    headers = {"Authorization": f"Bearer {person.access}"}
+    if origin is not None:
+        headers["Origin"] = origin
+    return Socket(f"{person.ws}/ws/chat/{fresh('page')}/", headers=headers)
+
+
+async def test_sockets_of_foreign_pages_are_refused_and_all_others_are_let_in(
+    hosted: Server,
+) -> None:
+    ila = await register(hosted.http, hosted.ws)
+    async with opened(*(from_page(ila, origin) for origin in (None, HOME, hosted.http))):
+        pass
+    # Daphne answers what is no origin at all, such as `//`, by itself: no browser sends that.
+    for origin in (ELSEWHERE, "null", f"{HOME}.evil.example", "http://localhost.evil:1", "file://"):
+        async with from_page(ila, origin) as socket:
+            assert await socket.refused() == (4403, "forbidden"), origin
+    await ila.http.aclose()
+
+
+async def test_without_allowed_origins_only_our_own_pages_may_open_sockets(
+    server: Server,
+) -> None:
+    ila = await register(server.http, server.ws)
+    async with opened(from_page(ila, server.http), from_page(ila, None)):
+        pass
+    async with from_page(ila, HOME) as socket:
+        assert await socket.refused() == (4403, "forbidden")
+    answer = get(server, "/api/openapi.json", Origin=HOME)
+    assert "Access-Control-Allow-Origin" not in answer.headers
+    await ila.http.aclose()

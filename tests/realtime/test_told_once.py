@@ -1,0 +1,61 @@
+"""A message that changed before the repair found it is a `message` only to those who lack it."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+from accounts.auth import SignIn
+from realtime.listener import Frame, Listener, text_event
+from realtime.open_room import OpenRoom
+from realtime.outbox import Outbox
+
+
+class Ears:
+    """Stands in for an outbox: remembers what was said."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def put(self, event: dict[str, Any], *, droppable: bool = False) -> bool:
+        self.heard.append(event["text"])
+        return True
+
+
+def _listener(user_id: int, version: int) -> tuple[Listener, list[str]]:
+    ears = Ears()
+    caller = cast(SignIn, SimpleNamespace(user_id=user_id, username=f"user{user_id}"))
+    return Listener(cast(Outbox, ears), caller, 1, version), ears.heard
+
+
+def _edited(created: int, version: int) -> Frame:
+    return Frame(version, 0, text_event("message"), created, text_event("edit"))
+
+
+def test_one_who_replayed_further_than_the_room_hears_a_change() -> None:
+    room = OpenRoom(1, 55, 0)
+    live, heard_live = _listener(1, 55)
+    ahead, heard_ahead = _listener(2, 60)
+    for listener, version in ((live, 55), (ahead, 60)):
+        room.add(listener)
+        room.settle(listener, version)
+    room.fill([Frame(56, 0, text_event("other")), _edited(58, 62)])
+    assert heard_live == ["other", "message"]
+    assert heard_ahead == ["edit"]
+
+
+def test_one_who_still_replays_hears_a_change_when_released() -> None:
+    room = OpenRoom(1, 55, 0)
+    listener, heard = _listener(1, 50)
+    room.add(listener)
+    room.fill([_edited(58, 62), _edited(61, 63)])
+    room.settle(listener, 60)
+    assert heard == ["edit", "message"]
+
+
+def test_one_who_heard_it_while_the_database_was_read_hears_a_change() -> None:
+    room = OpenRoom(1, 55, 0)
+    listener, heard = _listener(1, 55)
+    room.add(listener)
+    room.settle(listener, 55)
+    room.deliver(Frame(56, 0, text_event("made")))
+    room.fill([_edited(56, 57)])
+    assert heard == ["made", "edit"]
