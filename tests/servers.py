@@ -45,6 +45,11 @@ COMMANDS = {
         *("--host", "127.0.0.1", "--port"),
     ],
 }
+# What `make serve` runs: uvicorn with our own protocol class.
+COMMANDS["serve"] = [
+    "realtime.quick_uvicorn:Protocol" if part == "websockets-sansio" else part
+    for part in COMMANDS["uvicorn"]
+]
 STARTS_WITHIN = 30.0
 
 

@@ -13,7 +13,7 @@ from accounts.auth import SignIn
 from accounts.errors import Busy, Forbidden, Invalid, SessionEnded
 from accounts.events import Event, committed
 from accounts.models import Session, User
-from messaging import ledger, writer
+from messaging import writer
 from messaging.errors import ClientIdReused
 from messaging.events import MessageSent
 from messaging.ledger import Ledger, Sent

@@ -1,0 +1,157 @@
+"""The load: a process of its own, on a core of its own, that speaks for all the clients.
+
+It is `load.c`, compiled when first needed; where no C compiler is, `slow_load.py` takes the same
+commands, at a fraction of the speed. How busy it was stands in every result, so that one can see
+that it is not what was measured.
+"""
+
+import hashlib
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.servers import ROOT
+
+from . import cores
+
+CACHE = ROOT / ".bench"
+SOURCE = Path(__file__).with_name("load.c")
+SLOW = "tests.benchmarks.slow_load"
+TEXT = 60
+"""Characters of a message, as long as people write."""
+IN_FLIGHT = 48
+"""Connections that are being made at a time. Daphne listens with a backlog of 50: what goes beyond
+is dropped by the kernel and comes again a second later, whatever is served."""
+
+
+@dataclass(frozen=True)
+class Wire:
+    """How the frames of a system begin, and what its clients send.
+
+    In `frame`, $T is the text and $I a number never used before. `answered` begins the frame after
+    which a speaker goes on. `envelope` is the size of a delivered frame without its text.
+    """
+
+    frame: str
+    heard: str
+    answered: str
+    envelope: int
+    ready: str = ""
+    hello: str = ""
+    ping: str = ""
+    pong: str = ""
+
+    def commands(self) -> Iterable[str]:
+        for name in ("frame", "heard", "ready", "hello", "ping", "pong"):
+            if getattr(self, name):
+                yield f"{name} {getattr(self, name)}"
+        yield f"answer {self.answered}"
+
+
+@dataclass(frozen=True)
+class Client:
+    path: str
+    speaks: bool
+
+
+class LoadError(Exception):
+    """The load generator did not answer, or not as it should."""
+
+
+class Load:
+    """`with Load(port, wire, clients, padding=60) as load: load.open(); load.closed(1, 3)`."""
+
+    def __init__(
+        self,
+        port: int,
+        wire: Wire,
+        clients: list[Client],
+        *,
+        padding: int,
+        in_flight: int = IN_FLIGHT,
+    ) -> None:
+        self._settings = [
+            f"port {port}",
+            f"padding {padding}",
+            f"in_flight {in_flight}",
+            *wire.commands(),
+            *(f"client {int(client.speaks)} {client.path}" for client in clients),
+        ]
+
+    def __enter__(self) -> Self:
+        with cores.pinned(cores.LOAD):
+            self._process = subprocess.Popen(
+                command(), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+            )
+        self._tell(*self._settings)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.wait(10)
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def open(self, within: float = 120) -> dict[str, Any]:
+        """Connects and signs in every client: `entered`, `lost`, `seconds`."""
+        return self._ask(f"open {within}", within)
+
+    def closed(self, warm: float, seconds: float) -> dict[str, Any]:
+        """Speakers send the next as soon as the last was answered.
+
+        `deliveries`, `answers`, `bytes` and `busy` (the generator's own CPU seconds) of the
+        `seconds` after warming up; `all_deliveries` and `all_answers` of the whole command.
+        """
+        return self._ask(f"closed {warm} {seconds}", warm + seconds)
+
+    def paced(self, rate: float, total: int, patience: float = 5) -> dict[str, Any]:
+        """Sends at a fixed rate: `p50`, `p99`, `max` seconds from sending to each hearing."""
+        return self._ask(f"paced {rate} {total} {patience}", total / rate + patience)
+
+    def _tell(self, *lines: str) -> None:
+        assert self._process.stdin is not None
+        data = memoryview("".join(f"{line}\n" for line in lines).encode())
+        with suppress(BrokenPipeError):
+            while data:
+                data = data[self._process.stdin.write(data) or 0 :]
+
+    def _ask(self, line: str, within: float) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        self._tell(line)
+        if not select.select([self._process.stdout], [], [], within + 30)[0]:
+            raise LoadError(f"No answer to {line!r}")
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline() or b"{}")
+        if "error" in answer or not answer:
+            raise LoadError(f"{line!r} was answered with {answer}")
+        return answer
+
+
+def command() -> list[str]:
+    """What runs the generator; SLOW_LOAD=1 chooses the slower one."""
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None or sys.platform != "linux" or os.environ.get("SLOW_LOAD"):
+        return [sys.executable, "-m", SLOW]
+    return [str(_compiled(compiler))]
+
+
+def _compiled(compiler: str) -> Path:
+    program = CACHE / f"load-{hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]}"
+    if not program.exists():
+        CACHE.mkdir(exist_ok=True)
+        subprocess.run([compiler, "-O2", "-o", str(program), str(SOURCE)], check=True, timeout=120)
+    return program

@@ -1,0 +1,33 @@
+"""The ceiling: an ASGI application that only hands each text to every socket of its path."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+rooms: dict[str, set[Send]] = {}
+
+
+async def application(
+    scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]], send: Send
+) -> None:
+    if scope["type"] != "websocket":
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    room = rooms.setdefault(scope["path"], set())
+    room.add(send)
+    try:
+        while (event := await receive())["type"] == "websocket.receive":
+            await _tell(room, event["text"])
+    finally:
+        room.discard(send)
+
+
+async def _tell(room: set[Send], text: str) -> None:
+    event = {"type": "websocket.send", "text": text}
+    for send in list(room):
+        # A peer that has just gone: its own task takes it out.
+        with suppress(Exception):
+            await send(event)

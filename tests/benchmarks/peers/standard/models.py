@@ -1,0 +1,17 @@
+from typing import ClassVar
+
+from django.db import models
+
+
+class Message(models.Model):
+    room = models.CharField(max_length=64, db_index=True)
+    content = models.TextField()
+    timestamp = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[models.Manager["Message"]] = models.Manager()
+
+    class Meta:
+        app_label = "standard"
+
+    def __str__(self) -> str:
+        return self.content

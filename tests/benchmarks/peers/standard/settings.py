@@ -1,0 +1,34 @@
+"""The Channels tutorial's project; LAYER and DATABASE in the environment choose the variant."""
+
+import os
+from typing import Any
+
+SECRET_KEY = "for-a-benchmark-on-the-loopback-interface-only"
+DEBUG = False
+ALLOWED_HOSTS = ["*"]
+INSTALLED_APPS = ["tests.benchmarks.peers.standard"]
+ASGI_APPLICATION = "tests.benchmarks.peers.standard.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+
+# As durable as the product's own.
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.environ["DATABASE"],
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+        },
+    }
+}
+
+_LAYERS: dict[str, dict[str, Any]] = {
+    "memory": {"BACKEND": "channels.layers.InMemoryChannelLayer"},
+    "core": {"BACKEND": "channels_redis.core.RedisChannelLayer"},
+    "pubsub": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer"},
+}
+CHANNEL_LAYERS = {"default": _LAYERS[os.environ["LAYER"]]}
+if os.environ["LAYER"] != "memory":
+    CHANNEL_LAYERS["default"]["CONFIG"] = {"hosts": [os.environ["REDIS"]]}

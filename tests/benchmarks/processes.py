@@ -1,0 +1,81 @@
+"""Processes that the benchmarks start: pinned, waited for, and ended again."""
+
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from tests.servers import ROOT, free_port
+
+from . import cores
+
+STARTS_WITHIN = 30.0
+PORT = "PORT"
+"""Stands in a command for the port that the process shall listen on."""
+
+
+class Missing(Exception):
+    """Something that cannot run here, and why."""
+
+
+def run(command: list[str], environment: dict[str, str], given: str = "") -> str:
+    """What a command printed that has to succeed."""
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment,
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed: {done.stderr[-2000:]}")
+    return done.stdout
+
+
+@contextmanager
+def served(
+    command: list[str], environment: dict[str, str], log: Path, core: set[int] = cores.SERVER
+) -> Iterator[tuple[int, psutil.Process]]:
+    """A server process that listens, and its port."""
+    port = free_port()
+    with log.open("ab") as output, cores.pinned(core):
+        process = subprocess.Popen(
+            [str(port) if part == PORT else part for part in command],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        _wait_for(process, port, log)
+        yield port, psutil.Process(process.pid)
+    finally:
+        _end(process)
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + STARTS_WITHIN
+    while process.poll() is None and time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"{process.args!r} did not start: {log.read_text()[-2000:]}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(3)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
