@@ -1,0 +1,95 @@
+"""What goes wrong while people talk: the network, the readers, the memberships."""
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+
+from .client import Client
+from .cluster import Cluster
+from .notes import Removal
+from .seat import Seat
+
+EVERY = (0.05, 0.4)
+LARGEST_CUT = 40_000
+LONGEST_FREEZE = 2.0
+LONGEST_DELAY = 0.05
+AWAY = (0.1, 1.5)
+
+
+class Chaos:
+    def __init__(
+        self, cluster: Cluster, owner: Client, seats: Sequence[Seat], rng: random.Random
+    ) -> None:
+        self._cluster = cluster
+        self._owner = owner
+        self._seats = seats
+        self._rng = rng
+        self.counts: dict[str, int] = {}
+
+    async def rage(self) -> None:
+        """One trouble after the other until cancelled, several under way at a time."""
+        kinds = [self._cut, self._cut, self._hold_up, self._slow_down, self._freeze, self._remove]
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await asyncio.sleep(self._rng.uniform(*EVERY))
+                group.create_task(self._rng.choice(kinds)())
+
+    def _count(self, what: str) -> None:
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+    async def _cut(self) -> None:
+        """At a random byte, in the middle of frames and of HTTP answers."""
+        if links := self._cluster.links:
+            self._count("cuts")
+            self._rng.choice(links).cut_after(self._rng.randint(1, LARGEST_CUT))
+
+    async def _hold_up(self) -> None:
+        if links := self._cluster.links:
+            self._count("held up")
+            link = self._rng.choice(links)
+            link.freeze()
+            try:
+                await asyncio.sleep(self._rng.uniform(0.1, LONGEST_FREEZE))
+            finally:
+                link.thaw()
+
+    async def _slow_down(self) -> None:
+        if links := self._cluster.links:
+            self._count("slowed down")
+            self._rng.choice(links).delay = self._rng.uniform(0, LONGEST_DELAY)
+
+    async def _freeze(self) -> None:
+        self._count("frozen readers")
+        await self._rng.choice(self._seats).freeze(self._rng.uniform(0.1, LONGEST_FREEZE))
+
+    async def _remove(self) -> None:
+        """Takes a member out of a room and brings them back, even when all else ends."""
+        seat = self._rng.choice(self._seats)
+        if seat.client is self._owner or not seat.allowed.is_set():
+            return
+        self._count("removals")
+        seat.allowed.clear()
+        await asyncio.shield(asyncio.ensure_future(self._away(seat)))
+
+    async def _away(self, seat: Seat) -> None:
+        removal = Removal(
+            seat.client.account.id, seat.room.id, time.monotonic(), await self._take_out(seat)
+        )
+        self._owner.notes.removals.append(removal)
+        await asyncio.sleep(self._rng.uniform(*AWAY))
+        removal.added = time.monotonic()
+        body = {"members": [seat.client.account.username]}
+        answer = await self._owner.insist("POST", f"/rooms/{seat.room.id}/add-members", body)
+        answer.raise_for_status()
+        seat.allowed.set()
+
+    async def _take_out(self, seat: Seat) -> int:
+        """The version of the removal; when its answer was lost, one that is surely not below it."""
+        path = f"/rooms/{seat.room.id}"
+        name = seat.client.account.username
+        answer = await self._owner.insist("DELETE", f"{path}/members/{name}")
+        if answer.status_code != 200:
+            answer = await self._owner.insist("GET", path)
+        version: int = answer.json()["version"]
+        return version

@@ -1,0 +1,78 @@
+"""A person over REST, through whichever process answers; notes answers that no fault excuses."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from .notes import Account, Notes
+
+ANSWERS_WITHIN = 10.0
+PASSWORD = "a long walk 4711"
+
+Address = Callable[[], str]
+
+
+class Client:
+    def __init__(self, account: Account, address: Address, notes: Notes) -> None:
+        self.account = account
+        self.address = address
+        self.notes = notes
+        self._http = httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {account.access}"},
+            timeout=ANSWERS_WITHIN,
+            trust_env=False,
+            verify=False,  # plain HTTP: spares the reading of all certificates
+        )
+
+    async def call(self, method: str, path: str, body: Any = None) -> httpx.Response | None:
+        """The answer, or None when it was lost: then nobody knows whether it was done."""
+        try:
+            answer = await self._http.request(
+                method, f"http://{self.address()}/api{path}", json=body
+            )
+        except httpx.HTTPError:
+            return None
+        if answer.status_code == 500:
+            self.notes.errors.append(f"{method} {path}: {answer.text[:300]}")
+        return None if answer.status_code >= 500 else answer
+
+    async def insist(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        """Asks until there is an answer."""
+        while (answer := await self.call(method, path, body)) is None:
+            await asyncio.sleep(0.1)
+        return answer
+
+    async def history(self, room_id: int) -> list[dict[str, Any]]:
+        """All messages of a room, page by page. Raises ConnectionError for one who was removed."""
+        messages: list[dict[str, Any]] = []
+        while True:
+            after = messages[-1]["seq"] if messages else 0
+            answer = await self.insist("GET", f"/rooms/{room_id}/messages?after={after}&limit=200")
+            if answer.status_code != 200:
+                raise ConnectionError(answer.text[:200])
+            page = answer.json()
+            if not page:
+                break
+            messages += page
+        self.notes.read.update((room_id, message["version"]) for message in messages)
+        return messages
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+
+async def sign_up(name: str, address: Address, notes: Notes) -> Client:
+    async with httpx.AsyncClient(timeout=60, trust_env=False, verify=False) as http:
+        answer = await http.post(
+            f"http://{address()}/api/register", json={"username": name, "password": PASSWORD}
+        )
+    answer.raise_for_status()
+    said = answer.json()
+    return Client(Account(said["id"], said["username"], said["access"]), address, notes)
+
+
+def chance(rng: random.Random, probability: float) -> bool:
+    return rng.random() < probability

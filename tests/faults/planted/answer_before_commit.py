@@ -1,0 +1,33 @@
+"""Bug: the sender is answered when the message is written, not when it is committed."""
+
+import time
+from collections.abc import Iterable, Sequence
+
+from django.db import transaction
+
+from config.asgi import application
+from messaging import writer
+from messaging.ledger import Sent
+
+from .plant import plant
+
+__all__ = ["application"]
+COMMITS_LATER = 0.05
+_answered: set[writer.Waiting] = set()
+
+
+def store_together(batch: Sequence[writer.Waiting]) -> None:
+    with transaction.atomic():
+        store(batch)
+        early = [waiting for waiting in batch if isinstance(waiting.outcome, Sent)]
+        _answered.update(early)
+        real_answer(early)
+        time.sleep(COMMITS_LATER)
+
+
+def answer(batch: Iterable[writer.Waiting]) -> None:
+    real_answer([waiting for waiting in batch if waiting not in _answered])
+
+
+store = plant(writer, "_store_together", store_together)
+real_answer = plant(writer, "_answer", answer)

@@ -1,0 +1,27 @@
+"""Bug: nobody asks whether a `client_id` was used before, and no constraint refuses it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connection
+
+from config.asgi import application
+from messaging import ledger
+
+from .plant import on_database, plant
+
+__all__ = ["application"]
+
+
+def used_client_ids(cursor: Any, drafts: Sequence[ledger.Draft]) -> list[int]:
+    return []
+
+
+def drop_constraint() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DROP INDEX IF EXISTS message_client_id_once")
+    connection.close()
+
+
+plant(ledger, "_used_client_ids", used_client_ids)
+on_database(drop_constraint)

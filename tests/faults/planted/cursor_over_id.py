@@ -1,0 +1,56 @@
+"""Bug: what a client missed is looked for by id, not by version.
+
+Ids come as from a PostgreSQL sequence with a cache: each process takes a block, so that they
+are not in the order of commits. (Without a cache two transactions that overlap do the same.)
+"""
+
+from collections import deque
+from typing import Any
+
+from django.db.models import Max
+
+from config.asgi import application
+from messaging import ledger
+from messaging.models import Message
+from messaging.selectors import StoredChange, state_of
+from realtime import repair, resume
+from rooms.models import Room
+
+from .plant import plant
+
+__all__ = ["application"]
+BLOCK = 32
+_free: deque[int] = deque()
+
+
+def allocate_ids(cursor: Any, count: int) -> list[int]:
+    while len(_free) < count:
+        _free.extend(_take_block(cursor))
+    return [_free.popleft() for _ in range(count)]
+
+
+def _take_block(cursor: Any) -> range:
+    """Under the write lock of the batch that needs it, and committed with it."""
+    name = "messaging_message"
+    cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [name])
+    row = cursor.fetchone()
+    if row is None:
+        cursor.execute("INSERT INTO sqlite_sequence VALUES (%s, %s)", [name, BLOCK])
+        return range(1, BLOCK + 1)
+    cursor.execute("UPDATE sqlite_sequence SET seq = seq + %s WHERE name = %s", [BLOCK, name])
+    return range(row[0] + 1, row[0] + BLOCK + 1)
+
+
+def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]:
+    rows = Message.objects.filter(room=room)
+    last = rows.filter(version__lte=version).aggregate(Max("pk"))["pk__max"] or 0
+    after = rows.filter(pk__gt=last).select_related("sender").order_by("version")[:limit]
+    return [
+        StoredChange("message", state_of(row, room), row.created_version, "message")
+        for row in after
+    ]
+
+
+plant(ledger, "_allocate_ids", allocate_ids)
+plant(resume, "changes_since", changes_since)
+plant(repair, "changes_since", changes_since)

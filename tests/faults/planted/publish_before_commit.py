@@ -1,0 +1,33 @@
+"""Bug: the room hears of a message that is written, and not committed yet."""
+
+import time
+from collections.abc import Sequence
+
+from django.db import transaction
+
+from accounts.events import announce
+from config.asgi import application
+from messaging import writer
+from messaging.events import MessageSent
+from messaging.ledger import Sent
+
+from .plant import plant
+
+__all__ = ["application"]
+COMMITS_LATER = 0.05
+
+
+def store_together(batch: Sequence[writer.Waiting]) -> None:
+    with transaction.atomic():
+        store(batch)
+        announce(
+            [
+                MessageSent(waiting.outcome.message)
+                for waiting in batch
+                if isinstance(waiting.outcome, Sent) and not waiting.outcome.duplicate
+            ]
+        )
+        time.sleep(COMMITS_LATER)
+
+
+store = plant(writer, "_store_together", store_together)

@@ -1,0 +1,109 @@
+"""A TCP proxy in front of a server: cuts connections at any byte, holds up, slows down."""
+
+import asyncio
+from contextlib import suppress
+
+CHUNK = 16_384
+
+
+class Cut(Exception):
+    """The byte was reached at which this connection ends."""
+
+
+class Link:
+    """One connection of a client through the proxy, both ways."""
+
+    def __init__(self, near: asyncio.StreamWriter, far: asyncio.StreamWriter) -> None:
+        self._near = near
+        self._far = far
+        self._flows = asyncio.Event()
+        self._flows.set()
+        self._left: int | None = None
+        self.delay = 0.0
+
+    def cut_after(self, count: int) -> None:
+        """Ends the connection, without a word, in the middle of whatever is then on its way."""
+        self._left = count
+
+    def freeze(self) -> None:
+        """Takes nothing more from either side: the buffers of the kernel fill up behind it."""
+        self._flows.clear()
+
+    def thaw(self) -> None:
+        self._flows.set()
+
+    def abort(self) -> None:
+        for writer in (self._near, self._far):
+            writer.transport.abort()
+
+    def close(self) -> None:
+        """What was taken is still handed on."""
+        for writer in (self._near, self._far):
+            writer.close()
+
+    async def carry(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        """Hands on bytes until one side ends. Raises Cut, OSError."""
+        while data := await source.read(CHUNK):
+            await self._flows.wait()
+            if self.delay:
+                await asyncio.sleep(self.delay)
+            await self._hand_on(data, target)
+
+    async def _hand_on(self, data: bytes, target: asyncio.StreamWriter) -> None:
+        if self._left is not None and len(data) >= self._left:
+            target.write(data[: self._left])
+            raise Cut
+        if self._left is not None:
+            self._left -= len(data)
+        target.write(data)
+        await target.drain()
+
+
+class Proxy:
+    """Listens on a port of its own and goes on while its server is killed and started again."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.port = 0
+        self.links: set[Link] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=2048)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for link in list(self.links):
+            link.abort()
+        while self.links:
+            await asyncio.sleep(0.01)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
+        except OSError:
+            writer.transport.abort()
+            return
+        link = Link(writer, far_writer)
+        self.links.add(link)
+        try:
+            await self._join(link, (reader, far_writer), (far_reader, writer))
+        finally:
+            self.links.discard(link)
+
+    async def _join(
+        self, link: Link, *ways: tuple[asyncio.StreamReader, asyncio.StreamWriter]
+    ) -> None:
+        """Both ways until one of them ends; then both end."""
+        tasks = [asyncio.ensure_future(link.carry(*way)) for way in ways]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+        errors = [task.exception() for task in done]
+        link.abort() if any(errors) else link.close()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks, return_exceptions=True)

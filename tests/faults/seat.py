@@ -1,0 +1,190 @@
+"""A person's place in a room: a socket that comes back with `since`, and a view of its frames."""
+
+import asyncio
+import json
+import random
+import time
+from contextlib import suppress
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from .client import Client, chance
+from .notes import CHANGES, Answer, Frame, RoomRef, Session, heard
+from .view import View
+
+READY_WITHIN = 10.0
+ACKNOWLEDGED_WITHIN = 5.0
+RESUMES = 0.15
+"""How often it comes back without `since` and asks by a `resume` frame instead."""
+RELOADS = 0.15
+"""How often it comes back without `since` and reads the history."""
+
+
+class Seat:
+    def __init__(self, client: Client, room: RoomRef, rng: random.Random) -> None:
+        self.client = client
+        self.room = room
+        self.view = View()
+        self.allowed = asyncio.Event()
+        self.allowed.set()
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self._rng = rng
+        self._socket: ClientConnection | None = None
+        self._session: Session | None = None
+        self._waiting: dict[str, asyncio.Future[Answer | None]] = {}
+        self._catching_up = True
+
+    @property
+    def connected(self) -> bool:
+        return self._socket is not None
+
+    async def stay(self) -> None:
+        """Connects, listens, and comes back, until cancelled."""
+        while True:
+            try:
+                await self._visit()
+            except (OSError, WebSocketException, TimeoutError, EOFError):
+                pass
+            finally:
+                self._give_up()
+            await asyncio.sleep(self._rng.uniform(0.02, 0.2) if self.allowed.is_set() else 0.3)
+
+    def _give_up(self) -> None:
+        self._socket = self._session = None
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_result(None)
+        self._waiting.clear()
+
+    async def _visit(self) -> None:
+        since = self._since()
+        url = f"ws://{self.client.address()}{self.room.path}?token={self.client.account.access}"
+        async with connect(
+            url if since is None else f"{url}&since={since}",
+            compression=None,
+            max_size=None,
+            open_timeout=READY_WITHIN,
+            close_timeout=1,
+            ping_interval=None,
+            proxy=None,
+        ) as socket:
+            try:
+                await self._enter(socket, since)
+                async for text in socket:
+                    await self.reads.wait()
+                    await self._take(json.loads(text))
+            finally:
+                if self._session is not None:
+                    self._session.code = socket.close_code
+
+    def _since(self) -> int | None:
+        if chance(self._rng, RESUMES + RELOADS):
+            return None
+        return self.view.version
+
+    async def _enter(self, socket: ClientConnection, since: int | None) -> None:
+        first: Frame = json.loads(await asyncio.wait_for(socket.recv(), READY_WITHIN))
+        if first["type"] != "ready":
+            if first.get("code") == "internal":
+                self.client.notes.errors.append(f"at the door: {first}")
+            await socket.wait_closed()
+            return
+        self._catching_up = True
+        self._session = Session(
+            self.client.account.id,
+            self.room.id,
+            since,
+            time.monotonic(),
+            first["version"],
+            complete_from=first["version"] if since is None else since,
+        )
+        self.client.notes.sessions.append(self._session)
+        self._socket = socket
+        if since is None:
+            await self._catch_up(socket, self._session)
+
+    async def _catch_up(self, socket: ClientConnection, session: Session) -> None:
+        if chance(self._rng, RESUMES / (RESUMES + RELOADS)):
+            session.resumes.append(0)
+            await socket.send(json.dumps({"type": "resume", "since": self.view.version}))
+        else:
+            await self._reload(session, session.ready)
+
+    async def _reload(self, session: Session, version: int) -> None:
+        """By REST, while frames wait: from `version` on the socket tells everything."""
+        session.complete_from = version
+        for message in await self.client.history(self.room.id):
+            self.view.put(message)
+        self._catching_up = False
+        self.view.reached(version)
+
+    # Hearing
+
+    async def _take(self, frame: Frame) -> None:
+        if self._session is None:
+            return
+        kind = frame["type"]
+        if kind in CHANGES:
+            self._hear(self._session, frame)
+        elif kind == "ack":
+            self._settle(frame["client_id"], _answer(frame))
+        elif kind == "resumed":
+            await self._caught_up(self._session, frame)
+        elif kind == "error":
+            if frame["code"] == "internal":
+                self.client.notes.errors.append(f"on a socket: {frame}")
+            self._settle(frame.get("ref"), None)
+
+    def _hear(self, session: Session, frame: Frame) -> None:
+        session.heard.append(heard(frame))
+        self.view.apply(frame)
+        if not self._catching_up or session.since is not None:
+            # While a `resume` replays, live frames may be ahead of what is still missing.
+            self.view.reached(frame["version"])
+
+    async def _caught_up(self, session: Session, frame: Frame) -> None:
+        if not frame["complete"]:
+            await self._reload(session, frame["to"])
+        self._catching_up = False
+        self.view.reached(max([frame["to"], *(one.version for one in session.heard[-1:])]))
+
+    def _settle(self, client_id: str | None, answer: Answer | None) -> None:
+        waiting = self._waiting.get(client_id or "")
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)
+
+    # Speaking
+
+    async def send(self, client_id: str, text: str, *, twice: bool) -> Answer | None:
+        """By socket; None when it is not known whether it was stored."""
+        socket = self._socket
+        if socket is None:
+            return None
+        frame = json.dumps(
+            {"type": "message", "message": text, "client_id": client_id, "ref": client_id}
+        )
+        waiting: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        self._waiting[client_id] = waiting
+        try:
+            async with asyncio.timeout(ACKNOWLEDGED_WITHIN):
+                await socket.send(frame)
+                if twice:
+                    await socket.send(frame)
+                return await waiting
+        except (ConnectionClosed, TimeoutError):
+            return None
+        finally:
+            self._waiting.pop(client_id, None)
+
+    async def freeze(self, seconds: float) -> None:
+        """Stops reading for a while: frames pile up in our buffers, then in the server's."""
+        self.reads.clear()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(seconds)
+        self.reads.set()
+
+
+def _answer(frame: Frame) -> Answer:
+    return Answer(frame["id"], frame["seq"], frame["version"], frame["duplicate"])

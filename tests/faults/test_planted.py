@@ -1,0 +1,33 @@
+"""The harness finds each bug that it is there to find; `test_faults.py`: and none where none is."""
+
+from pathlib import Path
+
+import pytest
+
+from .checker import report
+from .storm import Plan, storm
+
+PLANTED = {
+    "answer_before_commit": "acknowledged_is_stored",
+    "client_id_not_unique": "client_id_once",
+    "publish_before_commit": "heard_is_stored",
+    "cursor_over_id": "views_equal_history",
+}
+PROCESSES = {"cursor_over_id": 2}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("bug", PLANTED)
+async def test_finds_planted_bug(bug: str, tmp_path: Path) -> None:
+    plan = Plan(
+        kills=3,
+        messages=150,
+        processes=PROCESSES.get(bug, 1),
+        application=f"tests.faults.planted.{bug}:application",
+        settles_within=5,
+        seed=7,
+    )
+    outcome = await storm(plan, tmp_path)
+    found = {violation.check for violation in outcome.violations}
+    assert PLANTED[bug] in found, f"{outcome}\n{report(outcome.violations)}"

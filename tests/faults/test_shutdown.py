@@ -1,0 +1,103 @@
+"""SIGTERM: no longer ready, then what was accepted is stored and answered, then 1012."""
+
+import asyncio
+import json
+import random
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from .client import Client, sign_up
+from .cluster import Cluster, cluster
+from .notes import Notes
+
+DELAY = 1.0
+"""Seconds for which the server is not ready and still works."""
+RESTART = 1012
+APPLICATION = "config.asgi:application"
+
+
+class Speaker:
+    """Sends one message after the other and counts what is acknowledged, until the socket ends."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self.sent: set[str] = set()
+        self.acknowledged: set[str] = set()
+
+    async def speak(self) -> None:
+        number = 0
+        while True:
+            number += 1
+            client_id = f"word-{number}"
+            try:
+                await self._socket.send(json.dumps({"message": "a word", "client_id": client_id}))
+            except ConnectionClosed:
+                return
+            self.sent.add(client_id)
+            await asyncio.sleep(random.uniform(0, 0.01))
+
+    async def listen(self) -> int:
+        """The code that the socket closed with."""
+        with suppress(ConnectionClosed):
+            async for text in self._socket:
+                frame = json.loads(text)
+                if frame["type"] == "ack":
+                    self.acknowledged.add(frame["client_id"])
+        return self._socket.close_code or 0
+
+
+async def _until_not_ready(servers: Cluster) -> float:
+    """The moment at which a load balancer would send nobody here any more."""
+    async with httpx.AsyncClient(trust_env=False, timeout=2) as http:
+        while (await http.get(f"{servers.servers[0].http}/readyz")).status_code != 503:
+            await asyncio.sleep(0.02)
+    return time.monotonic()
+
+
+async def _speak_until_closed(servers: Cluster, client: Client) -> tuple[Speaker, int, float]:
+    url = f"ws://{client.address()}/ws/chat/square/?token={client.account.access}"
+    async with connect(url, compression=None, proxy=None) as socket:
+        speaker = Speaker(socket)
+        speaking = asyncio.create_task(speaker.speak())
+        listening = asyncio.create_task(speaker.listen())
+        await asyncio.sleep(0.5)
+        servers.servers[0].process.send_signal(signal.SIGTERM)
+        not_ready = await asyncio.wait_for(_until_not_ready(servers), 5)
+        assert not listening.done(), "sockets closed before readiness said no"
+        code = await asyncio.wait_for(listening, 15)
+        worked_on = time.monotonic() - not_ready
+        await speaking
+    return speaker, code, worked_on
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["uvicorn", "daphne"])
+async def test_goes_down_without_losing_a_word(kind: str, tmp_path: Path) -> None:
+    async with cluster(
+        tmp_path,
+        kind=kind,
+        processes=1,
+        application=APPLICATION,
+        CHAT_SHUTDOWN_DELAY=str(DELAY),
+    ) as servers:
+        server = servers.servers[0]
+        client = await sign_up("person", lambda: f"127.0.0.1:{server.port}", Notes())
+        speaker, code, worked_on = await _speak_until_closed(servers, client)
+        assert await asyncio.to_thread(server.process.wait, 20) in (0, -signal.SIGTERM)
+        await asyncio.to_thread(server.start)
+        room = (await client.insist("GET", "/rooms?q=square")).json()[0]
+        stored = {message["client_id"] for message in await client.history(room["id"])}
+        await client.close()
+    assert speaker.acknowledged <= stored, "acknowledged and not stored"
+    assert stored <= speaker.acknowledged, "stored and not answered"
+    assert worked_on > DELAY / 2, "it stopped working as soon as it was not ready"
+    assert len(speaker.acknowledged) > 20
+    # Daphne sends no close frame of its own accord: 1006 is allowed there.
+    assert code == RESTART or (kind == "daphne" and code == 1006)
