@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
 
+from .connections import give_back
 from .errors import Busy
 from .models import User
 
@@ -28,7 +29,9 @@ class TunablePBKDF2PasswordHasher(PBKDF2PasswordHasher):
 
 
 @contextmanager
-def _slot() -> Iterator[None]:
+def slot() -> Iterator[None]:
+    """One of the places where a password may be hashed. Raises Busy."""
+    give_back()
     if not _slots.acquire(timeout=LONGEST_WAIT):
         raise Busy(retry_after=LONGEST_WAIT)
     try:
@@ -39,13 +42,13 @@ def _slot() -> Iterator[None]:
 
 def hash_password(password: str) -> str:
     """Raises Busy when no slot came free in time."""
-    with _slot():
+    with slot():
         return make_password(password)
 
 
 def matches(user: User | None, password: str) -> bool:
     """Whether this is the user's password; costs the same when there is no such user."""
-    with _slot():
+    with slot():
         if user is None:
             make_password(password)
             return False

@@ -28,6 +28,7 @@ from .names import LONGEST_NAME, name_from_email, name_key
 from .rates import spend
 from .selectors import find_by_login
 
+LONGEST_EMAIL = 254
 REFRESH_GRACE = timedelta(seconds=30)
 """A spent refresh token answers its successor for this long: two tabs, a lost answer."""
 
@@ -67,6 +68,8 @@ def _check_email(email: str) -> None:
         validate_email(email)
     except ValidationError as error:
         raise invalid("email", "is not an e-mail address") from error
+    if len(email_key(email) or "") > LONGEST_EMAIL:
+        raise invalid("email", f"must have at most {LONGEST_EMAIL} characters", "string_too_long")
 
 
 def _check_password(password: str, user: User, field: str) -> None:
@@ -262,6 +265,7 @@ def change_profile(
     address: str | None,
 ) -> User:
     """Raises Invalid, RateLimited, WrongPassword (a new e-mail needs the password), EmailTaken."""
+    changed: list[str] = []
     if email is not None:
         email = email.strip()
         _check_email(email)
@@ -269,11 +273,14 @@ def change_profile(
             raise invalid("password", "is needed to change the e-mail address", "missing")
         _confirm(user, password, address)
         user.email = email
+        changed += ["email", "email_key"]
     if display_name is not None:
         user.display_name = display_name
+        changed.append("display_name")
     try:
         with transaction.atomic():
-            user.save(update_fields=["display_name", "email", "email_key"])
+            # Only what was asked for: another request may be changing the rest.
+            user.save(update_fields=changed)
     except IntegrityError:
         raise EmailTaken from None
     return user
@@ -287,6 +294,6 @@ def deactivate(*, user: User) -> None:
 
 
 def end_sessions_of(user: User) -> None:
-    """Whoever saves a user as inactive comes by here (see `apps`): there is no way around."""
+    """Whoever saves a user as inactive comes by here (see `apps`); a bulk `update` does not."""
     with transaction.atomic():
         _end(Session.objects.select_for_update().filter(user=user, ended_at=None))

@@ -1,5 +1,6 @@
 """Django's settings. All that differs between installations comes from `config.env`."""
 
+import hashlib
 import os
 from datetime import timedelta
 from tempfile import gettempdir
@@ -114,11 +115,13 @@ if REDIS_URL:
                     "health_check_interval": 15,
                 }
             ],
-            "prefix": "chat",
+            # Pub/sub knows no database numbers: two installations would hear each other.
+            "prefix": f"chat-{hashlib.sha256(SECRET_KEY.encode()).hexdigest()[:12]}",
         },
     }
 
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.backends.LimitedBackend"]
 PASSWORD_HASHERS = ["accounts.hashing.TunablePBKDF2PasswordHasher"]
 _VALIDATORS = [
     "UserAttributeSimilarityValidator",
@@ -172,7 +175,7 @@ SERVESTATIC_AUTOREFRESH = False
 SERVESTATIC_ALLOW_ALL_ORIGINS = False
 MEDIA_ROOT = env.media_root
 
-# A message has at most 64 KiB on a socket; the same bound for a body, which is read into memory.
+# Bodies are read into memory. The longest message fits many times, a list of a thousand names too.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 if not DEBUG:

@@ -1,5 +1,6 @@
 """Messages over HTTP (contract §2): translate, make one service call, translate back."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from django.http import HttpResponse
@@ -23,7 +24,6 @@ from .schemas import (
     ReadOut,
 )
 from .selectors import History
-from .text import clean_text
 
 router = Router(tags=["Messages"], auth=Bearer())
 
@@ -37,15 +37,18 @@ def _shown(request: Request, response: HttpResponse, page: History) -> list[Mess
     return page.messages
 
 
-def _send(request: Request, room_id: int, body: MessageIn) -> Status[MessageState]:
+def _send(request: Request, room: int | str, body: MessageIn) -> Status[MessageState]:
+    """`room` is an id or a name; a name is looked up once the message itself is in order."""
     draft = services.draft_message(
         caller=request.auth,
-        room_id=room_id,
+        room_id=room if isinstance(room, int) else 0,
         content=body.content,
         username=body.username,
         client_id=body.client_id,
         reply_to=body.reply_to,
     )
+    if isinstance(room, str):
+        draft = replace(draft, room_id=standing_by_name(request.auth.user_id, room).room.pk)
     sent = services.send_message(draft)
     return Status(200 if sent.duplicate else 201, sent.message)
 
@@ -92,11 +95,7 @@ def send_to_room(request: Request, body: MessageToRoomIn) -> Status[MessageState
 
     The same `client_id` again answers 200 with the message that it made the first time.
     """
-    room_id = body.room
-    if isinstance(room_id, str):
-        clean_text(body.content)  # what is said comes before where: 422 before 404
-        room_id = standing_by_name(request.auth.user_id, room_id).room.pk
-    return _send(request, room_id, body)
+    return _send(request, body.room, body)
 
 
 @router.get(

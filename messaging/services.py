@@ -12,6 +12,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from accounts.auth import SignIn
+from accounts.connections import give_back
 from accounts.errors import Busy, Forbidden
 from accounts.events import Event, publish
 from accounts.names import name_key
@@ -84,8 +85,11 @@ def draft_message(
 
 def send_message(draft: Draft) -> Sent:
     """Stores a message and returns it. Raises Busy and what `Ledger.enter` does."""
+    answer = writer().submit(draft)
+    # The writer may need the connection that this thread would hold while it waits.
+    give_back()
     try:
-        return writer().submit(draft).result(LONGEST_WAIT)
+        return answer.result(LONGEST_WAIT)
     except TimeoutError:
         raise Busy(retry_after=RETRY_AFTER) from None
 

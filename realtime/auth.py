@@ -10,21 +10,22 @@ from accounts.errors import Forbidden
 
 Scope = dict[str, Any]
 SUBPROTOCOL = "bearer"
+MOST_FIELDS = 20
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    for key, value in scope["headers"]:
-        if key == name:
-            text: str = value.decode("latin-1")
-            return text
-    return None
+    """The value of a header; several lines of it count as one list (RFC 9110 §5.3)."""
+    lines = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+    return ", ".join(lines) if lines else None
 
 
 def query(scope: Scope, name: str) -> str | None:
     """The first value of a query parameter, "" when it stands there empty."""
-    pairs = parse_qs(
-        scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True, max_num_fields=20
-    )
+    text = scope.get("query_string", b"").decode("latin-1")
+    try:
+        pairs = parse_qs(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        return ""
     return pairs[name][0] if name in pairs else None
 
 
@@ -35,11 +36,8 @@ def offered_token(scope: Scope) -> str | None:
         return by_header
     offered: list[str] = scope.get("subprotocols") or []
     if SUBPROTOCOL in offered and len(offered) > 1:
-        return next(one for one in offered if one != SUBPROTOCOL)
-    try:
-        return query(scope, "token")
-    except ValueError:
-        return ""
+        return next((one for one in offered if one != SUBPROTOCOL), "")
+    return query(scope, "token")
 
 
 def chosen_subprotocol(scope: Scope) -> str | None:

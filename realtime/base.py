@@ -106,10 +106,9 @@ class RoomConsumer(AsyncConsumer):
         if token is None:
             token, first = await self._first_frame()
         talk = await self._let_in(token)
-        if first is not None:
-            await self._handle(talk, *first)
+        texts = list(first or ())
         while True:
-            text = await self._next_text()
+            text = texts.pop() if texts else await self._next_text()
             with shutdown.working():
                 await self._handle(talk, text)
 
@@ -151,7 +150,7 @@ class RoomConsumer(AsyncConsumer):
     async def _let_in(self, token: str) -> Conversation:
         caller, room = await on_database(self._admit, token)
         self._token = token
-        listener = Listener(self._outbox, caller, room.pk, room.version)
+        listener = Listener(self._outbox, caller, room.pk, room.version, room.access)
         here = hub.attach(listener, room, most=settings.CHAT_SOCKETS_PER_USER)
         self._talk = talk = Conversation(hub, listener, here, room)
         self._watch_expiry(caller)
@@ -193,6 +192,8 @@ class RoomConsumer(AsyncConsumer):
         """Takes one frame and answers what is wrong with it. Raises what ends the socket."""
         if shutdown.frozen:
             raise Restarting
+        if self._outbox.closing:
+            raise Gone
         ref: str | None = None
         try:
             self._patience.spend_frame()
@@ -226,6 +227,8 @@ class RoomConsumer(AsyncConsumer):
     async def _renew(self, listener: Listener, token: str) -> None:
         """A good token of the same user goes on for longer; any other one ends the socket."""
         caller = await on_database(sign_in, token)
+        if self._outbox.closing:
+            raise Gone
         if caller.user_id != listener.caller.user_id:
             raise TokenInvalid
         if caller.expires_at > listener.caller.expires_at:

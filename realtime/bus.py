@@ -113,14 +113,15 @@ class Bus:
 
     async def _subscribe_all(self) -> None:
         while True:
-            await self._wake_stale.wait()
+            # Not when some are left over: the last attempt failed.
+            if not self._stale:
+                await self._wake_stale.wait()
             self._wake_stale.clear()
             while self._stale and self._channel:
                 await self._subscribe(next(iter(self._stale)))
             if self._stale:
                 # The channel is not there yet.
                 await asyncio.sleep(0.05)
-                self._wake_stale.set()
 
     async def _subscribe(self, group: str) -> None:
         wanted, has = self._wants(group), group in self._subscribed

@@ -1,13 +1,17 @@
 """What each client frame does (contract §3, Client frames)."""
 
+import time
+from dataclasses import replace
 from typing import assert_never
 
-from accounts.errors import Forbidden, NoSuchUser, invalid
+from accounts.errors import Forbidden, NoSuchUser, RateLimited, invalid
 from accounts.models import User
+from accounts.rates import Bucket, Rate
 from messaging import services as messages
 from messaging.errors import ReceiverMismatch
 from messaging.ledger import Sent
 from rooms import services as rooms
+from rooms.errors import NoSuchRoom
 from rooms.models import Kind, Room
 
 from .codes import NORMAL
@@ -32,25 +36,35 @@ from .protocol import (
     TypingOut,
     encode,
 )
-from .resume import replay
+from .resume import lost_room, replay
 from .running import fanout
+
+RESUMES = Rate(times=5, seconds=1, burst=25)
 
 
 class Conversation:
     """One socket that was let in, talking."""
 
-    __slots__ = ("_here", "_hub", "_kind", "_other_id", "listener")
+    __slots__ = ("_here", "_hub", "_kind", "_other_id", "_resumes", "listener")
 
     def __init__(self, hub: Hub, listener: Listener, here: OpenRoom, room: Room) -> None:
         self._hub = hub
         self._here = here
         self._kind = room.kind
         self._other_id = room.other_id(listener.caller.user_id)
+        self._resumes = Bucket()
         self.listener = listener
 
     async def take(self, frame: AnyClientFrame) -> None:
         """Does what a frame asks. Raises DomainError, and then the frame had no effect."""
         messages.check_sender(self.listener.caller, frame.username)
+        try:
+            await self._do(frame)
+        except NoSuchRoom:
+            # It was there when the socket was let in: gone for all, or for this user.
+            raise await on_database(lost_room, self._here.id) from None
+
+    async def _do(self, frame: AnyClientFrame) -> None:
         match frame:
             case SendMessage():
                 await self._send(frame)
@@ -63,25 +77,24 @@ class Conversation:
             case Read():
                 await self._read(frame)
             case Resume():
-                await replay(self._here, self.listener, frame.since, frame.ref)
+                await self._resume(frame)
             case Ping():
                 self.listener.say(encode(Pong(ref=frame.ref)))
             case _:
                 assert_never(frame)
 
     async def _send(self, frame: SendMessage) -> None:
-        room_id, via = self._here.id, None
-        if frame.receiver is not None:
-            room_id, via = await self._addressed_to(frame.receiver)
         draft = messages.draft_message(
             caller=self.listener.caller,
-            room_id=room_id,
+            room_id=self._here.id,
             content=frame.message,
             field="message",
             client_id=frame.client_id,
             reply_to=frame.reply_to,
-            via_room_id=via,
         )
+        if frame.receiver is not None:
+            room_id, via = await self._addressed_to(frame.receiver)
+            draft = replace(draft, room_id=room_id, via_room_id=via)
         sent = await messages.send_message_from_loop(draft)
         if frame.client_id is not None or frame.ref is not None:
             self.listener.say(_ack(frame, sent))
@@ -97,6 +110,13 @@ class Conversation:
             return self._here.id, None
         private = await on_database(_private_room, self.listener.caller.user_id, receiver)
         return private, self._here.id
+
+    async def _resume(self, frame: Resume) -> None:
+        """A replay may be a thousand frames: one of them counts for more than a frame."""
+        wait = self._resumes.take(RESUMES, time.monotonic())
+        if wait > 0:
+            raise RateLimited("Too many replays: wait a moment", retry_after=wait)
+        await replay(self._here, self.listener, frame.since, frame.ref)
 
     def _typing(self, frame: Typing) -> None:
         caller = self.listener.caller

@@ -13,7 +13,7 @@ from accounts.auth import SignIn
 from accounts.errors import DomainError, SessionEnded
 from rooms.models import Room
 
-from .codes import COME_BACK_AFTER, NORMAL, Removed, TooManyConnections
+from .codes import COME_BACK_AFTER, NORMAL, RESTART, Removed, TooManyConnections
 from .listener import Frame, Listener, text_event
 from .open_room import OpenRoom
 from .protocol import Exited, Joined, encode
@@ -164,23 +164,34 @@ class Hub:
         here = self.rooms.get(room_id)
         if here is None:
             return
-        self.end_all(here.listeners_of(user_id), error)
+        # Those who were let in again after it are members.
+        self.end_all([one for one in here.listeners_of(user_id) if one.access < access], error)
         if access == here.access + 1:
             here.access = access
             here.fill(())
         elif access > here.access:
             self.on_trouble(here)
 
-    def keep_only(self, here: OpenRoom, asked: Collection[int], members: Collection[int]) -> None:
-        """Ends the sockets of those asked for who are not members; later ones were checked."""
+    def keep_only(
+        self, here: OpenRoom, asked: Collection[int], members: Collection[int], access: int
+    ) -> None:
+        """Ends the sockets of those asked for who are not members at this `access`."""
         lost = set(asked) - set(members)
-        gone = [one for one in here.listeners() if one.caller.user_id in lost]
-        self.end_all(gone, Removed())
+        judged = [one for one in here.listeners() if one.access < access]
+        self.end_all([one for one in judged if one.caller.user_id in lost], Removed())
+        for one in judged:
+            one.access = access
 
     def close_room(self, room_id: int, error: DomainError) -> None:
         here = self.rooms.get(room_id)
         if here is not None:
             self.end_all(here.listeners(), error)
+
+    def send_back(self, here: OpenRoom) -> None:
+        """Too much was missed to tell it here: they come back with `since`."""
+        for listener in here.listeners():
+            self.detach(listener)
+            listener.close(RESTART)
 
     def close_all(self, code: int) -> None:
         """The process goes down: nobody is told more than the code."""

@@ -13,8 +13,11 @@ from .transport import Event
 
 log = logging.getLogger(__name__)
 
-MOST_HELD = 2000
-"""Frames held back while a socket replays; beyond it the client is told to come back."""
+MOST_HELD = 800
+"""Frames held back while a socket replays; beyond it the client has to come back.
+
+Fewer than an outbox takes, into which they go all at once.
+"""
 
 
 class Frame(NamedTuple):
@@ -44,13 +47,17 @@ def text_event(text: str) -> Event:
 class Listener:
     """Holds frames back while it joins or replays, then hears each version once, rising."""
 
-    __slots__ = ("caller", "held", "known", "outbox", "ready", "room_id", "version")
+    __slots__ = ("access", "caller", "held", "known", "outbox", "ready", "room_id", "version")
 
-    def __init__(self, outbox: Outbox, caller: SignIn, room_id: int, version: int) -> None:
+    def __init__(
+        self, outbox: Outbox, caller: SignIn, room_id: int, version: int, access: int = 0
+    ) -> None:
         self.outbox = outbox
         self.caller = caller
         self.room_id = room_id
         self.version = version
+        self.access = access
+        """The room's access counter at the last look at whether this user may listen."""
         self.known = version
         """Everything up to here was replayed to it, or read by it."""
         self.ready = False
@@ -58,6 +65,8 @@ class Listener:
 
     def hear(self, frame: Frame) -> None:
         """Takes the next versioned frame of the room; older ones than it has are dropped."""
+        if self.outbox.gone:
+            return
         if self.held is not None:
             self.held.append(frame)
             if len(self.held) > MOST_HELD:

@@ -6,7 +6,7 @@ dropped, and one that jumps ahead waits here until what is missing has come or w
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from django.conf import settings
 
@@ -51,14 +51,11 @@ class OpenRoom:
         most: int | None = settings.CHAT_ANNOUNCE_UP_TO
         return most is None or len(self.users) <= most
 
-    def add(self, listener: Listener) -> bool:
-        """True when it is the user's first socket here."""
+    def add(self, listener: Listener) -> None:
         self.settling.add(listener)
         user_id = listener.caller.user_id
-        count = self.users.get(user_id, 0)
-        self.users[user_id] = count + 1
+        self.users[user_id] = self.users.get(user_id, 0) + 1
         self.names[user_id] = listener.caller.username
-        return count == 0
 
     def discard(self, listener: Listener) -> bool:
         """True when it was the user's last socket here."""
@@ -82,6 +79,12 @@ class OpenRoom:
     def listeners_of(self, user_id: int) -> list[Listener]:
         return [one for one in self.listeners() if one.caller.user_id == user_id]
 
+    def has_unjudged(self, asked: Collection[int], access: int) -> bool:
+        """Whether somebody came in meanwhile who was let in before the counter rose so far."""
+        return any(
+            one.access < access and one.caller.user_id not in asked for one in self.listeners()
+        )
+
     def settle(self, listener: Listener, version: int) -> None:
         """Everything up to `version` was replayed to it; from here on it hears what comes."""
         listener.release(version)
@@ -93,7 +96,9 @@ class OpenRoom:
             self.live.add(listener)
 
     def unsettle(self, listener: Listener) -> None:
-        """Holds back what comes while it replays."""
+        """Holds back what comes while it replays; nothing for one that was sent away meanwhile."""
+        if not self.holds(listener):
+            return
         if listener.held is None:
             listener.held = []
         self.live.discard(listener)

@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 GRACE = 0.03
 """Seconds that a jump waits by itself: two threads may report their commits in either order."""
 EVERY = 1.0
-PAGE = 500
+MOST_MISSED = 5000
+"""Changes that are handed on after the fact; who missed more comes back and reads history."""
 ROOMS_PER_QUERY = 5000
 LOOK_BACK = timedelta(seconds=150)
 """How far back ended sessions are looked for: more than clocks of hosts may differ."""
@@ -55,7 +56,7 @@ def read_truth(room_id: int, version: int, access: int, user_ids: Collection[int
     room = rooms.first()
     if room is None:
         return None
-    changes = changes_since(room, version, limit=PAGE) if room.version > version else []
+    changes = changes_since(room, version, limit=MOST_MISSED) if room.version > version else []
     counters = rooms.values_list("access", flat=True).first()
     if counters is None:
         return None
@@ -86,6 +87,7 @@ class Repair:
         self._mending: dict[int, asyncio.Task[None]] = {}
         self._watch: asyncio.Task[None] | None = None
         self._opened: list[int] = []
+        self._checking: asyncio.Task[None] | None = None
         hub.on_trouble = self.soon
         hub.on_open = self.check_opened
 
@@ -125,9 +127,13 @@ class Repair:
             log.warning("Room %d waits for the database", room.id)
         finally:
             del self._mending[room.id]
+            again = self._hub.rooms.get(room.id)
+            if again is not None and again is not room:
+                # Opened anew meanwhile, and its own calls found this task in the way.
+                self.soon(again)
 
     async def _mend(self, room: OpenRoom) -> bool:
-        """Brings a room up to date; True when there is more than one page."""
+        """Brings a room up to date; True when it has to be looked at once more."""
         if self._hub.rooms.get(room.id) is not room:
             return False
         asked = frozenset(room.users)
@@ -135,14 +141,17 @@ class Repair:
         if truth is None:
             self._hub.close_room(room.id, NoSuchRoom())
             return False
-        if truth.access > room.access and not asked >= room.users.keys():
-            return True  # Somebody came in meanwhile, let in before the access changed.
+        if truth.access > room.access and room.has_unjudged(asked, truth.access):
+            return True
         # First who may listen, then what there is to hear.
         if truth.members is not None and truth.access > room.access:
-            self._hub.keep_only(room, asked, truth.members)
+            self._hub.keep_only(room, asked, truth.members, truth.access)
         room.access = max(room.access, truth.access)
+        if len(truth.changes) == MOST_MISSED:
+            self._hub.send_back(room)
+            return False
         room.fill([_frame(change) for change in truth.changes])
-        return len(truth.changes) == PAGE
+        return bool(room.early)
 
     async def _watch_all(self) -> None:
         while True:

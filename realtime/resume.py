@@ -1,7 +1,7 @@
 """Replay: what a client missed, in order, before it hears what comes now (promise 3)."""
 
 from accounts.auth import SignIn
-from accounts.errors import Forbidden
+from accounts.errors import DomainError, Forbidden
 from messaging.selectors import StoredChange, changes_since
 from rooms.errors import NoSuchRoom, NotAMember
 from rooms.models import Room
@@ -14,22 +14,20 @@ from .open_room import OpenRoom
 from .protocol import Resumed, encode, message_text
 
 MOST_CHANGES = 1000
-PAGE = 250
 
 
 async def replay(here: OpenRoom, listener: Listener, since: int, ref: str | None = None) -> None:
     """Sends what changed after `since`, then `resumed`; what comes meanwhile is held back.
 
-    At the reader's pace, page by page. Raises Busy when the database is away, Removed.
+    At the reader's pace. Raises Busy when the database is away, Removed.
     """
     here.unsettle(listener)
     reached = max(listener.version, here.version)
     try:
         changes = await on_database(read_changes, listener.caller, here.id, since)
-        for number, change in enumerate(changes or (), 1):
+        for change in changes or ():
             listener.say(message_text(change.kind, change.message))
-            if number % PAGE == 0:
-                await listener.outbox.drained()
+            await listener.outbox.drained()
         if changes is not None:
             reached = max([since, *(change.message.version for change in changes[-1:])])
         frame = Resumed(first=since + 1, to=reached, complete=changes is not None, ref=ref)
@@ -51,8 +49,15 @@ async def catch_up(here: OpenRoom, listener: Listener) -> None:
         for change in changes or ():
             listener.say(message_text(change.kind, change.message))
             reached = change.message.version
+            await listener.outbox.drained()
     finally:
         here.settle(listener, reached)
+
+
+def lost_room(room_id: int) -> DomainError:
+    """Why a room that a socket was let into is not to be seen any more."""
+    there = Room.objects.filter(pk=room_id, deleted_at=None).exists()
+    return Removed() if there else NoSuchRoom()
 
 
 def read_changes(caller: SignIn, room_id: int, since: int) -> list[StoredChange] | None:
@@ -67,8 +72,10 @@ def read_changes(caller: SignIn, room_id: int, since: int) -> list[StoredChange]
     try:
         here = standing(caller.user_id, room_id)
         here.may_read()
-    except (NoSuchRoom, Forbidden):
+    except Forbidden:
         raise Removed from None
+    except NoSuchRoom:
+        raise lost_room(room_id) from None
     if here.member is None:
         raise NotAMember
     return changes if len(changes) <= MOST_CHANGES else None

@@ -21,11 +21,10 @@ class RoomDeleted(Event):
 
 @dataclass(frozen=True, slots=True)
 class MemberRemoved(Event):
-    """`version` is the last one that the removed may have seen, `access` the room's new counter."""
+    """`access` is the room's counter that this loss of membership raised."""
 
     room_id: int
     user_id: int
-    version: int
     access: int
 
 
@@ -33,5 +32,4 @@ class MemberRemoved(Event):
 class MemberLeft(Event):
     room_id: int
     user_id: int
-    version: int
     access: int

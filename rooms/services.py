@@ -25,6 +25,7 @@ from .selectors import Standing
 if TYPE_CHECKING:
     from accounts.schemas import Who
 
+MOST_NAMED = 20
 MANAGERS = frozenset({Role.OWNER, Role.ADMIN})
 
 
@@ -63,6 +64,7 @@ def create_room(
 def _people(members: "Collection[Who]") -> list[User]:
     users, unknown = find_people(members)
     if unknown:
+        unknown = unknown[:MOST_NAMED]
         raise UnknownUsers(
             f"There is nobody called {', '.join(unknown)}",
             errors=[
@@ -218,7 +220,7 @@ def leave_room(*, user_id: int, room_id: int) -> None:
         if here.room.kind == Kind.GROUP and selectors.is_last_owner(here.member):
             raise LastOwner
         access = _take_out(here.room, here.member)
-        publish(MemberLeft(room_id, user_id, here.room.version, access))
+        publish(MemberLeft(room_id, user_id, access))
 
 
 def _take_out(room: Room, member: Member) -> int:
@@ -245,7 +247,7 @@ def remove_member(*, user_id: int, room_id: int, username: str) -> int:
         if here.room.kind == Kind.PUBLIC:
             Ban.objects.get_or_create(room=here.room, user_id=member.user_id)
         access = _take_out(here.room, member)
-        publish(MemberRemoved(room_id, member.user_id, here.room.version, access))
+        publish(MemberRemoved(room_id, member.user_id, access))
     return here.room.version
 
 

@@ -1,5 +1,6 @@
 """Shared by all tests: servers that live as long as the run, and people to talk through them."""
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 from .clients import Person, register
 from .postgres_server import postgres_running
 from .servers import Server, serving
+
+# At INFO it writes a line for each of thousands of requests, and their addresses hold tokens.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 @pytest.fixture(scope="session", params=["daphne", "uvicorn", "uvicorn on PostgreSQL"])

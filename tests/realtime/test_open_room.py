@@ -252,8 +252,8 @@ def test_a_replay_that_never_ends_is_cut(room: OpenRoom, monkeypatch: pytest.Mon
 
 def test_a_user_is_here_from_the_first_socket_to_the_last(room: OpenRoom) -> None:
     one, two = Ear(user_id=7), Ear(user_id=7)
-    assert room.add(one)
-    assert not room.add(two)
+    room.add(one)
+    room.add(two)
     assert room.users == {7: 2}
     assert not room.discard(one)
     assert room.discard(two)
@@ -296,3 +296,22 @@ def test_a_word_is_said_once_in_a_while_by_each(
     assert not room.may_say("typing", 1, 1.0)
     now += 1
     assert room.may_say("typing", 1, 1.0)
+
+
+def test_one_who_was_sent_away_does_not_come_back_by_a_replay(room: OpenRoom) -> None:
+    gone, stays = Ear(user_id=7), Ear(user_id=7)
+    room.add(gone)
+    room.add(stays)
+    room.discard(gone)
+    room.unsettle(gone)
+    assert not room.holds(gone)
+    assert room.users == {7: 1}
+
+
+def test_only_those_let_in_before_a_loss_of_membership_are_unjudged(room: OpenRoom) -> None:
+    early, late = Ear(user_id=7), Ear(user_id=8)
+    early.access, late.access = 0, 1
+    room.add(early)
+    room.add(late)
+    assert room.has_unjudged(asked=[], access=1)
+    assert not room.has_unjudged(asked=[7], access=1)

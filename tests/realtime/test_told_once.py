@@ -12,6 +12,8 @@ from realtime.outbox import Outbox
 class Ears:
     """Stands in for an outbox: remembers what was said."""
 
+    gone = False
+
     def __init__(self) -> None:
         self.heard: list[str] = []
 
