@@ -30,7 +30,7 @@ MOST_MEMORY = 2 * 1024 * 1024
 """Bytes of the server's memory for each stuck socket."""
 FOREVER = float("inf")
 LOOKS_EVERY = 0.5
-HEADROOM = 0.8
+HEADROOM = 0.7
 STEP = 1.5
 KEEPS_UP = 0.3
 LEAST_RATE = 130_000.0
@@ -144,9 +144,15 @@ async def _quiet(probes: "Sequence[Probe]", burden: Burden) -> float:
     await asyncio.sleep(SETTLES_WITHIN)  # hundreds of sockets are still on their way in
     while rate < most and await _keeps_up(probes, min(STEP * rate, most)):
         rate = min(STEP * rate, most)
-    _pace(probes, rate if rate == most else HEADROOM * rate)
-    await asyncio.sleep(SETTLES_WITHIN)
-    return (await _p99(probes, burden.seconds))[0]
+    if rate < most:
+        rate *= HEADROOM
+    while True:
+        _pace(probes, rate)
+        await asyncio.sleep(SETTLES_WITHIN)
+        quiet, _ = await _p99(probes, burden.seconds)
+        if quiet < KEEPS_UP or rate < LEAST_RATE:
+            return quiet
+        rate *= HEADROOM
 
 
 def _pace(probes: "Sequence[Probe]", rate: float) -> None:
