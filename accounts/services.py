@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.utils import timezone
 
 from . import hashing, tokens
@@ -27,6 +27,7 @@ from .models import Session, User, email_key
 from .names import LONGEST_NAME, name_from_email, name_key
 from .rates import spend
 from .selectors import find_by_login
+from .transactions import writing
 
 LONGEST_EMAIL = 254
 REFRESH_GRACE = timedelta(seconds=30)
@@ -101,7 +102,7 @@ def _free_name(email: str) -> str:
 def _insert(user: User, *, name_is_made: bool) -> None:
     """Raises UsernameTaken or EmailTaken when another request was first."""
     try:
-        with transaction.atomic():
+        with writing():
             user.save(force_insert=True)
     except IntegrityError:
         if user.email and User.objects.filter(email_key=email_key(user.email)).exists():
@@ -138,7 +139,7 @@ def log_in(
     user = find_by_login(name)
     if not hashing.matches(user, password) or user is None or not user.is_active:
         raise InvalidCredentials
-    with transaction.atomic():
+    with writing():
         # Hashing took a while: meanwhile the password may have changed and ended all sessions.
         unchanged = User.objects.select_for_update().filter(
             pk=user.pk, password=user.password, is_active=True
@@ -155,7 +156,7 @@ def refresh_tokens(*, refresh: str) -> tokens.Pair:
     Raises TokenInvalid, TokenExpired, SessionEnded; a spent token after the grace ends its session.
     """
     claims = tokens.read_refresh(refresh)
-    with transaction.atomic():
+    with writing():
         session = (
             Session.objects.select_for_update(of=("self",))
             .select_related("user")
@@ -199,7 +200,7 @@ def log_out(
     sessions = Session.objects.filter(user_id=owner or 0, ended_at=None)
     if not everywhere:
         sessions = sessions.filter(pk__in=[pk for pk in named if pk is not None])
-    with transaction.atomic():
+    with writing():
         ending = list(sessions.select_for_update())
         # One of those named must still be good: the token of an ended session ends no others.
         if not {session.pk for session in ending}.intersection(named):
@@ -209,7 +210,7 @@ def log_out(
 
 def end_session(*, user_id: int, session_id: int) -> None:
     """Raises NoSuchSession for another user's and for one that has ended."""
-    with transaction.atomic():
+    with writing():
         sessions = list(
             Session.objects.select_for_update().filter(
                 pk=session_id, user_id=user_id, ended_at=None
@@ -240,7 +241,7 @@ def change_password(
     _check_password(new_password, user, "new_password")
     _confirm(user, old_password, address)
     user.password = hashing.hash_password(new_password)
-    with transaction.atomic():
+    with writing():
         user.save(update_fields=["password"])
         _end(
             Session.objects.select_for_update()
@@ -278,7 +279,7 @@ def change_profile(
         user.display_name = display_name
         changed.append("display_name")
     try:
-        with transaction.atomic():
+        with writing():
             # Only what was asked for: another request may be changing the rest.
             user.save(update_fields=changed)
     except IntegrityError:
@@ -288,12 +289,12 @@ def change_profile(
 
 def deactivate(*, user: User) -> None:
     """Stops a user's access at once: the account is kept, its sessions end."""
-    with transaction.atomic():
+    with writing():
         user.is_active = False
         user.save(update_fields=["is_active"])
 
 
 def end_sessions_of(user: User) -> None:
     """Whoever saves a user as inactive comes by here (see `apps`); a bulk `update` does not."""
-    with transaction.atomic():
+    with writing():
         _end(Session.objects.select_for_update().filter(user=user, ended_at=None))

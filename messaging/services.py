@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
 from django.db.models import Count
 from django.utils import timezone
 
@@ -17,6 +16,7 @@ from accounts.errors import Busy, Forbidden
 from accounts.events import Event, publish
 from accounts.names import name_key
 from accounts.rates import spend
+from accounts.transactions import writing
 from rooms.errors import NotAMember
 from rooms.models import Member, Role, Room
 from rooms.selectors import Standing, acting_role, standing
@@ -129,7 +129,7 @@ class _Editing:
 @contextmanager
 def _editing(user_id: int, room_id: int, message_id: int) -> Iterator[_Editing]:
     """Raises NoSuchRoom, Forbidden for the removed, NoSuchMessage."""
-    with transaction.atomic():
+    with writing():
         here = standing(user_id, room_id, lock=True)
         here.may_read()
         message = (
@@ -237,7 +237,7 @@ def mark_read(*, caller: SignIn, room_id: int, seq: int) -> tuple[int, int]:
 
     Never back and never past the room's last message. Raises NoSuchRoom, Forbidden, NotAMember.
     """
-    with transaction.atomic():
+    with writing():
         here = standing(caller.user_id, room_id)
         here.may_read()
         if here.member is None:

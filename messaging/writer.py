@@ -19,10 +19,11 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from accounts.errors import Busy, DomainError
 from accounts.events import announce
+from accounts.transactions import writing
 
 from .events import MessageSent
 from .ledger import Draft, Ledger, Sent
@@ -149,7 +150,7 @@ def store(batch: Sequence[Waiting]) -> None:
     """
     try:
         _store_together(batch)
-    except (OperationalError, InterfaceError) as error:
+    except (OperationalError, InterfaceError, Busy) as error:
         log.warning("The database did not store a batch: %s", type(error).__name__)
         with suppress(DatabaseError):
             connection.close()
@@ -172,7 +173,7 @@ def store(batch: Sequence[Waiting]) -> None:
 
 
 def _store_together(batch: Sequence[Waiting]) -> None:
-    with transaction.atomic(), connection.wrap_database_errors:
+    with writing(), connection.wrap_database_errors:
         ledger = Ledger([waiting.draft for waiting in batch])
         outcomes = [_enter(ledger, waiting.draft) for waiting in batch]
         ledger.save()

@@ -5,12 +5,12 @@ import logging
 import time
 from collections.abc import Collection
 
-from django.db import transaction
 from django.utils import timezone
 
 from accounts.auth import SignIn
 from accounts.errors import Busy
 from accounts.models import Session, User
+from accounts.transactions import writing
 
 from .database import on_database
 from .hub import Hub
@@ -71,6 +71,6 @@ def _write_last_seen(seen: dict[int, int]) -> None:
     now, people = timezone.now(), sorted(seen.items())
     for first in range(0, len(people), MOST_AT_ONCE):
         some = dict(people[first : first + MOST_AT_ONCE])
-        with transaction.atomic():
+        with writing():
             User.objects.filter(pk__in=some.keys()).update(last_seen=now)
             Session.objects.filter(pk__in=some.values()).update(last_used_at=now)

@@ -8,6 +8,7 @@ know nothing is cut and its own keep-alive ends the socket later.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol
@@ -49,7 +50,9 @@ class PlainConnection:
     def __init__(self, receive: Receive, send: Send) -> None:
         self.receive = receive
         self.send = send
-        self.offer: Offer | None = getattr(getattr(send, "__self__", None), "offer", None)
+        protocol = getattr(send, "__self__", None)
+        self.offer: Offer | None = getattr(protocol, "offer", None)
+        _bound_kernel(getattr(protocol, "transport", None))
 
     def abort(self) -> bool:
         transport = getattr(getattr(self.send, "__self__", None), "transport", None)
@@ -59,7 +62,19 @@ class PlainConnection:
         return callable(cut)
 
 
+KERNEL_BUFFER = 128 * 1024
 SERVER_CODES = range(1001, 3000)
+
+
+def _bound_kernel(transport: Any) -> None:
+    """Left alone the kernel takes megabytes for each peer that does not read, and copying them
+    slows down everybody else. What a client gets within one round trip is bounded in turn.
+    """
+    connected = transport.get_extra_info("socket") if transport is not None else None
+    if connected is not None:
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
+
+
 TWISTED = ("registerProducer", "unregisterProducer", "pauseProducing", "abortConnection")
 
 

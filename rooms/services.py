@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -14,6 +14,7 @@ from accounts.models import User
 from accounts.names import check_name, is_name, name_key
 from accounts.rates import spend
 from accounts.selectors import find_people, find_user
+from accounts.transactions import writing
 
 from . import selectors
 from .errors import LastOwner, NoSuchMember, NoSuchRoom, NotAMember, RoomExists, UnknownUsers
@@ -81,7 +82,7 @@ def _people(members: "Collection[Who]") -> list[User]:
 
 def _insert(room: Room, roles: dict[int, Role]) -> None:
     """Raises IntegrityError when the name or the pair is there already."""
-    with transaction.atomic():
+    with writing():
         room.save(force_insert=True)
         Member.objects.bulk_create(
             Member(room=room, user_id=user_id, role=role) for user_id, role in roles.items()
@@ -197,7 +198,7 @@ def join_room(*, user_id: int, room_id: int) -> Room:
 
     Raises NoSuchRoom when it is not public, Forbidden for the removed.
     """
-    with transaction.atomic():
+    with writing():
         here = selectors.standing(user_id, room_id, lock=True)
         here.may_read()
         if here.member is not None:
@@ -211,7 +212,7 @@ def join_room(*, user_id: int, room_id: int) -> Room:
 
 def leave_room(*, user_id: int, room_id: int) -> None:
     """Raises NoSuchRoom, NotAMember, Forbidden for a private room, LastOwner of a group."""
-    with transaction.atomic():
+    with writing():
         here = selectors.standing(user_id, room_id, lock=True)
         if here.room.kind == Kind.PRIVATE:
             raise Forbidden("A private room cannot be left")
@@ -326,7 +327,7 @@ def delete_room(*, user_id: int, room_id: int) -> None:
 @contextmanager
 def _managed(user_id: int, room_id: int) -> Iterator[tuple[Standing, Role]]:
     """A transaction that holds the room, for an owner or admin of it, with the role to judge by."""
-    with transaction.atomic():
+    with writing():
         here = selectors.standing(user_id, room_id, lock=True)
         role = selectors.acting_role(here)
         if here.room.kind == Kind.PRIVATE or role not in MANAGERS:
