@@ -108,6 +108,8 @@ class RoomConsumer(AsyncConsumer):
         talk = await self._let_in(token)
         texts = list(first or ())
         while True:
+            # One who does not read is not listened to either: its frames wait with it.
+            await self._outbox.drained()
             text = texts.pop() if texts else await self._next_text()
             with shutdown.working():
                 await self._handle(talk, text)
