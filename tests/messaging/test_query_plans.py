@@ -1,0 +1,57 @@
+"""The path of every message asks by index, however large the tables are."""
+
+import sqlite3
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from messaging import ledger
+from messaging.ledger import Draft
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(connection.vendor != "sqlite", reason="reads SQLite's plans"),
+]
+
+
+class Explaining:
+    """A cursor that notes the plan of each statement instead of running it."""
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self._raw = raw
+        self.plans: list[str] = []
+
+    def execute(self, sql: str, parameters: Any) -> None:
+        rows = self._raw.execute("EXPLAIN QUERY PLAN " + sql.replace("%s", "?"), parameters)
+        self.plans += [row[3] for row in rows]
+
+    def fetchall(self) -> list[Any]:
+        return []
+
+
+def plans_of(ask: Any, *arguments: Any) -> list[str]:
+    connection.ensure_connection()
+    cursor = Explaining(connection.connection)
+    ask(cursor, *arguments)
+    assert cursor.plans
+    return cursor.plans
+
+
+DRAFTS = [Draft(user, 1, room, "hey", client_id="a") for user in (1, 2, 3) for room in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("ask", "argument"),
+    [
+        (ledger._lock_rooms, [1, 2, 3]),
+        (ledger._live_sessions, [1, 2, 3]),
+        (ledger._members, [(1, 1), (2, 2), (3, 3)]),
+        (ledger._used_client_ids, DRAFTS),
+        (ledger._quotable, [1, 2, 3]),
+    ],
+)
+def test_no_statement_of_a_batch_reads_a_whole_table(ask: Any, argument: Any) -> None:
+    tables = ("rooms_", "messaging_", "accounts_", " m", " s", " u")
+    scans = [plan for plan in plans_of(ask, argument) if plan.startswith("SCAN")]
+    assert [plan for plan in scans if plan.removeprefix("SCAN").startswith(tables)] == []
