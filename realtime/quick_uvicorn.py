@@ -12,8 +12,9 @@ from typing import Any
 
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame, Opcode
 from websockets.protocol import State
+
+from .wire import last_frame
 
 log = logging.getLogger(__name__)
 
@@ -26,16 +27,7 @@ class Turn:
     """What the sockets of this process write at the end of this turn of the loop."""
 
     def __init__(self) -> None:
-        self._text = ""
-        self._frame = b""
         self._waiting: list[QuickProtocol] = []
-
-    def frame_of(self, text: str) -> bytes:
-        """The unmasked text frame (RFC 6455 §5.2); the same text object is encoded once."""
-        if text is not self._text:
-            self._text = text
-            self._frame = Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
-        return self._frame
 
     def add(self, protocol: "QuickProtocol") -> None:
         if not self._waiting:
@@ -66,7 +58,7 @@ class QuickProtocol(WebSocketsSansIOProtocol):
         text = event.get("text")
         if text is None:
             return False
-        frame = turn.frame_of(text)
+        frame = last_frame.of(text)
         if not self._turn:
             turn.add(self)
         self._turn.append(frame)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol
 
+from .wire import last_frame
+
 Event = dict[str, Any]
 Send = Callable[[Event], Coroutine[Any, Any, None]]
 Offer = Callable[[Event], bool]
@@ -75,14 +77,14 @@ def _bound_kernel(transport: Any) -> None:
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
 
 
+AUTOBAHN = ("state", "STATE_OPEN", "send_queue", "_perMessageCompress")
 TWISTED = ("registerProducer", "unregisterProducer", "pauseProducing", "abortConnection")
 
 
 class TwistedConnection:
     """Daphne: stands in as the producer of its transport, in both directions."""
 
-    offer = None
-    __slots__ = ("_protocol", "_receive", "_send", "_transport", "_writable")
+    __slots__ = ("_is_plain", "_protocol", "_receive", "_send", "_transport", "_writable")
 
     def __init__(self, protocol: Any, receive: Receive, send: Send) -> None:
         self._protocol = protocol
@@ -91,9 +93,25 @@ class TwistedConnection:
         self._send = send
         self._writable = asyncio.Event()
         self._writable.set()
+        self._is_plain = all(hasattr(protocol, name) for name in AUTOBAHN)
         # In place of the HTTP channel, which has no more to do with this connection.
         transport.unregisterProducer()
         transport.registerProducer(self, True)
+
+    def offer(self, event: Event) -> bool:
+        """Writes a text frame past daphne and autobahn, which build it anew for each recipient.
+
+        Only while autobahn itself would have nothing to add: open, nothing queued, no compression.
+        """
+        text, protocol = event.get("text"), self._protocol
+        if text is None or not self._writable.is_set() or not self._is_plain:
+            return False
+        if protocol.state != protocol.STATE_OPEN or protocol.send_queue:
+            return False
+        if protocol._perMessageCompress is not None:
+            return False
+        self._transport.write(last_frame.of(text))
+        return True
 
     async def send(self, event: Event) -> None:
         if not self._writable.is_set():

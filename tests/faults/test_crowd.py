@@ -11,10 +11,9 @@ from .slow import Burden, slow
 @pytest.mark.slow
 async def test_crowd_comes_back(tmp_path: Path) -> None:
     result = await reconnect(200, tmp_path)
-    lost = [one for one in result.violations if one.check != "in_time"]
-    assert not lost, f"{result}\n{lost[:5]}"
-    # Processor time, which other work on the machine does not stretch: a thousand in ten seconds.
-    assert result.work < 10 * 200 / 1000, str(result)
+    # All caught up, within the ten seconds that `reconnect` allows a thousand. Processor time would
+    # say more, but what shares the core stretches that as well.
+    assert not result.violations, f"{result}\n{result.violations[:5]}"
 
 
 @pytest.mark.slow

@@ -1,0 +1,21 @@
+"""The bytes of a text frame, built once for all who get the same text."""
+
+from websockets.frames import Frame, Opcode
+
+
+class LastFrame:
+    """Remembers one frame: a fan-out asks for the same text object again and again."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._frame = b""
+
+    def of(self, text: str) -> bytes:
+        """The unmasked, uncompressed text frame (RFC 6455 §5.2)."""
+        if text is not self._text:
+            self._text = text
+            self._frame = Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
+        return self._frame
+
+
+last_frame = LastFrame()
