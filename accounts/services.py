@@ -56,7 +56,7 @@ def register(
     _check_password(password, User(username=username or "", email=email), "password")
     spend("CHAT_REGISTER_RATE", address)
     user = User(username=username or _free_name(email), email=email)
-    _refuse_taken(user)
+    _refuse_taken(user, name_is_made=not username)
     user.password = hashing.hash_password(password)
     _insert(user, name_is_made=not username)
     return user, tokens.mint(_open_session(user, address, user_agent))
@@ -83,9 +83,12 @@ def _check_password(password: str, user: User, field: str) -> None:
         ) from error
 
 
-def _refuse_taken(user: User) -> None:
-    """Says so before the password is hashed; the constraints decide in the end."""
-    if User.objects.filter(username_key=name_key(user.username)).exists():
+def _refuse_taken(user: User, *, name_is_made: bool) -> None:
+    """Says so before the password is hashed; the constraints decide in the end.
+
+    A name that we made may be taken since: another is made then, see `_insert`.
+    """
+    if not name_is_made and User.objects.filter(username_key=name_key(user.username)).exists():
         raise UsernameTaken
     if user.email and User.objects.filter(email_key=email_key(user.email)).exists():
         raise EmailTaken
