@@ -15,9 +15,9 @@ from ninja_jwt.tokens import AccessToken, RefreshToken, Token
 
 from .errors import TokenExpired, TokenInvalid
 from .models import Session
+from .schemas import LARGEST_ID
 
 LONGEST_TOKEN = 2048
-LARGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)

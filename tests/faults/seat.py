@@ -46,7 +46,7 @@ class Seat:
             try:
                 await self._visit()
             except (OSError, WebSocketException, TimeoutError, EOFError):
-                pass
+                pass  # Cuts and kills are the drill; the checker judges what came of them.
             finally:
                 self._give_up()
             await asyncio.sleep(self._rng.uniform(0.02, 0.2) if self.allowed.is_set() else 0.3)
