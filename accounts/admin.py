@@ -26,6 +26,7 @@ from . import selectors, services
 from .errors import NoSuchSession
 from .models import Session, User, email_key
 from .names import check_name, name_key
+from .schemas import LARGEST_ID
 
 M = TypeVar("M", bound=Model)
 
@@ -48,7 +49,6 @@ else:
 
 MOST_COUNTED = 10_000
 MOST_AT_ONCE = 1000
-LARGEST_ID = 2**63 - 1
 
 
 class CappedPaginator(RowPaginator):

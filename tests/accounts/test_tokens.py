@@ -10,7 +10,8 @@ from django.conf import settings
 from accounts.auth import bearer_token
 from accounts.errors import TokenExpired, TokenInvalid
 from accounts.models import Session
-from accounts.tokens import LARGEST_ID, LONGEST_TOKEN, mint, read_access, read_refresh
+from accounts.schemas import LARGEST_ID
+from accounts.tokens import LONGEST_TOKEN, mint, read_access, read_refresh
 
 KEY = settings.SECRET_KEY
 
