@@ -50,7 +50,7 @@ class Environment(BaseSettings):
     debug: bool = False
     secret_key: str = ""
     database_url: str = f"sqlite:///{BASE_DIR / 'db.sqlite3'}"
-    redis_url: str = ""
+    redis_url: Names = []
     allowed_hosts: Names = []
     allowed_origins: Names = []
     media_root: Path = BASE_DIR / "media"
@@ -88,9 +88,11 @@ class Environment(BaseSettings):
 
     @field_validator("redis_url")
     @classmethod
-    def _known_scheme(cls, value: str) -> str:
-        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+    def _known_scheme(cls, value: list[str]) -> list[str]:
+        if any(not url.startswith(("redis://", "rediss://", "unix://")) for url in value):
             raise ValueError("must look like redis://127.0.0.1:6379/0")
+        if len(set(value)) < len(value):
+            raise ValueError("names the same Redis twice")
         return value
 
 

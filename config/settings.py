@@ -99,24 +99,20 @@ def database(url: str) -> dict[str, Any]:
 DATABASES = {"default": database(env.database_url)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = env.redis_url
+REDIS_URLS = env.redis_url
+# For every client of Redis: no call waits longer, and a dead connection is found out when idle.
+REDIS_PATIENCE = {"socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 15}
+# Pub/sub knows no database numbers: two installations would hear each other without it.
+REDIS_PREFIX = f"chat-{hashlib.sha256(SECRET_KEY.encode()).hexdigest()[:12]}"
 CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 }
-if REDIS_URL:
+if REDIS_URLS:
     CHANNEL_LAYERS["default"] = {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         "CONFIG": {
-            "hosts": [
-                {
-                    "address": REDIS_URL,
-                    "socket_timeout": 5,
-                    "socket_connect_timeout": 2,
-                    "health_check_interval": 15,
-                }
-            ],
-            # Pub/sub knows no database numbers: two installations would hear each other.
-            "prefix": f"chat-{hashlib.sha256(SECRET_KEY.encode()).hexdigest()[:12]}",
+            "hosts": [{"address": url, **REDIS_PATIENCE} for url in REDIS_URLS],
+            "prefix": REDIS_PREFIX,
         },
     }
 

@@ -14,7 +14,7 @@ HINT = (
 
 @register(deploy=True)
 def channel_layer_joins_processes(**_: Any) -> list[CheckMessage]:
-    if settings.REDIS_URL:
+    if settings.REDIS_URLS:
         return []
     return [
         Info(

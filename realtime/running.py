@@ -29,5 +29,5 @@ def run_on(loop: asyncio.AbstractEventLoop) -> None:
         repair.start()
         fanout.start()
         shutdown.take_over(loop)
-        if multiprocessing.parent_process() is not None and not settings.REDIS_URL:
+        if multiprocessing.parent_process() is not None and not settings.REDIS_URLS:
             log.warning("%s %s", NO_LAYER, HINT)

@@ -54,6 +54,8 @@ def test_development_needs_nothing_else() -> None:
         ("LOG_LEVEL", "loud"),
         ("REDIS_URL", "localhost"),
         ("REDIS_URL", "http://localhost:6379"),
+        ("REDIS_URL", "redis://a,b"),
+        ("REDIS_URL", "redis://a,redis://a"),
         ("CHAT_REGISTER_RATE", "many"),
         ("CHAT_LOGIN_RATE", "20"),
         ("CHAT_LOGIN_NAME_RATE", "0/m"),
@@ -138,7 +140,14 @@ def test_an_empty_variable_is_none_at_all() -> None:
 
 @pytest.mark.parametrize("url", ["redis://localhost", "rediss://:pw@host:6380/1", "unix:///r.sock"])
 def test_a_redis_url_is_taken(url: str) -> None:
-    assert read(REDIS_URL=url).redis_url == url
+    assert read(REDIS_URL=url).redis_url == [url]
+
+
+def test_several_redis_are_named_with_commas() -> None:
+    assert read(REDIS_URL="redis://a, rediss://b:6380/1").redis_url == [
+        "redis://a",
+        "rediss://b:6380/1",
+    ]
 
 
 @pytest.mark.parametrize(
