@@ -107,13 +107,11 @@ REDIS_PREFIX = f"chat-{hashlib.sha256(SECRET_KEY.encode()).hexdigest()[:12]}"
 CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 }
-if REDIS_URLS:
-    CHANNEL_LAYERS["default"] = {
+# A layer for each Redis, not one over them all: there, one that is dead would stop the others.
+for number, url in enumerate(REDIS_URLS):
+    CHANNEL_LAYERS[f"redis-{number + 1}" if number else "default"] = {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {
-            "hosts": [{"address": url, **REDIS_PATIENCE} for url in REDIS_URLS],
-            "prefix": REDIS_PREFIX,
-        },
+        "CONFIG": {"hosts": [{"address": url, **REDIS_PATIENCE}], "prefix": REDIS_PREFIX},
     }
 
 AUTH_USER_MODEL = "accounts.User"

@@ -35,7 +35,10 @@ def group_of(room_id: int) -> str:
 class Bus:
     """Inactive with the layer in memory: no other process could hear it."""
 
-    def __init__(self, take: Callable[[Call], None], wants: Callable[[str], bool]) -> None:
+    def __init__(
+        self, alias: str, take: Callable[[Call], None], wants: Callable[[str], bool]
+    ) -> None:
+        self._alias = alias
         self._take = take
         self._wants = wants
         self._layer: Any = None
@@ -53,11 +56,10 @@ class Bus:
 
     def start(self) -> None:
         """On the loop of the sockets."""
-        layer = get_channel_layer()
+        layer = get_channel_layer(self._alias)
         if layer is None or isinstance(layer, InMemoryChannelLayer):
             return
         self._layer = layer
-        self.refresh(EVERYONE)
         for work in (self._send_all, self._receive_all, self._subscribe_all):
             self._tasks.append(asyncio.ensure_future(self._keep_on(work)))
 

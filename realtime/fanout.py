@@ -5,15 +5,16 @@ from typing import Any
 
 from rooms.errors import NoSuchRoom
 
-from .bus import EVERYONE, Bus, Call, group_of
+from .bus import EVERYONE, Call, group_of
 from .codes import Removed
 from .hub import Hub
+from .shards import Shards
 
 
 class Fanout:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._bus = Bus(self._take, self._wants)
+        self._bus = Shards(self._take, self._wants)
         # What a hint may ask for. Never a name from outside: a hint chooses among these.
         self._calls: dict[str, Callable[..., None]] = {
             "deliver": hub.deliver,

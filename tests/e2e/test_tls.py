@@ -1,0 +1,125 @@
+"""`rediss://` and `sslmode`: the ways to Redis and PostgreSQL are encrypted, and to ours alone."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+import pytest
+
+from tests.clients import Socket, fresh, opened, register
+from tests.postgres_server import postgres_running
+from tests.redis_server import RedisServer, redis_running
+from tests.servers import ROOT, Server, environment, free_port, manage, prepare_database
+from tests.tls_front import Authority, TlsFront, make_authority, tls_before
+
+from .test_processes import BY_HINT, BY_REPAIR
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return make_authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """One that vouches for nobody here."""
+    return make_authority(tmp_path_factory.mktemp("stranger"))
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    with redis_running() as running:
+        yield running
+
+
+def redis_url(front: TlsFront, trusted: Authority) -> str:
+    return f"rediss://localhost:{front.port}/0?ssl_ca_certs={quote(str(trusted.file))}"
+
+
+@asynccontextmanager
+async def over_two_processes(folder: Path, url: str) -> AsyncIterator[tuple[Socket, Socket]]:
+    """A group of two people, one on each of two processes that share a database and this Redis."""
+    variables = environment(folder, REDIS_URL=url)
+    prepare_database(folder, variables)
+    with ExitStack() as stack:
+        servers = [Server("uvicorn", free_port(), variables, folder / f"{n}.log") for n in (1, 2)]
+        for server in servers:
+            server.start()
+            stack.callback(server.stop)
+        owner, member = [await register(server.http, server.ws) for server in servers]
+        name = fresh("secured")
+        await owner.post("/rooms/with-members", {"name": name, "members": [member.username]})
+        here, there = owner.group(name), member.group(name)
+        async with opened(here, there):
+            await asyncio.sleep(0.5)
+            yield here, there
+        await owner.http.aclose()
+        await member.http.aclose()
+
+
+async def test_hints_cross_over_tls(
+    redis: RedisServer, authority: Authority, tmp_path: Path
+) -> None:
+    with tls_before(redis.port, authority) as front:
+        async with over_two_processes(tmp_path, redis_url(front, authority)) as (here, there):
+            for number in range(4):
+                await here.send(type="message", message=f"{number}")
+                assert (await there.hear("message", BY_HINT))["message"] == f"{number}"
+        assert front.connections
+
+
+async def test_a_redis_that_nobody_vouches_for_hears_nothing(
+    redis: RedisServer, authority: Authority, stranger: Authority, tmp_path: Path
+) -> None:
+    with tls_before(redis.port, authority) as front:
+        async with over_two_processes(tmp_path, redis_url(front, stranger)) as (here, there):
+            await here.send(type="message", message="by the repair")
+            assert (await there.hear("message", BY_REPAIR))["message"] == "by the repair"
+        assert not front.connections
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[tuple[str, str]]:
+    """The Unix socket of a PostgreSQL, and the name of an empty database there."""
+    with postgres_running() as postgres:
+        url = urlsplit(postgres.new_database())
+        folder = unquote(url.netloc.rpartition("@")[2])
+        yield f"{folder}/.s.PGSQL.5432", url.path.strip("/")
+
+
+def database_url(front: TlsFront, name: str, trusted: Authority) -> str:
+    trust = f"sslmode=verify-full&sslrootcert={quote(str(trusted.file), safe='')}"
+    return f"postgres://postgres:@localhost:{front.port}/{name}?{trust}"
+
+
+def test_the_database_is_reached_over_tls(
+    database: tuple[str, str], authority: Authority, tmp_path: Path
+) -> None:
+    socket, name = database
+    with tls_before(socket, authority, postgres=True) as front:
+        url = database_url(front, name, authority)
+        manage(environment(tmp_path, DATABASE_URL=url), "migrate", "--verbosity", "0")
+        assert front.connections
+
+
+def test_a_database_that_nobody_vouches_for_is_not_used(
+    database: tuple[str, str], authority: Authority, stranger: Authority, tmp_path: Path
+) -> None:
+    socket, name = database
+    with tls_before(socket, authority, postgres=True) as front:
+        done = subprocess.run(
+            [sys.executable, "manage.py", "migrate"],
+            cwd=ROOT,
+            env=environment(tmp_path, DATABASE_URL=database_url(front, name, stranger)),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert "certificate verify failed" in done.stderr
+        assert not front.connections
