@@ -4,7 +4,10 @@ import os
 
 from django.core.asgi import get_asgi_application
 
+from .workers import share_metrics
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+share_metrics()
 django_application = get_asgi_application()
 
 # Only now are the apps loaded that the rest stands on.
@@ -15,8 +18,10 @@ from realtime.running import run_on  # noqa: E402
 from realtime.shutdown import guarded, lifespan  # noqa: E402
 
 from .logs import guard_server_logs  # noqa: E402
+from .metrics import keep_sampling  # noqa: E402
 
 guard_server_logs()
+keep_sampling()
 
 application = ProtocolTypeRouter(
     {"http": guarded(django_application, run_on), "websocket": sockets, "lifespan": lifespan}

@@ -15,6 +15,7 @@ from accounts.rates import Rate, parse_rate
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEVELOPMENT_KEY = "for-development-only-and-known-to-everyone-who-reads-this"
 SHORTEST_KEY = 32
+SHORTEST_TOKEN = 16
 
 
 def _as_list(value: object) -> object:
@@ -55,6 +56,7 @@ class Environment(BaseSettings):
     allowed_origins: Names = []
     media_root: Path = BASE_DIR / "media"
     log_level: str = "INFO"
+    chat_metrics_token: str = ""
 
     chat_register_rate: RateOrOff = parse_rate("60/h")
     chat_login_rate: RateOrOff = parse_rate("20/m")
@@ -85,6 +87,13 @@ class Environment(BaseSettings):
         if value.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
             raise ValueError("must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
         return value.upper()
+
+    @field_validator("chat_metrics_token")
+    @classmethod
+    def _long_token(cls, value: str) -> str:
+        if value and (len(value) < SHORTEST_TOKEN or not value.isascii() or " " in value):
+            raise ValueError(f"needs {SHORTEST_TOKEN} plain characters or more, without spaces")
+        return value
 
     @field_validator("redis_url")
     @classmethod

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
+HEALTH = ("/healthz/", "/readyz/", "/metrics/")
 # Answers that Django or ninja make without asking our error table.
 PLAIN = {
     400: ("bad_request", "This request cannot be read"),
@@ -39,7 +40,7 @@ def api_paths(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpReque
 
 def _trim(request: HttpRequest) -> None:
     """`/api/rooms/` is `/api/rooms`: served as it is, never redirected, which would lose a body."""
-    if request.path_info.startswith("/api/") or request.path_info in ("/healthz/", "/readyz/"):
+    if request.path_info.startswith("/api/") or request.path_info in HEALTH:
         request.path_info = request.path_info.rstrip("/")
 
 

@@ -114,6 +114,8 @@ for number, url in enumerate(REDIS_URLS):
         "CONFIG": {"hosts": [{"address": url, **REDIS_PATIENCE}], "prefix": REDIS_PREFIX},
     }
 
+CHAT_METRICS_TOKEN = env.chat_metrics_token
+
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.backends.LimitedBackend"]
 PASSWORD_HASHERS = ["accounts.hashing.TunablePBKDF2PasswordHasher"]

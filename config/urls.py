@@ -5,6 +5,7 @@ from django.urls import path
 
 from .api import api
 from .health import healthz, readyz
+from .metrics import metrics
 from .pages import websocket_guide
 
 urlpatterns = [
@@ -13,4 +14,5 @@ urlpatterns = [
     path("docs/websocket.md", websocket_guide),
     path("healthz", healthz),
     path("readyz", readyz),
+    path("metrics", metrics),
 ]

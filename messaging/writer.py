@@ -13,11 +13,12 @@ import asyncio
 import atexit
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
@@ -27,6 +28,7 @@ from accounts.transactions import writing
 
 from .events import MessageSent
 from .ledger import Draft, Ledger, Sent
+from .metrics import batch_stored, batch_taken, messages_stored
 
 CAPACITY = 4096
 """Messages that may wait; one more is refused with `busy` rather than queued without end."""
@@ -46,6 +48,7 @@ class Waiting:
     draft: Draft
     answer: Answer
     outcome: Sent | DomainError | None = None
+    since: float = field(default_factory=time.monotonic)
 
 
 class Writer:
@@ -83,6 +86,10 @@ class Writer:
                 self._start()
             self._wake.notify()
 
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
+
     def close(self, timeout: float = 10.0) -> None:
         """Stores and answers what was accepted, then ends the thread."""
         with self._wake:
@@ -98,12 +105,14 @@ class Writer:
 
     def _run(self) -> None:
         while batch := self._next_batch():
+            taken_at = batch_taken(len(batch), batch[0].since)
             try:
                 store(batch)
             except Exception:
                 # The thread must outlive anything: without it no message is stored at all.
                 log.exception("A batch of %d messages failed", len(batch))
             _answer(batch)
+            batch_stored(taken_at)
         connection.close()
 
     def _next_batch(self) -> list[Waiting]:
@@ -169,6 +178,7 @@ def store(batch: Sequence[Waiting]) -> None:
         if isinstance(waiting.outcome, Sent) and not waiting.outcome.duplicate
     ]
     if events:
+        messages_stored.inc(len(events))
         announce(events)
 
 

@@ -35,6 +35,7 @@ from .conversation import Conversation
 from .database import on_database
 from .hub import hub
 from .listener import Listener, error_frame, text_event
+from .metrics import closed_by_client, counts
 from .outbox import Outbox
 from .patience import Patience
 from .protocol import AnyClientFrame, ErrorFrame, FrameError, Ready, UserOut, encode, parse
@@ -79,6 +80,7 @@ class RoomConsumer(AsyncConsumer):
         self._token = ""
         self._expiry: asyncio.TimerHandle | None = None
         run_on(asyncio.get_running_loop())
+        counts.sockets += 1
         try:
             await self._live()
         except Gone:
@@ -92,6 +94,7 @@ class RoomConsumer(AsyncConsumer):
             # Nobody gets a traceback; the id is on the wire and in the log.
             await self._break_down(error)
         finally:
+            counts.sockets -= 1
             self._leave()
 
     async def _live(self) -> None:
@@ -117,7 +120,10 @@ class RoomConsumer(AsyncConsumer):
     async def _next_text(self) -> str | None:
         """The text of the next frame, None for a binary one. Raises Gone."""
         event = await self._receive()
-        if event["type"] == "websocket.disconnect" or self._outbox.closing:
+        if self._outbox.closing:
+            raise Gone
+        if event["type"] == "websocket.disconnect":
+            closed_by_client(event.get("code"))
             raise Gone
         text: str | None = event.get("text")
         return text

@@ -16,6 +16,8 @@ from typing import Any
 
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
+from .metrics import hint_failures
+
 log = logging.getLogger(__name__)
 
 PUBLISH_WITHIN = 1.0
@@ -52,7 +54,6 @@ class Bus:
         self._wake_stale = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._logged_at = -LOG_EVERY
-        self.failures = 0
 
     def start(self) -> None:
         """On the loop of the sockets."""
@@ -139,7 +140,7 @@ class Bus:
             self._stale.pop(group, None)
 
     def _note_failure(self, what: str) -> None:
-        self.failures += 1
+        hint_failures.inc()
         now = time.monotonic()
         if now - self._logged_at >= LOG_EVERY:
             self._logged_at = now

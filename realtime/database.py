@@ -24,6 +24,11 @@ _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="socket-database")
 _waiting: set[asyncio.Future[Any]] = set()
 
 
+def calls_under_way() -> int:
+    """Running or waiting for a thread."""
+    return len(_waiting)
+
+
 async def on_database(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """The result of `call`, made on a database thread.
 

@@ -15,6 +15,7 @@ from rooms.models import Room
 
 from .codes import COME_BACK_AFTER, NORMAL, RESTART, Removed, TooManyConnections
 from .listener import Frame, Listener, text_event
+from .metrics import counts
 from .open_room import OpenRoom
 from .protocol import Exited, Joined, encode
 
@@ -147,9 +148,10 @@ class Hub:
         if here is None:
             return
         event = text_event(text)
-        for listener in [one for user_id in user_ids for one in here.listeners_of(user_id)]:
-            if listener.ready:
-                listener.write(event)
+        theirs = [one for user_id in user_ids for one in here.listeners_of(user_id) if one.ready]
+        counts.deliveries += len(theirs)
+        for listener in theirs:
+            listener.write(event)
 
     def say(self, room_id: int, text: str, but: int | None = None, droppable: bool = False) -> None:
         """A frame outside the order, to all but the sockets of one user."""

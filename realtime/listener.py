@@ -7,6 +7,7 @@ from accounts.auth import SignIn
 from accounts.errors import DomainError
 
 from .codes import AT_THE_DOOR
+from .metrics import outbox_overflows
 from .outbox import Outbox
 from .protocol import ErrorFrame, encode
 from .transport import Event
@@ -92,6 +93,7 @@ class Listener:
     def drop_as_too_slow(self) -> None:
         """Cut without a word: one who does not read would not read why (contract: best effort)."""
         log.info("Cut a socket of user %d: it does not read", self.caller.user_id)
+        outbox_overflows.inc()
         self.outbox.cut()
 
     def end(self, error: DomainError) -> None:

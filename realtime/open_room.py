@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from django.conf import settings
 
 from .listener import Frame, Listener, text_event
+from .metrics import counts
 
 MOST_EARLY = 2000
 TYPING_EVERY = 1.0
@@ -135,6 +136,7 @@ class OpenRoom:
     def _emit(self, frame: Frame) -> None:
         self.version = frame.version
         event = frame.event
+        counts.deliveries += len(self.live) + len(self.settling)
         for listener in self.live:
             if not listener.outbox.put(event):
                 listener.drop_as_too_slow()
@@ -147,9 +149,11 @@ class OpenRoom:
     def say(self, text: str, *, but: int | None = None, droppable: bool = False) -> None:
         """To every socket that has heard `ready`, except those of the user `but`."""
         event = text_event(text)
-        for listener in self.listeners():
-            if listener.ready and listener.caller.user_id != but:
-                listener.write(event, droppable=droppable)
+        told = [one for one in self.listeners() if one.ready and one.caller.user_id != but]
+        counts.deliveries += len(told)
+        for listener in told:
+            # One that was cut meanwhile takes nothing more.
+            listener.write(event, droppable=droppable)
 
     def may_say(self, what: str, user_id: int, every: float) -> bool:
         """At most once in `every` seconds for one user."""

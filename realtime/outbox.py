@@ -14,12 +14,15 @@ from collections import deque
 from collections.abc import Coroutine, Generator
 from typing import Any
 
+from .metrics import closed_by_server
 from .transport import Connection, Event
 
 log = logging.getLogger(__name__)
 
 MOST_FRAMES = 1000
 MOST_BYTES = 1024 * 1024
+CUT = 1006
+"""What a client sees of a connection that ends without a close frame (RFC 6455 §7.1.5)."""
 
 
 class Outbox:
@@ -68,6 +71,8 @@ class Outbox:
 
     def close(self, code: int) -> None:
         """Ends the socket after what waits already; nothing is taken afterwards."""
+        if not self.closing:
+            closed_by_server(code)
         self.put({"type": "websocket.close", "code": code})
         self.closing = True
 
@@ -81,6 +86,8 @@ class Outbox:
 
     def cut(self) -> None:
         """Ends the connection at once: a close would wait behind what the peer does not read."""
+        if not self.closing:
+            closed_by_server(CUT)
         self.discard()
         if not self._abort():
             log.warning("This server cannot cut a connection: its keep-alive has to")

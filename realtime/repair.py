@@ -22,6 +22,7 @@ from rooms.models import Kind, Member, Room
 from .database import on_database
 from .hub import Hub
 from .listener import Frame, text_event
+from .metrics import repair_fills
 from .open_room import OpenRoom
 from .protocol import message_text
 
@@ -150,6 +151,7 @@ class Repair:
         if len(truth.changes) == MOST_MISSED:
             self._hub.send_back(room)
             return False
+        repair_fills.inc(sum(change.message.version > room.version for change in truth.changes))
         room.fill([_frame(change) for change in truth.changes])
         return bool(room.early)
 

@@ -50,6 +50,8 @@ COMMANDS["serve"] = [
     "realtime.quick_uvicorn:Protocol" if part == "websockets-sansio" else part
     for part in COMMANDS["uvicorn"]
 ]
+# What `make serve WORKERS=2` runs: both on one port.
+COMMANDS["workers"] = [*COMMANDS["serve"][:2], "--workers", "2", *COMMANDS["serve"][2:]]
 STARTS_WITHIN = 30.0
 
 

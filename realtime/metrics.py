@@ -1,0 +1,57 @@
+"""What sockets count for Prometheus (docs/operations.md).
+
+Nothing here is done per recipient. What happens with every fan-out or socket is a plain integer of
+the event loop, which `config.metrics` looks at once a second and at each scrape; the rest happens
+so rarely that it may cost a microsecond.
+"""
+
+from prometheus_client import Counter, Gauge
+
+FIRST_CODE, LAST_CODE = 1000, 1015
+"""The close codes of RFC 6455 §7.4.1; a client may send three thousand others."""
+
+
+class Counts:
+    """Of this process, on the loop of its sockets; read from any thread."""
+
+    __slots__ = ("deliveries", "sockets")
+
+    def __init__(self) -> None:
+        self.deliveries = 0
+        self.sockets = 0
+
+
+counts = Counts()
+
+sockets = Gauge("chat_sockets", "Open sockets, signed in or not", multiprocess_mode="livesum")
+rooms = Gauge(
+    "chat_open_rooms",
+    "Rooms with a socket; one that is open in two workers counts twice",
+    multiprocess_mode="livesum",
+)
+deliveries = Counter("chat_deliveries", "Frames handed to sockets by fan-out")
+repair_fills = Counter(
+    "chat_repair_fills", "Changes that the repair read from the database and handed on"
+)
+hint_failures = Counter(
+    "chat_hint_failures", "Failures to tell or hear other processes through Redis"
+)
+outbox_overflows = Counter("chat_outbox_overflows", "Sockets cut because they did not read")
+closes = Counter(
+    "chat_socket_closes", "Sockets closed, by whom and with which code", ["by", "code"]
+)
+database_calls = Gauge(
+    "chat_socket_database_calls",
+    "Calls of sockets to the database, running or waiting for a thread",
+    multiprocess_mode="livesum",
+)
+
+
+def closed_by_server(code: int) -> None:
+    closes.labels("server", code).inc()
+
+
+def closed_by_client(code: int | None) -> None:
+    """Its code is what the client likes: those that mean something here, and `other`."""
+    known = code is not None and FIRST_CODE <= code <= LAST_CODE
+    closes.labels("client", code if known else "other").inc()

@@ -1,0 +1,222 @@
+"""What /metrics tells: of one process, of several workers whichever answers, and to whom."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.clients import Person, opened, register, turned_away
+from tests.conftest import Register
+from tests.servers import Server, serving
+
+UP_TO_DATE_WITHIN = 10.0
+"""Seconds: a worker writes down what it knows once in one of them."""
+TOKEN = "a-token-for-prometheus"
+
+
+def values(text: str) -> dict[str, float]:
+    """`name{label="value"}` and its value."""
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = ",".join(f'{key}="{value}"' for key, value in sorted(sample.labels.items()))
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return found
+
+
+async def scrape(server: Server) -> dict[str, float]:
+    # A connection of its own, so that any worker may take it.
+    async with httpx.AsyncClient(timeout=20) as client:
+        answer = await client.get(f"{server.http}/metrics")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    return values(answer.text)
+
+
+async def scraped_until(server: Server, **expected: float) -> dict[str, float]:
+    """The first scrape with these values."""
+    deadline = time.monotonic() + UP_TO_DATE_WITHIN
+    while True:
+        found = await scrape(server)
+        wrong = {name: found.get(name) for name in expected if found.get(name) != expected[name]}
+        if not wrong:
+            return found
+        assert time.monotonic() < deadline, f"{wrong} instead of {expected}"
+        await asyncio.sleep(0.1)
+
+
+async def test_one_process_counts_what_happens_on_its_sockets(
+    server: Server, person: Register
+) -> None:
+    author, reader = await person(), await person()
+    before = await scrape(server)
+    here, there = author.public("counted"), reader.public("counted")
+    async with opened(here, there):
+        for number in range(5):
+            await here.send(message=f"{number}", client_id=f"{number}")
+            await here.hear("ack")
+        await here.send(message="0", client_id="0")
+        await here.hear("ack")
+        during = await scrape(server)
+    assert during["chat_sockets"] == before["chat_sockets"] + 2
+    assert during["chat_open_rooms"] == before["chat_open_rooms"] + 1
+    # The repeated client_id stored nothing.
+    assert during["chat_messages_stored_total"] == before["chat_messages_stored_total"] + 5
+    # Five messages to two sockets; and ila's own join, then kaushal's to both.
+    assert during["chat_deliveries_total"] >= before["chat_deliveries_total"] + 10
+    for name in ("chat_writer_batch_messages", "chat_writer_wait_seconds"):
+        assert during[f"{name}_count"] > before[f"{name}_count"]
+    assert during["chat_writer_batch_messages_sum"] == before["chat_writer_batch_messages_sum"] + 6
+    assert during["chat_workers"] == 1
+    assert during["process_resident_memory_bytes"] > 0
+
+
+async def test_closes_are_counted_by_code(server: Server, person: Register) -> None:
+    author = await person()
+    by_server = 'chat_socket_closes_total{by="server",code="4401"}'
+    by_client = 'chat_socket_closes_total{by="client",code="1000"}'
+    odd = 'chat_socket_closes_total{by="client",code="other"}'
+    before = await scrape(server)
+    socket = author.public("closing")
+    socket.url = socket.url.replace(author.access, "nonsense")
+    assert (await turned_away(socket))[0] == 4401
+    async with opened(author.public("closing")):
+        pass
+    strange = author.public("closing")
+    async with opened(strange):
+        await strange.connection.close(code=3999)
+    after = await scraped_until(
+        server,
+        **{name: before.get(name, 0) + 1 for name in (by_server, by_client, odd)},
+    )
+    assert not any("3999" in name for name in after)
+
+
+async def test_the_pool_is_seen_where_there_is_one(server: Server, person: Register) -> None:
+    await person()
+    found = await scrape(server)
+    if server.environment["DATABASE_URL"].startswith("sqlite"):
+        assert found["chat_database_pool_connections"] == 0
+    else:
+        assert found["chat_database_pool_connections"] >= 1
+        assert found["chat_database_pool_requests_total"] >= 1
+
+
+# To whom
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server as in production, with a token for Prometheus."""
+    with serving(
+        "serve",
+        tmp_path_factory.mktemp("guarded"),
+        DEBUG="0",
+        ALLOWED_HOSTS="127.0.0.1",
+        CHAT_METRICS_TOKEN=TOKEN,
+    ) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    "header", [None, "Bearer", "Bearer wrong", f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer é"]
+)
+def test_in_production_the_token_is_needed(guarded: Server, header: str | None) -> None:
+    headers = {b"Authorization": header.encode()} if header else None
+    answer = httpx.get(f"{guarded.http}/metrics", headers=headers)
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert "chat_" not in answer.text
+
+
+def test_with_the_token_it_answers(guarded: Server) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    answer = httpx.get(f"{guarded.http}/metrics", headers=headers)
+    assert answer.status_code == 200
+    assert values(answer.text)["chat_sockets"] == 0
+
+
+# Several workers
+
+Workers = tuple[int, int]
+
+
+def workers_of(server: Server) -> list[int]:
+    """Process ids of the workers that are up."""
+    folder = Path(server.environment["TMPDIR"])
+    return [int(mark.stem) for mark in folder.glob("chat-metrics-*/*.alive")]
+
+
+@contextmanager
+def asleep(pid: int) -> Iterator[None]:
+    """Whatever comes meanwhile is taken by the other worker."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def two_workers(tmp_path: Path) -> Iterator[Server]:
+    with serving("workers", tmp_path, TMPDIR=str(tmp_path)) as running:
+        yield running
+
+
+@pytest.fixture
+async def people(two_workers: Server) -> AsyncIterator[list[Person]]:
+    made = [await register(two_workers.http, two_workers.ws) for _ in range(2)]
+    yield made
+    for person in made:
+        await person.http.aclose()
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    deadline = time.monotonic() + UP_TO_DATE_WITHIN
+    while not await condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+
+
+async def test_any_worker_answers_for_all_and_for_the_dead(
+    two_workers: Server, people: list[Person]
+) -> None:
+    server = two_workers
+
+    async def both_are_up() -> bool:
+        return len(workers_of(server)) == 2
+
+    await until(both_are_up)
+    first, second = workers_of(server)
+    author, reader = people
+    async with AsyncExitStack() as stack:
+        here, there = author.public("sums"), reader.public("sums")
+        with asleep(first):
+            await stack.enter_async_context(opened(here))
+        with asleep(second):
+            await stack.enter_async_context(opened(there))
+        for socket in (here, there, here):
+            await socket.send(message="counted", ref="r")
+            await socket.hear("ack")
+        expected = {"chat_sockets": 2, "chat_messages_stored_total": 3, "chat_workers": 2}
+        await scraped_until(server, **expected)
+        for other in (first, second):
+            with asleep(other):
+                found = await scrape(server)
+            assert {name: found[name] for name in expected} == expected
+
+        os.kill(first, signal.SIGKILL)
+
+        async def it_was_replaced() -> bool:
+            return first not in workers_of(server) and len(workers_of(server)) == 2
+
+        await scraped_until(server, chat_sockets=1)
+        # What the dead one counted stays counted: for Prometheus a counter never falls.
+        await until(it_was_replaced)
+        await scraped_until(server, chat_sockets=1, chat_messages_stored_total=3, chat_workers=2)
