@@ -27,10 +27,6 @@ class Shards:
     def active(self) -> bool:
         return any(bus.active for bus in self._buses)
 
-    @property
-    def failures(self) -> int:
-        return sum(bus.failures for bus in self._buses)
-
     def publish(self, group: str, call: Call) -> None:
         self._carrier(group).publish(group, call)
 
