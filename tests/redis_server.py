@@ -1,6 +1,7 @@
 """A real Redis for tests: the one on PATH, else the binary that the dev requirements bring."""
 
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -60,6 +61,13 @@ class RedisServer:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait(10)
+
+    def freeze(self) -> None:
+        """It takes connections, as the kernel does that for it, and answers nothing."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
 
 
 @contextmanager

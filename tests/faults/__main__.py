@@ -71,6 +71,7 @@ def _one(chosen: argparse.Namespace) -> Drill:
         terms=chosen.terms,
         messages=chosen.messages,
         processes=chosen.processes,
+        on_site=chosen.site,
         kind=chosen.server,
         application=chosen.application,
         seed=chosen.seed,
@@ -89,6 +90,7 @@ def _arguments() -> argparse.Namespace:
     of_storm.add_argument("--terms", type=int, default=10, help="SIGTERMs")
     of_storm.add_argument("--messages", type=int, default=20_000)
     of_storm.add_argument("--processes", type=int, default=1)
+    of_storm.add_argument("--site", action="store_true", help="on PostgreSQL and Redis")
     of_storm.add_argument("--seed", type=int)
     of_storm.add_argument("--application", default="config.asgi:application")
     parser.add_argument_group("reconnect").add_argument("--people", type=int, default=1000)

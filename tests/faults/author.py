@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from urllib.parse import quote
 
 from .client import chance
@@ -20,10 +21,12 @@ class Budget:
 
     def __init__(self) -> None:
         self.acknowledged = 0
+        self.left = 0
         self._closed = False
         self._free = asyncio.Semaphore(0)
 
     def release(self, count: int) -> None:
+        self.left += count
         for _ in range(count):
             self._free.release()
 
@@ -31,6 +34,7 @@ class Budget:
         """False when nothing more is to be begun."""
         if not self._closed:
             await self._free.acquire()
+            self.left -= 1
         return not self._closed
 
     def close(self, authors: int) -> None:
@@ -75,14 +79,18 @@ class Author:
 
     async def _deliver(self, sent: Sent) -> None:
         """Again and again with the same client_id until there is an answer."""
+        sent.begun = time.monotonic()
         while True:
             await self._seat.allowed.wait()
             if chance(self._rng, BY_REST):
+                sent.via = self._client.address()
                 answer = await self._post(sent)
             else:
+                sent.via = self._seat.address
                 twice = chance(self._rng, TWICE)
                 answer = await self._seat.send(sent.client_id, sent.text, twice=twice)
             if answer is not None:
+                sent.answered = time.monotonic()
                 sent.answers.append(answer)
                 return
             await asyncio.sleep(self._rng.uniform(0.02, 0.15))
@@ -92,6 +100,7 @@ class Author:
             "POST",
             f"/rooms/{sent.room_id}/messages",
             {"content": sent.text, "client_id": sent.client_id},
+            at=sent.via,
         )
         if answer is None or answer.status_code not in (200, 201):
             return None

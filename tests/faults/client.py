@@ -27,11 +27,16 @@ class Client:
             verify=False,  # plain HTTP: spares the reading of all certificates
         )
 
-    async def call(self, method: str, path: str, body: Any = None) -> httpx.Response | None:
-        """The answer, or None when it was lost: then nobody knows whether it was done."""
+    async def call(
+        self, method: str, path: str, body: Any = None, *, at: str | None = None
+    ) -> httpx.Response | None:
+        """The answer of any process, or of the one `at` this address.
+
+        None when it was lost: then nobody knows whether it was done.
+        """
         try:
             answer = await self._http.request(
-                method, f"http://{self.address()}/api{path}", json=body
+                method, f"http://{at or self.address()}/api{path}", json=body
             )
         except httpx.HTTPError:
             return None

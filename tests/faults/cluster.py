@@ -20,8 +20,8 @@ class Cluster:
         self.proxies = [Proxy(server.port) for server in servers]
 
     async def start(self) -> None:
-        for server, proxy in zip(self.servers, self.proxies, strict=True):
-            await asyncio.to_thread(server.start)
+        await asyncio.gather(*(asyncio.to_thread(server.start) for server in self.servers))
+        for proxy in self.proxies:
             await proxy.start()
 
     async def stop(self) -> None:
@@ -31,7 +31,12 @@ class Cluster:
 
     def address(self, rng: random.Random) -> str:
         """Host and port of any of the processes, as a load balancer picks them."""
-        return f"127.0.0.1:{rng.choice(self.proxies).port}"
+        return rng.choice(self.addresses)
+
+    @property
+    def addresses(self) -> list[str]:
+        """In the order of `servers`."""
+        return [f"127.0.0.1:{proxy.port}" for proxy in self.proxies]
 
     @property
     def links(self) -> list[Link]:

@@ -48,6 +48,10 @@ class Sent:
     room_id: int
     text: str
     answers: list[Answer] = field(default_factory=list)
+    begun: float = 0.0
+    answered: float | None = None
+    via: str = ""
+    """Where the try went that was answered: host and port, as in Session.address."""
 
 
 @dataclass(slots=True)
@@ -88,6 +92,10 @@ class Session:
     """How many frames had come when a `resume` was sent: versions may go back once after it."""
     complete_from: int | None = None
     """The version after which it must have heard everything, None while that is not known."""
+    address: str = ""
+    caught_up: float | None = None
+    """When it knew all that had happened before it came."""
+    closed: float | None = None
     code: int | None = None
 
 
@@ -116,6 +124,17 @@ class Notes:
     @property
     def acknowledged(self) -> int:
         return sum(bool(sent.answers) for sent in self.sent.values())
+
+    def tally(self) -> str:
+        """What was counted, for the line that a drill prints."""
+        resent = sum(one.duplicate for sent in self.sent.values() for one in sent.answers)
+        done = sum(change.outcome == "done" for change in self.changes)
+        lost = sum(change.outcome == "lost" for change in self.changes)
+        frames = sum(len(session.heard) for session in self.sessions)
+        return (
+            f"{self.acknowledged} acknowledged ({resent} as duplicates of a lost answer),"
+            f" {done} changes ({lost} answers lost), {len(self.sessions)} sockets, {frames} frames"
+        )
 
 
 def heard(frame: Frame) -> Heard:

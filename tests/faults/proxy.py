@@ -1,6 +1,8 @@
 """A TCP proxy in front of a server: cuts connections at any byte, holds up, slows down."""
 
 import asyncio
+import socket
+import struct
 from contextlib import suppress
 
 CHUNK = 16_384
@@ -33,7 +35,9 @@ class Link:
         self._flows.set()
 
     def abort(self) -> None:
+        """Both ends see a reset, not an orderly end."""
         for writer in (self._near, self._far):
+            _reset_on_close(writer)
             writer.transport.abort()
 
     def close(self) -> None:
@@ -59,6 +63,12 @@ class Link:
         await target.drain()
 
 
+def _reset_on_close(writer: asyncio.StreamWriter) -> None:
+    end: socket.socket | None = writer.get_extra_info("socket")
+    if end is not None and end.fileno() >= 0:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
 class Proxy:
     """Listens on a port of its own and goes on while its server is killed and started again."""
 
@@ -67,14 +77,33 @@ class Proxy:
         self.port = 0
         self.links: set[Link] = set()
         self._server: asyncio.Server | None = None
+        self._black = False
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=2048)
+        """Listens; after a `refuse` on the same port as before."""
+        self._server = await asyncio.start_server(
+            self._serve, "127.0.0.1", self.port, backlog=2048, reuse_address=True
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
-    async def close(self) -> None:
+    def refuse(self) -> None:
+        """Nobody is let in any more, as when the process behind it is dead; who is in stays."""
         if self._server is not None:
             self._server.close()
+
+    def swallow(self) -> None:
+        """A black hole: takes connections, and hands nothing on from now on."""
+        self._black = True
+        for link in self.links:
+            link.freeze()
+
+    def hand_on(self) -> None:
+        self._black = False
+        for link in self.links:
+            link.thaw()
+
+    async def close(self) -> None:
+        self.refuse()
         for link in list(self.links):
             link.abort()
         while self.links:
@@ -88,6 +117,8 @@ class Proxy:
             return
         link = Link(writer, far_writer)
         self.links.add(link)
+        if self._black:
+            link.freeze()
         try:
             await self._join(link, (reader, far_writer), (far_reader, writer))
         finally:

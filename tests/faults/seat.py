@@ -18,7 +18,8 @@ ACKNOWLEDGED_WITHIN = 5.0
 RESUMES = 0.15
 """How often it comes back without `since` and asks by a `resume` frame instead."""
 RELOADS = 0.15
-"""How often it comes back without `since` and reads the history."""
+"""How often it comes back without `since` and reads the history, while that is short."""
+SHORT_HISTORY = 2000
 
 
 class Seat:
@@ -40,6 +41,11 @@ class Seat:
     def connected(self) -> bool:
         return self._socket is not None
 
+    @property
+    def address(self) -> str:
+        """Of the process that it is connected to, empty while it is to none."""
+        return self._session.address if self._session is not None else ""
+
     async def stay(self) -> None:
         """Connects, listens, and comes back, until cancelled."""
         while True:
@@ -60,7 +66,8 @@ class Seat:
 
     async def _visit(self) -> None:
         since = self._since()
-        url = f"ws://{self.client.address()}{self.room.path}?token={self.client.account.access}"
+        address = self.client.address()
+        url = f"ws://{address}{self.room.path}?token={self.client.account.access}"
         async with connect(
             url if since is None else f"{url}&since={since}",
             compression=None,
@@ -71,20 +78,26 @@ class Seat:
             proxy=None,
         ) as socket:
             try:
-                await self._enter(socket, since)
+                await self._enter(socket, since, address)
                 async for text in socket:
                     await self.reads.wait()
                     await self._take(json.loads(text))
             finally:
                 if self._session is not None:
                     self._session.code = socket.close_code
+                    self._session.closed = time.monotonic()
 
     def _since(self) -> int | None:
-        if chance(self._rng, RESUMES + RELOADS):
+        if chance(self._rng, RESUMES + self._reloads):
             return None
         return self.view.version
 
-    async def _enter(self, socket: ClientConnection, since: int | None) -> None:
+    @property
+    def _reloads(self) -> float:
+        """Rarer as the history grows: pages upon pages would be most of what the servers do."""
+        return RELOADS * min(1.0, SHORT_HISTORY / max(1, len(self.view.messages)))
+
+    async def _enter(self, socket: ClientConnection, since: int | None, address: str) -> None:
         first: Frame = json.loads(await asyncio.wait_for(socket.recv(), READY_WITHIN))
         if first["type"] != "ready":
             if first.get("code") == "internal":
@@ -99,6 +112,7 @@ class Seat:
             time.monotonic(),
             first["version"],
             complete_from=first["version"] if since is None else since,
+            address=address,
         )
         self.client.notes.sessions.append(self._session)
         self._socket = socket
@@ -106,7 +120,7 @@ class Seat:
             await self._catch_up(socket, self._session)
 
     async def _catch_up(self, socket: ClientConnection, session: Session) -> None:
-        if chance(self._rng, RESUMES / (RESUMES + RELOADS)):
+        if chance(self._rng, RESUMES / (RESUMES + self._reloads)):
             session.resumes.append(0)
             await socket.send(json.dumps({"type": "resume", "since": self.view.version}))
         else:
@@ -118,6 +132,7 @@ class Seat:
         for message in await self.client.history(self.room.id):
             self.view.put(message)
         self._catching_up = False
+        session.caught_up = time.monotonic()
         self.view.reached(version)
 
     # Hearing
@@ -148,6 +163,7 @@ class Seat:
         if not frame["complete"]:
             await self._reload(session, frame["to"])
         self._catching_up = False
+        session.caught_up = time.monotonic()
         self.view.reached(max([frame["to"], *(one.version for one in session.heard[-1:])]))
 
     def _settle(self, client_id: str | None, answer: Answer | None) -> None:

@@ -3,22 +3,15 @@
 import asyncio
 import random
 import time
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .author import Author, Budget
 from .chaos import Chaos
-from .checker import Evidence, Violation, check
-from .client import Client, sign_up
+from .checker import Violation
 from .cluster import Cluster, cluster
-from .notes import Notes, RoomRef
-from .seat import Seat
-from .truth import read_quiet_room
+from .site import site
+from .talk import PEOPLE, SETTLES_WITHIN, Talk
 
-PEOPLE = 8
-AUTHORS_PER_SEAT = 2
 SECONDS_PER_FAULT = 12.0
 MESSAGES_PER_SECOND = 40.0
 
@@ -31,11 +24,15 @@ class Plan:
     messages: int
     terms: int = 0
     processes: int = 1
+    on_site: bool = False
+    """With PostgreSQL and Redis instead of one SQLite file."""
     kind: str = "uvicorn"
     application: str = "config.asgi:application"
     people: int = PEOPLE
-    settles_within: float = 40.0
+    settles_within: float = SETTLES_WITHIN
     seed: int | None = None
+    name: str = ""
+    """Goes before the names of people and rooms, where several storms share an installation."""
 
     @property
     def within(self) -> float:
@@ -50,11 +47,7 @@ class Outcome:
     seed: int
     violations: list[Violation] = field(default_factory=list)
     acknowledged: int = 0
-    resent: int = 0
-    changes: int = 0
-    lost_changes: int = 0
-    sockets: int = 0
-    frames: int = 0
+    tally: str = ""
     troubles: dict[str, int] = field(default_factory=dict)
     longest_stop: float = 0.0
     seconds: float = 0.0
@@ -62,47 +55,47 @@ class Outcome:
     def __str__(self) -> str:
         plan = self.plan
         troubles = ", ".join(f"{count} {what}" for what, count in sorted(self.troubles.items()))
+        database = "PostgreSQL and Redis" if plan.on_site else "SQLite"
         return (
-            f"{plan.kind}, {plan.processes} process(es), seed {self.seed}: {plan.kills} kills,"
-            f" {plan.terms} SIGTERMs (longest restart {self.longest_stop:.1f} s), {troubles};"
-            f" {self.acknowledged} acknowledged ({self.resent} as duplicates of a lost answer),"
-            f" {self.changes} changes ({self.lost_changes} answers lost), {self.sockets} sockets,"
-            f" {self.frames} frames, {self.seconds:.0f} s: {len(self.violations)} violations"
+            f"{plan.kind}, {plan.processes} process(es), {database}, seed {self.seed}:"
+            f" {plan.kills} kills, {plan.terms} SIGTERMs (longest restart"
+            f" {self.longest_stop:.1f} s), {troubles}; {self.tally},"
+            f" {self.seconds:.0f} s: {len(self.violations)} violations"
         )
 
 
 async def storm(plan: Plan, folder: Path) -> Outcome:
+    """Over servers of its own, which it starts."""
+    settings = {"kind": plan.kind, "application": plan.application}
+    if plan.on_site:
+        async with site(folder, processes=plan.processes, **settings) as whole:
+            return await storm_over(whole.servers, plan)
+    async with cluster(folder, processes=plan.processes, **settings) as servers:
+        return await storm_over(servers, plan)
+
+
+async def storm_over(servers: Cluster, plan: Plan) -> Outcome:
     begun = time.monotonic()
-    seed = random.randrange(10**6) if plan.seed is None else plan.seed
-    outcome = Outcome(plan, seed)
-    async with cluster(
-        folder, kind=plan.kind, processes=plan.processes, application=plan.application
-    ) as servers:
-        drill = Drill(plan, servers, random.Random(seed))
+    outcome = Outcome(plan, random.randrange(10**6) if plan.seed is None else plan.seed)
+    drill = Drill(plan, servers, random.Random(outcome.seed))
+    talk = drill.talk
+    try:
         try:
             async with asyncio.timeout(plan.within):
-                await drill.prepare()
+                await talk.prepare()
                 await drill.run()
         except TimeoutError:
-            detail = f"not done after {plan.within:.0f} s: {drill.budget.acknowledged} messages"
+            detail = f"not done after {plan.within:.0f} s: {talk.budget.acknowledged} messages"
             outcome.violations.append(Violation("ends_in_time", detail))
-        outcome.violations += await drill.judge()
-        await drill.close()
-    _count(outcome, drill)
-    outcome.seconds = time.monotonic() - begun
-    return outcome
-
-
-def _count(outcome: Outcome, drill: "Drill") -> None:
-    notes = drill.notes
-    outcome.acknowledged = notes.acknowledged
-    outcome.resent = sum(one.duplicate for sent in notes.sent.values() for one in sent.answers)
-    outcome.changes = sum(change.outcome == "done" for change in notes.changes)
-    outcome.lost_changes = sum(change.outcome == "lost" for change in notes.changes)
-    outcome.sockets = len(notes.sessions)
-    outcome.frames = sum(len(session.heard) for session in notes.sessions)
+        outcome.violations += await talk.judge()
+    finally:
+        await talk.close()
+    outcome.acknowledged = talk.notes.acknowledged
+    outcome.tally = talk.notes.tally()
     outcome.troubles = drill.troubles
     outcome.longest_stop = drill.longest_stop
+    outcome.seconds = time.monotonic() - begun
+    return outcome
 
 
 class Drill:
@@ -110,76 +103,36 @@ class Drill:
         self.plan = plan
         self.servers = servers
         self.rng = rng
-        self.notes = Notes()
-        self.budget = Budget()
+        self.talk = Talk(
+            servers, rng, name=plan.name, people=plan.people, settles_within=plan.settles_within
+        )
         self.troubles: dict[str, int] = {}
         self.longest_stop = 0.0
-        self._clients: list[Client] = []
-        self._rooms: list[RoomRef] = []
-        self._seats: list[Seat] = []
-        self._staying: list[asyncio.Task[None]] = []
-
-    # Before
-
-    async def prepare(self) -> None:
-        for number in range(self.plan.people):
-            rng = random.Random(self.rng.random())
-            self._clients.append(
-                await sign_up(f"person{number}", lambda rng=rng: self._address(rng), self.notes)  # type: ignore[misc]
-            )
-        self._rooms = [
-            await self._make_room("square", "public"),
-            await self._make_room("team", "group"),
-            await self._make_room("crew", "group"),
-        ]
-        self._seats = [
-            Seat(client, room, random.Random(self.rng.random()))
-            for room in self._rooms
-            for client in self._clients
-        ]
-        self._staying = [asyncio.create_task(seat.stay()) for seat in self._seats]
-
-    def _address(self, rng: random.Random) -> str:
-        return self.servers.address(rng)
-
-    async def _make_room(self, name: str, kind: str) -> RoomRef:
-        members = [client.account.username for client in self._clients[1:]]
-        body = {"name": name, "kind": kind, "members": members}
-        answer = await self._clients[0].insist("POST", "/rooms", body)
-        answer.raise_for_status()
-        return RoomRef(answer.json()["id"], name, "public" if kind == "public" else "group")
-
-    # While everything breaks
 
     async def run(self) -> None:
-        chaos = Chaos(self.servers, self._clients[0], self._seats, self.rng)
+        await self.talk.during(self._rage_and_break(), at_least=self.plan.messages)
+
+    async def _rage_and_break(self) -> None:
+        talk = self.talk
+        chaos = Chaos(self.servers, talk.clients[0], talk.seats, self.rng)
         self.troubles = chaos.counts
-        authors = [
-            Author(seat, str(number), self.budget, random.Random(self.rng.random()))
-            for seat in self._seats
-            for number in range(AUTHORS_PER_SEAT)
-        ]
-        async with asyncio.TaskGroup() as writing:
-            for author in authors:
-                writing.create_task(author.write())
-            raging = asyncio.create_task(chaos.rage())
-            try:
-                await self._break()
-            finally:
-                raging.cancel()
-            await self.budget.reached(self.plan.messages)
-            self.budget.close(len(authors))
+        raging = asyncio.create_task(chaos.rage())
+        try:
+            await self._break()
+        finally:
+            raging.cancel()
 
     async def _break(self) -> None:
         """Each fault comes after a random part of its share of the messages."""
         faults = ["kill"] * self.plan.kills + ["term"] * self.plan.terms
         self.rng.shuffle(faults)
         share, left = divmod(self.plan.messages, max(1, len(faults)))
-        self.budget.release(left)
+        budget = self.talk.budget
+        budget.release(left)
         for fault in faults:
-            before = self.budget.acknowledged
-            self.budget.release(share)
-            await self.budget.reached(before + self.rng.randint(0, share * 3 // 4))
+            before = budget.acknowledged
+            budget.release(share)
+            await budget.reached(before + self.rng.randint(0, share * 3 // 4))
             await asyncio.sleep(self.rng.uniform(0, 0.05))
             await self._strike(fault)
 
@@ -193,42 +146,3 @@ class Drill:
             await self.servers.kill(*range(self.plan.processes))
         else:
             await self.servers.kill(one)
-
-    # Afterwards
-
-    async def judge(self) -> list[Violation]:
-        """Reads the truth, waits until everybody should know it, and checks."""
-        await self._wait_for_the_removed()
-        for link in self.servers.links:
-            link.delay = 0.0
-        rooms = [await read_quiet_room(self._clients[0], room) for room in self._rooms]
-        late = await self._late({room.id: room.version for room in rooms})
-        for task in self._staying:
-            task.cancel()
-        await asyncio.gather(*self._staying, return_exceptions=True)
-        views = {(one.client.account.id, one.room.id): one.view.shown() for one in self._seats}
-        return late + check(Evidence(self.notes, {room.id: room for room in rooms}, views))
-
-    async def _wait_for_the_removed(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.plan.settles_within):
-                await asyncio.gather(*(seat.allowed.wait() for seat in self._seats))
-
-    async def _late(self, versions: dict[int, int]) -> list[Violation]:
-        deadline = time.monotonic() + self.plan.settles_within
-        behind: Sequence[Seat] = self._seats
-        while behind and time.monotonic() < deadline:
-            await asyncio.sleep(0.1)
-            behind = [seat for seat in behind if seat.view.version < versions[seat.room.id]]
-        return [
-            Violation(
-                "everybody_catches_up",
-                f"user {seat.client.account.id} in room {seat.room.id} is at"
-                f" {seat.view.version} of {versions[seat.room.id]}",
-            )
-            for seat in behind
-        ]
-
-    async def close(self) -> None:
-        for client in self._clients:
-            await client.close()

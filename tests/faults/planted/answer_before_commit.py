@@ -12,7 +12,7 @@ from messaging.ledger import Sent
 from .plant import plant
 
 __all__ = ["application"]
-COMMITS_LATER = 0.05
+COMMITS_LATER = 0.15
 _answered: set[writer.Waiting] = set()
 
 

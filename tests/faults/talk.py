@@ -1,0 +1,150 @@
+"""People who talk in three rooms while a drill breaks things; afterwards they are judged."""
+
+import asyncio
+import random
+import time
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, Literal
+
+from .author import Author, Budget
+from .checker import Evidence, Violation, check
+from .client import Client, sign_up
+from .cluster import Cluster
+from .notes import Notes, RoomRef
+from .seat import Seat
+from .truth import read_quiet_room
+
+PEOPLE = 8
+AUTHORS_PER_SEAT = 2
+SETTLES_WITHIN = 40.0
+RELEASES_EVERY = 0.1
+
+
+class Talk:
+    """`name` goes before the names of people and rooms: several talks may use one installation."""
+
+    def __init__(
+        self,
+        servers: Cluster,
+        rng: random.Random,
+        *,
+        name: str = "",
+        people: int = PEOPLE,
+        settles_within: float = SETTLES_WITHIN,
+    ) -> None:
+        self.servers = servers
+        self.rng = rng
+        self.notes = Notes()
+        self.budget = Budget()
+        self.clients: list[Client] = []
+        self.rooms: list[RoomRef] = []
+        self.seats: list[Seat] = []
+        self._name = name
+        self._people = people
+        self._settles_within = settles_within
+        self._staying: list[asyncio.Task[None]] = []
+
+    # Before
+
+    async def prepare(self) -> None:
+        for number in range(self._people):
+            rng = random.Random(self.rng.random())
+            self.clients.append(
+                await sign_up(
+                    f"{self._name}person{number}",
+                    lambda rng=rng: self.servers.address(rng),  # type: ignore[misc]
+                    self.notes,
+                )
+            )
+        self.rooms = [
+            await self._make_room("square", "public"),
+            await self._make_room("team", "group"),
+            await self._make_room("crew", "group"),
+        ]
+        self.seats = [
+            Seat(client, room, random.Random(self.rng.random()))
+            for room in self.rooms
+            for client in self.clients
+        ]
+        self._staying = [asyncio.create_task(seat.stay()) for seat in self.seats]
+
+    async def _make_room(self, name: str, kind: Literal["public", "group"]) -> RoomRef:
+        name = f"{self._name}{name}"
+        members = [client.account.username for client in self.clients[1:]]
+        body = {"name": name, "kind": kind, "members": members}
+        answer = await self.clients[0].insist("POST", "/rooms", body)
+        answer.raise_for_status()
+        return RoomRef(answer.json()["id"], name, kind)
+
+    async def gathered(self) -> None:
+        """Returns when everybody has a socket in every room."""
+        while not all(seat.connected for seat in self.seats):
+            await asyncio.sleep(0.02)
+
+    # While it lasts
+
+    async def during(self, trouble: Coroutine[Any, Any, None], *, at_least: int = 0) -> None:
+        """People write while there is trouble, and until so many messages are acknowledged."""
+        authors = [
+            Author(seat, str(number), self.budget, random.Random(self.rng.random()))
+            for seat in self.seats
+            for number in range(AUTHORS_PER_SEAT)
+        ]
+        async with asyncio.TaskGroup() as writing:
+            for author in authors:
+                writing.create_task(author.write())
+            await trouble
+            await self.budget.reached(at_least)
+            self.budget.close(len(authors))
+
+    async def pace(self, rate: float) -> None:
+        """So many messages a second, until cancelled. What nobody could begin is not made up."""
+        owed = 0.0
+        while True:
+            owed += rate * RELEASES_EVERY
+            self.budget.release(max(0, int(owed) - self.budget.left))
+            owed -= int(owed)
+            await asyncio.sleep(RELEASES_EVERY)
+
+    # Afterwards
+
+    async def judge(self) -> list[Violation]:
+        """Reads the truth, waits until everybody should know it, and checks."""
+        await self._wait_for_the_removed()
+        for link in self.servers.links:
+            link.delay = 0.0
+        rooms = [await read_quiet_room(self.clients[0], room) for room in self.rooms]
+        late = await self._late({room.id: room.version for room in rooms})
+        for task in self._staying:
+            task.cancel()
+        await asyncio.gather(*self._staying, return_exceptions=True)
+        views = {(one.client.account.id, one.room.id): one.view.shown() for one in self.seats}
+        return late + check(Evidence(self.notes, {room.id: room for room in rooms}, views))
+
+    async def _wait_for_the_removed(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settles_within):
+                await asyncio.gather(*(seat.allowed.wait() for seat in self.seats))
+
+    async def _late(self, versions: dict[int, int]) -> list[Violation]:
+        deadline = time.monotonic() + self._settles_within
+        behind: Sequence[Seat] = self.seats
+        while behind and time.monotonic() < deadline:
+            await asyncio.sleep(0.1)
+            behind = [seat for seat in behind if seat.view.version < versions[seat.room.id]]
+        return [
+            Violation(
+                "everybody_catches_up",
+                f"user {seat.client.account.id} in room {seat.room.id} is at"
+                f" {seat.view.version} of {versions[seat.room.id]}",
+            )
+            for seat in behind
+        ]
+
+    async def close(self) -> None:
+        for task in self._staying:
+            task.cancel()
+        await asyncio.gather(*self._staying, return_exceptions=True)
+        for client in self.clients:
+            await client.close()
