@@ -1,15 +1,26 @@
 """Is the process up, and may it be given traffic."""
 
+import asyncio
 import logging
+import time
+from collections.abc import Sequence
 
-from channels.layers import get_channel_layer
+from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from realtime.shutdown import shutdown
 
 log = logging.getLogger(__name__)
+
+REDIS_WITHIN = 0.5
+"""Seconds: less than the second after which most load balancers give up on an answer."""
+REDIS_EVERY = 1.0
+"""Anybody may ask us, and several balancers do so at once: Redis must not pay for each of them."""
 
 _migrated: list[bool] = []
 
@@ -19,13 +30,19 @@ async def healthz(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": "ok"})
 
 
-def readyz(request: HttpRequest) -> JsonResponse:
-    """Ready to serve: the database answers and knows every migration. For load balancers."""
-    database = "not asked: going down" if shutdown.leaving else _database()
-    layer = type(get_channel_layer()).__name__
+async def readyz(request: HttpRequest) -> JsonResponse:
+    """Ready to serve: the database answers and knows every migration. For load balancers.
+
+    Without Redis it is `degraded` and ready all the same: the repair delivers from the database.
+    """
+    if shutdown.leaving:
+        database = layer = "not asked: going down"
+    else:
+        database, layer = await asyncio.gather(sync_to_async(_database)(), channel_layer.state())
     ready = database == "ok"
+    degraded = layer not in (ChannelLayer.IN_PROCESS, ChannelLayer.OK)
     answer = {
-        "status": "ok" if ready else "unavailable",
+        "status": "unavailable" if not ready else "degraded" if degraded else "ok",
         "database": database,
         "channel_layer": layer,
     }
@@ -52,3 +69,50 @@ def _database() -> str:
         return "migrations missing"
     _migrated.append(True)
     return "ok"
+
+
+class ChannelLayer:
+    """What is known of the Redis servers between our processes, at most a second old."""
+
+    OK = "ok"
+    IN_PROCESS = "in-process"
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        self._urls = urls
+        self._state = self.OK if urls else self.IN_PROCESS
+        self._asked_at = -REDIS_EVERY
+        self._asking = asyncio.Lock()
+
+    async def state(self) -> str:
+        """`in-process` without any Redis, `ok`, or how many of them do not answer."""
+        if not self._urls:
+            return self._state
+        async with self._asking:
+            if time.monotonic() - self._asked_at >= REDIS_EVERY:
+                self._note(await asyncio.gather(*map(_answers, self._urls)))
+        return self._state
+
+    def _note(self, answered: Sequence[bool]) -> None:
+        missing, every = answered.count(False), len(answered)
+        few = f"{missing} of {every} unreachable"
+        state = self.OK if not missing else "unreachable" if every == 1 else few
+        if state != self._state:
+            log.warning("The channel layer was %s and is %s now", self._state, state)
+        self._state, self._asked_at = state, time.monotonic()
+
+
+async def _answers(url: str) -> bool:
+    """Over a connection of its own: those of the layer may be dead without knowing it yet."""
+    client = Redis.from_url(url)
+    try:
+        async with asyncio.timeout(REDIS_WITHIN):
+            await client.execute_command("PING")  # ping() is typed for both kinds of client
+    except (RedisError, OSError, TimeoutError):
+        return False
+    else:
+        return True
+    finally:
+        await client.aclose()
+
+
+channel_layer = ChannelLayer(settings.REDIS_URLS)

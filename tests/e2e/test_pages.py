@@ -124,7 +124,7 @@ def test_health_and_readiness_answer_without_a_token(server: Server) -> None:
         assert (answer.status_code, answer.json()["status"]) == (200, "ok"), path
     ready = get(server, "/readyz").json()
     assert ready["database"] == "ok"
-    assert ready["channel_layer"]
+    assert ready["channel_layer"] == "in-process"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,77 @@
+"""/readyz with a Redis that dies, freezes and comes back; and what is counted meanwhile."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.clients import opened, register
+from tests.config.test_metrics import scrape
+from tests.redis_server import RedisServer, redis_running
+from tests.servers import Server, serving
+
+SEEN_WITHIN = 10.0
+
+
+def ready(server: Server) -> tuple[int, dict[str, str]]:
+    answer = httpx.get(f"{server.http}/readyz", timeout=20)
+    return answer.status_code, answer.json()
+
+
+async def ready_as(server: Server, status: str) -> dict[str, str]:
+    """Waits for the status; 200 all the while."""
+    deadline = time.monotonic() + SEEN_WITHIN
+    while True:
+        code, answer = ready(server)
+        assert code == 200, answer
+        if answer["status"] == status:
+            return answer
+        assert time.monotonic() < deadline, answer
+        await asyncio.sleep(0.1)
+
+
+@contextmanager
+def frozen(redis: RedisServer) -> Iterator[None]:
+    os.kill(redis.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(redis.process.pid, signal.SIGCONT)
+
+
+async def test_without_redis_the_service_is_degraded_and_ready(tmp_path: Path) -> None:
+    with redis_running() as redis, serving("serve", tmp_path, REDIS_URL=redis.url) as server:
+        assert ready(server) == (200, {"status": "ok", "database": "ok", "channel_layer": "ok"})
+        with frozen(redis):
+            answer = await ready_as(server, "degraded")
+        assert answer == {"status": "degraded", "database": "ok", "channel_layer": "unreachable"}
+        await ready_as(server, "ok")
+
+        person = await register(server.http, server.ws)
+        socket = person.public("degraded")
+        async with person.http, opened(socket):
+            redis.kill()
+            await ready_as(server, "degraded")
+            failures, deadline = 0.0, time.monotonic() + SEEN_WITHIN
+            while not failures:
+                assert time.monotonic() < deadline
+                await socket.send(message="said without Redis", ref="r")
+                await socket.hear("ack", 2.0)
+                failures = (await scrape(server))["chat_hint_failures_total"]
+            redis.start()
+            await ready_as(server, "ok")
+
+
+async def test_one_of_two_redis_is_named_as_missing(tmp_path: Path) -> None:
+    with redis_running() as first, redis_running() as second:
+        urls = f"{first.url},{second.url}"
+        with serving("daphne", tmp_path, REDIS_URL=urls) as server:
+            await ready_as(server, "ok")
+            second.kill()
+            answer = await ready_as(server, "degraded")
+    assert answer["channel_layer"] == "1 of 2 unreachable"
