@@ -2,13 +2,16 @@
 
 Counted in this process. A bucket is one float, the time at which it is full again (GCRA), so a
 check costs a dictionary look-up; the table is bounded and full buckets are forgotten first.
+
+Several processes count together through an `Elsewhere`: what is rare and dear (a sign-in, a room)
+is asked for there first, messages are told afterwards, so that none waits for it.
 """
 
 import re
 import threading
 import time
 from collections.abc import Hashable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from django.conf import settings
 
@@ -71,6 +74,20 @@ class Buckets:
                 self._forget_full(now)
             return self._buckets.setdefault((what, whose), Bucket()).take(rate, now)
 
+    def used(self, what: str, whose: Hashable, rate: Rate) -> float:
+        """How much of the burst is gone just now: 0 is nothing, 1 is all."""
+        with self._lock:
+            bucket = self._buckets.get((what, whose))
+        left = bucket.full_at - time.monotonic() if bucket else 0.0
+        return max(0.0, left) * rate.times / rate.seconds / rate.burst
+
+    def learn(self, what: str, whose: Hashable, full_in: float) -> None:
+        """All processes together will have a full bucket in so many seconds."""
+        full_at = time.monotonic() + full_in
+        with self._lock:
+            bucket = self._buckets.setdefault((what, whose), Bucket())
+            bucket.full_at = max(bucket.full_at, full_at)
+
     def clear(self) -> None:
         with self._lock:
             self._buckets.clear()
@@ -85,11 +102,50 @@ class Buckets:
 buckets = Buckets()
 
 
+class Elsewhere(Protocol):
+    """The other processes, which count the same things."""
+
+    def take(self, what: str, whose: Hashable, rate: Rate) -> float:
+        """Seconds to wait before they allow one more; 0.0 when it was taken, or nobody knows."""
+
+    def tell(self, what: str, whose: Hashable, rate: Rate) -> None:
+        """Notes one that was taken here; they hear of it soon."""
+
+
+_elsewhere: list[Elsewhere] = []
+
+
+def count_with(elsewhere: Elsewhere) -> None:
+    _elsewhere[:] = [elsewhere]
+
+
 def spend(setting: str, whose: Hashable) -> None:
-    """Count one against the rate in `settings.<setting>`. Raises RateLimited with `retry_after`."""
-    rate: Rate | None = getattr(settings, setting)
+    """Count one against the rate in `settings.<setting>`. Raises RateLimited with `retry_after`.
+
+    Asks the other processes as well: for threads, which may wait a moment.
+    """
+    rate = _spend_here(setting, whose)
     if rate is None:
         return
-    wait = buckets.take(setting, whose, rate)
-    if wait > 0:
-        raise RateLimited(retry_after=wait)
+    for elsewhere in _elsewhere:
+        wait = elsewhere.take(setting, whose, rate)
+        if wait > 0:
+            raise RateLimited(retry_after=wait)
+
+
+def spend_at_once(setting: str, whose: Hashable) -> None:
+    """The same without waiting for anybody: the others hear of it a moment later."""
+    rate = _spend_here(setting, whose)
+    if rate is None:
+        return
+    for elsewhere in _elsewhere:
+        elsewhere.tell(setting, whose, rate)
+
+
+def _spend_here(setting: str, whose: Hashable) -> Rate | None:
+    rate: Rate | None = getattr(settings, setting)
+    if rate is not None:
+        wait = buckets.take(setting, whose, rate)
+        if wait > 0:
+            raise RateLimited(retry_after=wait)
+    return rate

@@ -146,6 +146,7 @@ CHAT_FRAME_RATE = env.chat_frame_rate
 CHAT_ROOM_RATE = env.chat_room_rate
 CHAT_SOCKETS_PER_USER = env.chat_sockets_per_user
 CHAT_PENDING_PER_ADDRESS = env.chat_pending_per_address
+CHAT_PRESENCE_LEASE = env.chat_presence_lease
 CHAT_ANNOUNCE_UP_TO = env.chat_announce_up_to
 CHAT_MESSAGE_LENGTH = env.chat_message_length
 CHAT_SHUTDOWN_DELAY = env.chat_shutdown_delay

@@ -15,7 +15,7 @@ from accounts.connections import give_back
 from accounts.errors import Busy, Forbidden
 from accounts.events import Event, publish
 from accounts.names import name_key
-from accounts.rates import spend
+from accounts.rates import spend_at_once
 from accounts.transactions import writing
 from rooms.errors import NotAMember
 from rooms.models import Member, Role, Room
@@ -69,7 +69,7 @@ def draft_message(
     Raises Invalid, naming the text as the client did by `field`, and RateLimited.
     """
     text = clean_text(content, field)
-    spend("CHAT_MESSAGE_RATE", caller.user_id)
+    spend_at_once("CHAT_MESSAGE_RATE", caller.user_id)
     return Draft(
         user_id=caller.user_id,
         session_id=caller.session_id,
@@ -143,7 +143,7 @@ def _editing(user_id: int, room_id: int, message_id: int) -> Iterator[_Editing]:
 def edit_message(*, caller: SignIn, room_id: int, message_id: int, content: str) -> MessageState:
     """Raises Invalid, RateLimited, NoSuchRoom, NoSuchMessage, Forbidden, MessageDeleted."""
     text = clean_text(content)
-    spend("CHAT_MESSAGE_RATE", caller.user_id)
+    spend_at_once("CHAT_MESSAGE_RATE", caller.user_id)
     with _editing(caller.user_id, room_id, message_id) as editing:
         message = editing.message
         if message.sender_id != caller.user_id:
@@ -161,7 +161,7 @@ def delete_message(*, caller: SignIn, room_id: int, message_id: int) -> None:
 
     Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden.
     """
-    spend("CHAT_MESSAGE_RATE", caller.user_id)
+    spend_at_once("CHAT_MESSAGE_RATE", caller.user_id)
     with _editing(caller.user_id, room_id, message_id) as editing:
         message = editing.message
         if message.sender_id != caller.user_id and acting_role(editing.here) == Role.MEMBER:
@@ -178,7 +178,7 @@ def add_reaction(*, caller: SignIn, room_id: int, message_id: int, emoji: str) -
     """Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden, MessageDeleted,
     TooManyReactions.
     """
-    spend("CHAT_MESSAGE_RATE", caller.user_id)
+    spend_at_once("CHAT_MESSAGE_RATE", caller.user_id)
     with _editing(caller.user_id, room_id, message_id) as editing:
         message = editing.message
         if message.deleted:
@@ -199,7 +199,7 @@ def remove_reaction(*, caller: SignIn, room_id: int, message_id: int, emoji: str
 
     Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden.
     """
-    spend("CHAT_MESSAGE_RATE", caller.user_id)
+    spend_at_once("CHAT_MESSAGE_RATE", caller.user_id)
     with _editing(caller.user_id, room_id, message_id) as editing:
         removed, _ = Reaction.objects.filter(
             message=editing.message, user_id=caller.user_id, emoji=emoji

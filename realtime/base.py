@@ -24,12 +24,10 @@ from rooms.schemas import RoomOut
 from .auth import Scope, address, check_origin, chosen_subprotocol, offered_token, query
 from .codes import (
     AT_THE_DOOR,
-    COME_BACK_AFTER,
     INTERNAL,
     RESTART,
     WHILE_OPEN,
     AuthTimeout,
-    TooManyConnections,
 )
 from .conversation import Conversation
 from .database import on_database
@@ -40,7 +38,7 @@ from .outbox import Outbox
 from .patience import Patience
 from .protocol import AnyClientFrame, ErrorFrame, FrameError, Ready, UserOut, encode, parse
 from .resume import catch_up, replay
-from .running import presence, run_on
+from .running import last_seen, presence, run_on, tally
 from .shutdown import shutdown
 from .transport import connection_of
 
@@ -48,6 +46,7 @@ log = logging.getLogger(__name__)
 
 FIRST_FRAME_WITHIN = 10.0
 CLOSE_WITHIN = 10.0
+TOO_MANY_WAIT = "Too many sockets from this address wait to sign in"
 VERSION = re.compile(r"[0-9]{1,30}")
 
 
@@ -78,6 +77,7 @@ class RoomConsumer(AsyncConsumer):
         self._patience = Patience()
         self._talk: Conversation | None = None
         self._token = ""
+        self._counted = ""
         self._expiry: asyncio.TimerHandle | None = None
         run_on(asyncio.get_running_loop())
         counts.sockets += 1
@@ -135,21 +135,16 @@ class RoomConsumer(AsyncConsumer):
 
         Raises TooManyConnections, AuthTimeout, NotAuthenticated.
         """
-        peer, most = address(self._scope) or "", settings.CHAT_PENDING_PER_ADDRESS
-        if most is not None and hub.pending_from[peer] >= most:
-            raise TooManyConnections(
-                "Too many sockets from this address wait to sign in", retry_after=COME_BACK_AFTER
-            )
-        hub.pending_from[peer] += 1
+        peer, most = f"address:{address(self._scope)}", settings.CHAT_PENDING_PER_ADDRESS
+        tally.take(peer, most, TOO_MANY_WAIT)
         try:
+            await tally.check(peer, most, TOO_MANY_WAIT)
             async with asyncio.timeout(FIRST_FRAME_WITHIN):
                 text = await self._next_text()
         except TimeoutError:
             raise AuthTimeout from None
         finally:
-            hub.pending_from[peer] -= 1
-            if not hub.pending_from[peer]:
-                del hub.pending_from[peer]
+            tally.give_back(peer)
         token = _token_in(text)
         if token is None:
             raise NotAuthenticated
@@ -158,21 +153,26 @@ class RoomConsumer(AsyncConsumer):
     async def _let_in(self, token: str) -> Conversation:
         caller, room = await on_database(self._admit, token)
         self._token = token
+        await self._count_in(caller)
         listener = Listener(self._outbox, caller, room.pk, room.version, room.access)
-        here = hub.attach(listener, room, most=settings.CHAT_SOCKETS_PER_USER)
+        here = hub.attach(listener, room)
         self._talk = talk = Conversation(hub, listener, here, room)
         self._watch_expiry(caller)
+        arrival = await presence.arrives(here, listener)
+        if self._outbox.closing:
+            raise Gone
         ready = Ready(
             room=RoomOut.model_validate(room),
             user=UserOut(id=caller.user_id, username=caller.username),
             version=room.version,
-            online=presence.names(here),
-            online_count=len(here.users),
+            online=arrival.names,
+            online_count=arrival.people,
         )
         listener.say(encode(ready))
-        listener.ready = True
-        hub.announce(listener)
-        presence.saw(caller)
+        listener.ready = listener.announced = True
+        if arrival.first:
+            presence.announce(here, listener)
+        last_seen.note(caller)
         since = query(self._scope, "since")
         if since is not None and VERSION.fullmatch(since):
             await replay(here, listener, int(since))
@@ -184,6 +184,13 @@ class RoomConsumer(AsyncConsumer):
         if since is not None:
             self._answer(error_frame(invalid("since", "must be a version, such as 41")))
         return talk
+
+    async def _count_in(self, caller: SignIn) -> None:
+        """Raises TooManyConnections."""
+        counted, most = f"user:{caller.user_id}", settings.CHAT_SOCKETS_PER_USER
+        tally.take(counted, most)
+        self._counted = counted
+        await tally.check(counted, most)
 
     def _admit(self, token: str) -> tuple[SignIn, Room]:
         """On a database thread: who is it, and may they enter."""
@@ -284,8 +291,11 @@ class RoomConsumer(AsyncConsumer):
             self._expiry.cancel()
         if self._talk is not None:
             hub.detach(self._talk.listener)
-            presence.saw(self._talk.listener.caller)
+            last_seen.note(self._talk.listener.caller)
             self._talk = None
+        if self._counted:
+            tally.give_back(self._counted)
+            self._counted = ""
 
 
 def _token_in(text: str | None) -> str | None:

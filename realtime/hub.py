@@ -5,7 +5,6 @@ Everything here runs on the event loop; other threads enter through `post`.
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -13,11 +12,10 @@ from accounts.auth import SignIn
 from accounts.errors import DomainError, SessionEnded
 from rooms.models import Room
 
-from .codes import COME_BACK_AFTER, NORMAL, RESTART, Removed, TooManyConnections
+from .codes import NORMAL, RESTART, Removed
 from .listener import Frame, Listener, text_event
 from .metrics import counts
 from .open_room import OpenRoom
-from .protocol import Exited, Joined, encode
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +30,15 @@ def _nobody_subscribes(room_id: int) -> None:
     log.warning("Room %d is not known to the bus", room_id)
 
 
+def _nobody_is_told(room: OpenRoom, listener: Listener) -> None:
+    log.warning("Room %d is not told that user %d left", room.id, listener.caller.user_id)
+
+
 class Hub:
     """The one of this process: see `hub` below."""
 
     def __init__(self) -> None:
         self.rooms: dict[int, OpenRoom] = {}
-        self.sockets_of: Counter[int] = Counter()
-        self.pending_from: Counter[str] = Counter()
         self._by_session: dict[int, set[Listener]] = {}
         # Sessions that ended a moment ago: a socket that was checked just before must not slip in.
         self._ended: dict[int, None] = {}
@@ -49,6 +49,8 @@ class Hub:
         """Called when a room gets its first socket here, to see whether something slipped by."""
         self.on_rooms_change: Callable[[int], None] = _nobody_subscribes
         """Called with the id of a room that was opened or closed here."""
+        self.on_departure: Callable[[OpenRoom, Listener], None] = _nobody_is_told
+        """Called when the last socket of a user in a room has left: presence's way in."""
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Remembers the loop that sockets live on; True the first time."""
@@ -64,18 +66,14 @@ class Hub:
 
     # Coming and going
 
-    def attach(self, listener: Listener, room: Room, *, most: int | None = None) -> OpenRoom:
-        """Subscribes a socket that was authorised against this room row.
-
-        Raises SessionEnded, and TooManyConnections when the user has `most` sockets already.
+    def attach(self, listener: Listener, room: Room) -> OpenRoom:
+        """Subscribes a socket that was authorised against this room row. Raises SessionEnded.
 
         Whatever was committed between that look and now shows in the versions and access counters
         of the next frame, or of the check that is asked for here.
         """
         if listener.caller.session_id in self._ended:
             raise SessionEnded
-        if most is not None and self.sockets_of[listener.caller.user_id] >= most:
-            raise TooManyConnections(retry_after=COME_BACK_AFTER)
         here = self.rooms.get(room.pk)
         if here is None:
             here = self.rooms[room.pk] = OpenRoom(room.pk, room.version, room.access)
@@ -86,39 +84,21 @@ class Hub:
             here.access = min(here.access, room.access)
             self.on_trouble(here)
         here.add(listener)
-        self.sockets_of[listener.caller.user_id] += 1
         self._by_session.setdefault(listener.caller.session_id, set()).add(listener)
         return here
 
-    def announce(self, listener: Listener) -> None:
-        """Tells the room of a user's first socket, the joiner too."""
-        here = self.rooms[listener.room_id]
-        user_id = listener.caller.user_id
-        if here.users.get(user_id) != 1:
-            return
-        text = encode(Joined(username=listener.caller.username))
-        here.may_say("join", user_id, 0)
-        if here.announces:
-            here.say(text)
-        else:
-            listener.say(text)
-
     def detach(self, listener: Listener) -> None:
-        """Unsubscribes; tells the room when it was the user's last socket. Safe to call twice."""
+        """Unsubscribes. Safe to call twice."""
         here = self.rooms.get(listener.room_id)
         if here is None or not here.holds(listener):
             return
-        user_id = listener.caller.user_id
         self._forget_session(listener)
-        self.sockets_of[user_id] -= 1
-        if not self.sockets_of[user_id]:
-            del self.sockets_of[user_id]
         was_last = here.discard(listener)
         if not here.users:
             del self.rooms[here.id]
             self.on_rooms_change(here.id)
-        elif was_last and listener.ready and here.announces:
-            here.say(encode(Exited(username=listener.caller.username)))
+        if was_last:
+            self.on_departure(here, listener)
 
     def _forget_session(self, listener: Listener) -> None:
         sockets = self._by_session[listener.caller.session_id]
@@ -156,7 +136,8 @@ class Hub:
     def say(self, room_id: int, text: str, but: int | None = None, droppable: bool = False) -> None:
         """A frame outside the order, to all but the sockets of one user."""
         here = self.rooms.get(room_id)
-        if here is not None:
+        # Another process may not know that the room is a crowd here.
+        if here is not None and not (droppable and not here.announces):
             here.say(text, but=but, droppable=droppable)
 
     # Revocation

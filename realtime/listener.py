@@ -48,7 +48,17 @@ def text_event(text: str) -> Event:
 class Listener:
     """Holds frames back while it joins or replays, then hears each version once, rising."""
 
-    __slots__ = ("access", "caller", "held", "known", "outbox", "ready", "room_id", "version")
+    __slots__ = (
+        "access",
+        "announced",
+        "caller",
+        "held",
+        "known",
+        "outbox",
+        "ready",
+        "room_id",
+        "version",
+    )
 
     def __init__(
         self, outbox: Outbox, caller: SignIn, room_id: int, version: int, access: int = 0
@@ -62,6 +72,8 @@ class Listener:
         self.known = version
         """Everything up to here was replayed to it, or read by it."""
         self.ready = False
+        self.announced = False
+        """Whether the room may have heard of its coming, and so has to hear of its going."""
         self.held: list[Frame] | None = []
 
     def hear(self, frame: Frame) -> None:

@@ -21,6 +21,7 @@ JOIN_EVERY = 10.0
 class OpenRoom:
     __slots__ = (
         "access",
+        "crowd",
         "early",
         "id",
         "live",
@@ -42,6 +43,8 @@ class OpenRoom:
         self.early: dict[int, Frame] = {}
         self.users: dict[int, int] = {}
         self.names: dict[int, str] = {}
+        self.crowd = 0
+        """Users in the room over all processes, as of the last that came or went here."""
         self.throttled: dict[tuple[str, int], float] = {}
 
     # Who is here
@@ -50,7 +53,7 @@ class OpenRoom:
     def announces(self) -> bool:
         """In a crowd join, exit and typing concern nobody, and each would cost a frame for all."""
         most: int | None = settings.CHAT_ANNOUNCE_UP_TO
-        return most is None or len(self.users) <= most
+        return most is None or max(len(self.users), self.crowd) <= most
 
     def add(self, listener: Listener) -> None:
         self.settling.add(listener)

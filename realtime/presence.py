@@ -1,76 +1,102 @@
-"""Who is here now, and when somebody was last seen. Of this process; see docs for several."""
+"""Who is here now: in this process by its own sockets, over all processes by their leases.
+
+A user comes with their first socket in a room and goes with the last one, whichever processes these
+are on. While Redis is away, and for good without it, each process knows its own sockets only.
+"""
 
 import asyncio
-import logging
-import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from concurrent.futures import TimeoutError as TooLate
+from itertools import islice
+from typing import NamedTuple
 
-from django.utils import timezone
+from django.conf import settings
 
-from accounts.auth import SignIn
-from accounts.errors import Busy
-from accounts.models import Session, User
-from accounts.transactions import writing
-
-from .database import on_database
+from .fanout import Fanout
 from .hub import Hub
+from .leases import MOST_NAMED, Leases, answered
+from .listener import Listener
 from .open_room import OpenRoom
+from .protocol import Exited, Joined, encode
+from .redis_hosts import ANSWER_WITHIN
 
-log = logging.getLogger(__name__)
 
-MOST_NAMED = 100
-MOST_AT_ONCE = 5000
-SEEN_EVERY = 60.0
-WRITE_EVERY = 2.0
-LARGEST_TABLE = 100_000
+class Arrival(NamedTuple):
+    """The room as a newcomer finds it. `first`: they had no socket there before."""
+
+    first: bool
+    people: int
+    names: list[str]
 
 
 class Presence:
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, fanout: Fanout, leases: Leases) -> None:
         self._hub = hub
-        self._seen: dict[int, float] = {}
-        self._unwritten: dict[int, int] = {}
-        self._writing: asyncio.Task[None] | None = None
+        self._fanout = fanout
+        self._leases = leases
+        self._loop: asyncio.AbstractEventLoop | None = None
+        leases.people = self._people
+        leases.on_gone = self._tell_exit
+        hub.on_departure = self.departs
 
-    def online(self, room_id: int) -> Collection[int]:
-        """Ids of the users with a socket in the room. Safe to ask from any thread."""
-        here = self._hub.rooms.get(room_id)
-        return frozenset(here.users.copy()) if here else ()
+    def start(self) -> None:
+        """On the loop of the sockets."""
+        self._loop = asyncio.get_running_loop()
 
-    def names(self, here: OpenRoom) -> list[str]:
-        """At most a hundred of them (contract §3, `ready`)."""
-        names = iter(here.names.values())
-        return [name for _, name in zip(range(MOST_NAMED), names, strict=False)]
+    async def arrives(self, here: OpenRoom, listener: Listener) -> Arrival:
+        """Counts in a socket that was attached just now."""
+        user_id, name = listener.caller.user_id, listener.caller.username
+        first = here.users[user_id] == 1
+        found = None
+        if self._leases.active:
+            found = await answered(self._leases.enter(here.id, user_id, name))
+        if found is None:
+            return Arrival(first, len(here.users), list(islice(here.names.values(), MOST_NAMED)))
+        is_first, here.crowd, names = found
+        return Arrival(bool(is_first), here.crowd, names)
 
-    def saw(self, caller: SignIn) -> None:
-        """Notes that a user came or went; written at most once a minute."""
-        user_id, now = caller.user_id, time.monotonic()
-        if now - self._seen.get(user_id, -SEEN_EVERY) < SEEN_EVERY:
+    def announce(self, here: OpenRoom, listener: Listener) -> None:
+        """Tells the room of a user's first socket, the joiner too."""
+        here.may_say("join", listener.caller.user_id, 0)
+        text = encode(Joined(username=listener.caller.username))
+        if here.announces:
+            self._fanout.say(here.id, text)
+        else:
+            listener.say(text)
+
+    def departs(self, here: OpenRoom, listener: Listener) -> None:
+        """Counts out a user's last socket here; the room is told when it was the last anywhere."""
+        if not self._leases.active:
+            # Not ready any more when the whole process goes down.
+            if listener.ready:
+                self._tell_exit(here.id, listener.caller.username, len(here.users))
             return
-        if len(self._seen) >= LARGEST_TABLE:
-            self._seen.clear()
-        self._seen[user_id] = now
-        self._unwritten[user_id] = caller.session_id
-        if self._writing is None:
-            self._writing = asyncio.ensure_future(self._write_together())
+        left = self._leases.leave(here.id, listener.caller.user_id)
+        left.add_done_callback(lambda answer: self._left(here, listener, answer.result()))
 
-    async def _write_together(self) -> None:
-        """One commit for all who came and went in a while: a thousand would cost a thousand."""
-        await asyncio.sleep(WRITE_EVERY)
-        self._writing = None
-        seen, self._unwritten = self._unwritten, {}
+    def _left(self, here: OpenRoom, listener: Listener, answer: list[int] | None) -> None:
+        last, here.crowd = answer or (1, len(here.users))
+        if last and listener.announced:
+            self._tell_exit(here.id, listener.caller.username, here.crowd)
+
+    def _tell_exit(self, room_id: int, username: str, left: int) -> None:
+        most: int | None = settings.CHAT_ANNOUNCE_UP_TO
+        if most is None or left <= most:
+            self._fanout.say(room_id, encode(Exited(username=username)))
+
+    def online(self, room_id: int, user_ids: Collection[int]) -> set[int]:
+        """Which of these users have a socket in the room. For threads, not for the loop."""
+        here = self._hub.rooms.get(room_id)
+        found = {one for one in user_ids if one in here.users} if here else set()
+        missing = set(user_ids) - found
+        if not self._leases.active or self._loop is None or not missing:
+            return found
+        asked = asyncio.run_coroutine_threadsafe(self._leases.online(room_id, missing), self._loop)
         try:
-            await on_database(_write_last_seen, seen)
-        except Busy:
-            # The next time will do.
-            log.info("last_seen of %d users was not written: the database is busy", len(seen))
+            return found | asked.result(ANSWER_WITHIN * 2)
+        except TooLate:
+            return found
 
-
-def _write_last_seen(seen: dict[int, int]) -> None:
-    """`seen` maps users to the sessions that they used."""
-    now, people = timezone.now(), sorted(seen.items())
-    for first in range(0, len(people), MOST_AT_ONCE):
-        some = dict(people[first : first + MOST_AT_ONCE])
-        with writing():
-            User.objects.filter(pk__in=some.keys()).update(last_seen=now)
-            Session.objects.filter(pk__in=some.values()).update(last_used_at=now)
+    def _people(self) -> Mapping[int, Mapping[int, str]]:
+        """Usernames by room and user id: who is here by sockets of this process."""
+        return {here.id: here.names for here in self._hub.rooms.values()}

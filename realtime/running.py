@@ -6,20 +6,33 @@ import multiprocessing
 
 from django.conf import settings
 
+from accounts.rates import buckets, count_with
 from rooms.presence import provide
 
 from .checks import HINT, NO_LAYER
 from .fanout import Fanout
 from .hub import hub
+from .last_seen import LastSeen
+from .leases import Leases
 from .presence import Presence
+from .redis_hosts import Hosts
 from .repair import Repair
+from .shared_rates import SharedRates
 from .shutdown import shutdown
+from .tally import Tally
 
 log = logging.getLogger(__name__)
 
-presence = Presence(hub)
 repair = Repair(hub)
 fanout = Fanout(hub)
+tally = Tally()
+hosts = Hosts()
+leases = Leases(hosts, tally.told)
+tally.share(leases)
+presence = Presence(hub, fanout, leases)
+last_seen = LastSeen()
+shared_rates = SharedRates(hosts, buckets)
+count_with(shared_rates)
 provide(presence.online)
 
 
@@ -28,6 +41,10 @@ def run_on(loop: asyncio.AbstractEventLoop) -> None:
     if hub.bind(loop):
         repair.start()
         fanout.start()
+        hosts.start()
+        leases.start()
+        presence.start()
+        shared_rates.start()
         shutdown.take_over(loop)
         if multiprocessing.parent_process() is not None and not settings.REDIS_URLS:
             log.warning("%s %s", NO_LAYER, HINT)

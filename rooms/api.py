@@ -124,7 +124,7 @@ def list_members(
     room = selectors.standing(request.auth.user_id, room_id).room
     page = keyset_page(selectors.members_of(room), ["pk"], cursor=cursor, limit=limit)
     write_links(request, response, page.links)
-    online = online_in(room_id)
+    online = online_in(room_id, [member.user_id for member in page])
     return [_member_out(member, online=member.user_id in online) for member in page]
 
 
@@ -162,7 +162,8 @@ def change_role(
     member = services.change_role(
         user_id=request.auth.user_id, room_id=room_id, username=username, role=Role(body.role)
     )
-    return _member_out(member, online=member.user_id in online_in(room_id))
+    online = online_in(room_id, [member.user_id])
+    return _member_out(member, online=member.user_id in online)
 
 
 @router.delete(

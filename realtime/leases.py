@@ -1,0 +1,262 @@
+"""Who is where, over all processes: what each process holds in Redis for as long as it lives.
+
+Every process has a lease that it renews; what it holds (a user in a room, a count of sockets) is
+noted under its name. When the lease ends, whoever looks first gives up all that the dead process
+held. So a user is online while any process holds them, and nothing is left behind by a `kill -9`.
+Times are those of Redis: the clocks of hosts do not matter.
+
+Keys, each with our prefix, on every host of REDIS_URL for what is kept there:
+  processes           sorted set   process -> when its lease ends
+  held:<process>      set          `r <room> <user>` and `n <name>`: what to give up for it
+  room:<id>           hash         user -> `<processes that hold them> <username>`
+  count:<name>        hash         process -> how many
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+
+from .redis_hosts import ANSWER_WITHIN, Answer, Host, Hosts
+
+log = logging.getLogger(__name__)
+
+BEATS_PER_LEASE = 4
+TRY_AGAIN_EVERY = 1.0
+MOST_NAMED = 100
+"""Names in `ready` (contract §3)."""
+
+# Every script is one step for Redis: nobody sees half of it.
+ENTER = """
+local room, held = KEYS[1], KEYS[2]
+local user, name, pair = ARGV[1], ARGV[2], ARGV[3]
+local first = 0
+if redis.call('SADD', held, pair) == 1 then
+  local there = redis.call('HGET', room, user)
+  local n = there and tonumber(string.match(there, '^%d+')) or 0
+  redis.call('HSET', room, user, (n + 1) .. ' ' .. name)
+  if n == 0 then first = 1 end
+end
+local count = redis.call('HLEN', room)
+local names = {}
+local page = redis.call('HSCAN', room, 0, 'COUNT', ARGV[4])[2]
+for i = 2, math.min(#page, 2 * ARGV[4]), 2 do
+  names[#names + 1] = string.match(page[i], '^%d+ (.*)$')
+end
+return {first, count, names}
+"""
+LEAVE = """
+local room, held = KEYS[1], KEYS[2]
+local user, pair = ARGV[1], ARGV[2]
+local last = 0
+if redis.call('SREM', held, pair) == 1 then
+  local there = redis.call('HGET', room, user)
+  local n = there and tonumber(string.match(there, '^%d+')) or 1
+  if n > 1 then
+    redis.call('HSET', room, user, (n - 1) .. ' ' .. string.match(there, '^%d+ (.*)$'))
+  else
+    redis.call('HDEL', room, user)
+    last = 1
+  end
+end
+return {last, redis.call('HLEN', room)}
+"""
+COUNT = """
+local count, held = KEYS[1], KEYS[2]
+local process, n, name = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+if n > 0 then
+  redis.call('HSET', count, process, n)
+  redis.call('SADD', held, name)
+else
+  redis.call('HDEL', count, process)
+  redis.call('SREM', held, name)
+end
+local total = 0
+for _, each in ipairs(redis.call('HVALS', count)) do total = total + tonumber(each) end
+return total
+"""
+# Whether the lease was still good: if not, somebody may have given up what we held.
+BEAT = """
+local now = tonumber(redis.call('TIME')[1])
+local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
+redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
+return (ends and tonumber(ends) > now) and 1 or 0
+"""
+# Gives up a part of what one dead process held: those who are gone with it, and whether to go on.
+BURY = """
+local prefix = ARGV[1]
+local now = tonumber(redis.call('TIME')[1])
+local dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 1)[1]
+if not dead then return {0, {}} end
+local held, gone = prefix .. 'held:' .. dead, {}
+for _, thing in ipairs(redis.call('SPOP', held, 200)) do
+  local room, user = string.match(thing, '^r (%d+) (%d+)$')
+  if room then
+    local key = prefix .. 'room:' .. room
+    local there = redis.call('HGET', key, user)
+    local n = there and tonumber(string.match(there, '^%d+')) or 0
+    if n > 1 then
+      redis.call('HSET', key, user, (n - 1) .. ' ' .. string.match(there, '^%d+ (.*)$'))
+    elseif n == 1 then
+      redis.call('HDEL', key, user)
+      gone[#gone + 1] = room
+      gone[#gone + 1] = string.match(there, '^%d+ (.*)$')
+      gone[#gone + 1] = tostring(redis.call('HLEN', key))
+    end
+  else
+    redis.call('HDEL', prefix .. 'count:' .. string.sub(thing, 3), dead)
+  end
+end
+if redis.call('SCARD', held) == 0 then redis.call('ZREM', KEYS[1], dead) end
+return {1, gone}
+"""
+HELD = "return redis.call('SMEMBERS', KEYS[1])"
+ONLINE = "return redis.call('HMGET', KEYS[1], unpack(ARGV))"
+
+
+def _nobody_hears(room_id: int, username: str, left: int) -> None:
+    """Until presence is there to tell the room."""
+
+
+class Leases:
+    """`counts` and `people` (usernames by room and user id) tell what this process holds now.
+
+    `on_gone` hears of each user who went with a dead process: room, username, how many are left.
+    """
+
+    def __init__(self, hosts: Hosts, counts: Callable[[], Mapping[str, int]]) -> None:
+        self._hosts = hosts
+        self._counts = counts
+        self.people: Callable[[], Mapping[int, Mapping[int, str]]] = dict
+        self.on_gone: Callable[[int, str, int], None] = _nobody_hears
+        self._me = uuid.uuid4().hex[:16]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """On the loop of the sockets, after the hosts."""
+        self._tasks = [asyncio.ensure_future(self._keep(host)) for host in self._hosts.all]
+
+    @property
+    def active(self) -> bool:
+        return bool(self._hosts.all)
+
+    # Questions. Each answers None while the host is away.
+
+    def enter(self, room_id: int, user_id: int, name: str) -> Answer:
+        """A future of [1 if nobody held them there, users in the room, names of some]."""
+        room = _room(room_id)
+        return self._hosts.of(room).ask(
+            ENTER, self._keys(room), user_id, name, _pair(room_id, user_id), MOST_NAMED
+        )
+
+    def leave(self, room_id: int, user_id: int) -> Answer:
+        """A future of [1 if nobody holds them there any more, users left in the room]."""
+        room = _room(room_id)
+        return self._hosts.of(room).ask(LEAVE, self._keys(room), user_id, _pair(room_id, user_id))
+
+    def count(self, name: str, number: int) -> Answer:
+        """Notes how many of something this process has: a future of how many there are in all."""
+        key = _count(name)
+        return self._hosts.of(key).ask(COUNT, self._keys(key), self._me, number, f"n {name}")
+
+    async def online(self, room_id: int, user_ids: Collection[int]) -> set[int]:
+        """Which of these users any process holds in the room."""
+        room, asked = _room(room_id), list(user_ids)
+        answer = await self._hosts.of(room).ask(ONLINE, [_key(room)], *asked)
+        return {user_id for user_id, there in zip(asked, answer or (), strict=False) if there}
+
+    def _keys(self, key: str) -> list[str]:
+        return [_key(key), _key(f"held:{self._me}")]
+
+    # Keeping the lease
+
+    async def _keep(self, host: Host) -> None:
+        while True:
+            try:
+                await self._beat(host)
+            except Exception:
+                # It must outlive anything: without it this process would be taken for dead.
+                log.exception("The lease at Redis was not renewed")
+            lease: float = settings.CHAT_PRESENCE_LEASE
+            await asyncio.sleep(lease / BEATS_PER_LEASE if host.up else TRY_AGAIN_EVERY)
+
+    async def _beat(self, host: Host) -> None:
+        lease = max(1, round(settings.CHAT_PRESENCE_LEASE))
+        good = await host.ask(BEAT, [_key("processes")], self._me, lease, anyway=True)
+        if good is None:
+            return
+        was_up, host.up = host.up, True
+        if not (good and was_up):
+            await self._restate(host)
+        await self._bury(host)
+
+    async def _restate(self, host: Host) -> None:
+        """Makes Redis hold what this process holds, after it forgot it or could not be told.
+
+        Questions keep their order, so what changes meanwhile is told after what is told here, and
+        whatever is told twice changes nothing.
+        """
+        there = await host.ask(HELD, [_key(f"held:{self._me}")])
+        if there is None:
+            return
+        told, mine = set(there), self._mine(host)
+        for thing in told - mine.keys():
+            self._give_up(thing)
+        for thing, tell in mine.items():
+            # A count may have changed, a user in a room is there or is not.
+            if thing not in told or thing.startswith("n "):
+                tell()
+
+    def _mine(self, host: Host) -> dict[str, Callable[[], Answer]]:
+        """What this process holds on one host, and how to say so."""
+        things: dict[str, Callable[[], Answer]] = {}
+        for room_id, people in self.people().items():
+            if self._hosts.of(_room(room_id)) is host:
+                for user_id, name in people.items():
+                    things[_pair(room_id, user_id)] = partial(self.enter, room_id, user_id, name)
+        for name, number in self._counts().items():
+            if self._hosts.of(_count(name)) is host:
+                things[f"n {name}"] = partial(self.count, name, number)
+        return things
+
+    def _give_up(self, thing: str) -> Answer:
+        kind, _, rest = thing.partition(" ")
+        if kind == "n":
+            return self.count(rest, 0)
+        room_id, user_id = rest.split(" ")
+        return self.leave(int(room_id), int(user_id))
+
+    async def _bury(self, host: Host) -> None:
+        """Gives up what dead processes held; several that try share the work."""
+        more = 1
+        while more:
+            answer = await host.ask(BURY, [_key("processes")], _key(""))
+            more, gone = answer or (0, [])
+            for room_id, name, count in zip(gone[::3], gone[1::3], gone[2::3], strict=True):
+                self.on_gone(int(room_id), name, int(count))
+
+
+async def answered(answer: Answer) -> Any:
+    """Waits no longer than a host may take, also when a long queue is before the question."""
+    await asyncio.wait([answer], timeout=ANSWER_WITHIN)
+    return answer.result() if answer.done() else None
+
+
+def _room(room_id: int) -> str:
+    return f"room:{room_id}"
+
+
+def _pair(room_id: int, user_id: int) -> str:
+    return f"r {room_id} {user_id}"
+
+
+def _count(name: str) -> str:
+    return f"count:{name}"
+
+
+def _key(name: str) -> str:
+    return f"{settings.REDIS_PREFIX}:{name}"

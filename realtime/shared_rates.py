@@ -1,0 +1,116 @@
+"""Rates that all processes count together, in Redis (contract §4; the buckets: `accounts.rates`).
+
+The bucket of Redis runs on its clock, ours on our own: only spans of time cross between them. While
+Redis is away each process counts by itself.
+"""
+
+import asyncio
+import hashlib
+import logging
+import threading
+from collections.abc import Hashable
+from concurrent.futures import TimeoutError as TooLate
+
+from django.conf import settings
+
+from accounts.rates import Buckets, Rate
+
+from .leases import answered
+from .redis_hosts import ANSWER_WITHIN, Answer, Hosts
+
+log = logging.getLogger(__name__)
+
+TELL_EVERY = 0.5
+WORTH_TELLING = 0.25
+"""Of the burst: whoever uses less costs nothing, and has it back before it matters to others."""
+MOST_NOTED = 20_000
+
+# GCRA, in microseconds: {how long to wait (0: taken), how long until the bucket is full again}.
+TAKE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local step, burst, times, told = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local full = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now) + step * times
+local wait = full - (now + burst * step)
+if wait > 1 and told == '0' then
+  return {math.ceil(wait), math.ceil(full - step * times - now)}
+end
+redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000) + 1)
+return {0, math.ceil(full - now)}
+"""
+MICRO = 1_000_000
+
+Name = tuple[str, Hashable]
+
+
+class SharedRates:
+    """An `Elsewhere` of `accounts.rates`."""
+
+    def __init__(self, hosts: Hosts, buckets: Buckets) -> None:
+        self._hosts = hosts
+        self._buckets = buckets
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._notes: dict[Name, tuple[Rate, int]] = {}
+        self._lock = threading.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """On the loop of the sockets; does nothing for a process that has no Redis."""
+        if self._hosts.all:
+            self._loop = asyncio.get_running_loop()
+            self._task = asyncio.ensure_future(self._tell_all())
+
+    def take(self, what: str, whose: Hashable, rate: Rate) -> float:
+        """For threads. See `Elsewhere`."""
+        if self._loop is None:
+            return 0.0
+        asked = asyncio.run_coroutine_threadsafe(self._take((what, whose), rate, 1), self._loop)
+        try:
+            return asked.result(ANSWER_WITHIN * 2)
+        except TooLate:
+            log.warning("A rate was counted in this process alone: its loop is busy")
+            return 0.0
+
+    def tell(self, what: str, whose: Hashable, rate: Rate) -> None:
+        """From any thread. See `Elsewhere`."""
+        if self._loop is None:
+            return
+        with self._lock:
+            _, times = self._notes.get((what, whose), (rate, 0))
+            if times or len(self._notes) < MOST_NOTED:
+                self._notes[what, whose] = rate, times + 1
+
+    async def _tell_all(self) -> None:
+        while True:
+            await asyncio.sleep(TELL_EVERY)
+            notes = self._worth_telling()
+            await asyncio.gather(
+                *(self._take(name, rate, times, told=1) for name, (rate, times) in notes.items())
+            )
+
+    def _worth_telling(self) -> dict[Name, tuple[Rate, int]]:
+        """Takes the notes of busy buckets out, and forgets those of buckets that are full again."""
+        with self._lock:
+            used = {
+                name: self._buckets.used(*name, rate) for name, (rate, _) in self._notes.items()
+            }
+            busy = {name: self._notes[name] for name, part in used.items() if part > WORTH_TELLING}
+            self._notes = {
+                name: note for name, note in self._notes.items() if 0 < used[name] <= WORTH_TELLING
+            }
+        return busy
+
+    async def _take(self, name: Name, rate: Rate, times: int, told: int = 0) -> float:
+        """Seconds to wait; what is `told` was taken already and counts whatever the answer."""
+        answer = await answered(self._ask(name, rate, times, told))
+        if answer is None:
+            return 0.0
+        wait, full_in = answer
+        self._buckets.learn(*name, full_in / MICRO)
+        return float(wait) / MICRO
+
+    def _ask(self, name: Name, rate: Rate, times: int, told: int) -> Answer:
+        key = f"rate:{hashlib.sha256(repr(name).encode()).hexdigest()[:32]}"
+        step = rate.seconds * MICRO // rate.times
+        host = self._hosts.of(key)
+        return host.ask(TAKE, [f"{settings.REDIS_PREFIX}:{key}"], step, rate.burst, times, told)

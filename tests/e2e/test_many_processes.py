@@ -1,0 +1,245 @@
+"""What processes know together through Redis: who is online, and how much somebody may ask."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.clients import PASSWORD, Person, Socket, fresh, opened, register, turned_away
+from tests.redis_server import RedisServer, redis_running
+from tests.servers import Server, environment, free_port, prepare_database
+
+LEASE = 2
+GONE_WITHIN = LEASE * 1.5 + 2.5
+LIMITS = {
+    "CHAT_PRESENCE_LEASE": f"{LEASE}",
+    "CHAT_SOCKETS_PER_USER": "4",
+    "CHAT_PENDING_PER_ADDRESS": "4",
+    "CHAT_ROOM_RATE": "3/h",
+    "CHAT_MESSAGE_RATE": "3/s",
+    "CHAT_LOGIN_NAME_RATE": "3/h",
+}
+
+
+@dataclass
+class Farm:
+    servers: list[Server]
+    redis: list[RedisServer]
+
+
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    """A daphne and two uvicorn with two Redis between them."""
+    folder: Path = tmp_path_factory.mktemp("farm")
+    with ExitStack() as stack:
+        redis = [stack.enter_context(redis_running()) for _ in range(2)]
+        urls = ",".join(one.url for one in redis)
+        variables = environment(folder, REDIS_URL=urls, **LIMITS)
+        prepare_database(folder, variables)
+        servers = [
+            Server(kind, free_port(), variables, folder / f"{number}.log")
+            for number, kind in enumerate(("daphne", "uvicorn", "uvicorn"))
+        ]
+        for server in servers:
+            server.start()
+            stack.callback(server.stop)
+        yield Farm(servers, redis)
+
+
+@pytest.fixture
+async def people(farm: Farm) -> AsyncIterator[list[Person]]:
+    """Two who registered at the first process."""
+    made = [await register(farm.servers[0].http, farm.servers[0].ws) for _ in range(2)]
+    yield made
+    for person in made:
+        await person.http.aclose()
+
+
+@pytest.fixture
+async def at(farm: Farm) -> AsyncIterator[Any]:
+    """`at(person, 1)`: the same person, talking to another process."""
+    async with AsyncExitStack() as stack:
+
+        def move(person: Person, number: int) -> Person:
+            server = farm.servers[number]
+            known = {
+                "id": person.id,
+                "username": person.username,
+                "access": person.access,
+                "refresh": "",
+            }
+            moved = Person(server.http, server.ws, known)
+            stack.push_async_callback(moved.http.aclose)
+            return moved
+
+        yield move
+
+
+async def online(person: Person, room_id: int) -> set[str]:
+    answer = await person.get(f"/rooms/{room_id}/members")
+    return {member["username"] for member in answer.json() if member["online"]}
+
+
+async def nothing_but(socket: Socket, *kinds: str) -> None:
+    """The next `ping` is answered before anything else than these."""
+    assert {frame["type"] for frame in await socket.ping()} <= set(kinds)
+
+
+async def test_whoever_is_online_elsewhere_is_online_here(people: list[Person], at: Any) -> None:
+    ila, kaushal = people
+    name = fresh("online")
+    async with opened(ila.public(name)), opened(at(kaushal, 1).public(name)) as (ready,):
+        assert set(ready["online"]) == {ila.username, kaushal.username}
+        assert ready["online_count"] == 2
+        for number in range(3):
+            here = await online(at(ila, number), ready["room"]["id"])
+            assert here == {ila.username, kaushal.username}
+
+
+async def test_join_and_exit_are_told_for_the_first_and_the_last_socket_anywhere(
+    people: list[Person], at: Any
+) -> None:
+    ila, kaushal = people
+    name = fresh("tabs")
+    watching, first, second = (
+        ila.public(name),
+        at(kaushal, 1).public(name),
+        at(kaushal, 2).public(name),
+    )
+    async with opened(watching) as (ready,):
+        await watching.hear("join")
+        await asyncio.sleep(0.3)
+        async with opened(first):
+            assert (await watching.hear("join"))["username"] == kaushal.username
+            async with opened(second):
+                await asyncio.sleep(0.3)
+                await nothing_but(watching, "pong")
+                await first.connection.close()
+                await asyncio.sleep(0.3)
+                await nothing_but(watching, "pong")
+                both = {ila.username, kaushal.username}
+                assert await online(ila, ready["room"]["id"]) == both
+        assert (await watching.hear("exit"))["username"] == kaushal.username
+        assert await online(ila, ready["room"]["id"]) == {ila.username}
+
+
+async def test_whoever_was_on_a_process_that_is_killed_goes_offline_everywhere(
+    farm: Farm, people: list[Person], at: Any
+) -> None:
+    ila, kaushal = people
+    name = fresh("killed")
+    watching, dying = ila.public(name), at(kaushal, 2).public(name)
+    async with opened(watching) as (ready,):
+        await watching.hear("join")
+        async with opened(dying):
+            assert (await watching.hear("join"))["username"] == kaushal.username
+            farm.servers[2].kill()
+            try:
+                gone = await watching.hear("exit", GONE_WITHIN)
+                assert gone["username"] == kaushal.username
+                for number in range(2):
+                    assert await online(at(ila, number), ready["room"]["id"]) == {ila.username}
+            finally:
+                farm.servers[2].start()
+
+
+async def test_a_redis_that_forgot_everything_is_told_again(
+    farm: Farm, people: list[Person], at: Any
+) -> None:
+    ila, kaushal = people
+    name = fresh("forgot")
+    first, second = ila.public(name), at(kaushal, 1).public(name)
+    async with opened(first, second) as (ready, _):
+        room_id = ready["room"]["id"]
+        for redis in farm.redis:
+            redis.kill()
+            redis.start()
+        deadline = time.monotonic() + GONE_WITHIN
+        while await online(at(ila, 2), room_id) != {ila.username, kaushal.username}:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
+        await second.connection.close()
+        assert (await first.hear("exit"))["username"] == kaushal.username
+
+
+async def test_without_redis_each_process_goes_on_alone(
+    farm: Farm, people: list[Person], at: Any
+) -> None:
+    ila, kaushal = people
+    name = fresh("alone")
+    for redis in farm.redis:
+        redis.kill()
+    try:
+        first, second = ila.public(name), at(kaushal, 1).public(name)
+        async with opened(first, second) as (here, there):
+            assert here["online"] == [ila.username]
+            assert there["online"] == [kaushal.username]
+            await first.send(type="message", message="all the same", ref="1")
+            assert (await second.hear("message"))["message"] == "all the same"
+    finally:
+        for redis in farm.redis:
+            redis.start()
+    await asyncio.sleep(1.5)
+
+
+async def test_sockets_of_a_user_are_counted_over_all_processes(
+    people: list[Person], at: Any
+) -> None:
+    ila = people[0]
+    name = fresh("counted")
+    sockets = [at(ila, number % 3).public(name) for number in range(4)]
+    async with opened(*sockets):
+        late = at(ila, 1).public(name)
+        assert await turned_away(late) == (4429, "too_many_connections")
+    await asyncio.sleep(0.3)
+    async with opened(at(ila, 2).public(name)):
+        pass
+
+
+async def test_rooms_made_are_counted_over_all_processes(people: list[Person], at: Any) -> None:
+    ila, kaushal = people
+    answers = [
+        await at(ila, number % 3).post("/rooms", {"name": fresh("made")}) for number in range(4)
+    ]
+    assert [answer.status_code for answer in answers] == [201, 201, 201, 429]
+    assert int(answers[-1].headers["Retry-After"]) > 0
+    assert (await kaushal.post("/rooms", {"name": fresh("made")})).status_code == 201
+
+
+async def test_tries_at_a_password_are_counted_over_all_processes(
+    people: list[Person], at: Any
+) -> None:
+    ila = people[0]
+    wrong = {"username": ila.username, "password": f"not {PASSWORD}"}
+    codes = [(await at(ila, number % 3).post("/login", wrong)).status_code for number in range(5)]
+    assert codes == [401, 401, 401, 429, 429]
+
+
+async def test_messages_are_counted_over_all_processes(people: list[Person], at: Any) -> None:
+    """A process tells the others what was sent a moment later, never before the answer."""
+    ila = people[0]
+    name = fresh("pace")
+    sockets = [at(ila, number).public(name) for number in range(3)]
+    async with opened(*sockets):
+        sent = 0
+        started = time.monotonic()
+        while time.monotonic() - started < 4:
+            socket = sockets[sent % 3]
+            await socket.send(type="message", message="x", ref="1")
+            answer = await _answer(socket)
+            sent += answer["type"] == "ack"
+            await asyncio.sleep(0.02)
+        # 3 a second and a burst of 6; alone the three would let 54 pass.
+        assert sent <= 4 * 3 + 6 + 12
+
+
+async def _answer(socket: Socket) -> dict[str, Any]:
+    while True:
+        frame = await socket.receive()
+        if frame["type"] in ("ack", "error"):
+            return frame
