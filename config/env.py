@@ -73,6 +73,7 @@ class Environment(BaseSettings):
     chat_refresh_days: float = Field(14, gt=0, le=3_650)
     chat_shutdown_delay: float = Field(0.5, ge=0, le=60)
     chat_trusted_proxies: int = Field(0, ge=0, le=10)
+    chat_hsts_seconds: int = Field(3600, ge=0)
     chat_password_iterations: CountOrOff = None
 
     @field_validator("allowed_origins")

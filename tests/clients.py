@@ -5,6 +5,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -94,11 +95,13 @@ class Socket:
         *,
         headers: dict[str, str] | None = None,
         subprotocols: list[str] | None = None,
+        ssl: SSLContext | None = None,
         **query: Any,
     ) -> None:
         pairs = "&".join(f"{key}={quote(str(value))}" for key, value in query.items())
         self.url = f"{url}?{pairs}" if pairs else url
         self.headers = headers
+        self.ssl = ssl
         self.subprotocols = [Subprotocol(name) for name in subprotocols or []]
         self.connection: ClientConnection
 
@@ -106,6 +109,7 @@ class Socket:
         self.connection = await connect(
             self.url,
             additional_headers=self.headers,
+            ssl=self.ssl,
             subprotocols=self.subprotocols or None,
             compression=None,
             max_size=None,
@@ -191,10 +195,13 @@ def fresh(stem: str) -> str:
     return f"{stem}{next(_numbers)}"
 
 
-async def register(http: str, ws: str, username: str | None = None) -> Person:
+async def register(
+    http: str, ws: str, username: str | None = None, password: str = PASSWORD
+) -> Person:
+    """In production the default password is refused as too common."""
     name = username or f"user{next(_numbers)}"
     async with rest(http) as client:
-        answer = await client.post("/register", json={"username": name, "password": PASSWORD})
+        answer = await client.post("/register", json={"username": name, "password": password})
     assert answer.status_code == 201, answer.text
     return Person(http, ws, answer.json())
 

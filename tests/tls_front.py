@@ -20,19 +20,25 @@ CHUNK = 65_536
 
 @dataclass(frozen=True)
 class Authority:
-    """`file`: what clients trust. Certificates are for `localhost`."""
+    """`file`: what clients trust. `chain`, `key` and `context`: a certificate for `localhost`."""
 
     file: Path
+    chain: Path
+    key: Path
     context: ssl.SSLContext
 
 
 def make_authority(folder: Path) -> Authority:
     authority = trustme.CA()
-    file = folder / "authority.pem"
+    certificate = authority.issue_cert("localhost")
+    file, chain, key = (folder / name for name in ("authority.pem", "fullchain.pem", "privkey.pem"))
     authority.cert_pem.write_to_path(str(file))
+    for blob in certificate.cert_chain_pems:
+        blob.write_to_path(str(chain), append=True)
+    certificate.private_key_pem.write_to_path(str(key))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    return Authority(file, context)
+    certificate.configure_cert(context)
+    return Authority(file, chain, key, context)
 
 
 class TlsFront:

@@ -74,6 +74,7 @@ def test_development_needs_nothing_else() -> None:
         ("CHAT_REFRESH_DAYS", "-1"),
         ("CHAT_REFRESH_DAYS", "inf"),
         ("CHAT_TRUSTED_PROXIES", "11"),
+        ("CHAT_HSTS_SECONDS", "-1"),
         ("CHAT_PASSWORD_ITERATIONS", "0"),
     ],
 )

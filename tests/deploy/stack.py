@@ -1,0 +1,136 @@
+"""What `docker compose up` starts, on this machine: the same files, commands and variables.
+
+Each container of the application is a process with nothing in its environment but what compose
+gives it. The two servers have one port and two addresses, as they do in Docker's network.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from tests.postgres_server import postgres_running
+from tests.redis_server import RedisServer, redis_running
+from tests.servers import free_port
+
+from . import composition, image
+
+ADDRESSES = ("127.0.0.2", "127.0.0.3")
+HOST = "chat.example.com"
+PASSWORD = "not a common one"
+STARTS_WITHIN = 30.0
+# Off, as all tests but those of limits have them; in production they come from .env as well.
+FROM_DOTENV = {
+    "CHAT_PASSWORD_ITERATIONS": "1",
+    "CHAT_REGISTER_RATE": "off",
+    "CHAT_LOGIN_RATE": "off",
+    "CHAT_SHUTDOWN_DELAY": "0.1",
+}
+
+
+@dataclass
+class Container:
+    """A process of the image. `address` in place of 0.0.0.0, `port` in place of 8000."""
+
+    folder: Path
+    variables: dict[str, str]
+    address: str
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def http(self) -> str:
+        return f"http://{self.address}:{self.port}"
+
+    @property
+    def ws(self) -> str:
+        return f"ws://{self.address}:{self.port}"
+
+    def run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def start(self) -> None:
+        put = {"0.0.0.0": self.address, "8000": str(self.port)}
+        command = [put.get(part, part) for part in image.command()]
+        with (self.folder / f"{self.address}.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, env=self.variables, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + STARTS_WITHIN
+        while not self._is_ready():
+            assert time.monotonic() < deadline, self.log()
+            assert self.process.poll() is None, self.log()
+            time.sleep(0.05)
+
+    def _is_ready(self) -> bool:
+        try:
+            answer = httpx.get(f"{self.http}/readyz", headers={"Host": HOST}, timeout=2)
+        except httpx.HTTPError:
+            return False
+        return answer.status_code == 200
+
+    def log(self) -> str:
+        return (self.folder / f"{self.address}.log").read_text()
+
+    def stop(self, within: float = 30.0) -> int:
+        """SIGTERM, as Docker sends it: the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(within)
+
+
+@dataclass
+class Stack:
+    containers: list[Container]
+    migrate: Container
+    redis: RedisServer
+    database_url: str
+
+    @property
+    def port(self) -> int:
+        return self.containers[0].port
+
+
+def container_environment(service: str, **instead: str) -> dict[str, str]:
+    """What the image and compose set, and the PATH on which `python` is ours. Nothing else."""
+    given: dict[str, str] = composition.services()[service]["environment"]
+    tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return image.environment() | FROM_DOTENV | given | instead | {"PATH": tools}
+
+
+@contextmanager
+def stack_running(folder: Path) -> Iterator[Stack]:
+    """PostgreSQL and Redis run, the image is built; nothing of ours has started yet."""
+    image.build(folder)
+    port = free_port()
+    with ExitStack() as stack:
+        redis = stack.enter_context(redis_running())
+        database_url = stack.enter_context(postgres_running()).new_database()
+        instead = {"DATABASE_URL": database_url, "REDIS_URL": redis.url}
+        containers = [
+            Container(folder, container_environment(f"app{n}", **instead), address, port)
+            for n, address in enumerate(ADDRESSES, 1)
+        ]
+        migrate = Container(folder, container_environment("migrate", **instead), "", 0)
+        try:
+            yield Stack(containers, migrate, redis, database_url)
+        finally:
+            for container in containers:
+                if container.process is not None and container.process.poll() is None:
+                    container.process.kill()
+                    container.process.wait(10)

@@ -1,0 +1,71 @@
+"""The Dockerfile: what is in the image, who runs it, and how it starts."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.servers import ROOT
+
+from . import image
+
+
+def test_the_image_holds_all_that_the_server_needs_and_no_tests(tmp_path: Path) -> None:
+    image.build(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", "import config.asgi; from realtime.quick_uvicorn import Protocol"],
+        cwd=tmp_path,
+        env={"SECRET_KEY": "k" * 40, "ALLOWED_HOSTS": "a", **image.environment()},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "tests").exists()
+
+
+@pytest.mark.parametrize(
+    "path", [".env", "db.sqlite3", ".git/config", "tests/servers.py", "media/a"]
+)
+def test_what_does_not_belong_into_the_build_stays_outside(path: str) -> None:
+    assert not image.is_sent(path)
+
+
+def test_what_is_copied_is_let_into_the_build() -> None:
+    for source, _ in image.copies():
+        assert (ROOT / source).exists()
+        inside = f"{source}/a.py" if (ROOT / source).is_dir() else source
+        assert image.is_sent(inside)
+        assert not image.is_sent(f"{source}/__pycache__/a.pyc")
+
+
+def test_it_runs_as_somebody_who_may_write_its_data_alone() -> None:
+    stage = image.last_stage()
+    user = image.arguments("USER")
+    assert user not in ("", "root", "0")
+    assert ("COPY", "requirements.txt ./") not in stage
+    assert not any("--chown" in rest for _, rest in stage)
+    made = [rest for name, rest in stage if name == "RUN" and "--owner" in rest]
+    assert [image.exec_form(one)[-3:] for one in made] == [["--owner", user, "/data"]]
+
+
+def test_it_installs_the_locked_versions() -> None:
+    installs = [rest for name, rest in image.instructions() if name == "RUN" and "pip" in rest]
+    assert [image.exec_form(one)[-2:] for one in installs] == [
+        ["--requirement", "requirements.txt"]
+    ]
+    versions = re.findall(
+        r"^[\w.\[\],-]+==\S+", (ROOT / "requirements.txt").read_text(), re.MULTILINE
+    )
+    assert len(versions) > 20
+
+
+def test_it_serves_with_the_options_of_make_serve_and_of_the_systemd_unit() -> None:
+    options = image.command()[image.command().index("--loop") :]
+    serve = (ROOT / "Makefile").read_text().replace("\\\n", "").replace("$(MAX_FRAME)", "262144")
+    unit = (ROOT / "docs/deploy/chat@.service").read_text()
+    for text in (serve, unit):
+        assert " ".join(options) in re.sub(r"\s+", " ", text)

@@ -1,0 +1,193 @@
+"""The file of docs/deploy in a real nginx, before the two servers. Skipped without one."""
+
+import asyncio
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.clients import Person, Socket, opened
+from tests.tls_front import Authority, make_authority
+
+from .nginx import BINARY, Nginx, nginx_running
+from .stack import ADDRESSES, HOST, PASSWORD, Stack
+
+pytestmark = pytest.mark.skipif(
+    BINARY is None, reason="nginx is not on PATH: install it to test docs/deploy/nginx.conf"
+)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return make_authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def nginx(
+    stack: Stack, authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Nginx]:
+    folder: Path = tmp_path_factory.mktemp("nginx")
+    with nginx_running(folder, ADDRESSES, stack.port, authority) as running:
+        yield running
+
+
+@pytest.fixture
+def ila(nginx: Nginx) -> dict[str, str]:
+    """The account of somebody who claims another address."""
+    spoofed = {"X-Forwarded-For": "203.0.113.66", "X-Real-IP": "203.0.113.66"}
+    account = {"username": f"ila{id(spoofed)}", "password": PASSWORD}
+    with nginx.client() as client:
+        answer = client.post("/api/register", json=account, headers=spoofed)
+        assert answer.status_code == 201, answer.text
+        body: dict[str, str] = answer.json()
+        return body
+
+
+def test_nginx_finds_nothing_wrong_with_the_file(nginx: Nginx) -> None:
+    done = subprocess.run(
+        nginx.command("-t"), capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.returncode == 0
+    assert "[warn]" not in done.stderr
+
+
+def test_plain_http_is_sent_to_https(nginx: Nginx) -> None:
+    asked = f"http://localhost:{nginx.plain}/api/rooms?q=a"
+    answer = httpx.get(asked, headers={"Host": HOST})
+    assert answer.status_code == 308
+    assert answer.headers["Location"] == f"https://{HOST}/api/rooms?q=a"
+
+
+def test_the_health_check_of_the_proxy_is_answered(nginx: Nginx) -> None:
+    assert httpx.get(f"http://127.0.0.1:{nginx.own}/").status_code == 204
+
+
+def test_the_server_knows_that_a_request_came_by_https(nginx: Nginx) -> None:
+    with nginx.client() as client:
+        answer = client.get("/admin/login/")
+    assert answer.status_code == 200
+    assert answer.headers["Strict-Transport-Security"]
+    assert "nginx/" not in answer.headers["Server"]
+
+
+def test_metrics_are_not_for_the_world(nginx: Nginx) -> None:
+    with nginx.client() as client:
+        assert client.get("/metrics").status_code == 404
+
+
+def test_a_body_that_is_too_large_is_refused_like_by_the_api(nginx: Nginx) -> None:
+    with nginx.client() as client:
+        answer = client.post("/api/register", content=b"x" * (1024 * 1024 + 1))
+    assert answer.status_code == 413
+    assert answer.json()["code"] == "too_large"
+
+
+def test_an_address_that_a_client_claims_is_not_believed(nginx: Nginx, ila: dict[str, str]) -> None:
+    with nginx.client() as client:
+        asked = client.get("/api/sessions", headers={"Authorization": f"Bearer {ila['access']}"})
+    assert [session["ip"] for session in asked.json()] == ["127.0.0.1"]
+
+
+async def test_sockets_talk_through_the_proxy_and_say_why_they_refuse(
+    nginx: Nginx, ila: dict[str, str]
+) -> None:
+    person = Person(nginx.https, nginx.wss, {"id": 0, "refresh": "", **ila})
+    sockets = [person.public("proxied") for _ in range(4)]
+    for one in sockets:
+        one.ssl = nginx.trusts
+    async with opened(*sockets), person.http:
+        await asyncio.sleep(0.3)
+        await sockets[0].send(type="message", message="through")
+        for one in sockets:
+            assert (await one.hear("message"))["message"] == "through"
+    wrong = Socket(f"{nginx.wss}/ws/chat/proxied/", token="wrong", ssl=nginx.trusts)
+    async with wrong:
+        assert await wrong.refused() == (4401, "token_invalid")
+    assert ila["access"] not in nginx.log_with('"GET /ws/chat/proxied/" 101')
+
+
+def test_one_server_may_be_gone(stack: Stack, nginx: Nginx) -> None:
+    stack.containers[1].stop()
+    try:
+        with nginx.client() as client:
+            assert [client.get("/healthz").status_code for _ in range(10)] == [200] * 10
+    finally:
+        stack.containers[1].start()
+
+
+class Recorder:
+    """Takes the place of a server and keeps what the proxy sends, byte for byte."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.5", 0))
+        self.port: int = self.listener.getsockname()[1]
+        self.seen: list[str] = []
+
+    def serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            with connection:
+                self.seen.append(connection.recv(65536).decode("latin-1"))
+                connection.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+
+
+@contextmanager
+def recording(tmp_path: Path, authority: Authority) -> Iterator[tuple[Nginx, list[str]]]:
+    recorder = Recorder()
+    thread = threading.Thread(target=recorder.serve, daemon=True)
+    thread.start()
+    with nginx_running(tmp_path, ("127.0.0.5",), recorder.port, authority) as nginx:
+        yield nginx, recorder.seen
+    recorder.listener.shutdown(socket.SHUT_RDWR)
+    recorder.listener.close()
+    thread.join(10)
+
+
+def test_hop_headers_and_claims_end_at_the_proxy(tmp_path: Path, authority: Authority) -> None:
+    sent = {
+        "Connection": "keep-alive, X-Mine",
+        "Keep-Alive": "timeout=5",
+        "Proxy-Connection": "keep-alive",
+        "Proxy-Authorization": "Basic eDp5",
+        "Proxy": "http://evil.example",
+        "TE": "trailers",
+        "Trailer": "Expires",
+        "Upgrade": "h2c",
+        "Forwarded": "for=203.0.113.66",
+        "X-Forwarded-Host": "evil.example",
+        "X-Forwarded-Proto": "http",
+        "X-Forwarded-For": "203.0.113.66",
+        "X-Real-IP": "203.0.113.66",
+        "Authorization": "Bearer kept",
+    }
+    with recording(tmp_path, authority) as (nginx, seen), nginx.client() as client:
+        client.get("/anything", headers=sent)
+    (request,) = seen
+    pairs = [line.partition(": ") for line in request.split("\r\n")[1:] if line]
+    arrived = {name.lower(): value for name, _, value in pairs}
+    assert arrived["connection"] == "close"
+    assert arrived["x-forwarded-for"] == "127.0.0.1"
+    assert arrived["x-forwarded-proto"] == "https"
+    assert arrived["authorization"] == "Bearer kept"
+    assert arrived["host"] == f"localhost:{nginx.secure}"
+    gone = {"connection", "x-forwarded-for", "x-forwarded-proto", "authorization"}
+    assert not ({name.lower() for name in sent} - gone) & set(arrived)
+
+
+def test_when_no_server_answers_the_client_is_told_to_come_back(
+    tmp_path: Path, authority: Authority
+) -> None:
+    with nginx_running(tmp_path, ("127.0.0.6",), 9, authority) as nginx, nginx.client() as client:
+        answer = client.get("/ws/chat/a/?token=a-secret-of-somebody")
+        assert answer.status_code == 503
+        assert answer.json()["code"] == "busy"
+        assert answer.headers["Retry-After"] == "1"
+        assert "a-secret" not in nginx.log_with("/502")
