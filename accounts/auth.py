@@ -14,6 +14,7 @@ from ninja.security.base import AuthBase
 from . import tokens
 from .errors import NotAuthenticated, SessionEnded, TokenInvalid
 from .models import Session, User
+from .origin import note_user
 
 TOUCH_EVERY = timedelta(minutes=1)
 """`last_used_at` is written at most this often, so that reading stays free of writes."""
@@ -62,6 +63,7 @@ def sign_in(token: str, *, touch: bool = True) -> SignIn:
     if row is None:
         raise TokenInvalid
     username, is_good, is_stale = row
+    note_user(claims.user_id)
     if not is_good:
         raise SessionEnded
     if is_stale and touch:

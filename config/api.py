@@ -173,5 +173,11 @@ def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
 def unforeseen(request: HttpRequest, error: Exception) -> HttpResponse:
     """Nobody gets a traceback; the id is in the answer and in the log."""
     incident = uuid.uuid4().hex[:12]
-    log.error("Unforeseen error %s at %s", incident, request.path, exc_info=error)
+    log.error(
+        "Unforeseen error %s at %s",
+        incident,
+        request.path,
+        exc_info=error,
+        extra={"incident": incident},
+    )
     return problem(500, "internal", f"Something went wrong on our side (incident {incident})")

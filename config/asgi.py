@@ -19,10 +19,15 @@ from realtime.shutdown import guarded, lifespan  # noqa: E402
 
 from .logs import guard_server_logs  # noqa: E402
 from .metrics import keep_sampling  # noqa: E402
+from .sentry import start_sentry  # noqa: E402
+from .tracing import traced  # noqa: E402
 
 guard_server_logs()
 keep_sampling()
+start_sentry()
 
-application = ProtocolTypeRouter(
-    {"http": guarded(django_application, run_on), "websocket": sockets, "lifespan": lifespan}
+application = traced(
+    ProtocolTypeRouter(
+        {"http": guarded(django_application, run_on), "websocket": sockets, "lifespan": lifespan}
+    )
 )

@@ -3,6 +3,7 @@
 A missing or malformed one ends the start with one sentence that names it.
 """
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -16,6 +17,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DEVELOPMENT_KEY = "for-development-only-and-known-to-everyone-who-reads-this"
 SHORTEST_KEY = 32
 SHORTEST_TOKEN = 16
+DSN = re.compile(r"https?://[^@/\s]+@[^@/\s]+(/[^/\s]+)+")
 
 
 def _as_list(value: object) -> object:
@@ -56,7 +58,11 @@ class Environment(BaseSettings):
     allowed_origins: Names = []
     media_root: Path = BASE_DIR / "media"
     log_level: str = "INFO"
+    chat_log_format: str = ""
     chat_metrics_token: str = ""
+    sentry_dsn: str = ""
+    sentry_environment: str = ""
+    sentry_release: str = ""
 
     chat_register_rate: RateOrOff = parse_rate("60/h")
     chat_login_rate: RateOrOff = parse_rate("20/m")
@@ -89,6 +95,20 @@ class Environment(BaseSettings):
         if value.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
             raise ValueError("must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
         return value.upper()
+
+    @field_validator("chat_log_format")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        if value and value not in ("json", "text"):
+            raise ValueError("must be json or text")
+        return value
+
+    @field_validator("sentry_dsn")
+    @classmethod
+    def _whole_dsn(cls, value: str) -> str:
+        if value and not DSN.fullmatch(value):
+            raise ValueError("must look like https://key@sentry.example.com/1")
+        return value
 
     @field_validator("chat_metrics_token")
     @classmethod

@@ -1,8 +1,23 @@
-"""Logs that hold no token, whichever library writes them."""
+"""Logs that hold no token and no message, whichever library writes them.
 
+One handler writes all of them, those of daphne and uvicorn too: as JSON, one object a line, or as
+plain lines to read while developing (CHAT_LOG_FORMAT). Each names the request or the socket that it
+comes from (`accounts.origin`).
+"""
+
+import json
 import logging
 import re
+import sys
+from datetime import UTC, datetime
 from typing import Any
+
+from django.conf import settings
+from websockets.frames import Frame
+
+from accounts.origin import origin
+
+from .tracebacks import kind_of, quoteless_traceback, words_of
 
 # A JWT wherever it stands: daphne and uvicorn log whole URLs, and sign-in by `?token=` is allowed.
 TOKEN = re.compile(
@@ -15,48 +30,133 @@ def redact(text: str) -> str:
 
 
 class RedactTokens(logging.Filter):
-    """Rewrites the record itself, so that every handler after this one is safe as well."""
+    """Rewrites the record itself, so that every handler after this one is safe as well.
+
+    `quoting`: exceptions may say what they stumbled over, as is handy while developing.
+    """
+
+    def __init__(self, *, quoting: bool = True) -> None:
+        super().__init__()
+        self._quoting = quoting
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.args:
-            record.args = _redact_arguments(record.args)
-        record.msg = _redact_value(record.msg)
-        if record.exc_info:
+            record.args = self._redact_arguments(record.args)
+        if record.name == "asyncio" and not self._quoting:
+            # The lines after the first show the task, and with it the words of its exception.
+            record.msg = str(record.msg).partition("\n")[0]
+        record.msg = self._redact_value(record.msg)
+        if record.stack_info:
+            record.stack_info = redact(record.stack_info)
+        if record.exc_info and record.exc_info[1] is not None:
             # Formatters take the traceback from here when it is there.
-            record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
+            record.exc_text = redact(self._traceback(record.exc_info))
         return True
 
+    def _traceback(self, exc_info: Any) -> str:
+        if self._quoting:
+            return logging.Formatter().formatException(exc_info)
+        return quoteless_traceback(exc_info[1])
 
-class NoBlameForClients(logging.Filter):
-    """Text that is not UTF-8 is the client's mistake: uvicorn would log a traceback for each."""
+    def _redact_arguments(self, arguments: Any) -> Any:
+        if isinstance(arguments, dict):
+            return {key: self._redact_value(value) for key, value in arguments.items()}
+        return tuple(self._redact_value(value) for value in arguments)
+
+    def _redact_value(self, value: Any) -> Any:
+        # Numbers stay numbers, for %d. Everything else is looked at as it would be printed.
+        if isinstance(value, int | float | None):
+            return value
+        if isinstance(value, BaseException) and not self._quoting:
+            return redact(f"{kind_of(value)}: {words_of(value)}")
+        shown = str(value)
+        clean = redact(shown)
+        return value if clean == shown else clean
+
+
+class KeepToOurselves(logging.Filter):
+    """What uvicorn would log about frames.
+
+    Text that is not UTF-8 is the client's mistake and needs no traceback; and with
+    `--log-level debug` it prints whole frames, which are people's messages.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         if str(record.msg).startswith("Invalid UTF-8"):
             record.exc_info = None
-        return True
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        return not any(isinstance(one, Frame) for one in arguments)
 
 
-def _redact_arguments(arguments: Any) -> Any:
-    if isinstance(arguments, dict):
-        return {key: _redact_value(value) for key, value in arguments.items()}
-    return tuple(_redact_value(value) for value in arguments)
+class PlainLines(logging.Formatter):
+    """For people: the time, where from, what."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        line = super().formatMessage(record)
+        here = origin()
+        if here is None:
+            return line
+        user = f" user {here.user_id}" if here.user_id is not None else ""
+        return f"{line} [{here.id}{user}]"
 
 
-def _redact_value(value: Any) -> Any:
-    # Numbers stay numbers, for %d. Everything else is looked at as it would be printed.
-    if isinstance(value, int | float | None):
-        return value
-    shown = str(value)
-    clean = redact(shown)
-    return value if clean == shown else clean
+class JsonLines(logging.Formatter):
+    """For machines. Only the fields named here: what libraries hang on a record stays unsaid."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "process": record.process,
+        }
+        here = origin()
+        if here is not None:
+            line[here.kind] = here.id
+            if here.user_id is not None:
+                line["user_id"] = here.user_id
+        incident = getattr(record, "incident", None)
+        if incident is not None:
+            line["incident"] = incident
+        if record.exc_text:
+            line["error"] = record.exc_text
+        if record.stack_info:
+            line["stack"] = record.stack_info
+        return json.dumps(line)
 
 
 def guard_server_logs() -> None:
-    """The servers log through handlers of their own, set up before ours: guard those too."""
-    logging.getLogger("uvicorn.error").addFilter(NoBlameForClients())
-    guard = RedactTokens()
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "daphne", "daphne.access", ""):
+    """The servers log through handlers of their own, set up before ours: they give way to it."""
+    logging.getLogger("uvicorn.error").addFilter(KeepToOurselves())
+    guard = RedactTokens(quoting=settings.DEBUG)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "daphne", ""):
         logger = logging.getLogger(name)
         logger.addFilter(guard)
+        if name and logger.handlers:
+            # Without any it was switched off, as by `--no-access-log`.
+            logger.handlers.clear()
+            logger.propagate = True
         for handler in logger.handlers:
             handler.addFilter(guard)
+    if "daphne" in sys.modules:
+        _take_access_log_of_daphne()
+
+
+def _take_access_log_of_daphne() -> None:
+    """It prints its access log, with whole URLs. A file that was asked for is still written."""
+    from daphne.access import AccessLogGenerator  # noqa: PLC0415 - only where daphne runs
+
+    access = logging.getLogger("daphne.access")
+    write_entry = AccessLogGenerator.write_entry
+
+    def write(self: Any, host: Any, date: Any, request: str, *others: Any, **named: Any) -> None:
+        if self.stream is not sys.stdout:
+            write_entry(self, host, date, redact(request), *others, **named)
+            return
+        access.info('%s - "%s" %s', host, request, named.get("status") or "-")
+
+    AccessLogGenerator.write_entry = write

@@ -123,6 +123,9 @@ for number, url in enumerate(REDIS_URLS):
     }
 
 CHAT_METRICS_TOKEN = env.chat_metrics_token
+SENTRY_DSN = env.sentry_dsn
+SENTRY_ENVIRONMENT = env.sentry_environment
+SENTRY_RELEASE = env.sentry_release
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.backends.LimitedBackend"]
@@ -204,12 +207,15 @@ if not DEBUG:
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"redact": {"()": "config.logs.RedactTokens"}},
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "filters": {"redact": {"()": "config.logs.RedactTokens", "quoting": DEBUG}},
+    "formatters": {
+        "text": {"()": "config.logs.PlainLines"},
+        "json": {"()": "config.logs.JsonLines"},
+    },
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
-            "formatter": "plain",
+            "formatter": env.chat_log_format or ("text" if DEBUG else "json"),
             "filters": ["redact"],
         },
     },
@@ -218,6 +224,7 @@ LOGGING = {
         "django": {"handlers": ["console"], "level": env.log_level, "propagate": False},
         "django.channels.server": {"handlers": ["console"], "level": "WARNING", "propagate": False},
         "daphne": {"level": "WARNING"},
+        "daphne.access": {"level": env.log_level},
         # At DEBUG it prints statements with their values: messages and tokens among them.
         "django.db.backends": {"level": "INFO"},
     },

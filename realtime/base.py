@@ -308,7 +308,9 @@ def _token_in(text: str | None) -> str | None:
 def _incident(error: Exception, ref: str | None) -> ErrorFrame:
     """Logs what nobody foresaw; the client gets an id to ask about."""
     incident = uuid.uuid4().hex[:12]
-    log.error("Unforeseen error %s on a socket", incident, exc_info=error)
+    log.error(
+        "Unforeseen error %s on a socket", incident, exc_info=error, extra={"incident": incident}
+    )
     message = f"Something went wrong on our side (incident {incident})"
     return ErrorFrame(code="internal", message=message, ref=ref)
 

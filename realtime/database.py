@@ -7,6 +7,7 @@ up every connect. Its threads keep their SQLite connection open; PostgreSQL's go
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, ParamSpec, TypeVar
 
 from django.db import Error, InterfaceError, OperationalError, connection
@@ -36,8 +37,9 @@ async def on_database(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -
     """
     if len(_waiting) >= LONGEST_QUEUE:
         raise Busy(retry_after=1)
+    # With the context, so that a log line says which socket it comes from.
     answer = asyncio.get_running_loop().run_in_executor(
-        _threads, lambda: _guarded(call, *args, **kwargs)
+        _threads, copy_context().run, lambda: _guarded(call, *args, **kwargs)
     )
     _waiting.add(answer)
     answer.add_done_callback(_waiting.discard)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import multiprocessing
+from contextvars import Context
 
 from django.conf import settings
 
@@ -39,12 +40,17 @@ provide(presence.online)
 def run_on(loop: asyncio.AbstractEventLoop) -> None:
     """Binds the hub to the loop and starts the repair there; nothing happens the second time."""
     if hub.bind(loop):
-        repair.start()
-        fanout.start()
-        hosts.start()
-        leases.start()
-        presence.start()
-        shared_rates.start()
+        # In a context of their own: what their tasks log for ever is not of the first socket.
+        Context().run(_start)
         shutdown.take_over(loop)
         if multiprocessing.parent_process() is not None and not settings.REDIS_URLS:
             log.warning("%s %s", NO_LAYER, HINT)
+
+
+def _start() -> None:
+    repair.start()
+    fanout.start()
+    hosts.start()
+    leases.start()
+    presence.start()
+    shared_rates.start()

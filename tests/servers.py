@@ -52,6 +52,8 @@ COMMANDS["serve"] = [
 ]
 # What `make serve WORKERS=2` runs: both on one port.
 COMMANDS["workers"] = [*COMMANDS["serve"][:2], "--workers", "2", *COMMANDS["serve"][2:]]
+# The same with uvicorn's access log.
+COMMANDS["loud"] = [part for part in COMMANDS["serve"] if part not in ("--log-level", "warning")]
 STARTS_WITHIN = 30.0
 
 

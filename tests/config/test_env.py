@@ -76,6 +76,11 @@ def test_development_needs_nothing_else() -> None:
         ("CHAT_TRUSTED_PROXIES", "11"),
         ("CHAT_HSTS_SECONDS", "-1"),
         ("CHAT_PASSWORD_ITERATIONS", "0"),
+        ("CHAT_LOG_FORMAT", "xml"),
+        ("CHAT_METRICS_TOKEN", "short"),
+        ("CHAT_METRICS_TOKEN", "long enough but with spaces"),
+        ("SENTRY_DSN", "sentry.example.com"),
+        ("SENTRY_DSN", "https://sentry.example.com/1"),
     ],
 )
 def test_a_malformed_variable_ends_the_start_with_its_name(name: str, value: str) -> None:
@@ -107,6 +112,8 @@ def test_production_starts_with_a_key_and_hosts() -> None:
 
 def test_a_secret_is_never_in_the_sentence() -> None:
     assert "hunter2" not in sentence(SECRET_KEY="hunter2")
+    assert "hunter2" not in sentence(CHAT_METRICS_TOKEN="hunter2")
+    assert "hunter2" not in sentence(SENTRY_DSN="https://hunter2@")
 
 
 def test_limits_are_read_and_switched_off() -> None:
@@ -133,6 +140,12 @@ def test_limits_have_the_defaults_of_the_contract() -> None:
     assert (env.chat_sockets_per_user, env.chat_pending_per_address) == (50, 20)
     assert env.chat_message_length == 4000
     assert (env.chat_access_minutes, env.chat_refresh_days) == (60, 14)
+
+
+def test_operations_need_no_setting() -> None:
+    env = read()
+    assert (env.chat_log_format, env.chat_metrics_token, env.sentry_dsn) == ("", "", "")
+    assert read(SENTRY_DSN="https://key@sentry.example.com/1").sentry_dsn
 
 
 def test_an_empty_variable_is_none_at_all() -> None:

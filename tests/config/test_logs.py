@@ -88,15 +88,18 @@ def test_tokens_in_a_traceback_are_redacted(log: Log) -> None:
 
 
 def test_the_loggers_of_the_servers_are_guarded() -> None:
-    written = StringIO()
-    handler = logging.StreamHandler(written)
-    logger = logging.getLogger("uvicorn.access")
+    ours, theirs = StringIO(), StringIO()
+    handler = logging.StreamHandler(ours)
+    logger, root = logging.getLogger("uvicorn.access"), logging.getLogger()
     before = logger.filters[:]
-    logger.addHandler(handler)
+    logger.addHandler(logging.StreamHandler(theirs))
+    logger.propagate = False
+    root.addHandler(handler)
     try:
         guard_server_logs()
         logger.warning('%s - "%s %s" %d', "127.0.0.1", "GET", f"/?token={TOKEN}", 200)
     finally:
-        logger.removeHandler(handler)
+        root.removeHandler(handler)
         logger.filters[:] = before
-    assert written.getvalue() == '127.0.0.1 - "GET /?token=[token]" 200\n'
+    assert ours.getvalue() == '127.0.0.1 - "GET /?token=[token]" 200\n'
+    assert theirs.getvalue() == ""

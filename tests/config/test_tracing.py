@@ -1,0 +1,104 @@
+"""Ids of requests, and what is kept of an exception's words."""
+
+import asyncio
+import logging
+from io import StringIO
+
+import httpx
+import pytest
+from django.test import override_settings
+
+from accounts.origin import begin, note_user
+from config.logs import PlainLines, RedactTokens
+from config.tracebacks import LEFT_OUT, quoteless_traceback, words_of
+from config.tracing import identity
+from tests.servers import Server
+
+TEXT = "said in confidence"
+
+
+def scope(*ids: str) -> dict[str, object]:
+    return {"headers": [(b"x-request-id", one.encode("latin-1")) for one in ids]}
+
+
+@pytest.mark.parametrize("offered", ["0123456789abcdef", "trace-1.of_proxy", "a" * 64])
+def test_the_id_of_a_proxy_is_taken(offered: str) -> None:
+    with override_settings(CHAT_TRUSTED_PROXIES=1):
+        assert identity(scope(offered)) == offered
+
+
+@pytest.mark.parametrize(
+    "offered", ["short", "a" * 65, "with space in it", "line\nbreak-in-it", "quote-\"'<in it", ""]
+)
+def test_an_id_that_is_not_safe_to_print_is_not_taken(offered: str) -> None:
+    with override_settings(CHAT_TRUSTED_PROXIES=1):
+        assert identity(scope(offered)) not in ("", offered)
+
+
+def test_of_two_ids_none_is_taken() -> None:
+    with override_settings(CHAT_TRUSTED_PROXIES=1):
+        assert identity(scope("0123456789", "abcdefghij")) not in ("0123456789", "abcdefghij")
+
+
+def test_without_a_proxy_nobody_chooses_an_id(server: Server) -> None:
+    answers = [
+        httpx.get(f"{server.http}/healthz", headers={"X-Request-ID": "0123456789abcdef"})
+        for _ in range(2)
+    ]
+    first, second = (answer.headers["X-Request-ID"] for answer in answers)
+    assert len(first) == len(second) == 32
+    assert first != second
+
+
+def test_a_plain_line_ends_with_its_origin() -> None:
+    written = StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(PlainLines())
+    logger = logging.Logger("test")  # noqa: LOG001 - known to nobody else
+    logger.addHandler(handler)
+
+    async def request() -> None:
+        begin("request_id", "0123456789")
+        logger.warning("first")
+        await asyncio.to_thread(note_user, 7)
+        logger.warning("second")
+
+    asyncio.run(request())
+    logger.warning("third")
+    ends = [line.partition("test: ")[2] for line in written.getvalue().splitlines()]
+    assert ends == ["first [0123456789]", "second [0123456789 user 7]", "third"]
+
+
+def test_the_words_of_an_exception_are_kept_when_they_speak_of_code() -> None:
+    assert words_of(AttributeError("no attribute x")) == "no attribute x"
+    assert words_of(ConnectionRefusedError("refused")) == "refused"
+    for quoting in (ValueError(TEXT), KeyError(TEXT), Exception(TEXT), UnicodeError(TEXT)):
+        assert words_of(quoting) == LEFT_OUT
+
+
+def test_a_traceback_without_quotes_tells_the_whole_chain() -> None:
+    with pytest.raises(ExceptionGroup) as raised:
+        try:
+            int(TEXT)
+        except ValueError as error:
+            raise ExceptionGroup(TEXT, [KeyError(TEXT), TypeError("a kind")]) from error
+    told = quoteless_traceback(raised.value)
+    assert TEXT not in told
+    kinds = [told.index(kind) for kind in ("ValueError: ", "ExceptionGroup: ", "KeyError: ")]
+    assert kinds == sorted(kinds)
+    assert "TypeError: a kind" in told
+    assert "in test_a_traceback_without_quotes" in told
+
+
+def test_what_asyncio_shows_of_a_lost_task_is_not_kept() -> None:
+    record = logging.makeLogRecord(
+        {"name": "asyncio", "msg": f"Task exception was never retrieved\nfuture: {TEXT}"}
+    )
+    RedactTokens(quoting=False).filter(record)
+    assert record.getMessage() == "Task exception was never retrieved"
+
+
+def test_an_exception_as_argument_is_not_quoted() -> None:
+    record = logging.makeLogRecord({"msg": "failed: %s", "args": (ValueError(TEXT),)})
+    RedactTokens(quoting=False).filter(record)
+    assert record.getMessage() == f"failed: ValueError: {LEFT_OUT}"
