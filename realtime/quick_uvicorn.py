@@ -1,9 +1,8 @@
 """A `--ws` class for uvicorn that fans out faster: `uvicorn --ws realtime.quick_uvicorn:Protocol`.
 
-Stock uvicorn builds the WebSocket frame anew for each recipient, the dearest part of a delivery.
-Here the frame of a text is built once for all who get it, and what one socket gets within one turn
-of the event loop leaves in one write. Everything else is the stock class, and on a uvicorn whose
-inside we do not know `Protocol` is the stock class itself.
+What one socket gets within one turn of the event loop leaves in one write. Everything else is the
+stock class (which is written to as `sansio` says), and on a uvicorn whose inside we do not know
+`Protocol` is the stock class itself.
 """
 
 import asyncio
@@ -12,13 +11,12 @@ from typing import Any
 
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.protocol import State
 
+from .sansio import KNOWN_VERSIONS, is_plain
 from .wire import last_frame
 
 log = logging.getLogger(__name__)
 
-KNOWN_VERSIONS = ("0.54.",)
 LARGEST_TURN = 65_536
 """Bytes after which a socket is written to within the turn, so that backpressure is felt."""
 
@@ -51,12 +49,8 @@ class QuickProtocol(WebSocketsSansIOProtocol):
 
     def offer(self, event: dict[str, Any]) -> bool:
         """Takes a text frame without a coroutine. False when it has to go by `send`."""
-        if not self.writable.is_set() or self.conn.state is not State.OPEN:
-            return False
-        if self.close_sent or self.disconnected or not self.handshake_complete:
-            return False
         text = event.get("text")
-        if text is None:
+        if text is None or not is_plain(self):
             return False
         frame = last_frame.of(text)
         if not self._turn:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol
 
+from . import sansio
 from .wire import last_frame
 
 Event = dict[str, Any]
@@ -54,6 +55,8 @@ class PlainConnection:
         self.send = send
         protocol = getattr(send, "__self__", None)
         self.offer: Offer | None = getattr(protocol, "offer", None)
+        if sansio.is_known(protocol):
+            self.offer = sansio.Direct(protocol).offer
         _bound_kernel(getattr(protocol, "transport", None))
 
     def abort(self) -> bool:
