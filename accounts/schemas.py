@@ -27,7 +27,7 @@ def _no_nul(text: str) -> str:
 
 def rfc3339(moment: datetime) -> str:
     """RFC 3339 in UTC with milliseconds and `Z` (contract §2)."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 LARGEST_ID = 2**63 - 1

@@ -45,8 +45,7 @@ DRAFTS = [Draft(user, 1, room, "hey", client_id="a") for user in (1, 2, 3) for r
     ("ask", "argument"),
     [
         (ledger._lock_rooms, [1, 2, 3]),
-        (ledger._live_sessions, [1, 2, 3]),
-        (ledger._members, [(1, 1), (2, 2), (3, 3)]),
+        (ledger._authors, DRAFTS),
         (ledger._used_client_ids, DRAFTS),
         (ledger._quotable, [1, 2, 3]),
     ],
