@@ -39,10 +39,11 @@ def share_metrics() -> None:
         folder = Path(os.environ[VARIABLE])
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _hold(folder)
-        _sweep(folder.parent, but=folder)
     except OSError as error:
         del os.environ[VARIABLE]
         log.warning("Metrics of several workers are not summed: %s", error)
+    else:
+        _sweep(folder.parent, but=folder)
 
 
 def shared_folder() -> Path | None:

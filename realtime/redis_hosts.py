@@ -21,6 +21,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from .metrics import redis_failures
 from .shards import shard_of
 
 log = logging.getLogger(__name__)
@@ -108,6 +109,7 @@ class Host:
 
     def _fail(self, what: str) -> None:
         self.up = False
+        redis_failures.inc()
         waiting, self._waiting = self._waiting, deque()
         for one in waiting:
             _tell(one, None)

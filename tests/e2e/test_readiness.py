@@ -10,10 +10,11 @@ from pathlib import Path
 
 import httpx
 
+from config.health import REDIS_EVERY, ChannelLayer
 from tests.clients import opened, register
 from tests.config.test_metrics import scrape
 from tests.redis_server import RedisServer, redis_running
-from tests.servers import Server, serving
+from tests.servers import Server, free_port, serving
 
 SEEN_WITHIN = 10.0
 
@@ -67,11 +68,16 @@ async def test_without_redis_the_service_is_degraded_and_ready(tmp_path: Path) -
             await ready_as(server, "ok")
 
 
-async def test_one_of_two_redis_is_named_as_missing(tmp_path: Path) -> None:
-    with redis_running() as first, redis_running() as second:
-        urls = f"{first.url},{second.url}"
-        with serving("daphne", tmp_path, REDIS_URL=urls) as server:
-            await ready_as(server, "ok")
-            second.kill()
-            answer = await ready_as(server, "degraded")
-    assert answer["channel_layer"] == "1 of 2 unreachable"
+async def test_one_of_two_redis_is_named_as_missing() -> None:
+    with redis_running() as redis:
+        layer = ChannelLayer([redis.url, f"redis://127.0.0.1:{free_port()}/0"])
+        assert await layer.state() == "1 of 2 unreachable"
+        redis.kill()
+        # Not asked again within a second.
+        assert await layer.state() == "1 of 2 unreachable"
+        await asyncio.sleep(REDIS_EVERY)
+        assert await layer.state() == "2 of 2 unreachable"
+
+
+async def test_a_redis_that_cannot_be_found_is_unreachable() -> None:
+    assert await ChannelLayer(["redis://no-such-host.invalid:6379/0"]).state() == "unreachable"

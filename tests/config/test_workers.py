@@ -1,0 +1,54 @@
+"""The folder that workers share, without any worker."""
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from config import workers
+
+
+def test_what_dead_families_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    ours, dead, alive, young = (tmp_path / f"chat-metrics-{n}" for n in ("1", "2", "3", "4"))
+    foreign = tmp_path / "something-else"
+    for folder in (ours, dead, alive, young, foreign):
+        folder.mkdir()
+        (folder / "7.alive").touch()
+        long_ago = time.time() - 2 * workers.YOUNG
+        if folder != young:
+            os.utime(folder, (long_ago, long_ago))
+    with (alive / "7.alive").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        workers._sweep(tmp_path, but=ours)
+    assert {one.name for one in tmp_path.iterdir()} == {
+        one.name for one in (ours, alive, young, foreign)
+    }
+
+
+def test_a_worker_is_dead_once_and_alive_while_it_holds_its_lock(tmp_path: Path) -> None:
+    (tmp_path / "11.alive").touch()
+    (tmp_path / "12.alive").touch()
+    with (tmp_path / "12.alive").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert workers.dead_workers(tmp_path) == [11]
+        assert workers.dead_workers(tmp_path) == []
+    assert workers.dead_workers(tmp_path) == [12]
+
+
+def test_without_a_folder_each_worker_answers_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setenv(workers.VARIABLE, str(file / "folder"))
+    workers.share_metrics()
+    assert workers.VARIABLE not in os.environ
+    assert workers.shared_folder() is None
+
+
+def test_one_process_alone_needs_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(workers.VARIABLE, raising=False)
+    workers.share_metrics()
+    assert workers.VARIABLE not in os.environ
