@@ -193,16 +193,34 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(0.1)
 
 
+async def both_workers(server: Server) -> list[int]:
+    """Waits until each of the two serves."""
+
+    async def they_serve() -> bool:
+        workers = workers_of(server)
+        return len(workers) == 2 and all([await serves_without(server, one) for one in workers])
+
+    await until(they_serve)
+    return workers_of(server)
+
+
+async def serves_without(server: Server, other: int) -> bool:
+    # Shorter than uvicorn waits for a sign of life before it kills a worker.
+    with asleep(other):
+        try:
+            async with httpx.AsyncClient(timeout=1) as client:
+                await client.get(f"{server.http}/healthz")
+        except httpx.TimeoutException:
+            return False
+    return True
+
+
 async def test_any_worker_answers_for_all_and_for_the_dead(
     two_workers: Server, people: list[Person]
 ) -> None:
     server = two_workers
 
-    async def both_are_up() -> bool:
-        return len(workers_of(server)) == 2
-
-    await until(both_are_up)
-    first, second = workers_of(server)
+    first, second = await both_workers(server)
     author, reader = people
     async with AsyncExitStack() as stack:
         here, there = author.public("sums"), reader.public("sums")
