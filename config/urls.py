@@ -3,6 +3,8 @@
 from django.contrib import admin
 from django.urls import path
 
+from realtime.doctor.echo import echo
+
 from .api import api
 from .health import healthz, readyz
 from .metrics import metrics
@@ -15,4 +17,5 @@ urlpatterns = [
     path("healthz", healthz),
     path("readyz", readyz),
     path("metrics", metrics),
+    path("doctor", echo),
 ]

@@ -9,7 +9,7 @@ from tests.servers import ROOT
 
 VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[?-])(?P<rest>[^}]*))?\}")
 SECRETS = {
-    "SECRET_KEY": "a-key-for-the-composition-long-enough-to-be-taken",
+    "SECRET_KEY": "a-key-for-the-composition-as-long-as-django-wants-it-to-be",
     "ALLOWED_HOSTS": "chat.example.com,localhost,127.0.0.2,127.0.0.3",
     "POSTGRES_PASSWORD": "abc123",
     "TLS_FOLDER": "/tls",
