@@ -72,6 +72,8 @@ class Environment(BaseSettings):
     chat_room_rate: RateOrOff = parse_rate("60/h")
     chat_sockets_per_user: CountOrOff = 50
     chat_pending_per_address: CountOrOff = 20
+    chat_answer_within: float = Field(10, ge=0.5, le=120)
+    chat_database_pool: int = Field(16, ge=1, le=1000)
     chat_presence_lease: float = Field(20, ge=1, le=50)
     chat_announce_up_to: CountOrOff = 250
     chat_message_length: int = Field(4000, ge=1, le=16_000)

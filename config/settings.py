@@ -67,6 +67,17 @@ TEMPLATES = [
 ]
 
 
+# A host that has gone without a word is noticed within about ten seconds.
+# In the URL each may be set otherwise, as `?connect_timeout=2`.
+POSTGRES_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
+
 def database(url: str) -> dict[str, Any]:
     """Django's entry for a URL, with what each engine needs to keep the delivery promise."""
     try:
@@ -90,7 +101,12 @@ def database(url: str) -> dict[str, Any]:
     elif entry["ENGINE"] == "django.db.backends.postgresql":
         entry["CONN_MAX_AGE"] = 0
         entry["CONN_HEALTH_CHECKS"] = True
-        entry.setdefault("OPTIONS", {})["pool"] = {"min_size": 2, "max_size": 16, "timeout": 5}
+        entry["OPTIONS"] = POSTGRES_PATIENCE | entry.get("OPTIONS", {})
+        entry["OPTIONS"]["pool"] = {
+            "min_size": min(2, env.chat_database_pool),
+            "max_size": env.chat_database_pool,
+            "timeout": 5,
+        }
     else:
         stop("DATABASE_URL names neither an SQLite (sqlite:///…) nor a PostgreSQL (postgres://…)")
     return entry
@@ -157,6 +173,7 @@ CHAT_FRAME_RATE = env.chat_frame_rate
 CHAT_ROOM_RATE = env.chat_room_rate
 CHAT_SOCKETS_PER_USER = env.chat_sockets_per_user
 CHAT_PENDING_PER_ADDRESS = env.chat_pending_per_address
+CHAT_ANSWER_WITHIN = env.chat_answer_within
 CHAT_PRESENCE_LEASE = env.chat_presence_lease
 CHAT_ANNOUNCE_UP_TO = env.chat_announce_up_to
 CHAT_MESSAGE_LENGTH = env.chat_message_length

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count
 from django.utils import timezone
 
@@ -35,7 +36,6 @@ from .selectors import state_of
 from .text import clean_text, digest_of
 from .writer import RETRY_AFTER, Writer
 
-LONGEST_WAIT = 10.0
 """Seconds that a sender waits for the database before the answer is `busy`."""
 MOST_REACTION_KINDS = 50
 MOST_REACTORS_SHOWN = 50
@@ -89,7 +89,7 @@ def send_message(draft: Draft) -> Sent:
     # The writer may need the connection that this thread would hold while it waits.
     give_back()
     try:
-        return answer.result(LONGEST_WAIT)
+        return answer.result(settings.CHAT_ANSWER_WITHIN)
     except TimeoutError:
         raise Busy(retry_after=RETRY_AFTER) from None
 
@@ -98,7 +98,7 @@ async def send_message_from_loop(draft: Draft) -> Sent:
     """The same for sockets: no thread of theirs waits."""
     answer = writer().submit_from_loop(draft)
     try:
-        async with asyncio.timeout(LONGEST_WAIT):
+        async with asyncio.timeout(settings.CHAT_ANSWER_WITHIN):
             return await answer
     except TimeoutError:
         raise Busy(retry_after=RETRY_AFTER) from None

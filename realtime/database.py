@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, ParamSpec, TypeVar
 
+from django.conf import settings
 from django.db import Error, InterfaceError, OperationalError, connection
 
 from accounts.errors import Busy
@@ -33,7 +34,7 @@ def calls_under_way() -> int:
 async def on_database(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """The result of `call`, made on a database thread.
 
-    Raises what it raises, and Busy when the database is away or too many calls wait.
+    Raises what it raises, and Busy when the database is away or too slow, or too many calls wait.
     """
     if len(_waiting) >= LONGEST_QUEUE:
         raise Busy(retry_after=1)
@@ -42,8 +43,21 @@ async def on_database(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -
         _threads, copy_context().run, lambda: _guarded(call, *args, **kwargs)
     )
     _waiting.add(answer)
-    answer.add_done_callback(_waiting.discard)
-    return await answer
+    answer.add_done_callback(_finished)
+    try:
+        # A thread cannot be stopped: its call goes on, and counts until it ends, so that no more
+        # than LONGEST_QUEUE ever wait behind a database that says nothing.
+        async with asyncio.timeout(settings.CHAT_ANSWER_WITHIN):
+            return await asyncio.shield(answer)
+    except TimeoutError:
+        raise Busy(retry_after=1) from None
+
+
+def _finished(answer: asyncio.Future[Any]) -> None:
+    _waiting.discard(answer)
+    if not answer.cancelled():
+        # Looked at, so that asyncio does not complain when the caller has given up.
+        answer.exception()
 
 
 def _guarded(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

