@@ -23,6 +23,8 @@ from .tracebacks import kind_of, quoteless_traceback, words_of
 TOKEN = re.compile(
     r"eyJ[\w-]+(?:\.|%2[eE])[\w-]*(?:(?:\.|%2[eE])[\w-]*)?|(?<=token=)(?!%s)[^&\s\"']+"
 )
+# All that follows the first line of asyncio's complaints, or how a task ended within it.
+TASK = re.compile(r"\n.*| (exception|result)=.*", re.DOTALL)
 
 
 def redact(text: str) -> str:
@@ -40,11 +42,11 @@ class RedactTokens(logging.Filter):
         self._quoting = quoting
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if record.name == "asyncio" and not self._quoting:
+            # What it shows of a task may be the words of its exception, or what it returned.
+            record.msg, record.args = TASK.sub("", record.getMessage()), ()
         if record.args:
             record.args = self._redact_arguments(record.args)
-        if record.name == "asyncio" and not self._quoting:
-            # The lines after the first show the task, and with it the words of its exception.
-            record.msg = str(record.msg).partition("\n")[0]
         record.msg = self._redact_value(record.msg)
         if record.stack_info:
             record.stack_info = redact(record.stack_info)
@@ -154,7 +156,8 @@ def _take_access_log_of_daphne() -> None:
     write_entry = AccessLogGenerator.write_entry
 
     def write(self: Any, host: Any, date: Any, request: str, *others: Any, **named: Any) -> None:
-        if self.stream is not sys.stdout:
+        # Under `-v 3` Twisted has put something of its own in the place of `sys.stdout`.
+        if self.stream not in (sys.stdout, sys.__stdout__):
             write_entry(self, host, date, redact(request), *others, **named)
             return
         access.info('%s - "%s" %s', host, request, named.get("status") or "-")

@@ -33,6 +33,7 @@ def start_sentry() -> None:
     if not settings.SENTRY_DSN:
         return
     import sentry_sdk  # noqa: PLC0415
+    from sentry_sdk.integrations.atexit import AtexitIntegration  # noqa: PLC0415
     from sentry_sdk.integrations.dedupe import DedupeIntegration  # noqa: PLC0415
     from sentry_sdk.integrations.excepthook import ExcepthookIntegration  # noqa: PLC0415
     from sentry_sdk.integrations.logging import LoggingIntegration  # noqa: PLC0415
@@ -51,6 +52,8 @@ def start_sentry() -> None:
             ExcepthookIntegration(),
             ThreadingIntegration(propagate_scope=False),
             DedupeIntegration(),
+            # Sends what still waits; by default it also prints that it does.
+            AtexitIntegration(callback=lambda _pending, _timeout: None),
         ],
         before_send=clean_event,
         send_default_pii=False,

@@ -94,11 +94,15 @@ def test_a_traceback_without_quotes_tells_the_whole_chain() -> None:
 
 
 def test_what_asyncio_shows_of_a_lost_task_is_not_kept() -> None:
-    record = logging.makeLogRecord(
-        {"name": "asyncio", "msg": f"Task exception was never retrieved\nfuture: {TEXT}"}
-    )
-    RedactTokens(quoting=False).filter(record)
-    assert record.getMessage() == "Task exception was never retrieved"
+    lost = {"msg": f"Task exception was never retrieved\nfuture: {TEXT}"}
+    slow = {"msg": "Executing %s took", "args": (f"<Task finished exception=E({TEXT!r})>",)}
+    for told, kept in (
+        (lost, "Task exception was never retrieved"),
+        (slow, "Executing <Task finished"),
+    ):
+        record = logging.makeLogRecord({"name": "asyncio", **told})
+        RedactTokens(quoting=False).filter(record)
+        assert record.getMessage() == kept
 
 
 def test_an_exception_as_argument_is_not_quoted() -> None:
