@@ -322,7 +322,8 @@ def test_a_full_queue_raises_busy_and_stores_what_it_took(
         Room.objects.update(title="held")
         for number in range(100):
             taken.append(thread.submit(draft(ila, room, str(number))))  # noqa: PERF401
-    assert 20 <= len(taken) < 30
+    # A queue full of them, and what the thread had taken before it met the lock: no more than that.
+    assert 20 <= len(taken) <= 40
     seqs = [answer.result(WITHIN).message.seq for answer in taken]
     assert seqs == list(range(1, len(taken) + 1))
     assert thread.submit(draft(ila, room)).result(WITHIN).message.seq == len(taken) + 1
