@@ -2,12 +2,13 @@
 
 import secrets
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from . import hashing, tokens
@@ -164,13 +165,15 @@ def refresh_tokens(*, refresh: str) -> tokens.Pair:
             Session.objects.select_for_update(of=("self",))
             .select_related("user")
             .filter(pk=claims.session_id, user_id=claims.user_id, ended_at=None)
+            # The database's clock: two tabs may ask two hosts, whose own clocks differ.
+            .annotate(clock=Now())
             .first()
         )
         if session is None or not session.user.is_active:
             raise SessionEnded
-        now = timezone.now()
+        now = session.clock
         if claims.jti == session.refresh_jti:
-            _rotate(session)
+            _rotate(session, now)
         elif claims.jti != session.previous_jti or now - session.rotated_at > REFRESH_GRACE:
             # Stolen or replayed. Ended here and refused below, so that the end is committed.
             _end([session])
@@ -180,8 +183,7 @@ def refresh_tokens(*, refresh: str) -> tokens.Pair:
     return tokens.mint(session)
 
 
-def _rotate(session: Session) -> None:
-    now = timezone.now()
+def _rotate(session: Session, now: datetime) -> None:
     session.previous_jti, session.refresh_jti = session.refresh_jti, secrets.token_hex(16)
     session.rotated_at = session.last_used_at = now
     session.save(update_fields=["previous_jti", "refresh_jti", "rotated_at", "last_used_at"])

@@ -19,39 +19,50 @@ MOST_CHANGES = 1000
 async def replay(here: OpenRoom, listener: Listener, since: int, ref: str | None = None) -> None:
     """Sends what changed after `since`, then `resumed`; what comes meanwhile is held back.
 
-    At the reader's pace. Raises Busy when the database is away, Removed.
+    At the reader's pace. Raises Busy when the database is away, Removed. Then a socket that was
+    open goes on as before, and one that just comes in has heard nothing and must be closed: what
+    was held back for it comes after changes that it was not told.
     """
+    comes_in = listener.held is not None
     here.unsettle(listener)
-    reached = max(listener.version, here.version)
+    heard = max(listener.version, here.version)
     try:
-        changes = await on_database(read_changes, listener.caller, here.id, since)
-        for change in changes or ():
-            listener.say(message_text(change.kind, change.message))
-            await listener.outbox.drained()
-        if changes is not None:
-            reached = max([since, *(change.message.version for change in changes[-1:])])
-        frame = Resumed(first=since + 1, to=reached, complete=changes is not None, ref=ref)
-        listener.say(encode(frame))
-    finally:
-        here.settle(listener, reached)
+        reached = await _tell(here, listener, since, heard, ref)
+    except BaseException:
+        if not comes_in:
+            here.settle(listener, heard)
+        raise
+    here.settle(listener, reached)
+
+
+async def _tell(here: OpenRoom, listener: Listener, since: int, heard: int, ref: str | None) -> int:
+    """The version that it now has everything up to."""
+    changes = await on_database(read_changes, listener.caller, here.id, since)
+    for change in changes or ():
+        listener.say(message_text(change.kind, change.message))
+        await listener.outbox.drained()
+    reached = heard
+    if changes is not None:
+        reached = max([since, *(change.message.version for change in changes[-1:])])
+    frame = Resumed(first=since + 1, to=reached, complete=changes is not None, ref=ref)
+    listener.say(encode(frame))
+    return reached
 
 
 async def catch_up(here: OpenRoom, listener: Listener) -> None:
     """What was said between the look at the door and the subscription: no frame will tell of it.
 
-    Raises Busy, Removed.
+    Raises Busy, Removed: then the socket must be closed, as after a failed `replay`.
     """
     reached = listener.version
-    try:
-        changes = await on_database(read_changes, listener.caller, here.id, reached)
-        if changes is None:
-            listener.drop_as_too_slow()
-        for change in changes or ():
-            listener.say(message_text(change.kind, change.message))
-            reached = change.message.version
-            await listener.outbox.drained()
-    finally:
-        here.settle(listener, reached)
+    changes = await on_database(read_changes, listener.caller, here.id, reached)
+    if changes is None:
+        listener.drop_as_too_slow()
+    for change in changes or ():
+        listener.say(message_text(change.kind, change.message))
+        reached = change.message.version
+        await listener.outbox.drained()
+    here.settle(listener, reached)
 
 
 def lost_room(room_id: int) -> DomainError:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -229,6 +230,13 @@ def test_a_spent_refresh_token_answers_the_same_successor_within_the_grace() -> 
     _, pair = register()
     first = services.refresh_tokens(refresh=pair.refresh)
     assert services.refresh_tokens(refresh=pair.refresh) == first
+
+
+def test_a_refresh_repeated_at_a_host_whose_clock_is_ahead_gets_the_same_successor() -> None:
+    _, pair = register()
+    successor = services.refresh_tokens(refresh=pair.refresh)
+    with time_machine.travel(timedelta(minutes=2)):
+        assert services.refresh_tokens(refresh=pair.refresh) == successor
 
 
 @commits

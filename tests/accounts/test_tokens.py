@@ -54,6 +54,11 @@ def test_a_rotation_makes_another_pair() -> None:
     assert mint(row).refresh != before.refresh
 
 
+def test_a_token_of_a_host_whose_clock_is_ahead_is_good_at_once() -> None:
+    pair = mint(session(age=-timedelta(minutes=2)))
+    assert read_access(pair.access).session_id == read_refresh(pair.refresh).session_id == 7
+
+
 def test_an_access_token_ends_after_an_hour_and_its_refresh_token_later() -> None:
     pair = mint(session(age=timedelta(minutes=61)))
     with pytest.raises(TokenExpired):

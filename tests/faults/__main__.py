@@ -1,7 +1,7 @@
-"""Drills at length: servers are killed while people talk, crowds come back, readers never read.
+"""Drills at length: what a chat server must survive, done to it while people talk.
 
-Without arguments all of them, about twenty minutes (`make faults`). `storm`, or any of its options,
-runs one storm; `reconnect` and `slow` one drill of that kind.
+Without arguments all of them, about an hour (`make faults`); with the name of one, that one.
+`storm --kills 6` and the like is a storm of one's own.
 """
 
 import argparse
@@ -11,10 +11,18 @@ import tempfile
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from .checker import Violation, report
+from .clock import clock_off
 from .crowd import reconnect
+from .document import Document
+from .expulsion import removals
+from .findings import Findings
+from .outage import redis_cut_off, redis_frozen, redis_killed
+from .presence import presence
+from .restarts import postgres_crashes, rolling_restarts
+from .site import PROCESSES, Site, site
 from .slow import Burden, slow
 from .storm import Plan, storm
 
@@ -26,47 +34,72 @@ class Result(Protocol):
     def violations(self) -> list[Violation]: ...
 
 
-Drill = Callable[[Path], Coroutine[None, None, Result]]
+Drill = Callable[[Path], Coroutine[Any, Any, Result]]
+
+
+def _on_site(drill: Callable[[Site], Coroutine[Any, Any, Findings]]) -> Drill:
+    """Four processes, PostgreSQL and Redis of its own."""
+
+    async def run(folder: Path) -> Result:
+        async with site(folder) as place:
+            return await drill(place)
+
+    return run
+
+
+def _storm(**plan: Any) -> Drill:
+    return lambda folder: storm(Plan(**plan), folder)
+
+
+DRILLS: dict[str, Drill] = {
+    "one-process": _storm(kills=100, terms=10, messages=20_000),
+    "two-processes": _storm(kills=100, terms=10, messages=20_000, processes=2),
+    "daphne": _storm(kills=15, terms=3, messages=3_000, kind="daphne"),
+    "reconnect": lambda folder: reconnect(1000, folder),
+    "slow": lambda folder: slow(Burden(), folder),
+    "slow-daphne": lambda folder: slow(Burden(kind="daphne"), folder),
+    "kills": _storm(kills=200, messages=50_000, processes=PROCESSES, on_site=True),
+    "redis-killed": _on_site(redis_killed),
+    "redis-frozen": _on_site(redis_frozen),
+    "redis-cut-off": _on_site(redis_cut_off),
+    "postgres-crashes": _on_site(postgres_crashes),
+    "rolling": _on_site(rolling_restarts),
+    "clock": _on_site(clock_off),
+    "removals": _on_site(removals),
+    "presence": _on_site(presence),
+}
 
 
 def main() -> int:
     chosen = _arguments()
-    drills = _all() if chosen.all or len(sys.argv) == 1 else [_one(chosen)]
+    if chosen.drill == "storm":
+        drills = {"storm": _own_storm(chosen)}
+    else:
+        drills = DRILLS if chosen.drill is None else {chosen.drill: DRILLS[chosen.drill]}
+    document = Document() if chosen.document else None
     begun = time.monotonic()
-    broken = sum(not _run(drill, keep_log=chosen.log) for drill in drills)
+    broken = sum(not _run(name, drill, chosen.log, document) for name, drill in drills.items())
     print(f"{len(drills) - broken} of {len(drills)} drills held, {time.monotonic() - begun:.0f} s")
     return 1 if broken else 0
 
 
-def _run(drill: Drill, *, keep_log: bool) -> bool:
+def _run(name: str, drill: Drill, keep_log: bool, document: Document | None) -> bool:
+    begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         result = asyncio.run(drill(Path(folder)))
-        print(result, report(result.violations), sep="\n", flush=True)
+        seconds = time.monotonic() - begun
+        print(
+            f"{name} ({seconds:.0f} s): {result}", report(result.violations), sep="\n", flush=True
+        )
         for log in sorted(Path(folder).glob("*.log")) if keep_log or result.violations else []:
             print(f"{log.name}: {log.read_text()[-LOG_SHOWN:]}")
+    if document is not None:
+        document.put(name, str(result), seconds)
     return not result.violations
 
 
-def _all() -> list[Drill]:
-    """What the issue that asked for this harness promises, in order of what it is worth."""
-    return [
-        lambda folder: storm(Plan(kills=100, terms=10, messages=20_000), folder),
-        lambda folder: storm(Plan(kills=100, terms=10, messages=20_000, processes=2), folder),
-        lambda folder: storm(Plan(kills=15, terms=3, messages=3_000, kind="daphne"), folder),
-        lambda folder: reconnect(1000, folder),
-        lambda folder: slow(Burden(), folder),
-        lambda folder: slow(Burden(kind="daphne"), folder),
-    ]
-
-
-def _one(chosen: argparse.Namespace) -> Drill:
-    match chosen.drill:
-        case "reconnect":
-            return lambda folder: reconnect(chosen.people, folder, kind=chosen.server)
-        case "slow":
-            burden = Burden(chosen.sockets, chosen.stuck, chosen.rate * 1e6, chosen.server)
-            return lambda folder: slow(burden, folder)
-    plan = Plan(
+def _own_storm(chosen: argparse.Namespace) -> Drill:
+    return _storm(
         kills=chosen.kills,
         terms=chosen.terms,
         messages=chosen.messages,
@@ -76,16 +109,15 @@ def _one(chosen: argparse.Namespace) -> Drill:
         application=chosen.application,
         seed=chosen.seed,
     )
-    return lambda folder: storm(plan, folder)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("drill", nargs="?", choices=["storm", "reconnect", "slow"], default="storm")
-    parser.add_argument("--all", action="store_true", help="every drill, as without arguments")
-    parser.add_argument("--server", choices=["uvicorn", "daphne"], default="uvicorn")
-    parser.add_argument("--log", action="store_true", help="show the server's log in any case")
+    parser.add_argument("drill", nargs="?", choices=[*DRILLS, "storm"])
+    parser.add_argument("--document", action="store_true", help="write to docs/faults.md as well")
+    parser.add_argument("--log", action="store_true", help="show the servers' logs in any case")
     of_storm = parser.add_argument_group("storm")
+    of_storm.add_argument("--server", choices=["uvicorn", "daphne"], default="uvicorn")
     of_storm.add_argument("--kills", type=int, default=100)
     of_storm.add_argument("--terms", type=int, default=10, help="SIGTERMs")
     of_storm.add_argument("--messages", type=int, default=20_000)
@@ -93,11 +125,6 @@ def _arguments() -> argparse.Namespace:
     of_storm.add_argument("--site", action="store_true", help="on PostgreSQL and Redis")
     of_storm.add_argument("--seed", type=int)
     of_storm.add_argument("--application", default="config.asgi:application")
-    parser.add_argument_group("reconnect").add_argument("--people", type=int, default=1000)
-    of_slow = parser.add_argument_group("slow")
-    of_slow.add_argument("--sockets", type=int, default=500)
-    of_slow.add_argument("--stuck", type=int, default=50)
-    of_slow.add_argument("--rate", type=float, default=2.0, help="MB/s to each socket")
     return parser.parse_args()
 
 

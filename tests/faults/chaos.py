@@ -3,7 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from .client import Client
 from .cluster import Cluster
@@ -19,17 +20,31 @@ AWAY = (0.1, 1.5)
 
 class Chaos:
     def __init__(
-        self, cluster: Cluster, owner: Client, seats: Sequence[Seat], rng: random.Random
+        self,
+        cluster: Cluster,
+        owner: Client,
+        seats: Sequence[Seat],
+        rng: random.Random,
+        *,
+        away: tuple[float, float] = AWAY,
     ) -> None:
         self._cluster = cluster
         self._owner = owner
         self._seats = seats
         self._rng = rng
+        self._away_for = away
         self.counts: dict[str, int] = {}
 
     async def rage(self) -> None:
         """One trouble after the other until cancelled, several under way at a time."""
-        kinds = [self._cut, self._cut, self._hold_up, self._slow_down, self._freeze, self._remove]
+        kinds: list[Callable[[], Coroutine[Any, Any, Any]]] = [
+            self._cut,
+            self._cut,
+            self._hold_up,
+            self._slow_down,
+            self._freeze,
+            self.remove,
+        ]
         async with asyncio.TaskGroup() as group:
             while True:
                 await asyncio.sleep(self._rng.uniform(*EVERY))
@@ -63,21 +78,27 @@ class Chaos:
         self._count("frozen readers")
         await self._rng.choice(self._seats).freeze(self._rng.uniform(0.1, LONGEST_FREEZE))
 
-    async def _remove(self) -> None:
-        """Takes a member out of a room and brings them back, even when all else ends."""
+    async def remove(self, *, connected: bool = False) -> bool:
+        """Takes a member out of a room and brings them back, even when all else ends.
+
+        False when the lot fell on one who cannot be, or who is not `connected` though asked.
+        """
         seat = self._rng.choice(self._seats)
         if seat.client is self._owner or not seat.allowed.is_set():
-            return
+            return False
+        if connected and not seat.connected:
+            return False
         self._count("removals")
         seat.allowed.clear()
         await asyncio.shield(asyncio.ensure_future(self._away(seat)))
+        return True
 
     async def _away(self, seat: Seat) -> None:
         removal = Removal(
             seat.client.account.id, seat.room.id, time.monotonic(), await self._take_out(seat)
         )
         self._owner.notes.removals.append(removal)
-        await asyncio.sleep(self._rng.uniform(*AWAY))
+        await asyncio.sleep(self._rng.uniform(*self._away_for))
         removal.added = time.monotonic()
         body = {"members": [seat.client.account.username]}
         answer = await self._owner.insist("POST", f"/rooms/{seat.room.id}/add-members", body)

@@ -38,6 +38,7 @@ async def site(
     kind: str = "uvicorn",
     processes: int = PROCESSES,
     application: str = "config.asgi:application",
+    **settings: str,
 ) -> AsyncIterator[Site]:
     with postgres_running() as postgres, redis_running() as redis:
         to_redis = Proxy(redis.port)
@@ -50,6 +51,7 @@ async def site(
                 application=application,
                 DATABASE_URL=postgres.new_database(),
                 REDIS_URL=f"redis://127.0.0.1:{to_redis.port}/0",
+                **settings,
             ) as servers:
                 yield Site(servers, postgres, redis, to_redis)
         finally:

@@ -3,14 +3,15 @@
 import asyncio
 import random
 import time
-from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal
 
 from .author import Author, Budget
 from .checker import Evidence, Violation, check
 from .client import Client, sign_up
 from .cluster import Cluster
+from .findings import Findings
 from .notes import Notes, RoomRef
 from .seat import Seat
 from .truth import read_quiet_room
@@ -19,6 +20,16 @@ PEOPLE = 8
 AUTHORS_PER_SEAT = 2
 SETTLES_WITHIN = 40.0
 RELEASES_EVERY = 0.1
+
+
+@asynccontextmanager
+async def talking(servers: Cluster, name: str) -> AsyncIterator["Talk"]:
+    talk = Talk(servers, random.Random(), name=name)
+    try:
+        await talk.prepare()
+        yield talk
+    finally:
+        await talk.close()
 
 
 class Talk:
@@ -84,8 +95,13 @@ class Talk:
 
     # While it lasts
 
-    async def during(self, trouble: Coroutine[Any, Any, None], *, at_least: int = 0) -> None:
-        """People write while there is trouble, and until so many messages are acknowledged."""
+    async def during(
+        self, trouble: Coroutine[Any, Any, None], *, rate: float | None = None, at_least: int = 0
+    ) -> None:
+        """People write while there is trouble, and until so many messages are acknowledged.
+
+        At `rate` messages a second; without one, what the trouble releases.
+        """
         authors = [
             Author(seat, str(number), self.budget, random.Random(self.rng.random()))
             for seat in self.seats
@@ -94,12 +110,16 @@ class Talk:
         async with asyncio.TaskGroup() as writing:
             for author in authors:
                 writing.create_task(author.write())
-            await trouble
-            await self.budget.reached(at_least)
+            pacing = asyncio.create_task(self._pace(rate or 0.0))
+            try:
+                await trouble
+                await self.budget.reached(at_least)
+            finally:
+                pacing.cancel()
             self.budget.close(len(authors))
 
-    async def pace(self, rate: float) -> None:
-        """So many messages a second, until cancelled. What nobody could begin is not made up."""
+    async def _pace(self, rate: float) -> None:
+        """Until cancelled. What nobody could begin is not made up for."""
         owed = 0.0
         while True:
             owed += rate * RELEASES_EVERY
@@ -108,6 +128,10 @@ class Talk:
             await asyncio.sleep(RELEASES_EVERY)
 
     # Afterwards
+
+    async def conclude(self, findings: Findings) -> None:
+        findings.note(self.notes.tally())
+        findings.violations += await self.judge()
 
     async def judge(self) -> list[Violation]:
         """Reads the truth, waits until everybody should know it, and checks."""

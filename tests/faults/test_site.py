@@ -9,6 +9,13 @@ import pytest
 import pytest_asyncio
 
 from .checker import report
+from .clock import clock_off
+from .expulsion import removals
+from .findings import Findings
+from .latency import PATIENT
+from .outage import redis_away
+from .presence import presence
+from .restarts import postgres_crashes, rolling_restarts
 from .site import PROCESSES, Site, site
 from .storm import Plan, storm_over
 
@@ -23,12 +30,41 @@ pytestmark = [
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
-    async with site(tmp_path_factory.mktemp("site")) as running:
+    async with site(tmp_path_factory.mktemp("site"), CHAT_PRESENCE_LEASE="4") as running:
         yield running
 
 
 async def test_kills_lose_nothing(place: Site) -> None:
-    plan = Plan(kills=4, messages=1000, processes=PROCESSES, on_site=True, name="kills-")
+    plan = Plan(kills=3, messages=600, processes=PROCESSES, on_site=True, name="kills-")
     outcome = await storm_over(place.servers, plan)
     assert not outcome.violations, f"{outcome}\n{report(outcome.violations)}"
-    assert outcome.acknowledged == 1000
+    assert outcome.acknowledged == 600
+
+
+async def test_redis_may_be_away(place: Site) -> None:
+    _held(await redis_away(place, limits=PATIENT))
+
+
+async def test_postgres_may_crash(place: Site) -> None:
+    _held(await postgres_crashes(place, times=1, limits=PATIENT))
+
+
+async def test_a_rolling_restart_loses_nothing(place: Site) -> None:
+    _held(await rolling_restarts(place, rounds=1, limits=PATIENT))
+
+
+async def test_a_clock_may_be_off(place: Site) -> None:
+    _held(await clock_off(place, seconds=2))
+
+
+async def test_the_removed_hear_nothing_more(place: Site) -> None:
+    _held(await removals(place, times=20))
+
+
+async def test_a_killed_process_takes_its_users_offline(place: Site) -> None:
+    _held(await presence(place, people=5))
+
+
+def _held(findings: Findings) -> None:
+    print(findings)
+    assert not findings.violations, f"{findings}\n{report(findings.violations)}"

@@ -1,0 +1,70 @@
+"""Members are removed while the others go on posting: not a word of it may reach them."""
+
+import asyncio
+from bisect import bisect_right
+from collections import defaultdict
+
+from .chaos import Chaos
+from .findings import Findings
+from .notes import Notes
+from .site import Site
+from .talk import Talk, talking
+
+RATE = 60.0
+AT_ONCE = 6
+AWAY = (0.1, 1.0)
+AWAY_WITHOUT_REDIS = (0.1, 2.5)
+"""Seconds until they are let in again: what is late must have had the time to come."""
+
+
+async def removals(place: Site, *, times: int = 1000) -> Findings:
+    """So many with Redis, and as many without."""
+    findings = Findings("removals")
+    await _remove(place, findings, times, AWAY)
+    place.kill_redis()
+    try:
+        await _remove(place, findings, times, AWAY_WITHOUT_REDIS)
+    finally:
+        await place.start_redis()
+    return findings
+
+
+async def _remove(place: Site, findings: Findings, times: int, away: tuple[float, float]) -> None:
+    state = "with Redis" if away is AWAY else "Redis dead"
+    async with talking(place.servers, f"removals-{state.replace(' ', '-')}-") as talk:
+        await talk.gathered()
+        await talk.during(_take_out(talk, times, away), rate=RATE)
+        findings.note(f"{state}: {_told(talk.notes)}")
+        await talk.conclude(findings)
+
+
+async def _take_out(talk: Talk, times: int, away: tuple[float, float]) -> None:
+    chaos = Chaos(talk.servers, talk.clients[0], talk.seats, talk.rng, away=away)
+    left = iter(range(times))
+
+    async def some() -> None:
+        for _ in left:
+            while not await chaos.remove(connected=True):
+                await asyncio.sleep(0.02)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(AT_ONCE):
+            group.create_task(some())
+
+
+def _told(notes: Notes) -> str:
+    """How many removals there were, and how many of them could have gone wrong."""
+    posted: dict[int, list[tuple[float, int]]] = defaultdict(list)
+    for sent in notes.sent.values():
+        posted[sent.room_id] += [
+            (sent.answered, answer.version) for answer in sent.answers if sent.answered is not None
+        ]
+    for answers in posted.values():
+        answers.sort()
+    tempted = 0
+    for one in notes.removals:
+        answers = posted[one.room_id]
+        first = bisect_right(answers, (one.begun, 0))
+        last = bisect_right(answers, (one.added, 0))
+        tempted += any(version > one.version for _, version in answers[first:last])
+    return f"{len(notes.removals)} removals, in {tempted} others posted before the return"

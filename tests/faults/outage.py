@@ -1,0 +1,168 @@
+"""Redis dies, freezes, or is cut off while people talk: nobody's socket may notice."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+
+from .findings import Findings
+from .latency import FOREVER, Limits, Window, acknowledgements, crossings
+from .site import Site
+from .talk import Talk, talking
+
+RATE = 30.0
+NORMAL_AFTER = 3.0
+"""Seconds after its return within which all is as before."""
+DOWN = 4.0
+UP = 3.0
+"""Seconds for which Redis is away, and is measured when it is back."""
+BRIEFLY = 2.0
+LET_IN_AT_LAST = 20.0
+
+
+class Outage:
+    """One talk with Redis away now and then, and what is to be said of it."""
+
+    def __init__(self, talk: Talk, findings: Findings, limits: Limits) -> None:
+        self._talk = talk
+        self._findings = findings
+        self._limits = limits
+        self._away: list[Window] = []
+        self._normal: list[Window] = []
+        self._let_in: list[float] = []
+
+    async def lasts(self, seconds: float) -> None:
+        """Redis is away for so long, and somebody comes in at every process meanwhile."""
+        begun = time.monotonic()
+        await asyncio.sleep(seconds / 4)
+        for address in self._talk.servers.addresses:
+            self._let_in.append(await self._come_in(address))
+        await asyncio.sleep(max(0.0, begun + seconds - time.monotonic()))
+        self._away.append((begun, time.monotonic()))
+
+    async def is_over(self, seconds: float) -> None:
+        await asyncio.sleep(NORMAL_AFTER)
+        begun = time.monotonic()
+        await asyncio.sleep(seconds)
+        self._normal.append((begun, time.monotonic()))
+
+    async def _come_in(self, address: str) -> float:
+        """Seconds until one more socket of a member was told `ready`."""
+        begun = time.monotonic()
+        try:
+            async with asyncio.timeout(LET_IN_AT_LAST):
+                await self._be_let_in(address)
+        except (OSError, TimeoutError, WebSocketException):
+            return FOREVER
+        return time.monotonic() - begun
+
+    async def _be_let_in(self, address: str) -> None:
+        client, room = self._talk.clients[0], self._talk.rooms[0]
+        url = f"ws://{address}{room.path}?token={client.account.access}"
+        async with connect(url, compression=None, proxy=None, open_timeout=None) as socket:
+            first: dict[str, Any] = json.loads(await socket.recv())
+            if first["type"] != "ready":
+                raise ConnectionError(f"turned away: {first}")
+
+    def conclude(self) -> None:
+        """Before the judgement, which ends all sockets."""
+        notes, limits, expect = self._talk.notes, self._limits, self._findings.expect
+        lost = sum(one.closed is not None for one in notes.sessions)
+        expect(not lost, "no_socket_closes", f"{lost} sockets closed")
+        said = acknowledgements(notes, self._away)
+        in_time = said.p99 < limits.acknowledged and said.half < limits.acknowledged_half
+        expect(in_time, "acknowledged_in_time", f"answers meanwhile {said}")
+        heard = crossings(notes, self._away)
+        expect(
+            heard.p99 <= limits.by_repair,
+            "delivered_by_repair",
+            f"to other processes meanwhile {heard}",
+        )
+        slowest = max(self._let_in)
+        expect(slowest <= limits.let_in, "let_in", f"newcomers let in within {slowest:.2f} s")
+        heard = crossings(notes, self._normal)
+        expect(
+            heard.p99 <= limits.by_hint,
+            "normal_again",
+            f"to other processes from {NORMAL_AFTER:.0f} s after its return on {heard}",
+        )
+
+
+async def redis_killed(place: Site, *, times: int = 20, limits: Limits | None = None) -> Findings:
+    async def trouble(outage: Outage) -> None:
+        for _ in range(times):
+            place.kill_redis()
+            await outage.lasts(DOWN)
+            await place.start_redis()
+            await outage.is_over(UP)
+
+    return await _talk_through(place, "redis-killed", f"killed {times} times", trouble, limits)
+
+
+async def redis_frozen(
+    place: Site, *, seconds: float = 30.0, limits: Limits | None = None
+) -> Findings:
+    async def trouble(outage: Outage) -> None:
+        place.redis.freeze()
+        try:
+            await outage.lasts(seconds)
+        finally:
+            place.redis.thaw()
+        await outage.is_over(UP)
+
+    return await _talk_through(place, "redis-frozen", f"for {seconds:.0f} s", trouble, limits)
+
+
+async def redis_cut_off(
+    place: Site, *, seconds: float = 30.0, limits: Limits | None = None
+) -> Findings:
+    """It lives, and between it and the servers all bytes vanish."""
+
+    async def trouble(outage: Outage) -> None:
+        place.to_redis.swallow()
+        try:
+            await outage.lasts(seconds)
+        finally:
+            place.to_redis.hand_on()
+        await outage.is_over(UP)
+
+    return await _talk_through(place, "redis-cut-off", f"for {seconds:.0f} s", trouble, limits)
+
+
+async def redis_away(place: Site, *, limits: Limits) -> Findings:
+    """All three in one talk, a few seconds of each."""
+
+    async def trouble(outage: Outage) -> None:
+        place.redis.freeze()
+        await outage.lasts(BRIEFLY)
+        place.redis.thaw()
+        place.to_redis.swallow()
+        await outage.lasts(BRIEFLY)
+        place.to_redis.hand_on()
+        place.kill_redis()
+        await outage.lasts(BRIEFLY)
+        await place.start_redis()
+        await outage.is_over(BRIEFLY)
+
+    return await _talk_through(place, "redis-away", "frozen, cut off, killed", trouble, limits)
+
+
+async def _talk_through(
+    place: Site,
+    drill: str,
+    fact: str,
+    trouble: Callable[[Outage], Coroutine[Any, Any, None]],
+    limits: Limits | None,
+) -> Findings:
+    findings = Findings(drill, [fact])
+    async with talking(place.servers, f"{drill}-") as talk:
+        await talk.gathered()
+        outage = Outage(talk, findings, limits or Limits())
+        await talk.during(trouble(outage), rate=RATE)
+        outage.conclude()
+        await talk.conclude(findings)
+    return findings

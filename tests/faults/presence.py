@@ -1,0 +1,191 @@
+"""Who is online when a process is killed, and when one of two tabs on two processes closes."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Collection
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from .client import Client, sign_up
+from .findings import Findings
+from .latency import FOREVER
+from .notes import Frame, Notes, RoomRef
+from .site import Site
+
+OFFLINE_WITHIN = 60.0
+TOLD_WITHIN = 5.0
+LOOKS_EVERY = 0.2
+STAYS = 2.0
+"""Seconds for which nothing may be said of one who has another tab."""
+KILLED = 1
+"""The process that dies; the others are watched."""
+
+
+async def presence(place: Site, *, people: int = 20, name: str = "presence-") -> Findings:
+    findings = Findings("presence")
+    town = Town(place, name, people)
+    try:
+        await town.gather()
+        await town.two_tabs(findings)
+        await town.killed(findings)
+    finally:
+        await town.close()
+    return findings
+
+
+Holds = Callable[[set[str]], bool]
+"""Of the names that a process shows as online."""
+
+
+class Tab:
+    """A socket that stays where it was opened, and notes who comes and goes."""
+
+    def __init__(self, socket: ClientConnection, ready: Frame) -> None:
+        self._socket = socket
+        self.ready = ready
+        self.exits: Counter[str] = Counter()
+        self._listening = asyncio.create_task(self._listen())
+
+    @classmethod
+    async def open(cls, client: Client, room: RoomRef, address: str) -> "Tab":
+        url = f"ws://{address}{room.path}?token={client.account.access}"
+        socket = await connect(url, compression=None, proxy=None, ping_interval=None)
+        ready: Frame = json.loads(await asyncio.wait_for(socket.recv(), 20))
+        return cls(socket, ready)
+
+    async def _listen(self) -> None:
+        try:
+            async for text in self._socket:
+                frame = json.loads(text)
+                if frame["type"] == "exit":
+                    self.exits[frame["username"]] += 1
+        except ConnectionClosed:
+            pass  # Its process was killed, or we closed it.
+
+    async def close(self) -> None:
+        await self._socket.close()
+        await self._listening
+
+
+class Town:
+    """People with their sockets on the process that dies, and a watcher on each of the others."""
+
+    def __init__(self, place: Site, name: str, people: int) -> None:
+        self._place = place
+        self._name = name
+        self._addresses = place.servers.addresses
+        self._people = people
+        self._clients: list[Client] = []
+        self._room: RoomRef
+        self._watchers: list[Tab] = []
+        self._tabs: list[Tab] = []
+
+    async def gather(self) -> None:
+        notes = Notes()
+        survivors = [one for n, one in enumerate(self._addresses) if n != KILLED]
+        for number in range(self._people + 1 + len(survivors)):
+            here = survivors[number % len(survivors)]
+            self._clients.append(
+                await sign_up(f"{self._name}{number}", lambda here=here: here, notes)  # type: ignore[misc]
+            )
+        name = f"{self._name}room"
+        body = {"name": name, "members": [one.account.username for one in self._clients[1:]]}
+        answer = await self._clients[0].insist("POST", "/rooms", body)
+        answer.raise_for_status()
+        self._room = RoomRef(answer.json()["id"], name, "public")
+        watching = self._clients[-len(survivors) :]
+        for client, address in zip(watching, survivors, strict=True):
+            self._watchers.append(await Tab.open(client, self._room, address))
+
+    async def close(self) -> None:
+        for tab in self._watchers + self._tabs:
+            await tab.close()
+        for client in self._clients:
+            await client.close()
+
+    async def two_tabs(self, findings: Findings) -> None:
+        """One of two tabs closes and nobody is told; the second closes and everybody is, once."""
+        one = self._clients[0]
+        first, second = [await self._sit(one, number) for number in (0, -1)]
+        await self._until(lambda online: one.account.username in online)
+        await first.close()
+        await asyncio.sleep(STAYS)
+        stays = await self._everywhere(lambda online: one.account.username in online)
+        told = self._exits({one.account.username})
+        findings.expect(stays and not told, "stays_online", f"one tab closed: {told} exits told")
+        begun = time.monotonic()
+        await second.close()
+        took = await self._until(lambda online: one.account.username not in online, TOLD_WITHIN)
+        await self._until_told({one.account.username}, begun + TOLD_WITHIN)
+        told = self._exits({one.account.username})
+        findings.expect(
+            took <= TOLD_WITHIN and told == len(self._watchers),
+            "goes_with_the_last",
+            f"both closed: offline everywhere after {took:.1f} s,"
+            f" {told} exits told to {len(self._watchers)} watchers",
+        )
+
+    async def killed(self, findings: Findings) -> None:
+        """kill -9 of the process that holds most people, one of whom has a tab elsewhere."""
+        double, others = self._clients[1], self._clients[2 : self._people + 1]
+        names = {one.account.username for one in others}
+        for client in [double, *others]:
+            await self._sit(client, KILLED)
+        await self._sit(double, 0)
+        await self._until(lambda online: names <= online)
+        begun = time.monotonic()
+        await self._place.servers.kill(KILLED)
+        took = await self._until(lambda online: not names & online, OFFLINE_WITHIN, begun)
+        await self._until_told(names, begun + OFFLINE_WITHIN)
+        told, expected = self._exits(names), len(names) * len(self._watchers)
+        findings.expect(
+            took <= OFFLINE_WITHIN and told == expected,
+            "goes_with_the_process",
+            f"{len(names)} users of a killed process: offline everywhere after {took:.1f} s,"
+            f" {told} of {expected} exits told",
+        )
+        stays = await self._everywhere(lambda online: double.account.username in online)
+        told = self._exits({double.account.username})
+        findings.expect(
+            stays and not told,
+            "stays_online",
+            f"one with a tab elsewhere: {'online' if stays else 'offline'}, {told} exits told",
+        )
+
+    async def _sit(self, client: Client, number: int) -> Tab:
+        self._tabs.append(await Tab.open(client, self._room, self._addresses[number]))
+        return self._tabs[-1]
+
+    def _exits(self, names: Collection[str]) -> int:
+        return sum(watcher.exits[name] for watcher in self._watchers for name in names)
+
+    async def _until_told(self, names: Collection[str], deadline: float) -> None:
+        while self._exits(names) < len(names) * len(self._watchers):
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(LOOKS_EVERY)
+
+    async def _until(
+        self, holds: Holds, within: float = OFFLINE_WITHIN, begun: float | None = None
+    ) -> float:
+        """Seconds until it holds at every process."""
+        begun = time.monotonic() if begun is None else begun
+        while (passed := time.monotonic() - begun) <= within:
+            if await self._everywhere(holds):
+                return passed
+            await asyncio.sleep(LOOKS_EVERY)
+        return FOREVER
+
+    async def _everywhere(self, holds: Holds) -> bool:
+        answers = await asyncio.gather(*(self._online(one) for one in self._addresses))
+        return all(holds(online) for online in answers)
+
+    async def _online(self, address: str) -> set[str]:
+        """Who is online, as one process has it."""
+        path = f"/rooms/{self._room.id}/members?limit=200"
+        while (answer := await self._clients[0].call("GET", path, at=address)) is None:
+            await asyncio.sleep(LOOKS_EVERY)
+        return {member["username"] for member in answer.json() if member["online"]}
