@@ -1,10 +1,11 @@
 # Everything a developer runs. Needs only python3 (>= 3.11) and make; no root.
-# Variables: PYTHON=python3.12  HOST=0.0.0.0  PORT=9000  WORKERS=4  PYTEST_ARGS="-k rooms"  UPGRADE=1
+# Variables: PYTHON=python3.12  HOST=0.0.0.0  PORT=9000  WORKERS=4  PYTEST_ARGS="-k rooms"  BENCH_ARGS=--quick  UPGRADE=1
 
 PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 1
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 BIN = $(VENV)/bin
 CODE = manage.py config accounts rooms messaging realtime tests
 
@@ -76,8 +77,8 @@ lock: $(BIN)/python ## Pin every version (UPGRADE=1: the newest ones that fit)
 		--python-version 3.11 --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
 		--extra dev --constraints requirements.txt --output-file requirements-dev.txt
 
-bench: $(VENV)/.dev-installed ## Measure throughput and latency
-	$(DEV) $(BIN)/python -m tests.benchmarks
+bench: $(VENV)/.dev-installed ## Measure throughput and latency (half an hour; BENCH_ARGS=--write for docs/)
+	$(DEV) $(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
 
 faults: $(VENV)/.dev-installed ## Kill servers, databases and Redis under load
 	$(DEV) $(BIN)/python -m tests.faults

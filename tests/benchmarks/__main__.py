@@ -1,35 +1,95 @@
 """`python -m tests.benchmarks [scenario …] [options]`; everything by default."""
 
 import argparse
+import logging
+import os
 import resource
 import signal
 import sys
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 
+from tests.servers import ROOT
+
+from . import document, machine
 from .bench import PEERS, QUICK_PEERS, Bench
-from .document import write
-from .report import tables
-from .scenarios import SCENARIOS
+from .catalogue import SCENARIOS
+from .report import report
+from .results import Results
+from .shelf import Measured, Run, Shelf
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
     options = _arguments().parse_args()
+    kept = Shelf(options.docs / document.RESULTS)
+    failed = False
+    if not options.draw:
+        shelf = kept if options.keep or options.write else Shelf(None)
+        failed = _measure_all(options, shelf)
+    if options.write or options.draw:
+        document.write(kept, options.docs)
+    sys.exit(1 if failed else 0)
+
+
+def _measure_all(options: argparse.Namespace, shelf: Shelf) -> bool:
+    """Measures, keeps and prints; True when a scenario failed."""
     _allow_many_sockets()
     # So that a run that is ended ends what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended"))
-    with Bench(
+    names = options.scenarios or list(SCENARIOS)
+    now = Shelf(None)
+    with _bench(options) as bench:
+        run = _run(bench)
+        for place, name in enumerate(names, start=1):
+            bench.say(f"{time.strftime('%H:%M:%S')} {place}/{len(names)} {name} …")
+            _measure(name, bench, run, (now, shelf))
+    print(report(now))
+    return bool(now.failed)
+
+
+def _measure(name: str, bench: Bench, run: Run, shelves: tuple[Shelf, ...]) -> None:
+    """One that fails leaves the others be: what runs is ended, and started anew for them."""
+    bench.results = Results()
+    start = time.monotonic()
+    try:
+        SCENARIOS[name](bench)
+    except Exception as error:
+        log.exception("%s failed", name)
+        reason = f"{type(error).__name__}: {error}".split("\n", 1)[0][:300]
+        for shelf in shelves:
+            shelf.put_failure(name, run, reason)
+        bench.end_all()
+        word = "FAILED after"
+    else:
+        for shelf in shelves:
+            shelf.put(name, Measured(run, time.monotonic() - start, bench.results))
+        word = "took"
+    bench.say(f"{word} {time.monotonic() - start:.0f} s", end="\n")
+
+
+def _bench(options: argparse.Namespace) -> Bench:
+    return Bench(
         servers=options.servers.split(","),
         peers=_peers(options.peers, quick=options.quick),
         members=[int(members) for members in options.members.split(",")],
         rounds=options.rounds or (1 if options.quick else 5),
         seconds=options.seconds or (0.6 if options.quick else 2.0),
         quick=options.quick,
-    ) as bench:
-        for name in options.scenarios or SCENARIOS:
-            _measure(name, bench)
-    print(tables(bench.results))
-    if options.write:
-        write(bench)
+    )
+
+
+def _run(bench: Bench) -> Run:
+    return Run(
+        day=f"{datetime.now(UTC):%Y-%m-%d}",
+        command=" ".join(["python -m tests.benchmarks", *sys.argv[1:]]),
+        rounds=bench.rounds,
+        seconds=bench.seconds,
+        load_average=round(os.getloadavg()[0], 1),
+        machine=machine.described(),
+    )
 
 
 def _peers(names: str | None, *, quick: bool) -> list[str]:
@@ -39,23 +99,33 @@ def _peers(names: str | None, *, quick: bool) -> list[str]:
     return [name for name in named.split(",") if name]
 
 
-def _measure(name: str, bench: Bench) -> None:
-    start = time.monotonic()
-    print(f"{name} …", end=" ", file=sys.stderr, flush=True)
-    SCENARIOS[name](bench)
-    print(f"{time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
-
-
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks",
+        description=__doc__,
+        epilog="Scenarios: " + ", ".join(SCENARIOS),
+    )
     parser.add_argument("scenarios", nargs="*", choices=[*SCENARIOS, []], metavar="scenario")
-    parser.add_argument("--servers", default="uvicorn,daphne")
+    parser.add_argument("--servers", default="uvicorn,serve,daphne")
     parser.add_argument("--peers", help=f"all, none, or some of {','.join(PEERS)}")
     parser.add_argument("--members", default="200,1000", help="room sizes of fanout")
     parser.add_argument("--rounds", type=int, help="medians of this many, 5 by default")
     parser.add_argument("--seconds", type=float, help="length of a round, 2 by default")
     parser.add_argument("--quick", action="store_true", help="one short round of everything")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument(
+        "--keep", action="store_true", help=f"keep the results in docs/{document.RESULTS}"
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="keep them, then write the page and the pictures"
+    )
+    parser.add_argument(
+        "--draw",
+        action="store_true",
+        help="measure nothing: write the page and the pictures from what was kept",
+    )
+    parser.add_argument(
+        "--docs", type=Path, default=ROOT / "docs", help="another folder than docs/ for all that"
+    )
     return parser
 
 

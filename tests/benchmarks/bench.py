@@ -1,6 +1,6 @@
 """One run of the benchmarks: what was asked for, where its files lie, and the interleaving."""
 
-import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -9,16 +9,19 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
+from . import postgres
 from .load import CACHE, Load, Wire
+from .postgres import Postgres
 from .processes import Missing
-from .results import Results
-from .systems import PRODUCT, Room, Running, System, running
+from .results import Quantity, Results
+from .starting import running
+from .systems import PRODUCT, Room, Running, System
 
 NODE = ("socketio", "socketio-insert")
 PEERS = ("raw", "standard", "standard-orm", "standard-redis", "standard-pubsub", *NODE)
 DAPHNE_PEERS = ("raw", "standard")
 """Those that are worth a look on daphne as well."""
-QUICK_PEERS = ("raw", "standard", "socketio-insert")
+QUICK_PEERS = ("raw", "standard", "standard-orm", "socketio-insert")
 
 LATENCY_MEMBERS = 200
 MANY_ROOMS = [Room(f"room{number}", 10) for number in range(100)]
@@ -39,7 +42,9 @@ class Bench:
     seconds: float
     quick: bool
     results: Results = field(default_factory=Results)
-    load_average: float = field(default_factory=lambda: os.getloadavg()[0])
+    """Of the scenario that is being measured."""
+    _missing: dict[System, str] = field(default_factory=dict)
+    _postgres: Postgres | None = None
     _fleet: dict[System, Running] = field(default_factory=dict)
     _stack: ExitStack = field(default_factory=ExitStack)
 
@@ -52,6 +57,12 @@ class Bench:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.end_all()
+
+    def end_all(self) -> None:
+        """What is needed again is started anew."""
+        self._fleet.clear()
+        self._postgres = None
         self._stack.close()
 
     def systems(self, *, peers: Iterable[str] = PEERS) -> list[System]:
@@ -72,20 +83,38 @@ class Bench:
     @contextmanager
     def serving(self, system: System, rooms: list[Room]) -> Iterator[Running]:
         """A fresh one of its own, for what must not be touched by other measurements."""
-        with _folder() as folder, running(system, rooms, folder) as one:
+        with _folder() as folder, running(system, rooms, folder, self.postgres) as one:
             yield one
 
+    @contextmanager
+    def side_by_side(self, systems: Iterable[System], rooms: list[Room]) -> Iterator[list[Running]]:
+        """Fresh ones of those that can run."""
+        with ExitStack() as stack:
+            started = (self._start(system, rooms, stack) for system in systems)
+            yield [one for one in started if one]
+
     def fleet(self, systems: Iterable[System]) -> list[Running]:
-        """Those of them that can run, kept for the whole run: side by side, idle between turns."""
+        """The same, kept for the whole run and idle between turns."""
         for system in systems:
-            if system not in self._fleet and system.name not in self.results.skipped:
-                try:
-                    self._fleet[system] = self._stack.enter_context(
-                        running(system, self._rooms(), self._stack.enter_context(_folder()))
-                    )
-                except Missing as reason:
-                    self.results.skipped[system.name] = str(reason)
+            if system not in self._fleet:
+                one = self._start(system, self._rooms(), self._stack)
+                if one:
+                    self._fleet[system] = one
         return [self._fleet[system] for system in systems if system in self._fleet]
+
+    def _start(self, system: System, rooms: list[Room], stack: ExitStack) -> Running | None:
+        if system not in self._missing:
+            try:
+                return stack.enter_context(self.serving(system, rooms))
+            except Missing as reason:
+                self._missing[system] = str(reason)
+        self.results.skipped[str(system)] = self._missing[system]
+        return None
+
+    def postgres(self) -> Postgres:
+        if self._postgres is None:
+            self._postgres = self._stack.enter_context(postgres.serving())
+        return self._postgres
 
     def _rooms(self) -> list[Room]:
         sizes = sorted({*self.members, LATENCY_MEMBERS})
@@ -93,33 +122,63 @@ class Bench:
 
     def compare(
         self,
-        systems: list[System],
+        started: list[Running],
         rooms: list[Room],
         measure: Callable[[Running, Load], None],
         wire: Callable[[Running], Wire] | None = None,
+        entered: Callable[[Running], None] = lambda one: None,
     ) -> None:
-        """Opens the clients of every system, then measures one after the other, round by round."""
+        """Opens the clients of every system, then measures one after the other, round by round.
+
+        `entered` is called for each when the clients of all are in.
+        """
         with ExitStack() as stack:
             loads = []
-            for one in self.fleet(systems):
+            for one in started:
                 load = stack.enter_context(one.load(rooms, wire(one) if wire else None))
                 answer = load.open()
-                if answer["lost"]:
+                if answer["lost"] or not answer["entered"]:
                     raise RuntimeError(f"{one.system} did not let in all: {answer}")
                 loads.append((one, load))
+            for one, _ in loads:
+                entered(one)
             for _ in range(self.rounds):
                 for one, load in loads:
                     measure(one, load)
 
     def closed(self, work: str, counted: str, one: Running, load: Load) -> None:
         """A closed loop; `counted` are its deliveries or its answers."""
-        before = one.cpu()
+        before, helped = one.cpu(), one.helpers_cpu()
         answer = load.closed(self.seconds / 4, self.seconds)
         spent = one.cpu() - before
         rate = answer[counted] / answer["seconds"]
         per_cpu = answer[f"all_{counted}"] / max(spent, 0.01)
-        self.results.add(work, f"{counted}/s", one.system, rate, per_cpu)
+        self.add(work, f"{counted}/s", one.system, rate, per_cpu)
+        for name, cpu in one.helpers_cpu().items():
+            cost = (cpu - helped[name]) / max(answer[f"all_{counted}"], 1) * 1e6
+            one_of = {"answers": "an answer", "deliveries": "a delivery"}[counted]
+            self.add(work, f"CPU of {name}, µs {one_of}", one.system, cost)
+        self.note_load(answer)
+
+    def add(
+        self,
+        work: str,
+        what: str,
+        system: System,
+        value: float,
+        per_cpu: float | None = None,
+        at: int | None = None,
+    ) -> None:
+        self.results.add(Quantity(work, what, system, at), value, per_cpu)
+
+    def note_load(self, answer: dict[str, float]) -> None:
+        """How busy the load generator was in a closed loop."""
         self.results.busiest = max(self.results.busiest, answer["busy"] / answer["seconds"])
+
+    @staticmethod
+    def say(text: str, end: str = " ") -> None:
+        """Progress, on the line of its scenario."""
+        print(text, end=end, file=sys.stderr, flush=True)
 
 
 @contextmanager

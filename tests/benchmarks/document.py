@@ -1,67 +1,65 @@
-"""docs/benchmarks.md: the results of this run, with the machine that they are of."""
+"""docs/benchmarks.md and its pictures, written from the results that were kept."""
 
-import os
-import platform
-import shutil
-import subprocess
-import sys
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from string import Template
 
-from tests.servers import ROOT
-
-from .bench import Bench
-from .report import tables
-from .scenarios import SCENARIOS
+from . import pictures
+from .catalogue import SCENARIOS
+from .report import in_short, judged, measured, remarks, sweeps
+from .results import Results
+from .shelf import Measured, Run, Shelf
 
 TEMPLATE = Path(__file__).with_name("page.md")
-FILE = ROOT / "docs" / "benchmarks.md"
-PACKAGES = ("django", "channels", "channels-redis", "daphne", "uvicorn", "uvloop", "websockets")
+RESULTS = "benchmarks.json"
+PAGE = "benchmarks.md"
 
 
-def write(bench: Bench) -> None:
+def write(shelf: Shelf, folder: Path) -> None:
+    results = shelf.results()
+    drawn = pictures.draw(results, folder / pictures.FOLDER)
     page = Template(TEMPLATE.read_text())
-    FILE.write_text(
+    (folder / PAGE).write_text(
         page.substitute(
             scenarios=_scenarios(),
-            machine=_machine(),
-            run=_run(bench),
-            tables=tables(bench.results),
+            runs=_runs(shelf),
+            in_short=in_short(results),
+            measured=measured(results),
+            targets=judged(results),
+            scaling=_scaling(results, drawn),
+            remarks=remarks(shelf),
         )
     )
 
 
-def _machine() -> str:
-    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    lines = [
-        f"{os.cpu_count()} × {_processor()}, {platform.system()} {platform.release()}",
-        f"Python {platform.python_version()}, {packages}",
-    ]
-    node = shutil.which("node")
-    if node:
-        done = subprocess.run([node, "--version"], capture_output=True, text=True, check=True)
-        lines.append(f"Node {done.stdout.strip().removeprefix('v')}")
-    return "\n".join(f"- {line}" for line in lines)
+def _runs(shelf: Shelf) -> str:
+    """The machine, and each run of which something stands on the page."""
+    lines: dict[str, None] = {}
+    for run, names in shelf.runs():
+        lines |= dict.fromkeys(f"- {line}" for line in run.machine)
+        lines[_run(run, names, [shelf.measured[name] for name in names])] = None
+    return "\n".join(lines)
 
 
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-def _run(bench: Bench) -> str:
-    command = " ".join(["python -m tests.benchmarks", *sys.argv[1:]])
+def _run(run: Run, names: list[str], measured_then: list[Measured]) -> str:
+    minutes = sum(one.took for one in measured_then) / 60
+    which = "everything" if len(names) == len(SCENARIOS) else ", ".join(f"`{n}`" for n in names)
     return (
-        f"- {datetime.now(UTC):%Y-%m-%d}, `{command}`: medians of {bench.rounds} rounds"
-        f" of {bench.seconds:g} s\n"
-        f"- Load average of the machine before it began: {bench.load_average:.1f}"
+        f"- {run.day}, `{run.command}`: {which} in {minutes:.0f} minutes, medians of"
+        f" {run.rounds} rounds of {run.seconds:g} s; load average of the machine before it began:"
+        f" {run.load_average:g}"
     )
+
+
+def _scaling(results: Results, drawn: dict[tuple[str, str], list[pictures.Picture]]) -> str:
+    """Each table of something varied, after the picture of it."""
+    parts = []
+    for work, what, table in sweeps(results):
+        parts += [
+            f"![{picture.title}]({pictures.FOLDER}/{picture.file})"
+            for picture in drawn.get((work, what), [])
+        ]
+        parts += [f"{work}: {what}", table]
+    return "\n\n".join(parts)
 
 
 def _scenarios() -> str:

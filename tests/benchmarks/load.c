@@ -23,7 +23,7 @@
 enum state { UNOPENED, CONNECTING, SHAKING, ENTERING, IN, LOST };
 
 struct client {
-    int fd, speaks, waiting;
+    int fd, port, speaks, waiting;
     enum state state;
     char *path;
     unsigned char *rest; /* the beginning of a frame whose end has not come */
@@ -31,6 +31,9 @@ struct client {
 };
 
 struct word { char *text; size_t size; };
+
+/* One hearing of a timed text: when it was sent, after how long it was heard, and by which client. */
+struct hearing { int64_t sent, after; int client; };
 
 static struct client *clients;
 static int count, room_for, epoll, launched, entered, lost, in_flight = 64;
@@ -43,7 +46,7 @@ static long long number;
 
 static long long deliveries, answers, bytes, sent;
 static int running, timing;
-static int64_t *times;
+static struct hearing *times;
 static size_t timed, times_for;
 
 static unsigned char buffer[1 << 20];
@@ -127,7 +130,7 @@ static void speak(struct client *c)
     put(c, 1, text, to - text);
 }
 
-static void note_time(const unsigned char *text, size_t size)
+static void note_time(struct client *c, const unsigned char *text, size_t size)
 {
     const char *mark = memmem(text, size, "t=", 2);
     if (!mark || mark + 21 > (const char *)text + size)
@@ -136,7 +139,8 @@ static void note_time(const unsigned char *text, size_t size)
         times_for = times_for ? times_for * 2 : 1 << 16;
         times = realloc(times, times_for * sizeof *times);
     }
-    times[timed++] = now_ns() - atoll(mark + 2);
+    int64_t at = atoll(mark + 2);
+    times[timed++] = (struct hearing){at, now_ns() - at, c - clients};
 }
 
 static void enter(struct client *c)
@@ -159,7 +163,7 @@ static void take(struct client *c, int opcode, const unsigned char *text, size_t
         deliveries++;
         bytes += size;
         if (timing)
-            note_time(text, size);
+            note_time(c, text, size);
     } else if (c->state == ENTERING && begins(text, size, ready)) {
         enter(c);
     } else if (ping.size && size == ping.size && begins(text, size, ping)) {
@@ -240,7 +244,7 @@ static void readable(struct client *c)
 
 static void launch(struct client *c)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(c->port)};
     struct epoll_event event = {.events = EPOLLOUT, .data.ptr = c};
     int on = 1;
     inet_pton(AF_INET, host, &address.sin_addr);
@@ -258,7 +262,7 @@ static void connected(struct client *c)
     int size = snprintf((char *)buffer, sizeof buffer,
         "GET %s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-        c->path, host, port);
+        c->path, host, c->port);
     c->state = SHAKING;
     if (send(c->fd, buffer, size, MSG_NOSIGNAL) != size || epoll_ctl(epoll, EPOLL_CTL_MOD, c->fd, &event))
         lose(c);
@@ -350,15 +354,15 @@ static void closed_loop(double warm, double seconds)
         bytes_now - bytes_before, deliveries - all, answers - all_answers, lost);
 }
 
-static int by_value(const void *a, const void *b)
+static int by_delay(const void *a, const void *b)
 {
-    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+    int64_t left = ((const struct hearing *)a)->after, right = ((const struct hearing *)b)->after;
     return (left > right) - (left < right);
 }
 
 static double quantile(double q)
 {
-    return timed ? times[(size_t)((timed - 1) * q)] / 1e9 : -1;
+    return timed ? times[(size_t)((timed - 1) * q)].after / 1e9 : -1;
 }
 
 /* `total` messages at `rate` a second by the speakers in turn, whether or not they were answered. */
@@ -389,11 +393,21 @@ static void paced(double rate, int total, double patience)
     }
     timing = 0;
     settle(1);
-    qsort(times, timed, sizeof *times, by_value);
+    qsort(times, timed, sizeof *times, by_delay);
     printf("{\"seconds\": %.6f, \"deliveries\": %lld, \"wanted\": %lld, \"p50\": %.6f,"
            " \"p99\": %.6f, \"max\": %.6f, \"lost\": %d}\n",
         (last - start) / 1e9, deliveries - before, (long long)wanted * total, quantile(0.5),
         quantile(0.99), quantile(1), lost);
+}
+
+/* Every hearing of the last paced command: [client, nanosecond of sending, nanoseconds until heard]. */
+static void hearings(void)
+{
+    printf("{\"hearings\": [");
+    for (size_t i = 0; i < timed; i++)
+        printf("%s[%d, %lld, %lld]", i ? ", " : "", times[i].client, (long long)times[i].sent,
+            (long long)times[i].after);
+    printf("]}\n");
 }
 
 static void add(int speaks, const char *path)
@@ -402,7 +416,7 @@ static void add(int speaks, const char *path)
         room_for = room_for ? room_for * 2 : 1024;
         clients = realloc(clients, room_for * sizeof *clients);
     }
-    clients[count++] = (struct client){.fd = -1, .speaks = speaks, .path = strdup(path)};
+    clients[count++] = (struct client){.fd = -1, .port = port, .speaks = speaks, .path = strdup(path)};
 }
 
 static void set(struct word *word, const char *text)
@@ -432,6 +446,7 @@ static void obey(char *line)
     else if (IS("open")) open_all(a);
     else if (IS("closed")) closed_loop(a, b);
     else if (IS("paced")) paced(a, b, c);
+    else if (IS("hearings")) hearings();
     else printf("{\"error\": \"unknown command\"}\n");
     fflush(stdout);
 }

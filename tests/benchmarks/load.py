@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from tests.servers import ROOT
 
@@ -59,8 +59,17 @@ class Wire:
 
 @dataclass(frozen=True)
 class Client:
+    port: int
     path: str
     speaks: bool
+
+
+class Hearing(NamedTuple):
+    """A client (its place in the list of all) heard what was sent at `sent` after `after` ns."""
+
+    client: int
+    sent: int
+    after: int
 
 
 class LoadError(Exception):
@@ -68,11 +77,10 @@ class LoadError(Exception):
 
 
 class Load:
-    """`with Load(port, wire, clients, padding=60) as load: load.open(); load.closed(1, 3)`."""
+    """`with Load(wire, clients, padding=60) as load: load.open(); load.closed(1, 3)`."""
 
     def __init__(
         self,
-        port: int,
         wire: Wire,
         clients: list[Client],
         *,
@@ -80,11 +88,10 @@ class Load:
         in_flight: int = IN_FLIGHT,
     ) -> None:
         self._settings = [
-            f"port {port}",
             f"padding {padding}",
             f"in_flight {in_flight}",
             *wire.commands(),
-            *(f"client {int(client.speaks)} {client.path}" for client in clients),
+            *_introduced(clients),
         ]
 
     def __enter__(self) -> Self:
@@ -123,6 +130,10 @@ class Load:
         """Sends at a fixed rate: `p50`, `p99`, `max` seconds from sending to each hearing."""
         return self._ask(f"paced {rate} {total} {patience}", total / rate + patience)
 
+    def hearings(self) -> list[Hearing]:
+        """Everything heard of the last `paced`."""
+        return [Hearing(*each) for each in self._ask("hearings", 10)["hearings"]]
+
     def _tell(self, *lines: str) -> None:
         assert self._process.stdin is not None
         data = memoryview("".join(f"{line}\n" for line in lines).encode())
@@ -139,6 +150,16 @@ class Load:
         if "error" in answer or not answer:
             raise LoadError(f"{line!r} was answered with {answer}")
         return answer
+
+
+def _introduced(clients: list[Client]) -> Iterable[str]:
+    """A client connects to the port that was named last before it."""
+    port = 0
+    for client in clients:
+        if client.port != port:
+            port = client.port
+            yield f"port {port}"
+        yield f"client {int(client.speaks)} {client.path}"
 
 
 def command() -> list[str]:

@@ -79,3 +79,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(10)
+
+
+def cpu(process: psutil.Process) -> float:
+    """CPU seconds so far of a process with its threads, its children, and those that ended."""
+    try:
+        times = process.cpu_times()
+        own = times.user + times.system + times.children_user + times.children_system
+        return float(own) + sum(cpu(child) for child in process.children())
+    except psutil.NoSuchProcess:
+        return 0.0

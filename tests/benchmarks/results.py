@@ -1,19 +1,33 @@
 """What was measured."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from .systems import System
 
 
-@dataclass
-class Row:
-    """One number of one system, in every round: `work` was done, and `what` was counted."""
+@dataclass(frozen=True)
+class Quantity:
+    """One number of one system: `work` was done, and `what` was counted."""
 
     work: str
     what: str
     system: System
+    at: int | None = None
+    """How many members, rooms or processes it was, where these are what is varied."""
+
+    def of(self, name: str) -> "Quantity":
+        """The same of a peer on the same server, or on Node."""
+        server = "node" if name.startswith("socketio") else self.system.server
+        return replace(self, system=replace(self.system, name=name, server=server))
+
+
+@dataclass
+class Row:
+    """A quantity in every round."""
+
+    quantity: Quantity
     values: list[float] = field(default_factory=list)
     per_cpu: list[float] = field(default_factory=list)
     """The same for each second of the server's CPU time: noise disturbs it least."""
@@ -27,30 +41,24 @@ class Row:
         return median(self.per_cpu)
 
 
+@dataclass
 class Results:
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
-        self.skipped: dict[str, str] = {}
-        """Peers that could not run, and why."""
-        self.busiest = 0.0
-        """The largest share of its core that the load generator ever used."""
+    rows: dict[Quantity, Row] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Systems that could not run, and why."""
+    busiest: float = 0.0
+    """The largest share of its core that the load generator ever used."""
 
-    def add(
-        self, work: str, what: str, system: System, value: float, per_cpu: float | None = None
-    ) -> None:
-        row = self.find(work, what, system)
-        if row is None:
-            row = Row(work, what, system)
-            self.rows.append(row)
+    def add(self, quantity: Quantity, value: float, per_cpu: float | None = None) -> None:
+        row = self.rows.setdefault(quantity, Row(quantity))
         row.values.append(value)
         if per_cpu is not None:
             row.per_cpu.append(per_cpu)
 
-    def find(self, work: str, what: str, system: System) -> Row | None:
-        for row in self.rows:
-            if (row.work, row.what, row.system) == (work, what, system):
-                return row
-        return None
-
     def works(self) -> Iterable[str]:
-        return dict.fromkeys(row.work for row in self.rows)
+        return dict.fromkeys(quantity.work for quantity in self.rows)
+
+    def merge(self, other: "Results") -> None:
+        self.rows |= other.rows
+        self.skipped |= other.skipped
+        self.busiest = max(self.busiest, other.busiest)

@@ -1,7 +1,6 @@
-"""What is done to the systems. Each scenario adds its rows to the results."""
+"""What is done to one process with its SQLite. Each scenario adds its rows to the results."""
 
 import time
-from collections.abc import Callable
 from statistics import median
 
 import httpx
@@ -28,7 +27,7 @@ def fanout(bench: Bench) -> None:
         def measure(one: Running, load: Load, work: str = work) -> None:
             bench.closed(work, "deliveries", one, load)
 
-        bench.compare(bench.systems(), [big_room(members)], measure)
+        bench.compare(bench.fleet(bench.systems()), [big_room(members)], measure)
 
 
 def many_rooms(bench: Bench) -> None:
@@ -38,7 +37,7 @@ def many_rooms(bench: Bench) -> None:
         bench.closed(ACKNOWLEDGED, "answers", one, load)
 
     systems = bench.systems(peers=("raw", "standard", "standard-orm", *NODE))
-    bench.compare(systems, MANY_ROOMS, measure, acknowledged)
+    bench.compare(bench.fleet(systems), MANY_ROOMS, measure, acknowledged)
 
 
 def latency(bench: Bench) -> None:
@@ -48,12 +47,10 @@ def latency(bench: Bench) -> None:
     def measure(one: Running, load: Load) -> None:
         answer = load.paced(rate, int(rate * bench.seconds))
         for what in ("p50", "p99"):
-            bench.results.add(
-                f"25 messages/s × {members}", f"{what} ms", one.system, answer[what] * 1000
-            )
+            bench.add(f"25 messages/s × {members}", f"{what} ms", one.system, answer[what] * 1000)
 
     systems = bench.systems(peers=("raw", "standard", *NODE))
-    bench.compare(systems, [big_room(members)], measure)
+    bench.compare(bench.fleet(systems), [big_room(members)], measure)
 
 
 def signin(bench: Bench) -> None:
@@ -64,7 +61,7 @@ def signin(bench: Bench) -> None:
         # The first sign-in of a while is also noted on the session's row.
         with one.load(doors) as load:
             load.open()
-        _until_idle(one)
+        until_idle(one)
     for _ in range(bench.rounds):
         for one in started:
             before = one.cpu()
@@ -72,25 +69,29 @@ def signin(bench: Bench) -> None:
                 answer = load.open()
             rate = answer["entered"] / answer["seconds"]
             per_cpu = answer["entered"] / max(one.cpu() - before, 0.01)
-            bench.results.add(SIGN_INS, "sign-ins/s", one.system, rate, per_cpu)
-            _until_idle(one)
+            bench.add(SIGN_INS, "sign-ins/s", one.system, rate, per_cpu)
+            until_idle(one)
 
 
 def memory(bench: Bench) -> None:
     """What an idle socket costs, in rooms of 50: growth of the process over the first 1,000."""
     rooms = [Room("first", 50), *DOORS]
     for system in bench.systems(peers=() if bench.quick else ("raw", "standard", *NODE)):
-        if system.name in bench.results.skipped:
-            continue
-        with bench.serving(system, rooms) as one, one.load(rooms[:1]) as load:
-            # What is loaded and allocated with the first clients is not theirs.
-            load.open()
-            before = one.memory()
-            with one.load(rooms[1:]) as others:
-                answer = others.open()
-                _until_idle(one)
-                grown = one.memory() - before
-        bench.results.add(IDLE, "KB a socket", system, grown / answer["entered"] / 1000)
+        with bench.side_by_side([system], rooms) as started:
+            for one in started:
+                bench.add(IDLE, "KB a socket", system, _growth(one, rooms) / 1000)
+
+
+def _growth(one: Running, rooms: list[Room]) -> float:
+    """Bytes for each socket in all but the first room."""
+    with one.load(rooms[:1]) as load:
+        # What is loaded and allocated with the first clients is not theirs.
+        load.open()
+        before = one.memory()
+        with one.load(rooms[1:]) as others:
+            entered: int = others.open()["entered"]
+            until_idle(one)
+            return (one.memory() - before) / entered
 
 
 def hold(bench: Bench) -> None:
@@ -102,11 +103,11 @@ def hold(bench: Bench) -> None:
         before = one.memory()
         with one.load() as load:
             opened = load.open(within=180)
-            _until_idle(one)
+            until_idle(one)
             grown = one.memory() - before
             time.sleep(seconds)
             answer = load.paced(1, 1, patience=10)
-        add = bench.results.add
+        add = bench.add
         add(work, "sockets lost", one.system, opened["lost"] + answer["lost"])
         add(work, "sockets that heard the message", one.system, answer["deliveries"])
         add(work, "ms until the last heard it", one.system, answer["max"] * 1000)
@@ -122,7 +123,7 @@ def paging(bench: Bench) -> None:
             spent = _page_times(one, sizes)
             for name, size in sizes.items():
                 what = f"ms a page of {size:,} messages"
-                bench.results.add("history", what, one.system, median(spent[name]) * 1000)
+                bench.add("history", what, one.system, median(spent[name]) * 1000)
 
 
 def _page_times(one: Running, sizes: dict[str, int]) -> dict[str, list[float]]:
@@ -143,21 +144,6 @@ def _page_times(one: Running, sizes: dict[str, int]) -> dict[str, list[float]]:
     return spent
 
 
-def cpu(bench: Bench) -> None:
-    """What a delivery costs the server as rooms grow; five sockets for each member."""
-    sizes = (100, 1000) if bench.quick else (100, 500, 1000, 5000)
-    for sockets in sizes:
-        room = Room("big", sockets // 5, sockets_each=5)
-        for name in (PRODUCT, "raw") if "raw" in bench.peers else (PRODUCT,):
-            with bench.serving(System(name, "uvicorn"), [room]) as one, one.load() as load:
-                load.open()
-                for _ in range(bench.rounds):
-                    before = one.cpu()
-                    answer = load.closed(bench.seconds / 4, bench.seconds)
-                    cost = (one.cpu() - before) / max(answer["all_deliveries"], 1) * 1e6
-                    bench.results.add("CPU per delivery", f"µs × {sockets:,}", one.system, cost)
-
-
 def generator(bench: Bench) -> None:
     """How much the load takes when no server holds it up."""
 
@@ -165,12 +151,12 @@ def generator(bench: Bench) -> None:
         answer = load.closed(bench.seconds / 4, bench.seconds)
         for what, seconds in (("", answer["seconds"]), (" of its CPU time", answer["busy"])):
             rate = answer["deliveries"] / max(seconds, 0.001)
-            bench.results.add("load generator alone", f"deliveries/s{what}", one.system, rate)
+            bench.add("load generator alone", f"deliveries/s{what}", one.system, rate)
 
-    bench.compare([System("blaster", "sockets")], [big_room(LATENCY_MEMBERS)], measure)
+    bench.compare(bench.fleet([System("blaster", "sockets")]), [big_room(LATENCY_MEMBERS)], measure)
 
 
-def _until_idle(one: Running, within: float = 20) -> None:
+def until_idle(one: Running, within: float = 20) -> None:
     """Waits until the server has done what connecting or leaving gave it to do."""
     deadline = time.monotonic() + within
     before = one.cpu()
@@ -180,16 +166,3 @@ def _until_idle(one: Running, within: float = 20) -> None:
         if now - before < 0.02:
             return
         before = now
-
-
-SCENARIOS: dict[str, Callable[[Bench], None]] = {
-    "fanout": fanout,
-    "many_rooms": many_rooms,
-    "signin": signin,
-    "memory": memory,
-    "latency": latency,
-    "paging": paging,
-    "cpu": cpu,
-    "hold": hold,
-    "generator": generator,
-}

@@ -6,7 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import uvloop
 
@@ -15,6 +15,12 @@ HANDSHAKE = (
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
+
+
+class Hearing(NamedTuple):
+    after: int
+    sent: int
+    client: int
 
 
 class Crowd:
@@ -29,7 +35,8 @@ class Crowd:
         self.entered = self.lost = 0
         self.deliveries = self.answers = self.bytes = 0
         self.running = False
-        self.times: list[int] | None = None
+        self.times: list[Hearing] = []
+        self.timing = False
         self.moved = asyncio.Event()
 
     def speech(self) -> bytes:
@@ -44,6 +51,8 @@ class Crowd:
 class Client(asyncio.Protocol):
     def __init__(self, crowd: Crowd, path: str, *, speaks: bool) -> None:
         self.crowd = crowd
+        self.port = crowd.port
+        self.number = len(crowd.clients)
         self.path = path
         self.speaks = speaks
         self.is_in = self.is_shaking = self.is_lost = self.is_waiting = False
@@ -53,7 +62,7 @@ class Client(asyncio.Protocol):
         # uvloop's transports are no subclasses of asyncio's.
         self.transport = cast(asyncio.Transport, transport)
         self.is_shaking = True
-        self.transport.write(HANDSHAKE.format(path=self.path, port=self.crowd.port).encode())
+        self.transport.write(HANDSHAKE.format(path=self.path, port=self.port).encode())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lose()
@@ -107,8 +116,9 @@ class Client(asyncio.Protocol):
         elif text.startswith(words["heard"]):
             crowd.deliveries += 1
             crowd.bytes += len(text)
-            if crowd.times is not None and (mark := text.find(b"t=")) >= 0:
-                crowd.times.append(time.monotonic_ns() - int(text[mark + 2 : mark + 21]))
+            if crowd.timing and (mark := text.find(b"t=")) >= 0:
+                sent = int(text[mark + 2 : mark + 21])
+                crowd.times.append(Hearing(time.monotonic_ns() - sent, sent, self.number))
         elif not self.is_in and words["ready"] and text.startswith(words["ready"]):
             self._enter()
         elif words["ping"] and text == words["ping"]:
@@ -141,7 +151,7 @@ async def open_all(crowd: Crowd, within: float) -> dict[str, Any]:
 
     async def launch(client: Client) -> None:
         try:
-            await loop.create_connection(lambda: client, "127.0.0.1", crowd.port)
+            await loop.create_connection(lambda: client, "127.0.0.1", client.port)
         except OSError:
             client.lose()
 
@@ -213,8 +223,7 @@ def _cpu() -> float:
 async def paced(crowd: Crowd, rate: float, total: float, patience: float) -> dict[str, Any]:
     speakers, before = crowd.speakers(), crowd.deliveries
     wanted = sum(client.is_in for client in crowd.clients) * int(total)
-    times: list[int] = []
-    crowd.times = times
+    crowd.times, crowd.timing = [], True
     start = time.monotonic()
     for number in range(int(total)):
         await asyncio.sleep(max(0.0, start + number / rate - time.monotonic()))
@@ -223,20 +232,30 @@ async def paced(crowd: Crowd, rate: float, total: float, patience: float) -> dic
     while time.monotonic() < until and crowd.deliveries - before < wanted:
         await asyncio.sleep(0.005)
     elapsed = time.monotonic() - start
-    crowd.times = None
+    crowd.timing = False
     await settle(crowd, 1)
-    times.sort()
+    times = sorted(crowd.times)
+    last = len(times) - 1
     marks = {"p50": 0.5, "p99": 0.99, "max": 1.0}
     return {
         "seconds": elapsed,
         "deliveries": crowd.deliveries - before,
         "wanted": wanted,
-        **{n: times[int((len(times) - 1) * q)] / 1e9 if times else -1 for n, q in marks.items()},
+        **{n: times[int(last * q)].after / 1e9 if times else -1 for n, q in marks.items()},
         "lost": crowd.lost,
     }
 
 
-COMMANDS: dict[str, Callable[..., Any]] = {"open": open_all, "closed": closed, "paced": paced}
+async def hearings(crowd: Crowd) -> dict[str, Any]:
+    return {"hearings": [[one.client, one.sent, one.after] for one in crowd.times]}
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "open": open_all,
+    "closed": closed,
+    "paced": paced,
+    "hearings": hearings,
+}
 
 
 async def obey(crowd: Crowd, line: str) -> None:

@@ -1,23 +1,18 @@
-"""What is measured: the product and its peers, each as a process on the server's core."""
+"""What is measured: the product and its peers, on what they stand, and how to speak with them."""
 
-import json
 import os
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import psutil
 
-from tests.servers import COMMANDS, RELAXED, SECRET_KEY
-
-from . import node, redis
+from . import processes
 from .load import TEXT, Client, Load, Wire
-from .processes import PORT, run, served
 
 PRODUCT = "chat"
+SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
+REDIS, DEAD_REDIS = "Redis", "dead Redis"
 
 
 @dataclass(frozen=True)
@@ -31,13 +26,20 @@ class Room:
 
 @dataclass(frozen=True)
 class System:
-    """A way to serve chat: `name` on `server`."""
+    """A way to serve chat: `name` on `server`, with what it stands on."""
 
     name: str
     server: str
+    database: str = SQLITE
+    redis: str = ""
+    """REDIS, or DEAD_REDIS: one that is killed when the clients are in."""
+    processes: int = 1
 
     def __str__(self) -> str:
-        return f"{self.name} on {self.server}"
+        count = f"{self.processes} processes" if self.processes > 1 else ""
+        database = "" if self.database == SQLITE else self.database
+        around = (part for part in (count, database, self.redis) if part)
+        return ", ".join([f"{self.name} on {self.server}", *around])
 
 
 @dataclass
@@ -45,18 +47,31 @@ class Running:
     """A system that serves `rooms`. `tokens` are those of each room's members, for the product."""
 
     system: System
-    port: int
-    process: psutil.Process
+    ports: list[int]
+    processes: list[psutil.Process]
     wire: Wire
     rooms: list[Room]
     path: Callable[[str, str], str]
-    tokens: dict[str, list[str]]
+    tokens: dict[str, list[str]] = field(default_factory=dict)
+    helpers: dict[str, psutil.Process] = field(default_factory=dict)
+    """Its Redis and its PostgreSQL. The latter serves the other systems too, in their turns."""
+
+    @property
+    def port(self) -> int:
+        return self.ports[0]
 
     def clients(self, rooms: list[Room]) -> list[Client]:
-        """First sockets of everybody first: only these are announced to the room."""
+        """First sockets of everybody first: only these are announced to the room.
+
+        The members of each room are dealt to the processes in turn, and so are the speakers.
+        """
         return [
-            Client(self.path(room.name, token), not turn and number < room.speakers)
-            for room in rooms
+            Client(
+                self.ports[(place + number) % len(self.ports)],
+                self.path(room.name, token),
+                not turn and number < room.speakers,
+            )
+            for place, room in enumerate(rooms)
             for turn in range(room.sockets_each)
             for number, token in enumerate(self.tokens.get(room.name) or [""] * room.members)
         ]
@@ -65,15 +80,18 @@ class Running:
         """Clients whose messages make frames of the product's size on every system."""
         padding = TEXT + PRODUCT_WIRE.envelope - self.wire.envelope
         clients = self.clients(self.rooms if rooms is None else rooms)
-        return Load(self.port, wire or self.wire, clients, padding=padding)
+        return Load(wire or self.wire, clients, padding=padding)
 
     def cpu(self) -> float:
-        """CPU seconds so far, of all threads."""
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
+        """CPU seconds so far of the server's processes, of all threads."""
+        return sum(processes.cpu(one) for one in self.processes)
+
+    def helpers_cpu(self) -> dict[str, float]:
+        """The same of what it stands on, apart."""
+        return {name: processes.cpu(helper) for name, helper in self.helpers.items()}
 
     def memory(self) -> int:
-        return int(self.process.memory_info().rss)
+        return sum(int(one.memory_info().rss) for one in self.processes)
 
 
 PRODUCT_WIRE = Wire(
@@ -109,110 +127,3 @@ def acknowledged(one: Running) -> Wire:
     if one.system.server == "node":
         return replace(one.wire, frame='42$I["message","$T"]', answered="43")
     return one.wire
-
-
-@contextmanager
-def running(system: System, rooms: list[Room], folder: Path) -> Iterator[Running]:
-    """Raises Missing when this peer cannot run here."""
-    own = folder / f"{system.name}-{system.server}"
-    own.mkdir(parents=True)
-    with contextmanager(MAKERS[system.name])(system, rooms, own) as one:
-        yield one
-
-
-def asgi(server: str, application: str) -> list[str]:
-    return [sys.executable, *COMMANDS[server], PORT, application]
-
-
-def _product(system: System, rooms: list[Room], folder: Path) -> Iterator[Running]:
-    variables = (
-        os.environ
-        | RELAXED
-        | {
-            "DATABASE_URL": f"sqlite:///{folder / 'chat.sqlite3'}",
-            "SECRET_KEY": SECRET_KEY,
-            "DEBUG": "0",
-            "ALLOWED_HOSTS": "127.0.0.1",
-        }
-    )
-    run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], variables)
-    plan = json.dumps([[room.name, room.members, room.messages] for room in rooms])
-    tokens = json.loads(run([sys.executable, "-m", "tests.benchmarks.seed"], variables, plan))
-    command = asgi(system.server, "config.asgi:application")
-    with served(command, variables, folder / "log") as (port, process):
-        yield Running(
-            system,
-            port,
-            process,
-            PRODUCT_WIRE,
-            rooms,
-            lambda room, token: f"/ws/chat/group/{room}/?token={token}",
-            tokens,
-        )
-
-
-def _raw(system: System, rooms: list[Room], folder: Path) -> Iterator[Running]:
-    command = asgi(system.server, "tests.benchmarks.peers.raw:application")
-    with served(command, dict(os.environ), folder / "log") as (port, process):
-        yield Running(system, port, process, RAW_WIRE, rooms, lambda room, _: f"/{room}/", {})
-
-
-def _blaster(system: System, rooms: list[Room], folder: Path) -> Iterator[Running]:
-    command = [sys.executable, "-m", "tests.benchmarks.peers.blaster", PORT]
-    with served(command, dict(os.environ), folder / "log") as (port, process):
-        yield Running(system, port, process, RAW_WIRE, rooms, lambda room, _: f"/{room}/", {})
-
-
-def _standard(system: System, rooms: list[Room], folder: Path) -> Iterator[Running]:
-    layer = {"standard-redis": "core", "standard-pubsub": "pubsub"}.get(system.name, "memory")
-    kind = "stored" if system.name == "standard-orm" else "chat"
-    with nullcontext("") if layer == "memory" else redis.serving(folder) as url:
-        variables = os.environ | {
-            "DJANGO_SETTINGS_MODULE": "tests.benchmarks.peers.standard.settings",
-            "DATABASE": str(folder / "standard.sqlite3"),
-            "LAYER": layer,
-            "REDIS": url,
-        }
-        run([sys.executable, "-m", "django", "migrate", "--run-syncdb", "-v0"], variables)
-        command = asgi(system.server, "tests.benchmarks.peers.standard.asgi:application")
-        with served(command, variables, folder / "log") as (port, process):
-            yield Running(
-                system,
-                port,
-                process,
-                STANDARD_WIRE,
-                rooms,
-                lambda room, _: f"/{kind}/{room}/",
-                {},
-            )
-
-
-def _socketio(system: System, rooms: list[Room], folder: Path) -> Iterator[Running]:
-    stores = system.name == "socketio-insert"
-    command = [*node.command(stores=stores), PORT]
-    if stores:
-        command.append(str(folder / "socketio.sqlite3"))
-    with served(command, node.environment(), folder / "log") as (port, process):
-        yield Running(
-            system,
-            port,
-            process,
-            SOCKETIO_WIRE,
-            rooms,
-            lambda room, _: f"/socket.io/?EIO=4&transport=websocket&room={room}",
-            {},
-        )
-
-
-Maker = Callable[[System, list[Room], Path], Iterator[Running]]
-MAKERS: dict[str, Maker] = {
-    PRODUCT: _product,
-    "raw": _raw,
-    "blaster": _blaster,
-    "standard": _standard,
-    "standard-orm": _standard,
-    "standard-redis": _standard,
-    "standard-pubsub": _standard,
-    "socketio": _socketio,
-    "socketio-insert": _socketio,
-}

@@ -1,62 +1,65 @@
-"""What the product has to reach, as ratios to peers of the same run, or as plain numbers."""
+"""What the product has to reach, as ratios to another quantity, or as plain numbers."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .results import Results, Row
+from . import growing, sweeps
+from .results import Quantity, Results, Row
 from .scenarios import ACKNOWLEDGED, SIGN_INS, fanout_work
 from .systems import PRODUCT, System
 
 
 @dataclass(frozen=True)
 class Target:
-    """`work` on `server`, against `peer` when there is one; at least `bound`, or at most."""
+    """`own`, divided by `other` when there is one; at least `bound`, or at most."""
 
-    work: str
-    what: str
-    server: str
+    own: Quantity
     bound: float
-    peer: str | None = None
+    other: Quantity | None = None
     at_most: bool = False
-    against: str | None = None
-    """Another number of the product to divide by, instead of a peer's."""
 
     def judge(self, results: Results) -> str | None:
         """A line of the table; None when this was not measured."""
-        own = results.find(self.work, self.what, System(PRODUCT, self.server))
-        other = self._other(results)
-        if own is None or (self._is_ratio() and other is None):
+        own = results.rows.get(self.own)
+        other = results.rows.get(self.other) if self.other else None
+        if own is None or (self.other and other is None):
             return None
         value = _ratio(own.median, other.median) if other else own.median
         met = value <= self.bound if self.at_most else value >= self.bound
         verdict = "yes" if met else "**no**"
-        wanted = f"{'≤' if self.at_most else '≥'} {self.bound:g}{' ×' if self._is_ratio() else ''}"
+        wanted = f"{'≤' if self.at_most else '≥'} {self.bound:g}{' ×' if other else ''}"
         return (
-            f"| {self._name()} | {_short(value)} | {self._by_cpu(own, other)}"
+            f"| {self._name()} | {_short(value)} | {_by_cpu(own, other)}"
             f" | {wanted} | {verdict if math.isfinite(value) else 'too short a round'} |"
         )
 
-    def _is_ratio(self) -> bool:
-        return self.peer is not None or self.against is not None
-
-    def _other(self, results: Results) -> Row | None:
-        if self.against is not None:
-            return results.find(self.work, self.against, System(PRODUCT, self.server))
-        if self.peer is None:
-            return None
-        server = "node" if self.peer.startswith("socketio") else self.server
-        return results.find(self.work, self.what, System(self.peer, server))
-
     def _name(self) -> str:
-        name = f"{self.work}, {self.what}, {self.server}"
-        against = self.peer or self.against
-        return f"{name}, against {against}" if against else name
+        own = self.own
+        at = f", {own.at:,}" if own.at is not None else ""
+        name = f"{own.work}{at}: {own.what}, {_without_product(own.system)}"
+        return f"{name}, against {self._other_name()}" if self.other else name
 
-    @staticmethod
-    def _by_cpu(own: Row, other: Row | None) -> str:
-        if other is None or not own.per_cpu or not other.per_cpu:
-            return ""
-        return _short(_ratio(own.median_per_cpu, other.median_per_cpu))
+    def _other_name(self) -> str:
+        """What is different in it."""
+        assert self.other is not None
+        if self.other.system.name != PRODUCT:
+            return self.other.system.name
+        if self.other.system != self.own.system:
+            return _without_product(self.other.system, database=True)
+        if self.other.at is not None:
+            return f"{self.other.at:,}"
+        return self.other.what
+
+
+def _without_product(system: System, *, database: bool = False) -> str:
+    name = str(system).removeprefix(f"{PRODUCT} on ")
+    return f"{name}, {system.database}" if database and system.database not in name else name
+
+
+def _by_cpu(own: Row, other: Row | None) -> str:
+    if other is None or not own.per_cpu or not other.per_cpu:
+        return ""
+    return _short(_ratio(own.median_per_cpu, other.median_per_cpu))
 
 
 def _ratio(own: float, other: float) -> float:
@@ -65,40 +68,57 @@ def _ratio(own: float, other: float) -> float:
 
 
 def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"
 
 
+UVICORN, DAPHNE = System(PRODUCT, "uvicorn"), System(PRODUCT, "daphne")
 DELIVERIES, ANSWERS = "deliveries/s", "answers/s"
-BIG, MIDDLE = fanout_work(1000), fanout_work(200)
+BIG = Quantity(fanout_work(1000), DELIVERIES, UVICORN)
+MIDDLE = Quantity(fanout_work(200), DELIVERIES, UVICORN)
+BIG_DAPHNE, MIDDLE_DAPHNE = replace(BIG, system=DAPHNE), replace(MIDDLE, system=DAPHNE)
+MANY = Quantity(ACKNOWLEDGED, ANSWERS, UVICORN)
+P99 = Quantity("25 messages/s × 200", "p99 ms", UVICORN)
+IDLE = Quantity("idle sockets × 1,000", "KB a socket", UVICORN)
+HELD = "idle sockets × 10,000, held 60 s"
+PAGE = Quantity("history", "ms a page of 1,000,000 messages", UVICORN)
+CROWD = Quantity(sweeps.MEMBERS, sweeps.COST, UVICORN, 5000)
+STORED = Quantity(growing.STORING, ANSWERS, growing.ON_POSTGRES)
+BEREFT = Quantity(growing.REDIS_GONE, ANSWERS, growing.BEREFT)
+REPAIR = Quantity(growing.repair_work(), "% of a core more than in one room, in all", UVICORN)
+
+
+def _over_two(work: str) -> Target:
+    two = Quantity(work, growing.cost_of(growing.SERVER), growing.GROWN, 2)
+    return Target(two, 1.4, replace(two, at=1), at_most=True)
+
 
 TARGETS = [
-    Target(BIG, DELIVERIES, "uvicorn", 30, "standard"),
-    Target(BIG, DELIVERIES, "uvicorn", 1.0, "socketio-insert"),
-    Target(BIG, DELIVERIES, "uvicorn", 0.6, "raw"),
-    Target(MIDDLE, DELIVERIES, "uvicorn", 14, "standard"),
-    Target(MIDDLE, DELIVERIES, "uvicorn", 0.75, "socketio-insert"),
-    Target(BIG, DELIVERIES, "daphne", 7, "standard"),
-    Target(MIDDLE, DELIVERIES, "daphne", 5, "standard"),
-    Target(ACKNOWLEDGED, ANSWERS, "uvicorn", 15, "standard-orm"),
-    Target(ACKNOWLEDGED, ANSWERS, "uvicorn", 1.0, "socketio-insert"),
-    Target("25 messages/s × 200", "p99 ms", "uvicorn", 1.0, "socketio-insert", at_most=True),
-    Target("idle sockets × 1,000", "KB a socket", "uvicorn", 35, at_most=True),
+    Target(BIG, 30, BIG.of("standard")),
+    Target(BIG, 1.0, BIG.of("socketio-insert")),
+    Target(BIG, 0.6, BIG.of("raw")),
+    Target(MIDDLE, 14, MIDDLE.of("standard")),
+    Target(MIDDLE, 0.75, MIDDLE.of("socketio-insert")),
+    Target(BIG_DAPHNE, 7, BIG_DAPHNE.of("standard")),
+    Target(MIDDLE_DAPHNE, 5, MIDDLE_DAPHNE.of("standard")),
+    Target(MANY, 15, MANY.of("standard-orm")),
+    Target(MANY, 1.0, MANY.of("socketio-insert")),
+    Target(P99, 1.0, P99.of("socketio-insert"), at_most=True),
+    Target(IDLE, 35, at_most=True),
+    Target(Quantity(HELD, "ms until the last heard it", UVICORN), 1000, at_most=True),
+    Target(Quantity(HELD, "sockets lost", UVICORN), 0, at_most=True),
+    Target(Quantity(SIGN_INS, "sign-ins/s", UVICORN), 800),
+    Target(PAGE, 1.3, replace(PAGE, what="ms a page of 1,000 messages"), at_most=True),
+    Target(CROWD, 1.5, replace(CROWD, at=100), at_most=True),
+    _over_two(growing.SATURATED),
+    _over_two(growing.STEADY),
     Target(
-        "idle sockets × 10,000, held 60 s",
-        "ms until the last heard it",
-        "uvicorn",
-        1000,
+        Quantity(growing.CROSSING, "ms later on the other process, p50", growing.TWO),
+        3,
         at_most=True,
     ),
-    Target("idle sockets × 10,000, held 60 s", "sockets lost", "uvicorn", 0, at_most=True),
-    Target(SIGN_INS, "sign-ins/s", "uvicorn", 800),
-    Target(
-        "history",
-        "ms a page of 1,000,000 messages",
-        "uvicorn",
-        1.3,
-        against="ms a page of 1,000 messages",
-        at_most=True,
-    ),
-    Target("CPU per delivery", "µs × 5,000", "uvicorn", 1.5, against="µs × 100", at_most=True),
+    Target(STORED, 0.6, replace(STORED, system=UVICORN)),
+    Target(STORED, 4, STORED.of("standard-orm")),
+    Target(BEREFT, 0.9, replace(BEREFT, system=growing.GROWN)),
+    Target(REPAIR, 5, at_most=True),
+    Target(replace(REPAIR, system=growing.ON_POSTGRES), 5, at_most=True),
 ]

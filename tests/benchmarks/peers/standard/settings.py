@@ -1,7 +1,9 @@
-"""The Channels tutorial's project; LAYER and DATABASE in the environment choose the variant."""
+"""The Channels tutorial's project; LAYER and DATABASE_URL in the environment choose the variant."""
 
 import os
 from typing import Any
+
+import dj_database_url
 
 SECRET_KEY = "for-a-benchmark-on-the-loopback-interface-only"
 DEBUG = False
@@ -11,18 +13,16 @@ ASGI_APPLICATION = "tests.benchmarks.peers.standard.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 
-# As durable as the product's own.
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": os.environ["DATABASE"],
-        "OPTIONS": {
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
-        },
+# As durable as the product's own, and with the same pool of connections.
+DATABASES: dict[str, Any] = {"default": dj_database_url.parse(os.environ["DATABASE_URL"])}
+if os.environ["DATABASE_URL"].startswith("sqlite"):
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
-}
+else:
+    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 2, "max_size": 16, "timeout": 5}}
 
 _LAYERS: dict[str, dict[str, Any]] = {
     "memory": {"BACKEND": "channels.layers.InMemoryChannelLayer"},

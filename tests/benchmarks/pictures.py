@@ -1,0 +1,126 @@
+"""The pictures of scaling: which there are, and what is in them. `drawing.py` draws them.
+
+That runs with a library of its own, installed from PyPI into the benchmarks' cache when first
+needed: nothing else here wants it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from . import growing, sweeps
+from .load import CACHE
+from .results import Results, Row
+from .systems import PRODUCT
+
+FOLDER = "pictures"
+LIBRARY = "matplotlib==3.11.2"
+INSTALLED = CACHE / "drawing"
+INSTALLS_WITHIN = 300
+DRAWS_WITHIN = 120
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Medians of the rows of `work` against what was varied; a line for each system and `what`."""
+
+    file: str
+    title: str
+    work: str
+    whats: tuple[str, ...]
+    across: str
+    up: str
+    logarithmic: bool = True
+
+
+COSTS = tuple(growing.cost_of(part) for part in (growing.SERVER, "Redis", "PostgreSQL"))
+PICTURES = [
+    Picture(
+        "members.svg",
+        "Deliveries a second in one room",
+        sweeps.MEMBERS,
+        (sweeps.DELIVERIES,),
+        "members of the room",
+        "deliveries/s",
+    ),
+    Picture(
+        "cost.svg",
+        "CPU of the server for each delivery",
+        sweeps.MEMBERS,
+        (sweeps.COST,),
+        "members of the room",
+        "CPU per delivery, µs",
+    ),
+    Picture(
+        "rooms.svg",
+        "Acknowledged messages a second, one sender in each room of 10",
+        sweeps.ROOMS,
+        (sweeps.ANSWERS,),
+        "rooms",
+        "messages/s",
+    ),
+    Picture(
+        "processes.svg",
+        "CPU for each delivery, rooms of 20 spread over processes",
+        growing.STEADY,
+        COSTS,
+        "server processes",
+        "CPU per delivery, µs",
+        logarithmic=False,
+    ),
+]
+
+
+def draw(results: Results, folder: Path) -> dict[tuple[str, str], list[Picture]]:
+    """Draws what was measured; answers which picture stands before which table (work, what)."""
+    plans = [(picture, _lines(picture, results)) for picture in PICTURES]
+    plans = [(picture, lines) for picture, lines in plans if lines]
+    if not plans:
+        return {}
+    _install()
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.drawing", str(folder)],
+        env=os.environ | {"PYTHONPATH": str(INSTALLED), "MPLCONFIGDIR": str(INSTALLED)},
+        input=json.dumps([asdict(picture) | {"lines": lines} for picture, lines in plans]),
+        text=True,
+        timeout=DRAWS_WITHIN,
+        check=True,
+    )
+    places: dict[tuple[str, str], list[Picture]] = {}
+    for picture, _ in plans:
+        places.setdefault((picture.work, picture.whats[0]), []).append(picture)
+    return places
+
+
+def _lines(picture: Picture, results: Results) -> list[dict[str, object]]:
+    lines: dict[str, list[Row]] = {}
+    for quantity, row in results.rows.items():
+        if quantity.work == picture.work and quantity.what in picture.whats:
+            name = str(quantity.system) if len(picture.whats) == 1 else quantity.what
+            lines.setdefault(name, []).append(row)
+    return [
+        {
+            "name": name,
+            "ours": rows[0].quantity.system.name == PRODUCT,
+            "points": sorted((row.quantity.at, row.median) for row in rows),
+        }
+        for name, rows in lines.items()
+    ]
+
+
+def _install() -> None:
+    stamp = INSTALLED / "installed"
+    if stamp.exists() and stamp.read_text() == LIBRARY:
+        return
+    print(f"installing {LIBRARY} …", file=sys.stderr, flush=True)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run(
+        [*install, "--upgrade", "--target", str(INSTALLED), LIBRARY],
+        timeout=INSTALLS_WITHIN,
+        check=True,
+    )
+    stamp.write_text(LIBRARY)

@@ -1,0 +1,29 @@
+"""The PostgreSQL of a run: one server on the load's core, a database in it for each system."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tests.postgres_server import PostgresServer, postgres_running
+
+from . import cores
+
+
+@dataclass
+class Postgres:
+    server: PostgresServer
+    process: psutil.Process
+    """The postmaster; its children serve the connections."""
+
+
+@contextmanager
+def serving() -> Iterator[Postgres]:
+    """With its settings as they come: every commit waits for the disk."""
+    with ExitStack() as stack:
+        with cores.pinned(cores.LOAD):
+            server = stack.enter_context(postgres_running())
+        lock = Path(server.folder, "postmaster.pid").read_text()
+        yield Postgres(server, psutil.Process(int(lock.split("\n", 1)[0])))
