@@ -185,7 +185,7 @@ ALLOWED_ORIGINS = env.allowed_origins
 CORS_ALLOWED_ORIGINS = [] if "*" in ALLOWED_ORIGINS else ALLOWED_ORIGINS
 CORS_ALLOW_ALL_ORIGINS = "*" in ALLOWED_ORIGINS
 CORS_URLS_REGEX = r"^/api/"
-CORS_EXPOSE_HEADERS = ["Link", "Retry-After"]
+CORS_EXPOSE_HEADERS = ["Link", "Retry-After", "X-Request-ID"]
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"

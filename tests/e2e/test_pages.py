@@ -166,7 +166,9 @@ async def test_pages_of_an_allowed_origin_may_call_and_read_the_paging_headers(
         assert answer.status_code == 200
         assert answer.headers["Access-Control-Allow-Origin"] in (HOME, "*")
         exposed = answer.headers["Access-Control-Expose-Headers"].lower()
-        assert {"link", "retry-after"} <= {name.strip() for name in exposed.split(",")}
+        assert {"link", "retry-after", "x-request-id"} <= {
+            name.strip() for name in exposed.split(",")
+        }
         preflight = await client.options(
             "/rooms",
             headers={

@@ -20,7 +20,8 @@ SEEN_WITHIN = 10.0
 
 
 def ready(server: Server) -> tuple[int, dict[str, str]]:
-    answer = httpx.get(f"{server.http}/readyz", timeout=20)
+    # Without reading certificates, which costs more than the answer.
+    answer = httpx.get(f"{server.http}/readyz", timeout=20, verify=False)
     return answer.status_code, answer.json()
 
 
