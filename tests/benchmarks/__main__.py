@@ -76,7 +76,7 @@ def _bench(options: argparse.Namespace) -> Bench:
         peers=_peers(options.peers, quick=options.quick),
         members=[int(members) for members in options.members.split(",")],
         rounds=options.rounds or (1 if options.quick else 5),
-        seconds=options.seconds or (0.6 if options.quick else 2.0),
+        seconds=options.seconds or (0.6 if options.quick else 1.5),
         quick=options.quick,
     )
 
@@ -110,7 +110,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--peers", help=f"all, none, or some of {','.join(PEERS)}")
     parser.add_argument("--members", default="200,1000", help="room sizes of fanout")
     parser.add_argument("--rounds", type=int, help="medians of this many, 5 by default")
-    parser.add_argument("--seconds", type=float, help="length of a round, 2 by default")
+    parser.add_argument("--seconds", type=float, help="length of a round, 1.5 by default")
     parser.add_argument("--quick", action="store_true", help="one short round of everything")
     parser.add_argument(
         "--keep", action="store_true", help=f"keep the results in docs/{document.RESULTS}"

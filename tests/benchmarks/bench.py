@@ -46,6 +46,7 @@ class Bench:
     _missing: dict[System, str] = field(default_factory=dict)
     _postgres: Postgres | None = None
     _fleet: dict[System, Running] = field(default_factory=dict)
+    _fleet_stack: ExitStack = field(default_factory=ExitStack)
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:
@@ -61,9 +62,13 @@ class Bench:
 
     def end_all(self) -> None:
         """What is needed again is started anew."""
-        self._fleet.clear()
+        self._end_fleet()
         self._postgres = None
         self._stack.close()
+
+    def _end_fleet(self) -> None:
+        self._fleet.clear()
+        self._fleet_stack.close()
 
     def systems(self, *, peers: Iterable[str] = PEERS) -> list[System]:
         """The product on each server, then those of `peers` that were asked for."""
@@ -82,22 +87,29 @@ class Bench:
 
     @contextmanager
     def serving(self, system: System, rooms: list[Room]) -> Iterator[Running]:
-        """A fresh one of its own, for what must not be touched by other measurements."""
+        """A fresh one and no other, for what must not be touched by other measurements."""
+        self._end_fleet()
+        with self._serving(system, rooms) as one:
+            yield one
+
+    @contextmanager
+    def _serving(self, system: System, rooms: list[Room]) -> Iterator[Running]:
         with _folder() as folder, running(system, rooms, folder, self.postgres) as one:
             yield one
 
     @contextmanager
     def side_by_side(self, systems: Iterable[System], rooms: list[Room]) -> Iterator[list[Running]]:
-        """Fresh ones of those that can run."""
+        """Fresh ones of those that can run, and no others."""
+        self._end_fleet()
         with ExitStack() as stack:
             started = (self._start(system, rooms, stack) for system in systems)
             yield [one for one in started if one]
 
     def fleet(self, systems: Iterable[System]) -> list[Running]:
-        """The same, kept for the whole run and idle between turns."""
+        """The same, kept for other scenarios too; idle between turns."""
         for system in systems:
             if system not in self._fleet:
-                one = self._start(system, self._rooms(), self._stack)
+                one = self._start(system, self._rooms(), self._fleet_stack)
                 if one:
                     self._fleet[system] = one
         return [self._fleet[system] for system in systems if system in self._fleet]
@@ -105,7 +117,7 @@ class Bench:
     def _start(self, system: System, rooms: list[Room], stack: ExitStack) -> Running | None:
         if system not in self._missing:
             try:
-                return stack.enter_context(self.serving(system, rooms))
+                return stack.enter_context(self._serving(system, rooms))
             except Missing as reason:
                 self._missing[system] = str(reason)
         self.results.skipped[str(system)] = self._missing[system]

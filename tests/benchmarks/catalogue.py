@@ -1,4 +1,7 @@
-"""All scenarios by name, in the order in which they are measured and reported."""
+"""All scenarios by name, in the order in which they are measured and reported.
+
+Those that share a fleet come first, so that it is started once.
+"""
 
 from collections.abc import Callable
 
@@ -9,11 +12,11 @@ SCENARIOS: dict[str, Callable[[Bench], None]] = {
     "fanout": scenarios.fanout,
     "many_rooms": scenarios.many_rooms,
     "signin": scenarios.signin,
-    "memory": scenarios.memory,
     "latency": scenarios.latency,
+    "generator": scenarios.generator,
+    "memory": scenarios.memory,
     "paging": scenarios.paging,
     "hold": scenarios.hold,
-    "generator": scenarios.generator,
     "databases": growing.databases,
     "spread": growing.spread,
     "crossing": growing.crossing,

@@ -5,7 +5,7 @@ from string import Template
 
 from . import pictures
 from .catalogue import SCENARIOS
-from .report import in_short, judged, measured, remarks, sweeps
+from .report import in_short, judged, measured, remarks, sweeps, swept
 from .results import Results
 from .shelf import Measured, Run, Shelf
 
@@ -44,21 +44,22 @@ def _run(run: Run, names: list[str], measured_then: list[Measured]) -> str:
     minutes = sum(one.took for one in measured_then) / 60
     which = "everything" if len(names) == len(SCENARIOS) else ", ".join(f"`{n}`" for n in names)
     return (
-        f"- {run.day}, `{run.command}`: {which} in {minutes:.0f} minutes, medians of"
+        f"- {run.day}, `{run.command}`: {which} in {minutes:.0f} min, medians of"
         f" {run.rounds} rounds of {run.seconds:g} s; load average of the machine before it began:"
         f" {run.load_average:g}"
     )
 
 
-def _scaling(results: Results, drawn: dict[tuple[str, str], list[pictures.Picture]]) -> str:
+def _scaling(results: Results, drawn: list[pictures.Picture]) -> str:
     """Each table of something varied, after the picture of it."""
     parts = []
     for work, what, table in sweeps(results):
         parts += [
             f"![{picture.title}]({pictures.FOLDER}/{picture.file})"
-            for picture in drawn.get((work, what), [])
+            for picture in drawn
+            if picture.work == work and what in (None, *picture.whats)
         ]
-        parts += [f"{work}: {what}", table]
+        parts += [swept(work, what), table]
     return "\n\n".join(parts)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 INK, GRID, PAPER = "#1f2328", "#d1d9e0", "#ffffff"
 DARK = {INK: "#e6edf3", GRID: "#3d444d", PAPER: "#0d1117"}
@@ -57,9 +57,10 @@ def _drawn(picture: dict[str, Any]) -> Figure:
             linewidth=2.2 if line["ours"] else 1.2,
             linestyle="-" if line["ours"] else "--",
         )
-    axes.set(title=picture["title"], xlabel=picture["across"], ylabel=picture["up"])
+    axes.set(xlabel=picture["across"], ylabel=picture["up"])
     _scale(axes, picture)
     axes.grid(visible=True, which="major", linewidth=0.6)
+    figure.suptitle(picture["title"], x=0.01, ha="left", fontsize=12)
     figure.legend(loc="outside right upper")
     return figure
 
@@ -69,12 +70,12 @@ def _scale(axes: Any, picture: dict[str, Any]) -> None:
     plain = FuncFormatter(lambda value, _: f"{value:,.10g}")
     if picture["logarithmic"]:
         axes.set(xscale="log", yscale="log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     else:
         axes.set_ylim(bottom=0)
     sizes = sorted({at for line in picture["lines"] for at, _ in line["points"]})
     axes.set_xticks(sizes, minor=False)
     axes.xaxis.set_major_formatter(plain)
-    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(plain)
 

@@ -36,7 +36,7 @@ class Picture:
     logarithmic: bool = True
 
 
-COSTS = tuple(growing.cost_of(part) for part in (growing.SERVER, "Redis", "PostgreSQL"))
+PARTS = (growing.SERVER, "Redis", "PostgreSQL")
 PICTURES = [
     Picture(
         "members.svg",
@@ -66,7 +66,7 @@ PICTURES = [
         "processes.svg",
         "CPU for each delivery, rooms of 20 spread over processes",
         growing.STEADY,
-        COSTS,
+        tuple(growing.cost_of(part) for part in PARTS),
         "server processes",
         "CPU per delivery, µs",
         logarithmic=False,
@@ -74,12 +74,12 @@ PICTURES = [
 ]
 
 
-def draw(results: Results, folder: Path) -> dict[tuple[str, str], list[Picture]]:
-    """Draws what was measured; answers which picture stands before which table (work, what)."""
+def draw(results: Results, folder: Path) -> list[Picture]:
+    """Draws those of which something was measured, and answers which these are."""
     plans = [(picture, _lines(picture, results)) for picture in PICTURES]
     plans = [(picture, lines) for picture, lines in plans if lines]
     if not plans:
-        return {}
+        return []
     _install()
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(
@@ -90,17 +90,15 @@ def draw(results: Results, folder: Path) -> dict[tuple[str, str], list[Picture]]
         timeout=DRAWS_WITHIN,
         check=True,
     )
-    places: dict[tuple[str, str], list[Picture]] = {}
-    for picture, _ in plans:
-        places.setdefault((picture.work, picture.whats[0]), []).append(picture)
-    return places
+    return [picture for picture, _ in plans]
 
 
 def _lines(picture: Picture, results: Results) -> list[dict[str, object]]:
     lines: dict[str, list[Row]] = {}
     for quantity, row in results.rows.items():
         if quantity.work == picture.work and quantity.what in picture.whats:
-            name = str(quantity.system) if len(picture.whats) == 1 else quantity.what
+            parts = {growing.cost_of(part): part for part in PARTS}
+            name = parts.get(quantity.what, str(quantity.system))
             lines.setdefault(name, []).append(row)
     return [
         {

@@ -21,10 +21,10 @@ IN_SHORT = [
 def report(shelf: Shelf) -> str:
     """Everything, for the terminal."""
     results = shelf.results()
-    swept = "\n\n".join(
-        f"{work}: {what}\n\n{table}" for work, what, table in sweeps(results) if table
+    scaling = "\n\n".join(
+        f"{swept(work, what)}\n\n{table}" for work, what, table in sweeps(results)
     )
-    parts = [in_short(results), measured(results), swept, judged(results), remarks(shelf)]
+    parts = [in_short(results), measured(results), scaling, judged(results), remarks(shelf)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -84,25 +84,38 @@ def _name(system: System) -> str:
     return f"**{system}**" if system.name == PRODUCT else str(system)
 
 
-def sweeps(results: Results) -> Iterable[tuple[str, str, str]]:
-    """Work, what was counted, and the table of its medians: a line a system, a column a size."""
+def sweeps(results: Results) -> Iterable[tuple[str, str | None, str]]:
+    """Work, what was counted, and a table of the medians with a column for each size.
+
+    A line is a system; where there is only one, all that was counted of it makes one table.
+    """
     rows = [row for row in results.rows.values() if row.quantity.at is not None]
-    kinds = dict.fromkeys((row.quantity.work, row.quantity.what) for row in rows)
-    for work, what in kinds:
-        these = [row for row in rows if (row.quantity.work, row.quantity.what) == (work, what)]
-        yield work, what, _sweep(these)
+    for work in dict.fromkeys(row.quantity.work for row in rows):
+        these = [row for row in rows if row.quantity.work == work]
+        if len({row.quantity.system for row in these}) == 1:
+            yield work, None, _sweep(these, these[0].quantity.system)
+            continue
+        for what in dict.fromkeys(row.quantity.what for row in these):
+            yield work, what, _sweep([row for row in these if row.quantity.what == what])
 
 
-def _sweep(rows: list[Row]) -> str:
+def _sweep(rows: list[Row], only: System | None = None) -> str:
     sizes = sorted({row.quantity.at or 0 for row in rows})
-    systems = dict.fromkeys(row.quantity.system for row in rows)
-    medians = {(row.quantity.system, row.quantity.at): number(row.median) for row in rows}
-    lines = [
-        f"| {_name(system)} | {' | '.join(medians.get((system, size), '') for size in sizes)} |"
-        for system in systems
-    ]
-    head = f"| | {' | '.join(f'{size:,}' for size in sizes)} |"
-    return "\n".join([head, f"|---|{'---:|' * len(sizes)}", *lines])
+    lines: dict[str, dict[int | None, str]] = {}
+    for row in rows:
+        name = row.quantity.what if only else _name(row.quantity.system)
+        lines.setdefault(name, {})[row.quantity.at] = number(row.median)
+    head = f"| {_name(only) if only else ''} | {' | '.join(f'{size:,}' for size in sizes)} |"
+    body = (
+        f"| {name} | {' | '.join(cells.get(size, '') for size in sizes)} |"
+        for name, cells in lines.items()
+    )
+    return "\n".join([head, f"|---|{'---:|' * len(sizes)}", *body])
+
+
+def swept(work: str, what: str | None) -> str:
+    """Above such a table."""
+    return f"{work[0].upper()}{work[1:]}{f': {what}' if what else ''}"
 
 
 def number(value: float) -> str:

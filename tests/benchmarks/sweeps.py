@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from .bench import Bench, big_room
 from .load import Load
-from .systems import Room, Running, System, acknowledged
+from .systems import PRODUCT, Room, Running, System, acknowledged
 
 MEMBERS = "one room, by its members"
 ROOMS = "rooms of 10, by their number"
@@ -25,7 +25,12 @@ def members(bench: Bench) -> None:
     """Fan-out in one room of 50 to 5,000 members; rounds are half as long."""
     sizes = QUICK_SIZES if bench.quick else SIZES
     rooms = [big_room(size) for size in sizes]
-    with bench.side_by_side(bench.systems(peers=SWEPT), rooms) as started:
+    systems = [
+        system
+        for system in bench.systems(peers=SWEPT)
+        if system.name == PRODUCT or system.server != "daphne"
+    ]
+    with bench.side_by_side(systems, rooms) as started:
         for size in sizes:
             bench.say(str(size))
             able = [one for one in started if _is_able(one.system, size)]

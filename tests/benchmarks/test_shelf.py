@@ -1,0 +1,83 @@
+"""Results that are kept, merged and judged; nothing is measured here."""
+
+from pathlib import Path
+
+import pytest
+
+from . import document
+from .results import Quantity, Results
+from .shelf import Measured, Run, Shelf
+from .systems import PRODUCT, System
+from .targets import BIG, CROWD, TARGETS
+
+RUN = Run("2026-11-22", "python -m tests.benchmarks", 5, 1.5, 0.3, ("2 × a processor",))
+
+
+def measured(values: dict[Quantity, float], run: Run = RUN) -> Measured:
+    results = Results()
+    for quantity, value in values.items():
+        results.add(quantity, value, value / 2)
+    return Measured(run, 60, results)
+
+
+def test_results_come_back_from_the_file_as_they_were_put_there(tmp_path: Path) -> None:
+    file = tmp_path / "docs" / "kept.json"
+    shelf = Shelf(file)
+    shelf.put("fanout", measured({BIG: 61_234, BIG.of("raw"): 80_000}))
+    shelf.put("members", measured({CROWD: 9.5}))
+    assert Shelf(file).measured == shelf.measured
+
+
+def test_a_scenario_measured_again_replaces_all_of_its_rows_and_no_others(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "kept.json")
+    shelf.put("fanout", measured({BIG: 100, BIG.of("raw"): 200}))
+    shelf.put("members", measured({CROWD: 9.5}))
+    shelf.put("fanout", measured({BIG: 150}))
+    rows = shelf.results().rows
+    assert {quantity: row.values for quantity, row in rows.items()} == {BIG: [150], CROWD: [9.5]}
+
+
+def test_a_failure_leaves_earlier_results_and_is_told_until_the_next_success(
+    tmp_path: Path,
+) -> None:
+    shelf = Shelf(tmp_path / "kept.json")
+    shelf.put("fanout", measured({BIG: 100}))
+    shelf.put_failure("fanout", RUN, "LoadError: no answer")
+    document.write(Shelf(tmp_path / "kept.json"), tmp_path)
+    page = (tmp_path / document.PAGE).read_text()
+    assert "`fanout` failed on 2026-11-22: LoadError: no answer" in page
+    assert "| 100 |" in page
+    shelf.put("fanout", measured({BIG: 100}))
+    assert not Shelf(tmp_path / "kept.json").failed
+
+
+def test_the_page_names_each_run_with_what_stands_there_of_it(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "kept.json")
+    again = Run("2026-11-23", "python -m tests.benchmarks hold --keep", 1, 2, 0.1, RUN.machine)
+    shelf.put("fanout", measured({BIG: 100}))
+    shelf.put("hold", measured({Quantity("hold", "lost", BIG.system): 0}, again))
+    document.write(shelf, tmp_path)
+    page = (tmp_path / document.PAGE).read_text()
+    assert "2026-11-22, `python -m tests.benchmarks`: `fanout` in 1 min" in page
+    assert "2026-11-23, `python -m tests.benchmarks hold --keep`: `hold` in 1 min" in page
+    assert page.count("2 × a processor") == 1
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(60, "yes"), (59, "**no**")])
+def test_a_ratio_is_met_from_its_bound_on(value: float, verdict: str) -> None:
+    target = next(one for one in TARGETS if one.other == BIG.of("raw"))
+    line = target.judge(measured({BIG: value, BIG.of("raw"): 100}).results)
+    assert line is not None
+    assert line.endswith(f"| {verdict} |")
+
+
+def test_a_target_that_was_not_measured_is_not_judged() -> None:
+    assert {target.judge(measured({BIG.of("raw"): 100}).results) for target in TARGETS} == {None}
+
+
+def test_the_same_numbers_on_other_ground_are_other_quantities() -> None:
+    plain = System(PRODUCT, "uvicorn")
+    grown = System(PRODUCT, "uvicorn", "PostgreSQL", "Redis", processes=2)
+    results = measured({Quantity("w", "n", plain): 1, Quantity("w", "n", grown): 2}).results
+    assert len(results.rows) == 2
+    assert str(grown) == "chat on uvicorn, 2 processes, PostgreSQL, Redis"
