@@ -2,7 +2,6 @@
 
 from accounts.auth import SignIn
 from accounts.errors import DomainError, Forbidden
-from messaging.selectors import StoredChange, changes_since
 from rooms.errors import NoSuchRoom, NotAMember
 from rooms.models import Room
 from rooms.selectors import standing
@@ -11,9 +10,8 @@ from .codes import Removed
 from .database import on_database
 from .listener import Listener
 from .open_room import OpenRoom
-from .protocol import Resumed, encode, message_text
-
-MOST_CHANGES = 1000
+from .protocol import Resumed, encode
+from .replays import Replay, replays
 
 
 async def replay(here: OpenRoom, listener: Listener, since: int, ref: str | None = None) -> None:
@@ -37,15 +35,15 @@ async def replay(here: OpenRoom, listener: Listener, since: int, ref: str | None
 
 async def _tell(here: OpenRoom, listener: Listener, since: int, heard: int, ref: str | None) -> int:
     """The version that it now has everything up to."""
-    changes = await on_database(read_changes, listener.caller, here.id, since)
-    for change in changes or ():
-        listener.say(message_text(change.kind, change.message))
+    missed = await _missed(listener, since, heard)
+    told = since
+    for version, event in missed.events():
+        listener.write(event)
+        told = version
         await listener.outbox.drained()
-    reached = heard
-    if changes is not None:
-        reached = max([since, *(change.message.version for change in changes[-1:])])
-    frame = Resumed(first=since + 1, to=reached, complete=changes is not None, ref=ref)
-    listener.say(encode(frame))
+    is_complete = missed.changes is not None
+    reached = told if is_complete else heard
+    listener.say(encode(Resumed(first=since + 1, to=reached, complete=is_complete, ref=ref)))
     return reached
 
 
@@ -55,14 +53,27 @@ async def catch_up(here: OpenRoom, listener: Listener) -> None:
     Raises Busy, Removed: then the socket must be closed, as after a failed `replay`.
     """
     reached = listener.version
-    changes = await on_database(read_changes, listener.caller, here.id, reached)
-    if changes is None:
+    missed = await _missed(listener, reached, max(reached, here.version))
+    if missed.changes is None:
         listener.drop_as_too_slow()
-    for change in changes or ():
-        listener.say(message_text(change.kind, change.message))
-        reached = change.message.version
+    for version, event in missed.events():
+        listener.write(event)
+        reached = version
         await listener.outbox.drained()
     here.settle(listener, reached)
+
+
+async def _missed(listener: Listener, since: int, needed: int) -> Replay:
+    """What changed after `since`, up to version `needed` at least, for one who may have it.
+
+    Whether they may is asked after the changes were read: one removed in between gets none of
+    them. Nothing is asked when the changes reach no further than the listener itself: it was let in
+    with the room at that version, or heard it as a member, and a removal takes away what is newer.
+    """
+    missed = await replays.get(listener.room_id, since, needed)
+    if missed.version > listener.version:
+        await on_database(check_member, listener.caller, listener.room_id)
+    return missed
 
 
 def lost_room(room_id: int) -> DomainError:
@@ -71,15 +82,8 @@ def lost_room(room_id: int) -> DomainError:
     return Removed() if there else NoSuchRoom()
 
 
-def read_changes(caller: SignIn, room_id: int, since: int) -> list[StoredChange] | None:
-    """None when there are too many, or the client claims a version that the room does not have.
-
-    Membership is asked after the changes were read: one removed in between gets none of them.
-    """
-    room = Room.objects.select_related("low", "high").get(pk=room_id)
-    if since > room.version:
-        return None
-    changes = changes_since(room, since, limit=MOST_CHANGES + 1)
+def check_member(caller: SignIn, room_id: int) -> None:
+    """Raises Removed, NoSuchRoom, NotAMember."""
     try:
         here = standing(caller.user_id, room_id)
         here.may_read()
@@ -89,4 +93,3 @@ def read_changes(caller: SignIn, room_id: int, since: int) -> list[StoredChange]
         raise lost_room(room_id) from None
     if here.member is None:
         raise NotAMember
-    return changes if len(changes) <= MOST_CHANGES else None

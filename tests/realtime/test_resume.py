@@ -8,7 +8,7 @@ import pytest
 
 from accounts.auth import SignIn
 from accounts.errors import Busy
-from realtime import resume
+from realtime import replays, resume
 from realtime.listener import Frame, Listener, text_event
 from realtime.open_room import OpenRoom
 from realtime.outbox import Outbox
@@ -37,7 +37,7 @@ def busy(room: OpenRoom, monkeypatch: pytest.MonkeyPatch) -> None:
         room.deliver(Frame(6, 0, text_event(json.dumps({"version": 6}))))
         raise Busy(retry_after=1)
 
-    monkeypatch.setattr(resume, "on_database", fail)
+    monkeypatch.setattr(replays, "on_database", fail)
 
 
 @pytest.mark.parametrize(

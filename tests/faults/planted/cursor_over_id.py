@@ -13,7 +13,7 @@ from config.asgi import application
 from messaging import ledger
 from messaging.models import Message
 from messaging.selectors import StoredChange, state_of
-from realtime import repair, resume
+from realtime import repair, replays
 from rooms.models import Room
 
 from .plant import plant
@@ -52,5 +52,5 @@ def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]
 
 
 plant(ledger, "_allocate_ids", allocate_ids)
-plant(resume, "changes_since", changes_since)
+plant(replays, "changes_since", changes_since)
 plant(repair, "changes_since", changes_since)
