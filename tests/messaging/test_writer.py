@@ -13,7 +13,7 @@ from accounts.auth import SignIn
 from accounts.errors import Busy, Forbidden, Invalid, SessionEnded
 from accounts.events import Event, committed
 from accounts.models import Session, User
-from messaging import writer
+from messaging import services, writer
 from messaging.errors import ClientIdReused
 from messaging.events import MessageSent
 from messaging.ledger import Ledger, Sent
@@ -311,6 +311,26 @@ def test_callers_on_a_loop_are_answered_there(ila: SignIn, room: Room, thread: W
         return await asyncio.wait_for(thread.submit_from_loop(draft(ila, room)), WITHIN)
 
     assert asyncio.run(send()).message.seq == 1
+
+
+@commits
+def test_callers_on_a_loop_wait_for_a_database_that_hangs_only_so_long(
+    ila: SignIn,
+    room: Room,
+    thread: Writer,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Any,
+) -> None:
+    import asyncio
+
+    monkeypatch.setattr(services, "writer", lambda: thread)
+    settings.CHAT_ANSWER_WITHIN = 0.05
+    with transaction.atomic():
+        Room.objects.update(title="held")
+        with pytest.raises(Busy):
+            asyncio.run(services.send_message_from_loop(draft(ila, room)))
+    # Stored all the same when the database is back, and nobody trips over the answer.
+    assert thread.submit(draft(ila, room)).result(WITHIN).message.seq == 2
 
 
 @commits
