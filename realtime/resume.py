@@ -25,7 +25,7 @@ async def replay(here: OpenRoom, listener: Listener, since: int, ref: str | None
     here.unsettle(listener)
     heard = max(listener.version, here.version)
     try:
-        reached = await _tell(here, listener, since, heard, ref)
+        reached = await _tell(listener, since, heard, ref)
     except BaseException:
         if not comes_in:
             here.settle(listener, heard)
@@ -33,7 +33,7 @@ async def replay(here: OpenRoom, listener: Listener, since: int, ref: str | None
     here.settle(listener, reached)
 
 
-async def _tell(here: OpenRoom, listener: Listener, since: int, heard: int, ref: str | None) -> int:
+async def _tell(listener: Listener, since: int, heard: int, ref: str | None) -> int:
     """The version that it now has everything up to."""
     missed = await _missed(listener, since, heard)
     told = since

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
+from pytest_django import Settings
 
 from accounts.auth import SignIn
 from accounts.errors import Busy, Forbidden, Invalid, SessionEnded
@@ -319,7 +320,7 @@ def test_callers_on_a_loop_wait_for_a_database_that_hangs_only_so_long(
     room: Room,
     thread: Writer,
     monkeypatch: pytest.MonkeyPatch,
-    settings: Any,
+    settings: Settings,
 ) -> None:
     import asyncio
 
