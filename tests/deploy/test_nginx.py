@@ -111,6 +111,15 @@ async def test_sockets_talk_through_the_proxy_and_say_why_they_refuse(
     assert ila["access"] not in nginx.log_with('"GET /ws/chat/proxied/" 101')
 
 
+def test_both_servers_get_requests(stack: Stack, nginx: Nginx) -> None:
+    """nginx throws a die for each: that one server gets all of 40 happens once in 10^11 times."""
+    with nginx.client() as client:
+        for _ in range(40):
+            client.get("/healthz")
+    for address in ADDRESSES:
+        nginx.log_with(f"upstream={address}:{stack.port}/200")
+
+
 def test_one_server_may_be_gone(stack: Stack, nginx: Nginx) -> None:
     stack.containers[1].stop()
     try:
