@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.postgres_server import postgres_running
+from tests.postgres_server import PostgresServer, postgres_running
 from tests.redis_server import RedisServer, redis_running
 from tests.servers import free_port
 
@@ -99,7 +99,7 @@ class Stack:
     containers: list[Container]
     migrate: Container
     redis: RedisServer
-    database_url: str
+    postgres: PostgresServer
 
     @property
     def port(self) -> int:
@@ -120,15 +120,15 @@ def stack_running(folder: Path) -> Iterator[Stack]:
     port = free_port()
     with ExitStack() as stack:
         redis = stack.enter_context(redis_running())
-        database_url = stack.enter_context(postgres_running()).new_database()
-        instead = {"DATABASE_URL": database_url, "REDIS_URL": redis.url}
+        postgres = stack.enter_context(postgres_running())
+        instead = {"DATABASE_URL": postgres.new_database(), "REDIS_URL": redis.url}
         containers = [
             Container(folder, container_environment(f"app{n}", **instead), address, port)
             for n, address in enumerate(ADDRESSES, 1)
         ]
         migrate = Container(folder, container_environment("migrate", **instead), "", 0)
         try:
-            yield Stack(containers, migrate, redis, database_url)
+            yield Stack(containers, migrate, redis, postgres)
         finally:
             for container in containers:
                 if container.process is not None and container.process.poll() is None:
