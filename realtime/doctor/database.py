@@ -129,7 +129,7 @@ def _pool(cursor: Any) -> Iterator[Finding]:
     if room < 1:
         yield wrong(
             f"PostgreSQL takes {most} connections and one server process may want "
-            f"{pool['max_size']}: raise max_connections."
+            f"{pool['max_size']}: raise max_connections or lower CHAT_DATABASE_POOL."
         )
         return
     yield ok(
