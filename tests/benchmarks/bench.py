@@ -170,7 +170,7 @@ class Bench:
             cost = (cpu - helped[name]) / max(answer[f"all_{counted}"], 1) * 1e6
             one_of = {"answers": "an answer", "deliveries": "a delivery"}[counted]
             self.add(work, f"CPU of {name}, µs {one_of}", one.system, cost)
-        self.note_load(answer)
+        self.note_load(one, answer)
 
     def add(
         self,
@@ -183,8 +183,12 @@ class Bench:
     ) -> None:
         self.results.add(Quantity(work, what, system, at), value, per_cpu)
 
-    def note_load(self, answer: dict[str, float]) -> None:
-        """How busy the load generator was in a closed loop."""
+    def note_load(self, one: Running, answer: dict[str, float]) -> None:
+        """How busy the load generator was in a closed loop. Raises when the loop was none."""
+        if one.has_ended():
+            raise RuntimeError(f"{one.system} ended while it was measured")
+        if answer["lost"] and one.system.name == PRODUCT:
+            raise RuntimeError(f"{one.system} lost {answer['lost']} sockets while measured")
         self.results.busiest = max(self.results.busiest, answer["busy"] / answer["seconds"])
 
     @staticmethod

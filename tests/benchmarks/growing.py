@@ -51,7 +51,7 @@ def spread(bench: Bench) -> None:
         _note_costs(bench, SATURATED, one, before, answer["all_deliveries"])
         rate = answer["deliveries"] / answer["seconds"]
         bench.add(SATURATED, "deliveries/s", GROWN, rate, at=one.system.processes)
-        bench.note_load(answer)
+        bench.note_load(one, answer)
         before = _cpu(one)
         answer = load.paced(SPREAD_RATE, int(SPREAD_RATE * bench.seconds))
         _note_costs(bench, STEADY, one, before, answer["deliveries"])

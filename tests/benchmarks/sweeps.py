@@ -51,7 +51,7 @@ def _fanout(bench: Bench, size: int) -> Callable[[Running, Load], None]:
         rate = answer["deliveries"] / answer["seconds"]
         bench.add(MEMBERS, DELIVERIES, one.system, rate, at=size)
         bench.add(MEMBERS, COST, one.system, cost, at=size)
-        bench.note_load(answer)
+        bench.note_load(one, answer)
 
     return measure
 
@@ -69,6 +69,6 @@ def rooms(bench: Bench) -> None:
                 answer = load.closed(bench.seconds / 8, bench.seconds / 2)
                 rate = answer["answers"] / answer["seconds"]
                 bench.add(ROOMS, ANSWERS, one.system, rate, at=number)
-                bench.note_load(answer)
+                bench.note_load(one, answer)
 
             bench.compare(started, all_rooms[:number], measure, acknowledged)

@@ -90,6 +90,13 @@ class Running:
         """The same of what it stands on, apart."""
         return {name: processes.cpu(helper) for name, helper in self.helpers.items()}
 
+    def has_ended(self) -> bool:
+        """Any of its processes: not waited for yet, they are still there as zombies."""
+        return any(
+            not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+            for process in self.processes
+        )
+
     def memory(self) -> int:
         return sum(int(one.memory_info().rss) for one in self.processes)
 
