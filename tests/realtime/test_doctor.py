@@ -344,7 +344,7 @@ def test_a_body_without_a_limit_is_doubtful() -> None:
     with proxy(413) as url:
         assert only(web.look_at_bodies(url)).level is Level.OK
     with proxy(200) as url:
-        assert "not 413" in only(web.look_at_bodies(url)).sentence
+        assert "expect 413" in only(web.look_at_bodies(url)).sentence
 
 
 def test_a_url_where_nobody_is_is_wrong_for_every_check() -> None:
