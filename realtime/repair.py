@@ -6,11 +6,13 @@ layer loses everything, and between processes that have no channel layer at all.
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.db import connection
 from django.utils import timezone
 
 from accounts.errors import Busy
@@ -69,11 +71,25 @@ def read_truth(room_id: int, version: int, access: int, user_ids: Collection[int
 
 
 def read_counters(ids: Collection[int]) -> dict[int, tuple[int, int]]:
-    """Version and access of the rooms that still exist."""
-    rows = Room.objects.filter(pk__in=ids, deleted_at=None)
-    return {
-        pk: (version, access) for pk, version, access in rows.values_list("pk", "version", "access")
-    }
+    """Version and access of the rooms that still exist.
+
+    Asked every second for all open rooms: the ids go as one parameter, because ten thousand of them
+    cost the ORM five times what the database needs.
+    """
+    among, asked = _among(ids)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, version, access FROM rooms_room"  # noqa: S608 - one of two fixed texts
+            f" WHERE {among} AND deleted_at IS NULL",
+            [asked],
+        )
+        return {pk: (version, access) for pk, version, access in cursor.fetchall()}
+
+
+def _among(ids: Collection[int]) -> tuple[str, list[int] | str]:
+    if connection.vendor == "postgresql":
+        return "id = ANY(%s)", list(ids)
+    return "id IN (SELECT value FROM json_each(%s))", json.dumps(list(ids))
 
 
 def read_ended() -> list[int]:
