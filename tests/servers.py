@@ -54,7 +54,7 @@ COMMANDS["serve"] = [
 COMMANDS["workers"] = [*COMMANDS["serve"][:2], "--workers", "2", *COMMANDS["serve"][2:]]
 # The same with uvicorn's access log.
 COMMANDS["loud"] = [part for part in COMMANDS["serve"] if part not in ("--log-level", "warning")]
-STARTS_WITHIN = 30.0
+STARTS_WITHIN = 60.0
 
 
 @dataclass

@@ -170,13 +170,20 @@ def versions_rise(evidence: Evidence) -> Iterator[str]:
 
 
 def message_once(evidence: Evidence) -> Iterator[str]:
+    """A `resume` may bring again what came before it, though not what it brought itself."""
     for session in evidence.notes.sessions:
-        for stretch in _stretches(session):
-            counts = Counter(one.id for one in stretch if one.type == "message")
-            for pk, count in counts.items():
-                if count > 1:
-                    at = [one.version for one in stretch if one.id == pk]
-                    yield f"{_named(session)}: message {pk} came {count} times, versions {at}"
+        stretches = _stretches(session)
+        again = len(session.resumes) if len(stretches) == 1 else 0
+        for stretch in stretches:
+            came: dict[int, list[int]] = defaultdict(list)
+            for number, one in enumerate(stretch):
+                if one.type == "message":
+                    came[one.id].append(number)
+            for pk, numbers in came.items():
+                allowed = 1 + (again if numbers[-1] < session.resumed else 0)
+                if len(numbers) > allowed:
+                    at = [stretch[number].version for number in numbers]
+                    yield f"{_named(session)}: message {pk} came as new at versions {at}"
 
 
 def nothing_left_out(evidence: Evidence) -> Iterator[str]:

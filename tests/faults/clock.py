@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -20,10 +21,12 @@ APPLICATION = "tests.faults.off_clock:application"
 Tokens = dict[str, Any]
 
 
-async def clock_off(place: Site, *, seconds: float = LASTS) -> Findings:
+async def clock_off(
+    place: Site, *, seconds: float = LASTS, offs: Sequence[float] = (OFF, -OFF)
+) -> Findings:
     """First two minutes ahead, then two minutes behind, each for `seconds` of talk and trouble."""
     findings = Findings("clock")
-    for number, off in enumerate((OFF, -OFF)):
+    for number, off in enumerate(offs):
         await _restart_last(place, APPLICATION, off)
         async with talking(place.servers, f"clock{number}-") as talk:
             await talk.gathered()

@@ -15,17 +15,16 @@ class Limits:
     """What a drill at full size must keep to; `PATIENT` is for a machine that does other work."""
 
     acknowledged: float = 0.25
-    acknowledged_half: float = 0.25
+    waits: float = 0.25
+    """Half the answers may take so much longer than before."""
     by_repair: float = 2.5
     by_hint: float = 0.3
     let_in: float = 2.5
     back: float = 5.0
 
 
-PATIENT = Limits(
-    acknowledged=5.0, acknowledged_half=0.9, by_repair=8.0, by_hint=5.0, let_in=8.0, back=20.0
-)
-"""Half the answers: if they waited for a Redis that is away, they would all take a second."""
+PATIENT = Limits(acknowledged=8.0, waits=0.9, by_repair=8.0, by_hint=8.0, let_in=8.0, back=30.0)
+"""Answers that wait for a Redis that is away take a second more, its shortest timeout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +76,48 @@ def acknowledgements(notes: Notes, windows: Sequence[Window]) -> Delays:
     )
 
 
-def absences(notes: Notes, now: float) -> list[float]:
-    """For each time that somebody lost a socket: how long until they knew everything again."""
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """From the loss of a socket until all that was missed is known; `tries` came to `ready`."""
+
+    seconds: float
+    tries: list[Session]
+
+    def __str__(self) -> str:
+        tries = [
+            f"ready {one.opened - self._lost:.1f}"
+            f" {'resume' if one.resumes else 'reload' if one.since is None else 'since'}"
+            f" caught up {_after(one.caught_up, self._lost)}"
+            f" closed {_after(one.closed, self._lost)} {one.code or ''}"
+            for one in self.tries[1:]
+        ]
+        return f"{self.seconds:.1f} s: {', then '.join(tries) or 'never ready again'}"
+
+    @property
+    def _lost(self) -> float:
+        return self.tries[0].closed or 0.0
+
+
+def _after(moment: float | None, start: float) -> str:
+    return "never" if moment is None else f"{moment - start:.1f}"
+
+
+def absences(notes: Notes, now: float) -> list[Absence]:
+    """Each time that somebody lost a socket, the shortest first."""
     places: dict[tuple[int, int], list[Session]] = defaultdict(list)
     for session in notes.sessions:
         places[session.user_id, session.room_id].append(session)
     found = []
     for sessions in places.values():
-        away: float | None = None
+        tries: list[Session] = []
         for session in sessions:
-            if away is not None and session.caught_up is not None:
-                found.append(session.caught_up - away)
-                away = None
-            if away is None:
-                away = session.closed
-        if away is not None:
-            found.append(now - away)
-    return found
+            if tries:
+                tries.append(session)
+                if session.caught_up is not None:
+                    found.append(Absence(session.caught_up - (tries[0].closed or 0.0), tries))
+                    tries = []
+            if not tries and session.closed is not None:
+                tries = [session]
+        if tries:
+            found.append(Absence(now - (tries[0].closed or now), tries))
+    return sorted(found, key=lambda one: one.seconds)

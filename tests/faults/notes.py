@@ -1,6 +1,7 @@
 """What the clients of a drill wrote down: all that the checker has to go by besides the history."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -90,6 +91,8 @@ class Session:
     heard: list[Heard] = field(default_factory=list)
     resumes: list[int] = field(default_factory=list)
     """How many frames had come when a `resume` was sent: versions may go back once after it."""
+    resumed: int = 0
+    """How many had come when the last `resumed` came."""
     complete_from: int | None = None
     """The version after which it must have heard everything, None while that is not known."""
     address: str = ""
@@ -118,6 +121,8 @@ class Notes:
     removals: list[Removal] = field(default_factory=list)
     read: set[tuple[int, int]] = field(default_factory=set)
     """Room and version of what was read by REST."""
+    exits: Counter[str] = field(default_factory=Counter)
+    """How often the sockets were told that somebody went."""
     errors: list[str] = field(default_factory=list)
     """Answers that no fault excuses: 500, `internal`."""
 

@@ -147,6 +147,8 @@ class Seat:
             self._settle(frame["client_id"], _answer(frame))
         elif kind == "resumed":
             await self._caught_up(self._session, frame)
+        elif kind == "exit":
+            self.client.notes.exits[frame["username"]] += 1
         elif kind == "error":
             if frame["code"] == "internal":
                 self.client.notes.errors.append(f"on a socket: {frame}")
@@ -164,6 +166,7 @@ class Seat:
             await self._reload(session, frame["to"])
         self._catching_up = False
         session.caught_up = time.monotonic()
+        session.resumed = len(session.heard)
         self.view.reached(max([frame["to"], *(one.version for one in session.heard[-1:])]))
 
     def _settle(self, client_id: str | None, answer: Answer | None) -> None:

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from .checker import report
-from .clock import clock_off
+from .clock import OFF, clock_off
 from .expulsion import removals
 from .findings import Findings
 from .latency import PATIENT
@@ -54,11 +54,11 @@ async def test_a_rolling_restart_loses_nothing(place: Site) -> None:
 
 
 async def test_a_clock_may_be_off(place: Site) -> None:
-    _held(await clock_off(place, seconds=2))
+    _held(await clock_off(place, seconds=2, offs=[OFF]))
 
 
 async def test_the_removed_hear_nothing_more(place: Site) -> None:
-    _held(await removals(place, times=20))
+    _held(await removals(place, times=12))
 
 
 async def test_a_killed_process_takes_its_users_offline(place: Site) -> None:
