@@ -12,7 +12,8 @@ TOP = """# Drills
 
 What was done to the servers while people talked, and what came of it. `make faults` runs all
 drills, `python -m tests.faults <name>` one. With `--document` each writes its row here: the line
-that it printed. They check the delivery promise of [websocket.md](websocket.md).
+that it printed. They check the delivery promise of [websocket.md](websocket.md). What has no row
+was not run on a machine that was free for it: delays are those of everything that runs there.
 
 | Drill | What was seen | Seconds | When and where |
 |---|---|---|---|

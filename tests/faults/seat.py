@@ -20,6 +20,8 @@ RESUMES = 0.15
 RELOADS = 0.15
 """How often it comes back without `since` and reads the history, while that is short."""
 SHORT_HISTORY = 2000
+RESUME = "resume"
+"""The `ref` of such a frame."""
 
 
 class Seat:
@@ -122,9 +124,13 @@ class Seat:
     async def _catch_up(self, socket: ClientConnection, session: Session) -> None:
         if chance(self._rng, RESUMES / (RESUMES + self._reloads)):
             session.resumes.append(0)
-            await socket.send(json.dumps({"type": "resume", "since": self.view.version}))
+            await self._resume(socket)
         else:
             await self._reload(session, session.ready)
+
+    async def _resume(self, socket: ClientConnection) -> None:
+        frame = {"type": "resume", "since": self.view.version, "ref": RESUME}
+        await socket.send(json.dumps(frame))
 
     async def _reload(self, session: Session, version: int) -> None:
         """By REST, while frames wait: from `version` on the socket tells everything."""
@@ -152,6 +158,10 @@ class Seat:
         elif kind == "error":
             if frame["code"] == "internal":
                 self.client.notes.errors.append(f"on a socket: {frame}")
+            if frame.get("ref") == RESUME and self._socket is not None:
+                # Refused, as while the database is away: it had no effect, so it is asked again.
+                await asyncio.sleep(frame.get("retry_after") or 1.0)
+                await self._resume(self._socket)
             self._settle(frame.get("ref"), None)
 
     def _hear(self, session: Session, frame: Frame) -> None:
