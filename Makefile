@@ -49,8 +49,12 @@ serve: $(VENV)/.run-installed .env ## The same with uvicorn and WORKERS=n proces
 		--loop uvloop --ws realtime.quick_uvicorn:Protocol --ws-max-size $(MAX_FRAME) --ws-per-message-deflate false \
 		--timeout-graceful-shutdown 15 --no-proxy-headers
 
+# The drills of tests/faults time what they see, so nothing else runs beside them.
 test: $(VENV)/.dev-installed ## All tests, with real PostgreSQL and Redis
-	$(DEV) $(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(if $(PYTEST_ARGS),\
+		$(DEV) $(BIN)/python -m pytest $(PYTEST_ARGS),\
+		$(DEV) $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --ignore tests/faults && \
+		$(DEV) $(BIN)/python -m pytest tests/faults)
 
 lint: $(VENV)/.dev-installed ## Style, types, import rules, migrations, deployment checks
 	$(BIN)/ruff check $(CODE)

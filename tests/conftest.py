@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,22 +13,36 @@ from .servers import Server, serving
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
-@pytest.fixture(scope="session", params=["daphne", "uvicorn", "uvicorn on PostgreSQL"])
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    """One server of each kind for all tests that need no settings of their own."""
-    kind, _, database = request.param.partition(" on ")
-    folder: Path = tmp_path_factory.mktemp(kind)
-    if not database:
-        with serving(kind, folder) as running:
-            yield running
-        return
+@pytest.fixture(scope="session")
+def daphne(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving("daphne", tmp_path_factory.mktemp("daphne")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def uvicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving("uvicorn", tmp_path_factory.mktemp("uvicorn")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def uvicorn_on_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("uvicorn-on-postgresql")
     with (
         postgres_running() as postgres,
-        serving(kind, folder, DATABASE_URL=postgres.new_database()) as running,
+        serving("uvicorn", folder, DATABASE_URL=postgres.new_database()) as running,
     ):
         yield running
+
+
+@pytest.fixture(scope="session", params=["daphne", "uvicorn", "uvicorn on PostgreSQL"])
+def server(request: pytest.FixtureRequest) -> Server:
+    """One server of each kind for all tests that need no settings of their own.
+
+    Each is a fixture of its own, so that it is started once however the tests are spread.
+    """
+    running: Server = request.getfixturevalue(request.param.replace(" ", "_").lower())
+    return running
 
 
 Register = Callable[..., Awaitable[Person]]
