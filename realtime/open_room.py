@@ -99,6 +99,10 @@ class OpenRoom:
             self.settling.discard(listener)
             self.live.add(listener)
 
+    def _promote_all(self) -> None:
+        for listener in list(self.settling):
+            self._promote(listener)
+
     def unsettle(self, listener: Listener) -> None:
         """Holds back what comes while it replays; nothing for one that was sent away meanwhile."""
         if not self.holds(listener):
@@ -120,16 +124,22 @@ class OpenRoom:
             return False
         self._emit(frame)
         self._emit_early()
+        self._promote_all()
         return not self.early
 
     def fill(self, frames: Iterable[Frame]) -> None:
-        """Hands on what the database had, in order; versions that were replaced are missing."""
+        """Hands on what the database had, in order; versions that were replaced are missing.
+
+        Each frame is as it is for those who had what the room had when it began. Who had more is
+        settling, and stays so until the end: `Listener.hear` knows what was told to it.
+        """
         told = self.version
         for frame in frames:
             if frame.version > self.version:
                 self._emit(frame.after(told))
         self.early = {version: one for version, one in self.early.items() if version > self.version}
         self._emit_early()
+        self._promote_all()
 
     def _emit_early(self) -> None:
         while (frame := self.early.get(self.version + 1)) and frame.access <= self.access:
@@ -145,7 +155,6 @@ class OpenRoom:
                 listener.drop_as_too_slow()
         for listener in list(self.settling):
             listener.hear(frame)
-            self._promote(listener)
 
     # Frames outside the order: typing, join, exit, read
 

@@ -44,6 +44,18 @@ def test_one_who_replayed_further_than_the_room_hears_a_change() -> None:
     assert heard_ahead == ["edit"]
 
 
+def test_one_who_is_caught_up_with_during_a_repair_hears_a_change() -> None:
+    room = OpenRoom(1, 55, 0)
+    ahead, heard = _listener(1, 60)
+    room.add(ahead)
+    room.settle(ahead, 60)
+    room.fill([Frame(61, 0, text_event("other")), _edited(58, 62)])
+    assert heard == ["other", "edit"]
+    room.deliver(Frame(63, 0, text_event("live")))
+    assert heard[-1] == "live"
+    assert ahead in room.live
+
+
 def test_one_who_still_replays_hears_a_change_when_released() -> None:
     room = OpenRoom(1, 55, 0)
     listener, heard = _listener(1, 50)
