@@ -25,6 +25,8 @@ TOKEN = re.compile(
 )
 # All that follows the first line of asyncio's complaints, or how a task ended within it.
 TASK = re.compile(r"\n.*| (exception|result)=.*", re.DOTALL)
+# What a callback was called with: the arguments may be a message.
+CALL = re.compile(r"\A(Exception in callback [^(]*)\(.*", re.DOTALL)
 
 
 def redact(text: str) -> str:
@@ -44,7 +46,8 @@ class RedactTokens(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name == "asyncio" and not self._quoting:
             # What it shows of a task may be the words of its exception, or what it returned.
-            record.msg, record.args = TASK.sub("", record.getMessage()), ()
+            shown = CALL.sub(r"\1", record.getMessage())
+            record.msg, record.args = TASK.sub("", shown), ()
         if record.args:
             record.args = self._redact_arguments(record.args)
         record.msg = self._redact_value(record.msg)

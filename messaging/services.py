@@ -36,7 +36,6 @@ from .selectors import state_of
 from .text import clean_text, digest_of
 from .writer import RETRY_AFTER, Writer
 
-"""Seconds that a sender waits for the database before the answer is `busy`."""
 MOST_REACTION_KINDS = 50
 MOST_REACTORS_SHOWN = 50
 

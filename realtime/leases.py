@@ -3,7 +3,8 @@
 Every process has a lease that it renews; what it holds (a user in a room, a count of sockets) is
 noted under its name. When the lease ends, whoever looks first gives up all that the dead process
 held. So a user is online while any process holds them, and nothing is left behind by a `kill -9`.
-Times are those of Redis: the clocks of hosts do not matter.
+Times are those of Redis: the clocks of hosts do not matter. Only one whom Redis has answered for as
+long as a lease lasts may look: those whom it did not answer are not dead.
 
 Keys, each with our prefix, on every host of REDIS_URL for what is kept there:
   processes           sorted set   process -> when its lease ends
@@ -14,6 +15,7 @@ Keys, each with our prefix, on every host of REDIS_URL for what is kept there:
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -81,7 +83,8 @@ return total
 """
 # Whether the lease was still good: if not, somebody may have given up what we held.
 BEAT = """
-local now = tonumber(redis.call('TIME')[1])
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
 local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
 return (ends and tonumber(ends) > now) and 1 or 0
@@ -89,7 +92,8 @@ return (ends and tonumber(ends) > now) and 1 or 0
 # Gives up a part of what one dead process held: those who are gone with it, and whether to go on.
 BURY = """
 local prefix = ARGV[1]
-local now = tonumber(redis.call('TIME')[1])
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
 local dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 1)[1]
 if not dead then return {0, {}} end
 local held, gone = prefix .. 'held:' .. dead, {}
@@ -135,6 +139,7 @@ class Leases:
         self.on_gone: Callable[[int, str, int], None] = _nobody_hears
         self._me = uuid.uuid4().hex[:16]
         self._tasks: list[asyncio.Task[None]] = []
+        self._steady_since: dict[Host, float] = {}
 
     def start(self) -> None:
         """On the loop of the sockets, after the hosts."""
@@ -185,14 +190,18 @@ class Leases:
             await asyncio.sleep(lease / BEATS_PER_LEASE if host.up else TRY_AGAIN_EVERY)
 
     async def _beat(self, host: Host) -> None:
-        lease = max(1, round(settings.CHAT_PRESENCE_LEASE))
-        good = await host.ask(BEAT, [_key("processes")], self._me, lease, anyway=True)
+        lease: float = settings.CHAT_PRESENCE_LEASE
+        good = await host.ask(BEAT, [_key("processes")], self._me, f"{lease}", anyway=True)
         if good is None:
             return
         was_up, host.up = host.up, True
         if not (good and was_up):
+            self._steady_since[host] = time.monotonic()
             await self._restate(host)
-        await self._bury(host)
+        elif time.monotonic() - self._steady_since[host] > lease:
+            # Not right after Redis was away: the leases of all have ended then, also of those who
+            # live and are about to renew them.
+            await self._bury(host)
 
     async def _restate(self, host: Host) -> None:
         """Makes Redis hold what this process holds, after it forgot it or could not be told.

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 from concurrent.futures import TimeoutError as TooLate
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 
@@ -47,9 +47,14 @@ class Presence:
         """Counts in a socket that was attached just now."""
         user_id, name = listener.caller.user_id, listener.caller.username
         first = here.users[user_id] == 1
+        # Whoever was first told the room, and whoever is last tells it, ready or not.
+        listener.announced = not first
         found = None
         if self._leases.active:
-            found = await answered(self._leases.enter(here.id, user_id, name))
+            entered = self._leases.enter(here.id, user_id, name)
+            # At once, before the answer to a departure can come: not when this goes on.
+            entered.add_done_callback(lambda answer: _note_others(listener, answer.result()))
+            found = await answered(entered)
         if found is None:
             return Arrival(first, len(here.users), list(islice(here.names.values(), MOST_NAMED)))
         is_first, here.crowd, names = found
@@ -100,3 +105,8 @@ class Presence:
     def _people(self) -> Mapping[int, Mapping[int, str]]:
         """Usernames by room and user id: who is here by sockets of this process."""
         return {here.id: here.names for here in self._hub.rooms.values()}
+
+
+def _note_others(listener: Listener, answer: list[Any] | None) -> None:
+    if answer is not None and not answer[0]:
+        listener.announced = True

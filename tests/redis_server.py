@@ -29,10 +29,14 @@ def find_binary() -> str | None:
 
 
 class RedisServer:
-    """Without persistence, as a hint bus is run. It keeps its port when it is started again."""
+    """Without persistence, as a hint bus is run, unless there is a `folder` to write to.
 
-    def __init__(self, binary: str) -> None:
+    It keeps its port when it is started again.
+    """
+
+    def __init__(self, binary: str, folder: Path | None = None) -> None:
         self._binary = binary
+        self._disk = ("--appendonly", "yes", "--dir", f"{folder}") if folder else ()
         self.port = free_port()
         self.process: subprocess.Popen[bytes]
 
@@ -42,7 +46,10 @@ class RedisServer:
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [self._binary, "--port", str(self.port), "--save", "", "--bind", "127.0.0.1"],
+            [
+                *(self._binary, "--port", str(self.port), "--save", "", "--bind", "127.0.0.1"),
+                *self._disk,
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -71,11 +78,11 @@ class RedisServer:
 
 
 @contextmanager
-def redis_running() -> Iterator[RedisServer]:
+def redis_running(folder: Path | None = None) -> Iterator[RedisServer]:
     binary = find_binary()
     if binary is None:
         raise RuntimeError("no redis-server on PATH and none in the dev requirements")
-    server = RedisServer(binary)
+    server = RedisServer(binary, folder)
     server.start()
     try:
         yield server

@@ -96,9 +96,11 @@ def test_a_traceback_without_quotes_tells_the_whole_chain() -> None:
 def test_what_asyncio_shows_of_a_lost_task_is_not_kept() -> None:
     lost = {"msg": f"Task exception was never retrieved\nfuture: {TEXT}"}
     slow = {"msg": "Executing %s took", "args": (f"<Task finished exception=E({TEXT!r})>",)}
+    called = {"msg": f"Exception in callback deliver(5, {TEXT!r}, partial(print)) at hub.py:4"}
     for told, kept in (
         (lost, "Task exception was never retrieved"),
         (slow, "Executing <Task finished"),
+        (called, "Exception in callback deliver"),
     ):
         record = logging.makeLogRecord({"name": "asyncio", **told})
         RedactTokens(quoting=False).filter(record)
