@@ -71,6 +71,7 @@ class Environment(BaseSettings):
     chat_frame_rate: RateOrOff = parse_rate("50/s")
     chat_room_rate: RateOrOff = parse_rate("60/h")
     chat_sockets_per_user: CountOrOff = 50
+    chat_sockets_per_address: CountOrOff = None
     chat_pending_per_address: CountOrOff = 20
     chat_answer_within: float = Field(10, ge=0.5, le=120)
     chat_database_pool: int = Field(16, ge=1, le=1000)

@@ -172,6 +172,7 @@ CHAT_MESSAGE_RATE = env.chat_message_rate
 CHAT_FRAME_RATE = env.chat_frame_rate
 CHAT_ROOM_RATE = env.chat_room_rate
 CHAT_SOCKETS_PER_USER = env.chat_sockets_per_user
+CHAT_SOCKETS_PER_ADDRESS = env.chat_sockets_per_address
 CHAT_PENDING_PER_ADDRESS = env.chat_pending_per_address
 CHAT_ANSWER_WITHIN = env.chat_answer_within
 CHAT_PRESENCE_LEASE = env.chat_presence_lease

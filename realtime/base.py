@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 
 FIRST_FRAME_WITHIN = 10.0
 CLOSE_WITHIN = 10.0
+TOO_MANY_THERE = "Too many open sockets from this address"
 TOO_MANY_WAIT = "Too many sockets from this address wait to sign in"
 VERSION = re.compile(r"[0-9]{1,30}")
 
@@ -77,7 +78,7 @@ class RoomConsumer(AsyncConsumer):
         self._patience = Patience()
         self._talk: Conversation | None = None
         self._token = ""
-        self._counted = ""
+        self._counted: tuple[str, ...] = ()
         self._expiry: asyncio.TimerHandle | None = None
         run_on(asyncio.get_running_loop())
         counts.sockets += 1
@@ -187,10 +188,18 @@ class RoomConsumer(AsyncConsumer):
 
     async def _count_in(self, caller: SignIn) -> None:
         """Raises TooManyConnections."""
-        counted, most = f"user:{caller.user_id}", settings.CHAT_SOCKETS_PER_USER
-        tally.take(counted, most)
-        self._counted = counted
-        await tally.check(counted, most)
+        await self._count(f"user:{caller.user_id}", settings.CHAT_SOCKETS_PER_USER)
+        await self._count(
+            f"from:{address(self._scope)}", settings.CHAT_SOCKETS_PER_ADDRESS, TOO_MANY_THERE
+        )
+
+    async def _count(self, name: str, most: int | None, refusal: str | None = None) -> None:
+        if most is None:
+            return
+        tally.take(name, most, refusal)
+        # Before anything is waited for: whatever ends this socket, it is given back.
+        self._counted += (name,)
+        await tally.check(name, most, refusal)
 
     def _admit(self, token: str) -> tuple[SignIn, Room]:
         """On a database thread: who is it, and may they enter."""
@@ -293,9 +302,9 @@ class RoomConsumer(AsyncConsumer):
             hub.detach(self._talk.listener)
             last_seen.note(self._talk.listener.caller)
             self._talk = None
-        if self._counted:
-            tally.give_back(self._counted)
-            self._counted = ""
+        counted, self._counted = self._counted, ()
+        for name in counted:
+            tally.give_back(name)
 
 
 def _token_in(text: str | None) -> str | None:

@@ -19,6 +19,7 @@ GONE_WITHIN = LEASE * 1.5 + 2.5
 LIMITS = {
     "CHAT_PRESENCE_LEASE": f"{LEASE}",
     "CHAT_SOCKETS_PER_USER": "4",
+    "CHAT_SOCKETS_PER_ADDRESS": "6",
     "CHAT_PENDING_PER_ADDRESS": "4",
     "CHAT_ROOM_RATE": "3/h",
     "CHAT_MESSAGE_RATE": "3/s",
@@ -198,6 +199,21 @@ async def test_sockets_of_a_user_are_counted_over_all_processes(
         assert await turned_away(late) == (4429, "too_many_connections")
     await asyncio.sleep(0.3)
     async with opened(at(ila, 2).public(name)):
+        pass
+
+
+async def test_sockets_of_an_address_are_counted_over_all_processes(
+    people: list[Person], at: Any
+) -> None:
+    ila, kaushal = people
+    name = fresh("address")
+    sockets = [at(ila, number % 3).public(name) for number in range(3)]
+    sockets += [at(kaushal, number % 3).public(name) for number in range(3)]
+    async with opened(*sockets):
+        late = at(kaushal, 1).public(name)
+        assert await turned_away(late) == (4429, "too_many_connections")
+    await asyncio.sleep(0.3)
+    async with opened(at(kaushal, 2).public(name)):
         pass
 
 
