@@ -19,7 +19,6 @@ from django.conf import settings
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from .metrics import redis_failures
 from .shards import shard_of
@@ -98,8 +97,9 @@ class Host:
         except Exception as error:  # noqa: BLE001 - Redis may fail in any way and come back
             answers = [None] * len(batch)
             self._fail(type(error).__name__)
-            # An answer that comes after all must not be taken for that of a later question.
-            with suppress(RedisError, OSError):
+            # An answer that comes after all must not be taken for that of a later question. Whatever
+            # goes wrong with a dead connection: the task goes on, or nothing is asked ever again.
+            with suppress(Exception):
                 await self._client.connection_pool.disconnect()
         for one, answer in zip(batch, answers, strict=True):
             failed = isinstance(answer, Exception)

@@ -7,6 +7,7 @@ Redis is away each process counts by itself.
 import asyncio
 import hashlib
 import logging
+import math
 import threading
 from collections.abc import Hashable
 from concurrent.futures import TimeoutError as TooLate
@@ -89,15 +90,21 @@ class SharedRates:
             )
 
     def _worth_telling(self) -> dict[Name, tuple[Rate, int]]:
-        """Takes the notes of busy buckets out, and forgets those of buckets that are full again."""
+        """Takes the notes of busy buckets out, and forgets those of buckets that are full again.
+
+        And in part what has come back to a bucket in part: who stays below a rate all the time
+        would be charged for minutes at the first burst.
+        """
+        busy, quiet = {}, {}
         with self._lock:
-            used = {
-                name: self._buckets.used(*name, rate) for name, (rate, _) in self._notes.items()
-            }
-            busy = {name: self._notes[name] for name, part in used.items() if part > WORTH_TELLING}
-            self._notes = {
-                name: note for name, note in self._notes.items() if 0 < used[name] <= WORTH_TELLING
-            }
+            for name, (rate, times) in self._notes.items():
+                used = self._buckets.used(*name, rate)
+                note = rate, min(times, math.ceil(used * rate.burst))
+                if used > WORTH_TELLING:
+                    busy[name] = note
+                elif used > 0:
+                    quiet[name] = note
+            self._notes = quiet
         return busy
 
     async def _take(self, name: Name, rate: Rate, times: int, told: int = 0) -> float:

@@ -86,14 +86,15 @@ def look_at_health(url: str) -> Iterator[Finding]:
 
 
 def _instead(status: int) -> str:
-    known = {
+    known: dict[int, str] = {
         HTTPStatus.BAD_REQUEST: "the server refuses the host name: see ALLOWED_HOSTS, and let the "
         "proxy hand on Host",
         HTTPStatus.NOT_FOUND: "something else than the chat answers there",
         HTTPStatus.BAD_GATEWAY: "the proxy reaches no server: see its upstream",
         HTTPStatus.SERVICE_UNAVAILABLE: "the proxy reaches no server: see its upstream",
     }
-    why = known.get(HTTPStatus(status), "a proxy on the way answers in place of the chat")
+    # A number: those of CDNs, such as 522, are in no standard.
+    why = known.get(status, "a proxy on the way answers in place of the chat")
     return f"/healthz answers {status}: {why}."
 
 

@@ -78,7 +78,9 @@ def test_the_server_knows_that_a_request_came_by_https(nginx: Nginx) -> None:
 
 def test_metrics_are_not_for_the_world(nginx: Nginx) -> None:
     with nginx.client() as client:
-        assert client.get("/metrics").status_code == 404
+        for path in ("/metrics", "/metrics/"):
+            answer = client.get(path)
+            assert (answer.status_code, "nginx" in answer.text) == (404, True)
 
 
 def test_a_body_that_is_too_large_is_refused_like_by_the_api(nginx: Nginx) -> None:

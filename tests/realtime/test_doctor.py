@@ -312,6 +312,7 @@ def proxy(status: int, body: bytes = b"") -> Iterator[str]:
         (502, "reaches no server"),
         (503, "reaches no server"),
         (301, "in place of the chat"),
+        (522, "in place of the chat"),
     ],
 )
 def test_what_answers_in_place_of_the_server_is_told(status: int, said: str) -> None:

@@ -1,0 +1,69 @@
+"""What one process tells the others of the messages that it let through."""
+
+from typing import cast
+
+import pytest
+
+from accounts import rates
+from accounts.rates import Buckets, Rate
+from realtime import shared_rates as module
+from realtime.redis_hosts import Host, Hosts
+from realtime.shared_rates import TELL_EVERY, WORTH_TELLING, SharedRates
+
+RATE = Rate(20, 1, 40)
+WHAT, WHO = "CHAT_MESSAGE_RATE", 7
+
+
+class Clock:
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Told(SharedRates):
+    """Remembers how many it would tell; the test says when half a second is over."""
+
+    def __init__(self, buckets: Buckets) -> None:
+        hosts = Hosts()
+        hosts.all = [cast(Host, object())]  # never asked
+        super().__init__(hosts, buckets)
+        self.told: list[int] = []
+
+    def look(self) -> None:
+        self.told += [times for _, times in self._worth_telling().values()]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(rates, "time", clock)
+    return clock
+
+
+async def test_who_stays_below_a_rate_is_not_charged_for_it_at_the_first_burst(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TELL_EVERY", 3600)
+    buckets = Buckets()
+    shared = Told(buckets)
+    shared.start()
+
+    def send() -> None:
+        assert buckets.take(WHAT, WHO, RATE) == 0
+        shared.tell(WHAT, WHO, RATE)
+
+    looked = clock.now
+    for _ in range(19 * 60):
+        clock.now += 1 / 19
+        send()
+        if clock.now - looked >= TELL_EVERY:
+            looked = clock.now
+            shared.look()
+    assert shared.told == []
+    burst = int(RATE.burst * WORTH_TELLING) + 1
+    for _ in range(burst):
+        send()
+    shared.look()
+    assert len(shared.told) == 1
+    assert burst <= shared.told[0] <= burst + 1
