@@ -97,8 +97,8 @@ class Host:
         except Exception as error:  # noqa: BLE001 - Redis may fail in any way and come back
             answers = [None] * len(batch)
             self._fail(type(error).__name__)
-            # An answer that comes after all must not be taken for that of a later question. Whatever
-            # goes wrong with a dead connection: the task goes on, or nothing is asked ever again.
+            # An answer that comes after all must not be taken for that of a later question. And
+            # whatever a dead connection does, the task goes on: or nothing is asked ever again.
             with suppress(Exception):
                 await self._client.connection_pool.disconnect()
         for one, answer in zip(batch, answers, strict=True):
