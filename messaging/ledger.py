@@ -7,7 +7,8 @@ SQLite, where BEGIN IMMEDIATE is the lock, and on PostgreSQL, where the rooms' r
 
 import functools
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,18 +84,26 @@ class Ledger:
 
     def __init__(self, drafts: Sequence[Draft]) -> None:
         self._now = timezone.now()
-        self._cursor = cursor = _bare_cursor()
-        self._rooms = _lock_rooms(cursor, {draft.room_id for draft in drafts})
-        self._names: dict[tuple[int, int], str] = {}
-        """Of the users whose sign-in is good, by session and user."""
-        self._members: set[tuple[int, int]] = set()
-        for room_id, user_id, session_id, username, belongs in _authors(cursor, drafts):
-            self._names[session_id, user_id] = username
-            if belongs:
-                self._members.add((room_id, user_id))
-        self._known = self._load_known([draft for draft in drafts if draft.client_id])
-        self._quotable = _quotable(cursor, {draft.reply_to for draft in drafts if draft.reply_to})
-        self._free_ids = iter(_allocate_ids(cursor, len(drafts)))
+        # The room's lock is the first: whatever is read after it is read under it.
+        with _one_round_trip():
+            rooms = _lock_rooms({draft.room_id for draft in drafts})
+            authors = _authors(drafts)
+            used = _used_client_ids([draft for draft in drafts if draft.client_id])
+            quotable = _quotable({draft.reply_to for draft in drafts if draft.reply_to})
+            free_ids = _allocate_ids(len(drafts))
+            self._rooms = {row[0]: LockedRoom(*row) for row in rooms()}
+            self._names: dict[tuple[int, int], str] = {}
+            """Of the users whose sign-in is good, by session and user."""
+            self._members: set[tuple[int, int]] = set()
+            for room_id, user_id, session_id, username, belongs in authors():
+                self._names[session_id, user_id] = username
+                if belongs:
+                    self._members.add((room_id, user_id))
+            found = [pk for (pk,) in used()]
+            self._quotable: dict[int, int] = dict(quotable())
+            """The room of each message that may be replied to."""
+            self._free_ids = iter([pk for (pk,) in free_ids()])
+        self._known = self._load_known(found)
         self._new: list[tuple[Draft, MessageState]] = []
         self._joining: dict[tuple[int, int], int] = {}
 
@@ -160,8 +169,7 @@ class Ledger:
             self._known[key] = Known(draft.digest, message)
         return message
 
-    def _load_known(self, drafts: Sequence[Draft]) -> dict[tuple[int, int, str], Known]:
-        found = _used_client_ids(self._cursor, drafts)
+    def _load_known(self, found: Sequence[int]) -> dict[tuple[int, int, str], Known]:
         if not found:
             return {}
         messages = Message.objects.select_related("sender").in_bulk(found)
@@ -177,14 +185,15 @@ class Ledger:
         """Writes what was entered. The caller commits."""
         if not self._new:
             return
-        now = connection.ops.adapt_datetimefield_value(self._now)
-        self._cursor.executemany(INSERT_MESSAGE, [_row(*new, now) for new in self._new])
-        changed = {message.room_id: self._rooms[message.room_id] for _, message in self._new}
-        self._cursor.executemany(
-            "UPDATE rooms_room SET last_seq = %s, version = %s, active_at = %s WHERE id = %s",
-            [(room.last_seq, room.version, now, room.pk) for room in changed.values()],
-        )
-        self._save_members(self._cursor, now)
+        cursor, now = _bare_cursor(), connection.ops.adapt_datetimefield_value(self._now)
+        with _one_round_trip():
+            cursor.executemany(INSERT_MESSAGE, [_row(*new, now) for new in self._new])
+            changed = {message.room_id: self._rooms[message.room_id] for _, message in self._new}
+            cursor.executemany(
+                "UPDATE rooms_room SET last_seq = %s, version = %s, active_at = %s WHERE id = %s",
+                [(room.last_seq, room.version, now, room.pk) for room in changed.values()],
+            )
+            self._save_members(cursor, now)
 
     def _save_members(self, cursor: Any, now: Any) -> None:
         if self._joining:
@@ -260,40 +269,60 @@ def _bare_cursor() -> Any:
     return connection.create_cursor()
 
 
-def _select(cursor: Any, sql: str, parameters: Iterable[Any]) -> list[Any]:
+@contextmanager
+def _one_round_trip() -> Iterator[None]:
+    """Statements inside go to PostgreSQL without waiting for each other's answers.
+
+    It executes them in this order all the same. A batch would wait for a dozen answers otherwise,
+    which costs more than what is done there.
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with connection.connection.pipeline():
+        yield
+
+
+Rows = Callable[[], list[Any]]
+
+
+def _ask(sql: str, parameters: Iterable[Any]) -> Rows:
+    """The rows, once they are called for."""
+    cursor = _bare_cursor()
     cursor.execute(sql, tuple(parameters))
-    rows: list[Any] = cursor.fetchall()
+    rows: Rows = cursor.fetchall
     return rows
+
+
+def _nothing() -> list[Any]:
+    return []
 
 
 def _marks(count: int, mark: str = "%s") -> str:
     return ", ".join([mark] * count)
 
 
-def _lock_rooms(cursor: Any, ids: Collection[int]) -> dict[int, LockedRoom]:
+def _lock_rooms(ids: Collection[int]) -> Rows:
     """By rising id, so that two processes never wait for each other in a circle."""
     lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
-    rows = _select(
-        cursor,
+    return _ask(
         "SELECT id, kind, name, low_id, high_id, last_seq, version, access FROM rooms_room"  # noqa: S608
         f" WHERE id IN ({_marks(len(ids))}) AND deleted_at IS NULL ORDER BY id{lock}",
         ids,
     )
-    return {row[0]: LockedRoom(*row) for row in rows}
 
 
 # Pairs and triples are joined to, not looked for with IN: SQLite would read the whole table,
 # however good the index. CROSS JOIN makes it begin with what is asked for.
 
 
-def _authors(cursor: Any, drafts: Sequence[Draft]) -> list[tuple[int, int, int, str, bool]]:
+def _authors(drafts: Sequence[Draft]) -> Rows:
     """Room, user, session, username and whether a member, of those whose sign-in is good.
 
     Read once the rooms are locked: a removal takes the same lock.
     """
     keys = {(draft.room_id, draft.user_id, draft.session_id) for draft in drafts}
-    return _select(
-        cursor,
+    return _ask(
         "WITH asked (room_id, user_id, session_id)"  # noqa: S608
         f" AS (VALUES {_marks(len(keys), '(%s, %s, %s)')})"
         " SELECT asked.room_id, s.user_id, s.id, u.username, m.id IS NOT NULL"
@@ -305,12 +334,11 @@ def _authors(cursor: Any, drafts: Sequence[Draft]) -> list[tuple[int, int, int, 
     )
 
 
-def _used_client_ids(cursor: Any, drafts: Sequence[Draft]) -> list[int]:
+def _used_client_ids(drafts: Sequence[Draft]) -> Rows:
     keys = {(draft.room_id, draft.user_id, draft.client_id) for draft in drafts}
     if not keys:
-        return []
-    rows = _select(
-        cursor,
+        return _nothing
+    return _ask(
         "WITH asked (room_id, sender_id, client_id)"  # noqa: S608
         f" AS (VALUES {_marks(len(keys), '(%s, %s, %s)')})"
         " SELECT m.id FROM asked CROSS JOIN messaging_message m"
@@ -318,33 +346,27 @@ def _used_client_ids(cursor: Any, drafts: Sequence[Draft]) -> list[int]:
         " AND m.client_id = asked.client_id AND m.client_id IS NOT NULL",
         (part for key in keys for part in key),
     )
-    return [pk for (pk,) in rows]
 
 
-def _quotable(cursor: Any, ids: Collection[int]) -> dict[int, int]:
-    """The room of each message that may be replied to."""
+def _quotable(ids: Collection[int]) -> Rows:
     if not ids:
-        return {}
-    rows = _select(
-        cursor,
+        return _nothing
+    return _ask(
         "SELECT id, room_id FROM messaging_message"  # noqa: S608
         f" WHERE id IN ({_marks(len(ids))}) AND NOT deleted",
         ids,
     )
-    return {pk: room_id for pk, room_id in rows}  # noqa: C416 - typed as two
 
 
-def _allocate_ids(cursor: Any, count: int) -> list[int]:
+def _allocate_ids(count: int) -> Rows:
     """Ids before the insert, so that answers need no second look at what was stored."""
     if connection.vendor == "postgresql":
-        rows = _select(
-            cursor,
+        return _ask(
             "SELECT nextval(pg_get_serial_sequence('messaging_message', 'id'))"
             " FROM generate_series(1, %s)",
             [count],
         )
-        return [pk for (pk,) in rows]
     # SQLite: the transaction holds the only write lock, so nobody else counts on meanwhile.
-    rows = _select(cursor, "SELECT seq FROM sqlite_sequence WHERE name = %s", ["messaging_message"])
+    rows = _ask("SELECT seq FROM sqlite_sequence WHERE name = %s", ["messaging_message"])()
     last = rows[0][0] if rows else 0
-    return list(range(last + 1, last + count + 1))
+    return lambda: [(pk,) for pk in range(last + 1, last + count + 1)]

@@ -98,11 +98,12 @@ class Bus:
             await self._wake_out.wait()
             self._wake_out.clear()
             outgoing, self._outgoing, self._waiting = self._outgoing, {}, 0
-            async with asyncio.timeout(PUBLISH_WITHIN * 2):
-                for group, calls in outgoing.items():
-                    hint = {"type": "hint", "from": self._me, "calls": calls}
-                    async with asyncio.timeout(PUBLISH_WITHIN):
-                        await self._layer.group_send(group, hint)
+            hints = {
+                group: {"type": "hint", "from": self._me, "calls": calls}
+                for group, calls in outgoing.items()
+            }
+            async with asyncio.timeout(PUBLISH_WITHIN):
+                await self._layer.groups_send(hints)
 
     async def _receive_all(self) -> None:
         if not self._channel:

@@ -202,7 +202,7 @@ def use(settings: Settings, *urls: str) -> None:
     settings.REDIS_URLS = list(urls)
     settings.CHANNEL_LAYERS = {
         f"doctor-{number}": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "BACKEND": "realtime.hint_layer.HintLayer",
             "CONFIG": {"hosts": [{"address": url}], "prefix": "doctor"},
         }
         for number, url in enumerate(urls)

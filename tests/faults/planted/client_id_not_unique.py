@@ -1,7 +1,6 @@
 """Bug: nobody asks whether a `client_id` was used before, and no constraint refuses it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from django.db import connection
 
@@ -13,8 +12,8 @@ from .plant import on_database, plant
 __all__ = ["application"]
 
 
-def used_client_ids(cursor: Any, drafts: Sequence[ledger.Draft]) -> list[int]:
-    return []
+def used_client_ids(drafts: Sequence[ledger.Draft]) -> ledger.Rows:
+    return list
 
 
 def drop_constraint() -> None:

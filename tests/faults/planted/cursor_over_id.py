@@ -7,6 +7,7 @@ are not in the order of commits. (Without a cache two transactions that overlap 
 from collections import deque
 from typing import Any
 
+from django.db import connection
 from django.db.models import Max
 
 from config.asgi import application
@@ -23,10 +24,12 @@ BLOCK = 32
 _free: deque[int] = deque()
 
 
-def allocate_ids(cursor: Any, count: int) -> list[int]:
+def allocate_ids(count: int) -> ledger.Rows:
     while len(_free) < count:
-        _free.extend(_take_block(cursor))
-    return [_free.popleft() for _ in range(count)]
+        with connection.cursor() as cursor:
+            _free.extend(_take_block(cursor))
+    taken = [(_free.popleft(),) for _ in range(count)]
+    return lambda: taken
 
 
 def _take_block(cursor: Any) -> range:
