@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 from django.utils import timezone
@@ -187,12 +187,10 @@ class Ledger:
             return
         cursor, now = _bare_cursor(), connection.ops.adapt_datetimefield_value(self._now)
         with _one_round_trip():
-            cursor.executemany(INSERT_MESSAGE, [_row(*new, now) for new in self._new])
+            _write(cursor, INSERT_MESSAGE, [_row(*new, now) for new in self._new])
             changed = {message.room_id: self._rooms[message.room_id] for _, message in self._new}
-            cursor.executemany(
-                "UPDATE rooms_room SET last_seq = %s, version = %s, active_at = %s WHERE id = %s",
-                [(room.last_seq, room.version, now, room.pk) for room in changed.values()],
-            )
+            rooms = [(room.last_seq, room.version, now, room.pk) for room in changed.values()]
+            _write(cursor, COUNT_ON, rooms)
             self._save_members(cursor, now)
 
     def _save_members(self, cursor: Any, now: Any) -> None:
@@ -208,18 +206,49 @@ class Ledger:
             )
         # Sending also reads. The last of each author wins; nobody else's row is touched.
         read = {(message.room_id, message.sender): message.seq for _, message in self._new}
-        cursor.executemany(
-            "UPDATE rooms_member SET last_read_seq = %s WHERE room_id = %s AND user_id = %s"
-            " AND last_read_seq < %s",
-            [(seq, *key, seq) for key, seq in sorted(read.items())],
-        )
+        _write(cursor, READ_ON, [(seq, *key) for key, seq in sorted(read.items())])
 
 
-INSERT_MESSAGE = (
+class Write(NamedTuple):
+    """A statement for many rows. PostgreSQL takes them all in one, `row` being one of them: it
+    would parse and plan each anew. SQLite has prepared `one` after the first.
+    """
+
+    one: str
+    all: str
+    row: str
+
+
+_MESSAGE = "(%s, %s, %s, %s, %s, %s, 'message', %s, %s, FALSE, %s, %s, %s, '[]')"
+_INTO_MESSAGES = (
     "INSERT INTO messaging_message (id, room_id, sender_id, seq, version, created_version,"
     " last_change, content, created_at, deleted, reply_to, client_id, client_digest, reactions)"
-    " VALUES (%s, %s, %s, %s, %s, %s, 'message', %s, %s, FALSE, %s, %s, %s, '[]')"
+    " VALUES "
 )
+INSERT_MESSAGE = Write(_INTO_MESSAGES + _MESSAGE, _INTO_MESSAGES + "{rows}", _MESSAGE)
+COUNT_ON = Write(
+    one="UPDATE rooms_room SET last_seq = %s, version = %s, active_at = %s WHERE id = %s",
+    all="UPDATE rooms_room SET last_seq = n.last_seq, version = n.version, active_at = n.at"
+    " FROM (VALUES {rows}) AS n (last_seq, version, at, id) WHERE rooms_room.id = n.id",
+    row="(%s::bigint, %s::bigint, %s::timestamptz, %s::bigint)",
+)
+READ_ON = Write(
+    one="UPDATE rooms_member SET last_read_seq = max(last_read_seq, %s)"
+    " WHERE room_id = %s AND user_id = %s",
+    all="UPDATE rooms_member SET last_read_seq = n.seq"
+    " FROM (VALUES {rows}) AS n (seq, room_id, user_id)"
+    " WHERE rooms_member.room_id = n.room_id AND rooms_member.user_id = n.user_id"
+    " AND last_read_seq < n.seq",
+    row="(%s::bigint, %s::bigint, %s::bigint)",
+)
+
+
+def _write(cursor: Any, write: Write, rows: Sequence[tuple[Any, ...]]) -> None:
+    if connection.vendor == "postgresql":
+        sql = write.all.format(rows=_marks(len(rows), write.row))
+        cursor.execute(sql, [value for row in rows for value in row])
+    else:
+        cursor.executemany(write.one, rows)
 
 
 def _row(draft: Draft, message: MessageState, now: Any) -> tuple[Any, ...]:
