@@ -1,16 +1,11 @@
 """One batch of messages on its way into the database, under the locks of its rooms.
 
-SQL by hand, because this is the path of every message: a handful of reads and writes for a batch
-of any size, at about three times the speed of the ORM's bulk insert. The same statements run on
-SQLite, where BEGIN IMMEDIATE is the lock, and on PostgreSQL, where the rooms' rows are.
+What is decided about each is here, the SQL in `statements`.
 """
 
-import functools
-import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import connection
 from django.utils import timezone
@@ -24,6 +19,19 @@ from .errors import ClientIdReused, SenderMismatch
 from .events import MessageState
 from .models import Message
 from .selectors import state_of
+from .statements import (
+    COUNT_ON,
+    INSERT_MESSAGE,
+    READ_ON,
+    allocate_ids,
+    authors_of,
+    bare_cursor,
+    lock_rooms,
+    one_round_trip,
+    quotable_of,
+    used_client_ids,
+    write,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +93,14 @@ class Ledger:
     def __init__(self, drafts: Sequence[Draft]) -> None:
         self._now = timezone.now()
         # The room's lock is the first: whatever is read after it is read under it.
-        with _one_round_trip():
-            rooms = _lock_rooms({draft.room_id for draft in drafts})
-            authors = _authors(drafts)
-            used = _used_client_ids([draft for draft in drafts if draft.client_id])
-            quotable = _quotable({draft.reply_to for draft in drafts if draft.reply_to})
-            free_ids = _allocate_ids(len(drafts))
+        with one_round_trip():
+            rooms = lock_rooms({draft.room_id for draft in drafts})
+            authors = authors_of({(one.room_id, one.user_id, one.session_id) for one in drafts})
+            used = used_client_ids(
+                {(one.room_id, one.user_id, one.client_id) for one in drafts if one.client_id}
+            )
+            quotable = quotable_of({draft.reply_to for draft in drafts if draft.reply_to})
+            free_ids = allocate_ids(len(drafts))
             self._rooms = {row[0]: LockedRoom(*row) for row in rooms()}
             self._names: dict[tuple[int, int], str] = {}
             """Of the users whose sign-in is good, by session and user."""
@@ -185,12 +195,12 @@ class Ledger:
         """Writes what was entered. The caller commits."""
         if not self._new:
             return
-        cursor, now = _bare_cursor(), connection.ops.adapt_datetimefield_value(self._now)
-        with _one_round_trip():
-            _write(cursor, INSERT_MESSAGE, [_row(*new, now) for new in self._new])
+        cursor, now = bare_cursor(), connection.ops.adapt_datetimefield_value(self._now)
+        with one_round_trip():
+            write(cursor, INSERT_MESSAGE, [_row(*new, now) for new in self._new])
             changed = {message.room_id: self._rooms[message.room_id] for _, message in self._new}
             rooms = [(room.last_seq, room.version, now, room.pk) for room in changed.values()]
-            _write(cursor, COUNT_ON, rooms)
+            write(cursor, COUNT_ON, rooms)
             self._save_members(cursor, now)
 
     def _save_members(self, cursor: Any, now: Any) -> None:
@@ -206,49 +216,7 @@ class Ledger:
             )
         # Sending also reads. The last of each author wins; nobody else's row is touched.
         read = {(message.room_id, message.sender): message.seq for _, message in self._new}
-        _write(cursor, READ_ON, [(seq, *key) for key, seq in sorted(read.items())])
-
-
-class Write(NamedTuple):
-    """A statement for many rows. PostgreSQL takes them all in one, `row` being one of them: it
-    would parse and plan each anew. SQLite has prepared `one` after the first.
-    """
-
-    one: str
-    all: str
-    row: str
-
-
-_MESSAGE = "(%s, %s, %s, %s, %s, %s, 'message', %s, %s, FALSE, %s, %s, %s, '[]')"
-_INTO_MESSAGES = (
-    "INSERT INTO messaging_message (id, room_id, sender_id, seq, version, created_version,"
-    " last_change, content, created_at, deleted, reply_to, client_id, client_digest, reactions)"
-    " VALUES "
-)
-INSERT_MESSAGE = Write(_INTO_MESSAGES + _MESSAGE, _INTO_MESSAGES + "{rows}", _MESSAGE)
-COUNT_ON = Write(
-    one="UPDATE rooms_room SET last_seq = %s, version = %s, active_at = %s WHERE id = %s",
-    all="UPDATE rooms_room SET last_seq = n.last_seq, version = n.version, active_at = n.at"
-    " FROM (VALUES {rows}) AS n (last_seq, version, at, id) WHERE rooms_room.id = n.id",
-    row="(%s::bigint, %s::bigint, %s::timestamptz, %s::bigint)",
-)
-READ_ON = Write(
-    one="UPDATE rooms_member SET last_read_seq = max(last_read_seq, %s)"
-    " WHERE room_id = %s AND user_id = %s",
-    all="UPDATE rooms_member SET last_read_seq = n.seq"
-    " FROM (VALUES {rows}) AS n (seq, room_id, user_id)"
-    " WHERE rooms_member.room_id = n.room_id AND rooms_member.user_id = n.user_id"
-    " AND last_read_seq < n.seq",
-    row="(%s::bigint, %s::bigint, %s::bigint)",
-)
-
-
-def _write(cursor: Any, write: Write, rows: Sequence[tuple[Any, ...]]) -> None:
-    if connection.vendor == "postgresql":
-        sql = write.all.format(rows=_marks(len(rows), write.row))
-        cursor.execute(sql, [value for row in rows for value in row])
-    else:
-        cursor.executemany(write.one, rows)
+        write(cursor, READ_ON, [(seq, *key) for key, seq in sorted(read.items())])
 
 
 def _row(draft: Draft, message: MessageState, now: Any) -> tuple[Any, ...]:
@@ -271,131 +239,3 @@ def _again(known: Known, draft: Draft) -> Sent:
     if known.digest != draft.digest:
         raise ClientIdReused
     return Sent(known.message, duplicate=True)
-
-
-class _Cursor(sqlite3.Cursor):
-    """SQLite's, told once how its marks are spelled: Django's own works it out at each statement,
-    which costs as much as the statement.
-    """
-
-    def execute(self, sql: str, parameters: Any = ()) -> "_Cursor":
-        return super().execute(_in_sqlite(sql), parameters)
-
-    def executemany(self, sql: str, parameters: Iterable[Any]) -> "_Cursor":
-        return super().executemany(_in_sqlite(sql), parameters)
-
-
-# A text for each size of a batch that came by: small batches are nearly all there are.
-@functools.lru_cache(256)
-def _in_sqlite(sql: str) -> str:
-    return sql.replace("%s", "?")
-
-
-def _bare_cursor() -> Any:
-    """One for all statements of a batch: Django would wrap each of a dozen anew."""
-    if connection.vendor == "sqlite":
-        return connection.connection.cursor(_Cursor)
-    return connection.create_cursor()
-
-
-@contextmanager
-def _one_round_trip() -> Iterator[None]:
-    """Statements inside go to PostgreSQL without waiting for each other's answers.
-
-    It executes them in this order all the same. A batch would wait for a dozen answers otherwise,
-    which costs more than what is done there.
-    """
-    if connection.vendor != "postgresql":
-        yield
-        return
-    with connection.connection.pipeline():
-        yield
-
-
-Rows = Callable[[], list[Any]]
-
-
-def _ask(sql: str, parameters: Iterable[Any]) -> Rows:
-    """The rows, once they are called for."""
-    cursor = _bare_cursor()
-    cursor.execute(sql, tuple(parameters))
-    rows: Rows = cursor.fetchall
-    return rows
-
-
-def _nothing() -> list[Any]:
-    return []
-
-
-def _marks(count: int, mark: str = "%s") -> str:
-    return ", ".join([mark] * count)
-
-
-def _lock_rooms(ids: Collection[int]) -> Rows:
-    """By rising id, so that two processes never wait for each other in a circle."""
-    lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
-    return _ask(
-        "SELECT id, kind, name, low_id, high_id, last_seq, version, access FROM rooms_room"  # noqa: S608
-        f" WHERE id IN ({_marks(len(ids))}) AND deleted_at IS NULL ORDER BY id{lock}",
-        ids,
-    )
-
-
-# Pairs and triples are joined to, not looked for with IN: SQLite would read the whole table,
-# however good the index. CROSS JOIN makes it begin with what is asked for.
-
-
-def _authors(drafts: Sequence[Draft]) -> Rows:
-    """Room, user, session, username and whether a member, of those whose sign-in is good.
-
-    Read once the rooms are locked: a removal takes the same lock.
-    """
-    keys = {(draft.room_id, draft.user_id, draft.session_id) for draft in drafts}
-    return _ask(
-        "WITH asked (room_id, user_id, session_id)"  # noqa: S608
-        f" AS (VALUES {_marks(len(keys), '(%s, %s, %s)')})"
-        " SELECT asked.room_id, s.user_id, s.id, u.username, m.id IS NOT NULL"
-        " FROM asked CROSS JOIN accounts_session s CROSS JOIN accounts_user u"
-        " LEFT JOIN rooms_member m ON m.room_id = asked.room_id AND m.user_id = asked.user_id"
-        " WHERE s.id = asked.session_id AND s.user_id = asked.user_id AND s.ended_at IS NULL"
-        " AND u.id = s.user_id AND u.is_active",
-        (part for key in keys for part in key),
-    )
-
-
-def _used_client_ids(drafts: Sequence[Draft]) -> Rows:
-    keys = {(draft.room_id, draft.user_id, draft.client_id) for draft in drafts}
-    if not keys:
-        return _nothing
-    return _ask(
-        "WITH asked (room_id, sender_id, client_id)"  # noqa: S608
-        f" AS (VALUES {_marks(len(keys), '(%s, %s, %s)')})"
-        " SELECT m.id FROM asked CROSS JOIN messaging_message m"
-        " WHERE m.room_id = asked.room_id AND m.sender_id = asked.sender_id"
-        " AND m.client_id = asked.client_id AND m.client_id IS NOT NULL",
-        (part for key in keys for part in key),
-    )
-
-
-def _quotable(ids: Collection[int]) -> Rows:
-    if not ids:
-        return _nothing
-    return _ask(
-        "SELECT id, room_id FROM messaging_message"  # noqa: S608
-        f" WHERE id IN ({_marks(len(ids))}) AND NOT deleted",
-        ids,
-    )
-
-
-def _allocate_ids(count: int) -> Rows:
-    """Ids before the insert, so that answers need no second look at what was stored."""
-    if connection.vendor == "postgresql":
-        return _ask(
-            "SELECT nextval(pg_get_serial_sequence('messaging_message', 'id'))"
-            " FROM generate_series(1, %s)",
-            [count],
-        )
-    # SQLite: the transaction holds the only write lock, so nobody else counts on meanwhile.
-    rows = _ask("SELECT seq FROM sqlite_sequence WHERE name = %s", ["messaging_message"])()
-    last = rows[0][0] if rows else 0
-    return lambda: [(pk,) for pk in range(last + 1, last + count + 1)]

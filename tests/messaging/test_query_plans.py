@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from messaging import ledger
-from messaging.ledger import Draft
+from messaging import statements
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -33,22 +32,19 @@ class Explaining:
 def plans_of(ask: Any, argument: Any, patch: pytest.MonkeyPatch) -> list[str]:
     connection.ensure_connection()
     cursor = Explaining(connection.connection)
-    patch.setattr(ledger, "_bare_cursor", lambda: cursor)
+    patch.setattr(statements, "bare_cursor", lambda: cursor)
     ask(argument)
     assert cursor.plans
     return cursor.plans
 
 
-DRAFTS = [Draft(user, 1, room, "hey", client_id="a") for user in (1, 2, 3) for room in (1, 2, 3)]
-
-
 @pytest.mark.parametrize(
     ("ask", "argument"),
     [
-        (ledger._lock_rooms, [1, 2, 3]),
-        (ledger._authors, DRAFTS),
-        (ledger._used_client_ids, DRAFTS),
-        (ledger._quotable, [1, 2, 3]),
+        (statements.lock_rooms, [1, 2, 3]),
+        (statements.authors_of, [(1, 1, 1), (2, 2, 1), (3, 3, 1)]),
+        (statements.used_client_ids, [(1, 1, "a"), (2, 2, "a"), (3, 3, "a")]),
+        (statements.quotable_of, [1, 2, 3]),
     ],
 )
 def test_no_statement_of_a_batch_reads_a_whole_table(

@@ -1,18 +1,19 @@
 """Bug: nobody asks whether a `client_id` was used before, and no constraint refuses it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from django.db import connection
 
 from config.asgi import application
 from messaging import ledger
+from messaging.statements import Rows
 
 from .plant import on_database, plant
 
 __all__ = ["application"]
 
 
-def used_client_ids(drafts: Sequence[ledger.Draft]) -> ledger.Rows:
+def used_client_ids(keys: Collection[tuple[int, int, str]]) -> Rows:
     return list
 
 
@@ -22,5 +23,5 @@ def drop_constraint() -> None:
     connection.close()
 
 
-plant(ledger, "_used_client_ids", used_client_ids)
+plant(ledger, "used_client_ids", used_client_ids)
 on_database(drop_constraint)

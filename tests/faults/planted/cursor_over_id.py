@@ -14,6 +14,7 @@ from config.asgi import application
 from messaging import ledger
 from messaging.models import Message
 from messaging.selectors import StoredChange, state_of
+from messaging.statements import Rows
 from realtime import repair, replays
 from rooms.models import Room
 
@@ -24,7 +25,7 @@ BLOCK = 32
 _free: deque[int] = deque()
 
 
-def allocate_ids(count: int) -> ledger.Rows:
+def allocate_ids(count: int) -> Rows:
     while len(_free) < count:
         with connection.cursor() as cursor:
             _free.extend(_take_block(cursor))
@@ -54,6 +55,6 @@ def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]
     ]
 
 
-plant(ledger, "_allocate_ids", allocate_ids)
+plant(ledger, "allocate_ids", allocate_ids)
 plant(replays, "changes_since", changes_since)
 plant(repair, "changes_since", changes_since)
