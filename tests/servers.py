@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -173,11 +173,20 @@ def prepare_database(folder: Path, variables: dict[str, str]) -> None:
 @contextmanager
 def serving(kind: str, folder: Path, **settings: str) -> Iterator[Server]:
     """A fresh database in `folder` and a server of it, ended afterwards."""
+    with serving_together([kind], folder, **settings) as (server,):
+        yield server
+
+
+@contextmanager
+def serving_together(kinds: Sequence[str], folder: Path, **settings: str) -> Iterator[list[Server]]:
+    """The same with several servers of one database."""
     variables = environment(folder, **settings)
     prepare_database(folder, variables)
-    server = Server(kind, free_port(), variables, folder / f"{kind}.log")
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
+    with ExitStack() as stack:
+        servers = []
+        for number, kind in enumerate(kinds):
+            server = Server(kind, free_port(), variables, folder / f"{kind}{number}.log")
+            server.start()
+            stack.callback(server.stop)
+            servers.append(server)
+        yield servers

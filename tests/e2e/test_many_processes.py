@@ -12,7 +12,7 @@ import pytest
 
 from tests.clients import PASSWORD, Person, Socket, fresh, opened, register, turned_away
 from tests.redis_server import RedisServer, redis_running
-from tests.servers import Server, environment, free_port, prepare_database
+from tests.servers import Server, serving_together
 
 LEASE = 2
 GONE_WITHIN = LEASE * 1.5 + 2.5
@@ -40,15 +40,9 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     with ExitStack() as stack:
         redis = [stack.enter_context(redis_running()) for _ in range(2)]
         urls = ",".join(one.url for one in redis)
-        variables = environment(folder, REDIS_URL=urls, **LIMITS)
-        prepare_database(folder, variables)
-        servers = [
-            Server(kind, free_port(), variables, folder / f"{number}.log")
-            for number, kind in enumerate(("daphne", "uvicorn", "uvicorn"))
-        ]
-        for server in servers:
-            server.start()
-            stack.callback(server.stop)
+        servers = stack.enter_context(
+            serving_together(["daphne", "uvicorn", "uvicorn"], folder, REDIS_URL=urls, **LIMITS)
+        )
         yield Farm(servers, redis)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.clients import Person, opened, register
 from tests.redis_server import RedisServer, redis_running
-from tests.servers import Server, environment, free_port, prepare_database
+from tests.servers import Server, serving_together
 
 BY_REPAIR = 2.5
 """Seconds within which another process hears when only the repair tells it."""
@@ -35,13 +35,10 @@ def pair(
     folder: Path = tmp_path_factory.mktemp("pair")
     with ExitStack() as stack:
         redis = stack.enter_context(redis_running()) if request.param == "redis" else None
-        variables = environment(folder, REDIS_URL=redis.url if redis else "")
-        prepare_database(folder, variables)
-        first = Server("uvicorn", free_port(), variables, folder / "uvicorn.log")
-        second = Server("daphne", free_port(), variables, folder / "daphne.log")
-        for server in (first, second):
-            server.start()
-            stack.callback(server.stop)
+        url = redis.url if redis else ""
+        first, second = stack.enter_context(
+            serving_together(["uvicorn", "daphne"], folder, REDIS_URL=url)
+        )
         yield Pair(first, second, redis, BY_HINT if redis else BY_REPAIR)
 
 

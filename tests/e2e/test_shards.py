@@ -15,7 +15,7 @@ from realtime.bus import group_of
 from realtime.shards import shard_of
 from tests.clients import Person, Socket, fresh, opened, register
 from tests.redis_server import RedisServer, redis_running
-from tests.servers import Server, environment, free_port, prepare_database
+from tests.servers import Server, serving_together
 
 from .test_processes import BY_HINT, BY_REPAIR
 
@@ -33,15 +33,10 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     folder: Path = tmp_path_factory.mktemp("shards")
     with ExitStack() as stack:
         redis = [stack.enter_context(redis_running()) for _ in range(2)]
-        variables = environment(folder, REDIS_URL=",".join(one.url for one in redis))
-        prepare_database(folder, variables)
-        servers = [
-            Server("uvicorn", free_port(), variables, folder / f"{number}.log")
-            for number in range(2)
-        ]
-        for server in servers:
-            server.start()
-            stack.callback(server.stop)
+        urls = ",".join(one.url for one in redis)
+        servers = stack.enter_context(
+            serving_together(["uvicorn", "uvicorn"], folder, REDIS_URL=urls)
+        )
         yield Two(servers, redis)
 
 
