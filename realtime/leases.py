@@ -11,13 +11,14 @@ Keys, each with our prefix, on every host of REDIS_URL for what is kept there:
   held:<process>      set          `r <room> <user>` and `n <name>`: what to give up for it
   room:<id>           hash         user -> `<processes that hold them> <username>`
   count:<name>        hash         process -> how many
+  epoch               string       made up when there is none: another one means that all was lost
 """
 
 import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -81,13 +82,16 @@ local total = 0
 for _, each in ipairs(redis.call('HVALS', count)) do total = total + tonumber(each) end
 return total
 """
-# Whether the lease was still good: if not, somebody may have given up what we held.
+# Whether the lease was still good: if not, somebody may have given up what we held. And the epoch.
 BEAT = """
+local processes, epoch = KEYS[1], KEYS[2]
+local me, lease, new_epoch = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
-local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
-redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
-return (ends and tonumber(ends) > now) and 1 or 0
+local ends = redis.call('ZSCORE', processes, me)
+redis.call('ZADD', processes, now + lease, me)
+redis.call('SET', epoch, new_epoch, 'NX')
+return {(ends and tonumber(ends) > now) and 1 or 0, redis.call('GET', epoch)}
 """
 # Gives up a part of what one dead process held: those who are gone with it, and whether to go on.
 BURY = """
@@ -122,7 +126,7 @@ HELD = "return redis.call('SMEMBERS', KEYS[1])"
 ONLINE = "return redis.call('HMGET', KEYS[1], unpack(ARGV))"
 
 
-def _nobody_hears(room_id: int, username: str, left: int) -> None:
+def _nobody_hears(room_id: int, username: str, people: int) -> None:
     """Until presence is there to tell the room."""
 
 
@@ -130,6 +134,8 @@ class Leases:
     """`counts` and `people` (usernames by room and user id) tell what this process holds now.
 
     `on_gone` hears of each user who went with a dead process: room, username, how many are left.
+    `on_back` hears of each who had gone so although this process lives: it did not get to renew its
+    lease in time (a virtual machine that stood still, a network that was cut).
     """
 
     def __init__(self, hosts: Hosts, counts: Callable[[], Mapping[str, int]]) -> None:
@@ -137,9 +143,11 @@ class Leases:
         self._counts = counts
         self.people: Callable[[], Mapping[int, Mapping[int, str]]] = dict
         self.on_gone: Callable[[int, str, int], None] = _nobody_hears
+        self.on_back: Callable[[int, str, int], None] = _nobody_hears
         self._me = uuid.uuid4().hex[:16]
         self._tasks: list[asyncio.Task[None]] = []
         self._steady_since: dict[Host, float] = {}
+        self._epochs: dict[Host, str] = {}
 
     def start(self) -> None:
         """On the loop of the sockets, after the hosts."""
@@ -168,10 +176,15 @@ class Leases:
         key = _count(name)
         return self._hosts.of(key).ask(COUNT, self._keys(key), self._me, number, f"n {name}")
 
+    def held(self, room_id: int, user_ids: Sequence[int]) -> Answer:
+        """A future of something true for each of these users whom any process holds there."""
+        room = _room(room_id)
+        return self._hosts.of(room).ask(ONLINE, [_key(room)], *user_ids)
+
     async def online(self, room_id: int, user_ids: Collection[int]) -> set[int]:
         """Which of these users any process holds in the room."""
-        room, asked = _room(room_id), list(user_ids)
-        answer = await self._hosts.of(room).ask(ONLINE, [_key(room)], *asked)
+        asked = list(user_ids)
+        answer = await self.held(room_id, asked)
         return {user_id for user_id, there in zip(asked, answer or (), strict=False) if there}
 
     def _keys(self, key: str) -> list[str]:
@@ -191,28 +204,33 @@ class Leases:
 
     async def _beat(self, host: Host) -> None:
         lease: float = settings.CHAT_PRESENCE_LEASE
-        good = await host.ask(BEAT, [_key("processes")], self._me, f"{lease}", anyway=True)
-        if good is None:
+        keys, new_epoch = [_key("processes"), _key("epoch")], uuid.uuid4().hex[:16]
+        answer = await host.ask(BEAT, keys, self._me, f"{lease}", new_epoch, anyway=True)
+        if answer is None:
             return
+        good, epoch = answer
         was_up, host.up = host.up, True
+        forgot = self._epochs.get(host) != epoch
+        self._epochs[host] = epoch
         if not (good and was_up):
             self._steady_since[host] = time.monotonic()
-            await self._restate(host)
+            await self._restate(host, given_up=not (good or forgot))
         elif time.monotonic() - self._steady_since[host] > lease:
             # Not right after Redis was away: the leases of all have ended then, also of those who
             # live and are about to renew them.
             await self._bury(host)
 
-    async def _restate(self, host: Host) -> None:
+    async def _restate(self, host: Host, *, given_up: bool) -> None:
         """Makes Redis hold what this process holds, after it forgot it or could not be told.
 
         Questions keep their order, so what changes meanwhile is told after what is told here, and
-        whatever is told twice changes nothing.
+        whatever is told twice changes nothing. `given_up`: it may be missing there because another
+        process took this one for dead, and told the rooms so.
         """
         there = await host.ask(HELD, [_key(f"held:{self._me}")])
         if there is None:
             return
-        told, mine = set(there), self._mine(host)
+        told, mine = set(there), self._mine(host, given_up)
         for thing in told - mine.keys():
             self._give_up(thing)
         for thing, tell in mine.items():
@@ -220,17 +238,26 @@ class Leases:
             if thing not in told or thing.startswith("n "):
                 tell()
 
-    def _mine(self, host: Host) -> dict[str, Callable[[], Answer]]:
+    def _mine(self, host: Host, given_up: bool) -> dict[str, Callable[[], object]]:
         """What this process holds on one host, and how to say so."""
-        things: dict[str, Callable[[], Answer]] = {}
+        enter = self._enter_again if given_up else self.enter
+        things: dict[str, Callable[[], object]] = {}
         for room_id, people in self.people().items():
             if self._hosts.of(_room(room_id)) is host:
                 for user_id, name in people.items():
-                    things[_pair(room_id, user_id)] = partial(self.enter, room_id, user_id, name)
+                    things[_pair(room_id, user_id)] = partial(enter, room_id, user_id, name)
         for name, number in self._counts().items():
             if self._hosts.of(_count(name)) is host:
                 things[f"n {name}"] = partial(self.count, name, number)
         return things
+
+    def _enter_again(self, room_id: int, user_id: int, name: str) -> None:
+        def tell(answer: Answer) -> None:
+            first, people, _ = answer.result() or (0, 0, [])
+            if first:
+                self.on_back(room_id, name, people)
+
+        self.enter(room_id, user_id, name).add_done_callback(tell)
 
     def _give_up(self, thing: str) -> Answer:
         kind, _, rest = thing.partition(" ")

@@ -1,7 +1,9 @@
 """Who is here now: in this process by its own sockets, over all processes by their leases.
 
 A user comes with their first socket in a room and goes with the last one, whichever processes these
-are on. While Redis is away, and for good without it, each process knows its own sockets only.
+are on. While Redis is away, and for good without it, each process knows its own sockets only. A
+departure that Redis did not answer for is told a little later: it may have paused for a moment, and
+nobody shall be said to have left who is still here on another process.
 """
 
 import asyncio
@@ -18,7 +20,10 @@ from .leases import MOST_NAMED, Leases, answered
 from .listener import Listener
 from .open_room import OpenRoom
 from .protocol import Exited, Joined, encode
-from .redis_hosts import ANSWER_WITHIN
+from .redis_hosts import ANSWER_WITHIN, Answer
+
+UNSURE_FOR = 3.0
+"""Seconds in which every process finds a Redis that is back and tells it whom it holds."""
 
 
 class Arrival(NamedTuple):
@@ -35,8 +40,12 @@ class Presence:
         self._fanout = fanout
         self._leases = leases
         self._loop: asyncio.AbstractEventLoop | None = None
+        # Departures that nobody was told of yet, by room and user: at most one a socket that was
+        # open here UNSURE_FOR ago.
+        self._unsure: dict[tuple[int, int], asyncio.TimerHandle] = {}
         leases.people = self._people
         leases.on_gone = self._tell_exit
+        leases.on_back = self._tell_join
         hub.on_departure = self.departs
 
     def start(self) -> None:
@@ -46,7 +55,8 @@ class Presence:
     async def arrives(self, here: OpenRoom, listener: Listener) -> Arrival:
         """Counts in a socket that was attached just now."""
         user_id, name = listener.caller.user_id, listener.caller.username
-        first = here.users[user_id] == 1
+        never_gone = self._is_back(here.id, user_id)
+        first = here.users[user_id] == 1 and not never_gone
         # Whoever was first told the room, and whoever is last tells it, ready or not.
         listener.announced = not first
         found = None
@@ -58,7 +68,7 @@ class Presence:
         if found is None:
             return Arrival(first, len(here.users), list(islice(here.names.values(), MOST_NAMED)))
         is_first, here.crowd, names = found
-        return Arrival(bool(is_first), here.crowd, names)
+        return Arrival(bool(is_first) and not never_gone, here.crowd, names)
 
     def announce(self, here: OpenRoom, listener: Listener) -> None:
         """Tells the room of a user's first socket, the joiner too."""
@@ -80,14 +90,50 @@ class Presence:
         left.add_done_callback(lambda answer: self._left(here, listener, answer.result()))
 
     def _left(self, here: OpenRoom, listener: Listener, answer: list[int] | None) -> None:
-        last, here.crowd = answer or (1, len(here.users))
-        if last and listener.announced:
+        last, here.crowd = answer or (0, len(here.users))
+        if not listener.announced:
+            return
+        if last:
             self._tell_exit(here.id, listener.caller.username, here.crowd)
+        elif answer is None:
+            self._ask_later(here, listener)
+
+    def _ask_later(self, here: OpenRoom, listener: Listener) -> None:
+        loop = asyncio.get_running_loop()
+        user_id = listener.caller.user_id
+        self._unsure[here.id, user_id] = loop.call_later(UNSURE_FOR, self._ask, here, listener)
+
+    def _ask(self, here: OpenRoom, listener: Listener) -> None:
+        """Whether they are held elsewhere, unless they came back here before we knew."""
+        user_id, name = listener.caller.user_id, listener.caller.username
+        del self._unsure[here.id, user_id]
+        now = self._hub.rooms.get(here.id)
+        if now is not None and user_id in now.users:
+            return
+
+        def tell(answer: Answer) -> None:
+            if not any(answer.result() or ()):
+                self._tell_exit(here.id, name, len(here.users))
+
+        self._leases.held(here.id, [user_id]).add_done_callback(tell)
+
+    def _is_back(self, room_id: int, user_id: int) -> bool:
+        """Whether they left a moment ago and nobody was told."""
+        asking = self._unsure.pop((room_id, user_id), None)
+        if asking is not None:
+            asking.cancel()
+        return asking is not None
+
+    def _tell_join(self, room_id: int, username: str, people: int) -> None:
+        self._tell(room_id, Joined(username=username), people)
 
     def _tell_exit(self, room_id: int, username: str, left: int) -> None:
+        self._tell(room_id, Exited(username=username), left)
+
+    def _tell(self, room_id: int, what: Joined | Exited, people: int) -> None:
         most: int | None = settings.CHAT_ANNOUNCE_UP_TO
-        if most is None or left <= most:
-            self._fanout.say(room_id, encode(Exited(username=username)))
+        if most is None or people <= most:
+            self._fanout.say(room_id, encode(what))
 
     def online(self, room_id: int, user_ids: Collection[int]) -> set[int]:
         """Which of these users have a socket in the room. For threads, not for the loop."""

@@ -46,7 +46,8 @@ class Tab:
     def __init__(self, socket: ClientConnection, ready: Frame) -> None:
         self._socket = socket
         self.ready = ready
-        self.exits: Counter[str] = Counter()
+        self.heard: Counter[tuple[str, str]] = Counter()
+        """How often each kind of frame came of each username."""
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
@@ -60,10 +61,13 @@ class Tab:
         try:
             async for text in self._socket:
                 frame = json.loads(text)
-                if frame["type"] == "exit":
-                    self.exits[frame["username"]] += 1
+                if frame["type"] in ("exit", "typing"):
+                    self.heard[frame["type"], frame["username"]] += 1
         except ConnectionClosed:
             pass  # Its process was killed, or we closed it.
+
+    async def type(self) -> None:
+        await self._socket.send(json.dumps({"type": "typing", "typing": True}))
 
     async def close(self) -> None:
         await self._socket.close()
@@ -99,6 +103,18 @@ class Town:
         watching = self._clients[-len(survivors) :]
         for client, address in zip(watching, survivors, strict=True):
             self._watchers.append(await Tab.open(client, self._room, address))
+        names = {client.account.username for client in watching}
+        await self._until(lambda online: names <= online)
+        await self._until_they_hear_one_another()
+
+    async def _until_they_hear_one_another(self) -> None:
+        """Right after Redis was away, an `exit` may be lost with the hints."""
+        others = len(self._watchers) - 1
+        async with asyncio.timeout(OFFLINE_WITHIN):
+            while any(len(watcher.heard) < others for watcher in self._watchers):
+                for watcher in self._watchers:
+                    await watcher.type()
+                await asyncio.sleep(LOOKS_EVERY)
 
     async def close(self) -> None:
         for tab in self._watchers + self._tabs:
@@ -160,7 +176,7 @@ class Town:
         return self._tabs[-1]
 
     def _exits(self, names: Collection[str]) -> int:
-        return sum(watcher.exits[name] for watcher in self._watchers for name in names)
+        return sum(watcher.heard["exit", name] for watcher in self._watchers for name in names)
 
     async def _until_told(self, names: Collection[str], deadline: float) -> None:
         while self._exits(names) < len(names) * len(self._watchers):

@@ -3,12 +3,13 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import cast
 
 import pytest
 from pytest_django import Settings
+from redis import Redis
 
 from accounts.auth import SignIn
 from realtime.fanout import Fanout
@@ -17,7 +18,7 @@ from realtime.leases import Leases
 from realtime.listener import Listener
 from realtime.open_room import OpenRoom
 from realtime.outbox import Outbox
-from realtime.presence import Presence
+from realtime.presence import UNSURE_FOR, Arrival, Presence
 from realtime.redis_hosts import Hosts
 from rooms.models import Room
 from tests.factories import Wire
@@ -94,15 +95,26 @@ class Process:
     def here(self, room_id: int) -> OpenRoom:
         return self.hub.rooms[room_id]
 
-    async def enter(self, room_id: int, user_id: int) -> None:
+    async def arrives(self, room_id: int, user_id: int) -> Arrival:
         """As a socket does that signs in and hears `ready`."""
         listener = self.attach(room_id, user_id)
-        await self.presence.arrives(self.here(room_id), listener)
+        arrival = await self.presence.arrives(self.here(room_id), listener)
         listener.announced = True
+        return arrival
+
+    def leaves(self, room_id: int) -> None:
+        for listener in self.here(room_id).listeners():
+            self.hub.detach(listener)
 
     def exits(self, user_id: int) -> int:
+        return self._told("exit", user_id)
+
+    def joins(self, user_id: int) -> int:
+        return self._told("join", user_id)
+
+    def _told(self, kind: str, user_id: int) -> int:
         told = [json.loads(text) for text in self.mouth.said]
-        return sum((one["type"], one["username"]) == ("exit", f"user{user_id}") for one in told)
+        return sum((one["type"], one["username"]) == (kind, f"user{user_id}") for one in told)
 
 
 @asynccontextmanager
@@ -115,12 +127,27 @@ async def processes(count: int) -> AsyncIterator[list[Process]]:
         yield made
 
 
+@contextmanager
+def away(redis: RedisServer) -> Iterator[None]:
+    redis.kill()
+    try:
+        yield
+    finally:
+        redis.start()
+
+
+async def told_after_all(process: Process, user_id: int) -> None:
+    async with asyncio.timeout(UNSURE_FOR + SOON):
+        while not process.exits(user_id):
+            await asyncio.sleep(0.05)
+
+
 async def test_nobody_alive_is_given_up_when_redis_was_away_for_longer_than_a_lease(
     redis: RedisServer,
 ) -> None:
     async with processes(2) as (first, second):
-        await first.enter(1, 11)
-        await second.enter(1, 12)
+        await first.arrives(1, 11)
+        await second.arrives(1, 12)
         redis.kill()
         # One of the two reaches Redis first when it is back.
         second.stop()
@@ -137,8 +164,8 @@ async def test_nobody_alive_is_given_up_when_redis_was_away_for_longer_than_a_le
 
 async def test_nobody_alive_is_given_up_meanwhile() -> None:
     async with processes(2) as (first, second):
-        await first.enter(5, 51)
-        await second.enter(5, 52)
+        await first.arrives(5, 51)
+        await second.arrives(5, 52)
         await asyncio.sleep(LEASE * 2.5)
         assert first.exits(52) == second.exits(51) == 0
 
@@ -146,7 +173,7 @@ async def test_nobody_alive_is_given_up_meanwhile() -> None:
 async def test_a_process_that_dies_is_given_up_by_another() -> None:
     async with processes(1) as (stays,):
         async with processes(1) as (dies,):
-            await dies.enter(2, 21)
+            await dies.arrives(2, 21)
         async with asyncio.timeout(SOON):
             while not stays.exits(21):
                 await asyncio.sleep(0.05)
@@ -155,13 +182,90 @@ async def test_a_process_that_dies_is_given_up_by_another() -> None:
 
 async def test_exit_is_told_when_the_last_socket_ends_before_it_was_ready() -> None:
     async with processes(2) as (first, second):
-        await first.enter(3, 31)
+        await first.arrives(3, 31)
         early = second.attach(3, 31)
         await second.presence.arrives(second.here(3), early)
         for process in (first, second):
             assert first.exits(31) + second.exits(31) == 0
-            for listener in process.here(3).listeners():
-                process.hub.detach(listener)
+            process.leaves(3)
             # Questions to one host are answered in order: the departure was told by now.
             await process.leases.online(3, [31])
         assert (first.exits(31), second.exits(31)) == (0, 1)
+
+
+async def test_nobody_is_said_to_leave_who_is_elsewhere_while_redis_pauses(
+    redis: RedisServer,
+) -> None:
+    async with processes(2) as (first, second):
+        for process in (first, second):
+            await process.arrives(6, 61)
+        await first.arrives(6, 62)
+        with away(redis):
+            first.leaves(6)
+            await first.until(up=False)
+        await told_after_all(first, 62)
+        assert (first.exits(61), first.exits(62)) == (0, 1)
+
+
+async def test_a_departure_is_told_while_redis_is_gone(redis: RedisServer) -> None:
+    async with processes(1) as (alone,):
+        await alone.arrives(7, 71)
+        with away(redis):
+            await alone.until(up=False)
+            alone.leaves(7)
+            assert alone.exits(71) == 0
+            await told_after_all(alone, 71)
+
+
+async def test_whoever_is_back_before_anybody_was_told_never_left(redis: RedisServer) -> None:
+    async with processes(1) as (alone,):
+        await alone.arrives(8, 81)
+        with away(redis):
+            await alone.until(up=False)
+            alone.leaves(8)
+            await asyncio.sleep(0)
+            arrival = await alone.arrives(8, 81)
+            assert not arrival.first
+            await asyncio.sleep(UNSURE_FOR + 0.2)
+        assert alone.exits(81) == 0
+
+
+async def test_whoever_is_back_before_redis_failed_to_answer_is_not_said_to_leave(
+    redis: RedisServer,
+) -> None:
+    async with processes(1) as (alone,):
+        await alone.arrives(11, 111)
+        with away(redis):
+            alone.leaves(11)
+            await alone.arrives(11, 111)
+            await asyncio.sleep(UNSURE_FOR + 0.5)
+        assert alone.exits(111) == 0
+
+
+async def test_whoever_was_given_up_with_a_process_that_stood_still_joins_again() -> None:
+    async with processes(2) as (watches, stands_still):
+        await stands_still.arrives(9, 91)
+        await watches.arrives(9, 92)
+        stands_still.stop()
+        async with asyncio.timeout(SOON):
+            while not watches.exits(91):
+                await asyncio.sleep(0.05)
+        stands_still.leases.start()
+        async with asyncio.timeout(SOON):
+            while not stands_still.joins(91):
+                await asyncio.sleep(0.05)
+        assert await watches.leases.online(9, [91, 92]) == {91, 92}
+        assert stands_still.joins(92) == 0
+
+
+async def test_nobody_joins_again_at_a_redis_that_forgot_everything(redis: RedisServer) -> None:
+    async with processes(1) as (alone,):
+        await alone.arrives(10, 101)
+        alone.stop()
+        with Redis.from_url(redis.url) as client:
+            client.flushall()
+        alone.leases.start()
+        async with asyncio.timeout(SOON):
+            while not await alone.leases.online(10, [101]):
+                await asyncio.sleep(0.05)
+        assert alone.joins(101) == 0
