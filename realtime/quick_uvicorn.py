@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from .sansio import KNOWN_VERSIONS, is_plain
+from .sansio import KNOWN_VERSIONS, agreed_on_plain_text, is_writable
 from .wire import last_frame
 
 log = logging.getLogger(__name__)
@@ -44,14 +44,19 @@ turn = Turn()
 class QuickProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._is_plain = False
         self._turn: list[bytes] = []
         self._turn_size = 0
 
     def offer(self, event: dict[str, Any]) -> bool:
         """Takes a text frame without a coroutine. False when it has to go by `send`."""
         text = event.get("text")
-        if text is None or not is_plain(self):
+        if text is None or not is_writable(self):
             return False
+        if not self._is_plain:
+            self._is_plain = agreed_on_plain_text(self)
+            if not self._is_plain:
+                return False
         frame = last_frame.of(text)
         if not self._turn:
             turn.add(self)

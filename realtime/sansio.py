@@ -22,31 +22,42 @@ def is_known(protocol: object) -> bool:
     return version.startswith(KNOWN_VERSIONS)
 
 
-def is_plain(protocol: Any) -> bool:
-    """Whether a text would go out now just as it is: open, uncompressed, and the peer reads."""
+def agreed_on_plain_text(protocol: Any) -> bool:
+    """Whether the handshake is over and agreed on no compression: once so, it stays so."""
+    return protocol.handshake_complete and not protocol.conn.extensions
+
+
+def is_writable(protocol: Any) -> bool:
+    """Whether a frame would go out now just as it is: the socket is open and the peer reads."""
     return (
-        protocol.handshake_complete
+        protocol.writable.is_set()
         and not protocol.close_sent
         and not protocol.disconnected
         and not protocol.transport.is_closing()
-        and protocol.writable.is_set()
-        and not protocol.conn.extensions
     )
 
 
 class Direct:
-    """Writes texts past `send`. `offer` is called for each recipient of each frame."""
+    """Writes texts past `send`. `offer` is called for each recipient of each frame.
 
-    __slots__ = ("_protocol",)
+    In a large room each recipient's memory is in no cache, so what cannot change is asked once.
+    """
+
+    __slots__ = ("_is_plain", "_protocol")
 
     def __init__(self, protocol: Any) -> None:
         self._protocol = protocol
+        self._is_plain = False
 
     def offer(self, event: dict[str, Any]) -> bool:
         """False when the event has to go by `send`."""
         protocol = self._protocol
         text = event.get("text")
-        if text is None or not is_plain(protocol):
+        if text is None or not is_writable(protocol):
             return False
+        if not self._is_plain:
+            self._is_plain = agreed_on_plain_text(protocol)
+            if not self._is_plain:
+                return False
         protocol.transport.write(last_frame.of(text))
         return True

@@ -12,10 +12,14 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from types import FrameType
 from typing import Any
 
+from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpResponse
 
 from .codes import RESTART
 from .hub import hub
@@ -103,7 +107,7 @@ def guarded(application: Any, start: Callable[[asyncio.AbstractEventLoop], None]
 
     async def http(scope: Any, receive: Any, send: Any) -> None:
         if shutdown.frozen:
-            await _unavailable(send, TOO_LATE)
+            await _unavailable(scope, send, TOO_LATE)
             return
         start(asyncio.get_running_loop())
         with shutdown.working():
@@ -140,17 +144,20 @@ async def _answer_in_time(application: Any, scope: Any, receive: Any, send: Any)
     _abandoned.add(work)
     work.add_done_callback(_abandoned.discard)
     log.warning("A request had no answer in time: %s", scope["path"])
-    await _unavailable(send, TOO_SLOW)
+    await _unavailable(scope, send, TOO_SLOW)
 
 
-async def _unavailable(send: Any, body: bytes) -> None:
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"retry-after", b"1"),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+async def _unavailable(scope: Any, send: Any, body: bytes) -> None:
+    """With the headers of CORS, without which a program in a browser sees no answer at all."""
+    refusal = HttpResponse(body, status=503, content_type="application/json")
+    refusal["Retry-After"] = "1"
+    refusal["Connection"] = "close"
+    # A preflight is answered by it: the request itself is what we refuse.
+    answer: Any = CorsMiddleware(lambda _: refusal)(ASGIRequest(scope, BytesIO()))
+    headers = [(name.lower().encode(), value.encode()) for name, value in answer.items()]
+    start = {"type": "http.response.start", "status": answer.status_code, "headers": headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": answer.content})
 
 
 async def lifespan(scope: Any, receive: Any, send: Any) -> None:

@@ -51,6 +51,7 @@ class TlsFront:
         self.port = 0
         self.connections = 0
         """Those that got as far as TLS."""
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def open(self) -> asyncio.Server:
         within = None if self._postgres else self._context
@@ -58,12 +59,25 @@ class TlsFront:
         self.port = server.sockets[0].getsockname()[1]
         return server
 
+    async def end(self, server: asyncio.Server) -> None:
+        server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+        # They are gone a turn of the loop later, and nobody turns it after us.
+        await asyncio.sleep(0.01)
+
     async def _take(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        self._writers.append(back)
         with suppress(OSError, asyncio.IncompleteReadError):
             if self._postgres:
                 await self._upgrade(near, back)
             self.connections += 1
             far, onward = await self._reach()
+            self._writers.append(onward)
             await asyncio.gather(_carry(near, onward), _carry(far, back))
         back.close()
 
@@ -103,15 +117,7 @@ def tls_before(
     try:
         yield front
     finally:
-        asyncio.run_coroutine_threadsafe(_end(server), loop).result(10)
+        asyncio.run_coroutine_threadsafe(front.end(server), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
-
-
-async def _end(server: asyncio.Server) -> None:
-    server.close()
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)

@@ -83,8 +83,8 @@ def look_at_origins(url: str) -> Iterator[Finding]:
     parts = urlsplit(url)
     try:
         own, foreign = refusal(url, f"{parts.scheme}://{parts.netloc}"), refusal(url, STRANGER)
-    except (InvalidHandshake, OSError):
-        yield wrong("Cannot tell: no WebSocket opens at the URL.")
+    except (InvalidHandshake, OSError) as error:
+        yield wrong(f"Cannot tell: no WebSocket opens at the URL ({reason_of(error)}).")
         return
     if own[1] == "forbidden":
         yield wrong(

@@ -12,7 +12,8 @@ from tests.clients import fresh, opened, register
 from tests.postgres_server import PostgresServer, postgres_running
 from tests.servers import Server, serving
 
-LIMITS = {"CHAT_ANSWER_WITHIN": "3", "CHAT_DATABASE_POOL": "3"}
+HOME = "https://web.example.com"
+LIMITS = {"CHAT_ANSWER_WITHIN": "3", "CHAT_DATABASE_POOL": "3", "ALLOWED_ORIGINS": HOME}
 BUSY_WITHIN = 6.0
 BACK_WITHIN = 10.0
 
@@ -42,13 +43,14 @@ async def test_a_database_that_says_nothing_makes_busy_and_comes_back_by_itself(
     async with ila.http, opened(socket):
         with site.postgres.frozen():
             await socket.send(type="message", message="x", ref="1", client_id="once")
-            by_rest = asyncio.ensure_future(ila.get("/my-rooms"))
+            by_rest = asyncio.ensure_future(ila.http.get("/my-rooms", headers={"Origin": HOME}))
             refused = await socket.hear("error", BUSY_WITHIN)
             assert (refused["code"], refused["ref"]) == ("busy", "1")
             assert refused["retry_after"] > 0
             answer = await by_rest
             assert (answer.status_code, answer.json()["code"]) == (503, "busy")
             assert int(answer.headers["Retry-After"]) > 0
+            assert answer.headers["Access-Control-Allow-Origin"] == HOME
         await socket.send(type="message", message="x", ref="2", client_id="once")
         stored = await socket.hear("ack", BACK_WITHIN)
         assert (stored["ref"], stored["seq"]) == ("2", 1)
