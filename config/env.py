@@ -3,10 +3,11 @@
 A missing or malformed one ends the start with one sentence that names it.
 """
 
+import os
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -44,9 +45,7 @@ CountOrOff = Annotated[int | None, Field(ge=1), BeforeValidator(_as_count)]
 class Environment(BaseSettings):
     """Field names are the variables' names in lower case."""
 
-    model_config = SettingsConfigDict(
-        env_file=BASE_DIR / ".env", env_ignore_empty=True, extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
@@ -130,10 +129,26 @@ class Environment(BaseSettings):
         return value
 
 
-def read_environment(**values: Any) -> Environment:
-    """The process's environment and `.env`. Ends the process when something is wrong with them."""
+def settings_file() -> Path:
+    """`.env` here, or the file that ENV_FILE names in the process's environment.
+
+    /dev/null stands for no file at all. One that is named and missing ends the start: without its
+    file a server would take another database and say nothing.
+    """
+    named = os.environ.get("ENV_FILE")
+    file = Path(named or BASE_DIR / ".env")
     try:
-        env = Environment(**values)
+        file.open().close()
+    except OSError as error:
+        if named or not isinstance(error, FileNotFoundError):
+            stop(f"{'ENV_FILE' if named else '.env'}: {file} cannot be read: {error.strerror}")
+    return file
+
+
+def read_environment() -> Environment:
+    """The process's environment, then the file. Ends the process when something is wrong there."""
+    try:
+        env = Environment(_env_file=settings_file())
     except ValidationError as error:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")

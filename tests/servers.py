@@ -20,10 +20,12 @@ import httpx
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET_KEY = "a-key-for-tests-that-is-long-enough-to-be-taken"
-# Limits off and cheap passwords: tests of limits switch them on again.
+# Limits off and cheap passwords: tests of limits switch them on again. No .env: it may
+# name a Redis and a Sentry that are in use.
 RELAXED = {
     "DEBUG": "1",
     "SECRET_KEY": SECRET_KEY,
+    "ENV_FILE": os.devnull,
     "REDIS_URL": "",
     "LOG_LEVEL": "WARNING",
     "CHAT_PASSWORD_ITERATIONS": "1",

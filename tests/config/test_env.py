@@ -3,31 +3,32 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from accounts.rates import Rate
 from config.env import Environment, read_environment
 from config.settings import database
-from tests.servers import ROOT
+from tests.servers import ROOT, environment
 
 KEY = "k" * 32
 
 
 @pytest.fixture(autouse=True)
 def development(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing set but DEBUG."""
+    """Nothing set but DEBUG, and no file."""
     for name in Environment.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("DEBUG", "1")
+    monkeypatch.setenv("ENV_FILE", os.devnull)
 
 
 def read(**variables: str) -> Environment:
-    """Without any .env."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
-        return read_environment(_env_file=None)
+        return read_environment()
 
 
 def sentence(**variables: str) -> str:
@@ -140,6 +141,55 @@ def test_limits_have_the_defaults_of_the_contract() -> None:
     assert (env.chat_sockets_per_user, env.chat_pending_per_address) == (50, 20)
     assert env.chat_message_length == 4000
     assert (env.chat_access_minutes, env.chat_refresh_days) == (60, 14)
+
+
+def test_settings_come_from_the_file_that_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "chat.env"
+    file.write_text(
+        "DATABASE_URL='postgres://chat:a%20b@db/chat?sslmode=require&connect_timeout=5'\n"
+    )
+    env = read(ENV_FILE=str(file))
+    assert env.database_url.endswith("@db/chat?sslmode=require&connect_timeout=5")
+
+
+def test_the_process_goes_before_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "chat.env"
+    file.write_text("PORT=9000\nHOST=0.0.0.0\n")
+    env = read(ENV_FILE=str(file), PORT="9001")
+    assert (env.host, env.port) == ("0.0.0.0", 9001)
+
+
+def test_a_named_file_that_cannot_be_read_ends_the_start(tmp_path: Path) -> None:
+    missing = tmp_path / "chat.env"
+    assert sentence(ENV_FILE=str(missing)) == (
+        f"The server cannot start. ENV_FILE: {missing} cannot be read: No such file or directory."
+    )
+    assert sentence(ENV_FILE=str(tmp_path)).endswith("cannot be read: Is a directory.")
+
+
+def test_checks_and_tests_never_see_the_developers_settings(tmp_path: Path) -> None:
+    """A `.env` here may name a Redis and a Sentry that are in use."""
+    log, tools = tmp_path / "log", tmp_path / "bin"
+    tools.mkdir()
+    for name in ("python", "mypy", "ruff", "lint-imports"):
+        (tools / name).write_text(f'#!/bin/sh\n[ "$1" = -c ] || echo "{name} $ENV_FILE" >> {log}\n')
+        (tools / name).chmod(0o755)
+    for stamp in (".run-installed", ".dev-installed"):
+        (tmp_path / stamp).touch()
+    subprocess.run(
+        ["make", *("test", "lint", "bench", "faults"), f"VENV={tmp_path}"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        stdout=subprocess.DEVNULL,
+        timeout=60,
+        check=True,
+    )
+    ran = log.read_text().splitlines()
+    assert {line for line in ran if not line.startswith(("ruff", "lint-imports"))} == {
+        f"python {os.devnull}",
+        f"mypy {os.devnull}",
+    }
+    assert environment(tmp_path)["ENV_FILE"] == os.devnull
 
 
 def test_operations_need_no_setting() -> None:
