@@ -36,7 +36,7 @@ def _agent(request: HttpRequest) -> str:
     return request.headers.get("User-Agent", "")
 
 
-@router.post("/register", auth=None, response=answers({201: RegisterOut}, 400, 409, 422, 429, 503))
+@router.post("/register", auth=None, response=answers({201: RegisterOut}, 400, 409, 422, 429))
 def register(request: HttpRequest, body: RegisterIn) -> Status[dict[str, Any]]:
     """Make an account; the answer holds its first tokens.
 
@@ -54,7 +54,7 @@ def register(request: HttpRequest, body: RegisterIn) -> Status[dict[str, Any]]:
     return Status(201, account | {"access": pair.access, "refresh": pair.refresh})
 
 
-@router.post("/login", auth=None, response=answers({200: LoginOut}, 400, 401, 422, 429, 503))
+@router.post("/login", auth=None, response=answers({200: LoginOut}, 400, 401, 422, 429))
 def login(request: HttpRequest, body: LoginIn) -> dict[str, Any]:
     """Sign in by username or e-mail. `username` may hold an e-mail address."""
     name = body.username or body.email
@@ -134,7 +134,7 @@ def read_profile(request: Request) -> User:
     return as_user(request.auth)
 
 
-@router.patch("/users/me", response=answers({200: MeOut}, 400, 401, 403, 409, 422, 429, 503))
+@router.patch("/users/me", response=answers({200: MeOut}, 400, 401, 403, 409, 422, 429))
 def change_profile(request: Request, body: ProfileIn) -> User:
     """Change the display name, or the e-mail address (which needs the password)."""
     return services.change_profile(
@@ -146,7 +146,7 @@ def change_profile(request: Request, body: ProfileIn) -> User:
     )
 
 
-@router.post("/users/me/password", response=answers({204: None}, 400, 401, 403, 422, 429, 503))
+@router.post("/users/me/password", response=answers({204: None}, 400, 401, 403, 422, 429))
 def change_password(request: Request, body: PasswordIn) -> Status[None]:
     """Set a new password. The caller's other sessions end."""
     services.change_password(

@@ -8,12 +8,23 @@ from typing import Any, ClassVar
 
 FieldErrors = list[dict[str, Any]]
 
+MOST_ERRORS = 20
+"""So that a request or frame of many faults is not answered with a larger one."""
+MOST_TOLD = 5
+
+
+def sentence_of(errors: FieldErrors) -> str:
+    """The first few of them, for people."""
+    told = [(".".join(map(str, error["loc"])), error["msg"]) for error in errors[:MOST_TOLD]]
+    return "; ".join(": ".join(filter(None, parts)) for parts in told)
+
 
 class DomainError(Exception):
     """Base of the tree. `retry_after` in seconds, `errors` as `[{"loc", "msg", "type"}]`."""
 
     code: ClassVar[str]
     detail: ClassVar[str]
+    retry_after: float | None = None
 
     def __init__(
         self,
@@ -23,7 +34,8 @@ class DomainError(Exception):
         errors: FieldErrors | None = None,
     ) -> None:
         self.message = detail or self.detail
-        self.retry_after = retry_after
+        if retry_after is not None:
+            self.retry_after = retry_after
         self.errors = errors
         super().__init__(self.message)
 
@@ -91,6 +103,7 @@ class RateLimited(DomainError):
 class Busy(DomainError):
     code = "busy"
     detail = "The server is busy: try again shortly"
+    retry_after = 1.0
 
 
 class Invalid(DomainError):

@@ -64,8 +64,9 @@ class User(AbstractBaseUser, PermissionsMixin):
 class Session(models.Model):
     """One sign-in: the row that its access and refresh tokens stand on.
 
-    `refresh_jti` names the one refresh token that is good now; `previous_jti` the one it replaced,
-    which answers the same successor for a short grace (contract §2, `/token/refresh`).
+    `refresh_jti` names the one refresh token that is good now. `spent` are those that it replaced a
+    moment ago, oldest first, as `[jti, jti of the successor, when]` with `when` in epoch seconds:
+    each of them answers its successor for a short grace (contract §2, `/token/refresh`).
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -75,7 +76,7 @@ class Session(models.Model):
     user_agent = models.CharField(max_length=200, blank=True, default="")
     ip = models.GenericIPAddressField(null=True)
     refresh_jti = models.CharField(max_length=32)
-    previous_jti = models.CharField(max_length=32, blank=True, default="")
+    spent = models.JSONField(default=list)
     rotated_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True)
 

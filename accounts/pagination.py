@@ -1,7 +1,6 @@
 """Keyset pages with opaque cursors, and the Link header that holds them (RFC 8288, contract §2)."""
 
 import base64
-import binascii
 import json
 from collections.abc import Sequence
 from typing import Annotated, Any, Generic, TypeVar
@@ -11,16 +10,19 @@ from django.core.exceptions import ValidationError
 from django.db import DataError
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.encoding import escape_uri_path
 from ninja import Query
 from pydantic import Field
 
 from .errors import invalid
 
 Row = TypeVar("Row", bound=Model)
+LONGEST_CURSOR = 600
+"""A name of 64 characters of four bytes each, and a date or an id, in base64."""
 Limit = Annotated[int, Query(50, ge=1, le=200, description="How many, at most 200")]
 Cursor = Annotated[
     str | None,
-    Query(None, max_length=400, description="From the `Link` header of an earlier page"),
+    Query(None, max_length=LONGEST_CURSOR, description="From the `Link` header of an earlier page"),
     Field(),
 ]
 
@@ -32,21 +34,30 @@ class Page(list[Row], Generic[Row]):
 
 
 def keyset_page(
-    rows: QuerySet[Row], order: Sequence[str], *, cursor: str | None, limit: int
+    rows: QuerySet[Row],
+    order: Sequence[str],
+    *,
+    cursor: str | None,
+    limit: int,
+    field: str = "cursor",
 ) -> Page[Row]:
     """A page of `rows` in `order` (attribute names, `-` for falling, the last one unique).
 
-    Raises Invalid for a cursor that we did not make.
+    Raises Invalid for a cursor that we did not make; `field` is what the client calls it.
     """
+    try:
+        return _page(rows, order, cursor, limit)
+    # A date beyond the calendar fails only when the query is made.
+    except (ValueError, TypeError, OverflowError, ValidationError, DataError) as error:
+        raise invalid(field, "is not one of ours: take it from a Link header") from error
+
+
+def _page(rows: QuerySet[Row], order: Sequence[str], cursor: str | None, limit: int) -> Page[Row]:
     backwards, values = _decode(cursor, len(order)) if cursor else (False, None)
     directed = [_flip(field) if backwards else field for field in order]
-    try:
-        if values is not None:
-            rows = rows.filter(_beyond(directed, values))
-        # Within the try: a date beyond the calendar fails only when the query is made.
-        found = list(rows.order_by(*directed)[: limit + 1])
-    except (ValueError, TypeError, OverflowError, ValidationError, DataError) as error:
-        raise _bad_cursor() from error
+    if values is not None:
+        rows = rows.filter(_beyond(directed, values))
+    found = list(rows.order_by(*directed)[: limit + 1])
     more, found = len(found) > limit, found[:limit]
     page: Page[Row] = Page(reversed(found) if backwards else found)
     page.links = {}
@@ -75,17 +86,19 @@ def _beyond(order: Sequence[str], values: Sequence[Any]) -> Q:
 def _encode(direction: str, row: Model, order: Sequence[str]) -> str:
     values = [getattr(row, field.removeprefix("-")) for field in order]
     plain = [value.isoformat() if hasattr(value, "isoformat") else value for value in values]
-    return base64.urlsafe_b64encode(json.dumps([direction, *plain]).encode()).decode().rstrip("=")
+    text = json.dumps([direction, *plain], ensure_ascii=False)
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def _decode(cursor: str, length: int) -> tuple[bool, list[Any]]:
+    """Raises ValueError, TypeError."""
+    raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         direction, *values = json.loads(raw)
-    except (ValueError, TypeError, binascii.Error, RecursionError) as error:
-        raise _bad_cursor() from error
+    except RecursionError as error:
+        raise ValueError("nested without end") from error
     if direction not in ("n", "p") or len(values) != length or not all(map(_is_plain, values)):
-        raise _bad_cursor()
+        raise ValueError("not a cursor")
     return direction == "p", values
 
 
@@ -95,18 +108,13 @@ def _is_plain(value: object) -> bool:
     return type(value) is int and abs(value) < 2**63
 
 
-def _bad_cursor() -> Exception:
-    return invalid("cursor", "is not one of ours: take it from a Link header")
-
-
 def write_links(
     request: HttpRequest, response: HttpResponse, links: dict[str, dict[str, Any]]
 ) -> None:
     """Sets the Link header. The targets are relative, so they hold behind any proxy."""
     kept = {key: value for key, value in request.GET.items() if key not in PAGING}
-    targets = [
-        f'<{request.path}?{urlencode(kept | where)}>; rel="{rel}"' for rel, where in links.items()
-    ]
+    path = escape_uri_path(request.path)  # a room's name may be in any script
+    targets = [f'<{path}?{urlencode(kept | where)}>; rel="{rel}"' for rel, where in links.items()]
     if targets:
         response["Link"] = ", ".join(targets)
 

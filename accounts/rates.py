@@ -10,12 +10,13 @@ is asked for there first, messages are told afterwards, so that none waits for i
 import re
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from typing import Final, NamedTuple, Protocol
 
 from django.conf import settings
 
-from .errors import RateLimited
+from .errors import DomainError, RateLimited
 
 PERIODS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LARGEST_TABLE = 100_000
@@ -74,6 +75,12 @@ class Buckets:
                 self._forget_full(now)
             return self._buckets.setdefault((what, whose), Bucket()).take(rate, now)
 
+    def give_back(self, what: str, whose: Hashable, rate: Rate) -> None:
+        with self._lock:
+            bucket = self._buckets.get((what, whose))
+            if bucket is not None:
+                bucket.full_at -= rate.seconds / rate.times
+
     def used(self, what: str, whose: Hashable, rate: Rate) -> float:
         """How much of the burst is gone just now: 0 is nothing, 1 is all."""
         with self._lock:
@@ -111,6 +118,9 @@ class Elsewhere(Protocol):
     def tell(self, what: str, whose: Hashable, rate: Rate) -> None:
         """Notes one that was taken here; they hear of it soon."""
 
+    def give_back(self, what: str, whose: Hashable, rate: Rate) -> None:
+        """Undoes a `take`, some time later."""
+
 
 _elsewhere: list[Elsewhere] = []
 
@@ -131,6 +141,27 @@ def spend(setting: str, whose: Hashable) -> None:
         wait = elsewhere.take(setting, whose, rate)
         if wait > 0:
             raise RateLimited(retry_after=wait)
+
+
+@contextmanager
+def spending(setting: str, whose: Hashable) -> Iterator[None]:
+    """Around what is counted only when it comes about: a refusal gives it back."""
+    spend(setting, whose)
+    try:
+        yield
+    except DomainError:
+        give_back(setting, whose)
+        raise
+
+
+def give_back(setting: str, whose: Hashable) -> None:
+    """What was spent came to nothing."""
+    rate: Rate | None = getattr(settings, setting)
+    if rate is None:
+        return
+    buckets.give_back(setting, whose, rate)
+    for elsewhere in _elsewhere:
+        elsewhere.give_back(setting, whose, rate)
 
 
 def spend_at_once(setting: str, whose: Hashable) -> None:

@@ -72,8 +72,11 @@ class ErrorOut(BaseModel):
 
 
 def answers(success: dict[int, Any], *errors: int) -> dict[int, Any]:
-    """Ninja's `response` table: the success, and ErrorOut for each status that may come instead."""
-    return success | dict.fromkeys(errors, ErrorOut)
+    """Ninja's `response` table: the success, and ErrorOut for each status that may come instead.
+
+    503 stands for all: whatever asks the database may find it away or too slow.
+    """
+    return success | dict.fromkeys((*errors, 503), ErrorOut)
 
 
 def example(value: dict[str, Any]) -> ConfigDict:
@@ -115,9 +118,7 @@ class LogoutIn(Body):
 
 class ProfileIn(Body):
     model_config = example({"display_name": "Ila P."})
-    display_name: (
-        Annotated[Text, StringConstraints(max_length=100, strip_whitespace=True)] | None
-    ) = None
+    display_name: DisplayName | None = None
     email: Annotated[Text, StringConstraints(max_length=254)] | None = None
     password: Password | None = None
 

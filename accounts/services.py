@@ -2,7 +2,8 @@
 
 import secrets
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -33,6 +34,8 @@ from .transactions import writing
 LONGEST_EMAIL = 254
 REFRESH_GRACE = timedelta(seconds=30)
 """A spent refresh token answers its successor for this long: two tabs, a lost answer."""
+MOST_SPENT = 20
+"""Of them, remembered: nobody refreshes so often within the grace but to make the row grow."""
 
 
 def register(
@@ -59,8 +62,8 @@ def register(
     user = User(username=username or _free_name(email), email=email)
     _refuse_taken(user, name_is_made=not username)
     user.password = hashing.hash_password(password)
-    _insert(user, name_is_made=not username)
-    return user, tokens.mint(_open_session(user, address, user_agent))
+    session = _insert(user, not username, address, user_agent)
+    return user, tokens.mint(session)
 
 
 def _check_email(email: str) -> None:
@@ -103,18 +106,19 @@ def _free_name(email: str) -> str:
     return f"{base[: LONGEST_NAME - 7]}-{secrets.randbelow(10**6):06d}"
 
 
-def _insert(user: User, *, name_is_made: bool) -> None:
-    """Raises UsernameTaken or EmailTaken when another request was first."""
+def _insert(user: User, name_is_made: bool, address: str | None, user_agent: str) -> Session:
+    """With the first session. Raises UsernameTaken or EmailTaken when another request was first."""
     try:
         with writing():
             user.save(force_insert=True)
+            return _open_session(user, address, user_agent)
     except IntegrityError:
         if user.email and User.objects.filter(email_key=email_key(user.email)).exists():
             raise EmailTaken from None
         if not name_is_made:
             raise UsernameTaken from None
-        user.pk, user.username = None, _free_name(user.email)
-        user.save(force_insert=True)
+    user.pk, user.username = None, _free_name(user.email)
+    return _insert(user, False, address, user_agent)
 
 
 def _open_session(user: User, address: str | None, user_agent: str) -> Session:
@@ -172,9 +176,10 @@ def refresh_tokens(*, refresh: str) -> tokens.Pair:
         if session is None or not session.user.is_active:
             raise SessionEnded
         now = session.clock
+        session.spent = _spent_lately(session, now)
         if claims.jti == session.refresh_jti:
             _rotate(session, now)
-        elif claims.jti != session.previous_jti or now - session.rotated_at > REFRESH_GRACE:
+        elif not _go_back_to(session, claims.jti):
             # Stolen or replayed. Ended here and refused below, so that the end is committed.
             _end([session])
             session.ended_at = now
@@ -183,10 +188,27 @@ def refresh_tokens(*, refresh: str) -> tokens.Pair:
     return tokens.mint(session)
 
 
+def _spent_lately(session: Session, now: datetime) -> list[list[Any]]:
+    oldest = (now - REFRESH_GRACE).timestamp()
+    return [one for one in session.spent if one[2] >= oldest][-MOST_SPENT:]
+
+
 def _rotate(session: Session, now: datetime) -> None:
-    session.previous_jti, session.refresh_jti = session.refresh_jti, secrets.token_hex(16)
+    successor = secrets.token_hex(16)
+    session.spent.append([session.refresh_jti, successor, now.timestamp()])
+    session.refresh_jti = successor
     session.rotated_at = session.last_used_at = now
-    session.save(update_fields=["previous_jti", "refresh_jti", "rotated_at", "last_used_at"])
+    session.save(update_fields=["spent", "refresh_jti", "rotated_at", "last_used_at"])
+
+
+def _go_back_to(session: Session, jti: str) -> bool:
+    """Puts the session, unsaved, to where this token was spent; False when it was not, lately."""
+    for spent, successor, when in session.spent:
+        if spent == jti:
+            session.refresh_jti = successor
+            session.rotated_at = datetime.fromtimestamp(when, UTC)
+            return True
+    return False
 
 
 def log_out(

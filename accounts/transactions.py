@@ -27,7 +27,7 @@ def writing() -> Iterator[None]:
             yield
         return
     if not _turn.acquire(timeout=LONGEST_WAIT):
-        raise Busy(retry_after=1)
+        raise Busy
     try:
         with transaction.atomic():
             yield

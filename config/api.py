@@ -2,7 +2,6 @@
 
 import logging
 import math
-import uuid
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -17,12 +16,14 @@ from pydantic_core import from_json
 
 from accounts import errors as accounts_errors
 from accounts.api import router as accounts_router
-from accounts.errors import Busy, DomainError
+from accounts.errors import MOST_ERRORS, Busy, DomainError, sentence_of
+from accounts.incident import note_incident
 from messaging import errors as messaging_errors
 from messaging.api import router as messaging_router
-from realtime.protocol import MOST_ERRORS
 from rooms import errors as rooms_errors
 from rooms.api import router as rooms_router
+
+from .middleware import PLAIN
 
 log = logging.getLogger(__name__)
 
@@ -141,8 +142,7 @@ def misshapen(request: HttpRequest, error: ValidationError) -> HttpResponse:
         {"loc": _field(item["loc"]), "msg": item["msg"], "type": item["type"]}
         for item in error.errors[:MOST_ERRORS]
     ]
-    detail = "; ".join(f"{'.'.join(item['loc'])}: {item['msg']}" for item in errors[:5])
-    return problem(422, "invalid", detail, errors=errors)
+    return problem(422, "invalid", sentence_of(errors), errors=errors)
 
 
 @api.exception_handler(HttpError)
@@ -153,31 +153,22 @@ def http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 @api.exception_handler(Http404)
 def not_found(request: HttpRequest, error: Http404) -> HttpResponse:
-    return problem(404, "not_found", "There is nothing at this address")
+    return problem(404, *PLAIN[404])
 
 
 @api.exception_handler(RequestDataTooBig)
 def too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
-    return problem(413, "too_large", "This request is too large")
+    return problem(413, *PLAIN[413])
 
 
 @api.exception_handler(OperationalError)
 @api.exception_handler(InterfaceError)
 def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
     log.warning("The database did not answer: %s", type(error).__name__)
-    busy = Busy()
-    return problem(503, busy.code, busy.message, retry_after=1)
+    return refused(request, Busy())
 
 
 @api.exception_handler(Exception)
 def unforeseen(request: HttpRequest, error: Exception) -> HttpResponse:
     """Nobody gets a traceback; the id is in the answer and in the log."""
-    incident = uuid.uuid4().hex[:12]
-    log.error(
-        "Unforeseen error %s at %s",
-        incident,
-        request.path,
-        exc_info=error,
-        extra={"incident": incident},
-    )
-    return problem(500, "internal", f"Something went wrong on our side (incident {incident})")
+    return problem(500, "internal", note_incident(error, f"at {request.path}"))

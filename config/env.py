@@ -7,9 +7,9 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from accounts.rates import Rate, parse_rate
@@ -39,6 +39,7 @@ def _as_count(value: object) -> object:
 
 Names = Annotated[list[str], NoDecode, BeforeValidator(_as_list)]
 RateOrOff = Annotated[Rate | None, NoDecode, BeforeValidator(_as_rate)]
+LengthOrOff = Annotated[Annotated[int, Field(ge=1, le=16_000)] | None, BeforeValidator(_as_count)]
 CountOrOff = Annotated[int | None, Field(ge=1), BeforeValidator(_as_count)]
 
 
@@ -76,13 +77,21 @@ class Environment(BaseSettings):
     chat_database_pool: int = Field(16, ge=1, le=1000)
     chat_presence_lease: float = Field(20, ge=1, le=50)
     chat_announce_up_to: CountOrOff = 250
-    chat_message_length: int = Field(4000, ge=1, le=16_000)
+    chat_message_length: LengthOrOff = 4000
     chat_access_minutes: float = Field(60, gt=0, le=525_600)
     chat_refresh_days: float = Field(14, gt=0, le=3_650)
     chat_shutdown_delay: float = Field(0.5, ge=0, le=60)
     chat_trusted_proxies: int = Field(0, ge=0, le=10)
     chat_hsts_seconds: int = Field(3600, ge=0)
     chat_password_iterations: CountOrOff = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_login_rate_at_all(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """`off` is for both counts of logins, unless the one per name is set by itself."""
+        if str(values.get("chat_login_rate", "")).strip().lower() == "off":
+            values.setdefault("chat_login_name_rate", "off")
+        return values
 
     @field_validator("allowed_origins")
     @classmethod
@@ -155,7 +164,7 @@ def read_environment() -> Environment:
         stop(f"{str(first['loc'][0]).upper()}: {message}")
     if not env.debug and not env.secret_key:
         stop("SECRET_KEY is missing: set it to a long random text, or DEBUG=1 while developing")
-    if env.secret_key and len(env.secret_key) < SHORTEST_KEY:
+    if not env.debug and len(env.secret_key) < SHORTEST_KEY:
         stop(f"SECRET_KEY is too short: it signs every token and needs {SHORTEST_KEY} characters")
     if not env.debug and not env.allowed_hosts:
         stop("ALLOWED_HOSTS is missing: name the hosts that this server answers for")

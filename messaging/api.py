@@ -7,9 +7,9 @@ from django.http import HttpResponse
 from ninja import Path, Query, Router, Status
 
 from accounts.auth import Bearer, Request
-from accounts.pagination import Limit, write_links
+from accounts.pagination import Cursor, Limit, write_links
 from accounts.schemas import LARGEST_ID, NameInPath, PathId, answers
-from rooms.selectors import standing, standing_by_name
+from rooms.selectors import Standing, standing, standing_by_name
 
 from . import selectors, services
 from .events import MessageState
@@ -23,7 +23,6 @@ from .schemas import (
     ReadIn,
     ReadOut,
 )
-from .selectors import History
 
 router = Router(tags=["Messages"], auth=Bearer())
 
@@ -32,7 +31,16 @@ MessageId = Annotated[PathId, Path()]
 SeqCursor = Annotated[int | None, Query(None, ge=0, le=LARGEST_ID)]
 
 
-def _shown(request: Request, response: HttpResponse, page: History) -> list[MessageState]:
+def _read(
+    request: Request,
+    response: HttpResponse,
+    here: Standing,
+    *,
+    before: int | None,
+    after: int | None,
+    limit: int,
+) -> list[MessageState]:
+    page = selectors.history(here, before=before, after=after, limit=limit)
     write_links(request, response, page.links)
     return page.messages
 
@@ -53,40 +61,31 @@ def _send(request: Request, room: int | str, body: MessageIn) -> Status[MessageS
     return Status(200 if sent.duplicate else 201, sent.message)
 
 
+READING = answers({200: list[MessageOut]}, 401, 403, 404, 422)
+SENDING = answers({201: MessageOut, 200: MessageOut}, 400, 401, 403, 404, 409, 422, 429)
+
+
 @router.get("/my-rooms", tags=["Rooms"], response=answers({200: list[MyRoomOut]}, 401, 422))
 def list_my_rooms(
-    request: Request,
-    response: HttpResponse,
-    cursor: Annotated[str | None, Query(None, max_length=400)] = None,
-    limit: Limit = 50,
-) -> list[MyRoomOut]:
+    request: Request, response: HttpResponse, cursor: Cursor = None, limit: Limit = 50
+) -> list[Any]:
     """The caller's rooms, latest activity first, with what is unread in each."""
-    rooms, links, lasts = selectors.my_rooms(request.auth.user_id, cursor=cursor, limit=limit)
-    write_links(request, response, links)
-    return [_my_room(room, last) for room, last in zip(rooms, lasts, strict=True)]
-
-
-def _my_room(room: Any, last_message: MessageState | None) -> MyRoomOut:
-    room.last_message = last_message
-    room.unread = services.unread(room, room.last_read_seq)
-    return MyRoomOut.model_validate(room)
+    page = selectors.my_rooms(request.auth.user_id, cursor=cursor, limit=limit)
+    write_links(request, response, page.links)
+    return page
 
 
 @router.get("/messages", response=answers({200: list[MessageOut]}, 401, 422))
 def read_feed(
     request: Request,
     response: HttpResponse,
-    before: Annotated[str | None, Query(None, max_length=400)] = None,
+    before: Cursor = None,
     limit: Limit = 50,
 ) -> list[MessageState]:
     """The newest messages over all rooms that the caller may read, oldest first."""
-    return _shown(
-        request, response, selectors.feed(request.auth.user_id, before=before, limit=limit)
-    )
-
-
-READING = answers({200: list[MessageOut]}, 401, 403, 404, 422)
-SENDING = answers({201: MessageOut, 200: MessageOut}, 400, 401, 403, 404, 409, 422, 429, 503)
+    page = selectors.feed(request.auth.user_id, before=before, limit=limit)
+    write_links(request, response, page.links)
+    return page.messages
 
 
 @router.post("/messages", response=SENDING)
@@ -98,9 +97,7 @@ def send_to_room(request: Request, body: MessageToRoomIn) -> Status[MessageState
     return _send(request, body.room, body)
 
 
-@router.get(
-    "/rooms/{room_id}/messages", response=answers({200: list[MessageOut]}, 401, 403, 404, 422)
-)
+@router.get("/rooms/{room_id}/messages", response=READING)
 def read_messages(
     request: Request,
     response: HttpResponse,
@@ -111,8 +108,7 @@ def read_messages(
 ) -> list[MessageState]:
     """History of a room, oldest first: the newest page, or before or after a `seq`."""
     here = standing(request.auth.user_id, room_id)
-    page = selectors.history(here, before=before, after=after, limit=limit)
-    return _shown(request, response, page)
+    return _read(request, response, here, before=before, after=after, limit=limit)
 
 
 @router.post("/rooms/{room_id}/messages", response=SENDING)
@@ -132,8 +128,7 @@ def read_messages_alias(
 ) -> list[MessageState]:
     """The same as `/rooms/{room_id}/messages`."""
     here = standing(request.auth.user_id, room_id)
-    page = selectors.history(here, before=before, after=after, limit=limit)
-    return _shown(request, response, page)
+    return _read(request, response, here, before=before, after=after, limit=limit)
 
 
 @router.post("/messages/{room_id}", response=SENDING)
@@ -153,8 +148,7 @@ def read_history(
 ) -> list[MessageState]:
     """The same by the name of a public or group room."""
     here = standing_by_name(request.auth.user_id, room_name)
-    page = selectors.history(here, before=before, after=after, limit=limit)
-    return _shown(request, response, page)
+    return _read(request, response, here, before=before, after=after, limit=limit)
 
 
 @router.patch(

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from accounts.errors import Forbidden, SessionEnded, invalid
 from accounts.names import name_key
-from rooms.errors import NoSuchRoom
-from rooms.models import Ban, Kind, Room
+from rooms.errors import REMOVED, NoSuchRoom
+from rooms.models import Ban, Kind, Room, other_of
 
 from .errors import ClientIdReused, SenderMismatch
 from .events import MessageState
@@ -146,7 +146,7 @@ class Ledger:
         if room.kind != Kind.PUBLIC:
             raise NoSuchRoom
         if Ban.objects.filter(room_id=room.pk, user_id=user_id).exists():
-            raise Forbidden("You were removed from this room")
+            raise Forbidden(REMOVED)
 
     def _count_in(self, draft: Draft, room: LockedRoom, username: str) -> MessageState:
         if (room.pk, draft.user_id) not in self._members:
@@ -163,7 +163,7 @@ class Ledger:
             room_id=room.pk,
             sender=draft.user_id,
             username=username,
-            receiver=room.high_id if draft.user_id == room.low_id else room.low_id,
+            receiver=other_of(draft.user_id, room.low_id, room.high_id),
             content=draft.content,
             timestamp=self._now,
             edited_at=None,

@@ -26,7 +26,7 @@ NoAttachments = Annotated[
 
 class EditIn(Body):
     model_config = example({"content": "Hey everyone!"})
-    # Its rules (length, trimming) stand in `services.clean_text`, for frames and REST alike.
+    # Its rules (length, trimming) are those of `text.clean_text`, for frames and REST alike.
     content: str = Field(validation_alias=AliasChoices("content", "message"))
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from django.db.models import F, OuterRef, QuerySet, Subquery
 
-from accounts.pagination import keyset_page
+from accounts.pagination import Page, keyset_page
 from rooms.models import Kind, Room
 from rooms.selectors import Standing, readable_room_ids
 
@@ -72,7 +72,7 @@ def feed(user_id: int, *, before: str | None, limit: int) -> History:
     """The newest messages over all rooms that the caller may read, oldest first."""
     rows = Message.objects.filter(room_id__in=readable_room_ids(user_id))
     rows = rows.select_related("sender", "room", "room__low", "room__high")
-    page = keyset_page(rows, ["-id"], cursor=before, limit=limit)
+    page = keyset_page(rows, ["-id"], cursor=before, limit=limit, field="before")
     links = {}
     if "next" in page.links:
         links["prev"] = {"before": page.links["next"]["cursor"], "limit": limit}
@@ -137,12 +137,11 @@ def _change(room: Room, since: int, row: tuple[Any, ...]) -> StoredChange:
     return StoredChange("message" if created > since else change, message, created, change)
 
 
-def my_rooms(
-    user_id: int, *, cursor: str | None, limit: int
-) -> tuple[list[Any], dict[str, dict[str, Any]], list[MessageState | None]]:
-    """The caller's rooms, latest activity first; links; the last message of each, or None.
+def my_rooms(user_id: int, *, cursor: str | None, limit: int) -> Page[Any]:
+    """The caller's rooms, latest activity first.
 
-    The rooms carry `role`, `last_read_seq` and `muted` of the caller besides their own columns.
+    Besides their own columns they carry `role`, `last_read_seq`, `unread` and `muted` of the caller
+    and `last_message`, a MessageState or None.
     """
     last = Message.objects.filter(room=OuterRef("pk"), seq=OuterRef("last_seq")).values("pk")
     rooms = (
@@ -152,15 +151,16 @@ def my_rooms(
         .annotate(
             role=F("members__role"),
             last_read_seq=F("members__last_read_seq"),
+            unread=F("last_seq") - F("members__last_read_seq"),
             muted=F("members__muted"),
             last_message_id=Subquery(last),
         )
     )
-    page = keyset_page(rooms, ["-active_at", "-pk"], cursor=cursor, limit=limit)
-    ids = [getattr(room, "last_message_id", None) for room in page]
-    found = Message.objects.select_related("sender").in_bulk([pk for pk in ids if pk])
-    lasts = [
-        state_of(found[pk], room) if pk in found else None
-        for pk, room in zip(ids, page, strict=True)
-    ]
-    return page, page.links, lasts
+    page: Page[Any] = keyset_page(rooms, ["-active_at", "-pk"], cursor=cursor, limit=limit)
+    found = Message.objects.select_related("sender").in_bulk(
+        [room.last_message_id for room in page if room.last_message_id]
+    )
+    for room in page:
+        last_message = found.get(room.last_message_id)
+        room.last_message = state_of(last_message, room) if last_message else None
+    return page

@@ -19,7 +19,7 @@ from accounts.names import name_key
 from accounts.rates import spend_at_once
 from accounts.transactions import writing
 from rooms.errors import NotAMember
-from rooms.models import Member, Role, Room
+from rooms.models import Member, Role
 from rooms.selectors import Standing, acting_role, standing
 
 from .errors import MessageDeleted, NoSuchMessage, SenderMismatch, TooManyReactions
@@ -34,7 +34,7 @@ from .ledger import Draft, Sent
 from .models import Change, Message, Reaction
 from .selectors import state_of
 from .text import clean_text, digest_of
-from .writer import RETRY_AFTER, Writer
+from .writer import Writer
 
 MOST_REACTION_KINDS = 50
 MOST_REACTORS_SHOWN = 50
@@ -90,7 +90,7 @@ def send_message(draft: Draft) -> Sent:
     try:
         return answer.result(settings.CHAT_ANSWER_WITHIN)
     except TimeoutError:
-        raise Busy(retry_after=RETRY_AFTER) from None
+        raise Busy from None
 
 
 async def send_message_from_loop(draft: Draft) -> Sent:
@@ -106,7 +106,7 @@ async def send_message_from_loop(draft: Draft) -> Sent:
 
 def _give_up(answer: asyncio.Future[Sent]) -> None:
     if not answer.done():
-        answer.set_exception(Busy(retry_after=RETRY_AFTER))
+        answer.set_exception(Busy())
 
 
 # Changes of a message, each one transaction under the room's lock
@@ -255,8 +255,4 @@ def mark_read(*, caller: SignIn, room_id: int, seq: int) -> tuple[int, int]:
             publish(ReadAdvanced(room_id, caller.user_id, caller.username, mark))
         else:
             mark = here.member.last_read_seq
-    return mark, unread(here.room, mark)
-
-
-def unread(room: Room, last_read_seq: int) -> int:
-    return max(0, room.last_seq - last_read_seq)
+    return mark, here.room.last_seq - mark

@@ -33,7 +33,6 @@ from .metrics import batch_stored, batch_taken, messages_stored
 CAPACITY = 4096
 """Messages that may wait; one more is refused with `busy` rather than queued without end."""
 LARGEST_BATCH = 512
-RETRY_AFTER = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +79,7 @@ class Writer:
     def _enqueue(self, waiting: Waiting) -> None:
         with self._wake:
             if len(self._queue) >= self._capacity or self._closing:
-                raise Busy(retry_after=RETRY_AFTER)
+                raise Busy
             self._queue.append(waiting)
             if self._thread is None:
                 self._start()
@@ -148,7 +147,7 @@ def _resolve(waiting: Waiting) -> None:
     if isinstance(waiting.outcome, Sent):
         waiting.answer.set_result(waiting.outcome)
     else:
-        waiting.answer.set_exception(waiting.outcome or Busy(retry_after=RETRY_AFTER))
+        waiting.answer.set_exception(waiting.outcome or Busy())
 
 
 def store(batch: Sequence[Waiting]) -> None:

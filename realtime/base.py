@@ -4,7 +4,6 @@ import asyncio
 import logging
 import re
 import time
-import uuid
 from typing import Any
 
 from channels.consumer import AsyncConsumer
@@ -18,15 +17,16 @@ from accounts.errors import (
     TokenInvalid,
     invalid,
 )
+from accounts.incident import note_incident
 from rooms.models import Room
 from rooms.schemas import RoomOut
 
 from .auth import Scope, address, check_origin, chosen_subprotocol, offered_token, query
 from .codes import (
-    AT_THE_DOOR,
+    CLOSE_CODES,
+    ENDS_AN_OPEN_SOCKET,
     INTERNAL,
     RESTART,
-    WHILE_OPEN,
     AuthTimeout,
 )
 from .conversation import Conversation
@@ -36,7 +36,7 @@ from .listener import Listener, error_frame, text_event
 from .metrics import closed_by_client, counts
 from .outbox import Outbox
 from .patience import Patience
-from .protocol import AnyClientFrame, ErrorFrame, FrameError, Ready, UserOut, encode, parse
+from .protocol import AnyClientFrame, ErrorFrame, FrameError, Ready, UserOut, encode, parse, ref_in
 from .resume import catch_up, replay
 from .running import last_seen, presence, run_on, tally
 from .shutdown import shutdown
@@ -110,13 +110,12 @@ class RoomConsumer(AsyncConsumer):
         if token is None:
             token, first = await self._first_frame()
         talk = await self._let_in(token)
-        texts = list(first or ())
+        if first is not None:
+            await self._handle(talk, first)
         while True:
             # One who does not read is not listened to either: its frames wait with it.
             await self._outbox.drained()
-            text = texts.pop() if texts else await self._next_text()
-            with shutdown.working():
-                await self._handle(talk, text)
+            await self._handle(talk, await self._next_text())
 
     async def _next_text(self) -> str | None:
         """The text of the next frame, None for a binary one. Raises Gone."""
@@ -131,7 +130,7 @@ class RoomConsumer(AsyncConsumer):
 
     # Letting in
 
-    async def _first_frame(self) -> tuple[str, tuple[str | None]]:
+    async def _first_frame(self) -> tuple[str, str]:
         """The token in the first frame, and the frame, which is handled once it is let in.
 
         Raises TooManyConnections, AuthTimeout, NotAuthenticated.
@@ -147,9 +146,9 @@ class RoomConsumer(AsyncConsumer):
         finally:
             tally.give_back(peer)
         token = _token_in(text)
-        if token is None:
+        if token is None or text is None:
             raise NotAuthenticated
-        return token, (text,)
+        return token, text
 
     async def _let_in(self, token: str) -> Conversation:
         caller, room = await on_database(self._admit, token)
@@ -218,6 +217,14 @@ class RoomConsumer(AsyncConsumer):
             raise Restarting
         if self._outbox.closing:
             raise Gone
+        with shutdown.working():
+            wrong = await self._try(talk, text)
+        if wrong is not None:
+            self._answer(wrong)
+        if self._outbox.closing:
+            raise Gone
+
+    async def _try(self, talk: Conversation, text: str | None) -> ErrorFrame | None:
         ref: str | None = None
         try:
             self._patience.spend_frame()
@@ -225,23 +232,21 @@ class RoomConsumer(AsyncConsumer):
             ref = frame.ref
             await self._obey(talk, frame)
         except FrameError as error:
-            self._answer(
-                ErrorFrame(
-                    code=error.code, message=error.message, ref=error.ref, errors=error.errors
-                )
-            )
             if error.code == "bad_frame":
                 self._patience.note_unreadable()
+            return ErrorFrame(
+                code=error.code, message=error.message, ref=error.ref, errors=error.errors
+            )
         except DomainError as refusal:
-            if type(refusal) in WHILE_OPEN:
+            if type(refusal) in ENDS_AN_OPEN_SOCKET:
                 raise
-            self._answer(error_frame(refusal, ref))
-        except (Gone, asyncio.CancelledError):
+            # A frame too many was not parsed.
+            return error_frame(refusal, ref or ref_in(text))
+        except Gone:
             raise
         except Exception as error:  # noqa: BLE001 - as in __call__
-            self._answer(_incident(error, ref))
-        if self._outbox.closing:
-            raise Gone
+            return _incident(error, ref)
+        return None
 
     async def _obey(self, talk: Conversation, frame: AnyClientFrame) -> None:
         if frame.token is not None and frame.token != self._token:
@@ -279,7 +284,7 @@ class RoomConsumer(AsyncConsumer):
         """Says why and closes. A refusal is always: accept, error frame, close with the code."""
         self._leave()
         self._answer(error_frame(refusal))
-        await self._close(AT_THE_DOOR[type(refusal)])
+        await self._close(CLOSE_CODES[type(refusal)])
 
     async def _break_down(self, error: Exception) -> None:
         self._leave()
@@ -315,13 +320,7 @@ def _token_in(text: str | None) -> str | None:
 
 
 def _incident(error: Exception, ref: str | None) -> ErrorFrame:
-    """Logs what nobody foresaw; the client gets an id to ask about."""
-    incident = uuid.uuid4().hex[:12]
-    log.error(
-        "Unforeseen error %s on a socket", incident, exc_info=error, extra={"incident": incident}
-    )
-    message = f"Something went wrong on our side (incident {incident})"
-    return ErrorFrame(code="internal", message=message, ref=ref)
+    return ErrorFrame(code="internal", message=note_incident(error, "on a socket"), ref=ref)
 
 
 async def refuse(scope: Scope, receive: Any, send: Any, error: DomainError) -> None:
@@ -330,4 +329,4 @@ async def refuse(scope: Scope, receive: Any, send: Any, error: DomainError) -> N
     outbox = Outbox(connection_of(receive, send))
     outbox.put({"type": "websocket.accept", "subprotocol": chosen_subprotocol(scope)})
     outbox.put(text_event(encode(error_frame(error))))
-    outbox.close(AT_THE_DOOR[type(error)])
+    outbox.close(CLOSE_CODES[type(error)])

@@ -26,7 +26,7 @@ class AuthTimeout(DomainError):
 
 class Removed(DomainError):
     code = "removed"
-    detail = "You were removed from this room"
+    detail = rooms_errors.REMOVED
 
 
 class TooSlow(DomainError):
@@ -49,8 +49,8 @@ class Persistent(DomainError):
     detail = "Too many frames for too long"
 
 
-# While the socket is being let in every refusal closes it, with this code.
-AT_THE_DOOR: dict[type[DomainError], int] = {
+# With which code a refusal closes: any one while the socket is being let in.
+CLOSE_CODES: dict[type[DomainError], int] = {
     accounts_errors.NotAuthenticated: UNAUTHENTICATED,
     accounts_errors.TokenInvalid: UNAUTHENTICATED,
     accounts_errors.TokenExpired: UNAUTHENTICATED,
@@ -87,8 +87,8 @@ AT_THE_DOOR: dict[type[DomainError], int] = {
     messaging_errors.TooManyReactions: FORBIDDEN,
 }
 
-# Inside, only these end the socket; any other refusal is answered and the socket stays.
-WHILE_OPEN: frozenset[type[DomainError]] = frozenset(
+# Once it is open, only these end it; any other refusal is answered and the socket stays.
+ENDS_AN_OPEN_SOCKET: frozenset[type[DomainError]] = frozenset(
     {
         accounts_errors.NotAuthenticated,
         accounts_errors.TokenInvalid,

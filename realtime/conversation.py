@@ -126,7 +126,7 @@ class Conversation:
             if not self._here.may_say("typing", caller.user_id, TYPING_EVERY):
                 return
         else:
-            self._here.throttled.pop(("typing", caller.user_id), None)
+            self._here.allow_again("typing", caller.user_id)
         text = encode(
             TypingOut(sender=caller.user_id, username=caller.username, typing=frame.typing)
         )

@@ -37,7 +37,7 @@ async def on_database(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -
     Raises what it raises, and Busy when the database is away or too slow, or too many calls wait.
     """
     if len(_waiting) >= LONGEST_QUEUE:
-        raise Busy(retry_after=1)
+        raise Busy
     # With the context, so that a log line says which socket it comes from.
     answer = asyncio.get_running_loop().run_in_executor(
         _threads, copy_context().run, lambda: _guarded(call, *args, **kwargs)
@@ -50,7 +50,7 @@ async def on_database(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -
         async with asyncio.timeout(settings.CHAT_ANSWER_WITHIN):
             return await asyncio.shield(answer)
     except TimeoutError:
-        raise Busy(retry_after=1) from None
+        raise Busy from None
 
 
 def _finished(answer: asyncio.Future[Any]) -> None:
@@ -65,7 +65,7 @@ def _guarded(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         return call(*args, **kwargs)
     except (OperationalError, InterfaceError) as error:
         connection.close()
-        raise Busy(retry_after=1) from error
+        raise Busy from error
     except Error:
         connection.close()
         raise

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from accounts.auth import SignIn
 from accounts.errors import DomainError
 
-from .codes import AT_THE_DOOR
+from .codes import CLOSE_CODES, TOO_SLOW, TooSlow
 from .metrics import outbox_overflows
 from .outbox import Outbox
 from .protocol import ErrorFrame, encode
@@ -78,7 +78,7 @@ class Listener:
 
     def hear(self, frame: Frame) -> None:
         """Takes the next versioned frame of the room; older ones than it has are dropped."""
-        if self.outbox.gone:
+        if self.outbox.gone or self.outbox.closing:
             return
         if self.held is not None:
             self.held.append(frame)
@@ -103,15 +103,17 @@ class Listener:
         self.write(text_event(text))
 
     def drop_as_too_slow(self) -> None:
-        """Cut without a word: one who does not read would not read why (contract: best effort)."""
-        log.info("Cut a socket of user %d: it does not read", self.caller.user_id)
+        """One who is merely slow reads why (contract §3: 4408, best effort)."""
+        if self.outbox.closing:
+            return
+        log.info("Dropped a socket of user %d: it does not read", self.caller.user_id)
         outbox_overflows.inc()
-        self.outbox.cut()
+        self.outbox.give_up(text_event(encode(error_frame(TooSlow()))), TOO_SLOW)
 
     def end(self, error: DomainError) -> None:
         """Says why, then closes with the code of contract §3."""
         self.say(encode(error_frame(error)))
-        self.outbox.close(AT_THE_DOOR[type(error)])
+        self.outbox.close(CLOSE_CODES[type(error)])
 
     def close(self, code: int) -> None:
         self.outbox.close(code)

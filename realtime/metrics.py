@@ -37,7 +37,7 @@ hint_failures = Counter(
     "chat_hint_failures", "Failures to tell or hear other processes through Redis"
 )
 redis_failures = Counter("chat_redis_failures", "Failures to ask Redis about presence and rates")
-outbox_overflows = Counter("chat_outbox_overflows", "Sockets cut because they did not read")
+outbox_overflows = Counter("chat_outbox_overflows", "Sockets dropped because they did not read")
 closes = Counter(
     "chat_socket_closes", "Sockets closed, by whom and with which code", ["by", "code"]
 )

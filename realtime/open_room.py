@@ -71,7 +71,7 @@ class OpenRoom:
             return False
         del self.users[user_id], self.names[user_id]
         for what in ("typing", "join"):
-            self.throttled.pop((what, user_id), None)
+            self.allow_again(what, user_id)
         return True
 
     def holds(self, listener: Listener) -> bool:
@@ -169,8 +169,15 @@ class OpenRoom:
 
     def may_say(self, what: str, user_id: int, every: float) -> bool:
         """At most once in `every` seconds for one user."""
-        now = time.monotonic()
-        if now - self.throttled.get((what, user_id), -every) < every:
+        if time.monotonic() - self.throttled.get((what, user_id), -every) < every:
             return False
-        self.throttled[what, user_id] = now
+        self.note_said(what, user_id)
         return True
+
+    def note_said(self, what: str, user_id: int) -> None:
+        """From now on it counts as said by them."""
+        self.throttled[what, user_id] = time.monotonic()
+
+    def allow_again(self, what: str, user_id: int) -> None:
+        """They may say it at once."""
+        self.throttled.pop((what, user_id), None)

@@ -20,7 +20,10 @@ from .transport import Connection, Event
 log = logging.getLogger(__name__)
 
 MOST_FRAMES = 1000
-MOST_BYTES = 1024 * 1024
+MOST_CHARACTERS = 1024 * 1024
+"""Counting bytes would mean to encode what nobody may ever read."""
+LAST_WORD_WITHIN = 3.0
+"""Seconds in which one who does not read may begin to, and learn why the socket closes."""
 CUT = 1006
 """What a client sees of a connection that ends without a close frame (RFC 6455 §7.1.5)."""
 
@@ -28,7 +31,7 @@ CUT = 1006
 class Outbox:
     """One per socket. Single-threaded: everything happens on the socket's loop."""
 
-    __slots__ = ("_abort", "_bytes", "_offer", "_queue", "_send", "_task", "closing", "gone")
+    __slots__ = ("_abort", "_characters", "_offer", "_queue", "_send", "_task", "closing", "gone")
 
     def __init__(self, connection: Connection) -> None:
         self._send = connection.send
@@ -36,7 +39,7 @@ class Outbox:
         self._abort = connection.abort
         # Made when the first send blocks: most sockets never need it.
         self._queue: deque[tuple[Event, bool]] | None = None
-        self._bytes = 0
+        self._characters = 0
         self._task: asyncio.Task[None] | None = None
         self.closing = False
         self.gone = False
@@ -76,6 +79,23 @@ class Outbox:
         self.put({"type": "websocket.close", "code": code})
         self.closing = True
 
+    def give_up(self, last_word: Event, code: int) -> None:
+        """Forgets what waits and closes after a last word; cuts one who does not take even that."""
+        if self.closing:
+            return
+        if self._queue:
+            self._queue.clear()
+            self._characters = 0
+        self.put(last_word)
+        self.close(code)
+        if self._task is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(LAST_WORD_WITHIN, self._cut_if_stuck, self._task)
+
+    def _cut_if_stuck(self, task: asyncio.Task[None]) -> None:
+        if not task.done():
+            self.cut()
+
     def discard(self) -> None:
         """Forgets what waits: the peer is gone, or will not read it anyway."""
         self.closing = self.gone = True
@@ -102,28 +122,26 @@ class Outbox:
         if self._is_full() and droppable:
             return True
         self._queue.append((event, droppable))
-        self._bytes += len(event.get("text", ""))
+        self._characters += len(event.get("text", ""))
         if self._is_full():
             self._drop_droppable()
         return not self._is_full()
 
     def _is_full(self) -> bool:
-        return self._bytes > MOST_BYTES or len(self._queue or ()) > MOST_FRAMES
+        return self._characters > MOST_CHARACTERS or len(self._queue or ()) > MOST_FRAMES
 
     def _drop_droppable(self) -> None:
         kept = [(event, droppable) for event, droppable in self._queue or () if not droppable]
         self._queue = deque(kept)
-        self._bytes = sum(len(event.get("text", "")) for event, _ in kept)
+        self._characters = sum(len(event.get("text", "")) for event, _ in kept)
 
     async def _finish(self, coroutine: Coroutine[Any, Any, None], waiting_for: Any) -> None:
         try:
             await _rest_of(coroutine, waiting_for)
             while self._queue:
                 event, _ = self._queue.popleft()
-                self._bytes -= len(event.get("text", ""))
+                self._characters -= len(event.get("text", ""))
                 await self._send(event)
-        except asyncio.CancelledError:
-            raise
         except Exception as error:  # noqa: BLE001 - as in put
             self._lost(error)
         finally:

@@ -72,7 +72,7 @@ class Presence:
 
     def announce(self, here: OpenRoom, listener: Listener) -> None:
         """Tells the room of a user's first socket, the joiner too."""
-        here.may_say("join", listener.caller.user_id, 0)
+        here.note_said("join", listener.caller.user_id)
         text = encode(Joined(username=listener.caller.username))
         if here.announces:
             self._fanout.say(here.id, text)

@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import from_json
 
+from accounts.errors import MOST_ERRORS, sentence_of
 from accounts.schemas import Id, NameInPath, Seq, Token
 from messaging.schemas import ClientId, MessageMembers, NoAttachments
 from rooms.schemas import RoomOut
@@ -27,8 +28,9 @@ LARGEST_FRAME = 65_536
 """Bytes of UTF-8 in one client frame."""
 
 LONGEST_REF = 128
-MOST_ERRORS = 20
-"""So that a frame of many faults is not answered with a larger one."""
+LARGEST_LOOKED_INTO = 8192
+"""Characters of a frame that is refused unread, and whose `ref` is echoed all the same."""
+MOST_SINCE = 10**30
 Ref = Annotated[str, StringConstraints(max_length=LONGEST_REF)]
 
 
@@ -78,7 +80,7 @@ class Read(ClientFrame):
 
 class Resume(ClientFrame):
     type: Literal["resume"] = "resume"
-    since: Annotated[int, Field(strict=True, ge=0)]
+    since: Annotated[int, Field(strict=True, ge=0, lt=MOST_SINCE)]
 
 
 class Ping(ClientFrame):
@@ -141,6 +143,16 @@ def parse(text: str | None) -> AnyClientFrame:
         raise _frame_error(text, error) from None
 
 
+def ref_in(text: str | None) -> str | None:
+    """The `ref` of a frame that is refused unread; not looked for in a large one, which costs."""
+    if text is None or len(text) > LARGEST_LOOKED_INTO:
+        return None
+    try:
+        return parse(text).ref
+    except FrameError as error:
+        return error.ref
+
+
 def _frame_error(text: str, error: ValidationError) -> FrameError:
     try:
         said = from_json(text, allow_inf_nan=False)
@@ -148,16 +160,19 @@ def _frame_error(text: str, error: ValidationError) -> FrameError:
         return FrameError("bad_frame", "This frame is not JSON")
     if not isinstance(said, dict):
         return FrameError("bad_frame", "A frame is one JSON object")
+    kind = said.get("type", "")
+    if not isinstance(kind, str):
+        wrong_type = [{"loc": ["type"], "msg": "must be a string", "type": "string_type"}]
+        return FrameError("invalid", "type: must be a string", errors=wrong_type, said=said)
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    if found[0]["type"] == "union_tag_invalid" and isinstance(said.get("type"), str):
+    if found[0]["type"] == "union_tag_invalid":
         return FrameError("unknown_type", "There is no client frame of this type", said=said)
     # The first part of each place is the frame's own type.
     errors = [
         {"loc": [str(part) for part in item["loc"][1:]], "msg": item["msg"], "type": item["type"]}
         for item in found[:MOST_ERRORS]
     ]
-    sentence = "; ".join(f"{'.'.join(item['loc']) or 'type'}: {item['msg']}" for item in errors[:5])
-    return FrameError("invalid", sentence, errors=errors, said=said)
+    return FrameError("invalid", sentence_of(errors), errors=errors, said=said)
 
 
 # Server frames

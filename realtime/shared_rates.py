@@ -36,6 +36,10 @@ local wait = full - (now + burst * step)
 if wait > 1 and told == '0' then
   return {math.ceil(wait), math.ceil(full - step * times - now)}
 end
+if full <= now then
+  redis.call('DEL', KEYS[1])
+  return {0, 0}
+end
 redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000) + 1)
 return {0, math.ceil(full - now)}
 """
@@ -80,6 +84,13 @@ class SharedRates:
             _, times = self._notes.get((what, whose), (rate, 0))
             if times or len(self._notes) < MOST_NOTED:
                 self._notes[what, whose] = rate, times + 1
+
+    def give_back(self, what: str, whose: Hashable, rate: Rate) -> None:
+        """From any thread. See `Elsewhere`."""
+        if self._loop is not None:
+            asyncio.run_coroutine_threadsafe(
+                self._take((what, whose), rate, -1, told=1), self._loop
+            )
 
     async def _tell_all(self) -> None:
         while True:

@@ -19,7 +19,9 @@ from typing import Any
 from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpResponse
+from django.http import JsonResponse
+
+from accounts.errors import Busy
 
 from .codes import RESTART
 from .hub import hub
@@ -32,8 +34,7 @@ ANSWERS_WITHIN = 10.0
 _abandoned: set[asyncio.Future[None]] = set()
 """Requests that were answered past them: asyncio itself keeps no task alive."""
 FLUSHED_WITHIN = 0.3
-TOO_SLOW = b'{"code": "busy", "detail": "The server is busy: try again shortly"}'
-TOO_LATE = b'{"code": "busy", "detail": "The server restarts: try again shortly"}'
+RESTARTING = "The server restarts: try again shortly"
 
 
 class Shutdown:
@@ -107,7 +108,7 @@ def guarded(application: Any, start: Callable[[asyncio.AbstractEventLoop], None]
 
     async def http(scope: Any, receive: Any, send: Any) -> None:
         if shutdown.frozen:
-            await _unavailable(scope, send, TOO_LATE)
+            await _unavailable(scope, send, Busy(RESTARTING))
             return
         start(asyncio.get_running_loop())
         with shutdown.working():
@@ -144,13 +145,13 @@ async def _answer_in_time(application: Any, scope: Any, receive: Any, send: Any)
     _abandoned.add(work)
     work.add_done_callback(_abandoned.discard)
     log.warning("A request had no answer in time: %s", scope["path"])
-    await _unavailable(scope, send, TOO_SLOW)
+    await _unavailable(scope, send, Busy())
 
 
-async def _unavailable(scope: Any, send: Any, body: bytes) -> None:
+async def _unavailable(scope: Any, send: Any, busy: Busy) -> None:
     """With the headers of CORS, without which a program in a browser sees no answer at all."""
-    refusal = HttpResponse(body, status=503, content_type="application/json")
-    refusal["Retry-After"] = "1"
+    refusal = JsonResponse({"code": busy.code, "detail": busy.message}, status=503)
+    refusal["Retry-After"] = f"{busy.retry_after:.0f}"
     refusal["Connection"] = "close"
     # A preflight is answered by it: the request itself is what we refuse.
     answer: Any = CorsMiddleware(lambda _: refusal)(ASGIRequest(scope, BytesIO()))

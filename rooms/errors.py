@@ -2,6 +2,8 @@
 
 from accounts.errors import DomainError
 
+REMOVED = "You were removed from this room"
+
 
 class NoSuchRoom(DomainError):
     """Also for a room that the caller may not see: the two look the same (contract §2)."""

@@ -96,7 +96,12 @@ class Room(models.Model):
 
     def other_id(self, user_id: int) -> int | None:
         """Whom a message of this user is addressed to: the other of a private room, else None."""
-        return self.high_id if user_id == self.low_id else self.low_id
+        return other_of(user_id, self.low_id, self.high_id)
+
+
+def other_of(user_id: int, low_id: int | None, high_id: int | None) -> int | None:
+    """The other of the pair whose private room it is; None where there is no pair."""
+    return high_id if user_id == low_id else low_id
 
 
 class Member(models.Model):

@@ -8,7 +8,7 @@ from accounts.errors import Forbidden
 from accounts.models import User
 from accounts.names import name_key
 
-from .errors import NoSuchRoom
+from .errors import REMOVED, NoSuchRoom
 from .models import Ban, Kind, Member, Role, Room
 
 
@@ -24,7 +24,7 @@ class Standing:
     def may_read(self) -> None:
         """Raises Forbidden for somebody who was removed from a public room."""
         if self.banned:
-            raise Forbidden("You were removed from this room")
+            raise Forbidden(REMOVED)
 
 
 def visible_rooms(user_id: int) -> QuerySet[Room]:

@@ -1,7 +1,7 @@
 """Writes of rooms and memberships; who may make, change, enter and leave them."""
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError
@@ -12,7 +12,7 @@ from accounts.errors import Forbidden, NoSuchUser
 from accounts.events import publish
 from accounts.models import User
 from accounts.names import check_name, is_name, name_key
-from accounts.rates import spend
+from accounts.rates import give_back, spend, spending
 from accounts.selectors import find_people, find_user
 from accounts.transactions import writing
 
@@ -43,22 +43,22 @@ def create_room(
     members: "Collection[Who]" = (),
 ) -> Room:
     """A public or group room that the caller owns. Raises RateLimited, UnknownUsers, RoomExists."""
-    spend("CHAT_ROOM_RATE", user_id)
-    people = [person for person in _people(members) if person.pk != user_id]
-    room = Room(
-        kind=kind,
-        name=name,
-        name_key=name_key(name),
-        title=title,
-        topic=topic,
-        created_by_id=user_id,
-        member_count=1 + len(people),
-    )
-    roles = {user_id: Role.OWNER} | {person.pk: Role.MEMBER for person in people}
-    try:
-        _insert(room, roles)
-    except IntegrityError:
-        raise RoomExists from None
+    with spending("CHAT_ROOM_RATE", user_id):
+        people = [person for person in _people(members) if person.pk != user_id]
+        room = Room(
+            kind=kind,
+            name=name,
+            name_key=name_key(name),
+            title=title,
+            topic=topic,
+            created_by_id=user_id,
+            member_count=1 + len(people),
+        )
+        roles = {user_id: Role.OWNER} | {person.pk: Role.MEMBER for person in people}
+        try:
+            _insert(room, roles)
+        except IntegrityError:
+            raise RoomExists from None
     return room
 
 
@@ -103,9 +103,10 @@ def open_private_room(*, user_id: int, other: User) -> Room:
         return room
     spend("CHAT_ROOM_RATE", user_id)
     made = Room(kind=Kind.PRIVATE, low_id=low, high_id=high, created_by_id=user_id, member_count=2)
-    # It fails when the other was first.
-    with suppress(IntegrityError):
+    try:
         _insert(made, {low: Role.MEMBER, high: Role.MEMBER})
+    except IntegrityError:  # the other was first
+        give_back("CHAT_ROOM_RATE", user_id)
     # With both users loaded: sockets read their names on the event loop.
     return pair.get()
 
@@ -162,6 +163,7 @@ def _make_on_first_use(user_id: int, name: str) -> Room:
     try:
         _insert(room, {})
     except IntegrityError:
+        give_back("CHAT_ROOM_RATE", user_id)
         return Room.objects.get(name_key=room.name_key, deleted_at=None)
     return room
 

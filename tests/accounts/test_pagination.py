@@ -11,7 +11,7 @@ from django.test import RequestFactory
 
 from accounts.errors import Invalid
 from accounts.models import User
-from accounts.pagination import Page, keyset_page, write_links
+from accounts.pagination import LONGEST_CURSOR, Page, keyset_page, write_links
 from rooms.models import Room
 from tests.factories import make_room, make_user
 
@@ -96,6 +96,15 @@ def test_rows_of_the_same_moment_are_each_shown_once() -> None:
     assert seen == [ids[0], *reversed(ids[1:])]
 
 
+@pytest.mark.parametrize("letter", ["a", "é", "я", "漢", "𐐀"])
+def test_the_longest_name_in_any_script_makes_a_cursor_of_ours(letter: str) -> None:
+    for digit in "12":
+        make_user(letter * 63 + digit)
+    cursor = page_of_users(limit=1).links["next"]["cursor"]
+    assert len(cursor) <= LONGEST_CURSOR
+    assert names(page_of_users(cursor, limit=1)) == letter * 63 + "2"
+
+
 @pytest.mark.parametrize(
     "cursor",
     [
@@ -132,6 +141,14 @@ def test_the_link_header_keeps_the_query_and_replaces_the_cursor(seven: None) ->
     response = HttpResponse()
     write_links(request, response, {"next": {"cursor": "new", "limit": 3}})
     assert response["Link"] == '</api/users?q=a+b&cursor=new&limit=3>; rel="next"'
+
+
+def test_the_link_header_is_ascii_whatever_the_path() -> None:
+    request = RequestFactory().get("/api/history/привет%3F")
+    response = HttpResponse()
+    write_links(request, response, {"prev": {"before": 5}})
+    path = "/api/history/%D0%BF%D1%80%D0%B8%D0%B2%D0%B5%D1%82%3F"
+    assert response["Link"] == f'<{path}?before=5>; rel="prev"'
 
 
 def test_without_links_there_is_no_header() -> None:

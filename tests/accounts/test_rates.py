@@ -4,8 +4,8 @@ import pytest
 from pytest_django import Settings
 
 from accounts import rates
-from accounts.errors import RateLimited
-from accounts.rates import Bucket, Buckets, Rate, parse_rate, spend
+from accounts.errors import Forbidden, RateLimited
+from accounts.rates import Bucket, Buckets, Rate, parse_rate, spend, spending
 from tests.factories import at_once
 
 
@@ -123,6 +123,16 @@ def test_spending_too_much_is_refused_with_the_time_to_wait(
     with pytest.raises(RateLimited) as refusal:
         spend("CHAT_ROOM_RATE", "spender")
     assert refusal.value.retry_after == pytest.approx(60.0)
+
+
+def test_what_came_to_nothing_is_given_back(clock: Clock, settings: Settings) -> None:
+    settings.CHAT_ROOM_RATE = Rate(1, 60, 1)
+    with pytest.raises(Forbidden), spending("CHAT_ROOM_RATE", "giver"):
+        raise Forbidden
+    with spending("CHAT_ROOM_RATE", "giver"):
+        pass
+    with pytest.raises(RateLimited), spending("CHAT_ROOM_RATE", "giver"):
+        pass
 
 
 def test_a_limit_that_is_off_never_refuses(settings: Settings) -> None:

@@ -80,7 +80,10 @@ def change_password(user: User, caller: SignIn, old: str, new: str) -> None:
 
 def age_rotation(seconds: float) -> None:
     moment = timezone.now() - timedelta(seconds=seconds)
-    Session.objects.update(rotated_at=moment)
+    for session in Session.objects.all():
+        session.rotated_at = moment
+        session.spent = [[*tokens, when - seconds] for *tokens, when in session.spent]
+        session.save()
 
 
 # Registering and logging in
@@ -253,12 +256,31 @@ def test_a_spent_refresh_token_ends_the_session_after_the_grace() -> None:
         services.refresh_tokens(refresh=successor.refresh)
 
 
-def test_a_refresh_token_spent_twice_over_ends_the_session_at_once() -> None:
-    _, pair = register()
-    services.refresh_tokens(refresh=services.refresh_tokens(refresh=pair.refresh).refresh)
+def test_each_of_several_spent_refresh_tokens_answers_its_own_successor() -> None:
+    _, first = register()
+    second = services.refresh_tokens(refresh=first.refresh)
+    third = services.refresh_tokens(refresh=second.refresh)
+    assert services.refresh_tokens(refresh=first.refresh) == second
+    assert services.refresh_tokens(refresh=second.refresh) == third
+    assert sign_in(third.access).session_id == sign_in(second.access).session_id
+
+
+@commits
+def test_an_older_refresh_token_ends_the_session_after_the_grace() -> None:
+    _, first = register()
+    second = services.refresh_tokens(refresh=first.refresh)
+    age_rotation(31)
+    services.refresh_tokens(refresh=second.refresh)
     with pytest.raises(SessionEnded):
-        services.refresh_tokens(refresh=pair.refresh)
+        services.refresh_tokens(refresh=first.refresh)
     assert Session.objects.get().ended_at is not None
+
+
+def test_only_the_last_of_many_spent_refresh_tokens_are_remembered() -> None:
+    _, pair = register()
+    for _ in range(services.MOST_SPENT + 5):
+        pair = services.refresh_tokens(refresh=pair.refresh)
+    assert len(Session.objects.get().spent) == services.MOST_SPENT + 1
 
 
 @commits

@@ -67,7 +67,7 @@ def test_development_needs_nothing_else() -> None:
         ("CHAT_SOCKETS_PER_USER", "many"),
         ("CHAT_PENDING_PER_ADDRESS", "-5"),
         ("CHAT_MESSAGE_LENGTH", "0"),
-        ("CHAT_MESSAGE_LENGTH", "off"),
+        ("CHAT_MESSAGE_LENGTH", "16001"),
         ("CHAT_ACCESS_MINUTES", "0"),
         ("CHAT_ACCESS_MINUTES", "inf"),
         ("CHAT_ACCESS_MINUTES", "1e300"),
@@ -112,7 +112,7 @@ def test_production_starts_with_a_key_and_hosts() -> None:
 
 
 def test_a_secret_is_never_in_the_sentence() -> None:
-    assert "hunter2" not in sentence(SECRET_KEY="hunter2")
+    assert "hunter2" not in sentence(DEBUG="0", SECRET_KEY="hunter2")
     assert "hunter2" not in sentence(CHAT_METRICS_TOKEN="hunter2")
     assert "hunter2" not in sentence(SENTRY_DSN="https://hunter2@")
 
@@ -128,6 +128,21 @@ def test_limits_are_read_and_switched_off() -> None:
     assert env.chat_room_rate is None
     assert env.chat_sockets_per_user is None
     assert env.chat_pending_per_address == 3
+
+
+def test_logins_are_unlimited_when_their_rate_is_off() -> None:
+    env = read(CHAT_LOGIN_RATE="off")
+    assert (env.chat_login_rate, env.chat_login_name_rate) == (None, None)
+    env = read(CHAT_LOGIN_RATE="off", CHAT_LOGIN_NAME_RATE="3/m")
+    assert (env.chat_login_rate, env.chat_login_name_rate) == (None, Rate(3, 60, 3))
+
+
+def test_the_length_of_messages_may_be_left_to_the_frame() -> None:
+    assert read(CHAT_MESSAGE_LENGTH="off").chat_message_length is None
+
+
+def test_a_developer_may_have_any_key() -> None:
+    assert read(DEBUG="1", SECRET_KEY="short").secret_key == "short"
 
 
 def test_limits_have_the_defaults_of_the_contract() -> None:

@@ -608,8 +608,7 @@ async def test_what_is_no_json_object_is_a_bad_frame_and_the_fifth_closes(room: 
         code, answers = await socket.closed()
         errors = [answer["code"] for answer in answers if answer["type"] == "error"]
         assert code == 4400
-        assert set(errors) == {"bad_frame"}
-        assert len(errors) >= 5
+        assert errors == ["bad_frame"] * 5
 
 
 async def test_what_can_be_read_does_not_count_as_unreadable(room: Room) -> None:

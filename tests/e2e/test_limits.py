@@ -170,14 +170,16 @@ async def test_too_many_frames_are_refused_and_going_on_closes_with_4429(
     await ila.post("/rooms", {"name": room})
     socket, other = ila.public(room), kaushal.public(room)
     async with opened(socket, other):
-        for _ in range(80):
-            await socket.send(type="ping")
+        for number in range(80):
+            await socket.send(type="ping", ref=f"{number}")
         answers = [await socket.receive() for _ in range(82)]
         refused = [frame for frame in answers if frame["type"] == "error"]
         assert len([frame for frame in answers if frame["type"] == "pong"]) >= 40
         assert 0 < len(refused) <= 40
         assert {frame["code"] for frame in refused} == {"rate_limited"}
         assert all(frame["retry_after"] > 0 for frame in refused)
+        answered = sorted(int(frame["ref"]) for frame in answers if "ref" in frame)
+        assert answered == list(range(80)), "each is answered by its ref, refused or not"
         await asyncio.sleep(0.2)
         await socket.send(type="ping")
         assert (await socket.receive())["type"] == "pong"

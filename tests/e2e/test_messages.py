@@ -35,8 +35,14 @@ def contents(messages: Sequence[Frame]) -> list[str]:
     return [message["content"] for message in messages]
 
 
-async def make_room(owner: Person, kind: str = "public", members: Sequence[Person] = ()) -> Frame:
-    body = {"name": fresh("room"), "kind": kind, "members": [one.username for one in members]}
+async def make_room(
+    owner: Person, kind: str = "public", members: Sequence[Person] = (), *, name: str = ""
+) -> Frame:
+    body = {
+        "name": name or fresh("room"),
+        "kind": kind,
+        "members": [one.username for one in members],
+    }
     answer = await owner.post("/rooms", body)
     assert answer.status_code == 201, answer.text
     room: Frame = answer.json()
@@ -144,7 +150,7 @@ async def test_history_pages_by_before_after_and_limit(person: Register) -> None
 @pytest.mark.parametrize("path", ["/rooms/{id}/messages", "/messages/{id}", "/history/{name}"])
 async def test_link_headers_lead_through_the_whole_history(person: Register, path: str) -> None:
     ila = await person()
-    room = await make_room(ila)
+    room = await make_room(ila, name=fresh("комната"))
     for number in range(1, 12):
         await say(ila, room["id"], str(number))
     first = path.format(**room)

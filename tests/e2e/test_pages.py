@@ -97,6 +97,7 @@ def test_every_operation_declares_its_answers_and_an_example_of_its_body(server:
         assert operation.get("summary"), where
         assert operation.get("description"), where
         assert declared & {"200", "201", "204"}, where
+        assert "503" in declared, where
         if path not in open_to_all:
             assert "401" in declared, where
         if operation.get("parameters"):

@@ -20,7 +20,7 @@ from messaging.events import (
     ReadAdvanced,
 )
 from realtime import receivers
-from realtime.codes import AT_THE_DOOR, WHILE_OPEN
+from realtime.codes import CLOSE_CODES, ENDS_AN_OPEN_SOCKET
 from realtime.fanout import Fanout
 from realtime.receivers import RECEIVERS, turns
 from rooms.events import RoomChanged
@@ -62,17 +62,17 @@ def test_a_second_receiver_of_an_event_is_a_mistake() -> None:
 @pytest.mark.parametrize("refusal", REFUSALS, ids=by_name)
 def test_every_refusal_has_a_status_and_a_close_code(refusal: type[DomainError]) -> None:
     assert refusal in STATUS or refusal.__module__.startswith("realtime.")
-    assert refusal in AT_THE_DOOR
+    assert refusal in CLOSE_CODES
 
 
 def test_nothing_else_stands_in_the_tables() -> None:
-    assert sorted(AT_THE_DOOR, key=by_name) == REFUSALS
+    assert sorted(CLOSE_CODES, key=by_name) == REFUSALS
     assert set(STATUS) <= set(REFUSALS)
-    assert set(REFUSALS) >= WHILE_OPEN
+    assert set(REFUSALS) >= ENDS_AN_OPEN_SOCKET
 
 
 def test_close_codes_are_those_of_the_contract() -> None:
-    assert set(AT_THE_DOOR.values()) <= {1012, 4400, 4401, 4403, 4404, 4408, 4429}
+    assert set(CLOSE_CODES.values()) <= {1012, 4400, 4401, 4403, 4404, 4408, 4429}
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=by_name)

@@ -119,10 +119,10 @@ async def test_too_many_frames_are_refused(
     outbox.discard()
 
 
-async def test_too_many_bytes_are_refused(
+async def test_too_many_characters_are_refused(
     wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "MOST_BYTES", 10)
+    monkeypatch.setattr(outbox_module, "MOST_CHARACTERS", 10)
     await stuck(wire, outbox)
     assert [outbox.put(word(text * 4)) for text in "123"] == [True, True, False]
     outbox.discard()
@@ -131,7 +131,7 @@ async def test_too_many_bytes_are_refused(
 async def test_what_was_written_makes_room_again(
     wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "MOST_BYTES", 10)
+    monkeypatch.setattr(outbox_module, "MOST_CHARACTERS", 10)
     monkeypatch.setattr(outbox_module, "MOST_FRAMES", 2)
     for _ in range(5):
         await stuck(wire, outbox)
@@ -227,6 +227,43 @@ async def test_cutting_ends_the_connection_and_forgets_what_waits(
     await asyncio.sleep(0.01)
     outbox.put(word("2"))
     assert wire.texts == []
+
+
+LAST_WORD = word("too slow")
+
+
+async def test_one_who_reads_again_hears_why_it_is_given_up(wire: Wire, outbox: Outbox) -> None:
+    await stuck(wire, outbox)
+    outbox.put(word("1"))
+    outbox.give_up(LAST_WORD, TOO_SLOW)
+    outbox.put(word("2"))
+    wire.unblock()
+    await outbox.drained()
+    assert wire.sent == [
+        word("0"),
+        LAST_WORD,
+        {"type": "websocket.close", "code": TOO_SLOW},
+    ]
+    assert not wire.aborted
+
+
+async def test_one_who_does_not_even_take_the_last_word_is_cut(
+    wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "LAST_WORD_WITHIN", 0.05)
+    await stuck(wire, outbox)
+    outbox.give_up(LAST_WORD, TOO_SLOW)
+    assert not wire.aborted
+    async with asyncio.timeout(5):
+        while not wire.aborted:
+            await asyncio.sleep(0.01)
+    assert wire.texts == []
+
+
+async def test_a_socket_is_given_up_once(wire: Wire, outbox: Outbox) -> None:
+    for _ in range(2):
+        outbox.give_up(LAST_WORD, TOO_SLOW)
+    assert [event["type"] for event in wire.sent] == ["websocket.send", "websocket.close"]
 
 
 async def test_a_cancelled_send_that_blocked_ends_cleanly(wire: Wire, outbox: Outbox) -> None:

@@ -16,6 +16,7 @@ class Ears:
 
     def __init__(self) -> None:
         self.heard: list[str] = []
+        self.closing = False
 
     def put(self, event: dict[str, Any], *, droppable: bool = False) -> bool:
         self.heard.append(event["text"])

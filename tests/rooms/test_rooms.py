@@ -177,6 +177,21 @@ def test_making_rooms_is_limited(settings: Settings) -> None:
     services.enter_public_room(user_id=user.pk, name="one")
 
 
+def test_a_room_that_was_not_made_is_not_counted(settings: Settings) -> None:
+    buckets.clear()
+    settings.CHAT_ROOM_RATE = Rate(1, 60, 1)
+    user = make_user()
+    make_room(name="taken")
+    for _ in range(3):
+        with pytest.raises(RoomExists):
+            services.create_room(user_id=user.pk, name="taken")
+        with pytest.raises(UnknownUsers):
+            services.create_room(user_id=user.pk, name="free", members=["nobody"])
+    services.create_room(user_id=user.pk, name="free")
+    with pytest.raises(RateLimited):
+        services.create_room(user_id=user.pk, name="taken")
+
+
 # Private rooms
 
 
