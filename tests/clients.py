@@ -3,11 +3,12 @@
 import asyncio
 import itertools
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ssl import SSLContext
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import quote
 
 import httpx
@@ -21,6 +22,10 @@ from websockets.typing import Subprotocol
 PASSWORD = "password123"
 PATIENCE = 10.0
 """Seconds that a test waits for a frame that must come."""
+BY_REPAIR = 5.0
+"""Seconds within which a process hears what no hint tells it: the repair looks every second."""
+CROSSES_WITHIN = 30.0
+"""Seconds until hints cross: a first subscription takes a moment, a Redis that was away longer."""
 
 _numbers = itertools.count(1)
 
@@ -37,16 +42,31 @@ def rest(http: str, access: str | None = None) -> httpx.AsyncClient:
     )
 
 
+class Place(Protocol):
+    """A server, wherever it runs."""
+
+    @property
+    def http(self) -> str: ...
+
+    @property
+    def ws(self) -> str: ...
+
+
 class Person:
     """A signed-in user of one server."""
 
     def __init__(self, http: str, ws: str, account: Frame) -> None:
+        self.url = http
         self.ws = ws
         self.id: int = account["id"]
         self.username: str = account["username"]
         self.access: str = account["access"]
         self.refresh: str = account["refresh"]
         self.http = rest(http, self.access)
+
+    def at(self, server: Place) -> "Person":
+        """The same user with the same tokens, talking to another server."""
+        return Person(server.http, server.ws, vars(self))
 
     async def get(self, path: str, **params: Any) -> httpx.Response:
         return await self.http.get(path, params=params)
@@ -225,9 +245,7 @@ async def signed_in_again(person: Person) -> AsyncIterator[Person]:
     assert answer.status_code == 200, answer.text
     body = answer.json()
     tokens = {"access": body["access"], "refresh": body["refresh"]}
-    phone = Person(
-        str(person.http.base_url).removesuffix("/api/"), person.ws, body["user"] | tokens
-    )
+    phone = Person(person.url, person.ws, body["user"] | tokens)
     async with phone.http:
         yield phone
 
@@ -238,3 +256,36 @@ async def turned_away(socket: Socket) -> tuple[int, str]:
         code, frames = await socket.closed()
     assert [frame["type"] for frame in frames] == ["error"], f"not turned away: {frames}, {code}"
     return code, frames[0]["code"]
+
+
+async def until_it_crosses(speaking: Socket, listening: Socket) -> None:
+    """Waits until hints go from one process to the other; the sockets are of two users.
+
+    A `typing` goes by a hint or not at all. One or two more of them may be heard afterwards.
+    """
+    deadline = time.monotonic() + CROSSES_WITHIN
+    while True:
+        await speaking.send(type="typing", typing=False)
+        try:
+            await listening.hear("typing", 1)
+        except TimeoutError:
+            assert time.monotonic() < deadline, "no hint crosses"
+        else:
+            return
+
+
+async def crosses_by_hint(speaking: Socket, listening: Socket, text: str) -> None:
+    """Says it, and fails when another process hears it by the repair only.
+
+    Hints keep their order, so however slow all is a message comes before a `typing` sent after it;
+    what has to wait for the repair comes behind. From where `until_it_crosses` has passed.
+    """
+    await speaking.send(type="message", message=text)
+    await speaking.send(type="typing", typing=True)
+    frames: list[Frame] = []
+    while not frames or not frames[-1]["typing"]:  # those of `until_it_crosses` say false
+        frames += await listening.hear_until("typing")
+    # Or the next one would be too soon after this one.
+    await speaking.send(type="typing", typing=False)
+    heard = [frame["message"] for frame in frames if frame["type"] == "message"]
+    assert heard[-1:] == [text], f"not by a hint: {frames}"

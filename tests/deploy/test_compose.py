@@ -13,7 +13,7 @@ import pytest
 
 from config.settings import env
 from realtime import shutdown
-from tests.clients import opened, register
+from tests.clients import crosses_by_hint, opened, register, until_it_crosses
 from tests.redis_server import find_binary
 from tests.servers import ROOT, free_port
 
@@ -112,10 +112,9 @@ async def test_a_message_crosses_and_a_stopped_server_sends_its_clients_away(sta
     kaushal = await register(other.http, other.ws, password=PASSWORD)
     here, there = ila.public("composed"), kaushal.public("composed")
     async with opened(here, there), ila.http, kaushal.http:
-        await asyncio.sleep(0.3)
+        await until_it_crosses(here, there)
         for number in range(3):
-            await here.send(type="message", message=f"{number}")
-            assert (await there.hear("message", 0.5))["message"] == f"{number}"
+            await crosses_by_hint(here, there, f"{number}")
         leaving = asyncio.create_task(asyncio.to_thread(one.stop))
         code, _ = await here.closed()
         assert code == 1012

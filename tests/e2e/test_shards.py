@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,11 +12,18 @@ import pytest
 
 from realtime.bus import group_of
 from realtime.shards import shard_of
-from tests.clients import Person, Socket, fresh, opened, register
+from tests.clients import (
+    BY_REPAIR,
+    Person,
+    Socket,
+    crosses_by_hint,
+    fresh,
+    opened,
+    register,
+    until_it_crosses,
+)
 from tests.redis_server import RedisServer, redis_running
 from tests.servers import Server, serving_together
-
-from .test_processes import BY_HINT, BY_REPAIR
 
 pytestmark = pytest.mark.redis
 
@@ -48,33 +54,33 @@ class Talk:
     there: Socket
     shard: int
 
-    async def says(self, within: float, times: int = 4) -> None:
-        """Several in a row: what the repair brings once a second is not there at once each time."""
+    async def crosses(self) -> None:
+        await until_it_crosses(self.here, self.there)
+
+    async def says(self, times: int = 4) -> None:
         for number in range(times):
+            await crosses_by_hint(self.here, self.there, f"{number}")
+
+    async def says_without_hints(self) -> None:
+        for number in range(2):
             await self.here.send(type="message", message=f"{number}")
-            assert (await self.there.hear("message", within))["message"] == f"{number}"
+            assert (await self.there.hear("message", BY_REPAIR))["message"] == f"{number}"
 
     async def says_soon_again(self) -> None:
         """Hints come back when Redis does."""
-        deadline = time.monotonic() + 15
-        while True:
-            try:
-                await self.says(BY_HINT, times=2)
-            except TimeoutError:
-                assert time.monotonic() < deadline, "hints did not come back"
-                await self.there.hear("message", BY_REPAIR)
-            else:
-                return
+        await self.crosses()
+        await self.says(times=2)
 
 
 @asynccontextmanager
-async def talks(two: Two) -> AsyncIterator[list[Talk]]:
-    """One group for each Redis, open at both ends."""
+async def talks(two: Two, *alive: int) -> AsyncIterator[list[Talk]]:
+    """One group for each Redis, open at both ends; hints cross by those that are `alive`."""
     owner = await register(two.servers[0].http, two.servers[0].ws)
     member = await register(two.servers[1].http, two.servers[1].ws)
     made = [await _a_group_on(shard, owner, member) for shard in range(2)]
     async with opened(*(talk.here for talk in made), *(talk.there for talk in made)):
-        await asyncio.sleep(0.3)
+        for number in alive:
+            await made[number].crosses()
         yield made
     await owner.http.aclose()
     await member.http.aclose()
@@ -90,28 +96,28 @@ async def _a_group_on(shard: int, owner: Person, member: Person) -> Talk:
 
 
 async def test_hints_cross_whichever_redis_carries_the_room(two: Two) -> None:
-    async with talks(two) as (first, second):
-        await first.says(BY_HINT)
-        await second.says(BY_HINT)
+    async with talks(two, 0, 1) as (first, second):
+        await first.says()
+        await second.says()
 
 
 async def test_a_dead_redis_delays_its_own_rooms_alone(two: Two) -> None:
-    async with talks(two) as (first, second):
+    async with talks(two, 0, 1) as (first, second):
         two.redis[0].kill()
         try:
-            await asyncio.gather(first.says(BY_REPAIR, times=2), second.says(BY_HINT))
-            async with talks(two) as (_, opened_meanwhile):
-                await opened_meanwhile.says(BY_HINT)
+            await asyncio.gather(first.says_without_hints(), second.says())
+            async with talks(two, 1) as (_, opened_meanwhile):
+                await opened_meanwhile.says()
         finally:
             two.redis[0].start()
         await first.says_soon_again()
 
 
 async def test_a_hanging_redis_delays_its_own_rooms_alone(two: Two) -> None:
-    async with talks(two) as (first, second):
+    async with talks(two, 0, 1) as (first, second):
         os.kill(two.redis[1].process.pid, signal.SIGSTOP)
         try:
-            await asyncio.gather(second.says(BY_REPAIR, times=2), first.says(BY_HINT, times=8))
+            await asyncio.gather(second.says_without_hints(), first.says(times=8))
         finally:
             os.kill(two.redis[1].process.pid, signal.SIGCONT)
         await second.says_soon_again()

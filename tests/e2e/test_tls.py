@@ -1,22 +1,27 @@
 """`rediss://` and `sslmode`: the ways to Redis and PostgreSQL are encrypted, and to ours alone."""
 
-import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 
-from tests.clients import Socket, fresh, opened, register
+from tests.clients import (
+    BY_REPAIR,
+    Socket,
+    crosses_by_hint,
+    fresh,
+    opened,
+    register,
+    until_it_crosses,
+)
 from tests.postgres_server import postgres_running
 from tests.redis_server import RedisServer, redis_running
-from tests.servers import ROOT, Server, environment, free_port, manage, prepare_database
+from tests.servers import ROOT, environment, manage, serving_together
 from tests.tls_front import Authority, TlsFront, make_authority, tls_before
-
-from .test_processes import BY_HINT, BY_REPAIR
 
 
 @pytest.fixture(scope="module")
@@ -43,19 +48,12 @@ def redis_url(front: TlsFront, trusted: Authority) -> str:
 @asynccontextmanager
 async def over_two_processes(folder: Path, url: str) -> AsyncIterator[tuple[Socket, Socket]]:
     """A group of two people, one on each of two processes that share a database and this Redis."""
-    variables = environment(folder, REDIS_URL=url)
-    prepare_database(folder, variables)
-    with ExitStack() as stack:
-        servers = [Server("uvicorn", free_port(), variables, folder / f"{n}.log") for n in (1, 2)]
-        for server in servers:
-            server.start()
-            stack.callback(server.stop)
+    with serving_together(["uvicorn", "uvicorn"], folder, REDIS_URL=url) as servers:
         owner, member = [await register(server.http, server.ws) for server in servers]
         name = fresh("secured")
         await owner.post("/rooms/with-members", {"name": name, "members": [member.username]})
         here, there = owner.group(name), member.group(name)
         async with opened(here, there):
-            await asyncio.sleep(0.5)
             yield here, there
         await owner.http.aclose()
         await member.http.aclose()
@@ -66,9 +64,9 @@ async def test_hints_cross_over_tls(
 ) -> None:
     with tls_before(redis.port, authority) as front:
         async with over_two_processes(tmp_path, redis_url(front, authority)) as (here, there):
+            await until_it_crosses(here, there)
             for number in range(4):
-                await here.send(type="message", message=f"{number}")
-                assert (await there.hear("message", BY_HINT))["message"] == f"{number}"
+                await crosses_by_hint(here, there, f"{number}")
         assert front.connections
 
 
