@@ -53,8 +53,13 @@ COMMANDS["serve"] = [
     "realtime.quick_uvicorn:Protocol" if part == "websockets-sansio" else part
     for part in COMMANDS["uvicorn"]
 ]
-# What `make serve WORKERS=2` runs: both on one port.
-COMMANDS["workers"] = [*COMMANDS["serve"][:2], "--workers", "2", *COMMANDS["serve"][2:]]
+# What `make serve WORKERS=2` runs: both on one port. Tests make one of them sleep, for longer than
+# the 5 s without a sign of life after which uvicorn would kill it.
+COMMANDS["workers"] = [
+    *COMMANDS["serve"][:2],
+    *("--workers", "2", "--timeout-worker-healthcheck", "60"),
+    *COMMANDS["serve"][2:],
+]
 # The same with uvicorn's access log.
 COMMANDS["loud"] = [part for part in COMMANDS["serve"] if part not in ("--log-level", "warning")]
 STARTS_WITHIN = 60.0

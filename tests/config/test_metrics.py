@@ -18,8 +18,8 @@ from tests.clients import Person, opened, register, turned_away
 from tests.conftest import Register
 from tests.servers import ROOT, Server, serving
 
-UP_TO_DATE_WITHIN = 10.0
-"""Seconds: a worker writes down what it knows once in one of them."""
+UP_TO_DATE_WITHIN = 30.0
+"""Seconds: a worker writes down what it knows once in one of them, a new one has to start first."""
 TOKEN = "a-token-for-prometheus"
 
 
@@ -205,10 +205,10 @@ async def both_workers(server: Server) -> list[int]:
 
 
 async def serves_without(server: Server, other: int) -> bool:
-    # Shorter than uvicorn waits for a sign of life before it kills a worker.
+    # One that is not there yet would not answer however long we wait: ask again soon.
     with asleep(other):
         try:
-            async with httpx.AsyncClient(timeout=1, verify=False) as client:
+            async with httpx.AsyncClient(timeout=2, verify=False) as client:
                 await client.get(f"{server.http}/healthz")
         except httpx.TimeoutException:
             return False

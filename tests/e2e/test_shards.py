@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,12 +78,11 @@ async def talks(two: Two, *alive: int) -> AsyncIterator[list[Talk]]:
     owner = await register(two.servers[0].http, two.servers[0].ws)
     member = await register(two.servers[1].http, two.servers[1].ws)
     made = [await _a_group_on(shard, owner, member) for shard in range(2)]
-    async with opened(*(talk.here for talk in made), *(talk.there for talk in made)):
+    ends = [*(talk.here for talk in made), *(talk.there for talk in made)]
+    async with opened(*ends), aclosing(owner.http), aclosing(member.http):
         for number in alive:
             await made[number].crosses()
         yield made
-    await owner.http.aclose()
-    await member.http.aclose()
 
 
 async def _a_group_on(shard: int, owner: Person, member: Person) -> Talk:

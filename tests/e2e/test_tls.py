@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
@@ -53,10 +53,8 @@ async def over_two_processes(folder: Path, url: str) -> AsyncIterator[tuple[Sock
         name = fresh("secured")
         await owner.post("/rooms/with-members", {"name": name, "members": [member.username]})
         here, there = owner.group(name), member.group(name)
-        async with opened(here, there):
+        async with opened(here, there), aclosing(owner.http), aclosing(member.http):
             yield here, there
-        await owner.http.aclose()
-        await member.http.aclose()
 
 
 async def test_hints_cross_over_tls(

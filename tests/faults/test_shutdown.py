@@ -17,7 +17,7 @@ from .client import Client, sign_up
 from .cluster import Cluster, cluster
 from .notes import Notes
 
-DELAY = 1.0
+DELAY = 3.0
 """Seconds for which the server is not ready and still works."""
 RESTART = 1012
 APPLICATION = "config.asgi:application"
@@ -55,7 +55,7 @@ class Speaker:
 
 async def _until_not_ready(servers: Cluster) -> float:
     """The moment at which a load balancer would send nobody here any more."""
-    async with httpx.AsyncClient(trust_env=False, timeout=2) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
         while (await http.get(f"{servers.servers[0].http}/readyz")).status_code != 503:
             await asyncio.sleep(0.02)
     return time.monotonic()
@@ -69,7 +69,7 @@ async def _speak_until_closed(servers: Cluster, client: Client) -> tuple[Speaker
         listening = asyncio.create_task(speaker.listen())
         await asyncio.sleep(0.5)
         servers.servers[0].process.send_signal(signal.SIGTERM)
-        not_ready = await asyncio.wait_for(_until_not_ready(servers), 5)
+        not_ready = await asyncio.wait_for(_until_not_ready(servers), 10)
         assert not listening.done(), "sockets closed before readiness said no"
         code = await asyncio.wait_for(listening, 15)
         worked_on = time.monotonic() - not_ready
