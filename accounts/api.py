@@ -139,6 +139,7 @@ def change_profile(request: Request, body: ProfileIn) -> User:
     """Change the display name, or the e-mail address (which needs the password)."""
     return services.change_profile(
         user=as_user(request.auth),
+        session_id=request.auth.session_id,
         display_name=body.display_name,
         email=body.email,
         password=body.password,

@@ -263,12 +263,14 @@ def change_password(
 ) -> None:
     """Sets a new password and ends the user's other sessions.
 
-    Raises Invalid, RateLimited, WrongPassword, Busy.
+    Raises Invalid, RateLimited, WrongPassword, SessionEnded, Busy.
     """
     _check_password(new_password, user, "new_password")
     _confirm(user, old_password, address)
-    user.password = hashing.hash_password(new_password)
+    hashed = hashing.hash_password(new_password)
     with writing():
+        _hold_confirmed(user, session_id)
+        user.password = hashed
         user.save(update_fields=["password"])
         _end(
             Session.objects.select_for_update()
@@ -284,15 +286,33 @@ def _confirm(user: User, password: str, address: str | None) -> None:
         raise WrongPassword
 
 
+def _hold_confirmed(user: User, session_id: int) -> None:
+    """Locks the account that `_confirm` let pass, for the transaction that changes it.
+
+    Hashing takes a while, seconds when others wait for it too. A password changed meanwhile must
+    not be overridden by whoever knew the old one. Raises SessionEnded, WrongPassword.
+    """
+    held = User.objects.select_for_update().filter(pk=user.pk, is_active=True)
+    password = held.values_list("password", flat=True).first()
+    session = Session.objects.select_for_update().filter(pk=session_id, user=user, ended_at=None)
+    if password is None or not session.exists():
+        raise SessionEnded
+    if password != user.password:
+        raise WrongPassword
+
+
 def change_profile(
     *,
     user: User,
+    session_id: int,
     display_name: str | None,
     email: str | None,
     password: str | None,
     address: str | None,
 ) -> User:
-    """Raises Invalid, RateLimited, WrongPassword (a new e-mail needs the password), EmailTaken."""
+    """Raises Invalid, RateLimited, WrongPassword (a new e-mail needs the password), SessionEnded,
+    EmailTaken, Busy.
+    """
     changed: list[str] = []
     if email is not None:
         email = email.strip()
@@ -307,6 +327,8 @@ def change_profile(
         changed.append("display_name")
     try:
         with writing():
+            if email is not None:
+                _hold_confirmed(user, session_id)
             # Only what was asked for: another request may be changing the rest.
             user.save(update_fields=changed)
     except IntegrityError:

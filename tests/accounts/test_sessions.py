@@ -1,5 +1,6 @@
 """Accounts and sign-ins: who gets tokens, how they are refreshed once, and what ends them."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ import time_machine
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import services
+from accounts import hashing, services
 from accounts.auth import SignIn, sign_in
 from accounts.errors import (
     EmailTaken,
@@ -76,6 +77,19 @@ def change_password(user: User, caller: SignIn, old: str, new: str) -> None:
         new_password=new,
         address="192.0.2.1",
     )
+
+
+def meanwhile(patch: pytest.MonkeyPatch, function: str, happens: Callable[[], object]) -> None:
+    """While the next password is hashed or checked by `accounts.hashing`, this happens first."""
+    slow = getattr(hashing, function)
+
+    def interrupted(*args: object) -> object:
+        patch.setattr(hashing, function, slow)
+        done = slow(*args)
+        happens()
+        return done
+
+    patch.setattr(hashing, function, interrupted)
 
 
 def age_rotation(seconds: float) -> None:
@@ -420,6 +434,70 @@ def test_a_refused_change_of_password_changes_nothing(
     assert log_in()
 
 
+def test_a_new_password_is_not_overridden_by_one_that_was_on_its_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    thief, pair = register()
+    owner, own = log_in()
+
+    def owner_is_first() -> None:
+        change_password(owner, sign_in(own.access), PASSWORD, "the owner's sentence")
+
+    stolen = sign_in(pair.access)
+    meanwhile(monkeypatch, "hash_password", owner_is_first)
+    with pytest.raises(SessionEnded):
+        change_password(thief, stolen, PASSWORD, "the thief's sentence")
+    assert log_in(password="the owner's sentence")
+    assert sign_in(own.access).user_id
+
+
+def test_of_two_new_passwords_by_one_session_the_first_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    user, pair = register()
+    again, caller = User.objects.get(), sign_in(pair.access)
+    meanwhile(
+        monkeypatch,
+        "hash_password",
+        lambda: change_password(again, caller, PASSWORD, "the first sentence"),
+    )
+    with pytest.raises(WrongPassword):
+        change_password(user, caller, PASSWORD, "the second sentence")
+    assert log_in(password="the first sentence")
+
+
+def test_a_session_that_ends_meanwhile_sets_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    user, pair = register()
+    caller = sign_in(pair.access)
+    meanwhile(monkeypatch, "hash_password", lambda: log_out(refresh=pair.refresh))
+    with pytest.raises(SessionEnded):
+        change_password(user, caller, PASSWORD, "another sentence")
+    assert log_in()
+
+
+def test_a_password_changed_meanwhile_is_not_overridden_by_a_renewed_hash(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.setattr(hashing.TunablePBKDF2PasswordHasher, "iterations", 1)
+    user, pair = register()
+    stale = User.objects.get()
+    change_password(user, sign_in(pair.access), PASSWORD, "another sentence")
+    settings.PASSWORD_HASHERS = ["accounts.hashing.TunablePBKDF2PasswordHasher", *CHEAP_HASHERS]
+    assert stale.check_password(PASSWORD)
+    assert log_in(password="another sentence")
+
+
+def test_logging_in_renews_a_hash_of_an_older_kind(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    register()
+    monkeypatch.setattr(hashing.TunablePBKDF2PasswordHasher, "iterations", 1)
+    settings.PASSWORD_HASHERS = ["accounts.hashing.TunablePBKDF2PasswordHasher", *CHEAP_HASHERS]
+    assert log_in()
+    assert User.objects.get().password.startswith("pbkdf2_sha256$1$")
+    assert log_in()
+
+
 @commits
 def test_deactivation_ends_all_sessions_in_one_event() -> None:
     user, _ = register()
@@ -436,6 +514,7 @@ def test_deactivation_ends_all_sessions_in_one_event() -> None:
 def change_profile(user: User, **changes: str) -> User:
     return services.change_profile(
         user=user,
+        session_id=Session.objects.filter(user=user).latest("pk").pk,
         display_name=changes.get("display_name"),
         email=changes.get("email"),
         password=changes.get("password"),
@@ -451,6 +530,19 @@ def test_a_new_email_needs_the_password() -> None:
         change_profile(user, email="new@example.com", password="wrong")
     change_profile(user, email="new@example.com", password=PASSWORD)
     assert log_in("new@example.com")
+
+
+def test_whose_password_changed_meanwhile_sets_no_email(monkeypatch: pytest.MonkeyPatch) -> None:
+    thief, _ = register(email="ila@example.com")
+    owner, own = User.objects.get(), sign_in(log_in()[1].access)
+
+    def owner_is_first() -> None:
+        change_password(owner, own, PASSWORD, "the owner's sentence")
+
+    meanwhile(monkeypatch, "matches", owner_is_first)
+    with pytest.raises(WrongPassword):
+        change_profile(thief, email="thief@example.com", password=PASSWORD)
+    assert log_in("ila@example.com", "the owner's sentence")
 
 
 def test_an_email_of_somebody_else_is_refused() -> None:
