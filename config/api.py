@@ -23,6 +23,7 @@ from messaging.api import router as messaging_router
 from rooms import errors as rooms_errors
 from rooms.api import router as rooms_router
 
+from . import VERSION
 from .middleware import PLAIN
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ Sign in with **Accounts → login** (or register), press **Authorize** and paste
 | `/ws/private/<username>/` | you and one other |
 
 Send the token as `Authorization: Bearer`, as subprotocols `bearer, <token>`, as `?token=`, or as
-`token` in the first frame. Every frame, with an example, stands in
+`token` in the first frame. Every frame, with an example, is in
 [docs/websocket.md](/docs/websocket.md).
 """
 
@@ -86,7 +87,7 @@ class StrictParser(Parser):
 
 api = NinjaAPI(
     title="Chat backend",
-    version="1.0",
+    version=VERSION,
     description=DESCRIPTION,
     parser=StrictParser(),
     docs=Swagger(settings={"persistAuthorization": True, "displayRequestDuration": True}),

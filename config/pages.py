@@ -5,6 +5,6 @@ from django.http import HttpRequest, HttpResponse
 
 
 async def websocket_guide(request: HttpRequest) -> HttpResponse:
-    """`docs/websocket.md` as it stands in the repository, to be read in a browser."""
+    """`docs/websocket.md` as it is in the repository, to be read in a browser."""
     text = (settings.BASE_DIR / "docs" / "websocket.md").read_text(encoding="utf-8")
     return HttpResponse(text, content_type="text/plain; charset=utf-8")
