@@ -8,7 +8,8 @@ long as a lease lasts may look: those whom it did not answer are not dead.
 
 Keys, each with our prefix, on every host of REDIS_URL for what is kept there:
   processes           sorted set   process -> when its lease ends
-  held:<process>      set          `r <room> <user>` and `n <name>`: what to give up for it
+  held:<process>      set          `r <room> <user>` and `n <name>`: what to give up for it; and `?`
+                                   when it had been given up itself and does not know it yet
   room:<id>           hash         user -> `<processes that hold them> <username>`
   count:<name>        hash         process -> how many
   epoch               string       made up when there is none: another one means that all was lost
@@ -34,10 +35,21 @@ MOST_NAMED = 100
 """Names in `ready` (contract §3)."""
 
 # Every script is one step for Redis: nobody sees half of it.
-ENTER = """
+
+# Who holds something has a lease, also one who was given up and has not noticed: it may die before
+# it does, and what has no lease would be held for ever.
+LEASED = """
+local function leased(processes, held, me, lease)
+  local time = redis.call('TIME')
+  local ends = time[1] + time[2] / 1000000 + tonumber(lease)
+  if redis.call('ZADD', processes, 'NX', ends, me) == 1 then redis.call('SADD', held, '?') end
+end
+"""
+ENTER = f"""{LEASED}
 local room, held = KEYS[1], KEYS[2]
-local user, name, pair = ARGV[1], ARGV[2], ARGV[3]
+local user, name, pair = ARGV[3], ARGV[4], ARGV[5]
 local first = 0
+leased(KEYS[3], held, ARGV[1], ARGV[2])
 if redis.call('SADD', held, pair) == 1 then
   local there = redis.call('HGET', room, user)
   local n = there and tonumber(string.match(there, '^%d+')) or 0
@@ -45,12 +57,12 @@ if redis.call('SADD', held, pair) == 1 then
   if n == 0 then first = 1 end
 end
 local count = redis.call('HLEN', room)
-local names = {}
-local page = redis.call('HSCAN', room, 0, 'COUNT', ARGV[4])[2]
-for i = 2, math.min(#page, 2 * ARGV[4]), 2 do
+local names = {{}}
+local page = redis.call('HSCAN', room, 0, 'COUNT', {MOST_NAMED})[2]
+for i = 2, math.min(#page, {2 * MOST_NAMED}), 2 do
   names[#names + 1] = string.match(page[i], '^%d+ (.*)$')
 end
-return {first, count, names}
+return {{first, count, names}}
 """
 LEAVE = """
 local room, held = KEYS[1], KEYS[2]
@@ -68,10 +80,11 @@ if redis.call('SREM', held, pair) == 1 then
 end
 return {last, redis.call('HLEN', room)}
 """
-COUNT = """
+COUNT = f"""{LEASED}
 local count, held = KEYS[1], KEYS[2]
-local process, n, name = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local process, n, name = ARGV[1], tonumber(ARGV[3]), ARGV[4]
 if n > 0 then
+  leased(KEYS[3], held, process, ARGV[2])
   redis.call('HSET', count, process, n)
   redis.call('SADD', held, name)
 else
@@ -84,14 +97,15 @@ return total
 """
 # Whether the lease was still good: if not, somebody may have given up what we held. And the epoch.
 BEAT = """
-local processes, epoch = KEYS[1], KEYS[2]
+local processes, epoch, held = KEYS[1], KEYS[2], KEYS[3]
 local me, lease, new_epoch = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local ends = redis.call('ZSCORE', processes, me)
+local good = ends and tonumber(ends) > now and redis.call('SREM', held, '?') == 0
 redis.call('ZADD', processes, now + lease, me)
 redis.call('SET', epoch, new_epoch, 'NX')
-return {(ends and tonumber(ends) > now) and 1 or 0, redis.call('GET', epoch)}
+return {good and 1 or 0, redis.call('GET', epoch)}
 """
 # Gives up a part of what one dead process held: those who are gone with it, and whether to go on.
 BURY = """
@@ -115,7 +129,7 @@ for _, thing in ipairs(redis.call('SPOP', held, 200)) do
       gone[#gone + 1] = string.match(there, '^%d+ (.*)$')
       gone[#gone + 1] = tostring(redis.call('HLEN', key))
     end
-  else
+  elseif string.sub(thing, 1, 2) == 'n ' then
     redis.call('HDEL', prefix .. 'count:' .. string.sub(thing, 3), dead)
   end
 end
@@ -148,6 +162,8 @@ class Leases:
         self._tasks: list[asyncio.Task[None]] = []
         self._steady_since: dict[Host, float] = {}
         self._epochs: dict[Host, str] = {}
+        # Pairs of room and user who came while Redis was away: no more than have a socket here.
+        self._untold: set[str] = set()
 
     def start(self) -> None:
         """On the loop of the sockets, after the hosts."""
@@ -161,20 +177,33 @@ class Leases:
 
     def enter(self, room_id: int, user_id: int, name: str) -> Answer:
         """A future of [1 if nobody held them there, users in the room, names of some]."""
-        room = _room(room_id)
-        return self._hosts.of(room).ask(
-            ENTER, self._keys(room), user_id, name, _pair(room_id, user_id), MOST_NAMED
+        room, pair = _room(room_id), _pair(room_id, user_id)
+        answer = self._hosts.of(room).ask(
+            ENTER, self._keys(room), self._me, _lease(), user_id, name, pair
         )
+        answer.add_done_callback(lambda answer: self._note(pair, answer.result() is not None))
+        return answer
+
+    def _note(self, pair: str, is_told: bool) -> None:
+        if is_told:
+            self._untold.discard(pair)
+        else:
+            self._untold.add(pair)
 
     def leave(self, room_id: int, user_id: int) -> Answer:
         """A future of [1 if nobody holds them there any more, users left in the room]."""
-        room = _room(room_id)
-        return self._hosts.of(room).ask(LEAVE, self._keys(room), user_id, _pair(room_id, user_id))
+        room, pair = _room(room_id), _pair(room_id, user_id)
+        answer = self._hosts.of(room).ask(LEAVE, self._keys(room), user_id, pair)
+        # Only then: what they came with may still be waiting for its answer.
+        answer.add_done_callback(lambda _: self._untold.discard(pair))
+        return answer
 
     def count(self, name: str, number: int) -> Answer:
         """Notes how many of something this process has: a future of how many there are in all."""
         key = _count(name)
-        return self._hosts.of(key).ask(COUNT, self._keys(key), self._me, number, f"n {name}")
+        return self._hosts.of(key).ask(
+            COUNT, self._keys(key), self._me, _lease(), number, f"n {name}"
+        )
 
     def held(self, room_id: int, user_ids: Sequence[int]) -> Answer:
         """A future of something true for each of these users whom any process holds there."""
@@ -188,7 +217,7 @@ class Leases:
         return {user_id for user_id, there in zip(asked, answer or (), strict=False) if there}
 
     def _keys(self, key: str) -> list[str]:
-        return [_key(key), _key(f"held:{self._me}")]
+        return [_key(key), _key(f"held:{self._me}"), _key("processes")]
 
     # Keeping the lease
 
@@ -199,13 +228,14 @@ class Leases:
             except Exception:
                 # It must outlive anything: without it this process would be taken for dead.
                 log.exception("The lease at Redis was not renewed")
-            lease: float = settings.CHAT_PRESENCE_LEASE
-            await asyncio.sleep(lease / BEATS_PER_LEASE if host.up else TRY_AGAIN_EVERY)
+            await host.until_down(within=settings.CHAT_PRESENCE_LEASE / BEATS_PER_LEASE)
+            if not host.up:
+                await asyncio.sleep(TRY_AGAIN_EVERY)
 
     async def _beat(self, host: Host) -> None:
-        lease: float = settings.CHAT_PRESENCE_LEASE
         keys, new_epoch = [_key("processes"), _key("epoch")], uuid.uuid4().hex[:16]
-        answer = await host.ask(BEAT, keys, self._me, f"{lease}", new_epoch, anyway=True)
+        keys.append(_key(f"held:{self._me}"))
+        answer = await host.ask(BEAT, keys, self._me, _lease(), new_epoch, anyway=True)
         if answer is None:
             return
         good, epoch = answer
@@ -215,7 +245,7 @@ class Leases:
         if not (good and was_up):
             self._steady_since[host] = time.monotonic()
             await self._restate(host, given_up=not (good or forgot))
-        elif time.monotonic() - self._steady_since[host] > lease:
+        elif time.monotonic() - self._steady_since[host] > settings.CHAT_PRESENCE_LEASE:
             # Not right after Redis was away: the leases of all have ended then, also of those who
             # live and are about to renew them.
             await self._bury(host)
@@ -252,6 +282,11 @@ class Leases:
         return things
 
     def _enter_again(self, room_id: int, user_id: int, name: str) -> None:
+        if _pair(room_id, user_id) in self._untold:
+            # Nobody took them for gone; the room heard `join` when they came.
+            self.enter(room_id, user_id, name)
+            return
+
         def tell(answer: Answer) -> None:
             first, people, _ = answer.result() or (0, 0, [])
             if first:
@@ -280,6 +315,10 @@ async def answered(answer: Answer) -> Any:
     """Waits no longer than a host may take, also when a long queue is before the question."""
     await asyncio.wait([answer], timeout=ANSWER_WITHIN)
     return answer.result() if answer.done() else None
+
+
+def _lease() -> str:
+    return f"{settings.CHAT_PRESENCE_LEASE}"
 
 
 def _room(room_id: int) -> str:

@@ -99,9 +99,10 @@ class Presence:
             self._ask_later(here, listener)
 
     def _ask_later(self, here: OpenRoom, listener: Listener) -> None:
-        loop = asyncio.get_running_loop()
         user_id = listener.caller.user_id
-        self._unsure[here.id, user_id] = loop.call_later(UNSURE_FOR, self._ask, here, listener)
+        self._is_back(here.id, user_id)  # they left before, and came and left again
+        asking = asyncio.get_running_loop().call_later(UNSURE_FOR, self._ask, here, listener)
+        self._unsure[here.id, user_id] = asking
 
     def _ask(self, here: OpenRoom, listener: Listener) -> None:
         """Whether they are held elsewhere, unless they came back here before we knew."""

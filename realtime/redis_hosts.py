@@ -50,7 +50,8 @@ class Host:
     """
 
     def __init__(self, url: str) -> None:
-        self.up = False
+        self._down = asyncio.Event()
+        self._down.set()
         self._client: Any = Redis.from_url(
             url,
             socket_timeout=ANSWER_WITHIN,
@@ -62,6 +63,23 @@ class Host:
         self._wake = asyncio.Event()
         self._logged_at = -LOG_EVERY
         self._task = asyncio.ensure_future(self._ask_all())
+
+    @property
+    def up(self) -> bool:
+        return not self._down.is_set()
+
+    @up.setter
+    def up(self, is_up: bool) -> None:
+        if is_up:
+            self._down.clear()
+        else:
+            self._down.set()
+
+    async def until_down(self, within: float) -> None:
+        """Returns when the host fails, or after so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._down.wait()
 
     def ask(
         self, script: str, keys: Sequence[str], *arguments: str | int, anyway: bool = False

@@ -8,6 +8,7 @@ layer loses everything, and between processes that have no channel layer at all.
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,7 +38,8 @@ MOST_MISSED = 5000
 """Changes that are handed on after the fact; who missed more comes back and reads history."""
 ROOMS_PER_QUERY = 5000
 LOOK_BACK = timedelta(seconds=150)
-"""How far back ended sessions are looked for: more than clocks of hosts may differ."""
+"""How far back ended sessions are looked for, counted from the last look: more than clocks of hosts
+may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +116,9 @@ def _news(known: Mapping[int, Counters]) -> dict[int, Counters | None]:
     return news
 
 
-def read_ended() -> list[int]:
-    """Sessions that ended lately, whichever process ended them."""
-    since = timezone.now() - LOOK_BACK
+def read_ended(seconds: float) -> list[int]:
+    """Sessions that ended in so many seconds and a bit, whichever process ended them."""
+    since = timezone.now() - timedelta(seconds=seconds) - LOOK_BACK
     return list(Session.objects.filter(ended_at__gt=since).values_list("pk", flat=True))
 
 
@@ -125,6 +127,7 @@ class Repair:
         self._hub = hub
         self._mending: dict[int, asyncio.Task[None]] = {}
         self._watch: asyncio.Task[None] | None = None
+        self._looked_at = time.monotonic()
         self._opened: list[int] = []
         self._checking: asyncio.Task[None] | None = None
         hub.on_trouble = self.soon
@@ -206,7 +209,9 @@ class Repair:
 
     async def _look(self) -> None:
         await self._compare_all(list(self._hub.rooms))
-        ended = await on_database(read_ended)
+        now = time.monotonic()
+        ended = await on_database(read_ended, now - self._looked_at)
+        self._looked_at = now
         self._hub.end_sessions([one for one in ended if one in self._hub.open_sessions()])
 
     async def _compare_all(self, ids: list[int]) -> None:

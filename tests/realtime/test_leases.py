@@ -269,3 +269,59 @@ async def test_nobody_joins_again_at_a_redis_that_forgot_everything(redis: Redis
             while not await alone.leases.online(10, [101]):
                 await asyncio.sleep(0.05)
         assert alone.joins(101) == 0
+
+
+async def test_a_redis_that_paused_between_two_beats_is_found_again_soon(
+    redis: RedisServer, settings: Settings
+) -> None:
+    settings.CHAT_PRESENCE_LEASE = 40
+    async with processes(1) as (alone,):
+        with away(redis):
+            assert await alone.leases.held(12, [1]) is None
+        assert not alone.hosts.all[0].up
+        await alone.until(up=True)
+
+
+async def test_whoever_came_while_redis_was_away_joins_once(redis: RedisServer) -> None:
+    async with processes(2) as (first, second):
+        await second.arrives(13, 132)
+        first.stop()
+        with away(redis):
+            await first.leases.held(13, [1])
+            await first.arrives(13, 131)
+            await asyncio.sleep(LEASE * 1.2)
+        first.leases.start()
+        async with asyncio.timeout(SOON):
+            while await second.leases.online(13, [131, 132]) != {131, 132}:
+                await asyncio.sleep(0.05)
+        assert first.joins(131) == 0
+
+
+async def test_what_a_process_holds_that_was_given_up_ends_with_it(redis: RedisServer) -> None:
+    """It dies before it notices."""
+    async with processes(1) as (stays,):
+        await stays.arrives(14, 141)
+        async with processes(1) as (dies,):
+            await dies.arrives(14, 142)
+            dies.stop()
+            async with asyncio.timeout(SOON):
+                while not stays.exits(142):
+                    await asyncio.sleep(0.05)
+            await dies.arrives(15, 152)
+            await dies.leases.count("user:152", 1)
+            assert await stays.leases.online(15, [152]) == {152}
+        async with asyncio.timeout(SOON):
+            while await stays.leases.online(15, [152]):
+                await asyncio.sleep(0.05)
+        assert await stays.leases.count("user:152", 1) == 1
+
+
+async def test_two_departures_that_nobody_answered_for_are_told_as_one(redis: RedisServer) -> None:
+    async with processes(1) as (alone,):
+        with away(redis):
+            await alone.leases.held(16, [1])
+            for _ in range(2):
+                await alone.arrives(16, 161)
+                alone.leaves(16)
+            await asyncio.sleep(UNSURE_FOR + 0.5)
+            assert alone.exits(161) == 1
