@@ -31,7 +31,7 @@ from accounts.auth import bearer_token
 from messaging import metrics as messaging
 from messaging.services import writer
 from realtime import metrics as realtime
-from realtime.database import calls_under_way
+from realtime.database import repair_threads, socket_threads
 from realtime.hub import hub
 
 from .workers import dead_workers, shared_folder
@@ -128,7 +128,7 @@ def sample() -> None:
     with _sampling:
         realtime.sockets.set(realtime.counts.sockets)
         realtime.rooms.set(len(hub.rooms))
-        realtime.database_calls.set(calls_under_way())
+        realtime.database_calls.set(len(socket_threads) + len(repair_threads))
         deliveries.follow(realtime.counts.deliveries)
         messaging.writer_queue.set(writer().waiting)
         _sample_pool()

@@ -37,7 +37,7 @@ from .metrics import closed_by_client, counts
 from .outbox import Outbox
 from .patience import Patience
 from .protocol import AnyClientFrame, ErrorFrame, FrameError, Ready, UserOut, encode, parse, ref_in
-from .resume import catch_up, replay
+from .resume import catch_up, replay, spend_replay
 from .running import last_seen, presence, run_on, tally
 from .shutdown import shutdown
 from .transport import connection_of
@@ -153,6 +153,9 @@ class RoomConsumer(AsyncConsumer):
     async def _let_in(self, token: str) -> Conversation:
         caller, room = await on_database(self._admit, token)
         self._token = token
+        since = self._since()
+        if since is not None:
+            spend_replay(caller.user_id)
         await self._count_in(caller)
         listener = Listener(self._outbox, caller, room.pk, room.version, room.access)
         here = hub.attach(listener, room)
@@ -173,17 +176,21 @@ class RoomConsumer(AsyncConsumer):
         if arrival.first:
             presence.announce(here, listener)
         last_seen.note(caller)
-        since = query(self._scope, "since")
-        if since is not None and VERSION.fullmatch(since):
-            await replay(here, listener, int(since))
+        if since is not None:
+            await replay(here, listener, since)
             return talk
         if here.version > room.version:
             await catch_up(here, listener)
         else:
             here.settle(listener, room.version)
-        if since is not None:
+        if query(self._scope, "since") is not None:
             self._answer(error_frame(invalid("since", "must be a version, such as 41")))
         return talk
+
+    def _since(self) -> int | None:
+        """None without one, and for one that is no version."""
+        since = query(self._scope, "since")
+        return int(since) if since is not None and VERSION.fullmatch(since) else None
 
     async def _count_in(self, caller: SignIn) -> None:
         """Raises TooManyConnections."""

@@ -1,12 +1,10 @@
 """What each client frame does (contract §3, Client frames)."""
 
-import time
 from dataclasses import replace
 from typing import assert_never
 
-from accounts.errors import Forbidden, NoSuchUser, RateLimited, invalid
+from accounts.errors import Forbidden, NoSuchUser, invalid
 from accounts.models import User
-from accounts.rates import Bucket, Rate
 from messaging import services as messages
 from messaging.errors import ReceiverMismatch
 from messaging.ledger import Sent
@@ -36,23 +34,20 @@ from .protocol import (
     TypingOut,
     encode,
 )
-from .resume import lost_room, replay
+from .resume import lost_room, replay, spend_replay
 from .running import fanout
-
-RESUMES = Rate(times=5, seconds=1, burst=25)
 
 
 class Conversation:
     """One socket that was let in, talking."""
 
-    __slots__ = ("_here", "_hub", "_kind", "_other_id", "_resumes", "listener")
+    __slots__ = ("_here", "_hub", "_kind", "_other_id", "listener")
 
     def __init__(self, hub: Hub, listener: Listener, here: OpenRoom, room: Room) -> None:
         self._hub = hub
         self._here = here
         self._kind = room.kind
         self._other_id = room.other_id(listener.caller.user_id)
-        self._resumes = Bucket()
         self.listener = listener
 
     async def take(self, frame: AnyClientFrame) -> None:
@@ -112,10 +107,7 @@ class Conversation:
         return private, self._here.id
 
     async def _resume(self, frame: Resume) -> None:
-        """A replay may be a thousand frames: one of them counts for more than a frame."""
-        wait = self._resumes.take(RESUMES, time.monotonic())
-        if wait > 0:
-            raise RateLimited("Too many replays: wait a moment", retry_after=wait)
+        spend_replay(self.listener.caller.user_id)
         await replay(self._here, self.listener, frame.since, frame.ref)
 
     def _typing(self, frame: Typing) -> None:

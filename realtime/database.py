@@ -15,49 +15,54 @@ from django.db import Error, InterfaceError, OperationalError, connection
 
 from accounts.errors import Busy
 
-THREADS = 4
-LONGEST_QUEUE = 2000
-"""Calls that may wait for a thread; one more is refused with `busy`."""
-
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="socket-database")
-_waiting: set[asyncio.Future[Any]] = set()
+
+class Threads:
+    """Some threads, and a bound for the calls that run or wait for one."""
+
+    def __init__(self, name: str, threads: int, longest_queue: int) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._longest_queue = longest_queue
+        self._waiting: set[asyncio.Future[Any]] = set()
+
+    def __len__(self) -> int:
+        """Calls that run or wait."""
+        return len(self._waiting)
+
+    async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """The result of `call`, made on one of the threads.
+
+        Raises what it raises, and Busy when the database is away or too slow, or too many wait.
+        """
+        if len(self) >= self._longest_queue:
+            raise Busy
+        # With the context, so that a log line says which socket it comes from.
+        answer = asyncio.get_running_loop().run_in_executor(
+            self._threads, copy_context().run, lambda: _guarded(call, *args, **kwargs)
+        )
+        self._waiting.add(answer)
+        answer.add_done_callback(self._finished)
+        try:
+            # A thread cannot be stopped: its call goes on, and counts until it ends, so that the
+            # bound holds for those behind a database that says nothing.
+            async with asyncio.timeout(settings.CHAT_ANSWER_WITHIN):
+                return await asyncio.shield(answer)
+        except TimeoutError:
+            raise Busy from None
+
+    def _finished(self, answer: asyncio.Future[Any]) -> None:
+        self._waiting.discard(answer)
+        if not answer.cancelled():
+            # Looked at, so that asyncio does not complain when the caller has given up.
+            answer.exception()
 
 
-def calls_under_way() -> int:
-    """Running or waiting for a thread."""
-    return len(_waiting)
-
-
-async def on_database(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """The result of `call`, made on a database thread.
-
-    Raises what it raises, and Busy when the database is away or too slow, or too many calls wait.
-    """
-    if len(_waiting) >= LONGEST_QUEUE:
-        raise Busy
-    # With the context, so that a log line says which socket it comes from.
-    answer = asyncio.get_running_loop().run_in_executor(
-        _threads, copy_context().run, lambda: _guarded(call, *args, **kwargs)
-    )
-    _waiting.add(answer)
-    answer.add_done_callback(_finished)
-    try:
-        # A thread cannot be stopped: its call goes on, and counts until it ends, so that no more
-        # than LONGEST_QUEUE ever wait behind a database that says nothing.
-        async with asyncio.timeout(settings.CHAT_ANSWER_WITHIN):
-            return await asyncio.shield(answer)
-    except TimeoutError:
-        raise Busy from None
-
-
-def _finished(answer: asyncio.Future[Any]) -> None:
-    _waiting.discard(answer)
-    if not answer.cancelled():
-        # Looked at, so that asyncio does not complain when the caller has given up.
-        answer.exception()
+socket_threads = Threads("socket-database", threads=4, longest_queue=2000)
+on_database = socket_threads.run
+repair_threads = Threads("repair-database", threads=1, longest_queue=200)
+"""Behind no client's call: however many knock at the door, what was lost is found."""
 
 
 def _guarded(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -22,7 +22,7 @@ from messaging.selectors import StoredChange, changes_since
 from rooms.errors import NoSuchRoom
 from rooms.models import Kind, Member, Room
 
-from .database import on_database
+from .database import repair_threads
 from .hub import Hub
 from .listener import Frame, text_event
 from .metrics import repair_fills
@@ -179,7 +179,7 @@ class Repair:
         if self._hub.rooms.get(room.id) is not room:
             return False
         asked = frozenset(room.users)
-        truth = await on_database(read_truth, room.id, room.version, room.access, asked)
+        truth = await repair_threads.run(read_truth, room.id, room.version, room.access, asked)
         if truth is None:
             self._hub.close_room(room.id, NoSuchRoom())
             return False
@@ -210,7 +210,7 @@ class Repair:
     async def _look(self) -> None:
         await self._compare_all(list(self._hub.rooms))
         now = time.monotonic()
-        ended = await on_database(read_ended, now - self._looked_at)
+        ended = await repair_threads.run(read_ended, now - self._looked_at)
         self._looked_at = now
         self._hub.end_sessions([one for one in ended if one in self._hub.open_sessions()])
 
@@ -218,7 +218,7 @@ class Repair:
         for first in range(0, len(ids), ROOMS_PER_QUERY):
             rooms = map(self._hub.rooms.get, ids[first : first + ROOMS_PER_QUERY])
             known = {room.id: (room.version, room.access) for room in rooms if room is not None}
-            news = await on_database(read_news, known)
+            news = await repair_threads.run(read_news, known)
             for room_id, counters in news.items():
                 self._compare(room_id, counters)
 

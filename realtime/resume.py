@@ -1,7 +1,10 @@
 """Replay: what a client missed, in order, before it hears what comes now (promise 3)."""
 
+import asyncio
+
 from accounts.auth import SignIn
-from accounts.errors import DomainError, Forbidden
+from accounts.errors import DomainError, Forbidden, RateLimited
+from accounts.rates import Rate, buckets
 from rooms.errors import NoSuchRoom, NotAMember
 from rooms.models import Room
 from rooms.selectors import standing
@@ -12,6 +15,19 @@ from .listener import Listener
 from .open_room import OpenRoom
 from .protocol import Resumed, encode
 from .replays import Replay, replays
+
+REPLAYS = Rate(times=5, seconds=1, burst=100)
+"""Per user and process, `?since=` and `resume` alike: a thousand frames cost more than a frame. The
+burst is for all sockets of one who comes back after a restart."""
+TURN = 100
+"""Frames after which others have their turn."""
+
+
+def spend_replay(user_id: int) -> None:
+    """Raises RateLimited."""
+    wait = buckets.take("replay", user_id, REPLAYS)
+    if wait > 0:
+        raise RateLimited("Too many replays: wait a moment", retry_after=wait)
 
 
 async def replay(here: OpenRoom, listener: Listener, since: int, ref: str | None = None) -> None:
@@ -36,15 +52,23 @@ async def replay(here: OpenRoom, listener: Listener, since: int, ref: str | None
 async def _tell(listener: Listener, since: int, heard: int, ref: str | None) -> int:
     """The version that it now has everything up to."""
     missed = await _missed(listener, since, heard)
-    told = since
-    for version, event in missed.events():
-        listener.write(event)
-        told = version
-        await listener.outbox.drained()
+    told = await _write(listener, missed, since)
     is_complete = missed.changes is not None
     reached = told if is_complete else heard
     listener.say(encode(Resumed(first=since + 1, to=reached, complete=is_complete, ref=ref)))
     return reached
+
+
+async def _write(listener: Listener, missed: Replay, since: int) -> int:
+    """At the reader's pace: the version of the last one, `since` when there is none."""
+    told = since
+    for number, (version, event) in enumerate(missed.events(), 1):
+        listener.write(event)
+        told = version
+        await listener.outbox.drained()
+        if number % TURN == 0:
+            await asyncio.sleep(0)
+    return told
 
 
 async def catch_up(here: OpenRoom, listener: Listener) -> None:
@@ -56,11 +80,7 @@ async def catch_up(here: OpenRoom, listener: Listener) -> None:
     missed = await _missed(listener, reached, max(reached, here.version))
     if missed.changes is None:
         listener.drop_as_too_slow()
-    for version, event in missed.events():
-        listener.write(event)
-        reached = version
-        await listener.outbox.drained()
-    here.settle(listener, reached)
+    here.settle(listener, await _write(listener, missed, reached))
 
 
 async def _missed(listener: Listener, since: int, needed: int) -> Replay:

@@ -396,3 +396,21 @@ async def test_resume_frames_under_load_leave_no_gap_before_the_live_frames(
     assert replays > 10
     stored = await history(kaushal, room_id)
     assert sorted(states.values(), key=lambda message: int(message["seq"])) == stored
+
+
+async def test_one_who_asks_for_replays_without_end_has_to_wait(person: Register) -> None:
+    ila, kaushal = await person(), await person()
+    name = fresh("again")
+    await say(ila, await made(ila, name), "1")
+    asking, other = ila.public(name), kaushal.public(name)
+    async with opened(asking, other):
+        for _ in range(150):
+            await asking.send(type="resume", since=0)
+        frames = await asking.ping()
+        refused = [frame for frame in frames if frame["type"] == "error"]
+        assert {frame["code"] for frame in refused} == {"rate_limited"}
+        assert all(frame["retry_after"] > 0 for frame in refused)
+        assert len([frame for frame in frames if frame["type"] == "resumed"]) >= 100
+        assert len(frames) > 2 * 100 + len(refused)
+        await other.send(type="resume", since=0)
+        await other.hear("resumed")

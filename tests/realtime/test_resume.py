@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from accounts.auth import SignIn
-from accounts.errors import Busy
+from accounts.errors import Busy, RateLimited
+from accounts.rates import buckets
 from realtime import replays, resume
 from realtime.listener import Frame, Listener, text_event
 from realtime.open_room import OpenRoom
@@ -62,3 +63,12 @@ async def test_an_open_socket_goes_on_after_a_resume_that_failed(
     with pytest.raises(Busy):
         await resume.replay(room, listener, 2)
     assert [json.loads(text)["version"] for text in wire.texts] == [6]
+
+
+def test_replays_are_counted_per_user_and_not_per_socket() -> None:
+    buckets.clear()
+    for _ in range(resume.REPLAYS.burst):
+        resume.spend_replay(1)
+    with pytest.raises(RateLimited):
+        resume.spend_replay(1)
+    resume.spend_replay(2)
