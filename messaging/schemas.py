@@ -5,15 +5,32 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AliasChoices, Field, StringConstraints
 
+from accounts.names import INVISIBLE
 from accounts.schemas import Answer, Body, Id, NameInPath, Seq, Timestamp, Who, example
 from rooms.schemas import RoleName, RoomOut
 
+# Signs that draw nothing themselves and make one emoji of several: the joiner (families), and the
+# tags that spell the flags of regions. Variation selectors are marks, not among what is refused.
+JOINING = frozenset({"\u200d"} | {chr(code) for code in range(0xE0020, 0xE0080)})
+BLANK = INVISIBLE | {"\u2800"}
+
 
 def _is_reaction(emoji: str) -> str:
-    # Emoji are many characters and ever new ones; what must not pass is what cannot be seen.
-    if not emoji.strip() or any(unicodedata.category(sign) in ("Cc", "Zs", "Cs") for sign in emoji):
+    # Emoji are many characters and ever new ones, which this Python may not know. What must not
+    # pass is what cannot be seen, or turns round what stands beside it (U+202E).
+    if not all(sign in JOINING or _may_stand(sign) for sign in emoji):
         raise ValueError("must be visible characters")
+    if not any(_is_seen(sign) for sign in emoji):
+        raise ValueError("must have a visible character")
     return emoji
+
+
+def _may_stand(sign: str) -> bool:
+    return unicodedata.category(sign) not in ("Cc", "Cf", "Cs", "Zl", "Zp", "Zs")
+
+
+def _is_seen(sign: str) -> bool:
+    return not (sign in JOINING or sign in BLANK or unicodedata.category(sign)[0] == "M")
 
 
 ClientId = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\x20-\x7e]+$")]

@@ -21,6 +21,7 @@ from accounts.transactions import writing
 from rooms.errors import NotAMember
 from rooms.models import Member, Role
 from rooms.selectors import Standing, acting_role, standing
+from rooms.services import join_room
 
 from .errors import MessageDeleted, NoSuchMessage, SenderMismatch, TooManyReactions
 from .events import (
@@ -180,7 +181,9 @@ def delete_message(*, caller: SignIn, room_id: int, message_id: int) -> None:
 
 
 def add_reaction(*, caller: SignIn, room_id: int, message_id: int, emoji: str) -> MessageState:
-    """Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden, MessageDeleted,
+    """Reacting joins a public room, as sending does: everybody who has a say there is a member.
+
+    Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden, MessageDeleted,
     TooManyReactions.
     """
     spend_at_once("CHAT_MESSAGE_RATE", caller.user_id)
@@ -195,6 +198,8 @@ def add_reaction(*, caller: SignIn, room_id: int, message_id: int, emoji: str) -
             message=message, user_id=caller.user_id, emoji=emoji
         )
         if added:
+            if editing.here.member is None:
+                join_room(user_id=caller.user_id, room_id=room_id)
             _show_reactions(editing)
         return editing.state()
 

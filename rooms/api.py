@@ -112,7 +112,9 @@ def leave_room(request: Request, room_id: RoomId) -> Status[None]:
     return Status(204, None)
 
 
-@router.get("/rooms/{room_id}/members", response=answers({200: list[MemberOut]}, 401, 404, 422))
+@router.get(
+    "/rooms/{room_id}/members", response=answers({200: list[MemberOut]}, 401, 403, 404, 422)
+)
 def list_members(
     request: Request,
     response: HttpResponse,
@@ -121,8 +123,9 @@ def list_members(
     limit: Limit = 50,
 ) -> list[dict[str, Any]]:
     """Who belongs to the room, in the order of joining, and who is there now."""
-    room = selectors.standing(request.auth.user_id, room_id).room
-    page = keyset_page(selectors.members_of(room), ["pk"], cursor=cursor, limit=limit)
+    here = selectors.standing(request.auth.user_id, room_id)
+    here.may_read()
+    page = keyset_page(selectors.members_of(here.room), ["pk"], cursor=cursor, limit=limit)
     write_links(request, response, page.links)
     online = online_in(room_id, [member.user_id for member in page])
     return [_member_out(member, online=member.user_id in online) for member in page]
@@ -171,7 +174,10 @@ def change_role(
     response=answers({200: RemovedOut}, 401, 403, 404, 422),
 )
 def remove_member(request: Request, room_id: RoomId, username: Username) -> dict[str, int]:
-    """Remove somebody. Nothing of the room later than `version` reaches them."""
+    """Remove somebody. Nothing of the room later than `version` reaches them.
+
+    From a public room anybody, also one who has left or never joined: they are banned from it.
+    """
     version = services.remove_member(
         user_id=request.auth.user_id, room_id=room_id, username=username
     )

@@ -132,7 +132,10 @@ class Member(models.Model):
 
 
 class Ban(models.Model):
-    """A removal from a public room. Without it the removed would be back with the next connect."""
+    """A removal from a public room. Without it the removed would be back with the next connect.
+
+    Who is not a member may have one: anybody may read and write in a public room.
+    """
 
     id = models.BigAutoField(primary_key=True)
     room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="bans")

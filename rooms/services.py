@@ -1,7 +1,7 @@
 """Writes of rooms and memberships; who may make, change, enter and leave them."""
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError
@@ -226,11 +226,12 @@ def leave_room(*, user_id: int, room_id: int) -> None:
         publish(MemberLeft(room_id, user_id, access))
 
 
-def _take_out(room: Room, member: Member) -> int:
+def _take_out(room: Room, member: Member | None) -> int:
     """Ends a membership under the room's lock and returns the room's new access counter."""
-    member.delete()
+    if member is not None:
+        member.delete()
+        room.member_count -= 1
     room.access += 1
-    room.member_count -= 1
     room.save(update_fields=["access", "member_count"])
     return room.access
 
@@ -238,20 +239,29 @@ def _take_out(room: Room, member: Member) -> int:
 def remove_member(*, user_id: int, room_id: int, username: str) -> int:
     """Removes somebody and returns the room's version: nothing later reaches them.
 
-    From a public room it is a ban as well, until somebody adds them again.
-    Raises NoSuchRoom, Forbidden, NoSuchMember, LastOwner.
+    From a public room it is a ban as well, until somebody adds them again, and anybody may be
+    banned: who has left, or never said a word. Raises NoSuchRoom, Forbidden, NoSuchMember.
     """
     with _managed(user_id, room_id) as (here, role):
-        member = _member(here.room, username)
-        if member.user_id == user_id:
+        member = selectors.find_member(here.room, username)
+        gone_id = member.user_id if member else _stranger(here.room, username)
+        if gone_id == user_id:
             raise Forbidden("To go yourself, leave the room")
-        if role != Role.OWNER and member.role != Role.MEMBER:
+        if role != Role.OWNER and member is not None and member.role != Role.MEMBER:
             raise Forbidden("Only an owner may remove owners and admins")
         if here.room.kind == Kind.PUBLIC:
-            Ban.objects.get_or_create(room=here.room, user_id=member.user_id)
+            Ban.objects.get_or_create(room=here.room, user_id=gone_id)
         access = _take_out(here.room, member)
-        publish(MemberRemoved(room_id, member.user_id, access))
+        publish(MemberRemoved(room_id, gone_id, access))
     return here.room.version
+
+
+def _stranger(room: Room, username: str) -> int:
+    """Somebody who is no member but could become one at any time. Raises NoSuchMember."""
+    if room.kind == Kind.PUBLIC:
+        with suppress(NoSuchUser):
+            return find_user(username).pk
+    raise NoSuchMember
 
 
 def add_members(

@@ -231,6 +231,25 @@ async def test_removal_from_a_public_room_lasts_until_somebody_adds_the_removed_
         assert (await again.hear("message"))["seq"] == 1
 
 
+async def test_who_left_a_public_room_can_be_banned_from_it(person: Register) -> None:
+    ila, kaushal = await person(), await person()
+    room = (await ila.post("/rooms", {"name": fresh("open")})).json()
+    path = f"/rooms/{room['id']}"
+    said = (await kaushal.post(f"{path}/messages", {"content": "Spam"})).json()
+    assert (await kaushal.post(f"{path}/leave")).status_code == 204
+    answer = await ila.delete(f"{path}/members/{kaushal.username}")
+    assert (answer.status_code, answer.json()) == (200, {"version": said["version"]})
+    for answer in (
+        await kaushal.post(f"{path}/messages", {"content": "More spam"}),
+        await kaushal.put(f"{path}/messages/{said['id']}/reactions/spam"),
+        await kaushal.patch(f"{path}/messages/{said['id']}", {"content": "Other spam"}),
+        await kaushal.get(f"{path}/members"),
+        await kaushal.get(f"{path}/messages"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert await turned_away(kaushal.public(room["name"])) == (4403, "forbidden")
+
+
 async def test_only_owners_and_admins_remove_and_admins_only_plain_members(
     person: Register,
 ) -> None:

@@ -245,6 +245,29 @@ def test_reactions_are_counted_and_name_who_reacted(
     }
 
 
+def test_reacting_joins_a_public_room(ila: SignIn, friend: SignIn) -> None:
+    public = make_room(owner=[ila.user_id])
+    message = say(ila, public)
+    say(ila, public)
+    assert react(friend, message).version == 3
+    react(friend, message, "🎉")
+    member = Member.objects.get(room=public, user_id=friend.user_id)
+    public.refresh_from_db()
+    assert (public.member_count, public.version, member.last_read_seq) == (2, 4, 2)
+
+
+def test_a_refused_reaction_joins_nothing(ila: SignIn, friend: SignIn) -> None:
+    public = make_room(owner=[ila.user_id])
+    message = say(ila, public)
+    delete(ila, message)
+    with pytest.raises(MessageDeleted):
+        react(friend, message)
+    remove_member(user_id=ila.user_id, room_id=public.pk, username="friend")
+    with pytest.raises(Forbidden):
+        react(friend, message)
+    assert not Member.objects.filter(room=public, user_id=friend.user_id).exists()
+
+
 def test_a_reaction_is_taken_back_by_who_made_it_only(
     ila: SignIn, friend: SignIn, room: Room
 ) -> None:

@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 from pytest_django import Settings
 
 from accounts.errors import Forbidden, NoSuchUser, RateLimited
+from accounts.models import User
 from accounts.rates import Rate, buckets
 from messaging.selectors import history
 from rooms import selectors, services
@@ -23,6 +24,7 @@ from rooms.events import MemberLeft, MemberRemoved, RoomChanged, RoomDeleted
 from rooms.models import Ban, Kind, Member, Role, Room
 from tests.factories import (
     at_once,
+    draft,
     heard,
     make_member,
     make_private_room,
@@ -30,6 +32,7 @@ from tests.factories import (
     make_sign_in,
     make_user,
     say,
+    store_now,
 )
 
 pytestmark = pytest.mark.django_db
@@ -415,6 +418,49 @@ def test_the_removed_of_a_public_room_stay_out_until_they_are_added() -> None:
     services.add_members(user_id=owner.pk, room_id=room.pk, people=[gone.pk])
     assert services.enter_public_room(user_id=gone.pk, name=room.name or "") == room
     assert counts_right(room)
+
+
+@commits
+@pytest.mark.parametrize("has_been_there", [True, False])
+def test_one_who_is_no_member_of_a_public_room_can_be_banned(has_been_there: bool) -> None:
+    owner, gone = make_user(), make_sign_in()
+    room = make_room(owner=[owner.pk])
+    if has_been_there:
+        say(gone, room)
+        services.leave_room(user_id=gone.user_id, room_id=room.pk)
+    room.refresh_from_db()
+    with heard() as events:
+        version = services.remove_member(
+            user_id=owner.pk, room_id=room.pk, username=gone.username.upper()
+        )
+    assert version == room.version
+    assert events == [MemberRemoved(room.pk, gone.user_id, access=room.access + 1)]
+    assert isinstance(store_now(draft(gone, room))[0], Forbidden)
+    assert counts_right(room)
+    # Once more, because the answer was lost.
+    services.remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
+    services.add_members(user_id=owner.pk, room_id=room.pk, people=[gone.user_id])
+    assert say(gone, room)
+
+
+def test_an_admin_bans_strangers_and_nobody_bans_oneself_or_nobody() -> None:
+    owner, admin, stranger = make_user(), make_user(), make_user()
+    left = make_user("left", is_active=False)
+    room = make_room(owner=[owner.pk], admin=[admin.pk])
+
+    def ban(username: str, by: User = admin) -> int:
+        return services.remove_member(user_id=by.pk, room_id=room.pk, username=username)
+
+    for nobody in ("nobody", left.username):
+        with pytest.raises(NoSuchMember):
+            ban(nobody)
+    with pytest.raises(Forbidden):
+        ban(owner.username, by=stranger)
+    staff = make_user(is_staff=True)
+    with pytest.raises(Forbidden):
+        ban(staff.username, by=staff)
+    ban(stranger.username)
+    assert [one.user for one in Ban.objects.all()] == [stranger]
 
 
 def test_the_removed_of_a_group_may_be_added_again() -> None:
