@@ -96,8 +96,10 @@ clean: ## Remove the virtual environment and caches (.env, database and uploads 
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
+# With a key of its own: the one that development falls back to is known to everybody.
 .env:
-	cp .env.example .env
+	@key=$$($(PYTHON) -c "import secrets; print(secrets.token_urlsafe(64))") && umask 077 && \
+		sed "s/^#SECRET_KEY=$$/SECRET_KEY=$$key/" .env.example > .env && echo "made .env from .env.example"
 
 # One stamp per requirements file. The dev file holds everything that the other does, at the same
 # versions, so installing it settles both.

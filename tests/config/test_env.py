@@ -1,6 +1,7 @@
 """The environment: what it means, and the one sentence that ends a start without it."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -156,6 +157,20 @@ def test_limits_have_the_defaults_of_the_contract() -> None:
     assert (env.chat_sockets_per_user, env.chat_pending_per_address) == (50, 20)
     assert env.chat_message_length == 4000
     assert (env.chat_access_minutes, env.chat_refresh_days) == (60, 14)
+
+
+def test_each_new_file_has_a_key_of_its_own(tmp_path: Path) -> None:
+    keys = set()
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        for file in ("Makefile", ".env.example"):
+            shutil.copy(ROOT / file, folder)
+        subprocess.run(["make", ".env"], cwd=folder, check=True, capture_output=True)
+        assert (folder / ".env").stat().st_mode & 0o077 == 0
+        keys.add(read(ENV_FILE=str(folder / ".env")).secret_key)
+    assert len(keys) == 2
+    assert min(map(len, keys)) >= 50
 
 
 def test_settings_come_from_the_file_that_is_named(tmp_path: Path) -> None:

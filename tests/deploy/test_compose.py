@@ -54,11 +54,19 @@ def test_only_the_proxy_is_reached_from_outside() -> None:
     assert {name for name, ports in published.items() if ports} == {"proxy"}
 
 
+def test_the_proxy_does_not_reach_the_data() -> None:
+    services = composition.services()
+    assert "networks" not in services["proxy"], "it is on the default one"
+    for name in ("postgres", "redis"):
+        assert services[name]["networks"] == ["data"]
+    assert composition.read(composition.SECRETS)["networks"]["data"] == {"internal": True}
+
+
 def test_nginx_finds_the_servers_and_never_the_migration() -> None:
     services = composition.services()
     for name in APPS:
         assert services[name]["networks"]["default"]["aliases"] == ["app"]
-    assert services["migrate"]["networks"] == ["default"]
+    assert services["migrate"]["networks"] == ["data"]
     port = image.command()[image.command().index("--port") + 1]
     assert f"set $chat app:{port};" in (ROOT / "docs/deploy/nginx.conf").read_text()
 
