@@ -20,9 +20,11 @@ from accounts.origin import origin
 from .tracebacks import kind_of, quoteless_traceback, words_of
 
 # A JWT wherever it stands: daphne and uvicorn log whole URLs, and sign-in by `?token=` is allowed.
-TOKEN = re.compile(
-    r"eyJ[\w-]+(?:\.|%2[eE])[\w-]*(?:(?:\.|%2[eE])[\w-]*)?|(?<=token=)(?!%s)[^&\s\"']+"
-)
+# Anybody may write what is looked through here, on the event loop: every run is possessive and no
+# dot is asked for behind the first, so that nothing is walked twice.
+TOKEN = re.compile(r"eyJ[\w-]{10,}+(?:(?:\.|%2[eE])[\w-]*+){0,2}|(?<=token=)(?!%s)[^&\s\"']++")
+LONGEST_SAID = 8192
+"""Characters of one argument, or of a message without any: a URL may be of any length."""
 # All that follows the first line of asyncio's complaints, or how a task ended within it.
 TASK = re.compile(r"\n.*| (exception|result)=.*", re.DOTALL)
 # What a callback was called with: the arguments may be a message.
@@ -31,6 +33,17 @@ CALL = re.compile(r"\A(Exception in callback [^(]*)\(.*", re.DOTALL)
 
 def redact(text: str) -> str:
     return TOKEN.sub("[token]", text)
+
+
+def _cut(text: str) -> str:
+    """Before it is redacted: of a token cut in two, the first part is still taken for one.
+
+    What was cut stays as it is when the next filter sees it.
+    """
+    if len(text) <= LONGEST_SAID:
+        return text
+    ending = f"… ({len(text)} characters)"
+    return text[: LONGEST_SAID - len(ending)] + ending
 
 
 class RedactTokens(logging.Filter):
@@ -75,7 +88,7 @@ class RedactTokens(logging.Filter):
         if isinstance(value, BaseException) and not self._quoting:
             return redact(f"{kind_of(value)}: {words_of(value)}")
         shown = str(value)
-        clean = redact(shown)
+        clean = redact(_cut(shown))
         return value if clean == shown else clean
 
 

@@ -1,6 +1,7 @@
 """Logs hold no token, and lose nothing else."""
 
 import logging
+import time
 from collections.abc import Iterator
 from io import StringIO
 
@@ -8,7 +9,7 @@ import pytest
 
 from accounts.models import Session
 from accounts.tokens import mint
-from config.logs import RedactTokens, guard_server_logs, redact
+from config.logs import LONGEST_SAID, RedactTokens, guard_server_logs, redact
 
 TOKEN = mint(Session(pk=7, user_id=3, refresh_jti="a" * 32)).access
 SECRET = TOKEN.split(".")[2]
@@ -38,11 +39,54 @@ Log = tuple[logging.Logger, StringIO]
         (f'{{"token": "{TOKEN}"}}', '{"token": "[token]"}'),
         ("/?token=opaque&since=5", "/?token=[token]&since=5"),
         (f"{TOKEN} and {TOKEN}", "[token] and [token]"),
+        (f"/?next=/%3Ftoken%3D{TOKEN}&a=1", "/?next=/%3Ftoken%3D[token]&a=1"),
+        (f"{TOKEN.split('.')[0]} alone", "[token] alone"),
         ("nothing to hide", "nothing to hide"),
     ],
 )
 def test_a_token_is_taken_out_wherever_it_stands(text: str, clean: str) -> None:
     assert redact(text) == clean
+
+
+# Of a length with which walking anything twice takes a quarter of a minute, and once a millisecond.
+@pytest.mark.parametrize(
+    "text",
+    [
+        "eyJ" * 30_000,
+        "eyJ-" * 30_000,
+        "eyJ." * 30_000,
+        "eyJ%2" * 30_000,
+        "eyJaaaaaaaaa " * 8_000,
+        "eyJaaaaaaaaaa." * 8_000,
+        f"{'eyJ' * 30_000}.",
+        "token=" * 30_000,
+        "token=%s" * 30_000,
+        "eyJtoken=" * 10_000,
+    ],
+    ids=lambda text: text[:16],
+)
+def test_no_text_is_walked_twice(text: str) -> None:
+    began = time.perf_counter()
+    redact(text)
+    assert time.perf_counter() - began < 2
+
+
+def test_what_is_long_is_cut_once_however_many_filters_it_passes(log: Log) -> None:
+    log[0].addFilter(RedactTokens())
+    address = f"/?{'a' * 100_000}"
+    log[0].warning('"GET %s" %d', address, 200)
+    log[0].warning(address)
+    first, second = log[1].getvalue().splitlines()
+    assert first.startswith('"GET /?aaa')
+    assert first.endswith('… (100002 characters)" 200')
+    assert second.endswith("… (100002 characters)")
+    assert len(second) == LONGEST_SAID
+
+
+@pytest.mark.parametrize("left", range(0, len(TOKEN) + 40, 20))
+def test_a_token_that_is_cut_in_two_stays_secret(log: Log, left: int) -> None:
+    log[0].warning("%s", f"{'-' * (LONGEST_SAID - left)} {TOKEN} and more")
+    assert TOKEN[:16] not in log[1].getvalue()
 
 
 def test_tokens_in_a_message_are_redacted(log: Log) -> None:
