@@ -1,4 +1,4 @@
-"""What may be a reaction: emoji of any make, nothing unseen and nothing that turns its line round."""
+"""What may be a reaction: emoji of any make, and nothing that cannot be seen."""
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
