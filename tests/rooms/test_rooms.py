@@ -440,7 +440,7 @@ def test_one_who_is_no_member_of_a_public_room_can_be_banned(has_been_there: boo
     # Once more, because the answer was lost.
     services.remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
     services.add_members(user_id=owner.pk, room_id=room.pk, people=[gone.user_id])
-    assert say(gone, room)
+    assert say(gone, room).sender == gone.user_id
 
 
 def test_an_admin_bans_strangers_and_nobody_bans_oneself_or_nobody() -> None:
