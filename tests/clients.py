@@ -177,16 +177,6 @@ class Socket:
                 frames.append(await self.receive(within))
         return frames
 
-    async def silence(self, kind: str | None = None, within: float = 0.4) -> None:
-        """Fails when a frame (of this type) comes within the time."""
-        try:
-            async with asyncio.timeout(within):
-                while True:
-                    frame = await self.receive()
-                    assert kind not in (None, frame["type"]), f"heard {frame}"
-        except TimeoutError:
-            return
-
     async def ping(self) -> list[Frame]:
         """All that was on its way before the answer to a ping."""
         await self.send(type="ping", ref=f"ping-{next(_numbers)}")

@@ -177,7 +177,7 @@ def test_a_user_can_be_added(root: Client) -> None:
     ("username", "email"),
     [("MAYA", ""), ("with space", ""), ("a@b", ""), ("..", ""), ("other", "MAYA@example.com")],
 )
-def test_names_that_cannot_be_added(root: Client, username: str, email: str) -> None:
+def test_a_bad_or_taken_name_is_not_added(root: Client, username: str, email: str) -> None:
     make_user("maya", email="maya@example.com")
     count = User.objects.count()
     assert added(root, username, email).status_code == 200, "the form again, with errors"

@@ -201,7 +201,6 @@ async def test_a_token_is_taken_from_header_subprotocol_query_and_first_frame(
             chosen = "bearer" if way == "subprotocol" else None
             assert socket.connection.subprotocol == chosen
     async with Socket(f"{server.ws}{path}") as socket:
-        await socket.silence(within=0.1)
         await socket.send(token=ila.access, message="Here I am")
         assert (await socket.receive())["type"] == "ready"
         # The frame that brought the token is a frame like any other.

@@ -366,7 +366,7 @@ async def test_only_the_author_edits_and_everyone_hears_the_whole_state(person: 
         assert refused(await ila.patch(path, {"content": "x"})) == (403, "forbidden")
         for bad in ({"content": ""}, {"content": "x" * 4001}, {"content": "\x00"}, {}):
             assert refused(await kaushal.patch(path, bad)) == (422, "invalid")
-        await socket.silence("edit", within=0.2)
+        assert "edit" not in [frame["type"] for frame in await socket.ping()]
     missing = f"/rooms/{room['id']}/messages/{2**40}"
     assert refused(await ila.patch(missing, {"content": "x"})) == (404, "no_such_message")
 
@@ -401,7 +401,7 @@ async def test_a_deleted_message_leaves_a_tombstone_in_its_place(person: Registe
         assert (frame["reactions"], frame["attachments"]) == ([], [])
         # Deleting again is no error and no change.
         assert (await kaushal.delete(path)).status_code == 204
-        await socket.silence("delete", within=0.2)
+        assert "delete" not in [frame["type"] for frame in await socket.ping()]
     page = await ila.get(f"/rooms/{room['id']}/messages")
     assert "secret" not in page.text
     tombstone = page.json()[1]
@@ -536,7 +536,7 @@ async def test_the_room_hears_read_marks_that_moved(person: Register) -> None:
         await socket.send(type="read", seq=50)
         assert (await listening.hear("read"))["seq"] == 3
         await kaushal.post(f"/rooms/{room['id']}/read", {"seq": 3})
-        await listening.silence("read", within=0.3)
+        assert "read" not in [frame["type"] for frame in await listening.ping()]
     listed = await my_room(kaushal, room["id"])
     assert (listed["last_read_seq"], listed["unread"]) == (3, 0)
 
@@ -615,6 +615,7 @@ async def test_typing_reaches_the_others_once_a_second_and_its_end_always(
     socket, twin, listening = ila.public(room), ila.public(room), kaushal.public(room)
     async with opened(socket, twin, listening) as (ready, *_):
         started = {"type": "typing", "sender": ila.id, "username": ila.username, "typing": True}
+        began = time.monotonic()
         for frame in (
             {"type": "typing"},
             {"typing": True},
@@ -623,7 +624,9 @@ async def test_typing_reaches_the_others_once_a_second_and_its_end_always(
             await socket.send(**frame)
         await socket.ping()
         heard = [frame for frame in await listening.ping() if frame["type"] == "typing"]
-        assert heard == [started]
+        # One, unless this took so long that another one was due.
+        assert heard == [started] * len(heard)
+        assert 1 <= len(heard) <= 1 + int(time.monotonic() - began)
         for _ in range(3):
             await socket.send(type="typing", typing=False)
         await socket.ping()

@@ -312,6 +312,7 @@ async def come_and_go(
     while not enough.is_set():
         replays = copy.replays
         async with person.public(room, since=copy.version) as socket:
+            await socket.hear("ready")
             with suppress(TimeoutError):
                 for _ in range(chance.randrange(2, 25)):
                     copy.take(await socket.receive(within=0.3))

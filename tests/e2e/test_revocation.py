@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tests.clients import (
+    BY_REPAIR,
     PASSWORD,
     Frame,
     Person,
@@ -16,9 +17,6 @@ from tests.clients import (
 )
 from tests.conftest import Register
 from tests.servers import Server, manage
-
-BY_ANOTHER_PROCESS = 3.0
-"""Seconds until a process has noticed what another one did to sign-ins."""
 
 
 async def group(owner: Person, *members: Person) -> Frame:
@@ -146,7 +144,7 @@ async def test_an_account_deactivated_by_another_process_loses_access_at_once(
         answer = await ila.post("/login", {"username": ila.username, "password": PASSWORD})
         assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
         assert await turned_away(ila.public(name)) == (4401, "session_ended")
-        assert await gone.refused(within=BY_ANOTHER_PROCESS) == (4401, "session_ended")
+        assert await gone.refused(BY_REPAIR) == (4401, "session_ended")
         await still_open(stays)
         assert (await kaushal.get("/users", q=ila.username)).json() == []
         assert await turned_away(kaushal.private(ila.username)) == (4404, "no_such_user")

@@ -90,8 +90,6 @@ async def test_the_walk_of_the_app_with_a_token_in_every_frame(
     url = f"{walk_server.ws}/ws/chat/testroom/"
     async with Socket(url) as first, Socket(url) as second, Socket(url) as third:
         # Nobody is told anything before the first token.
-        await first.silence(within=0.1)
-
         await first.send(token=asha["access"], type="join")
         ready = await first.receive()
         room = ready["room"]

@@ -9,7 +9,7 @@ from .slow import Burden, slow
 
 
 @pytest.mark.slow
-async def test_crowd_comes_back(tmp_path: Path) -> None:
+async def test_a_crowd_that_comes_back_misses_nothing(tmp_path: Path) -> None:
     result = await reconnect(200, tmp_path)
     # All caught up, within the ten seconds that `reconnect` allows a thousand. Processor time would
     # say more, but what shares the core stretches that as well.

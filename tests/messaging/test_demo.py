@@ -82,26 +82,26 @@ def test_a_deleted_room_is_made_again() -> None:
     assert Room.objects.get(name="lobby", deleted_at=None).last_seq == 3
 
 
-def test_no_demo_in_production(settings: Settings) -> None:
+def test_the_demo_refuses_to_run_in_production(settings: Settings) -> None:
     settings.DEBUG = False
     with pytest.raises(CommandError, match="DEBUG=1"):
         run("demo")
     assert not User.objects.exists()
 
 
-def test_no_demo_with_somebody_elses_name() -> None:
+def test_the_demo_takes_nobody_elses_name() -> None:
     make_user("maya")
     with pytest.raises(CommandError, match="maya"):
         run("demo")
 
 
-def test_no_demo_in_somebody_elses_room() -> None:
+def test_the_demo_takes_nobody_elses_room() -> None:
     make_room(Kind.GROUP, name="weekend")
     with pytest.raises(CommandError, match="weekend"):
         run("demo")
 
 
-def test_roles_in_the_demo() -> None:
+def test_the_demo_gives_roles_in_its_group() -> None:
     run("demo")
     weekend = Room.objects.get(name="weekend")
     roles = dict(weekend.members.values_list("user__username", "role"))
