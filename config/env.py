@@ -1,4 +1,4 @@
-"""The environment, typed: the only place that reads variables (contract §1 and §4).
+"""The environment, typed: what settings are made of (contract §1 and §4).
 
 A missing or malformed one ends the start with one sentence that names it.
 """

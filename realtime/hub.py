@@ -20,6 +20,7 @@ from .open_room import OpenRoom
 log = logging.getLogger(__name__)
 
 MOST_ENDED = 10_000
+"""Remembered for the moment between the check of a token and the subscription; seconds would do."""
 
 
 def _nobody_mends(room: OpenRoom) -> None:

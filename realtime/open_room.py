@@ -14,6 +14,7 @@ from .listener import Frame, Listener, text_event
 from .metrics import counts
 
 MOST_EARLY = 2000
+"""Frames that wait for one before them; the repair reads from the database what is not kept."""
 TYPING_EVERY = 1.0
 JOIN_EVERY = 10.0
 

@@ -134,7 +134,7 @@ class Host:
         now = time.monotonic()
         if now - self._logged_at >= LOG_EVERY:
             self._logged_at = now
-            log.warning("Redis does not say who is online elsewhere: %s", what)
+            log.warning("Redis does not answer; each process counts by itself: %s", what)
 
     async def close(self) -> None:
         self._task.cancel()
