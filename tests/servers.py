@@ -60,6 +60,7 @@ COMMANDS["workers"] = [
     *("--workers", "2", "--timeout-worker-healthcheck", "60"),
     *COMMANDS["serve"][2:],
 ]
+COMMANDS["runserver"] = ["manage.py", "runserver", "--noreload"]
 # The same with uvicorn's access log.
 COMMANDS["loud"] = [part for part in COMMANDS["serve"] if part not in ("--log-level", "warning")]
 STARTS_WITHIN = 60.0
@@ -91,7 +92,7 @@ class Server:
                     sys.executable,
                     *COMMANDS[self.kind],
                     str(self.port),
-                    self.application,
+                    *([self.application] if self.kind != "runserver" else []),
                 ],
                 cwd=ROOT,
                 env=self.environment,
