@@ -22,7 +22,7 @@ class Message(models.Model):
     """A message in its present state. It keeps its `seq`; every change gives it a new `version`.
 
     `created_version` lets a replay tell a message that is new to the client from a change to one
-    that it has. `reactions` is the answer's list ready made (`[{emoji, count, users}]`), rebuilt
+    that it has. `reactions` is the answer's list ready made (`[{emoji, count, users}]`), changed
     under the room's lock with every reaction, so that a page costs one query however many reacted.
     """
 

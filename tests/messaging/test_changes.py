@@ -1,13 +1,15 @@
 """Changes of messages: who may make them, what each counts, and what a replay shows of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from random import Random
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from accounts.auth import SignIn
 from accounts.errors import Forbidden
-from accounts.models import User
 from messaging import services
 from messaging.errors import MessageDeleted, NoSuchMessage, SenderMismatch, TooManyReactions
 from messaging.events import (
@@ -80,6 +82,11 @@ def unreact(caller: SignIn, message: MessageState, emoji: str = "👍") -> Messa
     return services.remove_reaction(
         caller=caller, room_id=message.room_id, message_id=message.id, emoji=emoji
     )
+
+
+def make_members(room: Room, people: Iterable[SignIn]) -> None:
+    for person in people:
+        make_member(room, person.user_id)
 
 
 def replayed(room: Room, since: int) -> list[tuple[str, int, int]]:
@@ -276,17 +283,39 @@ def test_a_reaction_is_taken_back_by_who_made_it_only(
     assert unreact(ila, message).reactions[0]["users"] == [friend.user_id]
 
 
-def test_at_most_fifty_reactors_are_named_and_all_are_counted(ila: SignIn, room: Room) -> None:
+def test_the_first_reactors_are_named_and_all_are_counted(
+    room: Room, ila: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes and goes: the list is always what counting all rows anew would show."""
+    monkeypatch.setattr(services, "MOST_REACTORS_SHOWN", 3)
+    message, people, chance = say(ila, room), [make_sign_in() for _ in range(6)], Random(5)
+    make_members(room, people)
+    most = 0
+    for _ in range(150):
+        change = chance.choice((react, react, unreact))
+        shown = change(chance.choice(people), message, chance.choice("👍🎉")).reactions
+        rows = Reaction.objects.order_by("pk").values_list("emoji", "user_id")
+        users = {emoji: [user for one, user in rows if one == emoji] for emoji, _ in rows}
+        assert shown == [
+            {"emoji": emoji, "count": len(users[emoji]), "users": users[emoji][:3]}
+            for emoji in sorted(users)
+        ]
+        most = max([most, *(one["count"] for one in shown)])
+    assert most > 3
+
+
+def test_a_reaction_asks_no_more_the_more_there_are(room: Room, ila: SignIn) -> None:
     message = say(ila, room)
-    users = User.objects.bulk_create(
-        User(username=f"many{number}", username_key=f"many{number}") for number in range(60)
-    )
-    Reaction.objects.bulk_create(
-        Reaction(message_id=message.id, user=user, emoji="👍") for user in users
-    )
-    (shown,) = react(ila, message).reactions
-    assert shown["count"] == 61
-    assert shown["users"] == [user.pk for user in users[:50]]
+    asked = []
+    for number in range(20):
+        with CaptureQueriesContext(connection) as queries:
+            react(ila, message, str(number))
+        with CaptureQueriesContext(connection) as more:
+            unreact(ila, message, str(number))
+        react(ila, message, str(number))
+        asked.append((len(queries), len(more)))
+    assert set(asked) == {asked[0]}
+    assert max(asked[0]) <= 10
 
 
 def test_a_message_holds_fifty_different_reactions(
