@@ -11,6 +11,11 @@ FieldErrors = list[dict[str, Any]]
 MOST_ERRORS = 20
 """So that a request or frame of many faults is not answered with a larger one."""
 MOST_TOLD = 5
+MOST_MEMBERS = 32
+"""Of one body or frame. No shape has half as many, and each unknown one costs an error."""
+TOO_MANY_MEMBERS: FieldErrors = [
+    {"loc": [], "msg": f"at most {MOST_MEMBERS} members", "type": "too_many_members"}
+]
 
 
 def sentence_of(errors: FieldErrors) -> str:

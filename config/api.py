@@ -16,7 +16,15 @@ from pydantic_core import from_json
 
 from accounts import errors as accounts_errors
 from accounts.api import router as accounts_router
-from accounts.errors import MOST_ERRORS, Busy, DomainError, sentence_of
+from accounts.errors import (
+    MOST_ERRORS,
+    MOST_MEMBERS,
+    TOO_MANY_MEMBERS,
+    Busy,
+    DomainError,
+    Invalid,
+    sentence_of,
+)
 from accounts.incident import note_incident
 from messaging import errors as messaging_errors
 from messaging.api import router as messaging_router
@@ -75,14 +83,25 @@ STATUS: dict[type[DomainError], int] = {
 }
 
 
+LARGEST_OF_STRANGERS = 65_536
+"""Bytes of a body where nobody has signed in: nothing else limits who sends what is refused."""
+
+
 class StrictParser(Parser):
     """JSON as RFC 8259 has it: no NaN, no lone surrogates, no bottomless nesting."""
 
     def parse_body(self, request: HttpRequest) -> Any:
+        """Ninja turns whatever is raised here into HttpError; `http_error` looks behind it."""
+        # Ninja sets `auth` where it asks who it is.
+        if len(request.body) > LARGEST_OF_STRANGERS and not hasattr(request, "auth"):
+            raise RequestDataTooBig
         try:
-            return from_json(request.body, allow_inf_nan=False)
+            said = from_json(request.body, allow_inf_nan=False)
         except ValueError as error:
             raise HttpError(400, f"The body is not JSON: {error}") from error
+        if isinstance(said, dict) and len(said) > MOST_MEMBERS:
+            raise Invalid(sentence_of(TOO_MANY_MEMBERS), errors=TOO_MANY_MEMBERS)
+        return said
 
 
 api = NinjaAPI(
@@ -148,6 +167,8 @@ def misshapen(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 @api.exception_handler(HttpError)
 def http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    if isinstance(error.__cause__, DomainError | RequestDataTooBig):
+        return api.on_exception(request, error.__cause__)
     code = {400: "bad_json", 401: "not_authenticated"}.get(error.status_code, "bad_request")
     return problem(error.status_code, code, str(error))
 
