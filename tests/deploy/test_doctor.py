@@ -31,7 +31,9 @@ def test_a_composition_in_good_health_is_called_healthy(stack: Stack, tmp_path: 
         done = trusting.run([*DOCTOR, nginx.https])
         assert done.stderr == ""
         assert [line for line in done.stdout.splitlines() if line.startswith("wrong ")] == []
-        assert [line for line in done.stdout.splitlines() if line.startswith("warning ")] == []
+        warnings = [line for line in done.stdout.splitlines() if line.startswith("warning ")]
+        # A slow hint says that this machine is busy with other tests.
+        assert [line for line in warnings if "it is far or busy" not in line] == []
         assert done.returncode == 0
 
 
