@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
+from pytest_django import Settings
 
 from .clients import Person, register
 from .postgres_server import postgres_running
@@ -60,3 +61,15 @@ async def person(server: Server) -> AsyncIterator[Register]:
     yield make
     for one in people:
         await one.http.aclose()
+
+
+@pytest.fixture
+def cheap_passwords(settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def unlimited(settings: Settings) -> None:
+    """For services that are called in this process; servers are started without limits."""
+    for what in ("REGISTER", "LOGIN", "LOGIN_NAME", "MESSAGE", "ROOM"):
+        setattr(settings, f"CHAT_{what}_RATE", None)

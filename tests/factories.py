@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import pytest
 from django.db import connections
 
 from accounts.auth import SignIn
@@ -24,7 +25,8 @@ from realtime.transport import Offer
 from rooms.models import Kind, Member, Role, Room
 from rooms.services import open_private_room
 
-CHEAP_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+commits = pytest.mark.django_db(transaction=True)
+"""For tests that hear events, which go out after the commit, or that have threads."""
 
 _numbers = itertools.count(1)
 T = TypeVar("T")

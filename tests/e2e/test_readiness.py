@@ -14,7 +14,7 @@ import pytest
 from config import health
 from config.health import ChannelLayer
 from tests.clients import opened, register
-from tests.config.test_metrics import scrape
+from tests.metrics import scrape
 from tests.redis_server import RedisServer, redis_running
 from tests.servers import Server, free_port, serving
 

@@ -25,8 +25,6 @@ from tests.clients import (
 from tests.redis_server import RedisServer, redis_running
 from tests.servers import Server, serving_together
 
-pytestmark = pytest.mark.redis
-
 
 @dataclass
 class Two:

@@ -6,7 +6,6 @@ from random import Random
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from pytest_django import Settings
 
 from accounts.auth import SignIn
 from accounts.errors import Forbidden
@@ -27,6 +26,7 @@ from rooms.selectors import standing
 from rooms.services import remove_member
 from tests.factories import (
     at_once,
+    commits,
     draft,
     heard,
     make_member,
@@ -37,19 +37,7 @@ from tests.factories import (
     store_now,
 )
 
-pytestmark = pytest.mark.django_db
-commits = pytest.mark.django_db(transaction=True)
-"""For tests that hear events, which go out after the commit, or that have threads."""
-
-
-@pytest.fixture(autouse=True)
-def unlimited(settings: Settings) -> None:
-    settings.CHAT_MESSAGE_RATE = None
-
-
-@pytest.fixture
-def ila() -> SignIn:
-    return make_sign_in(make_user("ila"))
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 
 
 @pytest.fixture

@@ -17,15 +17,17 @@ from messaging.management.commands import purge_rooms
 from messaging.models import Message, Reaction
 from rooms.models import Kind, Role, Room
 from rooms.services import delete_room
-from tests.factories import CHEAP_HASHERS, make_room, make_sign_in, make_user, say
+from tests.factories import make_room, make_sign_in, make_user, say
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("cheap_passwords"),
+]
 
 
 @pytest.fixture(autouse=True)
 def development(settings: Settings) -> Iterator[None]:
     settings.DEBUG = True
-    settings.PASSWORD_HASHERS = CHEAP_HASHERS
     buckets.clear()
     yield
     buckets.clear()

@@ -24,6 +24,7 @@ from rooms.errors import NoSuchRoom
 from rooms.models import Kind, Member, Room
 from rooms.services import delete_room, remove_member
 from tests.factories import (
+    commits,
     draft,
     heard,
     make_private_room,
@@ -36,8 +37,6 @@ from tests.factories import (
 )
 
 pytestmark = pytest.mark.django_db
-commits = pytest.mark.django_db(transaction=True)
-"""For tests in which the writer's own thread stores."""
 
 WITHIN = 10.0
 
@@ -48,11 +47,6 @@ def thread() -> Iterator[Writer]:
     own = Writer(capacity=20)
     yield own
     own.close()
-
-
-@pytest.fixture
-def ila() -> SignIn:
-    return make_sign_in(make_user("ila"))
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from rooms.events import MemberLeft, MemberRemoved, RoomChanged, RoomDeleted
 from rooms.models import Ban, Kind, Member, Role, Room
 from tests.factories import (
     at_once,
+    commits,
     draft,
     heard,
     make_member,
@@ -35,14 +36,7 @@ from tests.factories import (
     store_now,
 )
 
-pytestmark = pytest.mark.django_db
-commits = pytest.mark.django_db(transaction=True)
-"""For tests that hear events, which go out after the commit, or that have threads."""
-
-
-@pytest.fixture(autouse=True)
-def unlimited(settings: Settings) -> None:
-    settings.CHAT_ROOM_RATE = None
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 
 
 def role_of(user_id: int, room: Room) -> str | None:
