@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import ip_address
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 from django.conf import settings
@@ -110,6 +110,18 @@ def _plain_address(text: str | None) -> str | None:
         return str(ip_address(text or ""))
     except ValueError:
         return None
+
+
+def network_of(address: str | None) -> str | None:
+    """What limits per address count together: of IPv6 the /64, which any customer has whole.
+
+    An IPv4 address that a server on both hears as `::ffff:192.0.2.1` counts as what it is: they
+    all lie in one /64.
+    """
+    ip = ip_address(address) if address is not None else None
+    if not isinstance(ip, IPv6Address):
+        return address
+    return str(ip.ipv4_mapped or IPv6Network((int(ip), 64), strict=False))
 
 
 def request_address(request: HttpRequest) -> str | None:

@@ -6,12 +6,12 @@ from django.contrib.auth.backends import ModelBackend
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
-from .auth import request_address
+from .auth import network_of, request_address
 from .errors import Busy, RateLimited
 from .hashing import slot
 from .models import User
-from .names import name_key
 from .rates import spend
+from .selectors import login_key
 
 
 class LimitedBackend(ModelBackend):
@@ -24,10 +24,10 @@ class LimitedBackend(ModelBackend):
         password: str | None = None,
         **others: Any,
     ) -> User | None:
-        address = request_address(request) if request is not None else None
+        network = network_of(request_address(request)) if request is not None else None
         try:
-            spend("CHAT_LOGIN_RATE", address)
-            spend("CHAT_LOGIN_NAME_RATE", (address, name_key(username or "")))
+            spend("CHAT_LOGIN_RATE", network)
+            spend("CHAT_LOGIN_NAME_RATE", (network, login_key(username or "")))
             with slot():
                 return super().authenticate(request, username, password, **others)
         except (RateLimited, Busy) as error:

@@ -102,8 +102,10 @@ class Buckets:
     def _forget_full(self, now: float) -> None:
         self._buckets = {key: one for key, one in self._buckets.items() if one.full_at > now}
         if len(self._buckets) >= LARGEST_TABLE:
-            # Someone fills the table faster than buckets fill up: start over rather than grow.
-            self._buckets.clear()
+            # Someone fills the table faster than buckets fill up. Those go that would be full
+            # soonest: whoever has spent the most stays refused. Many at once, for sorting is dear.
+            by_emptiness = sorted(self._buckets.items(), key=lambda item: -item[1].full_at)
+            self._buckets = dict(by_emptiness[: LARGEST_TABLE * 9 // 10])
 
 
 buckets = Buckets()

@@ -21,11 +21,18 @@ def find_user(username: str) -> User:
     return user
 
 
+def login_key(name: str) -> str:
+    """The form in which a login name is looked up. E-mail addresses hold an `@`, usernames never.
+
+    Guesses are counted by it: another spelling of the same name must not count anew.
+    """
+    return email_key(name) or "" if "@" in name else name_key(name)
+
+
 def find_by_login(name: str) -> User | None:
-    """Whom a login name means: an e-mail address holds an `@`, a username never does."""
-    if "@" in name:
-        return User.objects.filter(email_key=email_key(name)).first()
-    return User.objects.filter(username_key=name_key(name)).first()
+    """Whom a login name means."""
+    column = "email_key" if "@" in name else "username_key"
+    return User.objects.filter(**{column: login_key(name)}).first()
 
 
 def find_people(people: "Collection[Who]") -> tuple[list[User], list[str]]:

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from . import hashing, tokens
+from .auth import network_of
 from .errors import (
     EmailTaken,
     Forbidden,
@@ -28,7 +29,7 @@ from .events import SessionsEnded, publish
 from .models import Session, User, email_key
 from .names import LONGEST_NAME, name_from_email, name_key
 from .rates import spend
-from .selectors import find_by_login
+from .selectors import find_by_login, login_key
 from .transactions import writing
 
 LONGEST_EMAIL = 254
@@ -58,7 +59,7 @@ def register(
         raise invalid("password2", "the two passwords differ")
     _check_email(email)
     _check_password(password, User(username=username or "", email=email), "password")
-    spend("CHAT_REGISTER_RATE", address)
+    spend("CHAT_REGISTER_RATE", network_of(address))
     user = User(username=username or _free_name(email), email=email)
     _refuse_taken(user, name_is_made=not username)
     user.password = hashing.hash_password(password)
@@ -142,8 +143,8 @@ def log_in(
     Raises RateLimited, Busy, and one InvalidCredentials for an unknown name, a wrong password and
     a deactivated account, at the same cost.
     """
-    spend("CHAT_LOGIN_RATE", address)
-    spend("CHAT_LOGIN_NAME_RATE", (address, name_key(name)))
+    spend("CHAT_LOGIN_RATE", network_of(address))
+    spend("CHAT_LOGIN_NAME_RATE", (network_of(address), login_key(name)))
     user = find_by_login(name)
     if not hashing.matches(user, password) or user is None or not user.is_active:
         raise InvalidCredentials
@@ -281,7 +282,7 @@ def change_password(
 
 def _confirm(user: User, password: str, address: str | None) -> None:
     """Guessing the current password of a stolen session is limited as logging in is."""
-    spend("CHAT_LOGIN_NAME_RATE", (address, user.username_key))
+    spend("CHAT_LOGIN_NAME_RATE", (network_of(address), user.username_key))
     if not hashing.matches(user, password):
         raise WrongPassword
 

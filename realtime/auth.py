@@ -5,7 +5,7 @@ from urllib.parse import parse_qs
 
 from django.conf import settings
 
-from accounts.auth import bearer_token, client_address
+from accounts.auth import bearer_token, client_address, network_of
 from accounts.errors import Forbidden
 
 Scope = dict[str, Any]
@@ -57,8 +57,8 @@ def check_origin(scope: Scope) -> None:
         raise Forbidden("Pages from this origin may not connect: see ALLOWED_ORIGINS")
 
 
-def address(scope: Scope) -> str | None:
+def network(scope: Scope) -> str | None:
+    """What limits per address count this socket as."""
     client = scope.get("client")
-    return client_address(
-        str(client[0]) if client else None, header(scope, b"x-forwarded-for") or ""
-    )
+    peer = str(client[0]) if client else None
+    return network_of(client_address(peer, header(scope, b"x-forwarded-for") or ""))

@@ -21,7 +21,7 @@ from accounts.incident import note_incident
 from rooms.models import Room
 from rooms.schemas import RoomOut
 
-from .auth import Scope, address, check_origin, chosen_subprotocol, offered_token, query
+from .auth import Scope, check_origin, chosen_subprotocol, network, offered_token, query
 from .codes import (
     CLOSE_CODES,
     ENDS_AN_OPEN_SOCKET,
@@ -135,7 +135,7 @@ class RoomConsumer(AsyncConsumer):
 
         Raises TooManyConnections, AuthTimeout, NotAuthenticated.
         """
-        peer, most = f"address:{address(self._scope)}", settings.CHAT_PENDING_PER_ADDRESS
+        peer, most = f"address:{network(self._scope)}", settings.CHAT_PENDING_PER_ADDRESS
         tally.take(peer, most, TOO_MANY_WAIT)
         try:
             await tally.check(peer, most, TOO_MANY_WAIT)
@@ -196,7 +196,7 @@ class RoomConsumer(AsyncConsumer):
         """Raises TooManyConnections."""
         await self._count(f"user:{caller.user_id}", settings.CHAT_SOCKETS_PER_USER)
         await self._count(
-            f"from:{address(self._scope)}", settings.CHAT_SOCKETS_PER_ADDRESS, TOO_MANY_THERE
+            f"from:{network(self._scope)}", settings.CHAT_SOCKETS_PER_ADDRESS, TOO_MANY_THERE
         )
 
     async def _count(self, name: str, most: int | None, refusal: str | None = None) -> None:

@@ -96,13 +96,18 @@ def test_a_full_table_forgets_the_full_buckets_first(
     assert buckets.take("slow", 1, Rate(1, 3600, 1)) > 0
 
 
-def test_a_table_that_nothing_can_be_forgotten_of_starts_over(
+def test_a_table_that_somebody_fills_keeps_those_who_have_to_wait_the_longest(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rates, "LARGEST_TABLE", 3)
-    buckets, rate = Buckets(), Rate(1, 3600, 1)
-    assert [buckets.take("slow", whose, rate) for whose in range(20)] == [0.0] * 20
-    assert len(buckets._buckets) <= 3
+    monkeypatch.setattr(rates, "LARGEST_TABLE", 20)
+    buckets, rate = Buckets(), Rate(3, 3600, 3)
+    for guesser in ("one", "another"):
+        assert [buckets.take("slow", guesser, rate) for _ in range(3)] == [0.0] * 3
+    for stranger in range(100):
+        assert buckets.take("slow", stranger, rate) == 0.0
+        assert len(buckets._buckets) <= 20
+    assert buckets.take("slow", "one", rate) > 0
+    assert buckets.take("slow", "another", rate) > 0
 
 
 def test_threads_get_no_more_than_the_burst_together(clock: Clock) -> None:

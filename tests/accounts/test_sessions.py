@@ -1,6 +1,7 @@
 """Accounts and sign-ins: who gets tokens, how they are refreshed once, and what ends them."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts import hashing, services
-from accounts.auth import SignIn, sign_in
+from accounts.auth import SignIn, network_of, sign_in
 from accounts.errors import (
     EmailTaken,
     Forbidden,
@@ -158,6 +159,61 @@ def test_one_of_two_who_ask_for_a_name_at_once_gets_it() -> None:
 def test_logging_in_takes_a_username_or_an_email_in_any_case(name: str) -> None:
     user, _ = register(email="ila@example.com")
     assert log_in(name)[0] == user
+
+
+@pytest.mark.parametrize(
+    "spelling", [" ila@example.com", "ILA@example.com\t\n", "\u00a0ila@example.com"]
+)
+def test_guesses_at_an_email_count_together_however_it_is_written(
+    spelling: str, settings: Settings
+) -> None:
+    settings.CHAT_LOGIN_NAME_RATE = Rate(1, 60, 1)
+    register(email="ila@example.com")
+    buckets.clear()
+    with pytest.raises(InvalidCredentials):
+        log_in("ila@example.com", "wrong")
+    with pytest.raises(RateLimited):
+        log_in(spelling)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("192.0.2.1", "::ffff:192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        (None, None, True),
+        (None, "192.0.2.1", False),
+    ],
+)
+def test_limits_per_address_count_an_ipv6_network_as_one(
+    one: str | None, other: str | None, together: bool
+) -> None:
+    assert (network_of(one) == network_of(other)) == together
+
+
+def test_neighbours_of_an_ipv6_network_share_its_limits(settings: Settings) -> None:
+    settings.CHAT_REGISTER_RATE = settings.CHAT_LOGIN_RATE = Rate(2, 60, 2)
+    buckets.clear()
+
+    def come_from(host: int) -> tuple[User, Pair]:
+        where = {"address": f"2001:db8::{host}", "user_agent": "test"}
+        with suppress(RateLimited):
+            services.register(
+                username=f"guest{host}", email=None, password=PASSWORD, password2=None, **where
+            )
+        return services.log_in(name="guest1", password=PASSWORD, **where)
+
+    for host in (1, 2):
+        come_from(host)
+    with pytest.raises(RateLimited):
+        come_from(3)
+    assert not User.objects.filter(username="guest3").exists()
+    # Its row keeps the whole address, for its owner to recognise.
+    assert {one.ip for one in Session.objects.all()} == {"2001:db8::1", "2001:db8::2"}
 
 
 @pytest.mark.parametrize(("name", "password"), [("ila", "wrong"), ("nobody", PASSWORD)])

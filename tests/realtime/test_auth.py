@@ -6,7 +6,7 @@ import pytest
 from pytest_django import Settings
 
 from accounts.errors import Forbidden
-from realtime.auth import address, check_origin, chosen_subprotocol, offered_token, query
+from realtime.auth import check_origin, chosen_subprotocol, network, offered_token, query
 
 HOST = "chat.example.com"
 
@@ -140,7 +140,7 @@ def test_without_a_host_no_page_is_of_this_host() -> None:
         (2, "6.6.6.6, 203.0.113.9, 10.0.0.1", "203.0.113.9"),
         (2, "203.0.113.9", "203.0.113.9"),
         (1, "", "192.0.2.1"),
-        (1, "2001:DB8::1", "2001:db8::1"),
+        (1, "2001:DB8::1", "2001:db8::/64"),
         (1, "unknown", None),
     ],
 )
@@ -148,8 +148,8 @@ def test_only_what_our_proxies_wrote_is_believed(
     settings: Settings, proxies: int, forwarded: str, expected: str | None
 ) -> None:
     settings.CHAT_TRUSTED_PROXIES = proxies
-    assert address(scope(x_forwarded_for=forwarded)) == expected
+    assert network(scope(x_forwarded_for=forwarded)) == expected
 
 
 def test_a_peer_without_an_address_has_none() -> None:
-    assert address(scope() | {"client": None}) is None
+    assert network(scope() | {"client": None}) is None
