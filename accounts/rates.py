@@ -60,6 +60,10 @@ class Bucket:
         self.full_at = full_at
         return 0.0
 
+    def owe(self, rate: Rate, now: float, times: int) -> None:
+        """Takes so many, there or not: what follows waits until they are."""
+        self.full_at = max(self.full_at, now) + times * rate.seconds / rate.times
+
 
 class Buckets:
     """Buckets by (what, whose). Thread-safe: REST counts in threads, sockets on the loop."""

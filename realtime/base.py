@@ -36,7 +36,17 @@ from .listener import Listener, error_frame, text_event
 from .metrics import closed_by_client, counts
 from .outbox import Outbox
 from .patience import Patience
-from .protocol import AnyClientFrame, ErrorFrame, FrameError, Ready, UserOut, encode, parse, ref_in
+from .protocol import (
+    AnyClientFrame,
+    ErrorFrame,
+    FrameError,
+    Ready,
+    UserOut,
+    encode,
+    parse,
+    ref_in,
+    token_in,
+)
 from .resume import catch_up, replay, spend_replay
 from .running import last_seen, presence, run_on, tally
 from .shutdown import shutdown
@@ -145,7 +155,7 @@ class RoomConsumer(AsyncConsumer):
             raise AuthTimeout from None
         finally:
             tally.give_back(peer)
-        token = _token_in(text)
+        token = token_in(text)
         if token is None or text is None:
             raise NotAuthenticated
         return token, text
@@ -239,6 +249,7 @@ class RoomConsumer(AsyncConsumer):
             ref = frame.ref
             await self._obey(talk, frame)
         except FrameError as error:
+            self._patience.note_wrong(text)
             if error.code == "bad_frame":
                 self._patience.note_unreadable()
             return ErrorFrame(
@@ -317,13 +328,6 @@ class RoomConsumer(AsyncConsumer):
         counted, self._counted = self._counted, ()
         for name in counted:
             tally.give_back(name)
-
-
-def _token_in(text: str | None) -> str | None:
-    try:
-        return parse(text).token
-    except FrameError as error:
-        return error.token
 
 
 def _incident(error: Exception, ref: str | None) -> ErrorFrame:

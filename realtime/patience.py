@@ -9,10 +9,13 @@ from accounts.errors import RateLimited
 from accounts.rates import Bucket, Rate
 
 from .codes import Persistent, Unreadable
+from .protocol import LARGEST_FRAME
 
 MOST_UNREADABLE = 5
 MOST_REFUSED = 200
 WINDOW = 60.0
+CHEAP = 512
+"""Characters of a wrong frame that are looked through at the cost of a good one."""
 
 
 class Patience:
@@ -37,6 +40,13 @@ class Patience:
         if _too_many(self._refused, MOST_REFUSED):
             raise Persistent(retry_after=WINDOW)
         raise RateLimited("Too many frames: wait a moment", retry_after=wait)
+
+    def note_wrong(self, text: str | None) -> None:
+        """A frame that cannot be taken counts once more for each 512 characters that it has."""
+        rate: Rate | None = settings.CHAT_FRAME_RATE
+        more = min(len(text or ""), LARGEST_FRAME) // CHEAP
+        if more and rate is not None:
+            self._bucket.owe(rate, time.monotonic(), more)
 
     def note_unreadable(self) -> None:
         """Raises Unreadable with the fifth within a minute."""

@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import from_json
 
-from accounts.errors import MOST_ERRORS, sentence_of
+from accounts.errors import MOST_ERRORS, MOST_MEMBERS, TOO_MANY_MEMBERS, sentence_of
 from accounts.schemas import Id, NameInPath, Seq, Token
 from messaging.schemas import ClientId, MessageMembers, NoAttachments
 from rooms.schemas import RoomOut
@@ -88,8 +88,11 @@ class Ping(ClientFrame):
 
 
 def _kind(frame: Any) -> Any:
-    """`type`; without one a frame is `typing` when it has a `typing` member, else `message`."""
-    if not isinstance(frame, dict):
+    """`type`; without one a frame is `typing` when it has a `typing` member, else `message`.
+
+    None ends the matter: pydantic builds no error for each member of a frame of thousands.
+    """
+    if not isinstance(frame, dict) or len(frame) > MOST_MEMBERS:
         return None
     return frame.get("type", "typing" if "typing" in frame else "message")
 
@@ -110,7 +113,7 @@ _CLIENT_FRAMES: TypeAdapter[AnyClientFrame] = TypeAdapter(
 
 
 class FrameError(Exception):
-    """A frame that cannot be taken. `token` and `ref` are what could be read of it all the same."""
+    """A frame that cannot be taken. `ref` is what could be read of it all the same."""
 
     def __init__(
         self,
@@ -123,10 +126,7 @@ class FrameError(Exception):
         self.code = code
         self.message = message
         self.errors = errors
-        said = said or {}
-        ref, token = said.get("ref"), said.get("token")
-        self.ref = ref if isinstance(ref, str) and len(ref) <= LONGEST_REF else None
-        self.token = token if isinstance(token, str) else None
+        self.ref = _ref_of(said or {})
         super().__init__(message)
 
 
@@ -147,10 +147,29 @@ def ref_in(text: str | None) -> str | None:
     """The `ref` of a frame that is refused unread; not looked for in a large one, which costs."""
     if text is None or len(text) > LARGEST_LOOKED_INTO:
         return None
+    return _ref_of(_object_in(text))
+
+
+def token_in(text: str | None) -> str | None:
+    """The `token` of a frame whose sender is not known yet: nothing else of it counts so far."""
+    if text is None or len(text.encode()) > LARGEST_FRAME:
+        return None
+    token = _object_in(text).get("token")
+    return token if isinstance(token, str) else None
+
+
+def _object_in(text: str) -> dict[str, Any]:
+    """A fraction of what validating costs, whatever stands there; empty for what is no object."""
     try:
-        return parse(text).ref
-    except FrameError as error:
-        return error.ref
+        said = from_json(text, allow_inf_nan=False)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _ref_of(said: dict[str, Any]) -> str | None:
+    ref = said.get("ref")
+    return ref if isinstance(ref, str) and len(ref) <= LONGEST_REF else None
 
 
 def _frame_error(text: str, error: ValidationError) -> FrameError:
@@ -164,6 +183,10 @@ def _frame_error(text: str, error: ValidationError) -> FrameError:
     if not isinstance(kind, str):
         wrong_type = [{"loc": ["type"], "msg": "must be a string", "type": "string_type"}]
         return FrameError("invalid", "type: must be a string", errors=wrong_type, said=said)
+    if len(said) > MOST_MEMBERS:
+        return FrameError(
+            "invalid", sentence_of(TOO_MANY_MEMBERS), errors=TOO_MANY_MEMBERS, said=said
+        )
     found = error.errors(include_url=False, include_context=False, include_input=False)
     if found[0]["type"] == "union_tag_invalid":
         return FrameError("unknown_type", "There is no client frame of this type", said=said)

@@ -13,7 +13,7 @@ from tests.clients import PASSWORD, PATIENCE, Frame, Person, Socket, fresh, open
 from tests.conftest import Register
 from tests.servers import Server, serving
 
-REGISTERED = 12
+REGISTERED = 13
 LIMITS = {
     "CHAT_REGISTER_RATE": "15/h",
     "CHAT_LOGIN_RATE": "8/h",
@@ -193,6 +193,25 @@ async def test_too_many_frames_are_refused_and_going_on_closes_with_4429(
         assert (frames[-1]["code"], frames[-1]["retry_after"] > 0) == ("rate_limited", True)
         # Others are not made to pay for it.
         assert [frame["type"] for frame in await other.ping()][-1] == "pong"
+
+
+async def test_a_large_frame_that_is_wrong_counts_as_many(guest: Guest) -> None:
+    ila = guest()
+    room = fresh("wrong")
+    await ila.post("/rooms", {"name": room})
+    socket, other = ila.public(room), ila.public(room)
+    wrong = {f"m{number}": 1 for number in range(5_000)}
+    async with opened(socket, other):
+        for _ in range(20):
+            await socket.send(type="ping", unknown=1)
+        answers = await socket.ping()
+        assert [answer["code"] for answer in answers if "code" in answer] == ["invalid"] * 20
+        await socket.send(type="ping", **wrong)
+        await socket.send(type="ping", ref="next")
+        answers = [await socket.hear("error") for _ in range(2)]
+        assert [answer["code"] for answer in answers] == ["invalid", "rate_limited"]
+        assert answers[1]["ref"] == "next"
+        await other.ping()
 
 
 async def test_a_user_has_so_many_open_sockets_and_no_more(guest: Guest) -> None:

@@ -8,9 +8,13 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from accounts.errors import MOST_ERRORS, MOST_MEMBERS, TOO_MANY_MEMBERS
 from realtime.protocol import (
+    _CLIENT_FRAMES,
     LARGEST_FRAME,
+    LARGEST_LOOKED_INTO,
     LONGEST_REF,
     Ack,
     AnyClientFrame,
@@ -39,6 +43,8 @@ from realtime.protocol import (
     encode,
     message_text,
     parse,
+    ref_in,
+    token_in,
 )
 from rooms.schemas import RoomOut
 
@@ -125,8 +131,8 @@ def test_every_frame_may_carry_token_username_and_ref(kind: type[ClientFrame]) -
 
 @pytest.mark.parametrize("kind", MINIMAL)
 def test_an_unknown_member_is_an_error_that_keeps_the_ref(kind: type[ClientFrame]) -> None:
-    error = refused(MINIMAL[kind] | {"cliend_id": "a", "ref": "r", "token": "abc"})
-    assert (error.code, error.ref, error.token) == ("invalid", "r", "abc")
+    error = refused(MINIMAL[kind] | {"cliend_id": "a", "ref": "r"})
+    assert (error.code, error.ref) == ("invalid", "r")
     assert error.errors is not None
     assert [one["loc"] for one in error.errors] == [["cliend_id"]]
 
@@ -174,9 +180,9 @@ def test_a_wrong_member_is_named(said: dict[str, Any], loc: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["shout", "", "Message", "ready", "ack"])
-def test_an_unknown_type_is_an_error_that_keeps_ref_and_token(kind: str) -> None:
-    error = refused({"type": kind, "ref": "r", "token": "abc"})
-    assert (error.code, error.ref, error.token) == ("unknown_type", "r", "abc")
+def test_an_unknown_type_is_an_error_that_keeps_the_ref(kind: str) -> None:
+    error = refused({"type": kind, "ref": "r"})
+    assert (error.code, error.ref) == ("unknown_type", "r")
 
 
 @pytest.mark.parametrize("kind", [None, 5, True, ["message"], {}])
@@ -228,6 +234,51 @@ def test_a_frame_has_at_most_64_kib_of_utf_8(letter: str) -> None:
 
 def test_a_ref_that_is_too_long_is_not_echoed() -> None:
     assert refused({"type": "shout", "ref": "a" * (LONGEST_REF + 1)}).ref is None
+
+
+@pytest.mark.parametrize("kind", MINIMAL)
+def test_of_too_many_members_none_is_named(kind: type[ClientFrame]) -> None:
+    few = {f"m{number}": 1 for number in range(MOST_MEMBERS - len(MINIMAL[kind]) - 1)}
+    told = refused(MINIMAL[kind] | few | {"ref": "r"})
+    assert len(told.errors or ()) == min(len(few), MOST_ERRORS)
+    error = refused(MINIMAL[kind] | few | {"ref": "r", "one": "more"})
+    assert (error.code, error.ref, error.errors) == ("invalid", "r", TOO_MANY_MEMBERS)
+
+
+def test_pydantic_makes_no_error_of_each_of_many_members() -> None:
+    many = json.dumps({f"m{number}": 1 for number in range(5_000)})
+    with pytest.raises(ValidationError) as refusal:
+        _CLIENT_FRAMES.validate_json(many)
+    assert refusal.value.error_count() == 1
+
+
+WRONG_BUT_AN_OBJECT = [
+    {"type": "shout"},
+    {"type": 5},
+    {"type": "join", "unknown": [[1]]},
+    {f"m{number}": 1 for number in range(5_000)},
+    {},
+]
+
+
+@pytest.mark.parametrize("said", WRONG_BUT_AN_OBJECT, ids=lambda said: str(said)[:40])
+def test_token_and_ref_are_found_in_what_is_wrong_otherwise(said: dict[str, Any]) -> None:
+    text = json.dumps(said | {"token": "abc", "ref": "r"})
+    assert token_in(text) == "abc"
+    assert ref_in(text) == ("r" if len(text) <= LARGEST_LOOKED_INTO else None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(None, "", "{", "[]", '"token"', "{}", '{"token": 5, "ref": 5}'),
+        *('{"token": "a", "ref": NaN}', '{"token": "\\ud800"}', '{"a":' * 5000),
+        json.dumps({"token": "a", "ref": "r", "message": "x" * LARGEST_FRAME}),
+    ],
+    ids=lambda text: str(text)[:40],
+)
+def test_no_token_and_no_ref_are_found_in_what_has_none_to_be_read(text: str | None) -> None:
+    assert (token_in(text), ref_in(text)) == (None, None)
 
 
 def check_parse(text: str) -> None:
