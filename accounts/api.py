@@ -123,7 +123,9 @@ def list_users(
     limit: Limit = 50,
 ) -> list[User]:
     """People to talk to, by username."""
-    page = keyset_page(selectors.search_users(q), ["username_key"], cursor=cursor, limit=limit)
+    walks = selectors.search_users(q)
+    order = ["username_key"]
+    page = keyset_page(User.objects.all(), order, cursor=cursor, limit=limit, walks=walks)
     write_links(request, response, page.links)
     return page
 

@@ -23,6 +23,11 @@ def name_key(name: str) -> str:
     return unicodedata.normalize("NFKC", folded)
 
 
+def search_key(text: str) -> str:
+    """The start of a title or display name, in the form in which searches compare it."""
+    return name_key(text)[:LONGEST_NAME]
+
+
 def check_name(name: str) -> str:
     """The name as it is stored (NFC). Raises ValueError with a sentence for people."""
     stored = unicodedata.normalize("NFC", name)

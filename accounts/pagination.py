@@ -14,7 +14,7 @@ from django.utils.encoding import escape_uri_path
 from ninja import Query
 from pydantic import Field
 
-from .errors import invalid
+from .errors import Invalid, invalid
 
 Row = TypeVar("Row", bound=Model)
 LONGEST_CURSOR = 600
@@ -40,23 +40,38 @@ def keyset_page(
     cursor: str | None,
     limit: int,
     field: str = "cursor",
+    walks: Sequence[QuerySet[Row]] = (),
 ) -> Page[Row]:
     """A page of `rows` in `order` (attribute names, `-` for falling, the last one unique).
 
+    Of those rows that any of the `walks` finds, if there are some: what one query could only find
+    with an OR, for which no database walks two indexes in order, each finds by its own.
     Raises Invalid for a cursor that we did not make; `field` is what the client calls it.
     """
     try:
-        return _page(rows, order, cursor, limit)
+        return _page(rows, order, cursor, limit, walks)
     # A date beyond the calendar fails only when the query is made.
     except (ValueError, TypeError, OverflowError, ValidationError, DataError) as error:
-        raise invalid(field, "is not one of ours: take it from a Link header") from error
+        raise _not_ours(field) from error
 
 
-def _page(rows: QuerySet[Row], order: Sequence[str], cursor: str | None, limit: int) -> Page[Row]:
+def _page(
+    rows: QuerySet[Row],
+    order: Sequence[str],
+    cursor: str | None,
+    limit: int,
+    walks: Sequence[QuerySet[Row]],
+) -> Page[Row]:
     backwards, values = _decode(cursor, len(order)) if cursor else (False, None)
     directed = [_flip(field) if backwards else field for field in order]
-    if values is not None:
-        rows = rows.filter(_beyond(directed, values))
+    beyond = _beyond(directed, values) if values is not None else Q()
+    if walks:
+        ordered = (walk.filter(beyond).order_by(*directed) for walk in walks)
+        rows = rows.filter(
+            pk__in={pk for walk in ordered for pk in walk.values_list("pk", flat=True)[: limit + 1]}
+        )
+    else:
+        rows = rows.filter(beyond)
     found = list(rows.order_by(*directed)[: limit + 1])
     more, found = len(found) > limit, found[:limit]
     page: Page[Row] = Page(reversed(found) if backwards else found)
@@ -66,6 +81,24 @@ def _page(rows: QuerySet[Row], order: Sequence[str], cursor: str | None, limit: 
     if page and (more if backwards else values is not None):
         page.links["prev"] = {"cursor": _encode("p", page[0], order), "limit": limit}
     return page
+
+
+def id_in(cursor: str, field: str) -> int:
+    """Of a cursor to a page that is ordered by id alone. Raises Invalid."""
+    try:
+        _, (value,) = _decode(cursor, 1)
+        return int(value)
+    except (ValueError, TypeError) as error:
+        raise _not_ours(field) from error
+
+
+def cursor_after(value: int) -> str:
+    """To the page that begins after this id."""
+    return _written("n", [value])
+
+
+def _not_ours(field: str) -> Invalid:
+    return invalid(field, "is not one of ours: take it from a Link header")
 
 
 def _flip(field: str) -> str:
@@ -86,7 +119,11 @@ def _beyond(order: Sequence[str], values: Sequence[Any]) -> Q:
 def _encode(direction: str, row: Model, order: Sequence[str]) -> str:
     values = [getattr(row, field.removeprefix("-")) for field in order]
     plain = [value.isoformat() if hasattr(value, "isoformat") else value for value in values]
-    text = json.dumps([direction, *plain], ensure_ascii=False)
+    return _written(direction, plain)
+
+
+def _written(direction: str, values: Sequence[Any]) -> str:
+    text = json.dumps([direction, *values], ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 

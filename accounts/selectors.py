@@ -3,14 +3,17 @@
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from django.db import connection
 from django.db.models import Q, QuerySet
 
 from .errors import NoSuchUser
 from .models import Session, User, email_key
-from .names import name_key
+from .names import name_key, search_key
 
 if TYPE_CHECKING:
     from .schemas import Who
+
+LAST_CHARACTER = "\U0010ffff"
 
 
 def find_user(username: str) -> User:
@@ -47,14 +50,25 @@ def find_people(people: "Collection[Who]") -> tuple[list[User], list[str]]:
     return users, unknown + [str(pk) for pk in sorted(ids - found_ids)]
 
 
-def search_users(text: str) -> QuerySet[User]:
-    """Active users whose username or display name starts with the text."""
+def search_users(text: str) -> list[QuerySet[User]]:
+    """Active users whose username or display name starts with the text: the walks of a page."""
     users = User.objects.filter(is_active=True)
-    if text:
-        users = users.filter(
-            Q(username_key__startswith=name_key(text)) | Q(display_name__istartswith=text)
-        )
-    return users
+    if not text:
+        return [users]
+    by_name = starts_with("username_key", name_key(text))
+    by_display = starts_with("display_key", search_key(text))
+    return [users.filter(by_name), users.filter(by_display)]
+
+
+def starts_with(column: str, key: str) -> Q:
+    """For columns that hold keys, as a range of its index on either database.
+
+    SQLite's LIKE knows no case and so no index. PostgreSQL's has one for patterns, and compares
+    texts otherwise by the rules of a language, in which a prefix is no range.
+    """
+    if connection.vendor == "sqlite":
+        return Q(**{f"{column}__gte": key, f"{column}__lt": key + LAST_CHARACTER})
+    return Q(**{f"{column}__startswith": key})
 
 
 def open_sessions(user_id: int) -> QuerySet[Session]:

@@ -325,7 +325,7 @@ def change_profile(
         changed += ["email", "email_key"]
     if display_name is not None:
         user.display_name = display_name
-        changed.append("display_name")
+        changed += ["display_name", "display_key"]
     try:
         with writing():
             if email is not None:

@@ -82,7 +82,11 @@ def read_feed(
     before: Cursor = None,
     limit: Limit = 50,
 ) -> list[MessageState]:
-    """The newest messages over all rooms that the caller may read, oldest first."""
+    """The newest messages over all rooms that the caller may read, oldest first.
+
+    A page looks at 10,000 messages of the site at most. A short or an empty one leads on: as long
+    as there is a `Link` with `prev`, there may be older ones.
+    """
     page = selectors.feed(request.auth.user_id, before=before, limit=limit)
     write_links(request, response, page.links)
     return page.messages

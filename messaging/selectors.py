@@ -5,12 +5,17 @@ from typing import Any, Literal
 
 from django.db.models import F, OuterRef, QuerySet, Subquery
 
-from accounts.pagination import Page, keyset_page
+from accounts.pagination import Page, cursor_after, id_in, keyset_page
 from rooms.models import Kind, Room
-from rooms.selectors import Standing, readable_room_ids
+from rooms.selectors import Standing, may_be_read
 
 from .events import MessageState
 from .models import Message
+
+FEED_REACH = 10_000
+"""Messages of the whole site that a page of the feed looks at, to find those that its reader may
+read: who is in no room where much is said would walk through all there are.
+"""
 
 
 def state_of(message: Message, room: Room) -> MessageState:
@@ -69,13 +74,21 @@ def history(here: Standing, *, before: int | None, after: int | None, limit: int
 
 
 def feed(user_id: int, *, before: str | None, limit: int) -> History:
-    """The newest messages over all rooms that the caller may read, oldest first."""
-    rows = Message.objects.filter(room_id__in=readable_room_ids(user_id))
+    """The newest messages over all rooms that the caller may read, oldest first.
+
+    No page looks at more than FEED_REACH messages, so one may be short, or empty, and lead on.
+    """
+    messages = Message.objects.order_by("-pk").values_list("pk", flat=True)
+    top = id_in(before, "before") if before else (messages.first() or 0) + 1
+    bottom = top - FEED_REACH
+    rows = Message.objects.filter(may_be_read(user_id), pk__gte=bottom, pk__lt=top)
     rows = rows.select_related("sender", "room", "room__low", "room__high")
-    page = keyset_page(rows, ["-id"], cursor=before, limit=limit, field="before")
+    page = keyset_page(rows, ["-pk"], cursor=before, limit=limit, field="before")
     links = {}
     if "next" in page.links:
         links["prev"] = {"before": page.links["next"]["cursor"], "limit": limit}
+    elif (older := messages.filter(pk__lt=bottom).first()) is not None:
+        links["prev"] = {"before": cursor_after(older + 1), "limit": limit}
     return History([state_of(message, message.room) for message in reversed(page)], links)
 
 

@@ -43,8 +43,9 @@ def list_rooms(
     limit: Limit = 50,
 ) -> list[Room]:
     """All public rooms and the caller's own."""
-    rooms = selectors.find_rooms(request.auth.user_id, text=q, kind=kind)
-    page = keyset_page(rooms, ["pk"], cursor=cursor, limit=limit)
+    rooms = Room.objects.select_related("low", "high")
+    walks = selectors.find_rooms(request.auth.user_id, text=q, kind=kind)
+    page = keyset_page(rooms, ["pk"], cursor=cursor, limit=limit, walks=walks)
     write_links(request, response, page.links)
     return page
 

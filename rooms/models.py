@@ -1,12 +1,13 @@
 """Rooms, who belongs to them, and who may not come back."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.names import search_key
 
 
 class Kind(models.TextChoices):
@@ -38,6 +39,7 @@ class Room(models.Model):
     low = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     high = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     title = models.CharField(max_length=200, blank=True, default="")
+    title_key = models.CharField(max_length=64, default="", editable=False)
     topic = models.CharField(max_length=1000, blank=True, default="")
     created_by = models.ForeignKey(
         User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
@@ -84,10 +86,25 @@ class Room(models.Model):
             models.Index(fields=["name_key"], name="room_by_name"),
             # GET /rooms: the public ones.
             models.Index(fields=["kind", "id"], name="room_by_kind"),
+            # GET /rooms?q=: the public ones by the start of the name, and of the title.
+            models.Index(
+                fields=["kind", "name_key"],
+                opclasses=["varchar_ops", "varchar_pattern_ops"],
+                name="room_by_start_of_name",
+            ),
+            models.Index(
+                fields=["kind", "title_key"],
+                opclasses=["varchar_ops", "varchar_pattern_ops"],
+                name="room_by_start_of_title",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name or f"private room {self.pk}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.title_key = search_key(self.title)
+        super().save(*args, **kwargs)
 
     @property
     def pair_names(self) -> list[str] | None:

@@ -6,7 +6,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.errors import Forbidden
 from accounts.models import User
-from accounts.names import name_key
+from accounts.names import name_key, search_key
+from accounts.selectors import starts_with
 
 from .errors import REMOVED, NoSuchRoom
 from .models import Ban, Kind, Member, Role, Room
@@ -27,28 +28,33 @@ class Standing:
             raise Forbidden(REMOVED)
 
 
-def visible_rooms(user_id: int) -> QuerySet[Room]:
-    """All public rooms and the caller's own."""
-    own = Member.objects.filter(room=OuterRef("pk"), user_id=user_id)
-    return Room.objects.filter(
-        Q(kind=Kind.PUBLIC) | Q(Exists(own)), deleted_at=None
-    ).select_related("low", "high")
+def may_be_read(user_id: int, room: str = "room") -> Q:
+    """Of rows with a `room`: whether the caller may read it. Asked for each that is looked at."""
+    own = Member.objects.filter(room=OuterRef(room), user_id=user_id)
+    banned = Ban.objects.filter(room=OuterRef(room), user_id=user_id)
+    public = Q(**{f"{room}__kind": Kind.PUBLIC}) & ~Q(Exists(banned))
+    return Q(**{f"{room}__deleted_at": None}) & (public | Q(Exists(own)))
 
 
-def readable_room_ids(user_id: int) -> QuerySet[Room, int]:
-    """Ids of the rooms whose messages the caller may read, as a subquery."""
-    banned = Ban.objects.filter(room=OuterRef("pk"), user_id=user_id)
-    return visible_rooms(user_id).exclude(Exists(banned)).order_by().values_list("pk", flat=True)
-
-
-def find_rooms(user_id: int, *, text: str, kind: str | None) -> QuerySet[Room]:
-    """Visible rooms whose name or title starts with the text."""
-    rooms = visible_rooms(user_id)
-    if kind:
-        rooms = rooms.filter(kind=kind)
+def find_rooms(user_id: int, *, text: str, kind: str | None) -> list[QuerySet[Room]]:
+    """All public rooms and the caller's own whose name or title starts with the text: the walks
+    of a page.
+    """
+    rooms = Room.objects.filter(deleted_at=None)
+    by_name, by_title = Q(), Q()
     if text:
-        rooms = rooms.filter(Q(name_key__startswith=name_key(text)) | Q(title__istartswith=text))
-    return rooms
+        by_name = starts_with("name_key", name_key(text))
+        by_title = starts_with("title_key", search_key(text))
+    walks = []
+    if kind in (None, Kind.PUBLIC):
+        public = rooms.filter(kind=Kind.PUBLIC)
+        walks += [public.filter(by_name), public.filter(by_title)] if text else [public]
+    if kind != Kind.PUBLIC:
+        own = rooms.filter(by_name | by_title, members__user_id=user_id)
+        # Which kinds it is not: asked for the one that it is, SQLite would look at all of that kind
+        # rather than at those of one user.
+        walks.append(own.exclude(kind__in=set(Kind) - {kind}) if kind else own)
+    return walks
 
 
 def standing(user_id: int, room_id: int, *, lock: bool = False) -> Standing:

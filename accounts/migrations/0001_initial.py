@@ -39,6 +39,7 @@ class Migration(migrations.Migration):
                     models.CharField(editable=False, max_length=254, null=True, unique=True),
                 ),
                 ("display_name", models.CharField(blank=True, default="", max_length=100)),
+                ("display_key", models.CharField(default="", editable=False, max_length=64)),
                 ("is_staff", models.BooleanField(default=False)),
                 ("is_active", models.BooleanField(default=True)),
                 ("date_joined", models.DateTimeField(default=django.utils.timezone.now)),
@@ -67,7 +68,13 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "abstract": False,
+                "indexes": [
+                    models.Index(
+                        fields=["display_key"],
+                        name="user_by_display",
+                        opclasses=["varchar_pattern_ops"],
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(

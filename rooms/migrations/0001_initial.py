@@ -28,6 +28,7 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(max_length=64, null=True)),
                 ("name_key", models.CharField(editable=False, max_length=64, null=True)),
                 ("title", models.CharField(blank=True, default="", max_length=200)),
+                ("title_key", models.CharField(default="", editable=False, max_length=64)),
                 ("topic", models.CharField(blank=True, default="", max_length=1000)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("active_at", models.DateTimeField(default=django.utils.timezone.now)),
@@ -129,6 +130,22 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="room",
             index=models.Index(fields=["kind", "id"], name="room_by_kind"),
+        ),
+        migrations.AddIndex(
+            model_name="room",
+            index=models.Index(
+                fields=["kind", "name_key"],
+                name="room_by_start_of_name",
+                opclasses=["varchar_ops", "varchar_pattern_ops"],
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="room",
+            index=models.Index(
+                fields=["kind", "title_key"],
+                name="room_by_start_of_title",
+                opclasses=["varchar_ops", "varchar_pattern_ops"],
+            ),
         ),
         migrations.AddConstraint(
             model_name="room",

@@ -1,0 +1,95 @@
+"""The feed: the newest of all rooms that one may read, however much is said where one may not."""
+
+import base64
+
+import pytest
+from django.utils import timezone
+
+from accounts.auth import SignIn
+from accounts.errors import Invalid
+from messaging import selectors
+from messaging.selectors import History, feed
+from rooms.models import Ban, Kind, Room
+from tests.factories import make_private_room, make_room, make_sign_in, make_user, say
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def room(ila: SignIn) -> Room:
+    return make_room(owner=[ila.user_id])
+
+
+@pytest.fixture
+def secret(ila: SignIn) -> Room:
+    return make_room(Kind.GROUP, owner=[ila.user_id])
+
+
+def told(page: History) -> list[str]:
+    return [message.content for message in page.messages]
+
+
+def walk(reader: SignIn, limit: int = 2) -> list[list[str]]:
+    """All pages, from the newest back, as their links lead."""
+    pages, before = [], None
+    while True:
+        page = feed(reader.user_id, before=before, limit=limit)
+        pages.append(told(page))
+        if "prev" not in page.links:
+            return pages
+        before = page.links["prev"]["before"]
+
+
+def test_the_feed_holds_what_one_may_read(ila: SignIn, room: Room, secret: Room) -> None:
+    guest, banned = make_sign_in(), make_sign_in()
+    Ban.objects.create(room=room, user_id=banned.user_id)
+    private = make_private_room(guest.user_id, make_user())
+    for where, who in ((room, ila), (secret, ila), (private, guest)):
+        say(who, where, where.kind)
+    assert told(feed(ila.user_id, before=None, limit=50)) == ["public", "group"]
+    assert told(feed(guest.user_id, before=None, limit=50)) == ["public", "private"]
+    assert told(feed(banned.user_id, before=None, limit=50)) == []
+    Room.objects.update(deleted_at=timezone.now())
+    assert told(feed(ila.user_id, before=None, limit=50)) == []
+
+
+def test_a_page_of_the_feed_looks_at_so_many_messages_and_leads_on(
+    ila: SignIn, room: Room, secret: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selectors, "FEED_REACH", 4)
+    for number in range(5):
+        say(ila, room, str(number))
+    for _ in range(9):
+        say(ila, secret)
+    guest = make_sign_in()
+    pages = walk(guest)
+    assert [one for page in reversed(pages) for one in page] == list("01234")
+    assert pages[0] == []
+    assert len(pages) <= 8
+    assert walk(make_sign_in(), limit=50)[-1] != []
+
+
+def test_a_feed_whose_oldest_messages_are_not_for_one_ends(
+    ila: SignIn, room: Room, secret: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selectors, "FEED_REACH", 2)
+    for _ in range(5):
+        say(ila, secret)
+    say(ila, room, "last")
+    pages = walk(make_sign_in())
+    assert pages[0] == ["last"]
+    assert pages[1:] == [[]] * (len(pages) - 1)
+    assert len(pages) <= 4
+
+
+@pytest.mark.parametrize("cursor", ['["p", 1]', '["n", "1"]', '["n", null]', '["n"]', "[]", "{"])
+def test_a_cursor_that_we_did_not_make_walks_through_nothing(
+    cursor: str, ila: SignIn, room: Room
+) -> None:
+    for number in range(5):
+        say(ila, room, str(number))
+    made = base64.urlsafe_b64encode(cursor.encode()).decode().rstrip("=")
+    try:
+        assert feed(ila.user_id, before=made, limit=50).messages == []
+    except Invalid:
+        assert cursor != '["p", 1]'
