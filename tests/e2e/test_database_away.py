@@ -1,20 +1,31 @@
 """A PostgreSQL that takes questions and answers none, or too few: nobody waits for ever."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.clients import Person, fresh, opened, register
 from tests.postgres_server import PostgresServer, postgres_running
-from tests.servers import Server, serving
+from tests.servers import RELAXED, ROOT, Server, serving
 
 HOME = "https://web.example.com"
 LIMITS = {"CHAT_ANSWER_WITHIN": "3", "CHAT_DATABASE_POOL": "3", "ALLOWED_ORIGINS": HOME}
 BUSY_WITHIN = 15.0
+WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+SHOW = """
+from django.db import connection
+with connection.cursor() as cursor:
+    cursor.execute("SHOW statement_timeout")
+    print("timeout", *cursor.fetchone())
+"""
 BACK_WITHIN = 30.0
 
 
@@ -61,6 +72,27 @@ async def test_a_database_that_says_nothing_makes_busy_and_comes_back_by_itself(
         stored = await socket.hear("ack", BACK_WITHIN)
         assert (stored["ref"], stored["seq"]) == ("2", 1)
         await until_answered(ila)
+
+
+async def test_a_statement_ends_in_the_database_when_its_client_has_been_told(site: Site) -> None:
+    ila = await register(site.server.http, site.server.ws)
+    with psycopg.connect(site.database, autocommit=True) as watcher:
+        async with ila.http:
+            room = (await ila.post("/rooms", {"name": fresh("long")})).json()["id"]
+            with site.postgres.locked(site.database, "rooms_room"):
+                answer = await ila.patch(f"/rooms/{room}", {"title": "Never"})
+                assert (answer.status_code, answer.json()["code"]) == (503, "busy")
+                async with asyncio.timeout(BUSY_WITHIN):
+                    while watcher.execute(WAITING).fetchall():
+                        await asyncio.sleep(0.1)
+            await until_answered(ila)
+
+
+def test_a_management_command_takes_the_time_that_it_needs(site: Site) -> None:
+    environment = os.environ | RELAXED | LIMITS | {"DATABASE_URL": site.database}
+    command = [sys.executable, "manage.py", "shell", "-c", SHOW]
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
+    assert run.stdout.decode().split()[-2:] == ["timeout", "0"]
 
 
 async def test_an_exhausted_pool_answers_503_and_recovers(site: Site) -> None:
