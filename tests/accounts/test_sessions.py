@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -26,6 +27,7 @@ from accounts.errors import (
 from accounts.events import SessionsEnded
 from accounts.models import Session, User
 from accounts.rates import Rate, buckets
+from accounts.selectors import open_sessions
 from accounts.tokens import Pair, mint
 from tests.factories import at_once, commits, heard, make_session, make_user
 
@@ -605,3 +607,33 @@ def test_a_display_name_alone_needs_no_password() -> None:
     change_profile(user, display_name="Ila P.")
     user.refresh_from_db()
     assert (user.display_name, user.email) == ("Ila P.", "ila@example.com")
+
+
+# Sessions that are over
+
+
+def test_a_session_whose_refresh_token_ran_out_is_listed_no_more() -> None:
+    user, _ = register()
+    assert open_sessions(user.pk).count() == 1
+    with time_machine.travel(timedelta(days=14, minutes=1)):
+        assert not open_sessions(user.pk).exists()
+
+
+def test_purging_forgets_the_sessions_that_are_over_and_no_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    register()
+    for days, ended in ((29, True), (31, True), (43, False), (45, False)):
+        _, pair = register(f"user{days}")
+        moment = timezone.now() - timedelta(days=days)
+        session = Session.objects.filter(pk=sign_in(pair.access).session_id)
+        session.update(rotated_at=moment, ended_at=moment if ended else None)
+    call_command("purge_sessions")
+    assert capsys.readouterr().out == "Deleted 2 sessions.\n"
+    left = Session.objects.order_by("pk").values_list("user__username", flat=True)
+    assert list(left) == ["ila", "user29", "user43"]
+
+
+def test_sessions_that_ended_just_now_are_never_purged() -> None:
+    with pytest.raises(CommandError, match="older-than-days"):
+        call_command("purge_sessions", "--older-than-days", "0")
