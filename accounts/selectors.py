@@ -4,10 +4,10 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.db import connection
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from ninja_jwt.tokens import RefreshToken
 
 from .errors import NoSuchUser
 from .models import Session, User, email_key
@@ -16,6 +16,7 @@ from .names import name_key, search_key
 if TYPE_CHECKING:
     from .schemas import Who
 
+REFRESH_LIFETIME: timedelta = RefreshToken.lifetime
 LAST_CHARACTER = "\U0010ffff"
 
 
@@ -77,7 +78,7 @@ def starts_with(column: str, key: str) -> Q:
 def open_sessions(user_id: int) -> QuerySet[Session]:
     """Those whose refresh token is still good: the others are over, though nobody ended them."""
     return Session.objects.filter(
-        user_id=user_id, ended_at=None, rotated_at__gt=timezone.now() - refresh_lifetime()
+        user_id=user_id, ended_at=None, rotated_at__gt=timezone.now() - REFRESH_LIFETIME
     )
 
 
@@ -85,10 +86,5 @@ def over_for(days: int) -> QuerySet[Session]:
     """Sessions that ended, or whose refresh token ran out, at least so many days ago."""
     then = timezone.now() - timedelta(days=days)
     return Session.objects.filter(
-        Q(ended_at__lte=then) | Q(ended_at=None, rotated_at__lte=then - refresh_lifetime())
+        Q(ended_at__lte=then) | Q(ended_at=None, rotated_at__lte=then - REFRESH_LIFETIME)
     )
-
-
-def refresh_lifetime() -> timedelta:
-    lifetime: timedelta = settings.NINJA_JWT["REFRESH_TOKEN_LIFETIME"]
-    return lifetime
