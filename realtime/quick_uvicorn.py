@@ -1,7 +1,7 @@
 """A `--ws` class for uvicorn that fans out faster: `uvicorn --ws realtime.quick_uvicorn:Protocol`.
 
 What one socket gets within one turn of the event loop leaves in one write. Everything else is the
-stock class (which is written to as `sansio` says), and on a uvicorn whose inside we do not know
+stock class (bounded as `bounded_uvicorn` says), and on a uvicorn whose inside we do not know
 `Protocol` is the stock class itself.
 """
 
@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from .bounded_uvicorn import BoundedProtocol
 from .sansio import KNOWN_VERSIONS, agreed_on_plain_text, is_writable
 from .wire import last_frame
 
@@ -41,7 +42,7 @@ class Turn:
 turn = Turn()
 
 
-class QuickProtocol(WebSocketsSansIOProtocol):
+class QuickProtocol(BoundedProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._is_plain = False

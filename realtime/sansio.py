@@ -2,7 +2,8 @@
 
 Its `send` builds the WebSocket frame of a text anew for each recipient, the dearest part of a
 delivery. A text that many hear is written past it, as one frame built once, while `send` itself
-would have nothing to add. On a uvicorn that is not known here everything goes by `send`.
+would have nothing to add. What a peer can make it hold gets an end (`bounded_uvicorn`). A uvicorn
+that is not known here is left as it is, and everything goes by `send`.
 """
 
 import sys
@@ -20,6 +21,13 @@ def is_known(protocol: object) -> bool:
         return False
     version: str = getattr(sys.modules.get("uvicorn"), "__version__", "")
     return version.startswith(KNOWN_VERSIONS)
+
+
+def bound(protocol: object) -> None:
+    """Gives an end to what the peer of this known socket can make it hold."""
+    from .bounded_uvicorn import BoundedProtocol  # noqa: PLC0415 - needs uvicorn
+
+    BoundedProtocol.take_over(protocol)
 
 
 def agreed_on_plain_text(protocol: Any) -> bool:

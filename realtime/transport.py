@@ -5,11 +5,14 @@ uvicorn's `send` waits while the peer does not read, and it reads no further tha
 the producer that Twisted pauses (twisted.internet.interfaces.IPushProducer). ASGI knows no cutting;
 both servers hand us a `send` from which their connection can be reached. On a server that we do not
 know nothing is cut and its own keep-alive ends the socket later.
+
+Both answer pings by themselves, read or unread: those answers are bounded here too (decision 21).
 """
 
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -56,8 +59,11 @@ class PlainConnection:
         protocol = getattr(send, "__self__", None)
         self.offer: Offer | None = getattr(protocol, "offer", None)
         if sansio.is_known(protocol):
+            sansio.bound(protocol)
             self.offer = sansio.Direct(protocol).offer
-        _bound_kernel(getattr(protocol, "transport", None))
+        transport = getattr(protocol, "transport", None)
+        if transport is not None:
+            _bound_kernel(transport.get_extra_info("socket"))
 
     def abort(self) -> bool:
         transport = getattr(getattr(self.send, "__self__", None), "transport", None)
@@ -68,26 +74,35 @@ class PlainConnection:
 
 
 KERNEL_BUFFER = 128 * 1024
+UNREAD_FOR = 40.0
+"""Seconds; as long as uvicorn's own keep-alive puts up with a peer that answers no ping."""
 SERVER_CODES = range(1001, 3000)
 
 
-def _bound_kernel(transport: Any) -> None:
+def _bound_kernel(connected: Any) -> None:
     """Left alone the kernel takes megabytes for each peer that does not read, and copying them
     slows down everybody else. What a client gets within one round trip is bounded in turn.
+
+    Left alone it also keeps for ever what a peer that is there does not read, and servers close by
+    waiting for that. So whoever takes nothing at all for a while is cut, whoever else waits for it.
     """
-    connected = transport.get_extra_info("socket") if transport is not None else None
-    if connected is not None:
+    if getattr(connected, "family", None) not in (socket.AF_INET, socket.AF_INET6):
+        return  # a proxy on a Unix socket, which has a timeout of its own
+    with suppress(OSError):  # the peer has gone already, and the server is about to say so
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; elsewhere only keep-alives cut
+            milliseconds = int(UNREAD_FOR * 1000)
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
-AUTOBAHN = ("state", "STATE_OPEN", "send_queue", "_perMessageCompress")
+AUTOBAHN = ("state", "STATE_OPEN", "send_queue", "_perMessageCompress", "sendPong", "is_closed")
 TWISTED = ("registerProducer", "unregisterProducer", "pauseProducing", "abortConnection")
 
 
 class TwistedConnection:
     """Daphne: stands in as the producer of its transport, in both directions."""
 
-    __slots__ = ("_is_plain", "_protocol", "_receive", "_send", "_transport", "_writable")
+    __slots__ = ("_is_plain", "_owed", "_protocol", "_receive", "_send", "_transport", "_writable")
 
     def __init__(self, protocol: Any, receive: Receive, send: Send) -> None:
         self._protocol = protocol
@@ -96,7 +111,14 @@ class TwistedConnection:
         self._send = send
         self._writable = asyncio.Event()
         self._writable.set()
+        self._owed: bytes | None = None
         self._is_plain = all(hasattr(protocol, name) for name in AUTOBAHN)
+        if self._is_plain:
+            # Autobahn's own hooks (autobahn.websocket.interfaces), which daphne leaves free.
+            protocol.onPing = self._pong
+            protocol.onMessageFrame = self._join
+            protocol.is_closed.addBoth(self._closed)
+        _bound_kernel(getattr(transport, "socket", None))
         # In place of the HTTP channel, which has no more to do with this connection.
         transport.unregisterProducer()
         transport.registerProducer(self, True)
@@ -137,6 +159,27 @@ class TwistedConnection:
         self._transport.abortConnection()
         return True
 
+    # Called by autobahn
+
+    def _pong(self, payload: bytes) -> None:
+        """One that does not read is owed a pong to its latest ping alone (RFC 6455 §5.5.3)."""
+        if self._writable.is_set():
+            self._protocol.sendPong(payload)
+        else:
+            self._owed = payload
+
+    def _join(self, parts: list[bytes]) -> None:
+        """Takes a piece of a message: the largest message bounds bytes, not empty pieces."""
+        protocol = self._protocol
+        if not protocol.failedByMe:
+            if not protocol.message_data:
+                protocol.message_data.append(bytearray())
+            protocol.message_data[0] += b"".join(parts)
+
+    def _closed(self, _: object) -> None:
+        """Autobahn takes its producer away before it closes: nobody else would tell `send`."""
+        self._writable.set()
+
     # Called by Twisted, which names them
 
     def pauseProducing(self) -> None:  # noqa: N802
@@ -144,6 +187,9 @@ class TwistedConnection:
 
     def resumeProducing(self) -> None:  # noqa: N802
         self._writable.set()
+        owed, self._owed = self._owed, None
+        if owed is not None:
+            self._protocol.sendPong(owed)
 
     def stopProducing(self) -> None:  # noqa: N802
         self._writable.set()

@@ -1,5 +1,10 @@
-"""Writing past uvicorn's `send`: the same bytes, and only where it would have nothing to add."""
+"""Writing past uvicorn's `send`: the same bytes, and only where it would have nothing to add.
 
+And what one peer can make a socket of uvicorn's hold.
+"""
+
+import asyncio
+import sys
 from typing import Any
 
 import pytest
@@ -7,8 +12,10 @@ import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
+from realtime import bounded_uvicorn
 from realtime.outbox import Outbox
 from realtime.transport import Event, connection_of
+from tests.faults.raw import PING, TEXT, masked
 
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -17,6 +24,7 @@ HANDSHAKE = (
 COMPRESSED = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
 HELLO: Event = {"type": "websocket.send", "text": "hello"}
 HELLO_FRAME = b"\x81\x05hello"
+CLOSE, CONTINUATION = 8, 0
 
 
 class Transport:
@@ -24,6 +32,7 @@ class Transport:
 
     def __init__(self) -> None:
         self.written: list[bytes] = []
+        self.aborted = asyncio.Event()
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
@@ -37,6 +46,9 @@ class Transport:
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
     def close(self) -> None: ...
+
+    def abort(self) -> None:
+        self.aborted.set()
 
 
 async def accepted(headers: bytes = b"") -> tuple[Any, Transport]:
@@ -106,3 +118,73 @@ async def test_an_unknown_uvicorn_is_left_alone(monkeypatch: pytest.MonkeyPatch)
     protocol, _ = await accepted()
     monkeypatch.setattr(uvicorn, "__version__", "0.55.0")
     assert connection_of(protocol.receive, protocol.send).offer is None
+    assert type(protocol) is WebSocketsSansIOProtocol
+
+
+async def test_a_peer_that_does_not_read_is_owed_one_pong() -> None:
+    protocol, transport = await accepted()
+    connection_of(protocol.receive, protocol.send)
+    protocol.data_received(masked(b"0", PING))
+    protocol.pause_writing()
+    for payload in (b"1", b"2", b"3"):
+        protocol.data_received(masked(payload, PING) * 2)
+    protocol.resume_writing()
+    protocol.resume_writing()
+    protocol.data_received(masked(b"4", PING))
+    assert transport.written == [b"\x8a\x010", b"\x8a\x013", b"\x8a\x014"]
+
+
+async def test_a_close_that_follows_unread_pings_is_answered() -> None:
+    protocol, transport = await accepted()
+    connection_of(protocol.receive, protocol.send)
+    protocol.pause_writing()
+    protocol.data_received(masked(b"1", PING) + masked(b"\x03\xe8", CLOSE))
+    protocol.resume_writing()
+    assert b"".join(transport.written) == b"\x8a\x011\x88\x02\x03\xe8"
+
+
+async def test_nothing_follows_our_close() -> None:
+    protocol, transport = await accepted()
+    connection = connection_of(protocol.receive, protocol.send)
+    protocol.data_received(masked(b"0", PING))
+    await connection.send({"type": "websocket.close", "code": 1000})
+    protocol.pause_writing()
+    protocol.data_received(masked(b"1", PING))
+    protocol.resume_writing()
+    assert transport.written == [b"\x8a\x010", b"\x88\x02\x03\xe8"]
+
+
+def piece(text: bytes, opcode: int = CONTINUATION) -> bytes:
+    """A frame that is not the last of its message."""
+    frame = masked(text, opcode)
+    return bytes([frame[0] & 0x7F]) + frame[1:]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_message_weighs_what_it_says_in_however_many_pieces(begun: bool) -> None:
+    """Also one of which pieces had come before the socket was ours."""
+    protocol, _ = await accepted()
+    first = piece(b"he", TEXT) + piece(b"l")
+    if begun:
+        protocol.data_received(first)
+    connection = connection_of(protocol.receive, protocol.send)
+    if not begun:
+        protocol.data_received(first)
+    protocol.data_received(piece(b"") * 10_000)
+    assert sys.getsizeof(protocol.frames) + sum(map(sys.getsizeof, protocol.frames)) < 1000
+    protocol.data_received(masked(b"lo", CONTINUATION))
+    assert (await connection.receive())["type"] == "websocket.connect"
+    assert await connection.receive() == {"type": "websocket.receive", "text": "hello"}
+
+
+async def test_one_that_answers_no_ping_is_cut_whether_or_not_it_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bounded_uvicorn, "ABORTS_AFTER", 0.01)
+    protocol, transport = await accepted()
+    connection_of(protocol.receive, protocol.send)
+    protocol.keepalive_timeout()
+    assert transport.written[-1].startswith(b"\x88")
+    assert not transport.aborted.is_set()
+    async with asyncio.timeout(5):
+        await transport.aborted.wait()

@@ -1,0 +1,109 @@
+"""Whoever sends and does not read: it costs little memory, and is cut. Those who do are served."""
+
+import socket
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests.clients import Socket, fresh, opened, register
+from tests.faults.raw import PING, PONG, Reader, handshake, masked, place
+from tests.servers import COMMANDS, Server, serving
+
+KEEP_ALIVE = {
+    "uvicorn": ("--ws-ping-interval", "--ws-ping-timeout"),
+    "serve": ("--ws-ping-interval", "--ws-ping-timeout"),
+    "daphne": ("--ping-interval", "--ping-timeout"),
+}
+FLOOD = 20 * 1024 * 1024
+MOST_MEMORY = 8 * 1024 * 1024
+"""Bytes by which a server may grow. Nothing holds back one that keeps all it would answer."""
+GONE_WITHIN = 40.0
+CROWD = 12_000
+"""Pings whose pongs no kernel and no buffer of a server takes."""
+
+
+@pytest.fixture(scope="module", params=KEEP_ALIVE)
+def hasty(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server whose keep-alive asks after a second and waits three."""
+    interval, timeout = KEEP_ALIVE[request.param]
+    command = COMMANDS[request.param]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(COMMANDS, "hasty", [*command[:2], interval, "1", timeout, "3", *command[2:]])
+        with serving("hasty", tmp_path_factory.mktemp(f"hasty-{request.param}")) as server:
+            yield server
+
+
+def not_reading(url: str) -> tuple[socket.socket, Reader]:
+    """An open WebSocket of which nothing is read; the kernel takes little in its place."""
+    raw, reader, head = socket.socket(), Reader(), b""
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.settimeout(10)
+    raw.connect(place(url))
+    raw.sendall(handshake(url))
+    while not head.endswith(b"\r\n\r\n"):
+        head += raw.recv(1)
+    assert not [*reader.feed(head)]
+    return raw, reader
+
+
+def numbered(number: int) -> bytes:
+    return b"%0125d" % number
+
+
+async def test_a_ping_is_answered(hasty: Server) -> None:
+    async with Socket(f"{hasty.ws}/ws/chat/x/") as anyone:
+        for _ in range(3):
+            await (await anyone.connection.ping())
+
+
+def test_one_who_reads_again_hears_of_its_latest_ping(hasty: Server) -> None:
+    raw, reader = not_reading(f"{hasty.ws}/ws/chat/x/")
+    heard: list[bytes] = []
+    with raw:
+        raw.sendall(b"".join(masked(numbered(number), PING) for number in range(CROWD)))
+        time.sleep(0.5)  # meanwhile they are answered until nothing more goes out
+        while numbered(CROWD - 1) not in heard[-1:]:
+            heard += [pong for opcode, pong in reader.feed(raw.recv(65536)) if opcode == PONG]
+    assert heard == sorted(set(heard))
+
+
+async def test_one_who_pings_and_reads_nothing_takes_little_memory_and_is_cut(
+    hasty: Server,
+) -> None:
+    person = await register(hasty.http, hasty.ws)
+    room = person.public(fresh("room"))
+    async with opened(room):
+        pass  # what the first socket of a process costs is not counted
+    process = psutil.Process(hasty.process.pid)
+    before = most = process.memory_info().rss
+    pings, sent, started = masked(numbered(0), PING) * 1000, 0, time.monotonic()
+    raw, _ = not_reading(room.url)
+    with raw:
+        raw.settimeout(1)
+        while time.monotonic() < started + GONE_WITHIN:
+            try:
+                sent += raw.send(pings if sent < FLOOD else pings[:131])
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+            most = max(most, process.memory_info().rss)
+            if sent >= FLOOD:
+                time.sleep(0.1)
+        else:
+            pytest.fail("It still holds the connection")
+    assert most - before < MOST_MEMORY < sent
+    await person.http.aclose()
+
+
+async def test_a_message_in_many_pieces_is_taken_as_one(hasty: Server) -> None:
+    person = await register(hasty.http, hasty.ws)
+    async with person.public(fresh("room")) as ila:
+        await ila.hear("ready")
+        await ila.connection.send([*'{"message":"', *[""] * 2000, *"in pieces", '"}'])
+        assert (await ila.hear("message"))["message"] == "in pieces"
+    await person.http.aclose()

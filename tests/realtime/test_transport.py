@@ -1,0 +1,123 @@
+"""What a peer can make a connection hold, on daphne and in the kernel."""
+
+import asyncio
+import socket
+from functools import partial
+from typing import Any
+
+import pytest
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+
+from realtime import transport as transport_module
+from realtime.transport import connection_of
+from tests.faults.raw import PING, TEXT, handshake, masked
+
+UNREAD = 4 * 1024 * 1024
+
+
+class Closing(asyncio.Protocol):
+    """Sends much and closes, as servers do: nicely, once all is read."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport
+        self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+
+    async def send(self, event: Any) -> None: ...
+    async def receive(self) -> Any: ...
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        connection_of(self.receive, self.send)
+        transport.write(bytes(UNREAD))
+        transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.lost.set_result(error)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has it")
+async def test_one_who_takes_nothing_is_cut_though_a_close_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transport_module, "UNREAD_FOR", 0.5)
+    closing = Closing()
+    server = await asyncio.get_running_loop().create_server(lambda: closing, "127.0.0.1", 0)
+    async with server:
+        with socket.create_connection(server.sockets[0].getsockname()):
+            async with asyncio.timeout(30):
+                assert isinstance(await closing.lost, TimeoutError)
+
+
+class Line(StringTransport):
+    """Twisted's own stand-in for a transport, of which we also ask what a TCP one has."""
+
+    def abortConnection(self) -> None:  # noqa: N802 - Twisted names it
+        self.abort_called = True
+
+    def setTcpNoDelay(self, on: bool) -> None: ...  # noqa: N802
+
+
+# Neither Twisted's stand-ins nor autobahn have types.
+new_line: Any = Line
+new_factory: Any = WebSocketServerFactory
+
+
+def on_daphne() -> tuple[Any, Any]:
+    """An open connection as daphne hands it to us: autobahn's protocol, and ours."""
+    protocol: Any = WebSocketServerProtocol()
+    protocol.factory = new_factory(reactor=Clock())
+    protocol.factory.setProtocolOptions(openHandshakeTimeout=0, closeHandshakeTimeout=0)
+    protocol.taken = []
+    protocol.onMessage = lambda payload, is_binary: protocol.taken.append(payload)
+    line = new_line()
+    line.registerProducer(line, True)  # in the place of the HTTP channel
+    protocol.makeConnection(line)
+
+    async def send(protocol: Any, event: Any) -> None:
+        protocol.sendMessage(event["text"].encode())
+
+    async def receive() -> Any: ...
+
+    protocol.dataReceived(handshake("ws://localhost:80/"))
+    connection = connection_of(receive, partial(send, protocol))
+    line.clear()
+    return protocol, connection
+
+
+async def test_on_daphne_a_peer_that_does_not_read_is_owed_one_pong() -> None:
+    protocol, _ = on_daphne()
+    line = protocol.transport
+    protocol.dataReceived(masked(b"0", PING))
+    line.producer.pauseProducing()
+    for payload in (b"1", b"2", b"3"):
+        protocol.dataReceived(masked(payload, PING) * 2)
+    line.producer.resumeProducing()
+    line.producer.resumeProducing()
+    protocol.dataReceived(masked(b"4", PING))
+    assert line.value() == b"\x8a\x010\x8a\x013\x8a\x014"
+
+
+async def test_on_daphne_a_message_weighs_what_it_says_in_however_many_pieces() -> None:
+    protocol, _ = on_daphne()
+    begin, empty, end = masked(b"hel", TEXT), masked(b"", 0), masked(b"lo", 0)
+    protocol.dataReceived(bytes([begin[0] & 0x7F]) + begin[1:])
+    protocol.dataReceived((bytes([empty[0] & 0x7F]) + empty[1:]) * 1000)
+    assert len(protocol.message_data) == 1
+    protocol.dataReceived(end)
+    assert protocol.taken == [b"hello"]
+
+
+async def test_on_daphne_whoever_waits_to_write_is_freed_when_autobahn_gives_up() -> None:
+    protocol, connection = on_daphne()
+    line = protocol.transport
+    line.producer.pauseProducing()
+    sending = asyncio.ensure_future(
+        connection.send({"type": "websocket.send", "text": "unread"}),
+    )
+    await asyncio.sleep(0)
+    assert not sending.done()
+    protocol.onAutoPingTimeout()
+    await asyncio.wait([sending], timeout=5)
+    assert sending.done()
