@@ -1,4 +1,4 @@
-"""uvicorn's `websockets-sansio` class, with an end to what one peer can make it hold (decision 21).
+"""uvicorn's `websockets-sansio` class, with an end to what one peer can make it hold (decision 22).
 
 The stock class answers each ping at once, read or unread, keeps every piece of a message until the
 last, and closes by waiting until all is read. Only for the versions that `sansio` knows.

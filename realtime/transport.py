@@ -6,7 +6,7 @@ the producer that Twisted pauses (twisted.internet.interfaces.IPushProducer). AS
 both servers hand us a `send` from which their connection can be reached. On a server that we do not
 know nothing is cut and its own keep-alive ends the socket later.
 
-Both answer pings by themselves, read or unread: those answers are bounded here too (decision 21).
+Both answer pings by themselves, read or unread: those answers are bounded here too (decision 22).
 """
 
 import asyncio
