@@ -80,6 +80,7 @@ class Buckets:
             return self._buckets.setdefault((what, whose), Bucket()).take(rate, now)
 
     def give_back(self, what: str, whose: Hashable, rate: Rate) -> None:
+        """Undoes a `take`, unless the bucket was forgotten meanwhile."""
         with self._lock:
             bucket = self._buckets.get((what, whose))
             if bucket is not None:

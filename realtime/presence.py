@@ -55,7 +55,7 @@ class Presence:
     async def arrives(self, here: OpenRoom, listener: Listener) -> Arrival:
         """Counts in a socket that was attached just now."""
         user_id, name = listener.caller.user_id, listener.caller.username
-        never_gone = self._is_back(here.id, user_id)
+        never_gone = self._drop_unsure(here.id, user_id)
         first = here.users[user_id] == 1 and not never_gone
         # Whoever was first told the room, and whoever is last tells it, ready or not.
         listener.announced = not first
@@ -100,7 +100,7 @@ class Presence:
 
     def _ask_later(self, here: OpenRoom, listener: Listener) -> None:
         user_id = listener.caller.user_id
-        self._is_back(here.id, user_id)  # they left before, and came and left again
+        self._drop_unsure(here.id, user_id)  # they left before, and came and left again
         asking = asyncio.get_running_loop().call_later(UNSURE_FOR, self._ask, here, listener)
         self._unsure[here.id, user_id] = asking
 
@@ -118,8 +118,8 @@ class Presence:
 
         self._leases.held(here.id, [user_id]).add_done_callback(tell)
 
-    def _is_back(self, room_id: int, user_id: int) -> bool:
-        """Whether they left a moment ago and nobody was told."""
+    def _drop_unsure(self, room_id: int, user_id: int) -> bool:
+        """Asks no more after a departure; True when they left a moment ago and nobody was told."""
         asking = self._unsure.pop((room_id, user_id), None)
         if asking is not None:
             asking.cancel()
