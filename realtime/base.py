@@ -31,6 +31,7 @@ from .codes import (
 )
 from .conversation import Conversation
 from .database import on_database
+from .door import door
 from .hub import hub
 from .listener import Listener, error_frame, text_event
 from .metrics import closed_by_client, counts
@@ -161,6 +162,7 @@ class RoomConsumer(AsyncConsumer):
         return token, text
 
     async def _let_in(self, token: str) -> Conversation:
+        await door.pass_through()
         caller, room = await on_database(self._admit, token)
         self._token = token
         since = self._since()

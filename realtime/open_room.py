@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 
 from django.conf import settings
 
+from .door import door
 from .listener import Frame, Listener, text_event
 from .metrics import counts
 
@@ -149,6 +150,7 @@ class OpenRoom:
 
     def _emit(self, frame: Frame) -> None:
         self.version = frame.version
+        door.note_message()
         event = frame.event
         counts.deliveries += len(self.live) + len(self.settling)
         for listener in self.live:

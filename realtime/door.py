@@ -1,0 +1,64 @@
+"""Those who come while messages flow come in one after the other (decision 23).
+
+Letting somebody in costs as much as a message to hundreds. Fifty at once held up whatever was said
+at that moment by a tenth of a second; with a pause after each, messages pass between them.
+"""
+
+import asyncio
+import time
+from collections import deque
+
+from accounts.errors import Busy
+
+MOST_WAITING = 2000
+FLOWS_FOR = 0.1
+"""Seconds after a message in which the next one is expected."""
+APART = 0.010
+"""Seconds from one to the next, as long as few wait."""
+CROWD_WITHIN = 0.5
+"""Divided by those who wait, the pause of a crowd: when a thousand come back at once, it is they
+who wait for messages."""
+
+
+class Door:
+    """One per process, on the loop of its sockets."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._told_at = -FLOWS_FOR
+
+    def note_message(self) -> None:
+        """Called once for each message that a room is told, however many hear it."""
+        self._told_at = time.monotonic()
+
+    async def pass_through(self) -> None:
+        """Returns when it is the caller's turn, first come first served.
+
+        At once while no message flows and nobody waits. Raises Busy when too many wait.
+        """
+        if not self._waiting and not self._messages_flow():
+            return
+        if len(self._waiting) >= MOST_WAITING:
+            raise Busy
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        if len(self._waiting) == 1:
+            self._open_after_a_pause()
+        await turn
+
+    def _messages_flow(self) -> bool:
+        return time.monotonic() - self._told_at < FLOWS_FOR
+
+    def _open_after_a_pause(self) -> None:
+        pause = min(APART, CROWD_WITHIN / len(self._waiting)) if self._messages_flow() else 0.0
+        asyncio.get_running_loop().call_later(pause, self._open)
+
+    def _open(self) -> None:
+        turn = self._waiting.popleft()
+        if not turn.done():  # whoever gave up has cancelled it
+            turn.set_result(None)
+        if self._waiting:
+            self._open_after_a_pause()
+
+
+door = Door()
