@@ -22,7 +22,7 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
-from . import selectors, services
+from . import selectors, sessions
 from .errors import NoSuchSession
 from .models import Session, User, email_key
 from .names import check_name, name_key
@@ -97,12 +97,12 @@ def read_id(text: str) -> int | None:
 # Users
 
 
-def end_sessions(sessions: Iterable[Session]) -> int:
+def end_sessions(chosen: Iterable[Session]) -> int:
     """How many of them there still were to end."""
     ended = 0
-    for session in sessions:
+    for session in chosen:
         with suppress(NoSuchSession):
-            services.end_session(user_id=session.user_id, session_id=session.pk)
+            sessions.end_session(user_id=session.user_id, session_id=session.pk)
             ended += 1
     return ended
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from django.http import HttpRequest, HttpResponse
 from ninja import Path, Query, Router, Status
 
-from . import selectors, services, tokens
+from . import selectors, services, sessions, tokens
 from .auth import Bearer, Request, as_user, bearer_token, request_address, sign_in
 from .errors import NotAuthenticated, TokenExpired, invalid
 from .models import Session, User
@@ -76,7 +76,7 @@ def refresh_tokens(request: HttpRequest, body: RefreshIn) -> tokens.Pair:
     Asked again within 30 seconds it answers the same pair; later the session ends, because somebody
     else holds the token.
     """
-    return services.refresh_tokens(refresh=body.refresh)
+    return sessions.refresh_tokens(refresh=body.refresh)
 
 
 @router.post("/token/verify", auth=None, response=answers({200: dict[str, Any]}, 400, 401, 422))
@@ -105,7 +105,7 @@ def logout(request: HttpRequest, body: LogoutIn | None = None) -> Status[None]:
     except TokenExpired:
         if body.refresh is None:
             raise
-    services.log_out(
+    sessions.log_out(
         user_id=caller.user_id if caller else None,
         session_id=caller.session_id if caller else None,
         refresh=body.refresh,
@@ -167,8 +167,8 @@ def list_sessions(
     request: Request, response: HttpResponse, cursor: Cursor = None, limit: Limit = 50
 ) -> list[Session]:
     """Where the caller is signed in, newest first."""
-    sessions = selectors.open_sessions(request.auth.user_id)
-    page = keyset_page(sessions, ["-id"], cursor=cursor, limit=limit)
+    there = selectors.open_sessions(request.auth.user_id)
+    page = keyset_page(there, ["-id"], cursor=cursor, limit=limit)
     for session in page:
         session.current = session.pk == request.auth.session_id  # type: ignore[attr-defined]
     write_links(request, response, page.links)
@@ -178,5 +178,5 @@ def list_sessions(
 @router.delete("/sessions/{session_id}", response=answers({204: None}, 401, 404, 422))
 def end_session(request: Request, session_id: Annotated[PathId, Path()]) -> Status[None]:
     """End one of the caller's sign-ins; its sockets close."""
-    services.end_session(user_id=request.auth.user_id, session_id=session_id)
+    sessions.end_session(user_id=request.auth.user_id, session_id=session_id)
     return Status(204, None)

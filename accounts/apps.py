@@ -13,7 +13,7 @@ class AccountsConfig(AppConfig):
 
 
 def _end_sessions_of_inactive(instance: Any, **_: Any) -> None:
-    from .services import end_sessions_of
+    from .sessions import end_sessions_of
 
     if not instance.is_active:
         end_sessions_of(instance)

@@ -9,9 +9,26 @@ from django.db.models import Q
 from django.utils import timezone
 
 from .names import check_name, name_key, search_key
+from .transactions import writing
+
+
+class UserQuerySet(models.QuerySet["User"]):
+    def update(self, **fields: Any) -> int:
+        """Django's own; users who are deactivated at a stroke lose their sessions as one does."""
+        from .sessions import end_sessions_of_inactive  # noqa: PLC0415 - it needs these models
+
+        if fields.get("is_active", True) is True:
+            return super().update(**fields)
+        with writing():
+            updated = super().update(**fields)
+            end_sessions_of_inactive()
+        return updated
 
 
 class UserManager(BaseUserManager["User"]):
+    def get_queryset(self) -> UserQuerySet:
+        return UserQuerySet(self.model, using=self._db)
+
     def create_user(self, username: str, password: str | None = None, **fields: Any) -> "User":
         """Stores a user; the keys follow from the names. Raises ValueError for a bad name."""
         user = self.model(username=check_name(username), **fields)

@@ -32,6 +32,7 @@ from messaging import metrics as messaging
 from messaging.services import writer
 from realtime import metrics as realtime
 from realtime.database import repair_threads, socket_threads
+from realtime.door import door
 from realtime.hub import hub
 
 from .workers import dead_workers, shared_folder
@@ -128,6 +129,7 @@ def sample() -> None:
     with _sampling:
         realtime.sockets.set(realtime.counts.sockets)
         realtime.rooms.set(len(hub.rooms))
+        realtime.at_the_door.set(len(door))
         realtime.database_calls.set(len(socket_threads) + len(repair_threads))
         deliveries.follow(realtime.counts.deliveries)
         messaging.writer_queue.set(writer().waiting)

@@ -27,6 +27,10 @@ class Door:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._told_at = -FLOWS_FOR
 
+    def __len__(self) -> int:
+        """Those who wait."""
+        return len(self._waiting)
+
     def note_message(self) -> None:
         """Called once for each message that a room is told, however many hear it."""
         self._told_at = time.monotonic()
@@ -38,11 +42,11 @@ class Door:
         """
         if not self._waiting and not self._messages_flow():
             return
-        if len(self._waiting) >= MOST_WAITING:
+        if len(self) >= MOST_WAITING:
             raise Busy
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
-        if len(self._waiting) == 1:
+        if len(self) == 1:
             self._open_after_a_pause()
         await turn
 
@@ -50,7 +54,7 @@ class Door:
         return time.monotonic() - self._told_at < FLOWS_FOR
 
     def _open_after_a_pause(self) -> None:
-        pause = min(APART, CROWD_WITHIN / len(self._waiting)) if self._messages_flow() else 0.0
+        pause = min(APART, CROWD_WITHIN / len(self)) if self._messages_flow() else 0.0
         asyncio.get_running_loop().call_later(pause, self._open)
 
     def _open(self) -> None:

@@ -41,6 +41,11 @@ outbox_overflows = Counter("chat_outbox_overflows", "Sockets dropped because the
 closes = Counter(
     "chat_socket_closes", "Sockets closed, by whom and with which code", ["by", "code"]
 )
+at_the_door = Gauge(
+    "chat_sockets_at_the_door",
+    "Sockets that wait to be let in, because messages flow",
+    multiprocess_mode="livesum",
+)
 database_calls = Gauge(
     "chat_socket_database_calls",
     "Calls of sockets to the database, running or waiting for a thread",

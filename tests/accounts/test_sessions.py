@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import hashing, services
+from accounts import hashing, services, sessions
 from accounts.auth import SignIn, network_of, sign_in
 from accounts.errors import (
     EmailTaken,
@@ -54,7 +54,7 @@ def log_in(name: str = "ila", password: str = PASSWORD) -> tuple[User, Pair]:
 
 
 def log_out(caller: SignIn | None = None, refresh: str | None = None, **how: bool) -> None:
-    services.log_out(
+    sessions.log_out(
         user_id=caller.user_id if caller else None,
         session_id=caller.session_id if caller else None,
         refresh=refresh,
@@ -286,69 +286,69 @@ def test_last_used_at_is_written_once_a_minute() -> None:
 
 def test_a_refresh_token_is_spent_for_a_new_pair() -> None:
     _, pair = register()
-    successor = services.refresh_tokens(refresh=pair.refresh)
+    successor = sessions.refresh_tokens(refresh=pair.refresh)
     assert successor.refresh != pair.refresh
     assert sign_in(successor.access).session_id == sign_in(pair.access).session_id
 
 
 def test_a_spent_refresh_token_answers_the_same_successor_within_the_grace() -> None:
     _, pair = register()
-    first = services.refresh_tokens(refresh=pair.refresh)
-    assert services.refresh_tokens(refresh=pair.refresh) == first
+    first = sessions.refresh_tokens(refresh=pair.refresh)
+    assert sessions.refresh_tokens(refresh=pair.refresh) == first
 
 
 def test_a_refresh_repeated_at_a_host_whose_clock_is_ahead_gets_the_same_successor() -> None:
     _, pair = register()
-    successor = services.refresh_tokens(refresh=pair.refresh)
+    successor = sessions.refresh_tokens(refresh=pair.refresh)
     with time_machine.travel(timedelta(minutes=2)):
-        assert services.refresh_tokens(refresh=pair.refresh) == successor
+        assert sessions.refresh_tokens(refresh=pair.refresh) == successor
 
 
 @commits
 def test_a_spent_refresh_token_ends_the_session_after_the_grace() -> None:
     _, pair = register()
-    successor = services.refresh_tokens(refresh=pair.refresh)
+    successor = sessions.refresh_tokens(refresh=pair.refresh)
     age_rotation(31)
     with heard() as events, pytest.raises(SessionEnded):
-        services.refresh_tokens(refresh=pair.refresh)
+        sessions.refresh_tokens(refresh=pair.refresh)
     assert [type(event) for event in events] == [SessionsEnded]
     with pytest.raises(SessionEnded):
         sign_in(successor.access)
     with pytest.raises(SessionEnded):
-        services.refresh_tokens(refresh=successor.refresh)
+        sessions.refresh_tokens(refresh=successor.refresh)
 
 
 def test_each_of_several_spent_refresh_tokens_answers_its_own_successor() -> None:
     _, first = register()
-    second = services.refresh_tokens(refresh=first.refresh)
-    third = services.refresh_tokens(refresh=second.refresh)
-    assert services.refresh_tokens(refresh=first.refresh) == second
-    assert services.refresh_tokens(refresh=second.refresh) == third
+    second = sessions.refresh_tokens(refresh=first.refresh)
+    third = sessions.refresh_tokens(refresh=second.refresh)
+    assert sessions.refresh_tokens(refresh=first.refresh) == second
+    assert sessions.refresh_tokens(refresh=second.refresh) == third
     assert sign_in(third.access).session_id == sign_in(second.access).session_id
 
 
 @commits
 def test_an_older_refresh_token_ends_the_session_after_the_grace() -> None:
     _, first = register()
-    second = services.refresh_tokens(refresh=first.refresh)
+    second = sessions.refresh_tokens(refresh=first.refresh)
     age_rotation(31)
-    services.refresh_tokens(refresh=second.refresh)
+    sessions.refresh_tokens(refresh=second.refresh)
     with pytest.raises(SessionEnded):
-        services.refresh_tokens(refresh=first.refresh)
+        sessions.refresh_tokens(refresh=first.refresh)
     assert Session.objects.get().ended_at is not None
 
 
 def test_only_the_last_of_many_spent_refresh_tokens_are_remembered() -> None:
     _, pair = register()
-    for _ in range(services.MOST_SPENT + 5):
-        pair = services.refresh_tokens(refresh=pair.refresh)
-    assert len(Session.objects.get().spent) == services.MOST_SPENT + 1
+    for _ in range(sessions.MOST_SPENT + 5):
+        pair = sessions.refresh_tokens(refresh=pair.refresh)
+    assert len(Session.objects.get().spent) == sessions.MOST_SPENT + 1
 
 
 @commits
 def test_all_who_refresh_at_the_same_instant_get_one_successor() -> None:
     _, pair = register()
-    outcomes = at_once(*[lambda: services.refresh_tokens(refresh=pair.refresh)] * 6)
+    outcomes = at_once(*[lambda: sessions.refresh_tokens(refresh=pair.refresh)] * 6)
     assert all(isinstance(outcome, Pair) for outcome in outcomes), outcomes
     assert len(set(map(str, outcomes))) == 1
 
@@ -357,13 +357,13 @@ def test_the_deactivated_cannot_refresh() -> None:
     user, pair = register()
     User.objects.filter(pk=user.pk).update(is_active=False)
     with pytest.raises(SessionEnded):
-        services.refresh_tokens(refresh=pair.refresh)
+        sessions.refresh_tokens(refresh=pair.refresh)
 
 
 def test_an_access_token_refreshes_nothing() -> None:
     _, pair = register()
     with pytest.raises(TokenInvalid):
-        services.refresh_tokens(refresh=pair.access)
+        sessions.refresh_tokens(refresh=pair.access)
 
 
 # Ending
@@ -380,7 +380,7 @@ def test_logging_out_by_access_token_ends_this_session_only() -> None:
     with pytest.raises(SessionEnded):
         sign_in(pair.access)
     with pytest.raises(SessionEnded):
-        services.refresh_tokens(refresh=pair.refresh)
+        sessions.refresh_tokens(refresh=pair.refresh)
     assert sign_in(other.access).user_id
 
 
@@ -434,12 +434,12 @@ def test_a_refresh_token_of_somebody_else_ends_nothing() -> None:
 def test_a_session_is_ended_by_its_user_only_and_once() -> None:
     session = make_session()
     with pytest.raises(NoSuchSession):
-        services.end_session(user_id=make_user().pk, session_id=session.pk)
+        sessions.end_session(user_id=make_user().pk, session_id=session.pk)
     with heard() as events:
-        services.end_session(user_id=session.user_id, session_id=session.pk)
+        sessions.end_session(user_id=session.user_id, session_id=session.pk)
     assert events == [SessionsEnded(session.user_id, frozenset({session.pk}))]
     with pytest.raises(NoSuchSession):
-        services.end_session(user_id=session.user_id, session_id=session.pk)
+        sessions.end_session(user_id=session.user_id, session_id=session.pk)
 
 
 @commits
@@ -556,6 +556,21 @@ def test_deactivation_ends_all_sessions_in_one_event() -> None:
         services.deactivate(user=user)
     ids = frozenset(Session.objects.values_list("pk", flat=True))
     assert events == [SessionsEnded(user.pk, ids)]
+
+
+@commits
+def test_those_who_are_deactivated_at_a_stroke_lose_their_sessions_and_nobody_else() -> None:
+    gone, also_gone, stays = (register(username=name)[0] for name in ("ila", "meera", "kaushal"))
+    with heard() as events:
+        User.objects.filter(pk=gone.pk).update(is_active=False)
+        also_gone.is_active = False
+        User.objects.bulk_update([also_gone], ["is_active"])
+        User.objects.update(last_seen=timezone.now())
+    assert events == [
+        SessionsEnded(user.pk, frozenset({Session.objects.get(user=user).pk}))
+        for user in (gone, also_gone)
+    ]
+    assert [row.user for row in Session.objects.filter(ended_at=None)] == [stays]
 
 
 # The profile

@@ -124,18 +124,23 @@ async def test_a_new_password_ends_the_other_sessions_and_not_ones_own(person: R
             assert answer.status_code == 200
 
 
+@pytest.mark.parametrize(
+    "deactivate",
+    ["deactivate(user=User.objects.get({}))", "User.objects.filter({}).update(is_active=False)"],
+    ids=["one", "at a stroke"],
+)
 async def test_an_account_deactivated_by_another_process_loses_access_at_once(
-    server: Server, person: Register
+    server: Server, person: Register, deactivate: str
 ) -> None:
     ila, kaushal = await person(), await person()
     name = fresh("inactive")
     gone, stays = ila.public(name), kaushal.public(name)
     async with opened(gone, stays) as (ready, _):
-        deactivate = (
-            "from accounts.models import User; from accounts.services import deactivate;"
-            f" deactivate(user=User.objects.get(username={ila.username!r}))"
+        command = (
+            "from accounts.models import User; from accounts.services import deactivate; "
+            + deactivate.format(f"username={ila.username!r}")
         )
-        manage(server.environment, "shell", "--verbosity", "0", "-c", deactivate)
+        manage(server.environment, "shell", "--verbosity", "0", "-c", command)
         # Whatever asks the database is refused from here on.
         answer = await ila.post("/messages", {"room": name, "content": "Still here?"})
         assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")

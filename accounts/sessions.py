@@ -1,0 +1,149 @@
+"""Sign-ins, from the first token to the end: the rows that all tokens and sockets stand on."""
+
+import secrets
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from . import tokens
+from .errors import Forbidden, NoSuchSession, SessionEnded
+from .events import SessionsEnded, publish
+from .models import Session, User
+from .transactions import writing
+
+REFRESH_GRACE = timedelta(seconds=30)
+"""A spent refresh token answers its successor for this long: two tabs, a lost answer."""
+MOST_SPENT = 20
+"""Of them, remembered: nobody refreshes so often within the grace but to make the row grow."""
+
+
+def open_session(user: User, address: str | None, user_agent: str) -> Session:
+    now = timezone.now()
+    return Session.objects.create(
+        user=user,
+        ip=address,
+        user_agent=user_agent.replace("\x00", "")[:200],
+        refresh_jti=secrets.token_hex(16),
+        created_at=now,
+        last_used_at=now,
+        rotated_at=now,
+    )
+
+
+def refresh_tokens(*, refresh: str) -> tokens.Pair:
+    """Spends a refresh token for its successor, exactly once however many ask at the same instant.
+
+    Raises TokenInvalid, TokenExpired, SessionEnded; a spent token after the grace ends its session.
+    """
+    claims = tokens.read_refresh(refresh)
+    with writing():
+        session = (
+            Session.objects.select_for_update(of=("self",))
+            .select_related("user")
+            .filter(pk=claims.session_id, user_id=claims.user_id, ended_at=None)
+            # The database's clock: two tabs may ask two hosts, whose own clocks differ.
+            .annotate(clock=Now())
+            .first()
+        )
+        if session is None or not session.user.is_active:
+            raise SessionEnded
+        now = session.clock
+        session.spent = _spent_lately(session, now)
+        if claims.jti == session.refresh_jti:
+            _rotate(session, now)
+        elif not _go_back_to(session, claims.jti):
+            # Stolen or replayed. Ended here and refused below, so that the end is committed.
+            end_all([session])
+            session.ended_at = now
+    if session.ended_at is not None:
+        raise SessionEnded
+    return tokens.mint(session)
+
+
+def _spent_lately(session: Session, now: datetime) -> list[list[Any]]:
+    oldest = (now - REFRESH_GRACE).timestamp()
+    return [one for one in session.spent if one[2] >= oldest][-MOST_SPENT:]
+
+
+def _rotate(session: Session, now: datetime) -> None:
+    successor = secrets.token_hex(16)
+    session.spent.append([session.refresh_jti, successor, now.timestamp()])
+    session.refresh_jti = successor
+    session.rotated_at = session.last_used_at = now
+    session.save(update_fields=["spent", "refresh_jti", "rotated_at", "last_used_at"])
+
+
+def _go_back_to(session: Session, jti: str) -> bool:
+    """Puts the session, unsaved, to where this token was spent; False when it was not, lately."""
+    for spent, successor, when in session.spent:
+        if spent == jti:
+            session.refresh_jti = successor
+            session.rotated_at = datetime.fromtimestamp(when, UTC)
+            return True
+    return False
+
+
+def log_out(
+    *, user_id: int | None, session_id: int | None, refresh: str | None, everywhere: bool
+) -> None:
+    """Ends the caller's session, or all of theirs, by whichever token they gave.
+
+    Raises TokenInvalid or TokenExpired for a bad `refresh`, Forbidden when it is somebody else's,
+    SessionEnded when there is nothing left to end.
+    """
+    claims = tokens.read_refresh(refresh) if refresh is not None else None
+    if claims is not None and user_id not in (None, claims.user_id):
+        raise Forbidden("This refresh token belongs to somebody else")
+    owner = claims.user_id if claims is not None else user_id
+    named = [session_id, claims.session_id if claims is not None else None]
+    sessions = Session.objects.filter(user_id=owner or 0, ended_at=None)
+    if not everywhere:
+        sessions = sessions.filter(pk__in=[pk for pk in named if pk is not None])
+    with writing():
+        ending = list(sessions.select_for_update())
+        # One of those named must still be good: the token of an ended session ends no others.
+        if not {session.pk for session in ending}.intersection(named):
+            raise SessionEnded
+        end_all(ending)
+
+
+def end_session(*, user_id: int, session_id: int) -> None:
+    """Raises NoSuchSession for another user's and for one that has ended."""
+    with writing():
+        sessions = list(
+            Session.objects.select_for_update().filter(
+                pk=session_id, user_id=user_id, ended_at=None
+            )
+        )
+        if not sessions:
+            raise NoSuchSession
+        end_all(sessions)
+
+
+def end_all(sessions: Iterable[Session]) -> None:
+    """Within the transaction that locked them. Tells those who hold their sockets, once a user."""
+    by_user: dict[int, set[int]] = {}
+    for session in sessions:
+        by_user.setdefault(session.user_id, set()).add(session.pk)
+    for user_id, ids in by_user.items():
+        Session.objects.filter(pk__in=ids).update(ended_at=timezone.now())
+        publish(SessionsEnded(user_id=user_id, session_ids=frozenset(ids)))
+
+
+def end_sessions_of(user: User) -> None:
+    """Whoever saves a user as inactive comes by here (see `apps`)."""
+    with writing():
+        end_all(Session.objects.select_for_update().filter(user=user, ended_at=None))
+
+
+def end_sessions_of_inactive() -> None:
+    """Whoever deactivates many at a stroke comes by here (see `models.UserQuerySet`).
+
+    Looks at all open sessions, as nobody knows here who was active a moment ago.
+    """
+    open_ones = Session.objects.select_for_update(of=("self",)).filter(ended_at=None)
+    with writing():
+        end_all(open_ones.filter(user__is_active=False))
