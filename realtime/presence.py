@@ -16,7 +16,8 @@ from django.conf import settings
 
 from .fanout import Fanout
 from .hub import Hub
-from .leases import MOST_NAMED, Leases, answered
+from .lease_scripts import MOST_NAMED
+from .leases import Leases, answered
 from .listener import Listener
 from .open_room import OpenRoom
 from .protocol import Exited, Joined, encode
@@ -113,10 +114,11 @@ class Presence:
             return
 
         def tell(answer: Answer) -> None:
-            if not any(answer.result() or ()):
+            # While Redis is still away each process tells those here.
+            if answer.result() in {None, 1}:
                 self._tell_exit(here.id, name, len(here.users))
 
-        self._leases.held(here.id, [user_id]).add_done_callback(tell)
+        self._leases.may_tell_exit(here.id, user_id).add_done_callback(tell)
 
     def _drop_unsure(self, room_id: int, user_id: int) -> bool:
         """Asks no more after a departure; True when they left a moment ago and nobody was told."""

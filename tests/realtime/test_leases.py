@@ -325,3 +325,18 @@ async def test_two_departures_that_nobody_answered_for_are_told_as_one(redis: Re
                 alone.leaves(16)
             await asyncio.sleep(UNSURE_FOR + 0.5)
             assert alone.exits(161) == 1
+
+
+async def test_two_tabs_that_close_while_redis_is_away_are_told_as_one_exit(
+    redis: RedisServer,
+) -> None:
+    async with processes(2) as (first, second):
+        for one in (first, second):
+            await one.arrives(17, 171)
+        with away(redis):
+            await asyncio.gather(first.leases.held(17, [1]), second.leases.held(17, [1]))
+            first.leaves(17)
+            second.leaves(17)
+        await asyncio.sleep(UNSURE_FOR + 0.5)
+        assert await first.leases.online(17, [171]) == set()
+        assert first.exits(171) + second.exits(171) == 1
