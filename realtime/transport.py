@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from . import sansio
+from .noise import Noise
 from .wire import last_frame
 
 Event = dict[str, Any]
@@ -95,14 +96,31 @@ def _bound_kernel(connected: Any) -> None:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
-AUTOBAHN = ("state", "STATE_OPEN", "send_queue", "_perMessageCompress", "sendPong", "is_closed")
+AUTOBAHN = (
+    "state",
+    "STATE_OPEN",
+    "send_queue",
+    "_perMessageCompress",
+    "sendPong",
+    "dropConnection",
+    "is_closed",
+)
 TWISTED = ("registerProducer", "unregisterProducer", "pauseProducing", "abortConnection")
 
 
 class TwistedConnection:
     """Daphne: stands in as the producer of its transport, in both directions."""
 
-    __slots__ = ("_is_plain", "_owed", "_protocol", "_receive", "_send", "_transport", "_writable")
+    __slots__ = (
+        "_is_plain",
+        "_noise",
+        "_owed",
+        "_protocol",
+        "_receive",
+        "_send",
+        "_transport",
+        "_writable",
+    )
 
     def __init__(self, protocol: Any, receive: Receive, send: Send) -> None:
         self._protocol = protocol
@@ -112,10 +130,12 @@ class TwistedConnection:
         self._writable = asyncio.Event()
         self._writable.set()
         self._owed: bytes | None = None
+        self._noise = Noise()
         self._is_plain = all(hasattr(protocol, name) for name in AUTOBAHN)
         if self._is_plain:
             # Autobahn's own hooks (autobahn.websocket.interfaces), which daphne leaves free.
             protocol.onPing = self._pong
+            protocol.onPong = self._hear_pong
             protocol.onMessageFrame = self._join
             protocol.is_closed.addBoth(self._closed)
         _bound_kernel(getattr(transport, "socket", None))
@@ -163,18 +183,31 @@ class TwistedConnection:
 
     def _pong(self, payload: bytes) -> None:
         """One that does not read is owed a pong to its latest ping alone (RFC 6455 §5.5.3)."""
+        if self._cut_if_noisy():
+            return
         if self._writable.is_set():
             self._protocol.sendPong(payload)
         else:
             self._owed = payload
 
+    def _hear_pong(self, _: bytes) -> None:
+        self._cut_if_noisy()
+
+    def _cut_if_noisy(self) -> bool:
+        if not self._noise.is_too_much():
+            return False
+        # Not our `abort`: autobahn shall not go on with what it has read already.
+        self._protocol.dropConnection(abort=True)
+        return True
+
     def _join(self, parts: list[bytes]) -> None:
         """Takes a piece of a message: the largest message bounds bytes, not empty pieces."""
         protocol = self._protocol
-        if not protocol.failedByMe:
-            if not protocol.message_data:
-                protocol.message_data.append(bytearray())
-            protocol.message_data[0] += b"".join(parts)
+        if protocol.failedByMe or (protocol.message_data and self._cut_if_noisy()):
+            return
+        if not protocol.message_data:
+            protocol.message_data.append(bytearray())
+        protocol.message_data[0] += b"".join(parts)
 
     def _closed(self, _: object) -> None:
         """Autobahn takes its producer away before it closes: nobody else would tell `send`."""

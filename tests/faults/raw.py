@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-TEXT, PING, PONG = 1, 9, 10
+CONTINUATION, TEXT, PING, PONG = 0, 1, 9, 10
 
 
 def place(url: str) -> tuple[str, int]:

@@ -12,10 +12,10 @@ import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from realtime import bounded_uvicorn
+from realtime import bounded_uvicorn, noise
 from realtime.outbox import Outbox
 from realtime.transport import Event, connection_of
-from tests.faults.raw import PING, TEXT, masked
+from tests.faults.raw import CONTINUATION, PING, PONG, TEXT, masked
 
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -24,7 +24,7 @@ HANDSHAKE = (
 COMPRESSED = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
 HELLO: Event = {"type": "websocket.send", "text": "hello"}
 HELLO_FRAME = b"\x81\x05hello"
-CLOSE, CONTINUATION = 8, 0
+CLOSE = 8
 
 
 class Transport:
@@ -37,11 +37,13 @@ class Transport:
     def write(self, data: bytes) -> None:
         self.written.append(data)
 
+    def set_protocol(self, protocol: Any) -> None: ...
+
     def get_extra_info(self, name: str) -> Any:
         return None
 
     def is_closing(self) -> bool:
-        return False
+        return self.aborted.is_set()
 
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
@@ -188,3 +190,27 @@ async def test_one_that_answers_no_ping_is_cut_whether_or_not_it_reads(
     assert not transport.aborted.is_set()
     async with asyncio.timeout(5):
         await transport.aborted.wait()
+
+
+@pytest.mark.parametrize("opcode", [PING, PONG])
+async def test_one_who_says_nothing_too_often_is_cut_and_read_no_further(
+    monkeypatch: pytest.MonkeyPatch, opcode: int
+) -> None:
+    monkeypatch.setattr(noise, "MOST_IN_WINDOW", 10)
+    protocol, transport = await accepted()
+    connection_of(protocol.receive, protocol.send)
+    protocol.data_received(masked(b"", opcode) * 10)
+    assert not transport.aborted.is_set()
+    much = masked(b"", opcode) * (2 * bounded_uvicorn.PORTION)
+    protocol.data_received(much + masked(b"unread", TEXT))
+    assert transport.aborted.is_set()
+    assert protocol.queue.qsize() == 1  # the connect
+
+
+async def test_one_who_pings_now_and_then_is_never_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noise, "MOST_IN_WINDOW", 10)
+    monkeypatch.setattr(noise, "WINDOW", 0.0)
+    protocol, transport = await accepted()
+    connection_of(protocol.receive, protocol.send)
+    protocol.data_received(masked(b"", PING) * 100)
+    assert not transport.aborted.is_set()

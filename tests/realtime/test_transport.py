@@ -10,9 +10,10 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
+from realtime import noise
 from realtime import transport as transport_module
 from realtime.transport import connection_of
-from tests.faults.raw import PING, TEXT, handshake, masked
+from tests.faults.raw import PING, PONG, TEXT, handshake, masked
 
 UNREAD = 4 * 1024 * 1024
 
@@ -52,6 +53,8 @@ async def test_one_who_takes_nothing_is_cut_though_a_close_waits_for_it(
 
 class Line(StringTransport):
     """Twisted's own stand-in for a transport, of which we also ask what a TCP one has."""
+
+    abort_called = False
 
     def abortConnection(self) -> None:  # noqa: N802 - Twisted names it
         self.abort_called = True
@@ -121,3 +124,16 @@ async def test_on_daphne_whoever_waits_to_write_is_freed_when_autobahn_gives_up(
     protocol.onAutoPingTimeout()
     await asyncio.wait([sending], timeout=5)
     assert sending.done()
+
+
+@pytest.mark.parametrize("opcode", [PING, PONG])
+async def test_on_daphne_one_who_says_nothing_too_often_is_cut_and_read_no_further(
+    monkeypatch: pytest.MonkeyPatch, opcode: int
+) -> None:
+    monkeypatch.setattr(noise, "MOST_IN_WINDOW", 10)
+    protocol, _ = on_daphne()
+    protocol.dataReceived(masked(b"", opcode) * 10)
+    assert not protocol.transport.abort_called
+    protocol.dataReceived(masked(b"", opcode) + masked(b"unread", TEXT))
+    assert protocol.transport.abort_called
+    assert protocol.taken == []
