@@ -1,4 +1,4 @@
-"""How long the database may work at one statement of a process that serves."""
+"""How long the database may work for a process that serves, and how long it may wait for one."""
 
 from django.conf import settings
 
@@ -7,13 +7,21 @@ def bound_statements() -> None:
     """Before the first connection. The database gives up when the client has been told `busy`.
 
     Without a bound the statement goes on for nobody, and keeps its connection: as many as the pool
-    has, and nobody is served. Only for processes that serve: a migration or a purge, by
-    `manage.py`, takes the time that it needs.
+    has, and nobody is served. And a process that stands still in a transaction, or whose host has
+    lost its power, would keep its room locked, and with it the writers of all the others: it loses
+    the lock so early that those who wait for it are not told `busy`.
+
+    Only for processes that serve: a migration or a purge, by `manage.py`, takes the time that it
+    needs.
     """
     entry = settings.DATABASES["default"]
     if entry["ENGINE"] != "django.db.backends.postgresql":
         return
+    patience = settings.CHAT_ANSWER_WITHIN * 1000
+    bounds = {
+        "statement_timeout": patience,
+        "idle_in_transaction_session_timeout": patience / 2,
+    }
     given = entry["OPTIONS"].get("options", "")
-    if "statement_timeout" not in given:
-        bound = f"-c statement_timeout={settings.CHAT_ANSWER_WITHIN * 1000:.0f}"
-        entry["OPTIONS"]["options"] = f"{given} {bound}".strip()
+    missing = [f"-c {name}={bound:.0f}" for name, bound in bounds.items() if name not in given]
+    entry["OPTIONS"]["options"] = " ".join([given, *missing]).strip()

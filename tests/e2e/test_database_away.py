@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,17 @@ with connection.cursor() as cursor:
     cursor.execute("SHOW statement_timeout")
     print("timeout", *cursor.fetchone())
 """
+# A serving process that stands still between two statements: it cannot be hit from outside.
+STAND_STILL = """
+import os, signal
+import config.asgi
+from accounts.transactions import writing
+from rooms.models import Room
+with writing():
+    Room.objects.select_for_update().get(pk=os.environ["ROOM"])
+    print("locked", flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
 BACK_WITHIN = 30.0
 
 
@@ -44,6 +55,23 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         url = postgres.new_database()
         server = stack.enter_context(serving("uvicorn", folder, DATABASE_URL=url, **LIMITS))
         yield Site(server, postgres, url)
+
+
+@contextmanager
+def standing_still(site: Site, room: int) -> Iterator[None]:
+    """A second process that serves has locked a room and does nothing more."""
+    environment = site.server.environment | {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "ROOM": str(room),
+    }
+    command = [sys.executable, "-c", STAND_STILL]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"locked\n"
+            yield
+        finally:
+            process.kill()
 
 
 async def until_answered(person: Person) -> None:
@@ -93,6 +121,19 @@ def test_a_management_command_takes_the_time_that_it_needs(site: Site) -> None:
     command = [sys.executable, "manage.py", "shell", "-c", SHOW]
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
     assert run.stdout.decode().split()[-2:] == ["timeout", "0"]
+
+
+async def test_a_process_that_stands_still_keeps_no_room_from_the_others(site: Site) -> None:
+    """One writer serves all rooms: it would wait for this one, time after time."""
+    ila = await register(site.server.http, site.server.ws)
+    async with ila.http:
+        locked, other = [
+            (await ila.post("/rooms", {"name": fresh("still")})).json()["id"] for _ in range(2)
+        ]
+        with standing_still(site, locked):
+            say = [ila.post(f"/rooms/{room}/messages", {"content": "x"}) for room in (locked, other)]
+            answers = await asyncio.gather(*say)
+    assert [one.status_code for one in answers] == [201, 201]
 
 
 async def test_an_exhausted_pool_answers_503_and_recovers(site: Site) -> None:
