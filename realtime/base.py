@@ -50,7 +50,7 @@ from .protocol import (
 )
 from .resume import catch_up, replay, spend_replay
 from .running import last_seen, presence, run_on, tally
-from .shutdown import shutdown
+from .shutdown import Restarting, shutdown
 from .transport import connection_of
 
 log = logging.getLogger(__name__)
@@ -64,10 +64,6 @@ VERSION = re.compile(r"[0-9]{1,30}")
 
 class Gone(Exception):
     """The peer has left, or the socket was closed by us: there is nothing more to do."""
-
-
-class Restarting(Exception):
-    """This process takes no more: the client comes back to another one, with `since`."""
 
 
 class RoomConsumer(AsyncConsumer):
@@ -114,8 +110,7 @@ class RoomConsumer(AsyncConsumer):
         self._outbox.put(
             {"type": "websocket.accept", "subprotocol": chosen_subprotocol(self._scope)}
         )
-        if shutdown.leaving:
-            raise Restarting
+        shutdown.turn_back_newcomers()
         check_origin(self._scope)
         token, first = offered_token(self._scope), None
         if token is None:
@@ -163,12 +158,15 @@ class RoomConsumer(AsyncConsumer):
 
     async def _let_in(self, token: str) -> Conversation:
         await door.pass_through()
+        shutdown.turn_back_newcomers()
         caller, room = await on_database(self._admit, token)
         self._token = token
         since = self._since()
         if since is not None:
             spend_replay(caller.user_id)
         await self._count_in(caller)
+        # Meanwhile the sockets of all rooms may have been closed: nobody would close this one.
+        shutdown.turn_back_newcomers()
         listener = Listener(self._outbox, caller, room.pk, room.version, room.access)
         here = hub.attach(listener, room)
         self._talk = talk = Conversation(hub, listener, here, room)

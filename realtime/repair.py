@@ -145,8 +145,8 @@ class Repair:
     def check_opened(self, room: OpenRoom) -> None:
         """Compares rooms that were just opened, all of one moment with one query.
 
-        Between the look at the door and the subscription something may have been said or somebody
-        removed; no frame tells of it when it was the last.
+        Between the check of a newcomer and its subscription something may have been said or
+        somebody removed; no frame tells of it when it was the last.
         """
         self._opened.append(room.id)
         if len(self._opened) == 1:

@@ -72,7 +72,7 @@ async def _write(listener: Listener, missed: Replay, since: int) -> int:
 
 
 async def catch_up(here: OpenRoom, listener: Listener) -> None:
-    """What was said between the look at the door and the subscription: no frame will tell of it.
+    """What was said between the check of a newcomer and its subscription: no frame tells of it.
 
     Raises Busy, Removed: then the socket must be closed, as after a failed `replay`.
     """

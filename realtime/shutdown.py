@@ -37,6 +37,10 @@ FLUSHED_WITHIN = 0.3
 RESTARTING = "The server restarts: try again shortly"
 
 
+class Restarting(Exception):
+    """This process takes no more: the client comes back to another one, with `since`."""
+
+
 class Shutdown:
     """`leaving`: not ready for new work. `frozen`: takes no more at all."""
 
@@ -46,6 +50,11 @@ class Shutdown:
         self._working = 0
         self._task: asyncio.Task[None] | None = None
         self._theirs: dict[int, Any] = {}
+
+    def turn_back_newcomers(self) -> None:
+        """Raises Restarting, for whoever would be let in and closed at once."""
+        if self.leaving:
+            raise Restarting
 
     @contextmanager
     def working(self) -> Iterator[None]:

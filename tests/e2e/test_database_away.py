@@ -131,7 +131,9 @@ async def test_a_process_that_stands_still_keeps_no_room_from_the_others(site: S
             (await ila.post("/rooms", {"name": fresh("still")})).json()["id"] for _ in range(2)
         ]
         with standing_still(site, locked):
-            say = [ila.post(f"/rooms/{room}/messages", {"content": "x"}) for room in (locked, other)]
+            say = [
+                ila.post(f"/rooms/{room}/messages", {"content": "x"}) for room in (locked, other)
+            ]
             answers = await asyncio.gather(*say)
     assert [one.status_code for one in answers] == [201, 201]
 

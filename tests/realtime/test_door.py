@@ -4,12 +4,18 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
+from accounts.auth import SignIn
 from accounts.errors import Busy
+from realtime import base
 from realtime import door as module
-from realtime.door import APART, Door
+from realtime.door import APART, Door, door
+from realtime.hub import hub
+from realtime.shutdown import shutdown
+from rooms.models import Room
 
 
 @asynccontextmanager
@@ -91,3 +97,45 @@ async def test_one_more_than_may_wait_is_told_to_come_back(
     with pytest.raises(Busy):
         await door.pass_through()
     await waiting
+
+
+class Newcomer(base.RoomConsumer):
+    """May enter; while that is looked up the process begins to go down."""
+
+    looked_up = False
+
+    def _admit(self, token: str) -> tuple[SignIn, Room]:
+        self.looked_up = shutdown.leaving = True
+        return SignIn(1, "ila", 1, 2**31), Room(pk=1, name="general", kind="public")
+
+    async def come(self) -> list[dict[str, Any]]:
+        """What the server was told to send."""
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "websocket.connect"}
+
+        async def send(event: dict[str, Any]) -> None:
+            sent.append(event)
+
+        await self({"headers": [], "query_string": b"token=x"}, receive, send)
+        return sent
+
+
+@pytest.mark.parametrize("when", ["at the door", "behind it"])
+async def test_one_who_waits_while_the_process_goes_down_is_sent_to_another(
+    when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once all sockets have been closed nobody would close this one."""
+    monkeypatch.setattr(base, "run_on", lambda loop: None)
+    monkeypatch.setattr(shutdown, "leaving", False)
+    newcomer = Newcomer()
+    if when == "at the door":
+        door.note_message()
+        asyncio.get_running_loop().call_soon(setattr, shutdown, "leaving", True)
+    assert await newcomer.come() == [
+        {"type": "websocket.accept", "subprotocol": None},
+        {"type": "websocket.close", "code": 1012},
+    ]
+    assert newcomer.looked_up == (when == "behind it")
+    assert not hub.rooms
