@@ -20,6 +20,7 @@ class Fanout:
             "deliver": hub.deliver,
             "copy": hub.copy,
             "say": hub.say,
+            "mark": hub.mark,
             "take_out": self._take_out,
             "close_room": self._close_room,
             "end_sessions": hub.end_sessions,
@@ -60,6 +61,10 @@ class Fanout:
     def say(self, room_id: int, text: str, but: int | None = None, droppable: bool = False) -> None:
         """A frame outside the order, to all but the sockets of one user."""
         self._everywhere(group_of(room_id), "say", room_id, text, but, droppable)
+
+    def mark(self, room_id: int, user_id: int, text: str) -> None:
+        """How far a user has read."""
+        self._everywhere(group_of(room_id), "mark", room_id, user_id, text)
 
     def take_out(self, room_id: int, user_id: int, access: int, removed: bool) -> None:
         """Ends a user's sockets in a room: 4403 for the removed, 1000 for those who left."""

@@ -124,7 +124,7 @@ class Hub:
             self.on_trouble(here)
 
     def copy(self, room_id: int, user_ids: Collection[int], text: str) -> None:
-        """A private message to the sockets that the two have in another room, outside its order."""
+        """To the sockets of these users, outside the order: a private message said in this room."""
         here = self.rooms.get(room_id)
         if here is None:
             return
@@ -140,6 +140,14 @@ class Hub:
         # Another process may not know that the room is a crowd here.
         if here is not None and not (droppable and not here.announces):
             here.say(text, but=but, droppable=droppable)
+
+    def mark(self, room_id: int, user_id: int, text: str) -> None:
+        """How far a user has read, for all; in a crowd for their own sockets (decision 11)."""
+        here = self.rooms.get(room_id)
+        if here is not None and here.announces:
+            here.say(text)
+        else:
+            self.copy(room_id, (user_id,), text)
 
     # Revocation
 

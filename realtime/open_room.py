@@ -53,7 +53,9 @@ class OpenRoom:
 
     @property
     def announces(self) -> bool:
-        """In a crowd join, exit and typing concern nobody, and each would cost a frame for all."""
+        """In a crowd join, exit, typing and read concern nobody, and each would cost a frame for
+        all (decision 11).
+        """
         most: int | None = settings.CHAT_ANNOUNCE_UP_TO
         return most is None or max(len(self.users), self.crowd) <= most
 

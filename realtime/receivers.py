@@ -79,7 +79,8 @@ def reactions_changed(event: ReactionsChanged) -> None:
 
 @turns(ReadAdvanced)
 def read_advanced(event: ReadAdvanced) -> None:
-    fanout.say(event.room_id, encode(ReadOut(username=event.username, seq=event.seq)))
+    text = encode(ReadOut(username=event.username, seq=event.seq))
+    fanout.mark(event.room_id, event.user_id, text)
 
 
 @turns(RoomChanged)

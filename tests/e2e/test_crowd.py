@@ -1,11 +1,11 @@
-"""Above CHAT_ANNOUNCE_UP_TO users a room is a crowd: nobody is told who comes, goes or types."""
+"""Above CHAT_ANNOUNCE_UP_TO users a room is a crowd: who comes, types or reads is not told."""
 
 from pathlib import Path
 
-from tests.clients import fresh, opened, register
+from tests.clients import Frame, Person, fresh, opened, register
 from tests.servers import serving
 
-ANNOUNCED = {"join", "exit", "typing"}
+ANNOUNCED = {"join", "exit", "typing", "read"}
 
 
 async def test_a_crowd_hears_messages_and_nothing_of_comings_and_goings(tmp_path: Path) -> None:
@@ -20,9 +20,20 @@ async def test_a_crowd_hears_messages_and_nothing_of_comings_and_goings(tmp_path
                 assert ready["online_count"] == 3
                 assert (await comes.hear("join"))["username"] == third.username
                 await types.send(type="typing", typing=False)
+                await comes.send(message="read this")
+                seq = (await types.hear("message"))["seq"]
+                await types.send(type="read", seq=seq)
+                # One's own sockets still hear it: other tabs count what is unread.
+                assert await types.hear("read") == mark_of(kaushal, seq)
                 await types.send(message="all hear this")
-                told = await hears.hear_until("message")
+                told = await hears.hear_until("message") + await hears.hear_until("message")
                 assert told[-1]["message"] == "all hear this"
                 assert not ANNOUNCED & {frame["type"] for frame in told}
             await types.send(type="typing", typing=False)
             assert (await hears.hear("typing"))["typing"] is False
+            await hears.send(type="read", seq=seq)
+            assert await types.hear("read") == mark_of(ila, seq)
+
+
+def mark_of(person: Person, seq: int) -> Frame:
+    return {"type": "read", "username": person.username, "seq": seq}

@@ -103,6 +103,9 @@ class Told(Fanout):
     def deliver(self, room_id: int, version: int, access: int, text: Callable[[], str]) -> None:
         self.frames.append((room_id, json.loads(text())["type"]))
 
+    def mark(self, room_id: int, user_id: int, text: str) -> None:
+        self.frames.append((room_id, f"{json.loads(text)['type']} of {user_id}"))
+
     def copy(self, room_id: int, user_ids: Collection[int], text: Callable[[], str]) -> None:
         self.frames.append((room_id, f"copy to {user_ids}"))
 
@@ -143,7 +146,7 @@ def state(receiver: int | None = None) -> MessageState:
         (MessageEdited(state()), [(1, "edit")]),
         (MessageErased(state()), [(1, "delete")]),
         (ReactionsChanged(state()), [(1, "reaction")]),
-        (ReadAdvanced(1, 7, "ila", 3), [(1, "read")]),
+        (ReadAdvanced(1, 7, "ila", 3), [(1, "read of 7")]),
         (RoomChanged(ROOM), [(1, "room")]),
     ],
 )
