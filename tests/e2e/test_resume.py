@@ -2,10 +2,11 @@
 
 import asyncio
 import random
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from tests.clients import Frame, Person, Socket, fresh, opened
+from tests.clients import PATIENCE, Frame, Person, Socket, fresh, opened
 from tests.conftest import Register
 
 CHANGES = ("edit", "delete", "reaction")
@@ -415,3 +416,36 @@ async def test_one_who_asks_for_replays_without_end_has_to_wait(person: Register
         assert len(frames) > 2 * 100 + len(refused)
         await other.send(type="resume", since=0)
         await other.hear("resumed")
+
+
+async def refused_at_the_door(asking: Socket, late: Socket) -> tuple[int, list[Frame]]:
+    """How `late` is refused once its user has no replay left; five a second come back meanwhile."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        for _ in range(120):
+            await asking.send(type="resume", since=0)
+        await asking.ping()
+        async with late:
+            first = await late.receive()
+            if first["type"] == "error":
+                code, rest = await late.closed()
+                return code, [first, *rest]
+        assert time.monotonic() < deadline, "never refused"
+
+
+async def test_one_who_has_no_replay_left_is_refused_at_the_door_and_comes_back_later(
+    person: Register,
+) -> None:
+    ila, kaushal = await person(), await person()
+    name = fresh("door")
+    await say(ila, await made(ila, name), "1")
+    asking, late = ila.public(name), ila.public(name, since=0)
+    async with opened(asking):
+        code, (refusal,) = await refused_at_the_door(asking, late)
+        assert (code, refusal["code"]) == (4429, "rate_limited")
+        # Nobody else pays for it, and who asks for no replay comes in.
+        async with opened(kaushal.public(name, since=0), ila.public(name)):
+            pass
+        await asyncio.sleep(refusal["retry_after"] + 0.05)
+        async with opened(late):
+            assert told(await late.hear_until("resumed")) == [("message", 1, 1)]
