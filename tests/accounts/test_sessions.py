@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core.management import CommandError, call_command
+from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -225,6 +227,26 @@ def test_a_wrong_password_and_an_unknown_name_look_the_same(name: str, password:
         log_in(name, password)
 
 
+@pytest.mark.parametrize("name", ["ila", "gone", "nobody", "nobody@example.com", "no\x00body"])
+def test_a_refused_login_costs_one_hash_whoever_is_named(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register()
+    gone, _ = register("gone")
+    services.deactivate(user=gone)
+    hashed: list[str] = []
+    encode = MD5PasswordHasher.encode
+
+    def counted(hasher: MD5PasswordHasher, password: str, salt: str) -> str:
+        hashed.append(password)
+        return encode(hasher, password, salt)
+
+    monkeypatch.setattr(MD5PasswordHasher, "encode", counted)
+    with pytest.raises(InvalidCredentials):
+        log_in(name, PASSWORD if name == "gone" else "wrong")
+    assert len(hashed) == 1
+
+
 def test_the_deactivated_cannot_log_in() -> None:
     user, _ = register()
     services.deactivate(user=user)
@@ -295,6 +317,14 @@ def test_a_spent_refresh_token_answers_the_same_successor_within_the_grace() -> 
     _, pair = register()
     first = sessions.refresh_tokens(refresh=pair.refresh)
     assert sessions.refresh_tokens(refresh=pair.refresh) == first
+
+
+def test_a_spent_refresh_token_is_answered_late_in_the_grace_too() -> None:
+    _, pair = register()
+    first = sessions.refresh_tokens(refresh=pair.refresh)
+    age_rotation(28)
+    again = sessions.refresh_tokens(refresh=pair.refresh)
+    assert sign_in(again.access).session_id == sign_in(first.access).session_id
 
 
 def test_a_refresh_repeated_at_a_host_whose_clock_is_ahead_gets_the_same_successor() -> None:
@@ -391,6 +421,19 @@ def test_logging_out_by_refresh_token_alone_ends_its_session() -> None:
     with pytest.raises(SessionEnded):
         sign_in(pair.access)
     assert sign_in(other.access).user_id
+
+
+def test_a_refresh_token_logs_out_beside_an_access_token_that_ran_out(client: Client) -> None:
+    _, pair = register()
+    with time_machine.travel(timedelta(minutes=61)):
+        answer = client.post(
+            "/api/logout",
+            {"refresh": pair.refresh},
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {pair.access}"},
+        )
+    assert answer.status_code == 204
+    assert Session.objects.get().ended_at is not None
 
 
 @commits

@@ -170,6 +170,13 @@ def test_a_deleted_message_is_not_edited_or_reacted_to(ila: SignIn, room: Room) 
         react(ila, message)
 
 
+def test_who_may_not_edit_hears_that_first(ila: SignIn, friend: SignIn, room: Room) -> None:
+    message = say(ila, room)
+    delete(ila, message)
+    with pytest.raises(Forbidden):
+        edit(friend, message, "again")
+
+
 def test_a_message_is_found_in_its_own_room_only(ila: SignIn, room: Room) -> None:
     message = say(ila, room)
     elsewhere = make_room(owner=[ila.user_id])

@@ -247,6 +247,14 @@ def test_a_client_id_answers_the_message_as_it_is_now(ila: SignIn, room: Room) -
     assert (again.message.content, again.message.deleted, again.message.version) == ("", True, 2)
 
 
+def test_a_reply_may_be_repeated_when_what_it_quotes_is_gone(ila: SignIn, room: Room) -> None:
+    quoted = say(ila, room)
+    reply = say(ila, room, client_id="one", reply_to=quoted.id)
+    Message.objects.filter(pk=quoted.id).update(deleted=True)
+    (again,) = store_now(draft(ila, room, client_id="one", reply_to=quoted.id))
+    assert again == Sent(reply, duplicate=True)
+
+
 def test_a_client_id_with_something_else_is_refused(ila: SignIn, room: Room) -> None:
     quoted = say(ila, room, client_id="one")
     outcomes = store_now(
