@@ -71,8 +71,34 @@ def test_nothing_else_stands_in_the_tables() -> None:
     assert set(REFUSALS) >= ENDS_AN_OPEN_SOCKET
 
 
+AS_IN_THE_CONTRACT = {
+    4400: {"bad_frame"},
+    4401: {
+        *("not_authenticated", "token_invalid", "token_expired", "session_ended"),
+        "auth_timeout",
+    },
+    4403: {"not_a_member", "removed", "forbidden"},
+    4404: {"no_such_user", "no_such_room"},
+    4408: {"too_slow"},
+    4429: {"rate_limited", "too_many_connections"},
+}
+
+
 def test_close_codes_are_those_of_the_contract() -> None:
-    assert set(CLOSE_CODES.values()) <= {1012, 4400, 4401, 4403, 4404, 4408, 4429}
+    assert set(CLOSE_CODES.values()) == {1012, *AS_IN_THE_CONTRACT}
+    for close_code, codes in AS_IN_THE_CONTRACT.items():
+        mapped = {(one.code, CLOSE_CODES[one]) for one in REFUSALS if one.code in codes}
+        assert mapped == {(code, close_code) for code in codes}
+
+
+def test_what_closes_nothing_in_the_contract_leaves_an_open_socket_alone() -> None:
+    ends = {one.code for one in ENDS_AN_OPEN_SOCKET}
+    stays = {one.code for one in REFUSALS if one not in ENDS_AN_OPEN_SOCKET}
+    assert not ends & {
+        *("invalid", "sender_mismatch", "receiver_mismatch", "client_id_reused", "busy"),
+        "forbidden",
+    }
+    assert "rate_limited" in stays
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=by_name)

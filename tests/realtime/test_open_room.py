@@ -1,5 +1,6 @@
 """A room's order: whatever comes, in whatever order, each socket hears rising versions."""
 
+import json
 import random
 import time
 
@@ -245,6 +246,7 @@ def test_a_replay_that_never_ends_is_cut(room: OpenRoom, monkeypatch: pytest.Mon
         room.deliver(frame(version))
     assert not ear.outbox.closing
     room.deliver(frame(4))
+    assert [json.loads(text)["code"] for text in ear.wire.texts] == ["too_slow"]
     assert ear.wire.sent[-1] == {"type": "websocket.close", "code": TOO_SLOW}
 
 

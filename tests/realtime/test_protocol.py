@@ -48,6 +48,8 @@ from realtime.protocol import (
 )
 from rooms.schemas import RoomOut
 
+PRINTABLE = ["".join(map(chr, range(first, first + 64))) for first in (0x20, 0x3F)]
+"""Two client_ids of full length that hold all printable ASCII."""
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 
@@ -92,6 +94,10 @@ def refused(frame: object) -> FrameError:
         (
             {"message": "Hey", "client_id": None, "receiver": None, "reply_to": None, "ref": None},
             SendMessage(message="Hey"),
+        ),
+        *(
+            ({"message": "Hey", "client_id": each}, SendMessage(message="Hey", client_id=each))
+            for each in PRINTABLE
         ),
         ({"type": "typing"}, Typing(typing=True)),
         ({"typing": False}, Typing(typing=False)),

@@ -1,0 +1,65 @@
+"""What a socket gets wrong is forgiven after a minute, and no sooner (contract §3, close codes)."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from pytest_django import Settings
+
+from accounts.errors import RateLimited
+from accounts.rates import Rate
+from realtime.codes import Persistent, Unreadable
+from realtime.patience import MOST_REFUSED, Patience
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", clock)
+    return clock
+
+
+def times(count: int, call: Callable[[], None]) -> None:
+    for _ in range(count):
+        call()
+
+
+@pytest.mark.parametrize(("later", "forgiven"), [(59.9, False), (60.1, True)])
+def test_the_fifth_unreadable_frame_of_a_minute_closes(
+    clock: Clock, later: float, forgiven: bool
+) -> None:
+    patience = Patience()
+    times(4, patience.note_unreadable)
+    clock.now += later
+    if forgiven:
+        times(4, patience.note_unreadable)
+    with pytest.raises(Unreadable):
+        patience.note_unreadable()
+
+
+def refused(patience: Patience) -> None:
+    with pytest.raises(RateLimited):
+        patience.spend_frame()
+
+
+@pytest.mark.parametrize(("later", "forgiven"), [(59.9, False), (60.1, True)])
+def test_frames_that_are_refused_for_a_minute_close(
+    clock: Clock, settings: Settings, later: float, forgiven: bool
+) -> None:
+    settings.CHAT_FRAME_RATE = Rate(1, 3600, 1)
+    patience = Patience()
+    patience.spend_frame()
+    times(MOST_REFUSED - 1, lambda: refused(patience))
+    clock.now += later
+    if forgiven:
+        times(MOST_REFUSED - 1, lambda: refused(patience))
+    with pytest.raises(Persistent):
+        patience.spend_frame()
