@@ -61,6 +61,9 @@ async def run(server: Server, ingest: Ingest) -> Told:
             await socket.hear("ack")
             await socket.send(message=f"{STUMBLES_OVER} {TEXT} {person.access}", ref="r")
             error = await socket.hear("error")
+            assert (error["code"], error["ref"]) == ("internal", "r")
+            # It closes nothing.
+            await socket.ping()
         room = ready["room"]["id"]
         over_http = await client.post(
             f"/rooms/{room}/messages",
@@ -137,6 +140,8 @@ def test_an_error_on_a_socket_names_the_socket_and_the_user(told: Told) -> None:
 
 def test_an_error_over_http_names_the_request_and_the_user(told: Told) -> None:
     assert told.over_http.status_code == 500
+    assert told.over_http.json().keys() == {"code", "detail"}
+    assert told.over_http.json()["code"] == "internal"
     assert told.over_http.headers["X-Request-ID"] == OUR_ID
     line = told.about(incident_in(told.over_http.json()["detail"]))
     assert (line["request_id"], line["user_id"]) == (OUR_ID, told.person.id)

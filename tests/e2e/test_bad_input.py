@@ -16,13 +16,16 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.clients import PASSWORD, Frame, Person, Socket, fresh, opened
+from tests.clients import PASSWORD, Frame, Person, Socket, fresh, opened, rest
 from tests.conftest import Register
 from tests.servers import Server
 
 DEEP = 5_000
 # Longer than any field, and as a frame or a stranger's body still short enough to be read.
 LONG = "x" * 60_000
+NOWHERE = "999999999"
+# Where no sign-in is asked for; `logout` takes a token in its body instead.
+OPEN_TO_ALL = {"/register", "/login", "/logout", "/token/refresh", "/token/verify"}
 METHODS = ("get", "post", "put", "patch", "delete")
 Schema = dict[str, Any]
 
@@ -413,6 +416,28 @@ async def test_no_authorization_header_makes_more_than_a_401(person: Register, c
         answer = await ila.post("/token/refresh", {"refresh": token})
         # A real refresh token among them is taken, as it should be.
         assert answer.status_code in ((200,) if token == ila.refresh else (401, 422)), token
+
+
+async def test_sign_in_is_checked_before_json_before_shape_before_what_one_may_see(
+    person: Register, server: Server, calm: None
+) -> None:
+    walk, operations = await start_walk(person)
+    async with rest(server.http) as nobody:
+        for operation in operations:
+            url, has_body = walk.url(operation, room_id=NOWHERE), operation.body is not None
+            broken = b"{" if has_body else None
+            answer = await nobody.request(operation.method, url, content=broken)
+            is_open = operation.path in OPEN_TO_ALL
+            expected = (400, "bad_json") if is_open else (401, "not_authenticated")
+            assert (answer.status_code, answer.json()["code"]) == expected, operation
+            wrong = ((b"{", 400), (b'{"no": 1}', 422)) if has_body else ()
+            for content, status in wrong:
+                await walk.refuse(operation, url, content, repr(content), frozenset({status}))
+            if "{room_id}" in operation.path:
+                good = json.dumps(good_body(operation)).encode() if has_body else None
+                await walk.refuse(operation, url, good, "nowhere", frozenset({404}))
+    assert not walk.wrong, "\n".join(walk.wrong)
+    assert walk.count > 40
 
 
 async def test_a_body_beyond_a_mebibyte_is_refused_clearly(person: Register, calm: None) -> None:

@@ -13,7 +13,7 @@ from tests.clients import PASSWORD, PATIENCE, Frame, Person, Socket, fresh, open
 from tests.conftest import Register
 from tests.servers import Server, serving
 
-REGISTERED = 13
+REGISTERED = 14
 LIMITS = {
     "CHAT_REGISTER_RATE": "15/h",
     "CHAT_LOGIN_RATE": "8/h",
@@ -141,6 +141,19 @@ async def test_messages_by_rest_are_limited_per_user(guest: Guest) -> None:
     )
     for kind in (changes[:30], changes[30:60], changes[60:]):
         check_too_many(next(answer for answer in kind if answer.status_code != 200))
+
+
+async def test_the_rate_is_asked_after_the_shape_and_before_what_one_may_see(
+    guest: Guest,
+) -> None:
+    ila = guest()
+    nowhere = "/rooms/999999999/messages"
+    answers = await asyncio.gather(*(ila.post(nowhere, {"content": "x"}) for _ in range(40)))
+    statuses = [answer.status_code for answer in answers]
+    assert set(statuses) == {404, 429}
+    assert statuses.count(404) >= 10
+    misshapen = await asyncio.gather(*(ila.post(nowhere, {"content": ""}) for _ in range(40)))
+    assert {answer.status_code for answer in misshapen} == {422}
 
 
 async def test_messages_by_socket_are_answered_rate_limited_and_the_socket_stays(

@@ -541,6 +541,25 @@ async def test_the_room_hears_read_marks_that_moved(person: Register) -> None:
     assert (listed["last_read_seq"], listed["unread"]) == (3, 0)
 
 
+async def test_a_read_frame_is_answered_with_its_ref_and_heard_by_its_sender_too(
+    person: Register,
+) -> None:
+    ila, kaushal = await person(), await person()
+    room = await make_room(ila, "group", [kaushal])
+    await say(ila, room["id"], "hey")
+    mark = {"type": "read", "username": kaushal.username, "seq": 1}
+    socket = kaushal.group(room["name"])
+
+    async def told(seq: int, ref: str) -> list[Frame]:
+        await socket.send(type="read", seq=seq, ref=ref)
+        return [frame for frame in await socket.ping() if frame["type"] == "read"]
+
+    async with opened(socket):
+        assert sorted(await told(9, "moved"), key=len) == [mark, mark | {"ref": "moved"}]
+        # Where nothing moves the room hears nothing, and who asked is answered.
+        assert await told(1, "stays") == [mark | {"ref": "stays"}]
+
+
 async def test_who_joins_a_public_room_has_read_what_was_said_before(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila)

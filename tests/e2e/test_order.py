@@ -94,6 +94,25 @@ async def test_the_same_client_id_is_another_message_for_another_sender_or_room(
         assert len({ack["id"] for ack in acks}) == 3
 
 
+async def test_a_client_id_has_1_to_64_printable_ascii_characters(person: Register) -> None:
+    ila = await person()
+    printable = "".join(map(chr, range(0x20, 0x7F)))
+    socket = ila.public(fresh("printable"))
+    async with opened(socket) as (ready,):
+        path = f"/rooms/{ready['room']['id']}/messages"
+        for client_id in (printable[:64], printable[-64:], " "):
+            body = {"content": "once", "client_id": client_id}
+            made = await ila.post(path, body)
+            assert (made.status_code, made.json()["client_id"]) == (201, client_id)
+            assert (await ila.post(path, body)).status_code == 200
+            again = await send_and_hear_ack(socket, message="once", client_id=client_id)
+            assert (again["id"], again["duplicate"]) == (made.json()["id"], True)
+        for bad in ("", "x" * 65, "é", "a\n", "\x7f"):
+            answer = await ila.post(path, {"content": "once", "client_id": bad})
+            assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), bad
+        assert len(await history(ila, ready["room"]["id"])) == 3
+
+
 async def test_a_client_id_reused_for_another_text_or_reply_is_refused(person: Register) -> None:
     ila = await person()
     socket = ila.public(fresh("reused"))

@@ -1,4 +1,4 @@
-"""/readyz with a Redis that dies, freezes and comes back; and what is counted meanwhile."""
+"""/readyz with a Redis that dies, freezes and comes back, and with a database not in order."""
 
 import asyncio
 import os
@@ -10,6 +10,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from django.db import OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.recorder import MigrationRecorder
+from django.test import Client
 
 from config import health
 from config.health import ChannelLayer
@@ -88,3 +92,42 @@ async def test_one_of_two_redis_is_named_as_missing(monkeypatch: pytest.MonkeyPa
 
 async def test_a_redis_that_cannot_be_found_is_unreachable() -> None:
     assert await ChannelLayer(["redis://no-such-host.invalid:6379/0"]).state() == "unreachable"
+
+
+@pytest.fixture
+def unsure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a process that has not looked at its database yet."""
+    monkeypatch.setattr(health, "_migrated", [])
+
+
+def unavailable(database: str) -> dict[str, str]:
+    return {"status": "unavailable", "database": database, "channel_layer": "in-process"}
+
+
+@pytest.mark.django_db
+def test_a_database_that_lacks_a_migration_is_not_ready(client: Client, unsure: None) -> None:
+    last = MigrationRecorder.Migration.objects.filter(app="messaging").latest("pk")
+    last.delete()
+    for path in ("/readyz", "/readyz/"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.json()) == (503, unavailable("migrations missing"))
+        assert answer.headers["Retry-After"] == "1"
+    assert client.get("/healthz").status_code == 200
+    # And ready as soon as it is there.
+    last.save(force_insert=True)
+    assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.django_db
+def test_a_database_that_does_not_answer_is_not_ready(
+    client: Client, unsure: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client.get("/readyz").status_code == 200
+
+    def away(connection: BaseDatabaseWrapper) -> None:
+        raise OperationalError
+
+    monkeypatch.setattr(BaseDatabaseWrapper, "ensure_connection", away)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (503, unavailable("unreachable"))
+    assert client.get("/healthz").status_code == 200

@@ -1,15 +1,19 @@
 """Rooms over REST, and what sockets hear of it (contract §2, Rooms)."""
 
 import asyncio
+import itertools
 import re
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 
-from tests.clients import Frame, Person, fresh, opened
+from tests.clients import PATIENCE, Frame, Person, fresh, opened, register, signed_in_again
 from tests.conftest import Register
+from tests.servers import Server
 
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 LINK = re.compile(r'<([^>]+)>; rel="(\w+)"')
 
 
@@ -54,7 +58,7 @@ async def test_who_makes_a_room_owns_it(person: Register, kind: str) -> None:
         "last_seq": 0,
         "version": 0,
     }
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", room["created_at"])
+    assert TIMESTAMP.fullmatch(room["created_at"])
     assert (await ila.get(f"/rooms/{room['id']}")).json() == room
     assert await roles(ila, room["id"]) == {ila.username: "owner"}
 
@@ -95,6 +99,43 @@ async def test_sockets_take_a_name_in_any_case_and_show_the_stored_spelling(
     answer = await ila.post("/messages", {"room": name.upper(), "content": "Hey"})
     assert answer.json()["room"] == name
     assert len((await ila.get(f"/history/{name.lower()}")).json()) == 1
+
+
+async def test_group_and_private_sockets_take_any_case_and_no_final_slash(
+    person: Register,
+) -> None:
+    ila, kaushal = await person(fresh("Zoë-")), await person()
+    name = fresh("Ünï-Club")
+    club = await made(ila, name=name, kind="group", members=[kaushal.username])
+    for stem, end in itertools.product((name, name.upper(), name.casefold()), ("/", "")):
+        async with kaushal.socket(f"/ws/chat/group/{quote(stem)}{end}") as socket:
+            room = (await socket.hear("ready"))["room"]
+            assert (room["id"], room["name"]) == (club["id"], name)
+    ids = set()
+    for stem, end in itertools.product((ila.username, ila.username.upper()), ("/", "")):
+        async with kaushal.socket(f"/ws/private/{quote(stem)}{end}") as socket:
+            room = (await socket.hear("ready"))["room"]
+            assert room["members"] == [ila.username, kaushal.username]
+            ids.add(room["id"])
+    assert len(ids) == 1
+
+
+async def test_everybody_reads_a_public_room_and_joins_by_saying_something(
+    person: Register,
+) -> None:
+    ila, guest = await person(), await person()
+    room = await made(ila)
+    path = f"/rooms/{room['id']}"
+    said = (await ila.post(f"{path}/messages", {"content": "Welcome"})).json()
+    for messages in (f"{path}/messages", f"/messages/{room['id']}", f"/history/{room['name']}"):
+        assert (await guest.get(messages)).json() == [said]
+    seen = (await guest.get(path)).json()
+    assert (seen["id"], seen["member_count"]) == (room["id"], 1)
+    assert await roles(guest, room["id"]) == {ila.username: "owner"}
+    assert (await guest.get("/my-rooms")).json() == []
+    await guest.post(f"{path}/messages", {"content": "Thanks"})
+    assert await roles(guest, room["id"]) == {ila.username: "owner", guest.username: "member"}
+    assert [one["id"] for one in (await guest.get("/my-rooms")).json()] == [room["id"]]
 
 
 async def test_a_room_made_by_connecting_has_members_and_no_owner(person: Register) -> None:
@@ -283,6 +324,24 @@ async def test_members_show_who_is_there_now(person: Register) -> None:
             assert await online() == {ila.username: True, kaushal.username: True}
         assert (await watcher.hear("exit"))["username"] == kaushal.username
         assert await online() == {ila.username: True, kaushal.username: False}
+
+
+async def test_members_show_when_somebody_was_last_seen(uvicorn: Server) -> None:
+    """On one server only: it is written seconds later, for all who came and went meanwhile."""
+    people = [await register(uvicorn.http, uvicorn.ws) for _ in range(2)]
+    async with people[0].http as http, people[1].http:
+        room = await made(people[0], members=[people[1].username])
+        async with opened(people[0].public(room["name"])):
+            pass
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                members = (await http.get(f"/rooms/{room['id']}/members")).json()
+                if members[0]["last_seen"] is not None:
+                    break
+                await asyncio.sleep(0.1)
+        assert TIMESTAMP.fullmatch(members[0]["last_seen"])
+        assert TIMESTAMP.fullmatch(members[0]["joined_at"])
+        assert members[1]["last_seen"] is None
 
 
 # Private rooms
@@ -478,6 +537,31 @@ async def test_lists_are_paged_by_link_headers_in_both_directions(person: Regist
     for limit in (0, 201, -1, "x", 2**70):
         assert refusal(await ila.get("/rooms", limit=limit)) == (422, "invalid")
     assert refusal(await ila.get("/rooms", cursor="not-ours")) == (422, "invalid")
+
+
+async def test_every_list_holds_fifty_unless_asked_and_leads_on(person: Register) -> None:
+    ila, kaushal = await person(), await person()
+    room = await made(ila, members=[kaushal.username])
+    await made(ila)
+    for text in ("one", "two"):
+        await ila.post(f"/rooms/{room['id']}/messages", {"content": text})
+    tried = 0
+    async with signed_in_again(ila):
+        for path, methods in (await ila.get("/openapi.json")).json()["paths"].items():
+            parameters = {one["name"]: one for one in methods.get("get", {}).get("parameters", ())}
+            if "limit" not in parameters:
+                continue
+            limit = parameters["limit"]["schema"]
+            assert (limit["default"], limit["maximum"], limit["minimum"]) == (50, 200, 1), path
+            url = path.format(room_id=room["id"], room_name=room["name"])
+            first = await ila.get(url.removeprefix("/api"), limit=1)
+            assert links(first), path
+            (target,) = links(first).values()
+            second = await ila.http.get(target)
+            assert len(first.json()) == len(second.json()) == 1, path
+            assert first.json() != second.json(), path
+            tried += 1
+    assert tried == 9
 
 
 async def test_members_are_paged_in_the_order_of_joining(person: Register) -> None:

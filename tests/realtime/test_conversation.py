@@ -1,7 +1,5 @@
 """How often the others are told of what somebody repeats (contract §3, client frames)."""
 
-from types import SimpleNamespace
-
 import pytest
 from pytest_django import Settings
 
@@ -14,6 +12,16 @@ from realtime.outbox import Outbox
 from realtime.protocol import AnyClientFrame, Join, Typing
 from rooms.models import Kind, Room
 from tests.factories import Wire
+
+
+class Clock:
+    """Stands in for `time` where it is looked at."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
 
 
 @pytest.fixture
@@ -43,7 +51,7 @@ async def test_the_others_are_told_of_repetitions_now_and_then(
     settings: Settings,
 ) -> None:
     settings.CHAT_ANNOUNCE_UP_TO = None
-    clock = SimpleNamespace(now=1000.0, monotonic=lambda: clock.now)
+    clock = Clock()
     monkeypatch.setattr(open_room, "time", clock)
     room = Room(pk=1, kind=Kind.PUBLIC)
     (speaker, _), (_, other) = come_in(hub, room, 1), come_in(hub, room, 2)

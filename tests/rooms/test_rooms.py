@@ -529,9 +529,7 @@ def test_whether_one_may_is_asked_before_whether_it_can_be() -> None:
     owner, admin = make_user("owner"), make_user()
     room = make_room(Kind.GROUP, owner=[owner.pk], admin=[admin.pk])
     with pytest.raises(Forbidden):
-        services.change_role(
-            user_id=admin.pk, room_id=room.pk, username="owner", role=Role.MEMBER
-        )
+        services.change_role(user_id=admin.pk, room_id=room.pk, username="owner", role=Role.MEMBER)
 
 
 def test_staff_look_after_public_rooms_only() -> None:
