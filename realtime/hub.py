@@ -180,7 +180,7 @@ class Hub:
             self.end_all(here.listeners(), error)
 
     def send_back(self, here: OpenRoom) -> None:
-        """Too much was missed to tell it here: they come back with `since`."""
+        """What was missed cannot be told here: they come back with `since`."""
         for listener in here.listeners():
             self.detach(listener)
             listener.close(RESTART)

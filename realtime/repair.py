@@ -77,7 +77,7 @@ Counters = tuple[int, int]
 
 
 def read_news(known: Mapping[int, Counters]) -> dict[int, Counters | None]:
-    """The counters of those rooms that are further than is known here; None for deleted ones.
+    """The counters of those rooms that are not where they are known to be; None for deleted ones.
 
     Asked every second for all open rooms, so it is all one statement with a parameter or three: ten
     thousand parameters or rows would cost many times what the database needs.
@@ -93,7 +93,7 @@ def _news_of_postgresql(known: Mapping[int, Counters]) -> dict[int, Counters | N
             "SELECT asked.id, r.version, r.access"
             " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS asked (id, version, access)"
             " LEFT JOIN rooms_room r ON r.id = asked.id AND r.deleted_at IS NULL"
-            " WHERE r.id IS NULL OR r.version > asked.version OR r.access > asked.access",
+            " WHERE r.id IS NULL OR r.version <> asked.version OR r.access <> asked.access",
             ["{" + ",".join(map(str, column)) + "}" for column in columns],
         )
         rows = cursor.fetchall()
@@ -109,9 +109,9 @@ def _news(known: Mapping[int, Counters]) -> dict[int, Counters | None]:
         )
         stored = {pk: (version, access) for pk, version, access in cursor.fetchall()}
     news: dict[int, Counters | None] = {}
-    for pk, (version, access) in known.items():
+    for pk, counters in known.items():
         now = stored.get(pk)
-        if now is None or now[0] > version or now[1] > access:
+        if now != counters:
             news[pk] = now
     return news
 
@@ -220,15 +220,20 @@ class Repair:
             known = {room.id: (room.version, room.access) for room in rooms if room is not None}
             news = await repair_threads.run(read_news, known)
             for room_id, counters in news.items():
-                self._compare(room_id, counters)
+                self._compare(room_id, known[room_id], counters)
 
-    def _compare(self, room_id: int, counters: Counters | None) -> None:
+    def _compare(self, room_id: int, known: Counters, counters: Counters | None) -> None:
         """What came meanwhile need not be asked for again."""
         room = self._hub.rooms.get(room_id)
         if room is None:
             return
         if counters is None or counters[0] > room.version or counters[1] > room.access:
             self.soon(room)
+        elif counters[0] < known[0] or counters[1] < known[1]:
+            # An older state of the database has taken over. It counts the same versions once more,
+            # and nobody here would hear what gets one of them.
+            log.warning("Room %d in the database is behind what was told of it", room_id)
+            self._hub.send_back(room)
 
 
 def _frame(change: StoredChange) -> Frame:

@@ -37,6 +37,11 @@ with writing():
     print("locked", flush=True)
     os.kill(os.getpid(), signal.SIGSTOP)
 """
+FORGET_ALL_BUT_THE_FIRST = """
+WITH lost AS (
+    UPDATE rooms_room SET version = 1, last_seq = 1 WHERE name = %(room)s RETURNING id
+) DELETE FROM messaging_message WHERE version > 1 AND room_id IN (SELECT id FROM lost)
+"""
 BACK_WITHIN = 30.0
 
 
@@ -148,3 +153,23 @@ async def test_an_exhausted_pool_answers_503_and_recovers(site: Site) -> None:
             answers = await asyncio.gather(*waiting)
         assert {(one.status_code, one.json()["code"]) for one in answers} == {(503, "busy")}
         await until_answered(ila)
+
+
+async def test_those_who_know_more_than_a_database_that_took_over_come_back(site: Site) -> None:
+    """A standby may lack what people have seen: it counts the same versions once more."""
+    ila = await register(site.server.http, site.server.ws)
+    kaushal = await register(site.server.http, site.server.ws)
+    name = fresh("standby")
+    speaks, hears = ila.public(name), kaushal.public(name)
+    async with ila.http, kaushal.http:
+        async with opened(speaks, hears):
+            for text in ("kept", "lost", "lost too"):
+                await speaks.send(message=text)
+            seen = [await hears.hear("message") for _ in range(3)][-1]["version"]
+            with psycopg.connect(site.database) as standby:
+                standby.execute(FORGET_ALL_BUT_THE_FIRST, {"room": name})
+            assert (await hears.closed())[0] == 1012
+        back = kaushal.public(name, since=seen)
+        async with opened(back) as (ready,):
+            assert ready["version"] == 1
+            assert (await back.hear("resumed"))["complete"] is False

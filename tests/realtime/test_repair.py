@@ -15,11 +15,11 @@ def make(name: str) -> Room:
     return Room.objects.create(kind=Kind.PUBLIC, name=name, name_key=name, version=3, access=1)
 
 
-def test_only_rooms_that_are_further_are_news() -> None:
+def test_only_rooms_that_are_elsewhere_are_news() -> None:
     rooms = [make(name) for name in ("same", "older here", "removal", "ahead here")]
     same, older, removal, ahead = (room.pk for room in rooms)
     known = {same: (3, 1), older: (2, 1), removal: (3, 0), ahead: (4, 1)}
-    assert read_news(known) == {older: (3, 1), removal: (3, 1)}
+    assert read_news(known) == {older: (3, 1), removal: (3, 1), ahead: (3, 1)}
 
 
 def test_a_deleted_room_is_news() -> None:
