@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import connection
 from django.db.models import Q, QuerySet
 from django.utils import timezone
-from ninja_jwt.tokens import RefreshToken
+from ninja_jwt.tokens import AccessToken, RefreshToken
 
 from .errors import NoSuchUser
 from .models import Session, User, email_key
@@ -16,7 +16,6 @@ from .names import name_key, search_key
 if TYPE_CHECKING:
     from .schemas import Who
 
-REFRESH_LIFETIME: timedelta = RefreshToken.lifetime
 LAST_CHARACTER = "\U0010ffff"
 
 
@@ -76,15 +75,21 @@ def starts_with(column: str, key: str) -> Q:
 
 
 def open_sessions(user_id: int) -> QuerySet[Session]:
-    """Those whose refresh token is still good: the others are over, though nobody ended them."""
+    """Those with a token that is still good: the others are over, though nobody ended them."""
     return Session.objects.filter(
-        user_id=user_id, ended_at=None, rotated_at__gt=timezone.now() - REFRESH_LIFETIME
+        user_id=user_id, ended_at=None, rotated_at__gt=timezone.now() - longest_lifetime()
     )
 
 
 def over_for(days: int) -> QuerySet[Session]:
-    """Sessions that ended, or whose refresh token ran out, at least so many days ago."""
+    """Sessions that ended, or whose last token ran out, at least so many days ago."""
     then = timezone.now() - timedelta(days=days)
     return Session.objects.filter(
-        Q(ended_at__lte=then) | Q(ended_at=None, rotated_at__lte=then - REFRESH_LIFETIME)
+        Q(ended_at__lte=then) | Q(ended_at=None, rotated_at__lte=then - longest_lifetime())
     )
+
+
+def longest_lifetime() -> timedelta:
+    """Of a session that is not refreshed. Some sites give the access token the longer life."""
+    lifetimes: tuple[timedelta, timedelta] = AccessToken.lifetime, RefreshToken.lifetime
+    return max(lifetimes)

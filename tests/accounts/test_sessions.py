@@ -10,6 +10,7 @@ from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
+from ninja_jwt.tokens import AccessToken
 from pytest_django import Settings
 
 from accounts import hashing, services, sessions
@@ -675,6 +676,17 @@ def test_a_session_whose_refresh_token_ran_out_is_listed_no_more() -> None:
     assert open_sessions(user.pk).count() == 1
     with time_machine.travel(timedelta(days=14, minutes=1)):
         assert not open_sessions(user.pk).exists()
+
+
+def test_a_session_whose_access_token_lives_longer_is_listed_as_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else nobody could end it: neither its owner, nor staff who set a new password."""
+    monkeypatch.setattr(AccessToken, "lifetime", timedelta(days=30))
+    user, pair = register()
+    with time_machine.travel(timedelta(days=20)):
+        assert sign_in(pair.access).user_id == user.pk
+        assert open_sessions(user.pk).count() == 1
 
 
 def test_purging_forgets_the_sessions_that_are_over_and_no_others(

@@ -14,7 +14,7 @@ LONGEST = 36_500
 
 
 class Command(BaseCommand):
-    help = "Delete sessions that ended, or whose refresh token ran out"
+    help = "Delete sessions that ended, or whose last token ran out"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
