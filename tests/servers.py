@@ -60,6 +60,9 @@ COMMANDS["workers"] = [
     *("--workers", "2", "--timeout-worker-healthcheck", "60"),
     *COMMANDS["serve"][2:],
 ]
+# Without options, as the README has them beside `make run`.
+COMMANDS["plain daphne"] = ["-m", "daphne", "-p"]
+COMMANDS["plain uvicorn"] = ["-m", "uvicorn", "--port"]
 COMMANDS["runserver"] = ["manage.py", "runserver", "--noreload"]
 # The same with uvicorn's access log.
 COMMANDS["loud"] = [part for part in COMMANDS["serve"] if part not in ("--log-level", "warning")]

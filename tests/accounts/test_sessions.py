@@ -1,5 +1,6 @@
 """Accounts and sign-ins: who gets tokens, how they are refreshed once, and what ends them."""
 
+import functools
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -219,6 +220,23 @@ def test_neighbours_of_an_ipv6_network_share_its_limits(settings: Settings) -> N
     assert not User.objects.filter(username="guest3").exists()
     # Its row keeps the whole address, for its owner to recognise.
     assert {one.ip for one in Session.objects.all()} == {"2001:db8::1", "2001:db8::2"}
+
+
+def test_what_one_address_uses_up_is_left_to_the_others(settings: Settings) -> None:
+    settings.CHAT_REGISTER_RATE = settings.CHAT_LOGIN_RATE = Rate(1, 60, 1)
+    settings.CHAT_LOGIN_NAME_RATE = Rate(1, 60, 1)
+    buckets.clear()
+    for number in (1, 2):
+        where = {"address": f"192.0.2.{number}", "user_agent": "test"}
+        account = functools.partial(
+            services.register, email=None, password=PASSWORD, password2=None, **where
+        )
+        account(username=f"guest{number}")
+        services.log_in(name="guest1", password=PASSWORD, **where)
+        with pytest.raises(RateLimited):
+            account(username="late")
+        with pytest.raises(RateLimited):
+            services.log_in(name="guest1", password=PASSWORD, **where)
 
 
 @pytest.mark.parametrize(("name", "password"), [("ila", "wrong"), ("nobody", PASSWORD)])

@@ -182,6 +182,14 @@ def test_settings_come_from_the_file_that_is_named(tmp_path: Path) -> None:
     assert env.database_url.endswith("@db/chat?sslmode=require&connect_timeout=5")
 
 
+def test_the_example_is_for_development(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DEBUG")
+    env = read(ENV_FILE=str(ROOT / ".env.example"))
+    assert env.debug
+    assert (env.host, env.port) == ("127.0.0.1", 8000)
+    assert database(env.database_url)["NAME"].endswith("/db.sqlite3")
+
+
 def test_the_process_goes_before_the_file(tmp_path: Path) -> None:
     file = tmp_path / "chat.env"
     file.write_text("PORT=9000\nHOST=0.0.0.0\n")

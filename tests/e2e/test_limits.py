@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -24,7 +24,10 @@ LIMITS = {
     "CHAT_SOCKETS_PER_USER": "3",
     "CHAT_PENDING_PER_ADDRESS": "4",
     "CHAT_MESSAGE_LENGTH": "100",
+    # Whoever says so comes from another address.
+    "CHAT_TRUSTED_PROXIES": "1",
 }
+ELSEWHERE = {"X-Forwarded-For": "203.0.113.7"}
 
 
 @dataclass
@@ -152,7 +155,20 @@ async def test_the_rate_is_asked_after_the_shape_and_before_what_one_may_see(
     statuses = [answer.status_code for answer in answers]
     assert set(statuses) == {404, 429}
     assert statuses.count(404) >= 10
-    misshapen = await asyncio.gather(*(ila.post(nowhere, {"content": ""}) for _ in range(40)))
+    one = f"{nowhere}/1"
+    changes: Sequence[Callable[[], Awaitable[httpx.Response]]] = (
+        lambda: ila.patch(one, {"content": "x"}),
+        lambda: ila.delete(one),
+        lambda: ila.put(f"{one}/reactions/x"),
+        lambda: ila.delete(f"{one}/reactions/x"),
+    )
+    for change in changes:
+        answers = await asyncio.gather(*(change() for _ in range(30)))
+        assert 429 in {answer.status_code for answer in answers}
+    misshapen = await asyncio.gather(
+        *(ila.post(nowhere, {"content": ""}) for _ in range(30)),
+        *(ila.patch(one, {"content": ""}) for _ in range(30)),
+    )
     assert {answer.status_code for answer in misshapen} == {422}
 
 
@@ -264,6 +280,9 @@ async def test_sockets_that_wait_to_sign_in_are_limited_per_address(
     url = f"{limited.server.ws}/ws/chat/{room}/"
     async with Socket(url) as first, Socket(url), Socket(url), Socket(url) as last:
         assert (await turned_away(Socket(url)))["code"] == "too_many_connections"
+        async with Socket(url, headers=ELSEWHERE) as elsewhere:
+            await elsewhere.send(type="ping", token=ila.access)
+            await elsewhere.hear("pong")
         # Whoever brings a token does not wait.
         async with opened(ila.public(room)):
             pass

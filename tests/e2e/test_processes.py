@@ -113,6 +113,23 @@ async def test_messages_of_both_processes_come_in_one_order_everywhere(
     assert [message["seq"] for message in stored] == list(range(1, 41))
 
 
+async def test_a_private_message_said_in_a_room_reaches_the_other_process(
+    pair: Pair, group: Group
+) -> None:
+    owner, member, room_id = await group("aside")
+    here, there = owner.group("aside"), member.group("aside")
+    private = member.private(owner.username)
+    async with opened(here, there, private) as (*_, ready):
+        await settled(pair, here, there)
+        await here.send(type="message", message="psst", receiver=member.id)
+        heard = await private.hear("message", BY_REPAIR)
+        assert (heard["room_id"], heard["message"]) == (ready["room"]["id"], "psst")
+        if pair.redis:
+            # The copy goes by a hint alone.
+            assert await there.hear("message") == heard
+        assert (await owner.get(f"/rooms/{room_id}/messages")).json() == []
+
+
 async def test_a_removal_closes_the_sockets_in_the_other_process(pair: Pair, group: Group) -> None:
     owner, member, room_id = await group("removal")
     here, there = owner.group("removal"), member.group("removal")

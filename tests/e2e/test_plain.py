@@ -1,0 +1,25 @@
+"""The servers without a single option: what a Django team types first (contract §1, Plain)."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.clients import Socket, fresh, opened, register, turned_away
+from tests.servers import serving
+
+
+@pytest.mark.parametrize("kind", ["plain daphne", "plain uvicorn", "runserver"])
+async def test_two_talk_over_a_server_without_options(kind: str, tmp_path: Path) -> None:
+    with serving(kind, tmp_path, DEBUG="1") as server:
+        ila, kaushal = [await register(server.http, server.ws) for _ in range(2)]
+        name = fresh("plain")
+        here, there = ila.public(name), kaushal.public(name)
+        async with ila.http, kaushal.http, opened(here, there):
+            await here.send(message="Hey")
+            assert (await there.hear("message"))["message"] == "Hey"
+            history = await kaushal.get(f"/history/{name}")
+            assert [message["content"] for message in history.json()] == ["Hey"]
+            await here.send_text('{"type":"ping"' + " " * 65_536 + "}")
+            assert (await here.hear("error"))["code"] == "frame_too_big"
+            forger = Socket(f"{server.ws}/ws/chat/{name}/", token="nonsense")
+            assert await turned_away(forger) == (4401, "token_invalid")
