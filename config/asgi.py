@@ -14,9 +14,10 @@ django_application = get_asgi_application()
 # Only now are the apps loaded that the rest stands on.
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
+from realtime.requests import guarded  # noqa: E402
 from realtime.routing import sockets  # noqa: E402
 from realtime.running import run_on  # noqa: E402
-from realtime.shutdown import guarded, lifespan  # noqa: E402
+from realtime.shutdown import lifespan  # noqa: E402
 
 from .logs import guard_server_logs  # noqa: E402
 from .metrics import keep_sampling  # noqa: E402
@@ -31,7 +32,11 @@ start_sentry()
 
 application = traced(
     ProtocolTypeRouter(
-        {"http": guarded(django_application, run_on), "websocket": sockets, "lifespan": lifespan}
+        {
+            "http": guarded(django_application, run_on, always={"/healthz"}),
+            "websocket": sockets,
+            "lifespan": lifespan,
+        }
     )
 )
 

@@ -10,18 +10,12 @@ it.
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from types import FrameType
 from typing import Any
 
-from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
-from django.core.handlers.asgi import ASGIRequest
-from django.http import JsonResponse
-
-from accounts.errors import Busy
 
 from .codes import RESTART
 from .hub import hub
@@ -31,10 +25,7 @@ log = logging.getLogger(__name__)
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 KNOWN_SERVERS = ("uvicorn.", "twisted.")
 ANSWERS_WITHIN = 10.0
-_abandoned: set[asyncio.Future[None]] = set()
-"""Requests that were answered past them: asyncio itself keeps no task alive."""
 FLUSHED_WITHIN = 0.3
-RESTARTING = "The server restarts: try again shortly"
 
 
 class Restarting(Exception):
@@ -107,67 +98,6 @@ class Shutdown:
 
 
 shutdown = Shutdown()
-
-
-def guarded(application: Any, start: Callable[[asyncio.AbstractEventLoop], None]) -> Any:
-    """An HTTP application whose requests are waited for, and refused once it is too late.
-
-    `start` is called with the loop before each: what REST stores is told by it, too.
-    """
-
-    async def http(scope: Any, receive: Any, send: Any) -> None:
-        if shutdown.frozen:
-            await _unavailable(scope, send, Busy(RESTARTING))
-            return
-        start(asyncio.get_running_loop())
-        with shutdown.working():
-            await _answer_in_time(application, scope, receive, send)
-
-    return http
-
-
-async def _answer_in_time(application: Any, scope: Any, receive: Any, send: Any) -> None:
-    """A database that says nothing holds the thread of a request, never its client.
-
-    The thread cannot be stopped, and whoever cancels the request would wait for it: so the answer
-    is given past it, and what it says later is not heard. The pool bounds how many there are.
-    """
-    begun, late = False, False
-
-    async def send_in_time(event: Any) -> None:
-        nonlocal begun
-        if not late:
-            begun = True
-            await send(event)
-
-    work = asyncio.ensure_future(application(scope, receive, send_in_time))
-    try:
-        await asyncio.wait([work], timeout=settings.CHAT_ANSWER_WITHIN)
-        late = not begun and not work.done()
-        if not late:
-            # Whoever reads slowly may take as long as it takes.
-            await work
-            return
-    finally:
-        if not late:
-            work.cancel()
-    _abandoned.add(work)
-    work.add_done_callback(_abandoned.discard)
-    log.warning("A request had no answer in time: %s", scope["path"])
-    await _unavailable(scope, send, Busy())
-
-
-async def _unavailable(scope: Any, send: Any, busy: Busy) -> None:
-    """With the headers of CORS, without which a program in a browser sees no answer at all."""
-    refusal = JsonResponse({"code": busy.code, "detail": busy.message}, status=503)
-    refusal["Retry-After"] = f"{busy.retry_after:.0f}"
-    refusal["Connection"] = "close"
-    # A preflight is answered by it: the request itself is what we refuse.
-    answer: Any = CorsMiddleware(lambda _: refusal)(ASGIRequest(scope, BytesIO()))
-    headers = [(name.lower().encode(), value.encode()) for name, value in answer.items()]
-    start = {"type": "http.response.start", "status": answer.status_code, "headers": headers}
-    await send(start)
-    await send({"type": "http.response.body", "body": answer.content})
 
 
 async def lifespan(scope: Any, receive: Any, send: Any) -> None:
