@@ -226,6 +226,15 @@ def test_owners_and_admins_delete_messages_of_others(role: str, allowed: bool) -
     assert Message.objects.get().deleted == allowed
 
 
+def test_staff_delete_messages_of_public_rooms_only(ila: SignIn) -> None:
+    staff = make_sign_in(make_user(is_staff=True))
+    group = make_room(Kind.GROUP, owner=[ila.user_id], member=[staff.user_id])
+    delete(staff, say(ila, make_room()))
+    with pytest.raises(Forbidden):
+        delete(staff, say(ila, group))
+    assert list(Message.objects.values_list("deleted", flat=True).order_by("pk")) == [True, False]
+
+
 # Reactions
 
 

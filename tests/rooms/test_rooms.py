@@ -533,9 +533,12 @@ def test_whether_one_may_is_asked_before_whether_it_can_be() -> None:
 
 
 def test_staff_look_after_public_rooms_only() -> None:
-    staff, owner = make_user(is_staff=True), make_user()
-    public = make_room()
+    staff, owner = make_user(is_staff=True), make_user("owner")
+    public = make_room(member=[owner.pk])
     group = make_room(Kind.GROUP, owner=[owner.pk], member=[staff.pk])
+    services.remove_member(user_id=staff.pk, room_id=public.pk, username="owner")
+    services.add_members(user_id=staff.pk, room_id=public.pk, people=["owner"])
+    assert role_of(owner.pk, public) == Role.MEMBER
     services.change_room(user_id=staff.pk, room_id=public.pk, title="Ours", topic=None)
     services.delete_room(user_id=staff.pk, room_id=public.pk)
     with pytest.raises(Forbidden):
