@@ -35,6 +35,7 @@ from .door import door
 from .hub import hub
 from .listener import Listener, error_frame, text_event
 from .metrics import closed_by_client, counts
+from .open_room import OpenRoom
 from .outbox import Outbox
 from .patience import Patience
 from .protocol import (
@@ -171,9 +172,16 @@ class RoomConsumer(AsyncConsumer):
         here = hub.attach(listener, room)
         self._talk = talk = Conversation(hub, listener, here, room)
         self._watch_expiry(caller)
+        await self._greet(here, listener, room)
+        await self._catch_up(here, listener, since)
+        return talk
+
+    async def _greet(self, here: OpenRoom, listener: Listener, room: Room) -> None:
+        """Says `ready`, the first frame of all, and tells the room who has come. Raises Gone."""
         arrival = await presence.arrives(here, listener)
         if self._outbox.closing:
             raise Gone
+        caller = listener.caller
         ready = Ready(
             room=RoomOut.model_validate(room),
             user=UserOut(id=caller.user_id, username=caller.username),
@@ -186,16 +194,18 @@ class RoomConsumer(AsyncConsumer):
         if arrival.first:
             presence.announce(here, listener)
         last_seen.note(caller)
+
+    async def _catch_up(self, here: OpenRoom, listener: Listener, since: int | None) -> None:
+        """Tells what it missed, and lets go of what was held back meanwhile."""
         if since is not None:
             await replay(here, listener, since)
-            return talk
-        if here.version > room.version:
+            return
+        if here.version > listener.version:
             await catch_up(here, listener)
         else:
-            here.settle(listener, room.version)
+            here.settle(listener, listener.version)
         if query(self._scope, "since") is not None:
             self._answer(error_frame(invalid("since", "must be a version, such as 41")))
-        return talk
 
     def _since(self) -> int | None:
         """None without one, and for one that is no version."""
@@ -220,11 +230,8 @@ class RoomConsumer(AsyncConsumer):
     def _admit(self, token: str) -> tuple[SignIn, Room]:
         """On a database thread: who is it, and may they enter."""
         caller = sign_in(token, touch=False)
-        return caller, self.enter(caller, self._name())
-
-    def _name(self) -> str:
         name: str = self._scope["url_route"]["kwargs"]["name"]
-        return name
+        return caller, self.enter(caller, name)
 
     # Frames
 
