@@ -21,11 +21,11 @@ from realtime.shutdown import lifespan  # noqa: E402
 
 from .logs import guard_server_logs  # noqa: E402
 from .metrics import keep_sampling  # noqa: E402
-from .patience import bound_statements  # noqa: E402
+from .postgres import bound_work  # noqa: E402
 from .sentry import start_sentry  # noqa: E402
 from .tracing import traced  # noqa: E402
 
-bound_statements()
+bound_work()
 guard_server_logs()
 keep_sampling()
 start_sentry()

@@ -1,9 +1,9 @@
-"""How long the database may work for a process that serves, and how long it may wait for one."""
+"""How long PostgreSQL works for a process that serves, and how long it waits for one."""
 
 from django.conf import settings
 
 
-def bound_statements() -> None:
+def bound_work() -> None:
     """Before the first connection. The database gives up when the client has been told `busy`.
 
     Without a bound the statement goes on for nobody, and keeps its connection: as many as the pool
