@@ -57,7 +57,7 @@ def history(here: Standing, *, before: int | None, after: int | None, limit: int
 
     Raises Forbidden for the removed. `seq` has no gaps, so the ends tell whether there is more.
     """
-    here.may_read()
+    here.check_may_read()
     rows = _messages(here.room)
     if before is not None:
         rows = rows.filter(seq__lt=before)

@@ -137,7 +137,7 @@ def _editing(user_id: int, room_id: int, message_id: int) -> Iterator[_Editing]:
     """Raises NoSuchRoom, Forbidden for the removed, NoSuchMessage."""
     with writing():
         here = standing(user_id, room_id, lock=True)
-        here.may_read()
+        here.check_may_read()
         message = (
             Message.objects.select_related("sender").filter(room=here.room, pk=message_id).first()
         )
@@ -257,7 +257,7 @@ def mark_read(*, caller: SignIn, room_id: int, seq: int) -> tuple[int, int]:
     """
     with writing():
         here = standing(caller.user_id, room_id)
-        here.may_read()
+        here.check_may_read()
         if here.member is None:
             raise NotAMember
         mark = min(seq, here.room.last_seq)

@@ -106,7 +106,7 @@ def check_member(caller: SignIn, room_id: int) -> None:
     """Raises Removed, NoSuchRoom, NotAMember."""
     try:
         here = standing(caller.user_id, room_id)
-        here.may_read()
+        here.check_may_read()
     except Forbidden:
         raise Removed from None
     except NoSuchRoom:

@@ -125,7 +125,7 @@ def list_members(
 ) -> list[dict[str, Any]]:
     """Who belongs to the room, in the order of joining, and who is there now."""
     here = selectors.standing(request.auth.user_id, room_id)
-    here.may_read()
+    here.check_may_read()
     page = keyset_page(selectors.members_of(here.room), ["pk"], cursor=cursor, limit=limit)
     write_links(request, response, page.links)
     online = online_in(room_id, [member.user_id for member in page])

@@ -22,7 +22,7 @@ class Standing:
     member: Member | None
     banned: bool = False
 
-    def may_read(self) -> None:
+    def check_may_read(self) -> None:
         """Raises Forbidden for somebody who was removed from a public room."""
         if self.banned:
             raise Forbidden(REMOVED)

@@ -202,7 +202,7 @@ def join_room(*, user_id: int, room_id: int) -> Room:
     """
     with writing():
         here = selectors.standing(user_id, room_id, lock=True)
-        here.may_read()
+        here.check_may_read()
         if here.member is not None:
             return here.room
         # What was said before is history, not unread.
