@@ -18,8 +18,12 @@ from .models import User
 SLOTS = max(1, (os.cpu_count() or 2) - 1)
 LONGEST_WAIT = 10.0
 """Seconds that a login waits for its turn before it is told to come back."""
+MOST_AT_ONCE = 200
+"""Who hash or wait: several times those who get their turn in time. Each keeps a thread of the
+requests, which are bounded in all (`realtime.requests`)."""
 
 _slots = threading.BoundedSemaphore(SLOTS)
+_places = threading.BoundedSemaphore(MOST_AT_ONCE)
 
 
 class TunablePBKDF2PasswordHasher(PBKDF2PasswordHasher):
@@ -32,12 +36,18 @@ class TunablePBKDF2PasswordHasher(PBKDF2PasswordHasher):
 def slot() -> Iterator[None]:
     """One of the places where a password may be hashed. Raises Busy."""
     give_back()
-    if not _slots.acquire(timeout=LONGEST_WAIT):
+    with _held(_places, 0), _held(_slots, LONGEST_WAIT):
+        yield
+
+
+@contextmanager
+def _held(places: threading.Semaphore, within: float) -> Iterator[None]:
+    if not places.acquire(timeout=within):
         raise Busy(retry_after=LONGEST_WAIT)
     try:
         yield
     finally:
-        _slots.release()
+        places.release()
 
 
 def hash_password(password: str) -> str:

@@ -1,0 +1,23 @@
+"""How many may hash a password or wait for it."""
+
+import threading
+import time
+
+import pytest
+
+from accounts import hashing
+from accounts.errors import Busy
+
+
+def test_one_too_many_is_told_so_at_once_and_gives_nothing_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hashing, "_places", threading.BoundedSemaphore(1))
+    begun = time.monotonic()
+    with hashing.slot():
+        for _ in range(2):
+            with pytest.raises(Busy), hashing.slot():
+                pass
+    assert time.monotonic() - begun < hashing.LONGEST_WAIT / 2
+    with hashing.slot():
+        pass
