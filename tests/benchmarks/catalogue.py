@@ -14,6 +14,7 @@ SCENARIOS: dict[str, Callable[[Bench], None]] = {
     "signin": scenarios.signin,
     "latency": scenarios.latency,
     "generator": scenarios.generator,
+    "lively": scenarios.lively,
     "memory": scenarios.memory,
     "paging": scenarios.paging,
     "hold": scenarios.hold,

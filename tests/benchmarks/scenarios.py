@@ -13,6 +13,7 @@ PAGE = 50
 SIGN_INS = "signing in"
 IDLE = "idle sockets × 1,000"
 ACKNOWLEDGED = "100 rooms × 10"
+LIVELY = "one room × 200, of whom 20 speak"
 
 
 def fanout_work(members: int) -> str:
@@ -38,6 +39,18 @@ def many_rooms(bench: Bench) -> None:
 
     systems = bench.systems(peers=("raw", "standard", "standard-orm", *NODE))
     bench.compare(bench.fleet(systems), MANY_ROOMS, measure, acknowledged)
+
+
+def lively(bench: Bench) -> None:
+    """Twenty of a room's 200 speak, each the next when the last was acknowledged."""
+
+    def measure(one: Running, load: Load) -> None:
+        bench.closed(LIVELY, "deliveries", one, load)
+
+    rooms = [Room("lively", 200, speakers=20)]
+    # The others have no word for the one who spoke: each would go on when it hears anybody.
+    with bench.side_by_side(bench.systems(peers=NODE), rooms) as started:
+        bench.compare(started, rooms, measure, acknowledged)
 
 
 def latency(bench: Bench) -> None:
