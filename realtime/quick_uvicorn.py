@@ -1,8 +1,12 @@
-"""A `--ws` class for uvicorn that fans out faster: `uvicorn --ws realtime.quick_uvicorn:Protocol`.
+"""uvicorn's `websockets-sansio` class, fanning out faster: `--ws realtime.quick_uvicorn:Protocol`.
 
-What one socket gets within one turn of the event loop leaves in one write. Everything else is the
-stock class (bounded as `bounded_uvicorn` says), and on a uvicorn whose inside we do not know
-`Protocol` is the stock class itself.
+Its own `send` builds the WebSocket frame of a text anew for each recipient, the dearest part of a
+delivery, and writes each by itself. Here a frame that many hear is built once, and what a socket
+gets within one turn of the event loop leaves in one write. Whatever is no text, and whatever `send`
+would have more to do with (compression, a peer that does not read), goes by `send`.
+
+Sockets of the stock class become of this one as they come to us (`sansio`). On a uvicorn whose
+inside we do not know `Protocol` is the stock class itself.
 """
 
 import asyncio
@@ -13,7 +17,7 @@ import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from .bounded_uvicorn import BoundedProtocol
-from .sansio import KNOWN_VERSIONS, agreed_on_plain_text, is_writable
+from .sansio import KNOWN_VERSIONS
 from .wire import last_frame
 
 log = logging.getLogger(__name__)
@@ -43,35 +47,48 @@ turn = Turn()
 
 
 class QuickProtocol(BoundedProtocol):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._is_plain = False
-        self._turn: list[bytes] = []
-        self._turn_size = 0
+    # Here and not in `__init__`: a socket may become one of this class in mid-life.
+    _is_plain = False
+    _frames: list[bytes] | None = None
+    _size = 0
 
     def offer(self, event: dict[str, Any]) -> bool:
-        """Takes a text frame without a coroutine. False when it has to go by `send`."""
+        """Takes a text without a coroutine, for each recipient of each frame; False when it has to
+        go by `send`.
+        """
         text = event.get("text")
-        if text is None or not is_writable(self):
+        if text is None or not self._is_writable():
             return False
+        # Once so, it stays so. In a large room each recipient's memory is in no cache.
         if not self._is_plain:
-            self._is_plain = agreed_on_plain_text(self)
+            self._is_plain = self.handshake_complete and not self.conn.extensions
             if not self._is_plain:
                 return False
         frame = last_frame.of(text)
-        if not self._turn:
+        if self._frames is None:
+            self._frames = [frame]
+            self._size = len(frame)
             turn.add(self)
-        self._turn.append(frame)
-        self._turn_size += len(frame)
-        if self._turn_size > LARGEST_TURN:
+        else:
+            self._frames.append(frame)
+            self._size += len(frame)
+        if self._size > LARGEST_TURN:
             self.write_turn()
         return True
 
+    def _is_writable(self) -> bool:
+        """Whether a frame would go out now just as it is: the socket is open and the peer reads."""
+        return (
+            self.writable.is_set()
+            and not self.close_sent
+            and not self.disconnected
+            and not self.transport.is_closing()
+        )
+
     def write_turn(self) -> None:
-        if self._turn:
-            frames, self._turn, self._turn_size = self._turn, [], 0
-            if not self.transport.is_closing():
-                self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        frames, self._frames = self._frames, None
+        if frames and not self.transport.is_closing():
+            self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
 
     async def send(self, message: Any) -> None:
         # What was offered before goes out before.

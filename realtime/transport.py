@@ -57,11 +57,11 @@ class PlainConnection:
     def __init__(self, receive: Receive, send: Send) -> None:
         self.receive = receive
         self.send = send
-        protocol = getattr(send, "__self__", None)
-        self.offer: Offer | None = getattr(protocol, "offer", None)
+        protocol: Any = getattr(send, "__self__", None)
         if sansio.is_known(protocol):
-            sansio.bound(protocol)
-            self.offer = sansio.Direct(protocol).offer
+            sansio.take_over(protocol)
+            self.send = protocol.send
+        self.offer: Offer | None = getattr(protocol, "offer", None)
         transport = getattr(protocol, "transport", None)
         if transport is not None:
             _bound_kernel(transport.get_extra_info("socket"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from . import growing, sweeps
 from .results import Quantity, Results, Row
-from .scenarios import ACKNOWLEDGED, SIGN_INS, fanout_work
+from .scenarios import ACKNOWLEDGED, LIVELY, SIGN_INS, fanout_work
 from .systems import PRODUCT, System
 
 
@@ -77,6 +77,7 @@ BIG = Quantity(fanout_work(1000), DELIVERIES, UVICORN)
 MIDDLE = Quantity(fanout_work(200), DELIVERIES, UVICORN)
 BIG_DAPHNE, MIDDLE_DAPHNE = replace(BIG, system=DAPHNE), replace(MIDDLE, system=DAPHNE)
 MANY = Quantity(ACKNOWLEDGED, ANSWERS, UVICORN)
+SPOKEN = Quantity(LIVELY, DELIVERIES, UVICORN)
 P99 = Quantity("25 messages/s × 200", "p99 ms", UVICORN)
 IDLE = Quantity("idle sockets × 1,000", "KB a socket", UVICORN)
 HELD = "idle sockets × 10,000, held 60 s"
@@ -102,6 +103,7 @@ TARGETS = [
     Target(MIDDLE_DAPHNE, 5, MIDDLE_DAPHNE.of("standard")),
     Target(MANY, 15, MANY.of("standard-orm")),
     Target(MANY, 1.0, MANY.of("socketio-insert")),
+    Target(SPOKEN, 2.0, SPOKEN.of("socketio-insert")),
     Target(P99, 1.0, P99.of("socketio-insert"), at_most=True),
     Target(IDLE, 35, at_most=True),
     Target(Quantity(HELD, "ms until the last heard it", UVICORN), 1000, at_most=True),
