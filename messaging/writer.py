@@ -104,14 +104,14 @@ class Writer:
 
     def _run(self) -> None:
         while batch := self._next_batch():
-            taken_at = batch_taken(len(batch), batch[0].since)
             try:
+                taken_at = batch_taken(len(batch), batch[0].since)
                 store(batch)
+                batch_stored(taken_at)
             except Exception:
                 # The thread must outlive anything: without it no message is stored at all.
                 log.exception("A batch of %d messages failed", len(batch))
             _answer(batch)
-            batch_stored(taken_at)
         connection.close()
 
     def _next_batch(self) -> list[Waiting]:
