@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from .load import SLOW, command
 from .results import Results, Row
-from .scenarios import ACKNOWLEDGED, IDLE, SIGN_INS, fanout_work
+from .scenarios import ACKNOWLEDGED, IDLE, LIVELY, SIGN_INS, fanout_work
 from .shelf import Shelf
 from .systems import PRODUCT, System
 from .targets import ANSWERS, DELIVERIES, TARGETS
@@ -12,6 +12,7 @@ from .targets import ANSWERS, DELIVERIES, TARGETS
 IN_SHORT = [
     ("Deliveries/s in a room of 200", fanout_work(200), DELIVERIES),
     ("Deliveries/s in a room of 1,000", fanout_work(1000), DELIVERIES),
+    ("Deliveries/s in a room of 200, of whom 20 speak", LIVELY, DELIVERIES),
     ("Acknowledged messages/s, 100 rooms of 10", ACKNOWLEDGED, ANSWERS),
     ("Sign-ins/s", SIGN_INS, "sign-ins/s"),
     ("Memory of an idle socket, KB", IDLE, "KB a socket"),
