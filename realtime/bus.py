@@ -17,6 +17,7 @@ from typing import Any
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
 from .metrics import hint_failures
+from .wire import telling
 
 log = logging.getLogger(__name__)
 
@@ -112,8 +113,9 @@ class Bus:
             hint = await self._layer.receive(self._channel)
             if hint["from"] == self._me:
                 continue
-            for call in hint["calls"]:
-                self._take_one(call)
+            with telling(len(hint["calls"])):
+                for call in hint["calls"]:
+                    self._take_one(call)
 
     def _take_one(self, call: Call) -> None:
         """Whatever one call does, the next is taken: a newer version may know others than we do."""

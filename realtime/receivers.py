@@ -19,6 +19,7 @@ from rooms.events import MemberLeft, MemberRemoved, RoomChanged, RoomDeleted
 from .hub import hub
 from .protocol import MessageKind, ReadOut, RoomFrame, encode, message_text
 from .running import fanout
+from .wire import telling
 
 E = TypeVar("E", bound=Event)
 RECEIVERS: dict[type[Event], Callable[[Any], None]] = {}
@@ -31,8 +32,9 @@ def hear(sender: object, events: Sequence[Event], **kwargs: object) -> None:
 
 
 def _tell(events: Sequence[Event]) -> None:
-    for event in events:
-        RECEIVERS[type(event)](event)
+    with telling(len(events)):
+        for event in events:
+            RECEIVERS[type(event)](event)
 
 
 def turns(kind: type[E]) -> Callable[[Callable[[E], None]], Callable[[E], None]]:

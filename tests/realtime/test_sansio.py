@@ -14,8 +14,9 @@ from uvicorn.server import ServerState
 
 from realtime import bounded_uvicorn, noise
 from realtime.outbox import Outbox
-from realtime.quick_uvicorn import LARGEST_TURN
+from realtime.quick_uvicorn import LARGEST_BUNDLE
 from realtime.transport import Event, connection_of
+from realtime.wire import telling
 from tests.faults.raw import CONTINUATION, PING, PONG, TEXT, masked
 
 HANDSHAKE = (
@@ -96,39 +97,45 @@ async def test_nothing_is_written_to_a_peer_that_does_not_read() -> None:
     assert not offer(HELLO)
     protocol.resume_writing()
     assert offer(HELLO)
-    await asyncio.sleep(0)
     assert transport.written == [HELLO_FRAME]
 
 
-async def test_what_one_turn_of_the_loop_brings_leaves_in_one_write() -> None:
+async def test_what_is_told_together_leaves_in_one_write_and_the_rest_at_once() -> None:
     protocol, transport = await accepted()
     offer = connection_of(protocol.receive, protocol.send).offer
     assert offer is not None
-    for _ in range(2):
+    with telling(1):
+        assert offer(HELLO)
+        assert transport.written == [HELLO_FRAME]
+    with telling(2):
         assert offer(HELLO)
         assert offer(HELLO)
-        await asyncio.sleep(0)
-    assert transport.written == [2 * HELLO_FRAME, 2 * HELLO_FRAME]
+        assert transport.written == [HELLO_FRAME]
+    assert transport.written == [HELLO_FRAME, 2 * HELLO_FRAME]
+    assert offer(HELLO)
+    assert transport.written == [HELLO_FRAME, 2 * HELLO_FRAME, HELLO_FRAME]
 
 
-async def test_a_turn_that_brings_much_does_not_wait_for_its_end() -> None:
+async def test_much_that_is_told_together_does_not_wait_for_its_end() -> None:
     protocol, transport = await accepted()
     offer = connection_of(protocol.receive, protocol.send).offer
     assert offer is not None
-    half: Event = {"type": "websocket.send", "text": "x" * (LARGEST_TURN // 2)}
-    assert offer(half)
-    assert not transport.written
-    assert offer(half)
-    assert len(transport.written) == 1
-    await asyncio.sleep(0)
-    assert len(transport.written) == 1
+    half: Event = {"type": "websocket.send", "text": "x" * (LARGEST_BUNDLE // 2)}
+    with telling(3):
+        assert offer(half)
+        assert not transport.written
+        assert offer(half)
+        assert len(transport.written) == 1
+        assert offer(HELLO)
+    assert transport.written[1:] == [HELLO_FRAME]
 
 
 async def test_what_was_offered_goes_out_before_a_close() -> None:
     protocol, transport = await accepted()
     outbox = Outbox(connection_of(protocol.receive, protocol.send))
-    outbox.put(HELLO)
-    outbox.close(1000)
+    with telling(2):
+        outbox.put(HELLO)
+        outbox.close(1000)
     assert transport.written == [HELLO_FRAME, b"\x88\x02\x03\xe8"]
 
 
