@@ -5,17 +5,28 @@ each socket hears strictly rising versions. The next version goes out at once, a
 dropped, and one that jumps ahead waits here until what is missing has come or was fetched.
 """
 
+import logging
 import time
 from collections.abc import Collection, Iterable
+from functools import partial
 
 from django.conf import settings
 
 from .door import door
 from .listener import Frame, Listener, text_event
 from .metrics import counts
+from .outbox import nobody_writes
+from .transport import Write
+from .wire import bundle, last_frame
+
+log = logging.getLogger(__name__)
 
 MOST_EARLY = 2000
 """Frames that wait for one before them; the repair reads from the database what is not kept."""
+LARGEST_BUNDLE = 65_536
+"""Characters after which a room writes before the bundle closes, so that it is felt who does not
+read.
+"""
 TYPING_EVERY = 1.0
 JOIN_EVERY = 10.0
 
@@ -29,7 +40,10 @@ class OpenRoom:
         "live",
         "names",
         "settling",
+        "straight",
         "throttled",
+        "unwritten",
+        "unwritten_characters",
         "users",
         "version",
     )
@@ -38,11 +52,19 @@ class OpenRoom:
         self.id = room_id
         self.version = version
         self.access = access
+        self.straight: dict[Listener, Write] = {}
+        """Those who have exactly what the room has, with the way past their outbox. The loop over
+        the ways is the hot path, and touches nothing else of anybody: in a large room whatever is
+        looked at for each recipient is in no cache.
+        """
         self.live: set[Listener] = set()
-        """Those who have exactly what the room has: the loop over them is the hot path."""
+        """Those who have it too and are written to by their outbox."""
         self.settling: set[Listener] = set()
         """Those who replay, or who read a version from the database that has not come here yet."""
         self.early: dict[int, Frame] = {}
+        self.unwritten: list[Frame] = []
+        """What those have yet to be written while a bundle is open."""
+        self.unwritten_characters = 0
         self.users: dict[int, int] = {}
         self.names: dict[int, str] = {}
         self.crowd = 0
@@ -67,7 +89,7 @@ class OpenRoom:
 
     def discard(self, listener: Listener) -> bool:
         """True when it was the user's last socket here."""
-        self.live.discard(listener)
+        self._take_from_live(listener)
         self.settling.discard(listener)
         user_id = listener.caller.user_id
         self.users[user_id] -= 1
@@ -79,10 +101,10 @@ class OpenRoom:
         return True
 
     def holds(self, listener: Listener) -> bool:
-        return listener in self.live or listener in self.settling
+        return listener in self.straight or listener in self.live or listener in self.settling
 
     def listeners(self) -> list[Listener]:
-        return [*self.live, *self.settling]
+        return [*self.straight, *self.live, *self.settling]
 
     def listeners_of(self, user_id: int) -> list[Listener]:
         return [one for one in self.listeners() if one.caller.user_id == user_id]
@@ -100,8 +122,27 @@ class OpenRoom:
 
     def _promote(self, listener: Listener) -> None:
         if listener in self.settling and listener.held is None and listener.version <= self.version:
+            # It has heard by itself what the others have yet to be written.
+            self.write_out()
             self.settling.discard(listener)
+            listener.outbox.on_change = partial(self._route, listener)
+            self._route(listener)
+
+    def _route(self, listener: Listener) -> None:
+        """How a live one is written to; called again when its outbox says that it has changed."""
+        write = listener.outbox.straight
+        if write is not None:
+            self.live.discard(listener)
+            self.straight[listener] = write
+        else:
+            self.straight.pop(listener, None)
             self.live.add(listener)
+
+    def _take_from_live(self, listener: Listener) -> None:
+        self.write_out()
+        listener.outbox.on_change = nobody_writes
+        self.straight.pop(listener, None)
+        self.live.discard(listener)
 
     def _promote_all(self) -> None:
         for listener in list(self.settling):
@@ -113,7 +154,7 @@ class OpenRoom:
             return
         if listener.held is None:
             listener.held = []
-        self.live.discard(listener)
+        self._take_from_live(listener)
         self.settling.add(listener)
 
     # Versions in order
@@ -153,18 +194,41 @@ class OpenRoom:
     def _emit(self, frame: Frame) -> None:
         self.version = frame.version
         door.note_message()
-        event = frame.event
-        counts.deliveries += len(self.live) + len(self.settling)
-        for listener in self.live:
-            if not listener.outbox.put(event):
-                listener.drop_as_too_slow()
+        counts.deliveries += len(self.straight) + len(self.live) + len(self.settling)
         for listener in list(self.settling):
             listener.hear(frame)
+        if bundle.is_open and not self.unwritten:
+            bundle.add(self)
+        self.unwritten.append(frame)
+        self.unwritten_characters += len(frame.event["text"])
+        if not bundle.is_open or self.unwritten_characters > LARGEST_BUNDLE:
+            self.write_out()
+
+    def write_out(self) -> None:
+        """Writes what was told to those who have exactly what the room has."""
+        if not self.unwritten:
+            return
+        frames, self.unwritten, self.unwritten_characters = self.unwritten, [], 0
+        # Whoever is found not to read while it is written to changes sides, and has it all.
+        live = list(self.live)
+        if self.straight:
+            self._write_straight(b"".join([last_frame.of(one.event["text"]) for one in frames]))
+        for listener in live:
+            for frame in frames:
+                listener.write(frame.event)
+
+    def _write_straight(self, data: bytes) -> None:
+        for write in list(self.straight.values()):
+            try:
+                write(data)
+            except Exception as error:  # noqa: BLE001 - whatever it raises, this peer is gone
+                log.debug("A socket takes no more: %s", type(error).__name__)
 
     # Frames outside the order: typing, join, exit, read
 
     def say(self, text: str, *, but: int | None = None, droppable: bool = False) -> None:
         """To every socket that has heard `ready`, except those of the user `but`."""
+        self.write_out()
         event = text_event(text)
         told = [one for one in self.listeners() if one.ready and one.caller.user_id != but]
         counts.deliveries += len(told)

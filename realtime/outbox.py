@@ -5,17 +5,21 @@ it: the bytes are with the kernel and no task, future or queue was made. Only a 
 blocks (uvicorn, when the peer does not read) is finished by a task, and what comes meanwhile queues
 up here. Awaiting each socket in turn would let one slow reader stop a room; `gather` costs half the
 speed.
+
+While nothing waits a text goes `straight` where the server has such a way, and a room's fan-out
+writes there itself, without a look at the outbox.
 """
 
 import asyncio
 import logging
 import types
 from collections import deque
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 from .metrics import closed_by_server
-from .transport import Connection, Event
+from .transport import Connection, Event, Write
+from .wire import last_frame
 
 log = logging.getLogger(__name__)
 
@@ -28,15 +32,31 @@ CUT = 1006
 """What a client sees of a connection that ends without a close frame (RFC 6455 §7.1.5)."""
 
 
+def nobody_writes() -> None:
+    """Until the socket is let in, and after it has left, no room writes to it."""
+
+
 class Outbox:
     """One per socket. Single-threaded: everything happens on the socket's loop."""
 
-    __slots__ = ("_abort", "_characters", "_offer", "_queue", "_send", "_task", "closing", "gone")
+    __slots__ = (
+        "_characters",
+        "_connection",
+        "_queue",
+        "_task",
+        "closing",
+        "gone",
+        "on_change",
+        "straight",
+    )
 
     def __init__(self, connection: Connection) -> None:
-        self._send = connection.send
-        self._offer = connection.offer
-        self._abort = connection.abort
+        self._connection = connection
+        connection.watch(self._lose_straight)
+        self.straight: Write | None = None
+        """Takes whole frames. There while nothing waits here and nothing ends, and only then."""
+        self.on_change: Callable[[], None] = nobody_writes
+        """Called when `straight` has come or gone."""
         # Made when the first send blocks: most sockets never need it.
         self._queue: deque[tuple[Event, bool]] | None = None
         self._characters = 0
@@ -50,22 +70,38 @@ class Outbox:
         The event may be shared by many sockets and is not changed. Droppable ones (typing) are the
         first to go.
         """
+        if self.straight is not None and "text" in event:
+            try:
+                self.straight(last_frame.of(event["text"]))
+            except Exception as error:  # noqa: BLE001 - as below
+                self._lost(error)
+            return True
         if self.closing or self.gone:
             return True
         if self._task is not None:
             return self._enqueue(event, droppable)
-        if self._offer is not None and self._offer(event):
-            return True
-        coroutine = self._send(event)
+        coroutine = self._connection.send(event)
         try:
             waiting_for = coroutine.send(None)
         except StopIteration:
+            self._look_for_straight()
             return True
         except Exception as error:  # noqa: BLE001 - whatever the server raises, this peer is gone
             self._lost(error)
             return True
         self._task = asyncio.ensure_future(self._finish(coroutine, waiting_for))
         return True
+
+    def _look_for_straight(self) -> None:
+        if self.straight is None and not self.closing:
+            self.straight = self._connection.straight()
+            if self.straight is not None:
+                self.on_change()
+
+    def _lose_straight(self) -> None:
+        if self.straight is not None:
+            self.straight = None
+            self.on_change()
 
     async def drained(self) -> None:
         """Returns when nothing waits any more: how a long replay goes at the reader's pace."""
@@ -78,6 +114,7 @@ class Outbox:
             closed_by_server(code)
         self.put({"type": "websocket.close", "code": code})
         self.closing = True
+        self._lose_straight()
 
     def give_up(self, last_word: Event, code: int) -> None:
         """Forgets what waits and closes after a last word; cuts one who does not take even that."""
@@ -99,6 +136,7 @@ class Outbox:
     def discard(self) -> None:
         """Forgets what waits: the peer is gone, or will not read it anyway."""
         self.closing = self.gone = True
+        self._lose_straight()
         if self._queue:
             self._queue.clear()
         if self._task is not None:
@@ -109,12 +147,13 @@ class Outbox:
         if not self.closing:
             closed_by_server(CUT)
         self.discard()
-        if not self._abort():
+        if not self._connection.abort():
             log.warning("This server cannot cut a connection: its keep-alive has to")
 
     def _lost(self, error: Exception) -> None:
         log.debug("A socket takes no more: %s", type(error).__name__)
         self.gone = True
+        self._lose_straight()
 
     def _enqueue(self, event: Event, droppable: bool) -> bool:
         if self._queue is None:
@@ -141,11 +180,13 @@ class Outbox:
             while self._queue:
                 event, _ = self._queue.popleft()
                 self._characters -= len(event.get("text", ""))
-                await self._send(event)
+                await self._connection.send(event)
         except Exception as error:  # noqa: BLE001 - as in put
             self._lost(error)
         finally:
             self._task = None
+        if not self.gone:
+            self._look_for_straight()
 
 
 @types.coroutine

@@ -18,11 +18,10 @@ from typing import Any, Protocol
 
 from . import sansio
 from .noise import Noise
-from .wire import last_frame
 
 Event = dict[str, Any]
 Send = Callable[[Event], Coroutine[Any, Any, None]]
-Offer = Callable[[Event], bool]
+Write = Callable[[bytes], object]
 Receive = Callable[[], Coroutine[Any, Any, Event]]
 
 
@@ -35,9 +34,11 @@ class Connection(Protocol):
     @property
     def receive(self) -> Receive: ...
 
-    @property
-    def offer(self) -> Offer | None:
-        """Takes a text event without a coroutine, or answers False: see `quick_uvicorn`."""
+    def straight(self) -> Write | None:
+        """What takes the bytes of frames at once, past `send`; None while `send` has more to do."""
+
+    def watch(self, on_trouble: Callable[[], None]) -> None:
+        """`on_trouble` is called before what `straight` answered must be used no more."""
 
     def abort(self) -> bool:
         """Cuts it at once. False when this server offers no way."""
@@ -52,7 +53,7 @@ def connection_of(receive: Receive, send: Send) -> Connection:
 
 
 class PlainConnection:
-    __slots__ = ("offer", "receive", "send")
+    __slots__ = ("_protocol", "receive", "send")
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self.receive = receive
@@ -61,10 +62,17 @@ class PlainConnection:
         if sansio.is_known(protocol):
             sansio.take_over(protocol)
             self.send = protocol.send
-        self.offer: Offer | None = getattr(protocol, "offer", None)
+        self._protocol = protocol if hasattr(protocol, "straight") else None
         transport = getattr(protocol, "transport", None)
         if transport is not None:
             _bound_kernel(transport.get_extra_info("socket"))
+
+    def straight(self) -> Write | None:
+        return None if self._protocol is None else self._protocol.straight()
+
+    def watch(self, on_trouble: Callable[[], None]) -> None:
+        if self._protocol is not None:
+            self._protocol.on_trouble = on_trouble
 
     def abort(self) -> bool:
         transport = getattr(getattr(self.send, "__self__", None), "transport", None)
@@ -114,6 +122,7 @@ class TwistedConnection:
     __slots__ = (
         "_is_plain",
         "_noise",
+        "_on_trouble",
         "_owed",
         "_protocol",
         "_receive",
@@ -129,6 +138,7 @@ class TwistedConnection:
         self._send = send
         self._writable = asyncio.Event()
         self._writable.set()
+        self._on_trouble: Callable[[], None] | None = None
         self._owed: bytes | None = None
         self._noise = Noise()
         self._is_plain = all(hasattr(protocol, name) for name in AUTOBAHN)
@@ -143,20 +153,29 @@ class TwistedConnection:
         transport.unregisterProducer()
         transport.registerProducer(self, True)
 
-    def offer(self, event: Event) -> bool:
-        """Writes a text frame past daphne and autobahn, which build it anew for each recipient.
+    def straight(self) -> Write | None:
+        """Past daphne and autobahn, which build a frame anew for each recipient.
 
         Only while autobahn itself would have nothing to add: open, nothing queued, no compression.
         """
-        text, protocol = event.get("text"), self._protocol
-        if text is None or not self._writable.is_set() or not self._is_plain:
-            return False
+        protocol = self._protocol
+        if not self._is_plain or not self._writable.is_set():
+            return None
         if protocol.state != protocol.STATE_OPEN or protocol.send_queue:
-            return False
-        if protocol._perMessageCompress is not None:
-            return False
-        self._transport.write(last_frame.of(text))
-        return True
+            return None
+        return self._write if protocol._perMessageCompress is None else None
+
+    def _write(self, data: bytes) -> None:
+        # Of a close by the peer nobody tells us at once, and nothing may follow ours.
+        if self._protocol.state == self._protocol.STATE_OPEN:
+            self._transport.write(data)
+
+    def watch(self, on_trouble: Callable[[], None]) -> None:
+        self._on_trouble = on_trouble
+
+    def _tell_trouble(self) -> None:
+        if self._on_trouble is not None:
+            self._on_trouble()
 
     async def send(self, event: Event) -> None:
         if not self._writable.is_set():
@@ -211,12 +230,14 @@ class TwistedConnection:
 
     def _closed(self, _: object) -> None:
         """Autobahn takes its producer away before it closes: nobody else would tell `send`."""
+        self._tell_trouble()
         self._writable.set()
 
     # Called by Twisted, which names them
 
     def pauseProducing(self) -> None:  # noqa: N802
         self._writable.clear()
+        self._tell_trouble()
 
     def resumeProducing(self) -> None:  # noqa: N802
         self._writable.set()
@@ -225,4 +246,5 @@ class TwistedConnection:
             self._protocol.sendPong(owed)
 
     def stopProducing(self) -> None:  # noqa: N802
+        self._tell_trouble()
         self._writable.set()

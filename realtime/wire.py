@@ -1,4 +1,4 @@
-"""Frames on their way to many sockets: each built once, and several at a time written at once."""
+"""Frames on their way to many sockets: each built once, and several of a room written at once."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
@@ -25,34 +25,34 @@ last_frame = LastFrame()
 
 
 class Bundled(Protocol):
-    def write_bundle(self) -> None: ...
+    def write_out(self) -> None: ...
 
 
 class Bundle:
-    """While it is open sockets keep the frames that they are offered, and write them together when
-    it closes. Nothing is waited for meanwhile.
+    """While it is open rooms keep the frames that they are told, and write them together when it
+    closes. Nothing is waited for meanwhile.
     """
 
     def __init__(self) -> None:
         self.is_open = False
-        self._sockets: list[Bundled] = []
+        self._rooms: list[Bundled] = []
 
-    def add(self, socket: Bundled) -> None:
-        self._sockets.append(socket)
+    def add(self, room: Bundled) -> None:
+        self._rooms.append(room)
 
     def __enter__(self) -> None:
         self.is_open = True
 
     def __exit__(self, *error: object) -> None:
         self.is_open = False
-        sockets, self._sockets = self._sockets, []
-        for socket in sockets:
-            socket.write_bundle()
+        rooms, self._rooms = self._rooms, []
+        for room in rooms:
+            room.write_out()
 
 
 bundle = Bundle()
 
 
 def telling(count: int) -> AbstractContextManager[None]:
-    """Around the telling of so many frames. To keep a single one would cost more than it saves."""
+    """Around the telling of so many frames: a single one has none to wait for."""
     return bundle if count > 1 else nullcontext()

@@ -21,7 +21,7 @@ from messaging.ledger import Draft, Sent
 from messaging.text import digest_of
 from messaging.writer import Waiting, store
 from realtime.transport import Event as AsgiEvent
-from realtime.transport import Offer
+from realtime.transport import Write
 from rooms.models import Kind, Member, Role, Room
 from rooms.services import open_private_room
 
@@ -108,14 +108,42 @@ def heard() -> Iterator[list[Event]]:
         committed.disconnect(listen)
 
 
-class Wire:
-    """A connection whose peer does not read between `block` and `unblock`."""
+def texts_in(frames: bytes) -> Iterator[str]:
+    """Of whole text frames, as a server writes them (RFC 6455 §5.2)."""
+    while frames:
+        assert frames[0] == 0x81, frames
+        head, size = 2, frames[1]
+        if size == 126:
+            head, size = 4, int.from_bytes(frames[2:4], "big")
+        elif size == 127:
+            head, size = 10, int.from_bytes(frames[2:10], "big")
+        yield frames[head : head + size].decode()
+        frames = frames[head + size :]
 
-    def __init__(self, offer: Offer | None = None) -> None:
-        self.offer = offer
+
+class Wire:
+    """A connection whose peer does not read between `block` and `unblock`.
+
+    With `quick` there is a way past `send`; `writes` counts what went there.
+    """
+
+    def __init__(self, *, quick: bool = False) -> None:
+        self._quick = quick
+        self.writes = 0
         self.sent: list[AsgiEvent] = []
         self.aborted = False
         self._reads: asyncio.Event | None = None
+        self._on_trouble: Callable[[], None] = lambda: None
+
+    def straight(self) -> Write | None:
+        return self._write if self._quick and self._reads is None else None
+
+    def _write(self, data: bytes) -> None:
+        self.writes += 1
+        self.sent += [{"type": "websocket.send", "text": text} for text in texts_in(data)]
+
+    def watch(self, on_trouble: Callable[[], None]) -> None:
+        self._on_trouble = on_trouble
 
     async def send(self, event: AsgiEvent) -> None:
         if self._reads is not None:
@@ -131,10 +159,12 @@ class Wire:
 
     def block(self) -> None:
         self._reads = asyncio.Event()
+        self._on_trouble()
 
     def unblock(self) -> None:
         assert self._reads is not None
         self._reads.set()
+        self._reads = None
 
     @property
     def texts(self) -> list[str]:

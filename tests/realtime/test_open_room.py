@@ -1,8 +1,10 @@
 """A room's order: whatever comes, in whatever order, each socket hears rising versions."""
 
+import asyncio
 import json
 import random
 import time
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -15,15 +17,20 @@ from realtime.codes import TOO_SLOW
 from realtime.listener import Frame, Listener, text_event
 from realtime.open_room import OpenRoom
 from realtime.outbox import Outbox
+from realtime.wire import telling
 from tests.factories import Wire
 
 
 class Ear(Listener):
     """A listener of a fake connection that remembers which versions it heard."""
 
+    quick = False
+    """Whether its server has a way past `send`."""
+
     def __init__(self, version: int = 0, user_id: int = 1) -> None:
-        self.wire = Wire()
+        self.wire = Wire(quick=self.quick)
         super().__init__(Outbox(self.wire), SignIn(user_id, f"user{user_id}", 1, 0), 1, version)
+        self.outbox.put({"type": "websocket.accept"})
 
     @property
     def heard(self) -> list[int]:
@@ -43,8 +50,24 @@ def enter(room: OpenRoom, version: int = 0, user_id: int = 1) -> Ear:
     return ear
 
 
+def settled(room: OpenRoom) -> set[Listener]:
+    """Those who have exactly what the room has."""
+    assert not room.straight.keys() & room.live
+    return {*room.straight, *room.live}
+
+
+@pytest.fixture(params=[False, True], ids=["by send", "straight"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ear, "quick", request.param)
+
+
 @pytest.fixture
-def room() -> OpenRoom:
+def straight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ear, "quick", True)
+
+
+@pytest.fixture
+def room(way: None) -> OpenRoom:
     return OpenRoom(1, version=0, access=0)
 
 
@@ -61,10 +84,11 @@ def test_the_next_version_goes_out_at_once(room: OpenRoom, ear: Ear) -> None:
     assert ear.heard == [1, 2, 3]
 
 
-def test_all_who_listen_share_one_event(room: OpenRoom, ear: Ear) -> None:
-    other = enter(room, user_id=2)
+def test_all_who_listen_share_one_event() -> None:
+    room = OpenRoom(1, version=0, access=0)
+    ear, other = enter(room), enter(room, user_id=2)
     room.deliver(frame(1))
-    assert ear.wire.sent[0] is other.wire.sent[0]
+    assert ear.wire.sent[-1] is other.wire.sent[-1]
 
 
 def test_an_older_version_is_dropped(room: OpenRoom, ear: Ear) -> None:
@@ -121,9 +145,19 @@ def test_early_frames_are_bounded(
 ARRIVING = st.lists(st.tuples(st.integers(1, 12), st.integers(-4, 4)), max_size=40)
 
 
-@given(ARRIVING)
-def test_any_order_is_heard_rising_and_complete(arriving: list[tuple[int, int]]) -> None:
+@given(ARRIVING, st.booleans())
+def test_any_order_is_heard_rising_and_complete(
+    arriving: list[tuple[int, int]], together: bool
+) -> None:
     """Frames come in any order, sockets enter around the room's version, the rest is fetched."""
+    with patch.object(Ear, "quick", new=True), telling(2 if together else 1):
+        ears = _arrive(arriving)
+    for since, ear in ears:
+        assert ear.heard == list(range(since + 1, 21))
+
+
+def _arrive(arriving: list[tuple[int, int]]) -> list[tuple[int, Ear]]:
+    """Each ear with what it had when it came."""
     room = OpenRoom(1, version=0, access=0)
     ears = [(0, enter(room))]
     for version, ahead in arriving:
@@ -132,9 +166,8 @@ def test_any_order_is_heard_rising_and_complete(arriving: list[tuple[int, int]])
             since = room.version + ahead
             ears.append((since, enter(room, since)))
     room.fill([frame(version) for version in range(1, 21)])
-    for since, ear in ears:
-        assert ear.heard == list(range(since + 1, 21))
     assert not room.settling
+    return ears
 
 
 def test_a_shuffled_thousand_is_heard_in_order(room: OpenRoom, ear: Ear) -> None:
@@ -202,7 +235,7 @@ def test_what_comes_during_a_replay_is_held_back_and_then_heard(room: OpenRoom) 
     assert ear.heard == []
     room.settle(ear, 1)  # 1 was replayed
     assert ear.heard == [2]
-    assert ear in room.live
+    assert settled(room) == {ear}
     room.deliver(frame(3))
     assert ear.heard == [2, 3]
 
@@ -214,7 +247,7 @@ def test_one_ahead_of_the_room_hears_no_version_twice(room: OpenRoom) -> None:
         room.deliver(frame(version))
     assert ahead.heard == [3]
     assert behind.heard == [1, 2, 3]
-    assert room.live == {ahead, behind}
+    assert settled(room) == {ahead, behind}
 
 
 def test_a_listener_that_replays_again_misses_and_repeats_nothing(room: OpenRoom, ear: Ear) -> None:
@@ -226,7 +259,7 @@ def test_a_listener_that_replays_again_misses_and_repeats_nothing(room: OpenRoom
     room.settle(ear, 2)
     room.deliver(frame(4))
     assert ear.heard == [1, 3, 4]
-    assert room.live == {ear}
+    assert settled(room) == {ear}
 
 
 def test_a_replay_behind_what_was_heard_repeats_nothing_live(room: OpenRoom, ear: Ear) -> None:
@@ -248,6 +281,150 @@ def test_a_replay_that_never_ends_is_cut(room: OpenRoom, monkeypatch: pytest.Mon
     room.deliver(frame(4))
     assert [json.loads(text)["code"] for text in ear.wire.texts] == ["too_slow"]
     assert ear.wire.sent[-1] == {"type": "websocket.close", "code": TOO_SLOW}
+
+
+# Past the outbox
+
+
+@pytest.mark.usefixtures("straight")
+def test_one_for_whom_nothing_waits_is_written_to_directly() -> None:
+    room = OpenRoom(1, version=0, access=0)
+    ear = enter(room)
+    room.deliver(frame(1))
+    assert room.straight.keys() == {ear}
+    assert (ear.heard, ear.wire.writes) == ([1], 1)
+
+
+class Deaf(Wire):
+    """Takes a write, and is found not to read at it."""
+
+    def _write(self, data: bytes) -> None:
+        super()._write(data)
+        self.block()
+
+
+@pytest.mark.usefixtures("straight")
+async def test_one_who_stops_reading_hears_each_version_once_and_delays_nobody() -> None:
+    room = OpenRoom(1, version=0, access=0)
+    ear, deaf = enter(room), Ear(user_id=2)
+    deaf.wire = Deaf(quick=True)
+    deaf.outbox = Outbox(deaf.wire)
+    deaf.outbox.put({"type": "websocket.accept"})
+    room.add(deaf)
+    room.settle(deaf, 0)
+    for version in (1, 2, 3):
+        room.deliver(frame(version))
+    assert (ear.heard, deaf.heard) == ([1, 2, 3], [1])
+    assert room.straight.keys() == {ear}
+    assert room.live == {deaf}
+    deaf.wire.unblock()
+    await deaf.outbox.drained()
+    assert deaf.heard == [1, 2, 3]
+    assert room.straight.keys() == {ear, deaf}
+
+
+@pytest.mark.usefixtures("straight")
+def test_one_whose_way_fails_takes_nothing_from_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = OpenRoom(1, version=0, access=0)
+    torn, ear = enter(room), enter(room, user_id=2)
+
+    def fail(data: bytes) -> None:
+        raise ConnectionResetError
+
+    room.straight[torn] = fail
+    room.deliver(frame(1))
+    assert ear.heard == [1]
+
+
+@pytest.mark.usefixtures("straight")
+def test_nothing_is_written_to_one_that_closes() -> None:
+    room = OpenRoom(1, version=0, access=0)
+    ear = enter(room)
+    ear.close(1000)
+    room.deliver(frame(1))
+    assert ear.heard == []
+
+
+@pytest.mark.usefixtures("straight")
+def test_what_is_told_together_leaves_in_one_write() -> None:
+    room = OpenRoom(1, version=0, access=0)
+    ear = enter(room)
+    with telling(3):
+        for version in (1, 2, 3):
+            room.deliver(frame(version))
+        assert ear.wire.writes == 0
+    assert (ear.heard, ear.wire.writes) == ([1, 2, 3], 1)
+    room.deliver(frame(4))
+    assert (ear.heard, ear.wire.writes) == ([1, 2, 3, 4], 2)
+
+
+@pytest.mark.usefixtures("straight")
+def test_much_that_is_told_together_does_not_wait_for_its_end() -> None:
+    room = OpenRoom(1, version=0, access=0)
+    ear = enter(room)
+    half = text_event("1".rjust(open_room.LARGEST_BUNDLE // 2 + 1))
+    with telling(3):
+        room.deliver(Frame(1, 0, half))
+        assert ear.heard == []
+        room.deliver(Frame(2, 0, half))
+        assert ear.heard == [1, 1]
+        room.deliver(frame(3))
+        assert ear.wire.writes == 1
+    assert ear.wire.writes == 2
+
+
+def test_whoever_comes_goes_or_replays_meanwhile_hears_each_version_once(
+    room: OpenRoom, ear: Ear
+) -> None:
+    goes, replays = enter(room, user_id=2), enter(room, user_id=3)
+    with telling(9):
+        room.deliver(frame(1))
+        room.discard(goes)
+        room.deliver(frame(2))
+        room.unsettle(replays)
+        room.deliver(frame(3))
+        comes = enter(room, version=3, user_id=4)
+        room.settle(replays, 2)
+        room.deliver(frame(4))
+    assert (ear.heard, goes.heard) == ([1, 2, 3, 4], [1])
+    assert (replays.heard, comes.heard) == ([1, 2, 3, 4], [4])
+
+
+def test_a_word_follows_what_was_said_before_it(room: OpenRoom, ear: Ear) -> None:
+    with telling(2):
+        room.deliver(frame(1))
+        room.say("0")
+    assert ear.heard == [1, 0]
+
+
+@pytest.mark.usefixtures("straight")
+@pytest.mark.parametrize("seed", range(20))
+async def test_whatever_blocks_and_reads_again_hears_all_in_order(seed: int) -> None:
+    chance = random.Random(seed)
+    room = OpenRoom(1, version=0, access=0)
+    ears = [enter(room, user_id=number) for number in range(1, 6)]
+    blocked: set[Ear] = set()
+    while room.version < 200:
+        ear = chance.choice(ears)
+        if ear in blocked:
+            blocked.discard(ear)
+            ear.wire.unblock()
+        else:
+            blocked.add(ear)
+            ear.wire.block()
+        if chance.random() < 0.5:
+            await asyncio.sleep(0)
+        count = chance.randrange(4)
+        with telling(count):
+            for _ in range(count):
+                room.deliver(frame(room.version + 1))
+    for ear in ears:
+        if ear in blocked:
+            ear.wire.unblock()
+        await ear.outbox.drained()
+    room.deliver(frame(room.version + 1))
+    assert all(ear.heard == list(range(1, room.version + 1)) for ear in ears)
+    assert room.straight.keys() == set(ears)
 
 
 # Who is here

@@ -1,6 +1,7 @@
 """The outbox: a peer that does not read delays nobody, and waits in bounds."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -40,34 +41,50 @@ def test_a_send_that_does_not_block_is_done_at_once_and_needs_no_loop(
     assert wire.sent[0] is event
 
 
-def test_what_is_taken_at_an_offer_is_not_sent_again() -> None:
-    taken: list[Event] = []
-
-    def take_one(event: Event) -> bool:
-        taken.append(event)
-        return len(taken) == 1
-
-    wire = Wire(offer=take_one)
+def test_a_text_goes_straight_once_there_is_a_way() -> None:
+    wire = Wire(quick=True)
     outbox = Outbox(wire)
-    assert outbox.put(word("1"))
-    assert outbox.put(word("2"))
-    assert (taken, wire.texts) == ([word("1"), word("2")], ["2"])
+    assert [outbox.put(word(text)) for text in "012"] == [True, True, True]
+    assert (wire.texts, wire.writes) == (["0", "1", "2"], 2)
 
 
-async def test_nothing_is_offered_while_something_waits() -> None:
-    offered: list[Event] = []
-
-    def refuse(event: Event) -> bool:
-        offered.append(event)
-        return False
-
-    wire = Wire(offer=refuse)
+async def test_nothing_goes_straight_while_something_waits() -> None:
+    wire = Wire(quick=True)
     outbox = Outbox(wire)
+    changes: list[bool] = []
+    outbox.on_change = lambda: changes.append(outbox.straight is not None)
+    outbox.put(word("first"))
     await stuck(wire, outbox)
     outbox.put(word("1"))
     wire.unblock()
+    # It reads again, and what waited is yet to be written.
+    outbox.put(word("2"))
+    assert outbox.straight is None
     await outbox.drained()
-    assert (offered, wire.texts) == ([word("0")], ["0", "1"])
+    outbox.put(word("3"))
+    assert wire.texts == ["first", "0", "1", "2", "3"]
+    assert changes == [True, False, True]
+
+
+@pytest.mark.parametrize("end", [lambda outbox: outbox.close(NORMAL), Outbox.discard, Outbox.cut])
+def test_nothing_goes_straight_once_it_ends(end: Callable[[Outbox], None]) -> None:
+    outbox = Outbox(Wire(quick=True))
+    outbox.put(word("0"))
+    assert outbox.straight is not None
+    end(outbox)
+    assert outbox.straight is None
+
+
+def test_a_way_that_fails_loses_this_peer_alone() -> None:
+    class Torn(Wire):
+        def _write(self, data: bytes) -> None:
+            raise ConnectionResetError
+
+    outbox = Outbox(Torn(quick=True))
+    assert outbox.put(word("0"))
+    assert outbox.put(word("1"))
+    assert outbox.gone
+    assert outbox.straight is None
 
 
 async def test_a_blocked_peer_delays_nobody(wire: Wire, outbox: Outbox) -> None:

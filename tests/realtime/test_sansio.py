@@ -5,6 +5,7 @@ And what one peer can make a socket of uvicorn's hold.
 
 import asyncio
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,9 +15,7 @@ from uvicorn.server import ServerState
 
 from realtime import bounded_uvicorn, noise
 from realtime.outbox import Outbox
-from realtime.quick_uvicorn import LARGEST_BUNDLE
-from realtime.transport import Event, connection_of
-from realtime.wire import telling
+from realtime.transport import Connection, Event, connection_of
 from tests.faults.raw import CONTINUATION, PING, PONG, TEXT, masked
 
 HANDSHAKE = (
@@ -34,6 +33,7 @@ class Transport:
 
     def __init__(self) -> None:
         self.written: list[bytes] = []
+        self.closed = False
         self.aborted = asyncio.Event()
 
     def write(self, data: bytes) -> None:
@@ -45,11 +45,13 @@ class Transport:
         return None
 
     def is_closing(self) -> bool:
-        return self.aborted.is_set()
+        return self.closed or self.aborted.is_set()
 
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
-    def close(self) -> None: ...
+
+    def close(self) -> None:
+        self.closed = True
 
     def abort(self) -> None:
         self.aborted.set()
@@ -75,11 +77,12 @@ async def accepted(headers: bytes = b"") -> tuple[Any, Transport]:
 
 async def test_a_text_goes_out_as_the_frame_that_send_would_have_made() -> None:
     protocol, transport = await accepted()
-    offer = connection_of(protocol.receive, protocol.send).offer
-    assert offer is not None
-    assert offer(HELLO)
+    outbox = Outbox(connection_of(protocol.receive, protocol.send))
+    outbox.put(HELLO)
+    assert outbox.straight is not None
+    outbox.put(HELLO)
     await protocol.send({"type": "websocket.send", "text": "hello"})
-    assert transport.written == [HELLO_FRAME, HELLO_FRAME]
+    assert transport.written == [HELLO_FRAME] * 3
 
 
 async def test_what_is_no_text_goes_by_send() -> None:
@@ -89,78 +92,64 @@ async def test_what_is_no_text_goes_by_send() -> None:
     assert transport.written == [b"\x88\x02\x03\xe8"]
 
 
-async def test_nothing_is_written_to_a_peer_that_does_not_read() -> None:
-    protocol, transport = await accepted()
-    offer = connection_of(protocol.receive, protocol.send).offer
-    assert offer is not None
+async def watched(protocol: Any) -> tuple[Connection, list[str]]:
+    """The connection with its way past `send`, and its troubles."""
+    connection = connection_of(protocol.receive, protocol.send)
+    troubles: list[str] = []
+    connection.watch(lambda: troubles.append("trouble"))
+    assert connection.straight() is not None
+    return connection, troubles
+
+
+async def test_nothing_goes_straight_to_a_peer_that_does_not_read() -> None:
+    protocol, _ = await accepted()
+    connection, troubles = await watched(protocol)
     protocol.pause_writing()
-    assert not offer(HELLO)
+    assert troubles
+    assert connection.straight() is None
     protocol.resume_writing()
-    assert offer(HELLO)
-    assert transport.written == [HELLO_FRAME]
+    assert connection.straight() is not None
 
 
-async def test_what_is_told_together_leaves_in_one_write_and_the_rest_at_once() -> None:
-    protocol, transport = await accepted()
-    offer = connection_of(protocol.receive, protocol.send).offer
-    assert offer is not None
-    with telling(1):
-        assert offer(HELLO)
-        assert transport.written == [HELLO_FRAME]
-    with telling(2):
-        assert offer(HELLO)
-        assert offer(HELLO)
-        assert transport.written == [HELLO_FRAME]
-    assert transport.written == [HELLO_FRAME, 2 * HELLO_FRAME]
-    assert offer(HELLO)
-    assert transport.written == [HELLO_FRAME, 2 * HELLO_FRAME, HELLO_FRAME]
-
-
-async def test_much_that_is_told_together_does_not_wait_for_its_end() -> None:
-    protocol, transport = await accepted()
-    offer = connection_of(protocol.receive, protocol.send).offer
-    assert offer is not None
-    half: Event = {"type": "websocket.send", "text": "x" * (LARGEST_BUNDLE // 2)}
-    with telling(3):
-        assert offer(half)
-        assert not transport.written
-        assert offer(half)
-        assert len(transport.written) == 1
-        assert offer(HELLO)
-    assert transport.written[1:] == [HELLO_FRAME]
-
-
-async def test_what_was_offered_goes_out_before_a_close() -> None:
-    protocol, transport = await accepted()
-    outbox = Outbox(connection_of(protocol.receive, protocol.send))
-    with telling(2):
-        outbox.put(HELLO)
-        outbox.close(1000)
-    assert transport.written == [HELLO_FRAME, b"\x88\x02\x03\xe8"]
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda protocol: protocol.data_received(masked(b"\x03\xe8", CLOSE)),
+        lambda protocol: protocol.data_received(b"\xff\xff no frame"),
+        lambda protocol: protocol.keepalive_timeout(),
+        lambda protocol: protocol.shutdown(),
+        lambda protocol: protocol.connection_lost(None),
+    ],
+    ids=["a close", "a broken frame", "no pong", "a server going down", "a lost connection"],
+)
+async def test_nothing_goes_straight_after(end: Callable[[Any], None]) -> None:
+    protocol, _ = await accepted()
+    connection, troubles = await watched(protocol)
+    end(protocol)
+    assert troubles
+    assert connection.straight() is None
 
 
 async def test_nothing_is_written_after_a_close() -> None:
     protocol, transport = await accepted()
-    offer = connection_of(protocol.receive, protocol.send).offer
-    assert offer is not None
-    await protocol.send({"type": "websocket.close", "code": 1000})
+    outbox = Outbox(connection_of(protocol.receive, protocol.send))
+    outbox.put(HELLO)
+    outbox.close(1000)
     written = len(transport.written)
-    assert not offer(HELLO)
+    outbox.put(HELLO)
+    assert outbox.straight is None
     assert len(transport.written) == written
 
 
 async def test_a_compressed_socket_is_left_to_send() -> None:
-    protocol, transport = await accepted(COMPRESSED)
-    offer = connection_of(protocol.receive, protocol.send).offer
-    assert offer is not None
-    assert not offer(HELLO)
-    assert transport.written == []
+    protocol, _ = await accepted(COMPRESSED)
+    assert connection_of(protocol.receive, protocol.send).straight() is None
 
 
 async def test_an_unknown_uvicorn_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     protocol, _ = await accepted()
     monkeypatch.setattr(uvicorn, "__version__", "0.55.0")
-    assert connection_of(protocol.receive, protocol.send).offer is None
+    assert connection_of(protocol.receive, protocol.send).straight() is None
     assert type(protocol) is WebSocketsSansIOProtocol
 
 

@@ -1,32 +1,16 @@
 """A message that changed before the repair found it is a `message` only to those who lack it."""
 
-from types import SimpleNamespace
-from typing import Any, cast
-
 from accounts.auth import SignIn
 from realtime.listener import Frame, Listener, text_event
 from realtime.open_room import OpenRoom
 from realtime.outbox import Outbox
+from tests.factories import Wire
 
 
-class Ears:
-    """Stands in for an outbox: remembers what was said."""
-
-    gone = False
-
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-        self.closing = False
-
-    def put(self, event: dict[str, Any], *, droppable: bool = False) -> bool:
-        self.heard.append(event["text"])
-        return True
-
-
-def _listener(user_id: int, version: int) -> tuple[Listener, list[str]]:
-    ears = Ears()
-    caller = cast(SignIn, SimpleNamespace(user_id=user_id, username=f"user{user_id}"))
-    return Listener(cast(Outbox, ears), caller, 1, version), ears.heard
+def _listener(user_id: int, version: int) -> tuple[Listener, Wire]:
+    wire = Wire()
+    caller = SignIn(user_id, f"user{user_id}", 1, 0)
+    return Listener(Outbox(wire), caller, 1, version), wire
 
 
 def _edited(created: int, version: int) -> Frame:
@@ -41,8 +25,8 @@ def test_one_who_replayed_further_than_the_room_hears_a_change() -> None:
         room.add(listener)
         room.settle(listener, version)
     room.fill([Frame(56, 0, text_event("other")), _edited(58, 62)])
-    assert heard_live == ["other", "message"]
-    assert heard_ahead == ["edit"]
+    assert heard_live.texts == ["other", "message"]
+    assert heard_ahead.texts == ["edit"]
 
 
 def test_one_who_is_caught_up_with_during_a_repair_hears_a_change() -> None:
@@ -51,10 +35,10 @@ def test_one_who_is_caught_up_with_during_a_repair_hears_a_change() -> None:
     room.add(ahead)
     room.settle(ahead, 60)
     room.fill([Frame(61, 0, text_event("other")), _edited(58, 62)])
-    assert heard == ["other", "edit"]
+    assert heard.texts == ["other", "edit"]
     room.deliver(Frame(63, 0, text_event("live")))
-    assert heard[-1] == "live"
-    assert ahead in room.live
+    assert heard.texts[-1] == "live"
+    assert not room.settling
 
 
 def test_one_who_still_replays_hears_a_change_when_released() -> None:
@@ -63,7 +47,7 @@ def test_one_who_still_replays_hears_a_change_when_released() -> None:
     room.add(listener)
     room.fill([_edited(58, 62), _edited(61, 63)])
     room.settle(listener, 60)
-    assert heard == ["edit", "message"]
+    assert heard.texts == ["edit", "message"]
 
 
 def test_one_who_heard_it_while_the_database_was_read_hears_a_change() -> None:
@@ -73,4 +57,4 @@ def test_one_who_heard_it_while_the_database_was_read_hears_a_change() -> None:
     room.settle(listener, 55)
     room.deliver(Frame(56, 0, text_event("made")))
     room.fill([_edited(56, 57)])
-    assert heard == ["made", "edit"]
+    assert heard.texts == ["made", "edit"]

@@ -89,6 +89,32 @@ def on_daphne() -> tuple[Any, Any]:
     return protocol, connection
 
 
+async def test_on_daphne_a_text_goes_straight_while_it_is_read() -> None:
+    protocol, connection = on_daphne()
+    troubles: list[str] = []
+    connection.watch(lambda: troubles.append("trouble"))
+    write = connection.straight()
+    assert write is not None
+    write(b"\x81\x05hello")
+    assert protocol.transport.value() == b"\x81\x05hello"
+    protocol.transport.producer.pauseProducing()
+    assert troubles
+    assert connection.straight() is None
+    protocol.transport.producer.resumeProducing()
+    assert connection.straight() is not None
+
+
+async def test_on_daphne_nothing_goes_straight_after_a_close() -> None:
+    protocol, connection = on_daphne()
+    write = connection.straight()
+    assert write is not None
+    protocol.sendCloseFrame(code=1000)
+    written = protocol.transport.value()
+    write(b"\x81\x05hello")
+    assert protocol.transport.value() == written
+    assert connection.straight() is None
+
+
 async def test_on_daphne_a_peer_that_does_not_read_is_owed_one_pong() -> None:
     protocol, _ = on_daphne()
     line = protocol.transport
