@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 
 MOST_EARLY = 2000
 """Frames that wait for one before them; the repair reads from the database what is not kept."""
-LARGEST_BUNDLE = 65_536
-"""Characters after which a room writes before the bundle closes, so that it is felt who does not
-read.
+LARGEST_BUNDLE = 16_384
+"""Characters that a room writes at once, at most 64 KiB. Servers feel by such amounts who does not
+read: after more, everybody would wait as if they did not.
 """
 TYPING_EVERY = 1.0
 JOIN_EVERY = 10.0
@@ -197,11 +197,14 @@ class OpenRoom:
         counts.deliveries += len(self.straight) + len(self.live) + len(self.settling)
         for listener in list(self.settling):
             listener.hear(frame)
+        characters = len(frame.event["text"])
+        if self.unwritten_characters + characters > LARGEST_BUNDLE:
+            self.write_out()
         if bundle.is_open and not self.unwritten:
             bundle.add(self)
         self.unwritten.append(frame)
-        self.unwritten_characters += len(frame.event["text"])
-        if not bundle.is_open or self.unwritten_characters > LARGEST_BUNDLE:
+        self.unwritten_characters += characters
+        if not bundle.is_open:
             self.write_out()
 
     def write_out(self) -> None:
