@@ -204,5 +204,5 @@ def remove_reaction(
 @router.post("/rooms/{room_id}/read", response=answers({200: ReadOut}, 400, 401, 403, 404, 422))
 def mark_read(request: Request, room_id: RoomId, body: ReadIn) -> dict[str, Any]:
     """Mark everything up to `seq` as read. Never back, never past the last message."""
-    mark, unread = services.mark_read(caller=request.auth, room_id=room_id, seq=body.seq)
-    return {"last_read_seq": mark, "unread": unread}
+    marked = services.mark_read(caller=request.auth, room_id=room_id, seq=body.seq)
+    return {"last_read_seq": marked.seq, "unread": marked.unread}

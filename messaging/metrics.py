@@ -13,7 +13,7 @@ SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 messages_stored = Counter("chat_messages_stored", "Messages committed, without repeated client_ids")
 batch_messages = Histogram(
     "chat_writer_batch_messages",
-    "Messages that share one transaction",
+    "Messages and read marks that share one transaction",
     buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
 )
 writer_wait = Histogram(
@@ -27,7 +27,9 @@ writer_store = Histogram(
     buckets=SECONDS,
 )
 writer_queue = Gauge(
-    "chat_writer_queue_messages", "Messages that wait for the writer", multiprocess_mode="livesum"
+    "chat_writer_queue_messages",
+    "Messages and read marks that wait for the writer",
+    multiprocess_mode="livesum",
 )
 
 

@@ -3,10 +3,11 @@
 import asyncio
 import functools
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.utils import timezone
@@ -18,8 +19,7 @@ from accounts.events import Event, publish
 from accounts.names import name_key
 from accounts.rates import spend_at_once
 from accounts.transactions import writing
-from rooms.errors import NotAMember
-from rooms.models import Member, Role
+from rooms.models import Role
 from rooms.selectors import Standing, acting_role, standing
 from rooms.services import join_room
 
@@ -29,9 +29,9 @@ from .events import (
     MessageErased,
     MessageState,
     ReactionsChanged,
-    ReadAdvanced,
 )
 from .ledger import Draft, Sent
+from .marks import Mark, Marked
 from .models import Change, Message, Reaction
 from .selectors import state_of
 from .text import clean_text, digest_of
@@ -39,6 +39,8 @@ from .writer import Writer
 
 MOST_REACTION_KINDS = 50
 MOST_REACTORS_SHOWN = 50
+
+T = TypeVar("T")
 
 
 @functools.cache
@@ -85,7 +87,15 @@ def draft_message(
 
 def send_message(draft: Draft) -> Sent:
     """Stores a message and returns it. Raises Busy and what `Ledger.enter` does."""
-    answer = writer().submit(draft)
+    return _stored(writer().submit(draft))
+
+
+async def send_message_from_loop(draft: Draft) -> Sent:
+    """The same for sockets: no thread of theirs waits."""
+    return await _stored_from_loop(writer().submit_from_loop(draft))
+
+
+def _stored(answer: Future[T]) -> T:
     # The writer may need the connection that this thread would hold while it waits.
     give_back()
     try:
@@ -94,9 +104,7 @@ def send_message(draft: Draft) -> Sent:
         raise Busy from None
 
 
-async def send_message_from_loop(draft: Draft) -> Sent:
-    """The same for sockets: no thread of theirs waits."""
-    answer = writer().submit_from_loop(draft)
+async def _stored_from_loop(answer: asyncio.Future[T]) -> T:
     # A bare timer: `asyncio.timeout` costs several times as much, at every message.
     patience = answer.get_loop().call_later(settings.CHAT_ANSWER_WITHIN, _give_up, answer)
     try:
@@ -105,7 +113,7 @@ async def send_message_from_loop(draft: Draft) -> Sent:
         patience.cancel()
 
 
-def _give_up(answer: asyncio.Future[Sent]) -> None:
+def _give_up(answer: asyncio.Future[Any]) -> None:
     if not answer.done():
         answer.set_exception(Busy())
 
@@ -250,22 +258,15 @@ def _show(editing: _Editing, tally: dict[str, Any]) -> None:
 # Reading
 
 
-def mark_read(*, caller: SignIn, room_id: int, seq: int) -> tuple[int, int]:
-    """Moves the caller's read mark up to `seq`: the mark and the number unread.
+def mark_read(*, caller: SignIn, room_id: int, seq: int) -> Marked:
+    """Moves the caller's mark up to `seq`, never back and never past the room's last message.
 
-    Never back and never past the room's last message. Raises NoSuchRoom, Forbidden, NotAMember.
+    Raises NoSuchRoom, Forbidden for the removed, NotAMember, Busy.
     """
-    with writing():
-        here = standing(caller.user_id, room_id)
-        here.check_may_read()
-        if here.member is None:
-            raise NotAMember
-        mark = min(seq, here.room.last_seq)
-        advanced = Member.objects.filter(pk=here.member.pk, last_read_seq__lt=mark).update(
-            last_read_seq=mark
-        )
-        if advanced:
-            publish(ReadAdvanced(room_id, caller.user_id, caller.username, mark))
-        else:
-            mark = here.member.last_read_seq
-    return mark, here.room.last_seq - mark
+    return _stored(writer().submit(Mark(caller.user_id, caller.username, room_id, seq)))
+
+
+async def mark_read_from_loop(*, caller: SignIn, room_id: int, seq: int) -> Marked:
+    """The same for sockets."""
+    mark = Mark(caller.user_id, caller.username, room_id, seq)
+    return await _stored_from_loop(writer().submit_from_loop(mark))

@@ -121,6 +121,23 @@ def used_client_ids(keys: Collection[tuple[int, int, str]]) -> Rows:
     )
 
 
+def marks_of(keys: Collection[tuple[int, int]]) -> Rows:
+    """Room, user, the room's last `seq` and how far they have read, of those rooms and users who
+    are its members. PostgreSQL holds their rows: two processes must not move a mark at once.
+    """
+    lock = " ORDER BY m.room_id, m.user_id FOR UPDATE OF m"
+    return _ask(
+        "WITH asked (room_id, user_id)"  # noqa: S608
+        f" AS (VALUES {_marks(len(keys), '(%s, %s)')})"
+        " SELECT m.room_id, m.user_id, r.last_seq, m.last_read_seq"
+        " FROM asked CROSS JOIN rooms_room r CROSS JOIN rooms_member m"
+        " WHERE r.id = asked.room_id AND r.deleted_at IS NULL"
+        " AND m.room_id = asked.room_id AND m.user_id = asked.user_id"
+        + (lock if connection.features.has_select_for_update else ""),
+        (part for key in keys for part in key),
+    )
+
+
 def quotable_of(ids: Collection[int]) -> Rows:
     """Id and room of those messages that may be replied to."""
     if not ids:

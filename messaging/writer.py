@@ -1,4 +1,4 @@
-"""Group commit: every message of this process, by REST or socket, is stored by this one thread.
+"""Group commit: what people say and have read, by REST or socket, is stored by this one thread.
 
 Whatever waits is stored in one transaction, so the price of a commit (an fsync) is shared by all
 who speak at that moment. Under the locks of the rooms' rows it checks session, membership, ban and
@@ -19,34 +19,36 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any, overload
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from accounts.errors import Busy, DomainError
-from accounts.events import announce
+from accounts.events import Event, announce
 from accounts.transactions import writing
 
-from .events import MessageSent
+from .events import MessageSent, ReadAdvanced
 from .ledger import Draft, Ledger, Sent
+from .marks import Mark, Marked, store_marks
 from .metrics import batch_stored, batch_taken, messages_stored
 
 CAPACITY = 4096
-"""Messages that may wait; one more is refused with `busy` rather than queued without end."""
+"""Messages and marks that may wait; one more is refused with `busy`, not queued without end."""
 LARGEST_BATCH = 512
 
 log = logging.getLogger(__name__)
 
 
-Answer = Future[Sent] | asyncio.Future[Sent]
+Outcome = Sent | Marked | DomainError
 
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """A draft in the queue. `answer` is an asyncio future for callers on a loop."""
+    """A draft or a mark in the queue. `answer` is an asyncio future for callers on a loop."""
 
-    draft: Draft
-    answer: Answer
-    outcome: Sent | DomainError | None = None
+    work: Draft | Mark
+    answer: Future[Any] | asyncio.Future[Any]
+    outcome: Outcome | None = None
     since: float = field(default_factory=time.monotonic)
 
 
@@ -60,20 +62,28 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._closing = False
 
-    def submit(self, draft: Draft) -> Future[Sent]:
-        """For callers with a thread of their own: a future of the stored message.
+    @overload
+    def submit(self, work: Draft) -> Future[Sent]: ...
+    @overload
+    def submit(self, work: Mark) -> Future[Marked]: ...
+    def submit(self, work: Draft | Mark) -> Future[Any]:
+        """For callers with a thread of their own: a future of the stored message or mark.
 
-        It raises the DomainError that refused the message. Raises Busy when the queue is full.
-        Messages of one caller are stored in the order given.
+        It raises the DomainError that refused it. Raises Busy when the queue is full. Messages of
+        one caller are stored in the order given.
         """
-        answer: Future[Sent] = Future()
-        self._enqueue(Waiting(draft, answer))
+        answer: Future[Any] = Future()
+        self._enqueue(Waiting(work, answer))
         return answer
 
-    def submit_from_loop(self, draft: Draft) -> asyncio.Future[Sent]:
+    @overload
+    def submit_from_loop(self, work: Draft) -> asyncio.Future[Sent]: ...
+    @overload
+    def submit_from_loop(self, work: Mark) -> asyncio.Future[Marked]: ...
+    def submit_from_loop(self, work: Draft | Mark) -> asyncio.Future[Any]:
         """The same for callers on the running loop."""
-        answer: asyncio.Future[Sent] = asyncio.get_running_loop().create_future()
-        self._enqueue(Waiting(draft, answer))
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._enqueue(Waiting(work, answer))
         return answer
 
     def _enqueue(self, waiting: Waiting) -> None:
@@ -144,7 +154,7 @@ def _resolve_all(batch: Iterable[Waiting]) -> None:
 
 
 def _resolve(waiting: Waiting) -> None:
-    if isinstance(waiting.outcome, Sent):
+    if isinstance(waiting.outcome, Sent | Marked):
         waiting.answer.set_result(waiting.outcome)
     else:
         waiting.answer.set_exception(waiting.outcome or Busy())
@@ -171,24 +181,44 @@ def store(batch: Sequence[Waiting]) -> None:
         for waiting in batch:
             store([waiting])
         return
-    events = [
-        MessageSent(waiting.outcome.message, waiting.draft.via_room_id)
-        for waiting in batch
-        if isinstance(waiting.outcome, Sent) and not waiting.outcome.duplicate
-    ]
-    if events:
-        messages_stored.inc(len(events))
-        announce(events)
+    # Nobody hears that a message was read before the message.
+    sent = [event for waiting in batch for event in _message_sent(waiting)]
+    read = [event for waiting in batch for event in _read_advanced(waiting)]
+    if sent:
+        messages_stored.inc(len(sent))
+    if sent or read:
+        announce([*sent, *read])
+
+
+def _message_sent(waiting: Waiting) -> Iterable[Event]:
+    match waiting:
+        case Waiting(work=Draft(via_room_id=via), outcome=Sent(message, duplicate=False)):
+            yield MessageSent(message, via)
+
+
+def _read_advanced(waiting: Waiting) -> Iterable[Event]:
+    match waiting:
+        case Waiting(work=Mark(user_id, username, room_id), outcome=Marked(seq, moved=True)):
+            yield ReadAdvanced(room_id, user_id, username, seq)
 
 
 def _store_together(batch: Sequence[Waiting]) -> None:
+    drafts = [one.work for one in batch if isinstance(one.work, Draft)]
+    marks = [one.work for one in batch if isinstance(one.work, Mark)]
     with writing(), connection.wrap_database_errors:
-        ledger = Ledger([waiting.draft for waiting in batch])
-        outcomes = [_enter(ledger, waiting.draft) for waiting in batch]
-        ledger.save()
+        sent = iter(_store_messages(drafts) if drafts else ())
+        # After the messages, which may be what they mark.
+        marked = iter(store_marks(marks) if marks else ())
     # Only now: whatever goes wrong before the commit must not be answered as stored.
-    for waiting, outcome in zip(batch, outcomes, strict=True):
-        waiting.outcome = outcome
+    for waiting in batch:
+        waiting.outcome = next(sent if isinstance(waiting.work, Draft) else marked)
+
+
+def _store_messages(drafts: Sequence[Draft]) -> list[Sent | DomainError]:
+    ledger = Ledger(drafts)
+    outcomes = [_enter(ledger, draft) for draft in drafts]
+    ledger.save()
+    return outcomes
 
 
 def _enter(ledger: Ledger, draft: Draft) -> Sent | DomainError:

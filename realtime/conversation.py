@@ -138,11 +138,12 @@ class Conversation:
 
     async def _read(self, frame: Read) -> None:
         caller = self.listener.caller
-        mark, _ = await on_database(
-            messages.mark_read, caller=caller, room_id=self._here.id, seq=frame.seq
+        marked = await messages.mark_read_from_loop(
+            caller=caller, room_id=self._here.id, seq=frame.seq
         )
         if frame.ref is not None:
-            self.listener.say(encode(ReadOut(username=caller.username, seq=mark, ref=frame.ref)))
+            read = ReadOut(username=caller.username, seq=marked.seq, ref=frame.ref)
+            self.listener.say(encode(read))
 
 
 def _ack(frame: SendMessage, sent: Sent) -> str:

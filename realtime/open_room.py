@@ -16,7 +16,7 @@ from .door import door
 from .listener import Frame, Listener, text_event
 from .metrics import counts
 from .outbox import nobody_writes
-from .transport import Write
+from .transport import Event, Write
 from .wire import bundle, last_frame
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class OpenRoom:
         self.settling: set[Listener] = set()
         """Those who replay, or who read a version from the database that has not come here yet."""
         self.early: dict[int, Frame] = {}
-        self.unwritten: list[Frame] = []
+        self.unwritten: list[Event] = []
         """What those have yet to be written while a bundle is open."""
         self.unwritten_characters = 0
         self.users: dict[int, int] = {}
@@ -194,15 +194,20 @@ class OpenRoom:
     def _emit(self, frame: Frame) -> None:
         self.version = frame.version
         door.note_message()
-        counts.deliveries += len(self.straight) + len(self.live) + len(self.settling)
+        counts.deliveries += len(self.settling)
         for listener in list(self.settling):
             listener.hear(frame)
-        characters = len(frame.event["text"])
+        self._tell_settled(frame.event)
+
+    def _tell_settled(self, event: Event) -> None:
+        """To those who have exactly what the room has; once the bundle closes, if one is open."""
+        counts.deliveries += len(self.straight) + len(self.live)
+        characters = len(event["text"])
         if self.unwritten_characters + characters > LARGEST_BUNDLE:
             self.write_out()
         if bundle.is_open and not self.unwritten:
             bundle.add(self)
-        self.unwritten.append(frame)
+        self.unwritten.append(event)
         self.unwritten_characters += characters
         if not bundle.is_open:
             self.write_out()
@@ -211,14 +216,14 @@ class OpenRoom:
         """Writes what was told to those who have exactly what the room has."""
         if not self.unwritten:
             return
-        frames, self.unwritten, self.unwritten_characters = self.unwritten, [], 0
+        events, self.unwritten, self.unwritten_characters = self.unwritten, [], 0
         # Whoever is found not to read while it is written to changes sides, and has it all.
         live = list(self.live)
         if self.straight:
-            self._write_straight(b"".join([last_frame.of(one.event["text"]) for one in frames]))
+            self._write_straight(b"".join([last_frame.of(event["text"]) for event in events]))
         for listener in live:
-            for frame in frames:
-                listener.write(frame.event)
+            for event in events:
+                listener.write(event)
 
     def _write_straight(self, data: bytes) -> None:
         for write in list(self.straight.values()):
@@ -231,9 +236,14 @@ class OpenRoom:
 
     def say(self, text: str, *, but: int | None = None, droppable: bool = False) -> None:
         """To every socket that has heard `ready`, except those of the user `but`."""
-        self.write_out()
         event = text_event(text)
-        told = [one for one in self.listeners() if one.ready and one.caller.user_id != but]
+        if but is None and not droppable:
+            self._tell_settled(event)
+            others: Collection[Listener] = self.settling
+        else:
+            self.write_out()
+            others = self.listeners()
+        told = [one for one in others if one.ready and one.caller.user_id != but]
         counts.deliveries += len(told)
         for listener in told:
             # One that was cut meanwhile takes nothing more.

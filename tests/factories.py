@@ -18,8 +18,9 @@ from accounts.events import Event, committed
 from accounts.models import Session, User
 from messaging.events import MessageState
 from messaging.ledger import Draft, Sent
+from messaging.marks import Mark
 from messaging.text import digest_of
-from messaging.writer import Waiting, store
+from messaging.writer import Outcome, Waiting, store
 from realtime.transport import Event as AsgiEvent
 from realtime.transport import Write
 from rooms.models import Kind, Member, Role, Room
@@ -79,9 +80,9 @@ def draft(caller: SignIn, room: Room, content: str = "hello", **fields: Any) -> 
     )
 
 
-def store_now(*drafts: Draft) -> list[Sent | Exception | None]:
+def store_now(*works: Draft | Mark) -> list[Outcome | None]:
     """Stores a batch in this thread; the outcomes as the writer would answer them."""
-    batch = [Waiting(one, Future()) for one in drafts]
+    batch = [Waiting(one, Future()) for one in works]
     store(batch)
     return [waiting.outcome for waiting in batch]
 
