@@ -128,6 +128,8 @@ class Hub:
         here = self.rooms.get(room_id)
         if here is None:
             return
+        # Not before the message that it may be about.
+        here.write_out()
         event = text_event(text)
         theirs = [one for user_id in user_ids for one in here.listeners_of(user_id) if one.ready]
         counts.deliveries += len(theirs)

@@ -15,17 +15,16 @@ from django.conf import settings
 from .door import door
 from .listener import Frame, Listener, text_event
 from .metrics import counts
-from .outbox import nobody_writes
-from .transport import Event, Write
-from .wire import bundle, last_frame
+from .transport import Event
+from .wire import Write, bundle, last_frame, nobody_writes
 
 log = logging.getLogger(__name__)
 
 MOST_EARLY = 2000
 """Frames that wait for one before them; the repair reads from the database what is not kept."""
-LARGEST_BUNDLE = 16_384
-"""Characters that a room writes at once, at most 64 KiB. Servers feel by such amounts who does not
-read: after more, everybody would wait as if they did not.
+LARGEST_BUNDLE = 16_000
+"""Characters that a room joins for one write, in UTF-8 less than 64 KiB. Servers feel by such
+amounts who does not read: after more at a time everybody would wait as if they did not.
 """
 TYPING_EVERY = 1.0
 JOIN_EVERY = 10.0
@@ -40,30 +39,30 @@ class OpenRoom:
         "live",
         "names",
         "settling",
-        "straight",
         "throttled",
         "unwritten",
         "unwritten_characters",
         "users",
         "version",
+        "ways",
     )
 
     def __init__(self, room_id: int, version: int, access: int) -> None:
         self.id = room_id
         self.version = version
         self.access = access
-        self.straight: dict[Listener, Write] = {}
-        """Those who have exactly what the room has, with the way past their outbox. The loop over
-        the ways is the hot path, and touches nothing else of anybody: in a large room whatever is
-        looked at for each recipient is in no cache.
+        self.ways: dict[Listener, Write] = {}
+        """Those who have exactly what the room has, each with the way past their outbox. The loop
+        over the ways is the hot path, and touches nothing else of anybody: in a large room whatever
+        is looked at for each recipient is in no cache.
         """
         self.live: set[Listener] = set()
-        """Those who have it too and are written to by their outbox."""
+        """Those who have exactly what the room has and are written to by their outbox."""
         self.settling: set[Listener] = set()
         """Those who replay, or who read a version from the database that has not come here yet."""
         self.early: dict[int, Frame] = {}
         self.unwritten: list[Event] = []
-        """What those have yet to be written while a bundle is open."""
+        """What `ways` and `live` have yet to be written while a bundle is open."""
         self.unwritten_characters = 0
         self.users: dict[int, int] = {}
         self.names: dict[int, str] = {}
@@ -101,10 +100,10 @@ class OpenRoom:
         return True
 
     def holds(self, listener: Listener) -> bool:
-        return listener in self.straight or listener in self.live or listener in self.settling
+        return listener in self.ways or listener in self.live or listener in self.settling
 
     def listeners(self) -> list[Listener]:
-        return [*self.straight, *self.live, *self.settling]
+        return [*self.ways, *self.live, *self.settling]
 
     def listeners_of(self, user_id: int) -> list[Listener]:
         return [one for one in self.listeners() if one.caller.user_id == user_id]
@@ -125,23 +124,23 @@ class OpenRoom:
             # It has heard by itself what the others have yet to be written.
             self.write_out()
             self.settling.discard(listener)
-            listener.outbox.on_change = partial(self._route, listener)
+            listener.outbox.on_way_change = partial(self._route, listener)
             self._route(listener)
 
     def _route(self, listener: Listener) -> None:
         """How a live one is written to; called again when its outbox says that it has changed."""
-        write = listener.outbox.straight
-        if write is not None:
+        way = listener.outbox.way
+        if way is not None:
             self.live.discard(listener)
-            self.straight[listener] = write
+            self.ways[listener] = way
         else:
-            self.straight.pop(listener, None)
+            self.ways.pop(listener, None)
             self.live.add(listener)
 
     def _take_from_live(self, listener: Listener) -> None:
         self.write_out()
-        listener.outbox.on_change = nobody_writes
-        self.straight.pop(listener, None)
+        listener.outbox.on_way_change = nobody_writes
+        self.ways.pop(listener, None)
         self.live.discard(listener)
 
     def _promote_all(self) -> None:
@@ -201,7 +200,7 @@ class OpenRoom:
 
     def _tell_settled(self, event: Event) -> None:
         """To those who have exactly what the room has; once the bundle closes, if one is open."""
-        counts.deliveries += len(self.straight) + len(self.live)
+        counts.deliveries += len(self.ways) + len(self.live)
         characters = len(event["text"])
         if self.unwritten_characters + characters > LARGEST_BUNDLE:
             self.write_out()
@@ -217,20 +216,22 @@ class OpenRoom:
         if not self.unwritten:
             return
         events, self.unwritten, self.unwritten_characters = self.unwritten, [], 0
-        # Whoever is found not to read while it is written to changes sides, and has it all.
+        # Before anything is written: one that is found not to read moves to `live`, and has it all.
         live = list(self.live)
-        if self.straight:
-            self._write_straight(b"".join([last_frame.of(event["text"]) for event in events]))
+        if self.ways:
+            self._write_past(b"".join([last_frame.of(event["text"]) for event in events]))
         for listener in live:
             for event in events:
                 listener.write(event)
 
-    def _write_straight(self, data: bytes) -> None:
-        for write in list(self.straight.values()):
+    def _write_past(self, data: bytes) -> None:
+        for way in list(self.ways.values()):
             try:
-                write(data)
-            except Exception as error:  # noqa: BLE001 - whatever it raises, this peer is gone
+                way(data)
+            except Exception as error:  # noqa: BLE001 - whatever it raises, half a frame may be out
                 log.debug("A socket takes no more: %s", type(error).__name__)
+                for listener in [one for one, its in self.ways.items() if its is way]:
+                    listener.outbox.cut()
 
     # Frames outside the order: typing, join, exit, read
 

@@ -6,8 +6,8 @@ blocks (uvicorn, when the peer does not read) is finished by a task, and what co
 up here. Awaiting each socket in turn would let one slow reader stop a room; `gather` costs half the
 speed.
 
-While nothing waits a text goes `straight` where the server has such a way, and a room's fan-out
-writes there itself, without a look at the outbox.
+While nothing waits a text goes past `send` where the server knows a way, and a room's fan-out goes
+that way by itself, without a look at the outbox.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 from .metrics import closed_by_server
-from .transport import Connection, Event, Write
-from .wire import last_frame
+from .transport import Connection, Event
+from .wire import Write, last_frame, nobody_writes
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +32,6 @@ CUT = 1006
 """What a client sees of a connection that ends without a close frame (RFC 6455 §7.1.5)."""
 
 
-def nobody_writes() -> None:
-    """Until the socket is let in, and after it has left, no room writes to it."""
-
-
 class Outbox:
     """One per socket. Single-threaded: everything happens on the socket's loop."""
 
@@ -46,17 +42,19 @@ class Outbox:
         "_task",
         "closing",
         "gone",
-        "on_change",
-        "straight",
+        "on_way_change",
+        "way",
     )
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        connection.watch(self._lose_straight)
-        self.straight: Write | None = None
-        """Takes whole frames. There while nothing waits here and nothing ends, and only then."""
-        self.on_change: Callable[[], None] = nobody_writes
-        """Called when `straight` has come or gone."""
+        connection.watch(self._lose_way)
+        self.way: Write | None = None
+        """Past `send`, for whole frames: only while nothing waits here and nothing ends. Found when
+        a `send` has gone through at once.
+        """
+        self.on_way_change: Callable[[], None] = nobody_writes
+        """Called when `way` has come or gone."""
         # Made when the first send blocks: most sockets never need it.
         self._queue: deque[tuple[Event, bool]] | None = None
         self._characters = 0
@@ -70,11 +68,8 @@ class Outbox:
         The event may be shared by many sockets and is not changed. Droppable ones (typing) are the
         first to go.
         """
-        if self.straight is not None and "text" in event:
-            try:
-                self.straight(last_frame.of(event["text"]))
-            except Exception as error:  # noqa: BLE001 - as below
-                self._lost(error)
+        if self.way is not None and "text" in event:
+            self._go(self.way, event["text"])
             return True
         if self.closing or self.gone:
             return True
@@ -84,7 +79,7 @@ class Outbox:
         try:
             waiting_for = coroutine.send(None)
         except StopIteration:
-            self._look_for_straight()
+            self._look_for_way()
             return True
         except Exception as error:  # noqa: BLE001 - whatever the server raises, this peer is gone
             self._lost(error)
@@ -92,16 +87,23 @@ class Outbox:
         self._task = asyncio.ensure_future(self._finish(coroutine, waiting_for))
         return True
 
-    def _look_for_straight(self) -> None:
-        if self.straight is None and not self.closing:
-            self.straight = self._connection.straight()
-            if self.straight is not None:
-                self.on_change()
+    def _go(self, way: Write, text: str) -> None:
+        try:
+            way(last_frame.of(text))
+        except Exception as error:  # noqa: BLE001 - whatever it raises, half a frame may be out
+            log.debug("A socket takes no more: %s", type(error).__name__)
+            self.cut()
 
-    def _lose_straight(self) -> None:
-        if self.straight is not None:
-            self.straight = None
-            self.on_change()
+    def _look_for_way(self) -> None:
+        if self.way is None and not self.closing:
+            self.way = self._connection.way()
+            if self.way is not None:
+                self.on_way_change()
+
+    def _lose_way(self) -> None:
+        if self.way is not None:
+            self.way = None
+            self.on_way_change()
 
     async def drained(self) -> None:
         """Returns when nothing waits any more: how a long replay goes at the reader's pace."""
@@ -114,7 +116,7 @@ class Outbox:
             closed_by_server(code)
         self.put({"type": "websocket.close", "code": code})
         self.closing = True
-        self._lose_straight()
+        self._lose_way()
 
     def give_up(self, last_word: Event, code: int) -> None:
         """Forgets what waits and closes after a last word; cuts one who does not take even that."""
@@ -136,7 +138,7 @@ class Outbox:
     def discard(self) -> None:
         """Forgets what waits: the peer is gone, or will not read it anyway."""
         self.closing = self.gone = True
-        self._lose_straight()
+        self._lose_way()
         if self._queue:
             self._queue.clear()
         if self._task is not None:
@@ -153,7 +155,7 @@ class Outbox:
     def _lost(self, error: Exception) -> None:
         log.debug("A socket takes no more: %s", type(error).__name__)
         self.gone = True
-        self._lose_straight()
+        self._lose_way()
 
     def _enqueue(self, event: Event, droppable: bool) -> bool:
         if self._queue is None:
@@ -186,7 +188,7 @@ class Outbox:
         finally:
             self._task = None
         if not self.gone:
-            self._look_for_straight()
+            self._look_for_way()
 
 
 @types.coroutine

@@ -1,8 +1,8 @@
 """uvicorn's `websockets-sansio` class, fanning out faster: `--ws realtime.quick_uvicorn:Protocol`.
 
 Its own `send` builds the WebSocket frame of a text anew for each recipient, the dearest part of a
-delivery. Here the bytes of a frame that was built once can be written `straight` to the transport,
-as long as `send` would do no more: not for a compressed socket, nor for a peer that does not read.
+delivery. Here the bytes of a frame that was built once can be written to the transport itself, as
+long as `send` would do no more: not for a compressed socket, nor for a peer that does not read.
 
 Sockets of the stock class become of this one as they come to us (`sansio`). On a uvicorn whose
 inside we do not know `Protocol` is the stock class itself.
@@ -17,20 +17,17 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from .bounded_uvicorn import BoundedProtocol
 from .sansio import KNOWN_VERSIONS
+from .wire import Write, nobody_writes
 
 log = logging.getLogger(__name__)
 
 
-def _nobody_writes() -> None:
-    """Nobody has asked for a way past `send` yet, or the connection is over."""
-
-
 class QuickProtocol(BoundedProtocol):
     # Here and not in `__init__`: a socket may become one of this class in mid-life.
-    on_trouble: Callable[[], None] = staticmethod(_nobody_writes)
-    """Called before what `straight` answered must be used no more."""
+    on_way_lost: Callable[[], None] = staticmethod(nobody_writes)
+    """See `transport.Connection.watch`."""
 
-    def straight(self) -> Callable[[bytes], object] | None:
+    def way(self) -> Write | None:
         """Takes the bytes of whole frames; None while they have to go by `send`."""
         if (
             not self.handshake_complete
@@ -45,26 +42,26 @@ class QuickProtocol(BoundedProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self.on_trouble()
+        self.on_way_lost()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         # The peer has closed, or broken the protocol, and that was answered.
         if self.transport.is_closing():
-            self.on_trouble()
+            self.on_way_lost()
 
     def keepalive_timeout(self) -> None:
-        self.on_trouble()
+        self.on_way_lost()
         super().keepalive_timeout()
 
     def shutdown(self) -> None:
-        self.on_trouble()
+        self.on_way_lost()
         super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         # The way would raise from here on. Whom it led to is let go of.
-        on_trouble, self.on_trouble = self.on_trouble, _nobody_writes
-        on_trouble()
+        on_way_lost, self.on_way_lost = self.on_way_lost, nobody_writes
+        on_way_lost()
         super().connection_lost(exc)
 
 

@@ -18,10 +18,10 @@ from typing import Any, Protocol
 
 from . import sansio
 from .noise import Noise
+from .wire import Write, nobody_writes
 
 Event = dict[str, Any]
 Send = Callable[[Event], Coroutine[Any, Any, None]]
-Write = Callable[[bytes], object]
 Receive = Callable[[], Coroutine[Any, Any, Event]]
 
 
@@ -34,11 +34,14 @@ class Connection(Protocol):
     @property
     def receive(self) -> Receive: ...
 
-    def straight(self) -> Write | None:
-        """What takes the bytes of frames at once, past `send`; None while `send` has more to do."""
+    def way(self) -> Write | None:
+        """Takes the bytes of whole frames at once, past `send`; None while `send` has more to do."""
 
-    def watch(self, on_trouble: Callable[[], None]) -> None:
-        """`on_trouble` is called before what `straight` answered must be used no more."""
+    def watch(self, on_way_lost: Callable[[], None]) -> None:
+        """`on_way_lost` is called when what `way` answered must be used no more.
+
+        What is written there meanwhile goes out in order or, if the connection ends, nowhere.
+        """
 
     def abort(self) -> bool:
         """Cuts it at once. False when this server offers no way."""
@@ -62,17 +65,17 @@ class PlainConnection:
         if sansio.is_known(protocol):
             sansio.take_over(protocol)
             self.send = protocol.send
-        self._protocol = protocol if hasattr(protocol, "straight") else None
+        self._protocol = protocol if hasattr(protocol, "way") else None
         transport = getattr(protocol, "transport", None)
         if transport is not None:
             _bound_kernel(transport.get_extra_info("socket"))
 
-    def straight(self) -> Write | None:
-        return None if self._protocol is None else self._protocol.straight()
+    def way(self) -> Write | None:
+        return None if self._protocol is None else self._protocol.way()
 
-    def watch(self, on_trouble: Callable[[], None]) -> None:
+    def watch(self, on_way_lost: Callable[[], None]) -> None:
         if self._protocol is not None:
-            self._protocol.on_trouble = on_trouble
+            self._protocol.on_way_lost = on_way_lost
 
     def abort(self) -> bool:
         transport = getattr(getattr(self.send, "__self__", None), "transport", None)
@@ -122,7 +125,7 @@ class TwistedConnection:
     __slots__ = (
         "_is_plain",
         "_noise",
-        "_on_trouble",
+        "_on_way_lost",
         "_owed",
         "_protocol",
         "_receive",
@@ -138,7 +141,7 @@ class TwistedConnection:
         self._send = send
         self._writable = asyncio.Event()
         self._writable.set()
-        self._on_trouble: Callable[[], None] | None = None
+        self._on_way_lost: Callable[[], None] = nobody_writes
         self._owed: bytes | None = None
         self._noise = Noise()
         self._is_plain = all(hasattr(protocol, name) for name in AUTOBAHN)
@@ -153,7 +156,7 @@ class TwistedConnection:
         transport.unregisterProducer()
         transport.registerProducer(self, True)
 
-    def straight(self) -> Write | None:
+    def way(self) -> Write | None:
         """Past daphne and autobahn, which build a frame anew for each recipient.
 
         Only while autobahn itself would have nothing to add: open, nothing queued, no compression.
@@ -170,12 +173,8 @@ class TwistedConnection:
         if self._protocol.state == self._protocol.STATE_OPEN:
             self._transport.write(data)
 
-    def watch(self, on_trouble: Callable[[], None]) -> None:
-        self._on_trouble = on_trouble
-
-    def _tell_trouble(self) -> None:
-        if self._on_trouble is not None:
-            self._on_trouble()
+    def watch(self, on_way_lost: Callable[[], None]) -> None:
+        self._on_way_lost = on_way_lost
 
     async def send(self, event: Event) -> None:
         if not self._writable.is_set():
@@ -230,14 +229,15 @@ class TwistedConnection:
 
     def _closed(self, _: object) -> None:
         """Autobahn takes its producer away before it closes: nobody else would tell `send`."""
-        self._tell_trouble()
+        self._on_way_lost()
+        self._on_way_lost = nobody_writes  # whom it led to is let go of
         self._writable.set()
 
     # Called by Twisted, which names them
 
     def pauseProducing(self) -> None:  # noqa: N802
         self._writable.clear()
-        self._tell_trouble()
+        self._on_way_lost()
 
     def resumeProducing(self) -> None:  # noqa: N802
         self._writable.set()
@@ -246,5 +246,5 @@ class TwistedConnection:
             self._protocol.sendPong(owed)
 
     def stopProducing(self) -> None:  # noqa: N802
-        self._tell_trouble()
+        self._on_way_lost()
         self._writable.set()

@@ -1,9 +1,16 @@
 """Frames on their way to many sockets: each built once, and several of a room written at once."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from websockets.frames import Frame, Opcode
+
+Write = Callable[[bytes], object]
+
+
+def nobody_writes() -> None:
+    """In the place of one to be told that a way was lost, where nobody goes it."""
 
 
 class LastFrame:
@@ -16,8 +23,8 @@ class LastFrame:
     def of(self, text: str) -> bytes:
         """The unmasked, uncompressed text frame (RFC 6455 §5.2)."""
         if text is not self._text:
-            self._text = text
             self._frame = Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
+            self._text = text
         return self._frame
 
 

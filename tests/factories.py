@@ -22,7 +22,7 @@ from messaging.marks import Mark
 from messaging.text import digest_of
 from messaging.writer import Outcome, Waiting, store
 from realtime.transport import Event as AsgiEvent
-from realtime.transport import Write
+from realtime.wire import Write
 from rooms.models import Kind, Member, Role, Room
 from rooms.services import open_private_room
 
@@ -134,17 +134,17 @@ class Wire:
         self.sent: list[AsgiEvent] = []
         self.aborted = False
         self._reads: asyncio.Event | None = None
-        self._on_trouble: Callable[[], None] = lambda: None
+        self._on_way_lost: Callable[[], None] = lambda: None
 
-    def straight(self) -> Write | None:
+    def way(self) -> Write | None:
         return self._write if self._quick and self._reads is None else None
 
     def _write(self, data: bytes) -> None:
         self.writes += 1
         self.sent += [{"type": "websocket.send", "text": text} for text in texts_in(data)]
 
-    def watch(self, on_trouble: Callable[[], None]) -> None:
-        self._on_trouble = on_trouble
+    def watch(self, on_way_lost: Callable[[], None]) -> None:
+        self._on_way_lost = on_way_lost
 
     async def send(self, event: AsgiEvent) -> None:
         if self._reads is not None:
@@ -160,7 +160,7 @@ class Wire:
 
     def block(self) -> None:
         self._reads = asyncio.Event()
-        self._on_trouble()
+        self._on_way_lost()
 
     def unblock(self) -> None:
         assert self._reads is not None

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import time
+from collections.abc import Callable
 from unittest.mock import patch
 
 import pytest
@@ -15,6 +16,7 @@ from realtime import listener as listener_module
 from realtime import open_room
 from realtime.codes import TOO_SLOW
 from realtime.listener import Frame, Listener, text_event
+from realtime.metrics import counts
 from realtime.open_room import OpenRoom
 from realtime.outbox import Outbox
 from realtime.wire import telling
@@ -52,8 +54,8 @@ def enter(room: OpenRoom, version: int = 0, user_id: int = 1) -> Ear:
 
 def settled(room: OpenRoom) -> set[Listener]:
     """Those who have exactly what the room has."""
-    assert not room.straight.keys() & room.live
-    return {*room.straight, *room.live}
+    assert not room.ways.keys() & room.live
+    return {*room.ways, *room.live}
 
 
 @pytest.fixture(params=[False, True], ids=["by send", "straight"])
@@ -291,7 +293,7 @@ def test_one_for_whom_nothing_waits_is_written_to_directly() -> None:
     room = OpenRoom(1, version=0, access=0)
     ear = enter(room)
     room.deliver(frame(1))
-    assert room.straight.keys() == {ear}
+    assert room.ways.keys() == {ear}
     assert (ear.heard, ear.wire.writes) == ([1], 1)
 
 
@@ -315,25 +317,53 @@ async def test_one_who_stops_reading_hears_each_version_once_and_delays_nobody()
     for version in (1, 2, 3):
         room.deliver(frame(version))
     assert (ear.heard, deaf.heard) == ([1, 2, 3], [1])
-    assert room.straight.keys() == {ear}
+    assert room.ways.keys() == {ear}
     assert room.live == {deaf}
     deaf.wire.unblock()
     await deaf.outbox.drained()
     assert deaf.heard == [1, 2, 3]
-    assert room.straight.keys() == {ear, deaf}
+    assert room.ways.keys() == {ear, deaf}
 
 
 @pytest.mark.usefixtures("straight")
-def test_one_whose_way_fails_takes_nothing_from_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_whose_way_fails_is_cut_and_takes_nothing_from_the_others() -> None:
     room = OpenRoom(1, version=0, access=0)
     torn, ear = enter(room), enter(room, user_id=2)
+    way, failed = room.ways[torn], False
 
-    def fail(data: bytes) -> None:
-        raise ConnectionResetError
+    def fail_once(data: bytes) -> None:
+        nonlocal failed
+        if not failed:
+            failed = True
+            raise MemoryError
+        way(data)
 
-    room.straight[torn] = fail
+    room.ways[torn] = fail_once
     room.deliver(frame(1))
-    assert ear.heard == [1]
+    room.deliver(frame(2))
+    assert ear.heard == [1, 2]
+    assert torn.wire.aborted
+    assert torn.heard == []
+
+
+@pytest.mark.usefixtures("straight")
+@pytest.mark.parametrize("goes", [OpenRoom.discard, OpenRoom.unsettle])
+def test_one_who_was_taken_out_does_not_come_back_when_its_peer_stops_reading(
+    goes: Callable[[OpenRoom, Listener], object],
+) -> None:
+    room = OpenRoom(1, version=0, access=0)
+    enter(room, user_id=2)
+    ear = enter(room)
+    goes(room, ear)
+    ear.wire.block()
+    assert ear not in settled(room)
+
+
+def test_deliveries_are_counted_whichever_way_they_go(room: OpenRoom, ear: Ear) -> None:
+    before = counts.deliveries
+    room.deliver(frame(1))
+    room.say("0")
+    assert counts.deliveries == before + 2
 
 
 @pytest.mark.usefixtures("straight")
@@ -370,6 +400,10 @@ def test_much_that_is_told_together_does_not_wait_for_its_end() -> None:
         room.deliver(frame(3))
         assert (ear.heard, ear.wire.writes) == ([1, 2], 1)
     assert (ear.heard, ear.wire.writes) == ([1, 2, 3], 2)
+    # What was written does not count towards the next.
+    with telling(2):
+        room.deliver(Frame(4, 0, text_event("4".rjust(2 * half))))
+        assert ear.wire.writes == 2
 
 
 def test_whoever_comes_goes_or_replays_meanwhile_hears_each_version_once(
@@ -423,7 +457,7 @@ async def test_whatever_blocks_and_reads_again_hears_all_in_order(seed: int) -> 
         await ear.outbox.drained()
     room.deliver(frame(room.version + 1))
     assert all(ear.heard == list(range(1, room.version + 1)) for ear in ears)
-    assert room.straight.keys() == set(ears)
+    assert room.ways.keys() == set(ears)
 
 
 # Who is here

@@ -52,14 +52,14 @@ async def test_nothing_goes_straight_while_something_waits() -> None:
     wire = Wire(quick=True)
     outbox = Outbox(wire)
     changes: list[bool] = []
-    outbox.on_change = lambda: changes.append(outbox.straight is not None)
+    outbox.on_way_change = lambda: changes.append(outbox.way is not None)
     outbox.put(word("first"))
     await stuck(wire, outbox)
     outbox.put(word("1"))
     wire.unblock()
     # It reads again, and what waited is yet to be written.
     outbox.put(word("2"))
-    assert outbox.straight is None
+    assert outbox.way is None
     await outbox.drained()
     outbox.put(word("3"))
     assert wire.texts == ["first", "0", "1", "2", "3"]
@@ -70,21 +70,22 @@ async def test_nothing_goes_straight_while_something_waits() -> None:
 def test_nothing_goes_straight_once_it_ends(end: Callable[[Outbox], None]) -> None:
     outbox = Outbox(Wire(quick=True))
     outbox.put(word("0"))
-    assert outbox.straight is not None
+    assert outbox.way is not None
     end(outbox)
-    assert outbox.straight is None
+    assert outbox.way is None
 
 
-def test_a_way_that_fails_loses_this_peer_alone() -> None:
+def test_one_whose_way_fails_is_cut() -> None:
     class Torn(Wire):
         def _write(self, data: bytes) -> None:
             raise ConnectionResetError
 
-    outbox = Outbox(Torn(quick=True))
+    torn = Torn(quick=True)
+    outbox = Outbox(torn)
     assert outbox.put(word("0"))
     assert outbox.put(word("1"))
-    assert outbox.gone
-    assert outbox.straight is None
+    assert torn.aborted
+    assert outbox.way is None
 
 
 async def test_a_blocked_peer_delays_nobody(wire: Wire, outbox: Outbox) -> None:

@@ -79,7 +79,7 @@ async def test_a_text_goes_out_as_the_frame_that_send_would_have_made() -> None:
     protocol, transport = await accepted()
     outbox = Outbox(connection_of(protocol.receive, protocol.send))
     outbox.put(HELLO)
-    assert outbox.straight is not None
+    assert outbox.way is not None
     outbox.put(HELLO)
     await protocol.send({"type": "websocket.send", "text": "hello"})
     assert transport.written == [HELLO_FRAME] * 3
@@ -97,7 +97,7 @@ async def watched(protocol: Any) -> tuple[Connection, list[str]]:
     connection = connection_of(protocol.receive, protocol.send)
     troubles: list[str] = []
     connection.watch(lambda: troubles.append("trouble"))
-    assert connection.straight() is not None
+    assert connection.way() is not None
     return connection, troubles
 
 
@@ -106,9 +106,9 @@ async def test_nothing_goes_straight_to_a_peer_that_does_not_read() -> None:
     connection, troubles = await watched(protocol)
     protocol.pause_writing()
     assert troubles
-    assert connection.straight() is None
+    assert connection.way() is None
     protocol.resume_writing()
-    assert connection.straight() is not None
+    assert connection.way() is not None
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ async def test_nothing_goes_straight_after(end: Callable[[Any], None]) -> None:
     connection, troubles = await watched(protocol)
     end(protocol)
     assert troubles
-    assert connection.straight() is None
+    assert connection.way() is None
 
 
 async def test_nothing_is_written_after_a_close() -> None:
@@ -137,19 +137,22 @@ async def test_nothing_is_written_after_a_close() -> None:
     outbox.close(1000)
     written = len(transport.written)
     outbox.put(HELLO)
-    assert outbox.straight is None
+    assert outbox.way is None
     assert len(transport.written) == written
+    # The peer has yet to answer it.
+    assert not transport.is_closing()
+    assert connection_of(protocol.receive, protocol.send).way() is None
 
 
 async def test_a_compressed_socket_is_left_to_send() -> None:
     protocol, _ = await accepted(COMPRESSED)
-    assert connection_of(protocol.receive, protocol.send).straight() is None
+    assert connection_of(protocol.receive, protocol.send).way() is None
 
 
 async def test_an_unknown_uvicorn_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     protocol, _ = await accepted()
     monkeypatch.setattr(uvicorn, "__version__", "0.55.0")
-    assert connection_of(protocol.receive, protocol.send).straight() is None
+    assert connection_of(protocol.receive, protocol.send).way() is None
     assert type(protocol) is WebSocketsSansIOProtocol
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -93,26 +94,52 @@ async def test_on_daphne_a_text_goes_straight_while_it_is_read() -> None:
     protocol, connection = on_daphne()
     troubles: list[str] = []
     connection.watch(lambda: troubles.append("trouble"))
-    write = connection.straight()
+    write = connection.way()
     assert write is not None
     write(b"\x81\x05hello")
     assert protocol.transport.value() == b"\x81\x05hello"
     protocol.transport.producer.pauseProducing()
     assert troubles
-    assert connection.straight() is None
+    assert connection.way() is None
     protocol.transport.producer.resumeProducing()
-    assert connection.straight() is not None
+    assert connection.way() is not None
 
 
 async def test_on_daphne_nothing_goes_straight_after_a_close() -> None:
     protocol, connection = on_daphne()
-    write = connection.straight()
+    write = connection.way()
     assert write is not None
     protocol.sendCloseFrame(code=1000)
     written = protocol.transport.value()
     write(b"\x81\x05hello")
     assert protocol.transport.value() == written
-    assert connection.straight() is None
+    assert connection.way() is None
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda protocol: protocol.dropConnection(abort=True),
+        lambda protocol: protocol.transport.producer.stopProducing(),
+    ],
+    ids=["by autobahn", "by the transport"],
+)
+async def test_on_daphne_nothing_goes_straight_after_the_end(end: Callable[[Any], None]) -> None:
+    protocol, connection = on_daphne()
+    lost: list[str] = []
+    connection.watch(lambda: lost.append("lost"))
+    end(protocol)
+    assert lost
+
+
+async def test_on_daphne_what_is_compressed_or_waits_goes_by_send() -> None:
+    protocol, connection = on_daphne()
+    protocol.send_queue.append((b"", True))
+    assert connection.way() is None
+    protocol.send_queue.clear()
+    assert connection.way() is not None
+    protocol._perMessageCompress = object()
+    assert connection.way() is None
 
 
 async def test_on_daphne_a_peer_that_does_not_read_is_owed_one_pong() -> None:

@@ -1,0 +1,72 @@
+"""What the hub tells together comes in the order in which it was told, whichever way it goes."""
+
+import pytest
+from pytest_django.fixtures import SettingsWrapper
+
+from accounts.auth import SignIn
+from realtime.hub import Hub
+from realtime.listener import Listener
+from realtime.outbox import Outbox
+from realtime.wire import telling
+from rooms.models import Room
+from tests.factories import Wire
+
+
+@pytest.fixture
+def hub() -> Hub:
+    hub = Hub()
+    hub.on_rooms_change = hub.on_open = hub.on_trouble = lambda _: None  # type: ignore[assignment]
+    return hub
+
+
+def enter(hub: Hub, user_id: int) -> Wire:
+    """A socket in room 1 that is written to past its outbox."""
+    wire = Wire(quick=True)
+    outbox = Outbox(wire)
+    outbox.put({"type": "websocket.accept"})
+    listener = Listener(outbox, SignIn(user_id, f"user{user_id}", user_id, 0), 1, 0)
+    here = hub.attach(listener, Room(pk=1))
+    listener.ready = True
+    here.settle(listener, 0)
+    return wire
+
+
+def test_a_copy_follows_what_was_said_before_it(hub: Hub) -> None:
+    wire = enter(hub, 1)
+    with telling(2):
+        hub.deliver(1, 1, 0, "a message")
+        hub.copy(1, [1], "a copy")
+    assert wire.texts == ["a message", "a copy"]
+
+
+@pytest.mark.parametrize("most", [1, None], ids=["in a crowd", "in a small room"])
+def test_a_read_mark_follows_its_message(
+    hub: Hub, settings: SettingsWrapper, most: int | None
+) -> None:
+    settings.CHAT_ANNOUNCE_UP_TO = most
+    reader, other = enter(hub, 1), enter(hub, 2)
+    with telling(2):
+        hub.deliver(1, 1, 0, "a message")
+        hub.mark(1, 1, "a mark")
+    assert reader.texts == ["a message", "a mark"]
+    assert other.texts == (["a message", "a mark"] if most is None else ["a message"])
+
+
+def test_what_several_rooms_are_told_together_reaches_each(hub: Hub) -> None:
+    wire = enter(hub, 1)
+    with telling(3):
+        for version in (1, 2):
+            hub.deliver(1, version, 0, str(version))
+            hub.deliver(2, version, 0, "elsewhere")
+    assert (wire.texts, wire.writes) == (["1", "2"], 1)
+
+
+def test_one_that_is_taken_out_hears_what_was_said_before_and_nothing_after(hub: Hub) -> None:
+    gone, stays = enter(hub, 1), enter(hub, 2)
+    hub.on_departure = lambda here, listener: None
+    with telling(3):
+        hub.deliver(1, 1, 0, "before")
+        hub.take_out(1, 1, 1, None)
+        hub.deliver(1, 2, 1, "after")
+    assert gone.texts == ["before"]
+    assert stays.texts == ["before", "after"]
