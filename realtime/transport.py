@@ -35,7 +35,7 @@ class Connection(Protocol):
     def receive(self) -> Receive: ...
 
     def way(self) -> Write | None:
-        """Takes the bytes of whole frames at once, past `send`; None while `send` has more to do."""
+        """Takes the bytes of frames at once, past `send`; None while `send` has more to do."""
 
     def watch(self, on_way_lost: Callable[[], None]) -> None:
         """`on_way_lost` is called when what `way` answered must be used no more.

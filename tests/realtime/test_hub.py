@@ -1,7 +1,7 @@
 """What the hub tells together comes in the order in which it was told, whichever way it goes."""
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from accounts.auth import SignIn
 from realtime.hub import Hub
@@ -40,9 +40,7 @@ def test_a_copy_follows_what_was_said_before_it(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("most", [1, None], ids=["in a crowd", "in a small room"])
-def test_a_read_mark_follows_its_message(
-    hub: Hub, settings: SettingsWrapper, most: int | None
-) -> None:
+def test_a_read_mark_follows_its_message(hub: Hub, settings: Settings, most: int | None) -> None:
     settings.CHAT_ANNOUNCE_UP_TO = most
     reader, other = enter(hub, 1), enter(hub, 2)
     with telling(2):
