@@ -48,11 +48,9 @@ class Outbox:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        connection.watch(self._lose_way)
+        connection.watch(self._look_for_way)
         self.way: Write | None = None
-        """Past `send`, for whole frames: only while nothing waits here and nothing ends. Found when
-        a `send` has gone through at once.
-        """
+        """Past `send`, for whole frames: only while nothing waits here and nothing ends."""
         self.on_way_change: Callable[[], None] = nobody_writes
         """Called when `way` has come or gone."""
         # Made when the first send blocks: most sockets never need it.
@@ -95,14 +93,10 @@ class Outbox:
             self.cut()
 
     def _look_for_way(self) -> None:
-        if self.way is None and not self.closing:
-            self.way = self._connection.way()
-            if self.way is not None:
-                self.on_way_change()
-
-    def _lose_way(self) -> None:
-        if self.way is not None:
-            self.way = None
+        is_free = self._task is None and not self.closing and not self.gone
+        way = self._connection.way() if is_free else None
+        if (way is None) != (self.way is None):
+            self.way = way
             self.on_way_change()
 
     async def drained(self) -> None:
@@ -116,7 +110,7 @@ class Outbox:
             closed_by_server(code)
         self.put({"type": "websocket.close", "code": code})
         self.closing = True
-        self._lose_way()
+        self._look_for_way()
 
     def give_up(self, last_word: Event, code: int) -> None:
         """Forgets what waits and closes after a last word; cuts one who does not take even that."""
@@ -138,7 +132,7 @@ class Outbox:
     def discard(self) -> None:
         """Forgets what waits: the peer is gone, or will not read it anyway."""
         self.closing = self.gone = True
-        self._lose_way()
+        self._look_for_way()
         if self._queue:
             self._queue.clear()
         if self._task is not None:
@@ -155,7 +149,7 @@ class Outbox:
     def _lost(self, error: Exception) -> None:
         log.debug("A socket takes no more: %s", type(error).__name__)
         self.gone = True
-        self._lose_way()
+        self._look_for_way()
 
     def _enqueue(self, event: Event, droppable: bool) -> bool:
         if self._queue is None:
@@ -187,7 +181,6 @@ class Outbox:
             self._lost(error)
         finally:
             self._task = None
-        if not self.gone:
             self._look_for_way()
 
 

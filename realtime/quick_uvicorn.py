@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 class QuickProtocol(BoundedProtocol):
     # Here and not in `__init__`: a socket may become one of this class in mid-life.
-    on_way_lost: Callable[[], None] = staticmethod(nobody_writes)
+    on_way_change: Callable[[], None] = staticmethod(nobody_writes)
     """See `transport.Connection.watch`."""
 
     def way(self) -> Write | None:
@@ -42,27 +42,31 @@ class QuickProtocol(BoundedProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self.on_way_lost()
+        self.on_way_change()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.on_way_change()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         # The peer has closed, or broken the protocol, and that was answered.
         if self.transport.is_closing():
-            self.on_way_lost()
+            self.on_way_change()
 
     def keepalive_timeout(self) -> None:
-        self.on_way_lost()
         super().keepalive_timeout()
+        self.on_way_change()
 
     def shutdown(self) -> None:
-        self.on_way_lost()
         super().shutdown()
+        self.on_way_change()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # The way would raise from here on. Whom it led to is let go of.
-        on_way_lost, self.on_way_lost = self.on_way_lost, nobody_writes
-        on_way_lost()
         super().connection_lost(exc)
+        # The way would raise from here on. Whom it led to is let go of.
+        self.on_way_change()
+        self.on_way_change = nobody_writes
 
 
 def _choose() -> type[asyncio.Protocol]:

@@ -37,10 +37,10 @@ class Connection(Protocol):
     def way(self) -> Write | None:
         """Takes the bytes of frames at once, past `send`; None while `send` has more to do."""
 
-    def watch(self, on_way_lost: Callable[[], None]) -> None:
-        """`on_way_lost` is called when what `way` answered must be used no more.
+    def watch(self, on_way_change: Callable[[], None]) -> None:
+        """Calls it whenever `way` has come or gone.
 
-        What is written there meanwhile goes out in order or, if the connection ends, nowhere.
+        What goes that way a moment too late goes out in order or, if the connection ends, nowhere.
         """
 
     def abort(self) -> bool:
@@ -73,9 +73,9 @@ class PlainConnection:
     def way(self) -> Write | None:
         return None if self._protocol is None else self._protocol.way()
 
-    def watch(self, on_way_lost: Callable[[], None]) -> None:
+    def watch(self, on_way_change: Callable[[], None]) -> None:
         if self._protocol is not None:
-            self._protocol.on_way_lost = on_way_lost
+            self._protocol.on_way_change = on_way_change
 
     def abort(self) -> bool:
         transport = getattr(getattr(self.send, "__self__", None), "transport", None)
@@ -125,7 +125,7 @@ class TwistedConnection:
     __slots__ = (
         "_is_plain",
         "_noise",
-        "_on_way_lost",
+        "_on_way_change",
         "_owed",
         "_protocol",
         "_receive",
@@ -141,7 +141,7 @@ class TwistedConnection:
         self._send = send
         self._writable = asyncio.Event()
         self._writable.set()
-        self._on_way_lost: Callable[[], None] = nobody_writes
+        self._on_way_change: Callable[[], None] = nobody_writes
         self._owed: bytes | None = None
         self._noise = Noise()
         self._is_plain = all(hasattr(protocol, name) for name in AUTOBAHN)
@@ -173,8 +173,8 @@ class TwistedConnection:
         if self._protocol.state == self._protocol.STATE_OPEN:
             self._transport.write(data)
 
-    def watch(self, on_way_lost: Callable[[], None]) -> None:
-        self._on_way_lost = on_way_lost
+    def watch(self, on_way_change: Callable[[], None]) -> None:
+        self._on_way_change = on_way_change
 
     async def send(self, event: Event) -> None:
         if not self._writable.is_set():
@@ -229,22 +229,25 @@ class TwistedConnection:
 
     def _closed(self, _: object) -> None:
         """Autobahn takes its producer away before it closes: nobody else would tell `send`."""
-        self._on_way_lost()
-        self._on_way_lost = nobody_writes  # whom it led to is let go of
+        self._is_plain = False
+        self._on_way_change()
+        self._on_way_change = nobody_writes  # whom it led to is let go of
         self._writable.set()
 
     # Called by Twisted, which names them
 
     def pauseProducing(self) -> None:  # noqa: N802
         self._writable.clear()
-        self._on_way_lost()
+        self._on_way_change()
 
     def resumeProducing(self) -> None:  # noqa: N802
         self._writable.set()
         owed, self._owed = self._owed, None
         if owed is not None:
             self._protocol.sendPong(owed)
+        self._on_way_change()
 
     def stopProducing(self) -> None:  # noqa: N802
-        self._on_way_lost()
+        self._is_plain = False
+        self._on_way_change()
         self._writable.set()

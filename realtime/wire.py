@@ -10,7 +10,7 @@ Write = Callable[[bytes], object]
 
 
 def nobody_writes() -> None:
-    """In the place of one to be told that a way was lost, where nobody goes it."""
+    """Where nobody is to be told that a way past `send` has come or gone."""
 
 
 class LastFrame:

@@ -134,7 +134,7 @@ class Wire:
         self.sent: list[AsgiEvent] = []
         self.aborted = False
         self._reads: asyncio.Event | None = None
-        self._on_way_lost: Callable[[], None] = lambda: None
+        self._on_way_change: Callable[[], None] = lambda: None
 
     def way(self) -> Write | None:
         return self._write if self._quick and self._reads is None else None
@@ -143,8 +143,8 @@ class Wire:
         self.writes += 1
         self.sent += [{"type": "websocket.send", "text": text} for text in texts_in(data)]
 
-    def watch(self, on_way_lost: Callable[[], None]) -> None:
-        self._on_way_lost = on_way_lost
+    def watch(self, on_way_change: Callable[[], None]) -> None:
+        self._on_way_change = on_way_change
 
     async def send(self, event: AsgiEvent) -> None:
         if self._reads is not None:
@@ -160,12 +160,13 @@ class Wire:
 
     def block(self) -> None:
         self._reads = asyncio.Event()
-        self._on_way_lost()
+        self._on_way_change()
 
     def unblock(self) -> None:
         assert self._reads is not None
         self._reads.set()
         self._reads = None
+        self._on_way_change()
 
     @property
     def texts(self) -> list[str]:
