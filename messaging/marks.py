@@ -41,8 +41,11 @@ def store_marks(marks: Sequence[Mark]) -> list[Marked | DomainError]:
     """
     with one_round_trip():
         rows = marks_of({(mark.room_id, mark.user_id) for mark in marks})
-        found = {(room_id, user_id): (last, read) for room_id, user_id, last, read in rows()}
-    before = {key: read for key, (_, read) in found.items()}
+        # A row that was waited for may mark a message from after the look at the room.
+        found = {
+            (room_id, user_id): (max(last, read), read) for room_id, user_id, last, read in rows()
+        }
+    moved: dict[tuple[int, int], int] = {}
     outcomes: list[Marked | DomainError] = []
     for mark in marks:
         key = mark.room_id, mark.user_id
@@ -50,12 +53,13 @@ def store_marks(marks: Sequence[Mark]) -> list[Marked | DomainError]:
             outcomes.append(_refusal(mark))
             continue
         last, read = found[key]
+        read = moved.get(key, read)
         now = max(read, min(mark.seq, last))
-        found[key] = last, now
+        if now > read:
+            moved[key] = now
         outcomes.append(Marked(now, last - now, moved=now > read))
-    moved = [(now, *key) for key, (_, now) in sorted(found.items()) if now > before[key]]
     if moved:
-        write(bare_cursor(), READ_ON, moved)
+        write(bare_cursor(), READ_ON, [(seq, *key) for key, seq in sorted(moved.items())])
     return outcomes
 
 

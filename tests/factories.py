@@ -21,6 +21,7 @@ from messaging.ledger import Draft, Sent
 from messaging.marks import Mark
 from messaging.text import digest_of
 from messaging.writer import Outcome, Waiting, store
+from realtime.outbox import Outbox
 from realtime.transport import Event as AsgiEvent
 from realtime.wire import Write
 from rooms.models import Kind, Member, Role, Room
@@ -107,6 +108,12 @@ def heard() -> Iterator[list[Event]]:
         yield told
     finally:
         committed.disconnect(listen)
+
+
+class Referable(Outbox):
+    """One of which can be seen when it is let go of."""
+
+    __slots__ = ("__weakref__",)
 
 
 def texts_in(frames: bytes) -> Iterator[str]:

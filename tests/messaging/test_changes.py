@@ -6,7 +6,6 @@ from random import Random
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from accounts.auth import SignIn
 from accounts.errors import Forbidden
@@ -15,16 +14,13 @@ from messaging.errors import MessageDeleted, NoSuchMessage, SenderMismatch, TooM
 from messaging.events import (
     MessageEdited,
     MessageErased,
-    MessageSent,
     MessageState,
     ReactionsChanged,
-    ReadAdvanced,
 )
-from messaging.marks import Mark, Marked
 from messaging.models import Message, Reaction
 from messaging.selectors import changes_since, history
-from rooms.errors import NoSuchRoom, NotAMember
-from rooms.models import Ban, Kind, Member, Room
+from rooms.errors import NoSuchRoom
+from rooms.models import Kind, Member, Room
 from rooms.selectors import standing
 from rooms.services import remove_member
 from tests.factories import (
@@ -433,91 +429,6 @@ def test_links_lead_from_page_to_page(ila: SignIn, room: Room) -> None:
     assert middle.links == {"next": {"after": 4, "limit": 3}, "prev": {"before": 2, "limit": 3}}
     oldest = history(here, before=2, after=None, limit=3)
     assert oldest.links == {"next": {"after": 1, "limit": 3}}
-
-
-# Reading
-
-
-def mark(caller: SignIn, room: Room, seq: int) -> Mark:
-    return Mark(caller.user_id, caller.username, room.pk, seq)
-
-
-def mark_read(caller: SignIn, room: Room, seq: int) -> tuple[int, int]:
-    """The mark and the number unread."""
-    (outcome,) = store_now(mark(caller, room, seq))
-    assert isinstance(outcome, Marked), outcome
-    return outcome.seq, outcome.unread
-
-
-def test_a_read_mark_goes_forward_and_never_past_the_end(
-    ila: SignIn, friend: SignIn, room: Room
-) -> None:
-    store_now(*[draft(ila, room) for _ in range(5)])
-    assert mark_read(friend, room, 3) == (3, 2)
-    assert mark_read(friend, room, 1) == (3, 2)
-    assert mark_read(friend, room, 99) == (5, 0)
-
-
-def test_edits_make_nothing_unread(ila: SignIn, friend: SignIn, room: Room) -> None:
-    message = say(ila, room)
-    mark_read(friend, room, 1)
-    edit(ila, message, "better")
-    assert mark_read(friend, room, 1) == (1, 0)
-
-
-@commits
-def test_a_mark_is_told_only_when_it_moved(ila: SignIn, friend: SignIn, room: Room) -> None:
-    say(ila, room)
-    with heard() as events:
-        for _ in range(2):
-            mark_read(friend, room, 1)
-    assert events == [ReadAdvanced(room.pk, friend.user_id, "friend", 1)]
-
-
-def test_marks_of_one_batch_follow_each_other_and_the_messages(
-    ila: SignIn, friend: SignIn, room: Room
-) -> None:
-    outcomes = store_now(
-        mark(friend, room, 9), draft(ila, room), mark(friend, room, 1), mark(ila, room, 0)
-    )
-    assert [one for one in outcomes if isinstance(one, Marked)] == [
-        Marked(1, 0, moved=True),
-        Marked(1, 0, moved=False),
-        Marked(1, 0, moved=False),  # sending also reads
-    ]
-    assert mark_read(friend, room, 0) == (1, 0)
-
-
-@commits
-def test_a_mark_is_told_after_the_message_that_it_marks(
-    ila: SignIn, friend: SignIn, room: Room
-) -> None:
-    with heard() as events:
-        store_now(mark(friend, room, 1), draft(ila, room))
-    assert [type(event) for event in events] == [MessageSent, ReadAdvanced]
-
-
-def test_one_refused_mark_fails_alone(ila: SignIn, friend: SignIn, room: Room) -> None:
-    """Each as it would be refused by itself."""
-    say(ila, room)
-    stranger, public, deleted = make_sign_in(), make_room(), make_room(owner=[ila.user_id])
-    Room.objects.filter(pk=deleted.pk).update(deleted_at=timezone.now())
-    banned = make_sign_in()
-    Ban.objects.create(room=public, user_id=banned.user_id)
-    outcomes = store_now(
-        mark(stranger, room, 1),
-        mark(stranger, public, 1),
-        mark(banned, public, 1),
-        mark(ila, deleted, 1),
-        mark(friend, room, 1),
-    )
-    assert [type(outcome) for outcome in outcomes] == [
-        NoSuchRoom,
-        NotAMember,
-        Forbidden,
-        NoSuchRoom,
-        Marked,
-    ]
 
 
 # Whose message it is

@@ -5,6 +5,7 @@ And what one peer can make a socket of uvicorn's hold.
 
 import asyncio
 import sys
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from uvicorn.server import ServerState
 from realtime import bounded_uvicorn, noise
 from realtime.outbox import Outbox
 from realtime.transport import Connection, Event, connection_of
+from tests.factories import Referable
 from tests.faults.raw import CONTINUATION, PING, PONG, TEXT, masked
 
 HANDSHAKE = (
@@ -93,21 +95,22 @@ async def test_what_is_no_text_goes_by_send() -> None:
 
 
 async def watched(protocol: Any) -> tuple[Connection, list[str]]:
-    """The connection with its way past `send`, and its troubles."""
+    """The connection with its way past `send`, and each time that this was said to have changed."""
     connection = connection_of(protocol.receive, protocol.send)
-    troubles: list[str] = []
-    connection.watch(lambda: troubles.append("trouble"))
+    changes: list[str] = []
+    connection.watch(lambda: changes.append("change"))
     assert connection.way() is not None
-    return connection, troubles
+    return connection, changes
 
 
 async def test_nothing_goes_straight_to_a_peer_that_does_not_read() -> None:
     protocol, _ = await accepted()
-    connection, troubles = await watched(protocol)
+    connection, changes = await watched(protocol)
     protocol.pause_writing()
-    assert troubles
+    assert len(changes) == 1
     assert connection.way() is None
     protocol.resume_writing()
+    assert len(changes) == 2
     assert connection.way() is not None
 
 
@@ -124,10 +127,21 @@ async def test_nothing_goes_straight_to_a_peer_that_does_not_read() -> None:
 )
 async def test_nothing_goes_straight_after(end: Callable[[Any], None]) -> None:
     protocol, _ = await accepted()
-    connection, troubles = await watched(protocol)
+    connection, changes = await watched(protocol)
     end(protocol)
-    assert troubles
+    assert changes
     assert connection.way() is None
+
+
+async def test_a_lost_connection_lets_go_of_its_outbox() -> None:
+    """Not when the garbage collector comes by: it may hold a megabyte."""
+    protocol, _ = await accepted()
+    outbox = Referable(connection_of(protocol.receive, protocol.send))
+    outbox.put(HELLO)
+    protocol.connection_lost(None)
+    seen = weakref.ref(outbox)
+    del outbox
+    assert seen() is None
 
 
 async def test_nothing_is_written_after_a_close() -> None:

@@ -2,18 +2,22 @@
 
 import asyncio
 import socket
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 
 from realtime import noise
 from realtime import transport as transport_module
 from realtime.transport import connection_of
+from tests.factories import Referable
 from tests.faults.raw import PING, PONG, TEXT, handshake, masked
 
 UNREAD = 4 * 1024 * 1024
@@ -92,16 +96,17 @@ def on_daphne() -> tuple[Any, Any]:
 
 async def test_on_daphne_a_text_goes_straight_while_it_is_read() -> None:
     protocol, connection = on_daphne()
-    troubles: list[str] = []
-    connection.watch(lambda: troubles.append("trouble"))
+    changes: list[str] = []
+    connection.watch(lambda: changes.append("change"))
     write = connection.way()
     assert write is not None
     write(b"\x81\x05hello")
     assert protocol.transport.value() == b"\x81\x05hello"
     protocol.transport.producer.pauseProducing()
-    assert troubles
+    assert len(changes) == 1
     assert connection.way() is None
     protocol.transport.producer.resumeProducing()
+    assert len(changes) == 2
     assert connection.way() is not None
 
 
@@ -126,10 +131,21 @@ async def test_on_daphne_nothing_goes_straight_after_a_close() -> None:
 )
 async def test_on_daphne_nothing_goes_straight_after_the_end(end: Callable[[Any], None]) -> None:
     protocol, connection = on_daphne()
-    lost: list[str] = []
-    connection.watch(lambda: lost.append("lost"))
+    changes: list[str] = []
+    connection.watch(lambda: changes.append("change"))
     end(protocol)
-    assert lost
+    assert changes
+    assert connection.way() is None
+
+
+async def test_on_daphne_a_lost_connection_lets_go_of_its_outbox() -> None:
+    protocol, connection = on_daphne()
+    outbox = Referable(connection)
+    outbox.put({"type": "websocket.send", "text": "hello"})
+    protocol.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]
+    seen = weakref.ref(outbox)
+    del outbox, connection
+    assert seen() is None
 
 
 async def test_on_daphne_what_is_compressed_or_waits_goes_by_send() -> None:

@@ -1,0 +1,122 @@
+"""How far members have read: forward only, each by itself, and told after the message."""
+
+import pytest
+from django.utils import timezone
+
+from accounts.auth import SignIn
+from accounts.errors import Forbidden
+from messaging import services
+from messaging.events import MessageSent, ReadAdvanced
+from messaging.marks import Mark, Marked
+from rooms.errors import NoSuchRoom, NotAMember
+from rooms.models import Ban, Kind, Member, Room
+from tests.factories import (
+    commits,
+    draft,
+    heard,
+    make_room,
+    make_sign_in,
+    make_user,
+    say,
+    store_now,
+)
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
+
+
+@pytest.fixture
+def friend() -> SignIn:
+    return make_sign_in(make_user("friend"))
+
+
+@pytest.fixture
+def room(ila: SignIn, friend: SignIn) -> Room:
+    return make_room(Kind.GROUP, owner=[ila.user_id], member=[friend.user_id])
+
+
+def mark(caller: SignIn, room: Room, seq: int) -> Mark:
+    return Mark(caller.user_id, caller.username, room.pk, seq)
+
+
+def mark_read(caller: SignIn, room: Room, seq: int) -> tuple[int, int]:
+    """The mark and the number unread."""
+    (outcome,) = store_now(mark(caller, room, seq))
+    assert isinstance(outcome, Marked), outcome
+    return outcome.seq, outcome.unread
+
+
+def test_a_read_mark_goes_forward_and_never_past_the_end(
+    ila: SignIn, friend: SignIn, room: Room
+) -> None:
+    store_now(*[draft(ila, room) for _ in range(5)])
+    assert mark_read(friend, room, 3) == (3, 2)
+    assert mark_read(friend, room, 1) == (3, 2)
+    assert mark_read(friend, room, 99) == (5, 0)
+
+
+def test_edits_make_nothing_unread(ila: SignIn, friend: SignIn, room: Room) -> None:
+    message = say(ila, room)
+    mark_read(friend, room, 1)
+    services.edit_message(caller=ila, room_id=room.pk, message_id=message.id, content="better")
+    assert mark_read(friend, room, 1) == (1, 0)
+
+
+@commits
+def test_a_mark_is_told_only_when_it_moved(ila: SignIn, friend: SignIn, room: Room) -> None:
+    say(ila, room)
+    with heard() as events:
+        for _ in range(2):
+            mark_read(friend, room, 1)
+    assert events == [ReadAdvanced(room.pk, friend.user_id, "friend", 1)]
+
+
+def test_marks_of_one_batch_follow_each_other_and_the_messages(
+    ila: SignIn, friend: SignIn, room: Room
+) -> None:
+    outcomes = store_now(
+        mark(friend, room, 9), draft(ila, room), mark(friend, room, 1), mark(ila, room, 0)
+    )
+    assert [one for one in outcomes if isinstance(one, Marked)] == [
+        Marked(1, 0, moved=True),
+        Marked(1, 0, moved=False),
+        Marked(1, 0, moved=False),  # sending also reads
+    ]
+    assert mark_read(friend, room, 0) == (1, 0)
+
+
+@commits
+def test_a_mark_is_told_after_the_message_that_it_marks(
+    ila: SignIn, friend: SignIn, room: Room
+) -> None:
+    with heard() as events:
+        store_now(mark(friend, room, 1), draft(ila, room))
+    assert [type(event) for event in events] == [MessageSent, ReadAdvanced]
+
+
+def test_one_refused_mark_fails_alone(ila: SignIn, friend: SignIn, room: Room) -> None:
+    """Each as it would be refused by itself."""
+    say(ila, room)
+    stranger, public, deleted = make_sign_in(), make_room(), make_room(owner=[ila.user_id])
+    Room.objects.filter(pk=deleted.pk).update(deleted_at=timezone.now())
+    banned = make_sign_in()
+    Ban.objects.create(room=public, user_id=banned.user_id)
+    outcomes = store_now(
+        mark(stranger, room, 1),
+        mark(stranger, public, 1),
+        mark(banned, public, 1),
+        mark(ila, deleted, 1),
+        mark(friend, room, 1),
+    )
+    assert [type(outcome) for outcome in outcomes] == [
+        NoSuchRoom,
+        NotAMember,
+        Forbidden,
+        NoSuchRoom,
+        Marked,
+    ]
+
+
+def test_nothing_is_unread_less_than_not_at_all(friend: SignIn, room: Room) -> None:
+    """On PostgreSQL a mark that was waited for may be ahead of the look at the room."""
+    Member.objects.filter(room=room, user_id=friend.user_id).update(last_read_seq=1)
+    assert mark_read(friend, room, 1) == (1, 0)
