@@ -6,10 +6,12 @@ import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
-from twisted.internet.error import ConnectionDone
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
@@ -108,6 +110,103 @@ async def test_on_daphne_a_text_goes_straight_while_it_is_read() -> None:
     protocol.transport.producer.resumeProducing()
     assert len(changes) == 2
     assert connection.way() is not None
+
+
+class Narrow(FileDescriptor):
+    """Twisted's buffering as it is, in front of a kernel that takes so many bytes at a time."""
+
+    TLS = False
+    abortConnection = FileDescriptor.loseConnection  # noqa: N815 - Twisted names it
+
+    def __init__(self) -> None:
+        super().__init__(reactor=Mock())
+        self.connected = 1
+        self.takes = 0
+        self.sent = b""
+
+    def writeSomeData(self, data: bytes) -> int | BaseException:  # noqa: N802 - as above
+        if self.takes < 0:
+            return ConnectionLost()
+        taken = bytes(data[: self.takes])
+        self.takes -= len(taken)
+        self.sent += taken
+        return len(taken)
+
+
+def on_tcp(narrow: Any) -> Any:
+    """Our end of an open connection on daphne over such a transport."""
+    protocol, _ = on_daphne()
+    protocol.transport = narrow
+    return connection_of(protocol.onMessage, partial(protocol.sendMessage, protocol))
+
+
+async def test_on_daphne_a_text_is_with_the_kernel_before_the_next_turn_of_the_loop() -> None:
+    narrow: Any = Narrow()
+    write = on_tcp(narrow).way()
+    narrow.takes = 100
+    write(b"at once")
+    assert narrow.sent == b"at once"
+    assert not narrow.reactor.addWriter.called
+
+
+async def test_on_daphne_what_the_kernel_does_not_take_keeps_its_place() -> None:
+    narrow: Any = Narrow()
+    write = on_tcp(narrow).way()
+    narrow.takes = 3
+    write(b"one,")
+    narrow.takes = 100
+    write(b"two,")
+    assert narrow.sent == b"one"
+    narrow.doWrite()
+    write(b"three")
+    assert narrow.sent == b"one,two,three"
+
+
+async def test_on_daphne_one_who_reads_is_not_paused_by_much_in_one_turn_of_the_loop() -> None:
+    narrow: Any = Narrow()
+    connection = on_tcp(narrow)
+    narrow.takes = narrow.bufferSize * 3
+    for _ in range(3):
+        connection.way()(bytes(narrow.bufferSize))
+    assert connection.way() is not None
+    for _ in range(2):
+        connection.way()(bytes(narrow.bufferSize - 1))
+    assert connection.way() is None
+
+
+async def test_on_daphne_a_connection_that_is_lost_is_left_to_twisted() -> None:
+    narrow: Any = Narrow()
+    write = on_tcp(narrow).way()
+    narrow.takes = -1
+    write(b"nobody hears")
+    narrow.reactor.addWriter.assert_called_once_with(narrow)
+    narrow.connected = 0
+    narrow.takes = 100
+    write(b"nor this")
+    assert narrow.sent == b""
+
+
+class Encrypting:
+    """Answers for what it lacks with what is below it, as Twisted's wrappers do."""
+
+    def __init__(self, below: Any) -> None:
+        self.below = below
+        self.encrypted = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.below, name)
+
+    def write(self, data: bytes) -> None:
+        self.encrypted += data
+
+
+async def test_on_daphne_nothing_passes_by_the_encryption() -> None:
+    narrow = Narrow()
+    narrow.takes = 100
+    encrypting = Encrypting(narrow)
+    on_tcp(encrypting).way()(b"secret")
+    assert encrypting.encrypted == b"secret"
+    assert narrow.sent == b""
 
 
 async def test_on_daphne_nothing_goes_straight_after_a_close() -> None:
