@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from django.db import connection, transaction
 
+from .checkpoints import checkpoints
 from .errors import Busy
 
 LONGEST_WAIT = 20.0
@@ -31,5 +32,6 @@ def writing() -> Iterator[None]:
     try:
         with transaction.atomic():
             yield
+        checkpoints.note_commit(connection.settings_dict["NAME"])
     finally:
         _turn.release()

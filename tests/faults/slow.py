@@ -1,6 +1,7 @@
 """Readers that never read, in a room that carries much: they may cost little and delay nobody."""
 
 import asyncio
+import gc
 import json
 import socket
 import time
@@ -103,6 +104,7 @@ async def slow(burden: Burden, folder: Path) -> Cost:
             async with asyncio.timeout(300):
                 return await _measure(burden, client, room, psutil.Process(server.process.pid))
         finally:
+            gc.unfreeze()
             await client.close()
 
 
@@ -111,6 +113,7 @@ async def _measure(burden: Burden, client: Client, room: RoomRef, server: psutil
     url = f"ws://{client.address()}{room.path}?token={client.account.access}"
     probes = [await Probe.open(url) for _ in range(PROBES)]
     drains = [await Drain.open(url) for _ in range(burden.sockets - burden.stuck - PROBES)]
+    gc.freeze()  # a collection here would count as a delay there
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(probe.speak()) for probe in probes]
         # The same work of this process in both phases: it must not be what the others wait for.

@@ -1,0 +1,100 @@
+"""What was committed gets into SQLite's database, and none of those who commit has to carry it."""
+
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from accounts import checkpoints as checkpoints_module
+from accounts.checkpoints import Checkpoints, checkpoint
+from accounts.models import User
+from accounts.transactions import writing
+
+WITHIN = 20.0
+
+
+def eventually(is_so: Callable[[], bool]) -> bool:
+    until = time.monotonic() + WITHIN
+    while not is_so():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def logged(database: Path) -> sqlite3.Connection:
+    """An open connection to a database of one table, whose commits never copy the log."""
+    opened = sqlite3.connect(database, isolation_level=None)
+    opened.execute("PRAGMA journal_mode=WAL")
+    opened.execute("PRAGMA wal_autocheckpoint=0")
+    opened.execute("CREATE TABLE said (words TEXT)")
+    return opened
+
+
+def count_without_log(database: Path, table: str = "said") -> int:
+    """Rows that the database has by itself; -1 when it has no such table."""
+    copy = Path(shutil.copy(database, database.with_suffix(".copy")))
+    try:
+        with closing(sqlite3.connect(copy)) as opened:
+            return int(opened.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    except sqlite3.DatabaseError:  # not even its table is there, or it was copied half written
+        return -1
+
+
+def test_a_checkpoint_copies_the_log_while_others_have_the_database_open(tmp_path: Path) -> None:
+    database = tmp_path / "100% mine?.sqlite3"
+    with closing(logged(database)) as opened:
+        opened.execute("INSERT INTO said VALUES ('hello')")
+        assert count_without_log(database) == -1
+        checkpoint(database)
+        assert count_without_log(database) == 1
+
+
+def test_a_checkpoint_waits_for_no_writer(tmp_path: Path) -> None:
+    database = tmp_path / "chat.sqlite3"
+    with closing(logged(database)) as opened:
+        opened.execute("INSERT INTO said VALUES ('hello')")
+        opened.execute("BEGIN IMMEDIATE")
+        opened.execute("INSERT INTO said VALUES ('not yet')")
+        checkpoint(database)
+        opened.execute("COMMIT")
+        assert count_without_log(database) == 1
+
+
+def test_a_database_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        checkpoint(tmp_path / "gone.sqlite3")
+    assert not list(tmp_path.iterdir())
+
+
+def test_checkpoints_go_on_after_one_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints_module, "EVERY", 0.01)
+    checkpoints = Checkpoints()
+    checkpoints.note_commit(tmp_path / "gone.sqlite3")
+    database = tmp_path / "chat.sqlite3"
+    with closing(logged(database)) as opened:
+        for number in range(1, 4):
+            opened.execute("INSERT INTO said VALUES ('hello')")
+
+            def is_there(wanted: int = number) -> bool:
+                checkpoints.note_commit(database)
+                return count_without_log(database) == wanted
+
+            assert eventually(is_there)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="others have no such log")
+def test_what_is_written_is_in_the_database_soon_after() -> None:
+    database = Path(connection.settings_dict["NAME"])
+    with writing():
+        User.objects.create(username="newcomer")
+    newcomers = "accounts_user WHERE username = 'newcomer'"
+    assert eventually(lambda: count_without_log(database, newcomers) == 1)
