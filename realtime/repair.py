@@ -28,6 +28,7 @@ from .listener import Frame, text_event
 from .metrics import repair_fills
 from .open_room import OpenRoom
 from .protocol import message_text
+from .wire import telling
 
 log = logging.getLogger(__name__)
 
@@ -193,7 +194,8 @@ class Repair:
             self._hub.send_back(room)
             return False
         repair_fills.inc(sum(change.message.version > room.version for change in truth.changes))
-        room.fill([_frame(change) for change in truth.changes])
+        with telling(len(truth.changes)):
+            room.fill([_frame(change) for change in truth.changes])
         return bool(room.early)
 
     async def _watch_all(self) -> None:

@@ -1,14 +1,22 @@
-"""The question that is asked of the database every second."""
+"""The question that is asked of the database every second, and what its answer brings."""
+
+import asyncio
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from realtime.repair import read_news
+from realtime.hub import Hub
+from realtime.listener import Listener
+from realtime.outbox import Outbox
+from realtime.repair import Repair, read_news
 from rooms.models import Kind, Room
+from tests.factories import Wire, make_room, make_sign_in, say
 
 pytestmark = pytest.mark.django_db
+MISSED = 40
 
 
 def make(name: str) -> Room:
@@ -38,3 +46,34 @@ def test_ten_thousand_rooms_are_one_query() -> None:
 
 def test_no_room_is_no_news() -> None:
     assert read_news({}) == {}
+
+
+def said_unheard() -> Room:
+    """A room in which somebody said much that nobody here was told."""
+    caller = make_sign_in()
+    room = make_room(member=[caller.user_id])
+    for number in range(MISSED):
+        say(caller, room, f"{number}")
+    return room
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_what_was_missed_comes_in_order_and_in_one_write() -> None:
+    room = await sync_to_async(said_unheard)()
+    hub, wire = Hub(), Wire(quick=True)
+    hub.on_rooms_change = lambda _: None
+    repair = Repair(hub)
+    outbox = Outbox(wire)
+    outbox.put({"type": "websocket.accept"})
+    listener = Listener(outbox, await sync_to_async(make_sign_in)(), room.access, 0)
+    here = hub.attach(listener, Room(pk=room.pk, access=room.access))
+    listener.ready = True
+    here.settle(listener, 0)
+    repair.soon(here)
+    async with asyncio.timeout(20):
+        while here.version < MISSED:
+            await asyncio.sleep(0.01)
+    assert [f'"message":"{number}"' in text for number, text in enumerate(wire.texts)] == (
+        [True] * MISSED
+    )
+    assert wire.writes == 1
