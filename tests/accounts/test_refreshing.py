@@ -1,0 +1,151 @@
+"""Tokens in use: who they let in, and how they are refreshed once."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from accounts import services, sessions
+from accounts.auth import sign_in
+from accounts.errors import (
+    SessionEnded,
+    TokenInvalid,
+)
+from accounts.events import SessionsEnded
+from accounts.models import Session, User
+from accounts.tokens import Pair, mint
+from tests.accounts.person import age_rotation, register
+from tests.factories import at_once, commits, heard, make_session, make_user
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cheap_passwords", "unlimited")]
+
+# Signing in by access token
+
+
+def test_a_token_of_a_session_that_is_not_there_is_invalid() -> None:
+    session = make_session()
+    token = mint(session).access
+    session.delete()
+    with pytest.raises(TokenInvalid):
+        sign_in(token)
+
+
+def test_a_token_whose_session_is_another_users_is_invalid() -> None:
+    session = make_session()
+    session.user_id = make_user().pk
+    with pytest.raises(TokenInvalid):
+        sign_in(mint(session).access)
+
+
+def test_the_deactivated_are_out_at_once() -> None:
+    user, pair = register()
+    services.deactivate(user=user)
+    with pytest.raises(SessionEnded):
+        sign_in(pair.access)
+
+
+def test_last_used_at_is_written_once_a_minute() -> None:
+    long_ago = timezone.now() - timedelta(minutes=2)
+    session = make_session(last_used_at=long_ago)
+    token = mint(session).access
+    sign_in(token)
+    session.refresh_from_db()
+    touched = session.last_used_at
+    assert touched > long_ago
+    sign_in(token)
+    session.refresh_from_db()
+    assert session.last_used_at == touched
+
+
+# Refreshing
+
+
+def test_a_refresh_token_is_spent_for_a_new_pair() -> None:
+    _, pair = register()
+    successor = sessions.refresh_tokens(refresh=pair.refresh)
+    assert successor.refresh != pair.refresh
+    assert sign_in(successor.access).session_id == sign_in(pair.access).session_id
+
+
+def test_a_spent_refresh_token_answers_the_same_successor_within_the_grace() -> None:
+    _, pair = register()
+    first = sessions.refresh_tokens(refresh=pair.refresh)
+    assert sessions.refresh_tokens(refresh=pair.refresh) == first
+
+
+def test_a_spent_refresh_token_is_answered_late_in_the_grace_too() -> None:
+    _, pair = register()
+    first = sessions.refresh_tokens(refresh=pair.refresh)
+    age_rotation(28)
+    again = sessions.refresh_tokens(refresh=pair.refresh)
+    assert sign_in(again.access).session_id == sign_in(first.access).session_id
+
+
+def test_a_refresh_repeated_at_a_host_whose_clock_is_ahead_gets_the_same_successor() -> None:
+    _, pair = register()
+    successor = sessions.refresh_tokens(refresh=pair.refresh)
+    with time_machine.travel(timedelta(minutes=2)):
+        assert sessions.refresh_tokens(refresh=pair.refresh) == successor
+
+
+@commits
+def test_a_spent_refresh_token_ends_the_session_after_the_grace() -> None:
+    _, pair = register()
+    successor = sessions.refresh_tokens(refresh=pair.refresh)
+    age_rotation(31)
+    with heard() as events, pytest.raises(SessionEnded):
+        sessions.refresh_tokens(refresh=pair.refresh)
+    assert [type(event) for event in events] == [SessionsEnded]
+    with pytest.raises(SessionEnded):
+        sign_in(successor.access)
+    with pytest.raises(SessionEnded):
+        sessions.refresh_tokens(refresh=successor.refresh)
+
+
+def test_each_of_several_spent_refresh_tokens_answers_its_own_successor() -> None:
+    _, first = register()
+    second = sessions.refresh_tokens(refresh=first.refresh)
+    third = sessions.refresh_tokens(refresh=second.refresh)
+    assert sessions.refresh_tokens(refresh=first.refresh) == second
+    assert sessions.refresh_tokens(refresh=second.refresh) == third
+    assert sign_in(third.access).session_id == sign_in(second.access).session_id
+
+
+@commits
+def test_an_older_refresh_token_ends_the_session_after_the_grace() -> None:
+    _, first = register()
+    second = sessions.refresh_tokens(refresh=first.refresh)
+    age_rotation(31)
+    sessions.refresh_tokens(refresh=second.refresh)
+    with pytest.raises(SessionEnded):
+        sessions.refresh_tokens(refresh=first.refresh)
+    assert Session.objects.get().ended_at is not None
+
+
+def test_only_the_last_of_many_spent_refresh_tokens_are_remembered() -> None:
+    _, pair = register()
+    for _ in range(sessions.MOST_SPENT + 5):
+        pair = sessions.refresh_tokens(refresh=pair.refresh)
+    assert len(Session.objects.get().spent) == sessions.MOST_SPENT + 1
+
+
+@commits
+def test_all_who_refresh_at_the_same_instant_get_one_successor() -> None:
+    _, pair = register()
+    outcomes = at_once(*[lambda: sessions.refresh_tokens(refresh=pair.refresh)] * 6)
+    assert all(isinstance(outcome, Pair) for outcome in outcomes), outcomes
+    assert len(set(map(str, outcomes))) == 1
+
+
+def test_the_deactivated_cannot_refresh() -> None:
+    user, pair = register()
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    with pytest.raises(SessionEnded):
+        sessions.refresh_tokens(refresh=pair.refresh)
+
+
+def test_an_access_token_refreshes_nothing() -> None:
+    _, pair = register()
+    with pytest.raises(TokenInvalid):
+        sessions.refresh_tokens(refresh=pair.access)

@@ -1,0 +1,26 @@
+"""A room and one who listens there, by each way that a server may have."""
+
+import pytest
+
+from realtime.open_room import OpenRoom
+from tests.realtime.ear import Ear, enter
+
+
+@pytest.fixture(params=[False, True], ids=["by send", "straight"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ear, "quick", request.param)
+
+
+@pytest.fixture
+def straight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ear, "quick", True)
+
+
+@pytest.fixture
+def room(way: None) -> OpenRoom:
+    return OpenRoom(1, version=0, access=0)
+
+
+@pytest.fixture
+def ear(room: OpenRoom) -> Ear:
+    return enter(room)

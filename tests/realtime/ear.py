@@ -1,0 +1,42 @@
+"""Who listens in a room without a server: an ear, and what it is told."""
+
+from accounts.auth import SignIn
+from realtime.listener import Frame, Listener, text_event
+from realtime.open_room import OpenRoom
+from realtime.outbox import Outbox
+from tests.factories import Wire
+
+
+class Ear(Listener):
+    """A listener of a fake connection that remembers which versions it heard."""
+
+    quick = False
+    """Whether its server has a way past `send`."""
+
+    def __init__(self, version: int = 0, user_id: int = 1) -> None:
+        self.wire = Wire(quick=self.quick)
+        super().__init__(Outbox(self.wire), SignIn(user_id, f"user{user_id}", 1, 0), 1, version)
+        self.outbox.put({"type": "websocket.accept"})
+
+    @property
+    def heard(self) -> list[int]:
+        return [int(text) for text in self.wire.texts]
+
+
+def frame(version: int, access: int = 0) -> Frame:
+    return Frame(version, access, text_event(str(version)))
+
+
+def enter(room: OpenRoom, version: int = 0, user_id: int = 1) -> Ear:
+    """A socket that read `version` from the database and has settled."""
+    ear = Ear(version, user_id)
+    room.add(ear)
+    ear.ready = True
+    room.settle(ear, version)
+    return ear
+
+
+def settled(room: OpenRoom) -> set[Listener]:
+    """Those who have exactly what the room has."""
+    assert not room.ways.keys() & room.live
+    return {*room.ways, *room.live}

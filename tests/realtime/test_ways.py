@@ -1,0 +1,188 @@
+"""Past the outbox: a room writes straight to those for whom nothing waits, and each hears all."""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import pytest
+
+from realtime import open_room
+from realtime.listener import Frame, Listener, text_event
+from realtime.metrics import counts
+from realtime.open_room import OpenRoom
+from realtime.outbox import Outbox
+from realtime.wire import telling
+from tests.factories import Wire
+from tests.realtime.ear import Ear, enter, frame, settled
+
+
+@pytest.mark.usefixtures("straight")
+def test_one_for_whom_nothing_waits_is_written_to_directly() -> None:
+    room = OpenRoom(1, version=0, access=0)
+    ear = enter(room)
+    room.deliver(frame(1))
+    assert room.ways.keys() == {ear}
+    assert (ear.heard, ear.wire.writes) == ([1], 1)
+
+
+class Deaf(Wire):
+    """Takes a write, and is found not to read at it."""
+
+    def _write(self, data: bytes) -> None:
+        super()._write(data)
+        self.block()
+
+
+@pytest.mark.usefixtures("straight")
+async def test_one_who_stops_reading_hears_each_version_once_and_delays_nobody() -> None:
+    room = OpenRoom(1, version=0, access=0)
+    ear, deaf = enter(room), Ear(user_id=2)
+    deaf.wire = Deaf(quick=True)
+    deaf.outbox = Outbox(deaf.wire)
+    deaf.outbox.put({"type": "websocket.accept"})
+    room.add(deaf)
+    room.settle(deaf, 0)
+    for version in (1, 2, 3):
+        room.deliver(frame(version))
+    assert (ear.heard, deaf.heard) == ([1, 2, 3], [1])
+    assert room.ways.keys() == {ear}
+    assert room.live == {deaf}
+    deaf.wire.unblock()
+    await deaf.outbox.drained()
+    assert deaf.heard == [1, 2, 3]
+    assert room.ways.keys() == {ear, deaf}
+
+
+@pytest.mark.usefixtures("straight")
+def test_one_whose_way_fails_is_cut_and_takes_nothing_from_the_others() -> None:
+    room = OpenRoom(1, version=0, access=0)
+    torn, ear = enter(room), enter(room, user_id=2)
+    way, failed = room.ways[torn], False
+
+    def fail_once(data: bytes) -> None:
+        nonlocal failed
+        if not failed:
+            failed = True
+            raise MemoryError
+        way(data)
+
+    room.ways[torn] = fail_once
+    room.deliver(frame(1))
+    room.deliver(frame(2))
+    assert ear.heard == [1, 2]
+    assert torn.wire.aborted
+    assert torn.heard == []
+
+
+@pytest.mark.usefixtures("straight")
+@pytest.mark.parametrize("goes", [OpenRoom.discard, OpenRoom.unsettle])
+def test_one_who_was_taken_out_does_not_come_back_when_its_peer_stops_reading(
+    goes: Callable[[OpenRoom, Listener], object],
+) -> None:
+    room = OpenRoom(1, version=0, access=0)
+    enter(room, user_id=2)
+    ear = enter(room)
+    goes(room, ear)
+    ear.wire.block()
+    assert ear not in settled(room)
+
+
+def test_deliveries_are_counted_whichever_way_they_go(room: OpenRoom, ear: Ear) -> None:
+    before = counts.deliveries
+    room.deliver(frame(1))
+    room.say("0")
+    assert counts.deliveries == before + 2
+
+
+@pytest.mark.usefixtures("straight")
+def test_nothing_is_written_to_one_that_closes() -> None:
+    room = OpenRoom(1, version=0, access=0)
+    ear = enter(room)
+    ear.close(1000)
+    room.deliver(frame(1))
+    assert ear.heard == []
+
+
+@pytest.mark.usefixtures("straight")
+def test_what_is_told_together_leaves_in_one_write() -> None:
+    room = OpenRoom(1, version=0, access=0)
+    ear = enter(room)
+    with telling(3):
+        for version in (1, 2, 3):
+            room.deliver(frame(version))
+        assert ear.wire.writes == 0
+    assert (ear.heard, ear.wire.writes) == ([1, 2, 3], 1)
+    room.deliver(frame(4))
+    assert (ear.heard, ear.wire.writes) == ([1, 2, 3, 4], 2)
+
+
+@pytest.mark.usefixtures("straight")
+def test_much_that_is_told_together_does_not_wait_for_its_end() -> None:
+    room = OpenRoom(1, version=0, access=0)
+    ear = enter(room)
+    half = open_room.LARGEST_BUNDLE // 2
+    with telling(3):
+        for version in (1, 2):
+            room.deliver(Frame(version, 0, text_event(str(version).rjust(half))))
+            assert ear.heard == []
+        room.deliver(frame(3))
+        assert (ear.heard, ear.wire.writes) == ([1, 2], 1)
+    assert (ear.heard, ear.wire.writes) == ([1, 2, 3], 2)
+    # What was written does not count towards the next.
+    with telling(2):
+        room.deliver(Frame(4, 0, text_event("4".rjust(2 * half))))
+        assert ear.wire.writes == 2
+
+
+def test_whoever_comes_goes_or_replays_meanwhile_hears_each_version_once(
+    room: OpenRoom, ear: Ear
+) -> None:
+    goes, replays = enter(room, user_id=2), enter(room, user_id=3)
+    with telling(9):
+        room.deliver(frame(1))
+        room.discard(goes)
+        room.deliver(frame(2))
+        room.unsettle(replays)
+        room.deliver(frame(3))
+        comes = enter(room, version=3, user_id=4)
+        room.settle(replays, 2)
+        room.deliver(frame(4))
+    assert (ear.heard, goes.heard) == ([1, 2, 3, 4], [1])
+    assert (replays.heard, comes.heard) == ([1, 2, 3, 4], [4])
+
+
+def test_a_word_follows_what_was_said_before_it(room: OpenRoom, ear: Ear) -> None:
+    with telling(2):
+        room.deliver(frame(1))
+        room.say("0")
+    assert ear.heard == [1, 0]
+
+
+@pytest.mark.usefixtures("straight")
+@pytest.mark.parametrize("seed", range(20))
+async def test_whatever_blocks_and_reads_again_hears_all_in_order(seed: int) -> None:
+    chance = random.Random(seed)
+    room = OpenRoom(1, version=0, access=0)
+    ears = [enter(room, user_id=number) for number in range(1, 6)]
+    blocked: set[Ear] = set()
+    while room.version < 200:
+        ear = chance.choice(ears)
+        if ear in blocked:
+            blocked.discard(ear)
+            ear.wire.unblock()
+        else:
+            blocked.add(ear)
+            ear.wire.block()
+        if chance.random() < 0.5:
+            await asyncio.sleep(0)
+        count = chance.randrange(4)
+        with telling(count):
+            for _ in range(count):
+                room.deliver(frame(room.version + 1))
+    for ear in ears:
+        if ear in blocked:
+            ear.wire.unblock()
+        await ear.outbox.drained()
+    room.deliver(frame(room.version + 1))
+    assert all(ear.heard == list(range(1, room.version + 1)) for ear in ears)
+    assert room.ways.keys() == set(ears)
