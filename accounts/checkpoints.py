@@ -32,8 +32,15 @@ class Checkpoints:
         self._database = database
         self._written.set()
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
+            self._start()
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
+        try:
             self._thread.start()
+        except RuntimeError as error:
+            # What is committed is committed, whoever copies it: the commits themselves have to.
+            log.warning("No thread for checkpoints: %s", error)
 
     def _run(self) -> None:
         while self._written.wait():

@@ -1,11 +1,13 @@
 """What was committed gets into SQLite's database, and none of those who commit has to carry it."""
 
-import shutil
 import sqlite3
+import subprocess
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from django.db import connection
@@ -37,8 +39,12 @@ def logged(database: Path) -> sqlite3.Connection:
 
 
 def count_without_log(database: Path, table: str = "said") -> int:
-    """Rows that the database has by itself; -1 when it has no such table."""
-    copy = Path(shutil.copy(database, database.with_suffix(".copy")))
+    """Rows that the database has by itself; -1 when it has no such table.
+
+    Another process copies: were it closed here, SQLite's locks on the file would be gone with it.
+    """
+    copy = database.with_suffix(".copy")
+    subprocess.run(["cp", database, copy], check=True)
     try:
         with closing(sqlite3.connect(copy)) as opened:
             return int(opened.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
@@ -88,6 +94,18 @@ def test_checkpoints_go_on_after_one_that_failed(
                 return count_without_log(database) == wanted
 
             assert eventually(is_there)
+
+
+def test_a_commit_does_not_fail_for_want_of_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = Mock(side_effect=RuntimeError("can't start new thread"))
+    monkeypatch.setattr(threading.Thread, "start", start)
+    checkpoints = Checkpoints()
+    for _ in range(2):
+        checkpoints.note_commit(tmp_path / "chat.sqlite3")
+    start.assert_called_once()
+    assert "can't start new thread" in caplog.text
 
 
 @pytest.mark.django_db(transaction=True)
