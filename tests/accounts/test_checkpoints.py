@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -14,18 +15,19 @@ from django.db import connection
 
 from accounts import checkpoints as checkpoints_module
 from accounts.checkpoints import Checkpoints, checkpoint
+from accounts.checkpoints import checkpoints as of_the_process
 from accounts.models import User
 from accounts.transactions import writing
 
 WITHIN = 20.0
 
 
-def eventually(is_so: Callable[[], bool]) -> bool:
+def eventually(is_so: Callable[[], bool], look_every: float = 0.02) -> bool:
     until = time.monotonic() + WITHIN
     while not is_so():
         if time.monotonic() > until:
             return False
-        time.sleep(0.02)
+        time.sleep(look_every)
     return True
 
 
@@ -61,15 +63,47 @@ def test_a_checkpoint_copies_the_log_while_others_have_the_database_open(tmp_pat
         assert count_without_log(database) == 1
 
 
-def test_a_checkpoint_waits_for_no_writer(tmp_path: Path) -> None:
+def test_a_checkpoint_waits_for_no_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     database = tmp_path / "chat.sqlite3"
     with closing(logged(database)) as opened:
         opened.execute("INSERT INTO said VALUES ('hello')")
         opened.execute("BEGIN IMMEDIATE")
         opened.execute("INSERT INTO said VALUES ('not yet')")
-        checkpoint(database)
+        patient = partial(sqlite3.connect, timeout=WITHIN * 10)
+        monkeypatch.setattr(sqlite3, "connect", patient)
+        copying = threading.Thread(target=checkpoint, args=[database], daemon=True)
+        copying.start()
+        copying.join(WITHIN)
+        waited = copying.is_alive()
         opened.execute("COMMIT")
+        copying.join()
+        assert not waited
         assert count_without_log(database) == 1
+
+
+def test_a_checkpoint_leaves_the_log_to_the_writers(tmp_path: Path) -> None:
+    database = tmp_path / "chat.sqlite3"
+    with closing(logged(database)):
+        before = Path(f"{database}-wal").stat().st_size
+        checkpoint(database)
+        assert Path(f"{database}-wal").stat().st_size == before > 0
+
+
+def test_however_often_is_committed_checkpoints_come_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints_module, "EVERY", every := 0.05)
+    copy = Mock()
+    monkeypatch.setattr(checkpoints_module, "checkpoint", copy)
+    checkpoints = Checkpoints()
+    began = time.monotonic()
+
+    def has_come_thrice() -> bool:
+        checkpoints.note_commit(tmp_path / "chat.sqlite3")
+        return copy.call_count >= 3
+
+    assert eventually(has_come_thrice, look_every=0.001)
+    assert time.monotonic() - began >= 3 * every
 
 
 def test_a_database_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
@@ -116,3 +150,15 @@ def test_what_is_written_is_in_the_database_soon_after() -> None:
         User.objects.create(username="newcomer")
     newcomers = "accounts_user WHERE username = 'newcomer'"
     assert eventually(lambda: count_without_log(database, newcomers) == 1)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="others have no such log")
+def test_a_commit_is_noted_once_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    was_open: list[bool] = []
+    monkeypatch.setattr(
+        of_the_process, "note_commit", lambda _: was_open.append(connection.in_atomic_block)
+    )
+    with writing(), writing():
+        User.objects.create(username="newcomer")
+    assert was_open == [False]

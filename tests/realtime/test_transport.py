@@ -157,9 +157,14 @@ async def test_on_daphne_what_the_kernel_does_not_take_keeps_its_place() -> None
     narrow.takes = 100
     write(b"two,")
     assert narrow.sent == b"one"
+    narrow.takes = 2
     narrow.doWrite()
-    write(b"three")
-    assert narrow.sent == b"one,two,three"
+    narrow.takes = 100
+    write(b"three,")
+    assert narrow.sent == b"one,t"
+    narrow.doWrite()
+    write(b"four")
+    assert narrow.sent == b"one,two,three,four"
 
 
 async def test_on_daphne_one_who_reads_is_not_paused_by_much_in_one_turn_of_the_loop() -> None:
@@ -180,9 +185,14 @@ async def test_on_daphne_a_connection_that_is_lost_is_left_to_twisted() -> None:
     narrow.takes = -1
     write(b"nobody hears")
     narrow.reactor.addWriter.assert_called_once_with(narrow)
-    narrow.connected = 0
+
+
+async def test_on_daphne_nothing_is_tried_on_a_connection_that_twisted_has_let_go() -> None:
+    narrow: Any = Narrow()
+    write = on_tcp(narrow).way()
     narrow.takes = 100
-    write(b"nor this")
+    narrow.connected = 0
+    write(b"nobody hears")
     assert narrow.sent == b""
 
 
@@ -206,6 +216,14 @@ async def test_on_daphne_nothing_passes_by_the_encryption() -> None:
     encrypting = Encrypting(narrow)
     on_tcp(encrypting).way()(b"secret")
     assert encrypting.encrypted == b"secret"
+    assert narrow.sent == b""
+
+
+async def test_on_daphne_nothing_passes_by_an_encryption_that_came_later() -> None:
+    narrow: Any = Narrow()
+    narrow.TLS = True  # Twisted's own mark for startTLS, after which its `write` encrypts
+    narrow.takes = 100
+    on_tcp(narrow).way()(b"secret")
     assert narrow.sent == b""
 
 
