@@ -48,8 +48,9 @@ class Checkpoints:
             self._written.clear()
             try:
                 checkpoint(self._database)
-            except sqlite3.Error as error:
-                log.info("No checkpoint now: %s", error)
+            except (sqlite3.Error, OSError) as error:
+                # The commits copy what is left, as they would without us.
+                log.debug("No checkpoint now: %s", error)
 
 
 def checkpoint(database: Path | str) -> None:
