@@ -92,7 +92,8 @@ def test_a_checkpoint_leaves_the_log_to_the_writers(tmp_path: Path) -> None:
 def test_however_often_is_committed_checkpoints_come_now_and_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoints_module, "EVERY", every := 0.05)
+    monkeypatch.setattr(checkpoints_module, "COMMITS", 1)
+    monkeypatch.setattr(checkpoints_module, "AT_MOST_EVERY", every := 0.05)
     copy = Mock()
     monkeypatch.setattr(checkpoints_module, "checkpoint", copy)
     checkpoints = Checkpoints()
@@ -103,7 +104,26 @@ def test_however_often_is_committed_checkpoints_come_now_and_then(
         return copy.call_count >= 3
 
     assert eventually(has_come_thrice, look_every=0.001)
-    assert time.monotonic() - began >= 3 * every
+    assert time.monotonic() - began >= 2 * every
+
+
+def test_a_few_commits_are_not_worth_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints_module, "COMMITS", 3)
+    copied, database = threading.Event(), tmp_path / "chat.sqlite3"
+
+    def copy(which: Path) -> None:
+        if which == database:  # not the last of another test
+            copied.set()
+
+    monkeypatch.setattr(checkpoints_module, "checkpoint", copy)
+    checkpoints = Checkpoints()
+    for _ in range(2):
+        checkpoints.note_commit(database)
+    assert not copied.wait(0.1)
+    checkpoints.note_commit(database)
+    assert copied.wait(WITHIN)
 
 
 def test_a_database_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
@@ -115,7 +135,8 @@ def test_a_database_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
 def test_checkpoints_go_on_after_one_that_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoints_module, "EVERY", 0.01)
+    monkeypatch.setattr(checkpoints_module, "COMMITS", 1)
+    monkeypatch.setattr(checkpoints_module, "AT_MOST_EVERY", 0.01)
     checkpoints = Checkpoints()
     checkpoints.note_commit(tmp_path / "gone.sqlite3")
     database = tmp_path / "chat.sqlite3"
@@ -133,6 +154,7 @@ def test_checkpoints_go_on_after_one_that_failed(
 def test_a_commit_does_not_fail_for_want_of_a_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(checkpoints_module, "COMMITS", 1)
     start = Mock(side_effect=RuntimeError("can't start new thread"))
     monkeypatch.setattr(threading.Thread, "start", start)
     checkpoints = Checkpoints()
@@ -144,7 +166,8 @@ def test_a_commit_does_not_fail_for_want_of_a_thread(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="others have no such log")
-def test_what_is_written_is_in_the_database_soon_after() -> None:
+def test_what_is_written_is_in_the_database_soon_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints_module, "COMMITS", 1)
     database = Path(connection.settings_dict["NAME"])
     with writing():
         User.objects.create(username="newcomer")
