@@ -50,13 +50,14 @@ class Checkpoints:
 
     def _run(self) -> None:
         while self._is_due.wait():
+            # And not at once: what was committed just now is on its way to all who hear it.
+            time.sleep(AT_MOST_EVERY)
             self._is_due.clear()
             try:
                 checkpoint(self._database)
             except (sqlite3.Error, OSError) as error:
                 # The commits copy what is left, as they would without us.
                 log.debug("No checkpoint now: %s", error)
-            time.sleep(AT_MOST_EVERY)
 
 
 def checkpoint(database: Path | str) -> None:
