@@ -17,8 +17,9 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 COMMITS = 100
-"""Each syncs the disk, and so does a checkpoint: of few messages a second the p99 is to be none of
-those that meet at the disk."""
+"""A commit that meets a checkpoint waits with it for the disk: where few speak, less than one
+message in a hundred.
+"""
 AT_MOST_EVERY = 0.5
 
 

@@ -39,16 +39,6 @@ from tests.factories import (
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 
 
-@pytest.fixture
-def friend() -> SignIn:
-    return make_sign_in(make_user("friend"))
-
-
-@pytest.fixture
-def room(ila: SignIn, friend: SignIn) -> Room:
-    return make_room(Kind.GROUP, owner=[ila.user_id], member=[friend.user_id])
-
-
 def edit(caller: SignIn, message: MessageState, content: str) -> MessageState:
     return services.edit_message(
         caller=caller, room_id=message.room_id, message_id=message.id, content=content

@@ -9,29 +9,18 @@ from messaging import services
 from messaging.events import MessageSent, ReadAdvanced
 from messaging.marks import Mark, Marked
 from rooms.errors import NoSuchRoom, NotAMember
-from rooms.models import Ban, Kind, Member, Room
+from rooms.models import Ban, Member, Room
 from tests.factories import (
     commits,
     draft,
     heard,
     make_room,
     make_sign_in,
-    make_user,
     say,
     store_now,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
-
-
-@pytest.fixture
-def friend() -> SignIn:
-    return make_sign_in(make_user("friend"))
-
-
-@pytest.fixture
-def room(ila: SignIn, friend: SignIn) -> Room:
-    return make_room(Kind.GROUP, owner=[ila.user_id], member=[friend.user_id])
 
 
 def mark(caller: SignIn, room: Room, seq: int) -> Mark:
