@@ -91,8 +91,8 @@ def database(url: str) -> dict[str, Any]:
         entry["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
-            # A message changes seven pages: at SQLite's own 1,000 pages each 140th would wait for a
-            # checkpoint. The log grows to 16 MB for that.
+            # The net under accounts/checkpoints.py, which copies the log before it gets so long. At
+            # SQLite's own 1,000 pages a busy second would get there first. The log grows to 16 MB.
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
             " PRAGMA wal_autocheckpoint=4000;",
         }

@@ -191,7 +191,11 @@ class TwistedConnection:
         if self._protocol.state != self._protocol.STATE_OPEN:
             return
         transport = self._transport
-        if self._writes_at_once and transport.connected and not self._holds_back():
+        if (
+            self._writes_at_once
+            and transport.connected
+            and not (transport._tempDataLen or transport.dataBuffer)  # what it holds back
+        ):
             sent = transport.writeSomeData(data)
             if sent == len(data):
                 return
@@ -199,9 +203,6 @@ class TwistedConnection:
                 data = data[sent:]
         # Of a connection that is lost Twisted finds out by itself when it tries.
         transport.write(data)
-
-    def _holds_back(self) -> bool:
-        return bool(self._transport._tempDataLen or self._transport.dataBuffer)
 
     def watch(self, on_way_change: Callable[[], None]) -> None:
         self._on_way_change = on_way_change
