@@ -17,6 +17,7 @@ from typing import Final, NamedTuple, Protocol
 from django.conf import settings
 
 from .errors import DomainError, RateLimited
+from .metrics import count_refusal
 
 PERIODS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LARGEST_TABLE = 100_000
@@ -147,6 +148,7 @@ def spend(setting: str, whose: Hashable) -> None:
     for elsewhere in _elsewhere:
         wait = elsewhere.take(setting, whose, rate)
         if wait > 0:
+            count_refusal(setting)
             raise RateLimited(retry_after=wait)
 
 
@@ -185,5 +187,6 @@ def _spend_here(setting: str, whose: Hashable) -> Rate | None:
     if rate is not None:
         wait = buckets.take(setting, whose, rate)
         if wait > 0:
+            count_refusal(setting)
             raise RateLimited(retry_after=wait)
     return rate

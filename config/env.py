@@ -37,10 +37,24 @@ def _as_count(value: object) -> object:
     return None if isinstance(value, str) and value.strip().lower() == "off" else value
 
 
+SIZE_UNITS = {"": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
+
+
+def _as_bytes(value: object) -> object:
+    """`25 MB` is 26,214,400; a bare number counts bytes; `off` is None."""
+    if not isinstance(value, str) or value.strip().lower() == "off":
+        return _as_count(value)
+    match = re.fullmatch(r"\s*(\d{1,15})\s*([KMG]B)?\s*", value.upper())
+    if match is None:
+        raise ValueError("must look like 25 MB, 512 KB, 1048576 or off")
+    return int(match[1]) * SIZE_UNITS[match[2] or ""]
+
+
 Names = Annotated[list[str], NoDecode, BeforeValidator(_as_list)]
 RateOrOff = Annotated[Rate | None, NoDecode, BeforeValidator(_as_rate)]
 LengthOrOff = Annotated[Annotated[int, Field(ge=1, le=16_000)] | None, BeforeValidator(_as_count)]
 CountOrOff = Annotated[int | None, Field(ge=1), BeforeValidator(_as_count)]
+BytesOrOff = Annotated[int | None, Field(ge=1), BeforeValidator(_as_bytes)]
 
 
 class Environment(BaseSettings):

@@ -1,0 +1,17 @@
+"""What limits refuse, counted for Prometheus (docs/operations.md).
+
+Refusals are rare beside requests and frames, so each may cost a microsecond.
+"""
+
+from prometheus_client import Counter
+
+limit_refusals = Counter(
+    "chat_limit_refusals",
+    "Requests, frames and connections that a limit refused, by the setting that names the limit",
+    ["setting"],
+)
+
+
+def count_refusal(setting: str) -> None:
+    """`setting` is the name of a setting, such as CHAT_LOGIN_RATE; never a value from a client."""
+    limit_refusals.labels(setting).inc()
