@@ -57,7 +57,10 @@ class Room(models.Model):
             models.UniqueConstraint(
                 fields=["name_key"], condition=Q(deleted_at=None), name="room_name_once"
             ),
-            models.UniqueConstraint(fields=["low", "high"], name="room_pair_once"),
+            # Staff may delete a private room; the two may open another one then.
+            models.UniqueConstraint(
+                fields=["low", "high"], condition=Q(deleted_at=None), name="room_pair_once"
+            ),
             models.CheckConstraint(
                 name="room_is_named_or_a_pair",
                 condition=Q(

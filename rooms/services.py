@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MOST_NAMED = 20
 MANAGERS = frozenset({Role.OWNER, Role.ADMIN})
+LAST_OWNER = "This is the last owner of the group: make another member owner, or delete the room"
 
 
 # Making rooms
@@ -97,7 +98,8 @@ def open_private_room(*, user_id: int, other: User) -> Room:
     if other.pk == user_id:
         raise Forbidden("A private room needs somebody else")
     low, high = sorted((user_id, other.pk))
-    pair = Room.objects.filter(low_id=low, high_id=high).select_related("low", "high")
+    pair = Room.objects.filter(low_id=low, high_id=high, deleted_at=None)
+    pair = pair.select_related("low", "high")
     room = pair.first()
     if room is not None:
         return room
@@ -184,7 +186,8 @@ def enter_private_room(*, user_id: int, username: str) -> Room:
     room = (
         Room.objects.filter(
             Q(low_id=user_id, high__username_key=key, high__is_active=True)
-            | Q(high_id=user_id, low__username_key=key, low__is_active=True)
+            | Q(high_id=user_id, low__username_key=key, low__is_active=True),
+            deleted_at=None,
         )
         .select_related("low", "high")
         .first()
@@ -236,24 +239,52 @@ def _take_out(room: Room, member: Member | None) -> int:
     return room.access
 
 
-def remove_member(*, user_id: int, room_id: int, username: str) -> int:
+def remove_member(*, user_id: int, room_id: int, username: str, as_staff: bool = False) -> int:
     """Removes somebody and returns the room's version: nothing later reaches them.
 
     From a public room it is a ban as well, until somebody adds them again, and anybody may be
-    banned: who has left, or never said a word. Raises NoSuchRoom, Forbidden, NoSuchMember.
+    banned: who has left, or never said a word. Raises NoSuchRoom, Forbidden, NoSuchMember,
+    LastOwner of a group.
     """
-    with _managed(user_id, room_id) as (here, role):
-        member = selectors.find_member(here.room, username)
-        gone_id = member.user_id if member else _stranger(here.room, username)
-        if gone_id == user_id:
-            raise Forbidden("To go yourself, leave the room")
-        if role != Role.OWNER and member is not None and member.role != Role.MEMBER:
-            raise Forbidden("Only an owner may remove owners and admins")
-        if here.room.kind == Kind.PUBLIC:
-            Ban.objects.get_or_create(room=here.room, user_id=gone_id)
-        access = _take_out(here.room, member)
-        publish(MemberRemoved(room_id, gone_id, access))
+    permission = "rooms.delete_member" if as_staff else ""
+    with _managed(user_id, room_id, permission) as (here, role):
+        _remove(here, role, username)
     return here.room.version
+
+
+def _remove(here: Standing, role: Role, username: str) -> int:
+    """Removes under the room's lock, and bans where anybody may enter; returns the user's id."""
+    member = selectors.find_member(here.room, username)
+    gone_id = member.user_id if member else _stranger(here.room, username)
+    if gone_id == here.user_id:
+        raise Forbidden("To go yourself, leave the room")
+    if role != Role.OWNER and member is not None and member.role != Role.MEMBER:
+        raise Forbidden("Only an owner may remove owners and admins")
+    if here.room.kind == Kind.GROUP and member is not None and selectors.is_last_owner(member):
+        raise LastOwner(LAST_OWNER)
+    if here.room.kind == Kind.PUBLIC:
+        Ban.objects.get_or_create(room=here.room, user_id=gone_id)
+    access = _take_out(here.room, member)
+    publish(MemberRemoved(here.room.pk, gone_id, access))
+    return gone_id
+
+
+def ban_user(*, user_id: int, room_id: int, username: str) -> Ban:
+    """Bans anybody from a public room, for staff.
+
+    Raises NoSuchRoom, NoSuchMember, Forbidden for other rooms, where removing is enough.
+    """
+    with _managed(user_id, room_id, "rooms.add_ban") as (here, role):
+        if here.room.kind != Kind.PUBLIC:
+            raise Forbidden("Only public rooms have bans: remove the member of a group")
+        return Ban.objects.get(room=here.room, user_id=_remove(here, role, username))
+
+
+def lift_ban(*, user_id: int, room_id: int, banned_id: int) -> bool:
+    """Lets somebody come back, for staff; False when there was no ban. Raises NoSuchRoom."""
+    with _managed(user_id, room_id, "rooms.delete_ban") as (here, _):
+        lifted, _ = Ban.objects.filter(room=here.room, user_id=banned_id).delete()
+    return bool(lifted)
 
 
 def _stranger(room: Room, username: str) -> int:
@@ -286,14 +317,17 @@ def add_members(
     return here.room, [user.username for user in new], selectors.member_names(here.room)
 
 
-def change_role(*, user_id: int, room_id: int, username: str, role: Role) -> Member:
+def change_role(
+    *, user_id: int, room_id: int, username: str, role: Role, as_staff: bool = False
+) -> Member:
     """Raises NoSuchRoom, Forbidden unless the caller is an owner, NoSuchMember, LastOwner."""
-    with _managed(user_id, room_id) as (here, own_role):
+    permission = "rooms.change_member" if as_staff else ""
+    with _managed(user_id, room_id, permission) as (here, own_role):
         if own_role != Role.OWNER:
             raise Forbidden("Only an owner may change roles")
         member = _member(here.room, username)
         if role != Role.OWNER and here.room.kind == Kind.GROUP and selectors.is_last_owner(member):
-            raise LastOwner
+            raise LastOwner(LAST_OWNER if as_staff else None)
         member.role = role
         member.save(update_fields=["role"])
     return member
@@ -320,12 +354,13 @@ def change_room(*, user_id: int, room_id: int, title: str | None, topic: str | N
     return room
 
 
-def delete_room(*, user_id: int, room_id: int) -> None:
+def delete_room(*, user_id: int, room_id: int, as_staff: bool = False) -> None:
     """Hides the room for good; `manage.py purge_rooms` erases what was said in it.
 
-    Raises NoSuchRoom, Forbidden unless the caller is an owner.
+    Staff may delete private rooms too. Raises NoSuchRoom, Forbidden unless the caller is an owner.
     """
-    with _managed(user_id, room_id) as (here, role):
+    permission = "rooms.delete_room" if as_staff else ""
+    with _managed(user_id, room_id, permission, private=as_staff) as (here, role):
         if role != Role.OWNER:
             raise Forbidden("Only an owner may delete a room")
         room = here.room
@@ -337,11 +372,22 @@ def delete_room(*, user_id: int, room_id: int) -> None:
 
 
 @contextmanager
-def _managed(user_id: int, room_id: int) -> Iterator[tuple[Standing, Role]]:
-    """A transaction that holds the room, for an owner or admin of it, with the role to judge by."""
+def _managed(
+    user_id: int, room_id: int, staff_permission: str = "", *, private: bool = False
+) -> Iterator[tuple[Standing, Role]]:
+    """A transaction that holds the room, for an owner or admin of it, with the role to judge by.
+
+    With `staff_permission`, staff who have it act as an owner would, in groups too.
+    """
     with writing():
-        here = selectors.standing(user_id, room_id, lock=True)
-        role = selectors.acting_role(here)
-        if here.room.kind == Kind.PRIVATE or role not in MANAGERS:
+        if staff_permission:
+            here = selectors.staff_standing(user_id, room_id, staff_permission)
+            role = Role.OWNER
+        else:
+            here = selectors.standing(user_id, room_id, lock=True)
+            role = selectors.acting_role(here)
+        if here.room.kind == Kind.PRIVATE and not private:
+            raise Forbidden("This cannot be done in a private room")
+        if role not in MANAGERS:
             raise Forbidden
         yield here, role
