@@ -6,10 +6,11 @@ exactly what they look for, and no filter asks for what no index answers.
 
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.models import ADDITION, DELETION, LogEntry
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import (
     AdminPasswordChangeForm,
@@ -21,34 +22,36 @@ from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
+from django.utils.html import format_html
 
 from . import selectors, sessions
 from .errors import NoSuchSession
 from .models import Session, User, email_key
-from .names import check_name, name_key
-from .schemas import LARGEST_ID
+from .moderation import Link, ModeratedAdmin, link_to, read_id, related
+from .names import check_name, name_key, search_key
+from .selectors import starts_with
 
 M = TypeVar("M", bound=Model)
 
 if TYPE_CHECKING:
     # Django's own classes take no parameters while running.
-    ModelAdmin = admin.ModelAdmin[M]
     UsersAdmin = DjangoUserAdmin[User]
     CreationForm = AdminUserCreationForm[User]
     ChangeForm = UserChangeForm[User]
     PasswordForm = AdminPasswordChangeForm[User]
     RowPaginator = Paginator[Any]
 else:
-    from typing import Generic
-
-    class ModelAdmin(admin.ModelAdmin, Generic[M]):
-        pass
-
     UsersAdmin, CreationForm, ChangeForm = DjangoUserAdmin, AdminUserCreationForm, UserChangeForm
     PasswordForm, RowPaginator = AdminPasswordChangeForm, Paginator
 
 MOST_COUNTED = 10_000
 MOST_AT_ONCE = 1000
+MAX_MATCHES = 1000
+"""Rows that a search by the beginning of a name shows, of each column."""
+MAX_SUGGESTIONS = 5
+
+admin.site.site_header = admin.site.site_title = "Chat administration"
+admin.site.index_title = "People, rooms and messages"
 
 
 class CappedPaginator(RowPaginator):
@@ -60,8 +63,10 @@ class CappedPaginator(RowPaginator):
         return rows.order_by()[:MOST_COUNTED].count()
 
 
-class LargeTableAdmin(ModelAdmin[M]):
+class LargeTableAdmin(ModeratedAdmin[M]):
     """A list over a table of any size, newest first."""
+
+    show_facets = admin.ShowFacets.NEVER  # it would count the table once for each choice
 
     ordering = ("-id",)
     sortable_by = ()
@@ -87,11 +92,48 @@ class ReadOnlyAdmin(LargeTableAdmin[M]):
         return False
 
 
-def read_id(text: str) -> int | None:
-    """`12`; None for what is no id."""
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_ID))):
-        return None
-    return min(int(text), LARGEST_ID)
+class Ambiguous(Exception):
+    """Several rows begin with what was searched for; holds some of their names."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = sorted(names)
+        super().__init__(", ".join(self.names))
+
+
+def only_match(rows: Iterable[M]) -> M | None:
+    """The row, None without any. Raises Ambiguous when there are several."""
+    found = {row.pk: row for row in rows}
+    if len(found) > 1:
+        raise Ambiguous(str(row) for row in list(found.values())[:MAX_SUGGESTIONS])
+    return next(iter(found.values()), None)
+
+
+def find_person(text: str) -> User | None:
+    """A user by name, else the only one whose name begins so. Raises Ambiguous."""
+    key = name_key(text)
+    user = User.objects.filter(username_key=key).first()
+    if user is not None or not key:
+        return user
+    return only_match(User.objects.filter(starts_with("username_key", key))[: MAX_SUGGESTIONS + 1])
+
+
+def suggestion(refusal: Ambiguous) -> str:
+    return f"Several names begin like this: {refusal}. Give more of the one you mean"
+
+
+def found_by_person(
+    page: ReadOnlyAdmin[M], request: HttpRequest, rows: QuerySet[M], text: str
+) -> tuple[QuerySet[M], bool]:
+    """The rows of the one user that a search names."""
+    if not (term := text.strip()):
+        return rows, False
+    try:
+        user = find_person(term.removeprefix("@"))
+    except Ambiguous as refusal:
+        if request.method == "GET":
+            page.message_user(request, suggestion(refusal), messages.WARNING)
+        return rows.none(), False
+    return rows.filter(user=user) if user else rows.none(), False
 
 
 # Users
@@ -154,7 +196,7 @@ class NewPasswordForm(PasswordForm):
 
 
 @admin.register(User)
-class UserAdmin(UsersAdmin):
+class UserAdmin(ModeratedAdmin[User], UsersAdmin):
     """Usernames are never reused: a user can be deactivated, but neither renamed nor deleted."""
 
     form = UserEditForm
@@ -164,7 +206,27 @@ class UserAdmin(UsersAdmin):
     list_display_links = ("id", "username")
     list_filter = ()
     search_fields = ("username",)
-    search_help_text = "A username, an e-mail address or an id, in full"
+    search_help_text = (
+        "The beginning of a username or display name; or an e-mail address or an id, in full"
+    )
+    column_help: ClassVar = {
+        "Username": "The name that others see and mention. It never changes and is never reused.",
+        "Display name": "A name that people choose for themselves. Several may have the same.",
+        "Active": "Off: the account cannot sign in, its sessions are ended and its sockets closed.",
+        "Staff status": "May sign in here, and do what its permissions allow.",
+        "Last seen": "When the last open connection was closed. Empty: never yet.",
+    }
+    field_help: ClassVar = {
+        "username": "Fixed for good, and never given to somebody else.",
+        "display_name": "Shown beside the username. Several people may have the same.",
+        "email": "For signing in instead of the username. Nobody has confirmed it.",
+        "is_active": "Switch off to lock the account: its sessions end and its sockets close at "
+        "once. What it wrote stays.",
+        "is_staff": "May sign in to these pages, and do what the permissions below allow.",
+        "is_superuser": "Has every permission without it being listed.",
+        "last_login": "The last sign-in to these pages.",
+        "last_seen": "When the last open connection was closed.",
+    }
     ordering = ("-id",)
     sortable_by = ()
     paginator = CappedPaginator
@@ -197,10 +259,26 @@ class UserAdmin(UsersAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        wanted = Q(username_key=name_key(term)) | Q(email_key=email_key(term))
-        if (pk := read_id(term)) is not None:
-            wanted |= Q(pk=pk)
-        return queryset.filter(wanted), False
+        # Ids first: an OR of two ranges with the order of a third column would walk the table.
+        begins = (
+            starts_with("username_key", name_key(term)),
+            starts_with("display_key", search_key(term)),
+            Q(email_key=email_key(term)),
+        )
+        found = {pk for one in begins for pk in self._ids(one)}
+        return queryset.filter(pk__in=found | {read_id(term) or 0}), False
+
+    def _ids(self, wanted: Q) -> QuerySet[User, int]:
+        return User.objects.filter(wanted).values_list("pk", flat=True)[:MAX_MATCHES]
+
+    def related_links(self, request: HttpRequest, row: User) -> list[Link]:
+        person = f"@{row.username}"
+        return [
+            *related(request, "Rooms", "rooms.member", person),
+            *related(request, "Bans", "rooms.ban", person),
+            *related(request, "Messages", "messaging.message", person),
+            *related(request, "Sessions", "accounts.session", row.username),
+        ]
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: User | None = None
@@ -231,21 +309,37 @@ class UserAdmin(UsersAdmin):
 
 @admin.register(Session)
 class SessionAdmin(ReadOnlyAdmin[Session]):
-    list_display = ("id", "user", "created_at", "last_used_at", "ip", "ended_at")
+    list_display = ("id", "person", "created_at", "last_used_at", "ip", "ended_at")
     list_select_related = ("user",)
     search_fields = ("user",)
-    search_help_text = "A username, in full"
+    search_help_text = "A username, or the beginning of one"
+    column_help: ClassVar = {
+        "Person": "Who signed in. The link leads to the account.",
+        "Created at": "When they signed in.",
+        "Last used at": "When the sign-in was renewed last.",
+        "Ip": "The address from which they signed in.",
+        "Ended at": "When it was ended, by logging out or here. Empty: it may still be used.",
+        "End the selected sessions": "The devices are signed out and their connections closed.",
+    }
+    field_labels: ClassVar = {"ip": "Address", "user_agent": "Program"}
+    field_help: ClassVar = {
+        "created_at": "When this person signed in.",
+        "last_used_at": "When the sign-in was used last to get new tokens.",
+        "rotated_at": "When the refresh token was replaced last.",
+        "ended_at": "Empty: it may still be used.",
+        "user_agent": "What the device said about itself. It can claim anything.",
+    }
     fields = ("user", "created_at", "last_used_at", "rotated_at", "ended_at", "user_agent", "ip")
     actions = ("end_sessions",)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Session], search_term: str
     ) -> tuple[QuerySet[Session], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        user = User.objects.filter(username_key=name_key(term)).first()
-        return queryset.filter(user=user) if user else queryset.none(), False
+        return found_by_person(self, request, queryset, search_term)
+
+    @admin.display(description="person")
+    def person(self, session: Session) -> str:
+        return link_to(session.user, session.user.username)
 
     def has_end_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.change_session")
@@ -258,3 +352,44 @@ class SessionAdmin(ReadOnlyAdmin[Session]):
             self.message_user(request, f"At most {MOST_AT_ONCE} sessions at once", messages.ERROR)
             return
         self.message_user(request, f"{end_sessions(chosen)} sessions ended")
+
+
+# What staff did
+
+
+@admin.register(LogEntry)
+class LogEntryAdmin(ReadOnlyAdmin[LogEntry]):
+    """Kept by Django; for staff with the permission to view log entries."""
+
+    list_display = ("id", "action_time", "by", "content_type", "about", "what")
+    list_select_related = ("user", "content_type")
+    search_fields = ("user",)
+    search_help_text = "The username of a member of staff, or the beginning of one"
+    fields = ("action_time", "user", "content_type", "about", "what")
+    readonly_fields = ("about", "what")
+    column_help: ClassVar = {
+        "By": "The member of staff who did it.",
+        "About": "The room, message or account as it was called then. The link leads to it.",
+        "What": "What was done. Texts of messages are never kept here.",
+    }
+
+    @admin.display(description="by")
+    def by(self, entry: LogEntry) -> str:
+        return link_to(entry.user, entry.user.username)
+
+    @admin.display(description="about")
+    def about(self, entry: LogEntry) -> str:
+        url = entry.get_admin_url()
+        return (
+            format_html('<a href="{}">{}</a>', url, entry.object_repr) if url else entry.object_repr
+        )
+
+    @admin.display(description="what")
+    def what(self, entry: LogEntry) -> str:
+        verb = {ADDITION: "Added. ", DELETION: "Deleted. "}.get(entry.action_flag, "")
+        return f"{verb}{entry.get_change_message()}"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[LogEntry], search_term: str
+    ) -> tuple[QuerySet[LogEntry], bool]:
+        return found_by_person(self, request, queryset, search_term)

@@ -1,13 +1,18 @@
-"""Admin of messages, to look at: they change through the services, under the room's lock."""
+"""Admin of messages: what staff see of them, and deleting them, by the service."""
+
+from typing import ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from accounts.admin import ReadOnlyAdmin
 from accounts.models import User
-from rooms.admin import SEARCH_HELP, SearchableAdmin
+from accounts.moderation import Link, StaffAction, link_to, related
+from rooms.admin import SEARCH_HELP, SearchableAdmin, ban_link, room_name
 from rooms.models import Room
 
+from . import services
 from .models import Message
 
 LOOKED_THROUGH = 100_000
@@ -15,17 +20,107 @@ LOOKED_THROUGH = 100_000
 LONGEST_SHOWN = 80
 
 
+def _delete_message(staff_id: int, message: Message) -> bool:
+    return services.delete_message_as_staff(
+        user_id=staff_id, room_id=message.room_id, message_id=message.pk
+    )
+
+
 @admin.register(Message)
 class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
-    list_display = ("id", "room", "seq", "sender", "shown", "created_at", "edited_at", "deleted")
-    list_select_related = ("room", "sender")
+    list_display = ("id", "in_room", "number", "by", "shown", "created_at", "edited_at", "deleted")
+    list_select_related = ("room", "room__low", "room__high", "sender")
     search_help_text = f"{SEARCH_HELP}. A person's among the newest {LOOKED_THROUGH:,} only"
-    exclude = ("client_digest",)
+    fields = (
+        *("room", "seq", "sender", "text", "created_at", "edited_at", "deleted"),
+        *("answer_to", "reaction_list", "client_id", "version", "created_version", "last_change"),
+    )
+    staff_actions = (
+        StaffAction[Message](
+            name="delete_messages",
+            button="Delete this message",
+            list_label="Delete the selected messages",
+            permission="messaging.delete_message",
+            effect="Text and reactions are erased for everybody and cannot be brought back. Open "
+            "clients see at once that the message was deleted; its place in the room stays.",
+            done="deleted",
+            perform=_delete_message,
+            applies=lambda message: not message.deleted and message.room.deleted_at is None,
+        ),
+    )
+    column_help: ClassVar = {
+        "Room": "The link leads to the room.",
+        "Number": "Messages of a room are counted 1, 2, 3 and so on.",
+        "Sender": "The link leads to the account.",
+        "Text": f"The first {LONGEST_SHOWN} characters. Empty for a deleted message; texts of "
+        "deleted rooms are not shown.",
+        "Edited at": "When the sender changed the text last. Earlier texts are not kept.",
+        "Deleted": "The sender, an owner, an admin or staff deleted it. The text is gone.",
+    }
+    field_labels: ClassVar = {
+        "seq": "Number in the room",
+        "created_at": "Sent at",
+        "client_id": "Id of the client",
+        "version": "Version",
+        "created_version": "First version",
+    }
+    field_help: ClassVar = {
+        "edited_at": "When the sender changed the text last. Earlier texts are not kept.",
+        "deleted": "The text is gone; only the place in the room stays.",
+        "answer_to": "The message of the same room that this one answers.",
+        "client_id": "With it the sender's program sends a message again without making a second "
+        "one.",
+        "version": "The room counts its changes; this is the number of the latest one here.",
+        "created_version": "The number of the change that brought this message.",
+        "last_change": "What the latest change was.",
+    }
+
+    @admin.display(description="room")
+    def in_room(self, message: Message) -> str:
+        return link_to(message.room, room_name(message.room))
+
+    @admin.display(description="number")
+    def number(self, message: Message) -> int:
+        return message.seq
+
+    @admin.display(description="sender")
+    def by(self, message: Message) -> str:
+        return link_to(message.sender, message.sender.username)
 
     @admin.display(description="text")
     def shown(self, message: Message) -> str:
-        text = message.content
+        text = self.text(message)
         return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+    @admin.display(description="text")
+    def text(self, message: Message) -> str:
+        """What members can no longer read, staff do not read either."""
+        return message.content if message.room.deleted_at is None else "(the room was deleted)"
+
+    @admin.display(description="answers message")
+    def answer_to(self, message: Message) -> str:
+        answered = Message.objects.filter(room=message.room_id, pk=message.reply_to or 0).first()
+        return link_to(answered, f"number {answered.seq}") if answered else "-"
+
+    @admin.display(description="reactions")
+    def reaction_list(self, message: Message) -> str:
+        return ", ".join(f"{one['emoji']} {one['count']}" for one in message.reactions) or "-"
+
+    def describe(self, row: Message) -> str:
+        said = "deleted already" if row.deleted else f"“{self.shown(row)}”"
+        return f"Number {row.seq} in {room_name(row.room)} by {row.sender.username}: {said}"
+
+    def name_of(self, row: Message) -> str:
+        return f"Message {row.seq} in {row.room} by {row.sender.username}"
+
+    def related_links(self, request: HttpRequest, row: Message) -> list[Link]:
+        both = f"#{row.room_id} @{row.sender.username}"
+        return [
+            *related(request, "All messages of the room", "messaging.message", f"#{row.room_id}"),
+            *related(request, "All of the sender here", "messaging.message", both),
+            *related(request, "The sender as a member", "rooms.member", both),
+            *ban_link(request, row.room, row.sender),
+        ]
 
     def found(
         self, rows: QuerySet[Message], room: Room | None, user: User | None
