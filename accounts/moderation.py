@@ -21,6 +21,7 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
+from django.utils.text import capfirst
 
 from .errors import DomainError
 from .schemas import LARGEST_ID
@@ -86,7 +87,7 @@ class Link:
     label: str
     url: str
     help_text: str = ""
-    grave: bool = False
+    confirmed: bool = False
 
 
 def related(request: HttpRequest, label: str, model: str, search: str) -> list[Link]:
@@ -118,6 +119,9 @@ def link_to(row: Model | None, text: str) -> str:
 
 class ModeratedAdmin(ModelAdmin[M]):
     """Lists and object pages with staff actions, links to related rows, and an explanation."""
+
+    class Media:
+        css = {"all": ["moderation/admin.css"]}
 
     change_list_template = "moderation/change_list.html"
     change_form_template = "moderation/change_form.html"
@@ -182,6 +186,7 @@ class ModeratedAdmin(ModelAdmin[M]):
         return super().changelist_view(
             request,
             {
+                "title": capfirst(self.opts.verbose_name_plural),
                 "column_help": self.column_help,
                 "action_help": {one.list_label: one.effect for one in actions},
                 **(extra_context or {}),
@@ -218,6 +223,7 @@ class ModeratedAdmin(ModelAdmin[M]):
         obj: M | None = None,
     ) -> HttpResponse:
         if obj is not None:
+            context["subtitle"] = self.name_of(obj)
             context["related_links"] = list(self.related_links(request, obj))
             context["action_links"] = [
                 Link(one.button, self._action_url(one, obj), one.effect, one.confirm)
@@ -281,7 +287,7 @@ class ModeratedAdmin(ModelAdmin[M]):
             **self.admin_site.each_context(request),
             "title": f"{action.button}?" if one else f"{action.list_label}?",
             "opts": self.opts,
-            "original": rows[0] if one else None,
+            "original": self.name_of(rows[0]) if one else None,
             "action": action,
             "rows": [(row.pk, self.describe(row)) for row in rows],
             "action_checkbox_name": ACTION_CHECKBOX_NAME,

@@ -1,5 +1,6 @@
 """Admin of messages: what staff see of them, and deleting them, by the service."""
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.contrib import admin
@@ -28,7 +29,7 @@ def _delete_message(staff_id: int, message: Message) -> bool:
 
 @admin.register(Message)
 class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
-    list_display = ("id", "in_room", "number", "by", "shown", "created_at", "edited_at", "deleted")
+    list_display = ("id", "in_room", "number", "by", "shown", "sent_at", "edited_at", "deleted")
     list_select_related = ("room", "room__low", "room__high", "sender")
     search_help_text = f"{SEARCH_HELP}. A person's among the newest {LOOKED_THROUGH:,} only"
     fields = (
@@ -91,6 +92,10 @@ class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
     def shown(self, message: Message) -> str:
         text = self.text(message)
         return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+    @admin.display(description="sent at")
+    def sent_at(self, message: Message) -> datetime:
+        return message.created_at
 
     @admin.display(description="text")
     def text(self, message: Message) -> str:

@@ -159,10 +159,11 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
             button="Delete this room",
             list_label="Delete the selected rooms",
             permission="rooms.delete_room",
-            effect="The room disappears for all of its members and cannot be brought back. Open "
-            "connections to it are closed at once. Connecting does not make the name of a public "
-            "room or group again; two people may open a new, empty private room. Its messages "
-            "are no longer shown to anybody, and are erased by the command purge_rooms.",
+            effect="The room disappears for all of its members and cannot be brought back; open "
+            "connections to it are closed at once. Its messages are no longer shown to anybody, "
+            "staff included, and the command purge_rooms erases them. The name is free for a new "
+            "room that somebody creates on purpose; connecting to the old address does not create "
+            "one. The two people of a private room may open a new, empty one.",
             done="deleted",
             perform=_delete_room,
             applies=lambda room: room.deleted_at is None,
@@ -212,7 +213,11 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
         return link_to_list("messaging_message", room, room.last_seq)
 
     def describe(self, row: Room) -> str:
-        return f"{row.kind} {room_name(row)}: {row.member_count} members, {row.last_seq} messages"
+        counts = f"{row.member_count} members, {row.last_seq} messages"
+        return f"{room_name(row)} ({row.kind}): {counts}"
+
+    def name_of(self, row: Room) -> str:
+        return f"{row} (#{row.pk})" if row.name else str(row)
 
     def related_links(self, request: HttpRequest, row: Room) -> list[Link]:
         search = f"#{row.pk}"
@@ -315,7 +320,7 @@ def _role_action(role: Role, label: str, effect: str) -> StaffAction[Member]:
 
 @admin.register(Member)
 class MemberAdmin(SearchableAdmin[Member], ReadOnlyAdmin[Member]):
-    list_display = ("id", "in_room", "person", "role", "last_read_seq", "muted", "joined_at")
+    list_display = ("id", "in_room", "person", "role", "read_up_to", "muted", "joined_at")
     list_select_related = ("room", "room__low", "room__high", "user")
     fields = ("room", "user", "role", "last_read_seq", "muted", "joined_at")
     staff_actions = (
@@ -356,7 +361,7 @@ class MemberAdmin(SearchableAdmin[Member], ReadOnlyAdmin[Member]):
         "Person": "The link leads to the account.",
         "Role": "Owner: may do everything in the room. Admin: looks after members and messages. "
         "Member: reads and writes.",
-        "Last read seq": "The number of the last message that this person has read there.",
+        "Read up to": "The number of the last message that this person has read there.",
         "Muted": "This person wants no notifications from the room.",
     }
     field_labels: ClassVar = {"user": "Person", "last_read_seq": "Read up to message number"}
@@ -372,6 +377,10 @@ class MemberAdmin(SearchableAdmin[Member], ReadOnlyAdmin[Member]):
     @admin.display(description="person")
     def person(self, member: Member) -> str:
         return link_to(member.user, member.user.username)
+
+    @admin.display(description="read up to")
+    def read_up_to(self, member: Member) -> int:
+        return member.last_read_seq
 
     def describe(self, row: Member) -> str:
         return f"{row.user.username}, {row.role} of {room_name(row.room)}"
@@ -389,6 +398,12 @@ class MemberAdmin(SearchableAdmin[Member], ReadOnlyAdmin[Member]):
 
 def _lift_ban(staff_id: int, ban: Ban) -> bool:
     return services.lift_ban(user_id=staff_id, room_id=ban.room_id, banned_id=ban.user_id)
+
+
+BAN_EFFECT = (
+    "The person can no longer read or write in this public room, whether they are a member or not. "
+    "Their connections to it are closed at once. The ban can be lifted."
+)
 
 
 class BanForm(BanModelForm):
@@ -429,7 +444,6 @@ class BanAdmin(SearchableAdmin[Ban], ReadOnlyAdmin[Ban]):
     list_display = ("id", "in_room", "person", "created_at")
     list_select_related = ("room", "user")
     form = BanForm
-    fields = ("room", "user")
     staff_actions = (
         StaffAction[Ban](
             name="lift_bans",
@@ -464,8 +478,10 @@ class BanAdmin(SearchableAdmin[Ban], ReadOnlyAdmin[Ban]):
     def describe(self, row: Ban) -> str:
         return self.name_of(row)
 
-    def get_fields(self, request: HttpRequest, obj: Ban | None = None) -> tuple[str, ...]:
-        return ("room", "user", "created_at") if obj else ("room", "user")
+    def get_fieldsets(self, request: HttpRequest, obj: Ban | None = None) -> Any:
+        if obj is not None:
+            return [(None, {"fields": ("room", "user", "created_at")})]
+        return [(None, {"fields": ("room", "user"), "description": BAN_EFFECT})]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("rooms.add_ban")
