@@ -212,8 +212,8 @@ class UserAdmin(ModeratedAdmin[User], UsersAdmin):
     column_help: ClassVar = {
         "Username": "The name that others see and mention. It never changes and is never reused.",
         "Display name": "A name that people choose for themselves. Several may have the same.",
-        "Active": "Off: the account cannot sign in, its sessions are ended and its sockets closed.",
-        "Staff status": "May sign in here, and do what its permissions allow.",
+        "Is active": "Off: the account is locked, its sessions ended and its connections closed.",
+        "Is staff": "May sign in here, and do what its permissions allow.",
         "Last seen": "When the last open connection was closed. Empty: never yet.",
     }
     field_help: ClassVar = {
@@ -319,7 +319,7 @@ class SessionAdmin(ReadOnlyAdmin[Session]):
         "Last used at": "When the sign-in was renewed last.",
         "Ip": "The address from which they signed in.",
         "Ended at": "When it was ended, by logging out or here. Empty: it may still be used.",
-        "End the selected sessions": "The devices are signed out and their connections closed.",
+        "Action: End the selected sessions": "The devices are signed out at once.",
     }
     field_labels: ClassVar = {"ip": "Address", "user_agent": "Program"}
     field_help: ClassVar = {

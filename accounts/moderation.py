@@ -197,7 +197,8 @@ class ModeratedAdmin(ModelAdmin[M]):
         """Answers 403 for an action that is not offered, which Django ignores, and 400 for ids that
         no page of ours sends, on which a query would fail.
         """
-        if not all(read_id(text) for text in request.POST.getlist(ACTION_CHECKBOX_NAME)):
+        chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        if any(read_id(text) is None for text in chosen):
             raise BadRequest
         asked = set(request.POST.getlist("action"))
         known = {one.name for one in self.staff_actions}

@@ -1,7 +1,9 @@
 """The admin pages of all apps: what staff may do there, and that it goes through the services."""
 
 import pytest
-from django.contrib.auth.models import Permission
+from django.contrib.admin import site
+from django.contrib.admin.models import LogEntry
+from django.contrib.admin.templatetags.admin_list import result_headers
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
@@ -10,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts import admin as accounts_admin
 from accounts.events import SessionsEnded
 from accounts.models import User
+from accounts.moderation import ModeratedAdmin
 from messaging import admin as messaging_admin
 from messaging.models import Message
 from rooms.events import RoomChanged
@@ -23,6 +26,7 @@ from tests.factories import (
     make_user,
     say,
 )
+from tests.staff import chosen, signed_in, staff
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -32,21 +36,9 @@ pytestmark = [
 NEW_PASSWORD = "quite another sentence"
 
 
-def signed_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 @pytest.fixture
 def root() -> Client:
     return signed_in(make_user("root", is_staff=True, is_superuser=True))
-
-
-def staff(*permissions: str) -> Client:
-    user = make_user(is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return signed_in(user)
 
 
 def user_form(user: User, **changes: str) -> dict[str, str]:
@@ -91,6 +83,12 @@ def test_every_page_opens(root: Client) -> None:
         f"rooms/ban/{ban.pk}/change/",
         "messaging/message/",
         f"messaging/message/{message.id}/change/",
+        "rooms/ban/add/",
+        f"rooms/room/{room.pk}/do/delete_rooms/",
+        f"rooms/member/{member.pk}/do/remove_members/",
+        f"rooms/ban/{ban.pk}/do/lift_bans/",
+        f"messaging/message/{message.id}/do/delete_messages/",
+        "admin/logentry/",
     ):
         assert root.get(f"/admin/{path}").status_code == 200, path
 
@@ -229,8 +227,8 @@ def test_sessions_can_be_ended(root: Client) -> None:
 
 def test_ending_sessions_needs_the_permission() -> None:
     session = make_session()
-    form = {"action": "end_sessions", "_selected_action": [session.pk]}
-    staff("view_session").post("/admin/accounts/session/", form)
+    answer = staff("view_session").post("/admin/accounts/session/", chosen("end_sessions", session))
+    assert answer.status_code == 403
     session.refresh_from_db()
     assert session.ended_at is None
 
@@ -288,7 +286,7 @@ def test_messages_are_only_looked_at(root: Client) -> None:
 
 def test_a_ban_can_be_lifted(root: Client) -> None:
     ban = Ban.objects.create(room=make_room(), user=make_user())
-    assert root.post(f"/admin/rooms/ban/{ban.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert root.post(f"/admin/rooms/ban/{ban.pk}/do/lift_bans/").status_code == 302
     assert not Ban.objects.exists()
 
 
@@ -307,10 +305,10 @@ def test_messages_are_found_by_room_and_sender(root: Client) -> None:
         return shown(answer)  # type: ignore[arg-type]
 
     assert found("") == [third, second, first]
-    assert found("SPORTS") == found(f"#{sports.pk}") == [second, first]
-    assert found("@Ila") == [third, first]
-    assert found("sports @ila") == found("@ila sports") == [first]
-    for nothing in ("spor", "@nobody", "sports @nobody", "#99999", "#x", "#", "@", f"#{2**70}"):
+    assert found("SPORTS") == found("spor") == found(f"#{sports.pk}") == [second, first]
+    assert found("@Ila") == found("@il") == [third, first]
+    assert found("sports @ila") == found("@il spo") == [first]
+    for nothing in ("port", "@nobody", "sports @nobody", "#99999", "#x", "#", "@", f"#{2**70}"):
         assert found(nothing) == [], nothing
 
 
@@ -332,11 +330,89 @@ def ila_time() -> str:
 def test_users_and_sessions_are_found_by_name(root: Client) -> None:
     session = make_session(make_user("ila", email="ila@example.com"))
     make_session(make_user("kaushal"))
-    for search in ("ILA", "Ila@example.com", str(session.user_id)):
+    for search in ("ILA", "il", "Ila@example.com", str(session.user_id)):
         answer = root.get("/admin/accounts/user/", {"q": search})
         assert shown(answer) == [session.user_id], search  # type: ignore[arg-type]
-    answer = root.get("/admin/accounts/session/", {"q": "Ila"})
-    assert shown(answer) == [session.pk]  # type: ignore[arg-type]
+    for search in ("Ila", "@i"):
+        answer = root.get("/admin/accounts/session/", {"q": search})
+        assert shown(answer) == [session.pk], search  # type: ignore[arg-type]
+
+
+def test_a_beginning_of_several_names_says_which_they_are(root: Client) -> None:
+    ila, ilan = make_sign_in(make_user("ila")), make_sign_in(make_user("ilan"))
+    message = say(ila, make_room(name="sports"))
+    say(ilan, make_room(name="spores"))
+    for search, names in (("@il", "ila, ilan"), ("spor", "spores, sports")):
+        answer = root.get("/admin/messaging/message/", {"q": search})
+        assert shown(answer) == []  # type: ignore[arg-type]
+        assert f"Several names begin like this: {names}" in answer.content.decode()
+    answer = root.get("/admin/messaging/message/", {"q": "@ila"})
+    assert shown(answer) == [message.id], "the whole name is the one"  # type: ignore[arg-type]
+
+
+def test_users_are_found_by_the_beginning_of_either_name(root: Client) -> None:
+    first, second = make_user("maya"), make_user("other", display_name="Mayor of the Town")
+    make_user("amaya")
+    answer = root.get("/admin/accounts/user/", {"q": "may"})
+    assert shown(answer) == [second.pk, first.pk]  # type: ignore[arg-type]
+
+
+def test_a_search_by_beginning_stops_at_its_bound(
+    root: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts_admin, "MAX_MATCHES", 2)
+    for number in range(4):
+        make_user(f"maya{number}")
+    answer = root.get("/admin/accounts/user/", {"q": "may"})
+    assert len(shown(answer)) == 2  # type: ignore[arg-type]
+
+
+# What pages say of themselves
+
+
+def test_the_site_has_its_own_name(root: Client) -> None:
+    page = root.get("/admin/").content.decode()
+    assert "Chat administration" in page
+    assert "Django administration" not in page
+    assert '<a href="/">View site</a>' in page
+
+
+def test_every_explained_column_is_one_of_the_list(root: Client) -> None:
+    explained = 0
+    for model, page in site._registry.items():
+        if not isinstance(page, ModeratedAdmin):
+            continue
+        text = root.get(f"/admin/{model._meta.app_label}/{model._meta.model_name}/")
+        headings = {str(head["text"]).capitalize() for head in result_headers(text.context["cl"])}
+        columns = {name for name in page.column_help if not name.startswith("Action: ")}
+        assert columns <= headings, (model, columns - headings)
+        explained += len(columns)
+    assert explained > 30
+
+
+def test_a_user_leads_to_rooms_bans_messages_and_sessions(root: Client) -> None:
+    ila = make_user("ila")
+    page = root.get(f"/admin/accounts/user/{ila.pk}/change/").content.decode()
+    for address in (
+        "/admin/rooms/member/?q=%40ila",
+        "/admin/rooms/ban/?q=%40ila",
+        "/admin/messaging/message/?q=%40ila",
+        "/admin/accounts/session/?q=ila",
+    ):
+        assert address in page
+    page = staff("view_user").get(f"/admin/accounts/user/{ila.pk}/change/").content.decode()
+    assert "?q=" not in page, "lists that this member of staff may not open"
+
+
+def test_the_log_says_who_did_what(root: Client) -> None:
+    ban = Ban.objects.create(room=make_room(name="sports"), user=make_user("maya"))
+    root.post(f"/admin/rooms/ban/{ban.pk}/do/lift_bans/")
+    entry = LogEntry.objects.get()
+    page = root.get("/admin/admin/logentry/?q=roo").content.decode()
+    for text in ("root", "sports", "Ban of maya in sports: lifted", entry.get_admin_url()):
+        assert str(text) in page
+    assert root.get("/admin/admin/logentry/add/").status_code == 403
+    assert staff("view_user").get("/admin/admin/logentry/").status_code == 403
 
 
 # Size

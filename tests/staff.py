@@ -1,0 +1,35 @@
+"""A member of staff at the admin pages."""
+
+from django.contrib.auth.models import Permission
+from django.contrib.messages import get_messages
+from django.db.models import Model
+from django.http import HttpResponse
+from django.test import Client
+
+from accounts.models import User
+from tests.factories import make_user
+
+
+def signed_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def staff(*permissions: str) -> Client:
+    """Somebody with these permissions and no others: `staff("view_room", "delete_room")`."""
+    user = make_user(is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return signed_in(user)
+
+
+def chosen(action: str, *rows: Model | int, confirmed: bool = True) -> dict[str, object]:
+    """What the browser sends for an action on rows of a list."""
+    ids = [row.pk if isinstance(row, Model) else row for row in rows]
+    return {"action": action, "_selected_action": ids} | ({"post": "yes"} if confirmed else {})
+
+
+def told(answer: object) -> list[str]:
+    """The messages that the next page will show, oldest first."""
+    assert isinstance(answer, HttpResponse)
+    return [str(message) for message in get_messages(answer.wsgi_request)]  # type: ignore[attr-defined]
