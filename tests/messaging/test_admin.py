@@ -17,6 +17,7 @@ from messaging.models import Message, Reaction
 from messaging.services import add_reaction, delete_message_as_staff
 from rooms.models import Room
 from tests.factories import (
+    commits,
     heard,
     make_private_room,
     make_room,
@@ -25,7 +26,7 @@ from tests.factories import (
 )
 from tests.staff import chosen, signed_in, staff, told
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("unlimited")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 
 MESSAGES = "/admin/messaging/message/"
 SECRET = "what nobody should have said"
@@ -41,6 +42,7 @@ def root(boss: User) -> Client:
     return signed_in(boss)
 
 
+@commits
 def test_messages_of_every_kind_of_room_leave_tombstones(
     root: Client, boss: User, room: Room, ila: SignIn, friend: SignIn
 ) -> None:
@@ -63,6 +65,7 @@ def test_messages_of_every_kind_of_room_leave_tombstones(
     assert not any(SECRET in str(vars(entry)) for entry in LogEntry.objects.all())
 
 
+@commits
 def test_deleting_twice_changes_and_logs_nothing_more(
     root: Client, room: Room, ila: SignIn
 ) -> None:
@@ -86,6 +89,7 @@ def test_many_messages_go_at_once_whatever_the_rate(
     assert not Message.objects.filter(deleted=False).exists()
 
 
+@commits
 def test_a_confirmation_shows_which_messages_and_changes_nothing(
     root: Client, room: Room, ila: SignIn
 ) -> None:
