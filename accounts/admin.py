@@ -27,7 +27,7 @@ from django.utils.html import format_html
 from . import selectors, sessions
 from .errors import NoSuchSession
 from .models import Session, User, email_key
-from .moderation import Link, ModeratedAdmin, link_to, read_id, related
+from .moderation import Link, ModeratedAdmin, StaffAction, link_to, read_id, related
 from .names import check_name, name_key, search_key
 from .selectors import starts_with
 
@@ -45,7 +45,6 @@ else:
     PasswordForm, RowPaginator = AdminPasswordChangeForm, Paginator
 
 MOST_COUNTED = 10_000
-MOST_AT_ONCE = 1000
 MAX_MATCHES = 1000
 """Rows that a search by the beginning of a name shows, of each column."""
 MAX_SUGGESTIONS = 5
@@ -319,7 +318,6 @@ class SessionAdmin(ReadOnlyAdmin[Session]):
         "Last used at": "When the sign-in was renewed last.",
         "Ip": "The address from which they signed in.",
         "Ended at": "When it was ended, by logging out or here. Empty: it may still be used.",
-        "Action: End the selected sessions": "The devices are signed out at once.",
     }
     field_labels: ClassVar = {"ip": "Address", "user_agent": "Program"}
     field_help: ClassVar = {
@@ -330,7 +328,20 @@ class SessionAdmin(ReadOnlyAdmin[Session]):
         "user_agent": "What the device said about itself. It can claim anything.",
     }
     fields = ("user", "created_at", "last_used_at", "rotated_at", "ended_at", "user_agent", "ip")
-    actions = ("end_sessions",)
+    staff_actions = (
+        StaffAction[Session](
+            name="end_sessions",
+            button="End this session",
+            list_label="End the selected sessions",
+            permission="accounts.change_session",
+            effect="The device is signed out at once and its connections are closed.",
+            done="ended",
+            perform=lambda _, session: bool(end_sessions([session])),
+            confirm=False,
+            applies=lambda session: session.ended_at is None,
+            log_on=lambda session: session.user,
+        ),
+    )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Session], search_term: str
@@ -341,17 +352,8 @@ class SessionAdmin(ReadOnlyAdmin[Session]):
     def person(self, session: Session) -> str:
         return link_to(session.user, session.user.username)
 
-    def has_end_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("accounts.change_session")
-
-    @admin.action(description="End the selected sessions", permissions=["end"])
-    def end_sessions(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
-        """Their tokens stop working and their sockets close."""
-        chosen = list(queryset.filter(ended_at=None)[: MOST_AT_ONCE + 1])
-        if len(chosen) > MOST_AT_ONCE:
-            self.message_user(request, f"At most {MOST_AT_ONCE} sessions at once", messages.ERROR)
-            return
-        self.message_user(request, f"{end_sessions(chosen)} sessions ended")
+    def name_of(self, row: Session) -> str:
+        return f"Session {row.pk} of {row.user.username}"
 
 
 # What staff did

@@ -1,5 +1,7 @@
 """A member of staff at the admin pages."""
 
+from typing import Any
+
 from django.contrib.auth.models import Permission
 from django.contrib.messages import get_messages
 from django.db.models import Model
@@ -23,7 +25,7 @@ def staff(*permissions: str) -> Client:
     return signed_in(user)
 
 
-def chosen(action: str, *rows: Model | int, confirmed: bool = True) -> dict[str, object]:
+def chosen(action: str, *rows: Model | int, confirmed: bool = True) -> dict[str, Any]:
     """What the browser sends for an action on rows of a list."""
     ids = [row.pk if isinstance(row, Model) else row for row in rows]
     return {"action": action, "_selected_action": ids} | ({"post": "yes"} if confirmed else {})

@@ -221,6 +221,10 @@ def test_sessions_can_be_ended(root: Client) -> None:
         root.post("/admin/accounts/session/", chosen)
         root.post("/admin/accounts/session/", chosen)
     assert len(events) == 2, "ended once each"
+    assert set(LogEntry.objects.values_list("object_id", "change_message")) == {
+        (str(one.user_id), f"Session {one.pk} of {one.user.username}: ended")
+        for one in (first, second)
+    }
     other.refresh_from_db()
     assert other.ended_at is None
 
