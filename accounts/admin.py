@@ -371,6 +371,7 @@ class LogEntryAdmin(ReadOnlyAdmin[LogEntry]):
     readonly_fields = ("about", "what")
     column_help: ClassVar = {
         "By": "The member of staff who did it.",
+        "Content type": "What kind of thing it was done to.",
         "About": "The room, message or account as it was called then. The link leads to it.",
         "What": "What was done. Texts of messages are never kept here.",
     }

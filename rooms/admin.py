@@ -8,7 +8,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.db.models import F, Model, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
@@ -491,6 +491,13 @@ class BanAdmin(SearchableAdmin[Ban], ReadOnlyAdmin[Ban]):
             user_id=request.user.pk or 0, room_id=obj.room_id, username=obj.user.username
         )
         obj.pk = ban.pk
+
+    def response_add(
+        self, request: HttpRequest, obj: Ban, post_url_continue: str | None = None
+    ) -> HttpResponseRedirect:
+        self.message_user(request, f"Banned {obj.user} from {obj.room}", messages.SUCCESS)
+        again = "_addanother" in request.POST
+        return HttpResponseRedirect(request.path if again else list_url("rooms_ban"))
 
     def log_addition(self, request: HttpRequest, obj: Ban, message: Any) -> LogEntry:
         """On the room: the ban may be lifted again, and its row is gone then."""

@@ -269,7 +269,7 @@ def test_anybody_is_banned_from_a_public_room_and_comes_back_after(
     assert f'value="#{room.pk}"' in root.get(address).content.decode()
     with heard() as events:
         answer = root.post(f"{BANS}add/", {"room": "Sports", "user": "@MAYA"})
-    assert answer.status_code == 302
+    assert (answer.status_code, told(answer)) == (302, ["Banned maya from sports"])
     assert events == [MemberRemoved(room.pk, maya.pk, 1)]
     ban = Ban.objects.get(room=room, user=maya)
     (entry,) = LogEntry.objects.all()
