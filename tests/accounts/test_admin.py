@@ -1,7 +1,7 @@
 """The admin pages of all apps: what staff may do there, and that it goes through the services."""
 
 import pytest
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
@@ -211,6 +211,33 @@ def test_staff_cannot_make_superusers(root: Client) -> None:
     boss = User.objects.get(username="root")
     form = {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
     assert client.post(f"/admin/accounts/user/{boss.pk}/password/", form).status_code == 403
+
+
+def test_staff_cannot_change_a_user_who_may_do_more() -> None:
+    may = ("view_user", "change_user", "change_session")
+    client, form = staff(*may), {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
+    equal, by_group, by_name, former = (make_user(is_staff=True) for _ in range(4))
+    equal.user_permissions.set(Permission.objects.filter(codename__in=may))
+    more = Permission.objects.get(codename="delete_ban")
+    group = Group.objects.create(name="moderators")
+    group.permissions.add(more)
+    by_group.groups.add(group)
+    by_name.user_permissions.add(more)
+    former.user_permissions.add(more)
+    former.is_active = False
+    former.save()
+    for user in (by_group, by_name, former):
+        page = f"/admin/accounts/user/{user.pk}"
+        assert client.post(f"{page}/password/", form).status_code == 403
+        change = user_form(user, email="mine@example.com")
+        assert client.post(f"{page}/change/", change).status_code == 403
+        user.refresh_from_db()
+        assert (user.email, user.check_password(NEW_PASSWORD)) == ("", False)
+    assert client.post(f"/admin/accounts/user/{equal.pk}/password/", form).status_code == 302
+    # With the permission of their own, they may.
+    client = staff(*may, "delete_ban")
+    for user in (by_group, by_name):
+        assert client.post(f"/admin/accounts/user/{user.pk}/password/", form).status_code == 302
 
 
 # Sessions
