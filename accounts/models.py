@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from .fields import DisplayField
 from .names import check_name, name_key, search_key
 from .transactions import writing
 
@@ -80,7 +81,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     username_key = models.CharField(max_length=64, unique=True, editable=False)
     email = models.EmailField(blank=True, default="")
     email_key = models.CharField(max_length=254, unique=True, null=True, editable=False)  # noqa: DJ001 - many have none
-    display_name = models.CharField(max_length=100, blank=True, default="")
+    display_name = DisplayField(max_length=100, blank=True, default="")
     display_key = models.CharField(max_length=64, default="", editable=False)
     is_staff = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)

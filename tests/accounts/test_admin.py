@@ -284,6 +284,20 @@ def test_the_title_of_a_public_room_changes_and_is_told(root: Client) -> None:
     assert [type(event) for event in events] == [RoomChanged]
 
 
+def test_forms_take_no_invisible_characters(root: Client) -> None:
+    room, user = make_room(), make_user()
+    path = f"/admin/rooms/room/{room.pk}/change/"
+    answer = root.post(path, {"title": "a\u202eb", "topic": ""})
+    assert b"must not contain control, bidi or invisible" in answer.content
+    assert root.post(path, {"title": "Zoe\u0308", "topic": "one\r\ntwo"}).status_code == 302
+    room.refresh_from_db()
+    assert (room.title, room.topic) == ("Zoë", "one\ntwo")
+    assert b"<textarea" in root.get(path).content
+    path = f"/admin/accounts/user/{user.pk}/change/"
+    answer = root.post(path, user_form(user, display_name="a\u200bb"))
+    assert b"must not contain control, bidi or invisible" in answer.content
+
+
 def test_groups_are_only_looked_at(root: Client) -> None:
     room = make_room(Kind.GROUP)
     answer = root.post(f"/admin/rooms/room/{room.pk}/change/", {"title": "Mine", "topic": ""})

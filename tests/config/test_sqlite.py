@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from django.db import ConnectionHandler
+from django.db.utils import ConnectionHandler
 
 from config.settings import database
 from tests.servers import Server, environment, manage
