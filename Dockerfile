@@ -1,13 +1,14 @@
 # One server process. Built in two steps, so that the image holds no pip cache and no build tools.
 #   docker build -t chat-backend .
-ARG PYTHON=3.11
+# A tag moves; docs/deployment.md says how to pin a digest.
+ARG PYTHON_IMAGE=python:3.11-slim
 
-FROM python:${PYTHON}-slim AS build
+FROM ${PYTHON_IMAGE} AS build
 RUN ["python", "-m", "venv", "/venv"]
 COPY requirements.txt ./
 RUN ["/venv/bin/pip", "install", "--no-cache-dir", "--disable-pip-version-check", "--requirement", "requirements.txt"]
 
-FROM python:${PYTHON}-slim
+FROM ${PYTHON_IMAGE}
 RUN ["useradd", "--system", "--uid", "10001", "--no-create-home", "--shell", "/usr/sbin/nologin", "chat"]
 # What may be written, and only this: an SQLite file and uploads. Compose keeps its data in PostgreSQL.
 RUN ["install", "--directory", "--owner", "chat", "/data"]

@@ -12,13 +12,8 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import ADDITION, DELETION, LogEntry
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import (
-    AdminPasswordChangeForm,
-    AdminUserCreationForm,
-    UserChangeForm,
-)
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.core.paginator import Paginator
-from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
@@ -38,11 +33,10 @@ if TYPE_CHECKING:
     UsersAdmin = DjangoUserAdmin[User]
     CreationForm = AdminUserCreationForm[User]
     ChangeForm = UserChangeForm[User]
-    PasswordForm = AdminPasswordChangeForm[User]
     RowPaginator = Paginator[Any]
 else:
     UsersAdmin, CreationForm, ChangeForm = DjangoUserAdmin, AdminUserCreationForm, UserChangeForm
-    PasswordForm, RowPaginator = AdminPasswordChangeForm, Paginator
+    RowPaginator = Paginator
 
 MOST_COUNTED = 10_000
 MAX_MATCHES = 1000
@@ -183,24 +177,12 @@ class UserEditForm(ChangeForm):
         return _free_email(self.cleaned_data["email"], self.instance)
 
 
-class NewPasswordForm(PasswordForm):
-    """A password set by staff ends all of the user's sessions."""
-
-    def save(self, commit: bool = True) -> Any:
-        with transaction.atomic():
-            user = super().save(commit)
-            if commit:
-                end_sessions(selectors.open_sessions(self.user.pk))
-        return user
-
-
 @admin.register(User)
 class UserAdmin(ModeratedAdmin[User], UsersAdmin):
     """Usernames are never reused: a user can be deactivated, but neither renamed nor deleted."""
 
     form = UserEditForm
     add_form = UserAddForm
-    change_password_form = NewPasswordForm
     list_display = ("id", "username", "email", "display_name", "is_active", "is_staff", "last_seen")
     list_display_links = ("id", "username")
     list_filter = ()
@@ -291,10 +273,21 @@ class UserAdmin(ModeratedAdmin[User], UsersAdmin):
         return (*self.readonly_fields, *powers)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Also asked before a password is set: that of a superuser is for superusers."""
-        if obj is not None and obj.is_superuser and not self._is_superuser(request):
+        """Refuses users with permissions that the staff member lacks.
+
+        Also asked before a password is set. With it, or by an e-mail address, staff could sign in
+        as that user, and so give themselves the permissions.
+        """
+        if not super().has_change_permission(request, obj):
             return False
-        return super().has_change_permission(request, obj)
+        return obj is None or self._covers(request, obj)
+
+    def _covers(self, request: HttpRequest, user: User) -> bool:
+        if self._is_superuser(request):
+            return True
+        if user.is_superuser:
+            return False
+        return selectors.permission_names(user) <= request.user.get_all_permissions()
 
     def _is_superuser(self, request: HttpRequest) -> bool:
         return bool(getattr(request.user, "is_superuser", False))

@@ -16,4 +16,4 @@ def _end_sessions_of_inactive(instance: Any, **_: Any) -> None:
     from .sessions import end_sessions_of
 
     if not instance.is_active:
-        end_sessions_of(instance)
+        end_sessions_of(instance.pk)

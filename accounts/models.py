@@ -1,26 +1,41 @@
 """Users, and the sign-ins behind their tokens."""
 
+import secrets
+from collections.abc import Collection
 from typing import Any, ClassVar
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
+from .fields import DisplayField
 from .names import check_name, name_key, search_key
 from .transactions import writing
 
 
+def new_stamp() -> str:
+    return secrets.token_hex(16)
+
+
 class UserQuerySet(models.QuerySet["User"]):
     def update(self, **fields: Any) -> int:
-        """Django's own; users who are deactivated at a stroke lose their sessions as one does."""
-        from .sessions import end_sessions_of_inactive  # noqa: PLC0415 - it needs these models
+        """Updates rows; users who are deactivated or get a password lose their sessions."""
+        from .sessions import end_sessions_of, end_sessions_of_inactive  # noqa: PLC0415 - needs us
 
-        if fields.get("is_active", True) is True:
+        sets_password = "password" in fields
+        if not sets_password and fields.get("is_active", True) is True:
             return super().update(**fields)
         with writing():
+            changed: list[int] = []
+            if sets_password:
+                fields.setdefault("security_stamp", new_stamp())
+                changed = list(self.select_for_update().values_list("pk", flat=True))
             updated = super().update(**fields)
+            end_sessions_of(*changed)
             end_sessions_of_inactive()
         return updated
 
@@ -38,6 +53,14 @@ class UserManager(BaseUserManager["User"]):
 
     def create_superuser(self, username: str, password: str | None = None, **fields: Any) -> "User":
         return self.create_user(username, password, is_staff=True, is_superuser=True, **fields)
+
+    def store_rehash(self, user_id: int, checked: str, renewed: str) -> bool:
+        """Stores another hash of the same password, and says whether `checked` was still there.
+
+        The one write of `password` that ends no session.
+        """
+        rows = self.filter(pk=user_id, password=checked)
+        return models.QuerySet.update(rows, password=renewed) == 1
 
     def get_by_natural_key(self, username: str | None) -> "User":
         """By username or e-mail, in any case: what the admin's login form asks for."""
@@ -58,12 +81,18 @@ class User(AbstractBaseUser, PermissionsMixin):
     username_key = models.CharField(max_length=64, unique=True, editable=False)
     email = models.EmailField(blank=True, default="")
     email_key = models.CharField(max_length=254, unique=True, null=True, editable=False)  # noqa: DJ001 - many have none
-    display_name = models.CharField(max_length=100, blank=True, default="")
+    display_name = DisplayField(max_length=100, blank=True, default="")
     display_key = models.CharField(max_length=64, default="", editable=False)
     is_staff = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
+    # Replaced by a password change and by logging out everywhere; a rehash leaves it alone. The
+    # admin's cookies and logins under way stand on it.
+    security_stamp = models.CharField(max_length=32, default=new_stamp, editable=False)
     date_joined = models.DateTimeField(default=timezone.now)
     last_seen = models.DateTimeField(null=True, blank=True)
+
+    # The hash that the row holds, as far as this object knows.
+    _stored_password: str | None = None
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -83,22 +112,72 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.username
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> "User":
+        user = super().from_db(*args, **kwargs)
+        user._stored_password = user.__dict__.get("password")
+        return user
+
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        before = self.__dict__.get("password")
+        super().refresh_from_db(*args, **kwargs)
+        if self.__dict__.get("password") != before:
+            self._stored_password = self.password
+
+    def save(self, *args: Any, keep_session: int | None = None, **kwargs: Any) -> None:
+        """Stores the user. A changed password ends all sessions, but for `keep_session`."""
+        from .sessions import end_sessions_of  # noqa: PLC0415 - it needs these models
+
         self.username_key = name_key(self.username)
         self.email_key = email_key(self.email)
         self.display_key = search_key(self.display_name)
-        super().save(*args, **kwargs)
+        if self._state.adding or kwargs.get("force_insert"):
+            super().save(*args, **kwargs)
+        else:
+            fields = self._fields_to_store(kwargs.pop("update_fields", None))
+            if "password" not in fields:
+                super().save(*args, update_fields=fields, **kwargs)
+                return
+            self.security_stamp = new_stamp()
+            with writing():
+                super().save(*args, update_fields={*fields, "security_stamp"}, **kwargs)
+                end_sessions_of(self.pk, keep=keep_session)
+        self._stored_password = self.password
+
+    def _fields_to_store(self, asked: Collection[str] | None) -> set[str]:
+        """Leaves out a password that this object did not change.
+
+        Else saving a whole row would undo a change that another request made meanwhile.
+        """
+        if asked is None:
+            deferred = self.get_deferred_fields()
+            every = (one for one in self._meta.concrete_fields if not one.primary_key)
+            fields = {one.name for one in every if one.attname not in deferred}
+        else:
+            fields = set(asked)
+        changed = self.__dict__.get("password") != self._stored_password
+        return fields - ({"security_stamp"} if changed else {"security_stamp", "password"})
+
+    def get_session_auth_hash(self) -> str:
+        """What the admin's cookie sessions must match: it changes with the stamp."""
+        return salted_hmac("accounts.User", self.security_stamp, algorithm="sha256").hexdigest()
 
     def check_password(self, raw_password: str | None) -> bool:
-        """Django's own, but for hashes of fewer iterations than now: it stores a new one blindly,
-        over a password that was changed while this one was checked.
+        """Compares, and renews a hash of fewer iterations than now.
+
+        Django's own stores the new hash blindly, over a password that changed meanwhile. And a hash
+        that was not stored must not stay in memory: another login may have renewed it first.
         """
 
         def renew(password: str) -> None:
-            checked, self.password = self.password, make_password(password)
-            User.objects.filter(pk=self.pk, password=checked).update(password=self.password)
+            renewed = make_password(password)
+            if User.objects.store_rehash(self.pk, self.password, renewed):
+                self.password = self._stored_password = renewed
 
         return check_password(raw_password, self.password, renew)
+
+    async def acheck_password(self, raw_password: str | None) -> bool:
+        return await sync_to_async(self.check_password)(raw_password)
 
 
 class Session(models.Model):

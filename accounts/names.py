@@ -4,6 +4,9 @@ Rooms and users share the rule: both are typed by people and both stand in URLs.
 """
 
 import unicodedata
+from collections.abc import Callable
+
+from .scripts import mixes_digits, mixes_scripts, piles_up_marks
 
 LONGEST_NAME = 64
 PUNCTUATION = frozenset("_.+-")
@@ -29,7 +32,19 @@ def search_key(text: str) -> str:
 
 
 def check_name(name: str) -> str:
-    """The name as it is stored (NFC). Raises ValueError with a sentence for people."""
+    """A new name as it is stored (NFC). Raises ValueError with a sentence for people."""
+    stored = _check_characters(name)
+    # The key is checked too: a letter may fold into one of another script.
+    if mixes_scripts(stored) or mixes_scripts(name_key(stored)):
+        raise ValueError("must keep to one script, such as Latin or Cyrillic")
+    if mixes_digits(stored):
+        raise ValueError("must keep to digits of one kind")
+    if piles_up_marks(stored):
+        raise ValueError("must not pile up marks on a letter")
+    return stored
+
+
+def _check_characters(name: str) -> str:
     stored = unicodedata.normalize("NFC", name)
     key = name_key(stored)
     if not stored or len(stored) > LONGEST_NAME or len(key) > LONGEST_NAME:
@@ -43,8 +58,18 @@ def check_name(name: str) -> str:
 
 
 def is_name(name: str) -> bool:
+    """Whether a stored name can look like this: rules for new names do not touch older ones."""
+    return _passes(_check_characters, name)
+
+
+def is_new_name(name: str) -> bool:
+    """Whether somebody may take this name, when it is free."""
+    return _passes(check_name, name)
+
+
+def _passes(check: Callable[[str], str], name: str) -> bool:
     try:
-        check_name(name)
+        check(name)
     except ValueError:
         return False
     return True
@@ -58,7 +83,8 @@ def _may_stand(character: str) -> bool:
 
 
 def name_from_email(email: str) -> str:
-    """A username made of the local part; `user` when nothing of it may stand in a name."""
+    """A username made of the local part, or of what is ASCII in it; else `user`."""
     local = unicodedata.normalize("NFKC", email.partition("@")[0])
     kept = "".join(character for character in local if _may_stand(character))[:LONGEST_NAME]
-    return kept if is_name(kept) else "user"
+    plain = "".join(character for character in kept if character.isascii())
+    return next((name for name in (kept, plain) if is_new_name(name)), "user")

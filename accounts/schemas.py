@@ -15,6 +15,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from .display_text import display_text
 from .names import LONGEST_NAME, check_name
 
 
@@ -40,7 +41,11 @@ NameInPath = Annotated[str, StringConstraints(max_length=4 * LONGEST_NAME), Afte
 Password = Annotated[Text, StringConstraints(min_length=1, max_length=1024)]
 Token = Annotated[Text, StringConstraints(max_length=4096)]
 Timestamp = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
-DisplayName = Annotated[Text, StringConstraints(max_length=100, strip_whitespace=True)]
+DisplayName = Annotated[
+    Text,
+    StringConstraints(max_length=100, strip_whitespace=True),
+    AfterValidator(display_text(100)),
+]
 SearchText = Annotated[Text, StringConstraints(max_length=200)]
 Who = Annotated[str, StringConstraints(max_length=4 * LONGEST_NAME), AfterValidator(_no_nul)] | Id
 """A person in a list: a JSON string is a username, an integer an id (contract §2)."""

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -79,6 +80,16 @@ def open_sessions(user_id: int) -> QuerySet[Session]:
     return Session.objects.filter(
         user_id=user_id, ended_at=None, rotated_at__gt=timezone.now() - longest_lifetime()
     )
+
+
+def permission_names(user: User) -> set[str]:
+    """Permissions of a user and their groups, such as `rooms.change_room`.
+
+    Also of a deactivated user, of whom Django says that they have none.
+    """
+    own = Q(user=user) | Q(group__user=user)
+    names = Permission.objects.filter(own).values_list("content_type__app_label", "codename")
+    return {f"{app}.{codename}" for app, codename in names}
 
 
 def over_for(days: int) -> QuerySet[Session]:

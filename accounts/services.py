@@ -22,10 +22,12 @@ from .models import Session, User, email_key
 from .names import LONGEST_NAME, name_from_email, name_key
 from .rates import spend
 from .selectors import find_by_login, login_key
-from .sessions import end_all, open_session
+from .sessions import open_session
 from .transactions import writing
 
 LONGEST_EMAIL = 254
+MAX_LOGIN_ATTEMPTS = 2
+"""With the same password: "log out everywhere" during the first one is no wrong password."""
 
 
 def register(
@@ -121,18 +123,26 @@ def log_in(
     """
     spend("CHAT_LOGIN_RATE", network_of(address))
     spend("CHAT_LOGIN_NAME_RATE", (network_of(address), login_key(name)))
-    user = find_by_login(name)
-    if not hashing.matches(user, password) or user is None or not user.is_active:
-        raise InvalidCredentials
+    for _ in range(MAX_LOGIN_ATTEMPTS):
+        user = find_by_login(name)
+        if not hashing.matches(user, password) or user is None or not user.is_active:
+            break
+        session = _open_unless_changed(user, address, user_agent)
+        if session is not None:
+            return user, tokens.mint(session)
+    raise InvalidCredentials
+
+
+def _open_unless_changed(user: User, address: str | None, user_agent: str) -> Session | None:
+    """None when the password changed, or all sessions ended, while the password was hashed.
+
+    By the stamp, not by the hash: a login at the same time may have renewed that.
+    """
     with writing():
-        # Hashing took a while: meanwhile the password may have changed and ended all sessions.
         unchanged = User.objects.select_for_update().filter(
-            pk=user.pk, password=user.password, is_active=True
+            pk=user.pk, security_stamp=user.security_stamp, is_active=True
         )
-        if not unchanged.exists():
-            raise InvalidCredentials
-        session = open_session(user, address, user_agent)
-    return user, tokens.mint(session)
+        return open_session(user, address, user_agent) if unchanged.exists() else None
 
 
 def change_password(
@@ -148,12 +158,7 @@ def change_password(
     with writing():
         _hold_confirmed(user, session_id)
         user.password = hashed
-        user.save(update_fields=["password"])
-        end_all(
-            Session.objects.select_for_update()
-            .filter(user=user, ended_at=None)
-            .exclude(pk=session_id)
-        )
+        user.save(update_fields=["password"], keep_session=session_id)
 
 
 def _confirm(user: User, password: str, address: str | None) -> None:
@@ -170,11 +175,11 @@ def _hold_confirmed(user: User, session_id: int) -> None:
     not be overridden by whoever knew the old one. Raises SessionEnded, WrongPassword.
     """
     held = User.objects.select_for_update().filter(pk=user.pk, is_active=True)
-    password = held.values_list("password", flat=True).first()
+    stamp = held.values_list("security_stamp", flat=True).first()
     session = Session.objects.select_for_update().filter(pk=session_id, user=user, ended_at=None)
-    if password is None or not session.exists():
+    if stamp is None or not session.exists():
         raise SessionEnded
-    if password != user.password:
+    if stamp != user.security_stamp:
         raise WrongPassword
 
 

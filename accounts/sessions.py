@@ -11,7 +11,7 @@ from django.utils import timezone
 from . import tokens
 from .errors import Forbidden, NoSuchSession, SessionEnded
 from .events import SessionsEnded, publish
-from .models import Session, User
+from .models import Session, User, new_stamp
 from .transactions import writing
 
 REFRESH_GRACE = timedelta(seconds=30)
@@ -100,13 +100,20 @@ def log_out(
     owner = claims.user_id if claims is not None else user_id
     named = [session_id, claims.session_id if claims is not None else None]
     sessions = Session.objects.filter(user_id=owner or 0, ended_at=None)
+    user = User.objects.filter(pk=owner or 0)
     if not everywhere:
         sessions = sessions.filter(pk__in=[pk for pk in named if pk is not None])
     with writing():
+        if everywhere:
+            # First the user, then the sessions, as a password change does: else they deadlock.
+            user.select_for_update().first()
         ending = list(sessions.select_for_update())
         # One of those named must still be good: the token of an ended session ends no others.
         if not {session.pk for session in ending}.intersection(named):
             raise SessionEnded
+        if everywhere:
+            # The admin's cookies end with it.
+            user.update(security_stamp=new_stamp())
         end_all(ending)
 
 
@@ -133,10 +140,14 @@ def end_all(sessions: Iterable[Session]) -> None:
         publish(SessionsEnded(user_id=user_id, session_ids=frozenset(ids)))
 
 
-def end_sessions_of(user: User) -> None:
-    """Whoever saves a user as inactive comes by here (see `apps`)."""
+def end_sessions_of(*user_ids: int, keep: int | None = None) -> None:
+    """Ends all sessions of these users but the one to `keep`.
+
+    Called wherever a password is stored (`models`) or a user saved as inactive (`apps`).
+    """
     with writing():
-        end_all(Session.objects.select_for_update().filter(user=user, ended_at=None))
+        open_ones = Session.objects.select_for_update().filter(user__in=user_ids, ended_at=None)
+        end_all(open_ones.exclude(pk=keep) if keep is not None else open_ones)
 
 
 def end_sessions_of_inactive() -> None:

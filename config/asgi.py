@@ -1,6 +1,7 @@
 """The application: `daphne config.asgi:application`, or uvicorn."""
 
 import gc
+import logging
 import os
 
 from django.core.asgi import get_asgi_application
@@ -13,12 +14,14 @@ django_application = get_asgi_application()
 
 # Only now are the apps loaded that the rest stands on.
 from channels.routing import ProtocolTypeRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
 
 from realtime.requests import guarded  # noqa: E402
 from realtime.routing import sockets  # noqa: E402
 from realtime.running import run_on  # noqa: E402
 from realtime.shutdown import lifespan  # noqa: E402
 
+from .env import DEVELOPMENT_KEY  # noqa: E402
 from .logs import guard_server_logs  # noqa: E402
 from .metrics import keep_sampling  # noqa: E402
 from .postgres import bound_work  # noqa: E402
@@ -29,6 +32,11 @@ bound_work()
 guard_server_logs()
 keep_sampling()
 start_sentry()
+if settings.SECRET_KEY == DEVELOPMENT_KEY:
+    logging.getLogger(__name__).warning(
+        "SECRET_KEY is not set, so the published development key signs all tokens: anybody can make"
+        " one for any user. Set SECRET_KEY unless this server is reached from this machine alone."
+    )
 
 application = traced(
     ProtocolTypeRouter(

@@ -17,6 +17,8 @@ from accounts.rates import Rate, parse_rate
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEVELOPMENT_KEY = "for-development-only-and-known-to-everyone-who-reads-this"
 SHORTEST_KEY = 32
+MIN_KEY_CHARACTERS = 8
+"""Different ones. Of 32 random hexadecimal digits, one key in 27 million has fewer."""
 SHORTEST_TOKEN = 16
 DSN = re.compile(r"https?://[^@/\s]+@[^@/\s]+(/[^/\s]+)+")
 
@@ -180,6 +182,10 @@ def read_environment() -> Environment:
         stop("SECRET_KEY is missing: set it to a long random text, or DEBUG=1 while developing")
     if not env.debug and len(env.secret_key) < SHORTEST_KEY:
         stop(f"SECRET_KEY is too short: it signs every token and needs {SHORTEST_KEY} characters")
+    if not env.debug and env.secret_key.strip() == DEVELOPMENT_KEY:
+        stop("SECRET_KEY is the one that stands in the source: whoever reads that can sign tokens")
+    if not env.debug and len(set(env.secret_key)) < MIN_KEY_CHARACTERS:
+        stop("SECRET_KEY is too simple: it repeats a few characters and could be guessed")
     if not env.debug and not env.allowed_hosts:
         stop("ALLOWED_HOSTS is missing: name the hosts that this server answers for")
     return env

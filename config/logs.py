@@ -92,6 +92,27 @@ class RedactTokens(logging.Filter):
         return value if clean == shown else clean
 
 
+def is_client_fault(record: logging.LogRecord) -> bool:
+    """Whether Django logged a request that it refused: a foreign host, bytes that are no UTF-8."""
+    refused = record.name == "django.request" and record.levelno == logging.WARNING
+    return refused or record.name.startswith("django.security.")
+
+
+class ClientFaults(logging.Filter):
+    """Makes a client's fault a warning without traceback.
+
+    Django logs a foreign `Host` as an error, with a traceback that says nothing about us: any
+    scanner would fill the log and Sentry with them.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not is_client_fault(record):
+            return True
+        record.exc_info = record.exc_text = None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return logging.getLogger(record.name).isEnabledFor(logging.WARNING)
+
+
 class KeepToOurselves(logging.Filter):
     """What uvicorn would log about frames.
 

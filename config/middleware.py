@@ -1,4 +1,4 @@
-"""Paths and plain errors under `/api`: clients meet one kind of URL and one kind of error."""
+"""Paths, plain errors and headers of responses: clients meet one kind of URL and of error."""
 
 from collections.abc import Awaitable, Callable
 from inspect import iscoroutinefunction
@@ -7,6 +7,8 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
+
+from .response_headers import set_address_headers
 
 HEALTH = ("/healthz/", "/readyz/", "/metrics/")
 # Answers that Django or ninja make without asking our error table.
@@ -21,19 +23,22 @@ PLAIN = {
 
 @sync_and_async_middleware
 def api_paths(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Serves a trailing slash on every API path and turns plain errors there into JSON."""
+    """Serves a trailing slash on every API path and turns plain errors there into JSON.
+
+    Headers are set here too, and not by a middleware of their own, which would cost every request.
+    """
     if iscoroutinefunction(get_response):
         answer: Callable[[HttpRequest], Awaitable[HttpResponseBase]] = get_response
 
         async def middleware(request: HttpRequest) -> HttpResponseBase:
             _trim(request)
-            return _as_json(request, await answer(request))
+            return _finished(request, await answer(request))
 
         return middleware
 
     def sync_middleware(request: HttpRequest) -> HttpResponseBase:
         _trim(request)
-        return _as_json(request, get_response(request))
+        return _finished(request, get_response(request))
 
     return sync_middleware
 
@@ -42,6 +47,12 @@ def _trim(request: HttpRequest) -> None:
     """`/api/rooms/` is `/api/rooms`: served as it is, never redirected, which would lose a body."""
     if request.path_info.startswith("/api/") or request.path_info in HEALTH:
         request.path_info = request.path_info.rstrip("/")
+
+
+def _finished(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    response = _as_json(request, response)
+    set_address_headers(request.path_info, response)
+    return response
 
 
 def _as_json(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

@@ -13,7 +13,7 @@ from django.conf import settings
 
 from accounts.origin import origin
 
-from .logs import RedactTokens, redact
+from .logs import RedactTokens, is_client_fault, redact
 from .tracebacks import LEFT_OUT, SPEAK_OF_CODE
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def start_sentry() -> None:
 def clean_event(event: "Event", hint: "Hint") -> "Event | None":
     """What is named here goes out, everything else stays."""
     record: logging.LogRecord | None = hint.get("log_record")
+    if record is not None and is_client_fault(record):
+        return None
     if record is not None and record.name == "django.request" and not record.exc_info:
         # That a 5xx was answered: whatever led to it has told so itself.
         return None

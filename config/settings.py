@@ -9,6 +9,7 @@ from typing import Any
 import dj_database_url
 
 from .env import BASE_DIR, DEVELOPMENT_KEY, read_environment, stop
+from .sqlite import PrivateConnection
 
 env = read_environment()
 
@@ -89,6 +90,7 @@ def database(url: str) -> dict[str, Any]:
         # IMMEDIATE takes the write lock at BEGIN: a transaction that read first and then has to
         # upgrade its lock fails at once under load. FULL makes a commit survive a power cut.
         entry["OPTIONS"] = {
+            "factory": PrivateConnection,
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
             # The net under accounts/checkpoints.py, which copies the log before it gets so long. At
@@ -227,7 +229,10 @@ if not DEBUG:
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"redact": {"()": "config.logs.RedactTokens", "quoting": DEBUG}},
+    "filters": {
+        "client_faults": {"()": "config.logs.ClientFaults"},
+        "redact": {"()": "config.logs.RedactTokens", "quoting": DEBUG},
+    },
     "formatters": {
         "text": {"()": "config.logs.PlainLines"},
         "json": {"()": "config.logs.JsonLines"},
@@ -236,7 +241,7 @@ LOGGING = {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": env.chat_log_format or ("text" if DEBUG else "json"),
-            "filters": ["redact"],
+            "filters": ["client_faults", "redact"],
         },
     },
     "root": {"handlers": ["console"], "level": env.log_level},

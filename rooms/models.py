@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from accounts.fields import DisplayField
 from accounts.models import User
 from accounts.names import search_key
 
@@ -38,9 +39,9 @@ class Room(models.Model):
     # The pair of a private room, by rising id, so that it exists once whoever opens it.
     low = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     high = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
-    title = models.CharField(max_length=200, blank=True, default="")
+    title = DisplayField(max_length=200, blank=True, default="")
     title_key = models.CharField(max_length=64, default="", editable=False)
-    topic = models.CharField(max_length=1000, blank=True, default="")
+    topic = DisplayField(max_length=1000, blank=True, default="", lines=True)
     created_by = models.ForeignKey(
         User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )

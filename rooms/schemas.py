@@ -2,12 +2,21 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, StringConstraints
+from pydantic import AfterValidator, AliasChoices, Field, StringConstraints
 
+from accounts.display_text import display_text
 from accounts.schemas import Answer, Body, Name, NameInPath, Text, Timestamp, Who, example
 
-Title = Annotated[Text, StringConstraints(max_length=200, strip_whitespace=True)]
-Topic = Annotated[Text, StringConstraints(max_length=1000, strip_whitespace=True)]
+Title = Annotated[
+    Text,
+    StringConstraints(max_length=200, strip_whitespace=True),
+    AfterValidator(display_text(200)),
+]
+Topic = Annotated[
+    Text,
+    StringConstraints(max_length=1000, strip_whitespace=True),
+    AfterValidator(display_text(1000, lines=True)),
+]
 KindName = Literal["public", "group", "private"]
 NamedKind = Literal["public", "group"]
 RoleName = Literal["owner", "admin", "member"]

@@ -159,8 +159,11 @@ def _enter_as_stranger(user_id: int, name: str) -> Room:
 
 
 def _make_on_first_use(user_id: int, name: str) -> Room:
+    try:
+        stored = check_name(name)
+    except ValueError:
+        raise NoSuchRoom from None
     spend("CHAT_ROOM_RATE", user_id)
-    stored = check_name(name)
     room = Room(kind=Kind.PUBLIC, name=stored, name_key=name_key(stored), created_by_id=user_id)
     try:
         _insert(room, {})

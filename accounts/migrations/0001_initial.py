@@ -5,6 +5,8 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
+import accounts.models
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -42,6 +44,12 @@ class Migration(migrations.Migration):
                 ("display_key", models.CharField(default="", editable=False, max_length=64)),
                 ("is_staff", models.BooleanField(default=False)),
                 ("is_active", models.BooleanField(default=True)),
+                (
+                    "security_stamp",
+                    models.CharField(
+                        default=accounts.models.new_stamp, editable=False, max_length=32
+                    ),
+                ),
                 ("date_joined", models.DateTimeField(default=django.utils.timezone.now)),
                 ("last_seen", models.DateTimeField(blank=True, null=True)),
                 (

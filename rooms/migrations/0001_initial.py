@@ -157,7 +157,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="room",
-            constraint=models.UniqueConstraint(fields=("low", "high"), name="room_pair_once"),
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("deleted_at", None)),
+                fields=("low", "high"),
+                name="room_pair_once",
+            ),
         ),
         migrations.AddConstraint(
             model_name="room",

@@ -4,6 +4,7 @@ import pytest
 from django.contrib.admin import site
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.templatetags.admin_list import result_headers
+from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
@@ -211,6 +212,33 @@ def test_staff_cannot_make_superusers(root: Client) -> None:
     assert client.post(f"/admin/accounts/user/{boss.pk}/password/", form).status_code == 403
 
 
+def test_staff_cannot_change_a_user_who_may_do_more() -> None:
+    may = ("view_user", "change_user", "change_session")
+    client, form = staff(*may), {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
+    equal, by_group, by_name, former = (make_user(is_staff=True) for _ in range(4))
+    equal.user_permissions.set(Permission.objects.filter(codename__in=may))
+    more = Permission.objects.get(codename="delete_ban")
+    group = Group.objects.create(name="moderators")
+    group.permissions.add(more)
+    by_group.groups.add(group)
+    by_name.user_permissions.add(more)
+    former.user_permissions.add(more)
+    former.is_active = False
+    former.save()
+    for user in (by_group, by_name, former):
+        page = f"/admin/accounts/user/{user.pk}"
+        assert client.post(f"{page}/password/", form).status_code == 403
+        change = user_form(user, email="mine@example.com")
+        assert client.post(f"{page}/change/", change).status_code == 403
+        user.refresh_from_db()
+        assert (user.email, user.check_password(NEW_PASSWORD)) == ("", False)
+    assert client.post(f"/admin/accounts/user/{equal.pk}/password/", form).status_code == 302
+    # With the permission of their own, they may.
+    client = staff(*may, "delete_ban")
+    for user in (by_group, by_name):
+        assert client.post(f"/admin/accounts/user/{user.pk}/password/", form).status_code == 302
+
+
 # Sessions
 
 
@@ -257,6 +285,20 @@ def test_the_title_of_a_public_room_changes_and_is_told(root: Client) -> None:
     room.refresh_from_db()
     assert (room.title, room.name, room.kind) == ("All about sports", "sports", Kind.PUBLIC)
     assert [type(event) for event in events] == [RoomChanged]
+
+
+def test_forms_take_no_invisible_characters(root: Client) -> None:
+    room, user = make_room(), make_user()
+    path = f"/admin/rooms/room/{room.pk}/change/"
+    answer = root.post(path, {"title": "a\u202eb", "topic": ""})
+    assert b"must not contain control, bidi or invisible" in answer.content
+    assert root.post(path, {"title": "Zoe\u0308", "topic": "one\r\ntwo"}).status_code == 302
+    room.refresh_from_db()
+    assert (room.title, room.topic) == ("Zoë", "one\ntwo")
+    assert b"<textarea" in root.get(path).content
+    path = f"/admin/accounts/user/{user.pk}/change/"
+    answer = root.post(path, user_form(user, display_name="a\u200bb"))
+    assert b"must not contain control, bidi or invisible" in answer.content
 
 
 def test_groups_are_only_looked_at(root: Client) -> None:

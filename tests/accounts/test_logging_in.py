@@ -46,6 +46,12 @@ def test_a_second_of_the_same_local_part_gets_another_username() -> None:
     assert user.username.startswith("ila-")
 
 
+def test_somebody_whose_name_is_older_than_the_rules_logs_in() -> None:
+    user, _ = register()
+    User.objects.filter(pk=user.pk).update(username="раypal", username_key="раypal")
+    assert log_in("РАYPAL")[0].pk == user.pk
+
+
 @pytest.mark.parametrize("name", ["ila", "ILA", "ｉｌａ"])
 def test_a_username_is_taken_however_it_is_written(name: str) -> None:
     register(username="Ila")

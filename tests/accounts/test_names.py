@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.names import LONGEST_NAME, check_name, is_name, name_from_email, name_key
+from accounts.names import (
+    LONGEST_NAME,
+    check_name,
+    is_name,
+    is_new_name,
+    name_from_email,
+    name_key,
+)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +77,52 @@ def test_any_text_has_one_key_however_it_is_composed(text: str) -> None:
     assert name_key(unicodedata.normalize("NFD", text)) == name_key(text)
 
 
-@given(st.text(max_size=70).filter(is_name))
+@pytest.mark.parametrize(
+    "name",
+    [
+        "раypal",  # two Cyrillic letters before Latin ones
+        "pаypal",
+        "ilа",
+        "Αlpha",
+        "日本हिन्दी",
+        "кириллицаabc",
+        "한国ひ",
+        "раℓ",  # folds into a Latin l
+        "user١2",
+        "१١",
+        "a" + "\u0301\u0302\u0303\u0304\u0305",
+        "a\u0332\u0332",
+    ],
+)
+def test_a_new_name_that_looks_like_another_is_refused_and_an_old_one_is_found(name: str) -> None:
+    with pytest.raises(ValueError, match=r"must keep to|must not pile up"):
+        check_name(name)
+    assert is_name(name)
+    assert not is_new_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "日本語のカナ",
+        "ABC日本語かな",
+        "サーバー2",
+        "中文ㄅㄆㄇ",
+        "LG한국漢字",
+        "علی۱۲",
+        "user2",
+        "рома-7",
+        "Việt.Nam",
+        "שָׁלוֹם",
+        "ภาษาไทยที่",
+        "ἀρχή",
+    ],
+)
+def test_scripts_that_belong_together_make_a_name(name: str) -> None:
+    assert check_name(name) == unicodedata.normalize("NFC", name)
+
+
+@given(st.text(max_size=70).filter(is_new_name))
 def test_a_stored_name_stays_a_name_of_the_same_key(name: str) -> None:
     stored = check_name(name)
     assert check_name(stored) == stored
@@ -87,6 +139,9 @@ def test_a_stored_name_stays_a_name_of_the_same_key(name: str) -> None:
         ("!!!@example.com", "user"),
         ("...@example.com", "user"),
         ("a" * 80 + "@example.com", "a" * 64),
+        ("рaypal@example.com", "aypal"),
+        ("рома٣я2@example.com", "2"),
+        ("ромаλ@example.com", "user"),
     ],
 )
 def test_a_username_is_made_of_the_local_part(email: str, name: str) -> None:
@@ -95,4 +150,4 @@ def test_a_username_is_made_of_the_local_part(email: str, name: str) -> None:
 
 @given(st.text(max_size=100))
 def test_whatever_the_local_part_is_a_name_comes_of_it(text: str) -> None:
-    assert is_name(name_from_email(text))
+    assert is_new_name(name_from_email(text))

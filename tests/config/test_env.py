@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from accounts.rates import Rate
-from config.env import Environment, read_environment
+from config.env import DEVELOPMENT_KEY, Environment, read_environment
 from config.settings import database
 from tests.servers import ROOT, environment
 
-KEY = "k" * 32
+KEY = "a-key-of-32-different-characters"
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +97,9 @@ def test_a_malformed_variable_ends_the_start_with_its_name(name: str, value: str
     [
         ({"ALLOWED_HOSTS": "chat.example.com"}, "SECRET_KEY"),
         ({"ALLOWED_HOSTS": "chat.example.com", "SECRET_KEY": "short"}, "SECRET_KEY"),
+        ({"ALLOWED_HOSTS": "chat.example.com", "SECRET_KEY": DEVELOPMENT_KEY}, "SECRET_KEY"),
+        ({"ALLOWED_HOSTS": "chat.example.com", "SECRET_KEY": "k" * 64}, "SECRET_KEY"),
+        ({"ALLOWED_HOSTS": "chat.example.com", "SECRET_KEY": "abcdefg" * 9}, "SECRET_KEY"),
         ({"SECRET_KEY": KEY}, "ALLOWED_HOSTS"),
         ({"SECRET_KEY": KEY, "ALLOWED_HOSTS": " , "}, "ALLOWED_HOSTS"),
     ],
@@ -266,6 +269,21 @@ def test_a_malformed_database_url_ends_the_start(url: str) -> None:
 def test_both_databases_are_known() -> None:
     assert database("sqlite:///chat.sqlite3")["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
     assert database("postgres://user:pw@host/name")["OPTIONS"]["pool"]
+
+
+def test_development_without_a_key_logs_once_what_that_means() -> None:
+    for key, warnings in (("", 1), (DEVELOPMENT_KEY, 1), (KEY, 0)):
+        done = subprocess.run(
+            [sys.executable, "-c", "import config.asgi"],
+            cwd=ROOT,
+            env=os.environ | {"DEBUG": "1", "SECRET_KEY": key},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        assert done.stderr.count("development key signs all tokens") == warnings
+        assert DEVELOPMENT_KEY not in done.stderr
 
 
 def test_a_start_without_its_key_prints_one_sentence() -> None:

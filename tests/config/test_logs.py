@@ -4,12 +4,15 @@ import logging
 import time
 from collections.abc import Iterator
 from io import StringIO
+from typing import Any
 
 import pytest
+from django.core.exceptions import DisallowedHost
 
 from accounts.models import Session
 from accounts.tokens import mint
-from config.logs import LONGEST_SAID, RedactTokens, guard_server_logs, redact
+from config.logs import LONGEST_SAID, ClientFaults, RedactTokens, guard_server_logs, redact
+from config.sentry import clean_event
 
 TOKEN = mint(Session(pk=7, user_id=3, refresh_jti="a" * 32)).access
 SECRET = TOKEN.split(".")[2]
@@ -129,6 +132,47 @@ def test_tokens_in_a_traceback_are_redacted(log: Log) -> None:
     log[0].error("failed", exc_info=ValueError(f"bad {TOKEN}"))
     assert "ValueError: bad [token]" in log[1].getvalue()
     assert SECRET not in log[1].getvalue()
+
+
+def refused(level: int = logging.ERROR, name: str = "django.security.DisallowedHost") -> Any:
+    """What Django logs of a request that it refused."""
+    error = DisallowedHost("Invalid HTTP_HOST header")
+    info = (DisallowedHost, error, None)
+    return logging.LogRecord(name, level, __file__, 1, "refused", (), info)
+
+
+def test_a_clients_fault_is_a_warning_without_traceback() -> None:
+    for record in (
+        refused(),
+        refused(name="django.security.TooManyFieldsSent"),
+        # Of a query or path that is no UTF-8.
+        refused(logging.WARNING, "django.request"),
+    ):
+        assert ClientFaults().filter(record)
+        assert (record.levelno, record.levelname) == (logging.WARNING, "WARNING")
+        assert record.exc_info is None
+
+
+def test_our_own_faults_stay_errors_with_traceback() -> None:
+    for name in ("django.request", "accounts.incident"):
+        record = refused(name=name)
+        assert ClientFaults().filter(record)
+        assert record.levelno == logging.ERROR
+        assert record.exc_info
+
+
+def test_a_clients_fault_is_left_out_where_warnings_are() -> None:
+    logger = logging.getLogger("django.security.DisallowedHost")
+    logger.setLevel(logging.ERROR)
+    try:
+        assert not ClientFaults().filter(refused())
+    finally:
+        logger.setLevel(logging.NOTSET)
+
+
+def test_a_clients_fault_is_no_event_for_sentry() -> None:
+    assert clean_event({}, {"log_record": refused()}) is None
+    assert clean_event({}, {"log_record": refused(name="accounts.incident")}) is not None
 
 
 def test_the_loggers_of_the_servers_are_guarded() -> None:

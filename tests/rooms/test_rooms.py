@@ -140,6 +140,20 @@ def test_unknown_people_stop_the_making_of_a_room() -> None:
     assert not Room.objects.exists()
 
 
+def test_connecting_makes_no_room_that_looks_like_another(settings: Settings) -> None:
+    settings.CHAT_ROOM_RATE = Rate(1, 60, 1)
+    buckets.clear()
+    user = make_user()
+    for name in ("sрorts", "s" + "\u0301" * 9, "1١"):
+        with pytest.raises(NoSuchRoom):
+            services.enter_public_room(user_id=user.pk, name=name)
+    assert not Room.objects.exists()
+    # A refusal costs nothing, and a room that is older than the rule is entered as before.
+    assert services.enter_public_room(user_id=user.pk, name="sports").pk
+    old = make_room(name="sрorts")
+    assert services.enter_public_room(user_id=user.pk, name="SРORTS") == old
+
+
 @pytest.mark.parametrize("name", ["sports", "SPORTS", "ｓｐｏｒｔｓ"])
 def test_a_room_name_is_taken_however_it_is_written(name: str) -> None:
     user = make_user()
