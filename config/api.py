@@ -83,6 +83,7 @@ STATUS: dict[type[DomainError], int] = {
 }
 
 
+BAD_JSON = "bad_json"
 LARGEST_OF_STRANGERS = 65_536
 """Bytes of a body where nobody has signed in: nothing else limits who sends what is refused."""
 
@@ -169,7 +170,7 @@ def misshapen(request: HttpRequest, error: ValidationError) -> HttpResponse:
 def http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     if isinstance(error.__cause__, DomainError | RequestDataTooBig):
         return api.on_exception(request, error.__cause__)
-    code = {400: "bad_json", 401: "not_authenticated"}.get(error.status_code, "bad_request")
+    code = {400: BAD_JSON, 401: "not_authenticated"}.get(error.status_code, "bad_request")
     return problem(error.status_code, code, str(error))
 
 
