@@ -109,7 +109,7 @@ def example(value: dict[str, Any]) -> ConfigDict:
 
 
 # The people and tokens of all examples. A token from the document is refused, as any made-up one.
-TOKEN_EXAMPLE = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
+TOKEN_EXAMPLE = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"  # noqa: S105
 TOKENS_EXAMPLE = {"access": TOKEN_EXAMPLE, "refresh": TOKEN_EXAMPLE}
 ACCOUNT_EXAMPLE = {"id": 1, "username": "ila", "email": "ila@example.com"}
 USER_EXAMPLE = {"id": 2, "username": "kaushal", "display_name": "Kaushal"}

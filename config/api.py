@@ -170,6 +170,8 @@ def misshapen(request: HttpRequest, error: ValidationError) -> HttpResponse:
 def http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     if isinstance(error.__cause__, DomainError | RequestDataTooBig):
         return api.on_exception(request, error.__cause__)
+    if isinstance(error.__cause__, HttpError):
+        error = error.__cause__  # ninja wraps what the parser says into another sentence
     code = {400: BAD_JSON, 401: "not_authenticated"}.get(error.status_code, "bad_request")
     return problem(error.status_code, code, str(error))
 

@@ -38,9 +38,8 @@ def negotiated(
     # Other bytes, so another strong tag (RFC 9110 §8.8.1).
     response["ETag"] = f'"{etag}-gzip"' if compressed else f'"{etag}"'
     patch_vary_headers(response, ["Accept-Encoding"])
-    answer = get_conditional_response(request, etag=response["ETag"], response=response)
-    assert isinstance(answer, HttpResponse)
-    return answer
+    etag = response["ETag"]
+    return get_conditional_response(request, etag=etag, response=response) or response
 
 
 def accepts_gzip(request: HttpRequest) -> bool:

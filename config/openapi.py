@@ -10,10 +10,12 @@ import json
 import re
 import threading
 from collections.abc import Iterable, Iterator
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
@@ -80,6 +82,7 @@ HEADERS: dict[str, Schema] = {
         "example": "Bearer",
     },
 }
+CUT_OFF = "EOF while parsing an object at line 1 column 1"
 HEADERS_OF_STATUS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
 MAX_ORIGINS = 16
 """Origins under which the document is kept: a browser, Postman and a proxy need three."""
@@ -120,7 +123,7 @@ class ChatSchema(OpenAPISchema):
         self, response: Schema, status: int, operation: Operation, details: Schema
     ) -> None:
         response["description"] = DESCRIPTIONS.get(status, response["description"])
-        if status == 200 and 201 in details["responses"]:
+        if status == HTTPStatus.OK and HTTPStatus.CREATED in details["responses"]:
             response["description"] = "This `client_id` was sent before: the message as it is now."
         if header := HEADERS_OF_STATUS.get(status) or _header_of_pages(status, details):
             response["headers"] = {header: {"$ref": f"#/components/headers/{header}"}}
@@ -153,16 +156,16 @@ def _example(body: Schema) -> Schema:
 
 def _header_of_pages(status: int, details: Schema) -> str | None:
     paged = any(parameter["name"] == "limit" for parameter in details["parameters"])
-    return "Link" if paged and status == 200 else None
+    return "Link" if paged and status == HTTPStatus.OK else None
 
 
 def _errors(
     status: int, operation: Operation, details: Schema, schemas: Schema
 ) -> Iterator[Schema]:
     """One body for each `code` that this operation answers with this status."""
-    if status == 400:
-        yield {"code": BAD_JSON, "detail": "The body is not JSON: EOF while parsing an object"}
-    if status == 422:
+    if status == HTTPStatus.BAD_REQUEST:
+        yield {"code": BAD_JSON, "detail": f"The body is not JSON: {CUT_OFF}"}
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
         yield _body(_misshapen(details, schemas))
     refusals: Iterable[DomainError] = REFUSALS.get(operation.view_func, [])
     if operation.auth_callbacks:
@@ -212,11 +215,14 @@ def _representation(origin: str) -> Representation:
     with _building:
         return Representation(
             json.dumps(
-                document() | {"servers": [{"url": origin}]}, ensure_ascii=False, separators=(",", ":")
+                document() | {"servers": [{"url": origin}]},
+                ensure_ascii=False,
+                separators=(",", ":"),
             ).encode()
         )
 
 
+@csrf_exempt  # so that other methods answer 405, not the HTML of a failed check
 @require_safe
 async def openapi_json(request: HttpRequest) -> HttpResponse:
     """The document, with the address of this server as the client knows it."""

@@ -31,7 +31,7 @@ cache_bytes = Gauge(
 )
 
 
-class StaticFilesMiddleware(ServeStaticMiddleware):
+class StaticFilesMiddleware(ServeStaticMiddleware):  # type: ignore[misc]
     """Servestatic, with compressed copies held in memory."""
 
     def __init__(self, *args: object, **options: object) -> None:
@@ -43,9 +43,10 @@ class StaticFilesMiddleware(ServeStaticMiddleware):
         if not isinstance(file, StaticFile) or not is_compressible(file):
             response: HttpResponseBase = await super().__call__(request)
             return response
-        if request.method in ("GET", "HEAD") and "Range" not in request.headers:
-            if accepts_gzip(request) and (zipped := await self._cache.get(path_of(file))):
-                return compressed(request, file, zipped)
+        whole = request.method in ("GET", "HEAD") and "Range" not in request.headers
+        zipped = await self._cache.get(path_of(file)) if whole and accepts_gzip(request) else None
+        if zipped is not None:
+            return compressed(request, file, zipped)
         response = await super().__call__(request)
         patch_vary_headers(response, ["Accept-Encoding"])
         return response

@@ -55,7 +55,9 @@ class MessageIn(EditIn):
     username: Username | None = None
     client_id: Annotated[
         ClientId | None,
-        Field(description="Chosen by the client, new for each message: makes a send safe to repeat"),
+        Field(
+            description="Chosen by the client, new for each message: makes a send safe to repeat"
+        ),
     ] = None
     reply_to: Id | None = None
     attachments: NoAttachments = []

@@ -235,7 +235,9 @@ def remove_member(request: Request, room_id: RoomId, username: Username) -> dict
     return {"version": version}
 
 
-@router.post("/private/{username}", response=answers({200: PrivateRoomOut}, 401, 403, 404, 422, 429))
+@router.post(
+    "/private/{username}", response=answers({200: PrivateRoomOut}, 401, 403, 404, 422, 429)
+)
 def open_private_room(request: Request, username: Username) -> Room:
     """Open the private room with another user.
 

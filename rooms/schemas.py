@@ -104,6 +104,7 @@ class RoomWithMembersOut(RoomOut):
     )
     members: list[str] = Field()
 
+
 class MemberOut(Answer):
     model_config = example(
         {

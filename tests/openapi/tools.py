@@ -50,7 +50,7 @@ def install() -> None:
 
 
 def run(tool: str, *arguments: str) -> str:
-    """What a tool printed as its result. Raises AssertionError with all it printed when it fails."""
+    """A tool's result on stdout. Raises AssertionError with all that it printed when it fails."""
     done = subprocess.run(
         [str(FOLDER / "node_modules/.bin" / tool), *arguments],
         cwd=FOLDER,
