@@ -45,7 +45,7 @@ from .schemas import (
 
 router = Router(tags=["Accounts"], auth=Bearer())
 
-SessionId = Annotated[PathId, Path(example=2)]
+SessionId = Annotated[PathId, Path(example=2, description="`id` of one of your sessions")]
 
 
 def _agent(request: HttpRequest) -> str:

@@ -37,7 +37,11 @@ from .middleware import PLAIN
 log = logging.getLogger(__name__)
 
 DESCRIPTION = """
-Sign in with **Accounts → login** (or register), press **Authorize** and paste the `access` token.
+To try the operations here, run **Accounts → POST /api/login** (or **POST /api/register**), copy
+`access` from the answer, press **Authorize** and paste it.
+
+Every error has a stable `code` for programs and a `detail` for people. Lists come in pages of
+`limit`; the `Link` header leads to the next one. Times are in UTC.
 
 ### Where the sockets are
 

@@ -57,8 +57,8 @@ DESCRIPTIONS = {
     400: "The body is not JSON.",
     401: "The credentials are missing or no longer good.",
     403: "You may not do this.",
-    404: "There is no such thing, or you may not see it.",
-    409: "Something else stands against it.",
+    404: "It does not exist, or you may not see it.",
+    409: "This conflicts with the present state; `code` says how.",
     422: "A value breaks a rule; `errors` says which.",
     429: "Too many requests: wait for the seconds in `Retry-After`.",
     503: "The server is busy: try again after the seconds in `Retry-After`.",
@@ -118,6 +118,14 @@ class ChatSchema(OpenAPISchema):
         for status, response in details["responses"].items():
             self._complete(response, status, operation, details)
         return details
+
+    def add_schema_definitions(self, definitions: Schema) -> None:
+        """Pydantic sorts the members of examples by name; people expect those of the schema."""
+        for schema in definitions.values():
+            if example := schema.get("example"):
+                members = schema.get("properties", ())
+                schema["example"] = {name: example[name] for name in members if name in example}
+        super().add_schema_definitions(definitions)
 
     def _complete(
         self, response: Schema, status: int, operation: Operation, details: Schema

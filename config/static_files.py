@@ -68,7 +68,8 @@ def is_compressible(file: StaticFile) -> bool:
 def compressed(request: HttpRequest, file: StaticFile, zipped: bytes) -> HttpResponse:
     _, _, headers = file.alternatives[-1]
     kept = {name: value for name, value in headers if name in KEPT}
-    response = HttpResponse(zipped, headers=kept)
+    # CommonMiddleware, which sets the length elsewhere, comes after us.
+    response = HttpResponse(zipped, headers=kept | {"Content-Length": str(len(zipped))})
     return negotiated(request, response, etag=file.etag.strip('"'), compressed=True)
 
 

@@ -35,10 +35,12 @@ from .schemas import (
 
 router = Router(tags=["Messages"], auth=Bearer())
 
-RoomId = Annotated[PathId, Path(example=1)]
-RoomName = Annotated[NameInPath, Path(example="friends")]
-MessageId = Annotated[PathId, Path(example=1)]
-PathEmoji = Annotated[Emoji, Path(example="👍")]
+RoomId = Annotated[PathId, Path(example=1, description="`id` of a room")]
+RoomName = Annotated[
+    NameInPath, Path(example="friends", description="`name` of a public or a group room")
+]
+MessageId = Annotated[PathId, Path(example=1, description="`id` of a message of the room")]
+PathEmoji = Annotated[Emoji, Path(example="👍", description="An emoji")]
 Before = Annotated[
     int | None, Query(None, ge=0, le=LARGEST_ID, description="Messages before this `seq`")
 ]

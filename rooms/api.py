@@ -40,8 +40,8 @@ from .schemas import (
 
 router = Router(tags=["Rooms"], auth=Bearer())
 
-RoomId = Annotated[PathId, Path(example=1)]
-Username = Annotated[NameInPath, Path(example="kaushal")]
+RoomId = Annotated[PathId, Path(example=1, description="`id` of a room")]
+Username = Annotated[NameInPath, Path(example="kaushal", description="Username of the other user")]
 
 
 @router.get("/rooms", response=answers({200: list[RoomOut]}, 401, 422))
@@ -49,7 +49,7 @@ def list_rooms(
     request: Request,
     response: HttpResponse,
     q: Annotated[SearchText, Query("", description="Start of a name or title")] = "",
-    kind: Annotated[KindName | None, Query(None)] = None,
+    kind: Annotated[KindName | None, Query(None, description="Only this kind")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> list[Room]:

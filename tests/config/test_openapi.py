@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from config.middleware import PLAIN
 from config.openapi import REFUSALS, SOCKET_ONLY, document
 
 Schema = dict[str, Any]
+ROOT = Path(__file__).resolve().parents[2]
 SERVERS = {"servers": [{"url": "http://127.0.0.1:8000"}]}
 ANY_REQUEST = {400: {"bad_json"}, 422: {"invalid"}, 429: {"rate_limited"}, 503: {"busy"}}
 VERBS = {
@@ -96,6 +98,7 @@ def test_every_body_and_path_parameter_has_an_example_that_fits() -> None:
         for parameter in operation["parameters"]:
             if parameter["in"] == "path":
                 check_example(parameter["schema"], parameter["example"], name)
+            assert parameter["description"], f"{name} {parameter['name']}"
     for name, schema in document()["components"]["schemas"].items():
         if name not in ("ErrorOut", "FieldErrorOut"):
             check_example(schema, schema["example"], name)
@@ -189,3 +192,10 @@ def test_times_are_described_as_such() -> None:
     edited = document()["components"]["schemas"]["MessageOut"]["properties"]["edited_at"]
     assert {"type": "null"} in edited["anyOf"]
     assert any(one.get("format") == "date-time" for one in edited["anyOf"])
+
+
+def test_the_guide_for_other_apps_names_operations_that_exist() -> None:
+    guide = (ROOT / "docs" / "coming-from.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:GET|POST|PUT|PATCH|DELETE) /api/[^`?\s]*)", guide))
+    assert len(named) > 15
+    assert {name.removesuffix("/") for name in named} <= {name for name, _ in operations()}

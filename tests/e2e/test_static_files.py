@@ -27,6 +27,7 @@ def test_text_is_compressed_for_clients_that_take_gzip(server: Server, path: str
     assert zipped_answer.headers["Content-Encoding"] == "gzip"
     assert "Content-Encoding" not in plain_answer.headers
     assert gzip.decompress(zipped) == plain
+    assert zipped_answer.headers["Content-Length"] == str(len(zipped))
     assert len(zipped) < len(plain) / 3
     assert zipped_answer.headers["ETag"] != plain_answer.headers["ETag"]
     for header in ("Content-Type", "Cache-Control", "Last-Modified"):
