@@ -97,6 +97,7 @@ demo: $(VENV)/.run-installed .env ## Fill the database with people, rooms and me
 
 clean: ## Remove the virtual environment and caches (.env, database and uploads stay)
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf tests/openapi/node_modules tests/openapi/generated
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # With a key of its own: the one that development falls back to is known to everybody.
