@@ -25,7 +25,7 @@ ADDRESS_PY = import os, shlex, dotenv; \
 	shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host; \
 	print(f"host={shlex.quote(host)} port={shlex.quote(port)} at={shlex.quote(shown)}:{shlex.quote(port)}")
 
-.PHONY: help run serve test lint format lock bench faults demo clean
+.PHONY: help run serve test openapi lint format lock bench faults demo clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -56,6 +56,9 @@ test: $(VENV)/.dev-installed ## All tests, with real PostgreSQL and Redis
 		$(DEV) $(BIN)/python -m pytest $(PYTEST_ARGS),\
 		$(DEV) $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --ignore tests/faults && \
 		$(DEV) $(BIN)/python -m pytest tests/faults)
+
+openapi: $(VENV)/.dev-installed ## Check the OpenAPI document with linters, Postman and TypeScript (npm)
+	$(DEV) $(BIN)/python -m tests.openapi
 
 lint: $(VENV)/.dev-installed ## Style, types, import rules, migrations, deployment checks
 	$(BIN)/ruff check $(CODE)
@@ -94,6 +97,7 @@ demo: $(VENV)/.run-installed .env ## Fill the database with people, rooms and me
 
 clean: ## Remove the virtual environment and caches (.env, database and uploads stay)
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf tests/openapi/node_modules tests/openapi/generated
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # With a key of its own: the one that development falls back to is known to everybody.

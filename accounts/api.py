@@ -7,7 +7,20 @@ from ninja import Path, Query, Router, Status
 
 from . import selectors, services, sessions, tokens
 from .auth import Bearer, Request, as_user, bearer_token, request_address, sign_in
-from .errors import NotAuthenticated, TokenExpired, invalid
+from .errors import (
+    EmailTaken,
+    Forbidden,
+    InvalidCredentials,
+    NoSuchSession,
+    NotAuthenticated,
+    Refusals,
+    SessionEnded,
+    TokenExpired,
+    TokenInvalid,
+    UsernameTaken,
+    WrongPassword,
+    invalid,
+)
 from .models import Session, User
 from .pagination import Cursor, Limit, keyset_page, write_links
 from .schemas import (
@@ -26,10 +39,13 @@ from .schemas import (
     TokenIn,
     TokensOut,
     UserOut,
+    ValidOut,
     answers,
 )
 
 router = Router(tags=["Accounts"], auth=Bearer())
+
+SessionId = Annotated[PathId, Path(example=2, description="`id` of one of your sessions")]
 
 
 def _agent(request: HttpRequest) -> str:
@@ -38,9 +54,10 @@ def _agent(request: HttpRequest) -> str:
 
 @router.post("/register", auth=None, response=answers({201: RegisterOut}, 400, 409, 422, 429))
 def register(request: HttpRequest, body: RegisterIn) -> Status[dict[str, Any]]:
-    """Make an account; the answer holds its first tokens.
+    """Register an account.
 
-    With an e-mail alone the username is made from its local part.
+    The answer holds the first tokens, so no login has to follow. Send a username, an e-mail address
+    or both; with an e-mail address alone the username is made from the part before the `@`.
     """
     user, pair = services.register(
         username=body.username,
@@ -56,7 +73,11 @@ def register(request: HttpRequest, body: RegisterIn) -> Status[dict[str, Any]]:
 
 @router.post("/login", auth=None, response=answers({200: LoginOut}, 400, 401, 422, 429))
 def login(request: HttpRequest, body: LoginIn) -> dict[str, Any]:
-    """Sign in by username or e-mail. `username` may hold an e-mail address."""
+    """Log in with a username or an e-mail address.
+
+    `username` may hold an e-mail address, too. Send `access` as `Authorization: Bearer <access>`
+    with each request; spend `refresh` for the next pair before `access` expires.
+    """
     name = body.username or body.email
     if not name:
         raise invalid("username", "a username or an e-mail address is needed", "missing")
@@ -71,17 +92,20 @@ def login(request: HttpRequest, body: LoginIn) -> dict[str, Any]:
 
 @router.post("/token/refresh", auth=None, response=answers({200: TokensOut}, 400, 401, 422))
 def refresh_tokens(request: HttpRequest, body: RefreshIn) -> tokens.Pair:
-    """Spend a refresh token for a new pair.
+    """Exchange a refresh token for new tokens.
 
-    Asked again within 30 seconds it answers the same pair; later the session ends, because somebody
-    else holds the token.
+    A refresh token works once. Sent again within 30 seconds it answers the same pair, for two tabs
+    or a lost answer; sent later it ends the session, because somebody else may hold it.
     """
     return sessions.refresh_tokens(refresh=body.refresh)
 
 
-@router.post("/token/verify", auth=None, response=answers({200: dict[str, Any]}, 400, 401, 422))
+@router.post("/token/verify", auth=None, response=answers({200: ValidOut}, 400, 401, 422))
 def verify_token(request: HttpRequest, body: TokenIn) -> dict[str, Any]:
-    """Whether an access token is good right now."""
+    """Check an access token.
+
+    The answer is 200 with `{}` when the token works now, else 401 with the reason.
+    """
     sign_in(body.token)
     return {}
 
@@ -94,7 +118,11 @@ def verify_token(request: HttpRequest, body: TokenIn) -> dict[str, Any]:
     openapi_extra={"security": [{"Bearer": []}, {}]},
 )
 def logout(request: HttpRequest, body: LogoutIn | None = None) -> Status[None]:
-    """End the session, by access token or by `refresh` alone; its sockets close."""
+    """Log out and end the session.
+
+    Send the access token as a header, or `refresh` in the body, or both. The session's tokens stop
+    working at once and its open sockets close with 4401.
+    """
     body = body or LogoutIn()
     token = bearer_token(request.headers.get("Authorization", ""))
     if token is None and body.refresh is None:
@@ -122,7 +150,10 @@ def list_users(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> list[User]:
-    """People to talk to, by username."""
+    """List users in the order of their usernames.
+
+    `q` keeps those whose username or display name starts with it.
+    """
     walks = selectors.search_users(q)
     order = ["username_key"]
     page = keyset_page(User.objects.all(), order, cursor=cursor, limit=limit, walks=walks)
@@ -132,13 +163,19 @@ def list_users(
 
 @router.get("/users/me", response=answers({200: MeOut}, 401))
 def read_profile(request: Request) -> User:
-    """The caller's own account."""
+    """Read your own account.
+
+    Other users see the username and the display name, never the e-mail address.
+    """
     return as_user(request.auth)
 
 
 @router.patch("/users/me", response=answers({200: MeOut}, 400, 401, 403, 409, 422, 429))
 def change_profile(request: Request, body: ProfileIn) -> User:
-    """Change the display name, or the e-mail address (which needs the password)."""
+    """Change your display name or e-mail address.
+
+    What is left out stays as it is. A new e-mail address needs the current `password`.
+    """
     return services.change_profile(
         user=as_user(request.auth),
         session_id=request.auth.session_id,
@@ -151,7 +188,10 @@ def change_profile(request: Request, body: ProfileIn) -> User:
 
 @router.post("/users/me/password", response=answers({204: None}, 400, 401, 403, 422, 429))
 def change_password(request: Request, body: PasswordIn) -> Status[None]:
-    """Set a new password. The caller's other sessions end."""
+    """Change your password.
+
+    All other sessions of the account end at once; this one goes on.
+    """
     services.change_password(
         user=as_user(request.auth),
         session_id=request.auth.session_id,
@@ -166,7 +206,10 @@ def change_password(request: Request, body: PasswordIn) -> Status[None]:
 def list_sessions(
     request: Request, response: HttpResponse, cursor: Cursor = None, limit: Limit = 50
 ) -> list[Session]:
-    """Where the caller is signed in, newest first."""
+    """List your sessions, newest first.
+
+    Each login is a session of its own. `current` marks the one that sent this request.
+    """
     there = selectors.open_sessions(request.auth.user_id)
     page = keyset_page(there, ["-id"], cursor=cursor, limit=limit)
     for session in page:
@@ -176,7 +219,28 @@ def list_sessions(
 
 
 @router.delete("/sessions/{session_id}", response=answers({204: None}, 401, 404, 422))
-def end_session(request: Request, session_id: Annotated[PathId, Path()]) -> Status[None]:
-    """End one of the caller's sign-ins; its sockets close."""
+def end_session(request: Request, session_id: SessionId) -> Status[None]:
+    """End one of your sessions.
+
+    Its tokens stop working at once and its open sockets close with 4401.
+    """
     sessions.end_session(user_id=request.auth.user_id, session_id=session_id)
     return Status(204, None)
+
+
+REFUSALS: Refusals = {
+    register: [UsernameTaken(), EmailTaken()],
+    login: [InvalidCredentials()],
+    refresh_tokens: [TokenInvalid(), TokenExpired(), SessionEnded()],
+    verify_token: [TokenInvalid(), TokenExpired(), SessionEnded()],
+    logout: [
+        NotAuthenticated(),
+        TokenInvalid(),
+        TokenExpired(),
+        SessionEnded(),
+        Forbidden("This refresh token belongs to somebody else"),
+    ],
+    change_profile: [WrongPassword(), EmailTaken()],
+    change_password: [WrongPassword()],
+    end_session: [NoSuchSession()],
+}

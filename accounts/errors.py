@@ -4,6 +4,7 @@
 `config/api.py`, what it means on a socket in `realtime/codes.py`; tests fail on one without both.
 """
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 FieldErrors = list[dict[str, Any]]
@@ -47,7 +48,7 @@ class DomainError(Exception):
 
 class NotAuthenticated(DomainError):
     code = "not_authenticated"
-    detail = "Sign in first: send an access token"
+    detail = "Sign in first: send the header `Authorization: Bearer <access token>`"
 
 
 class TokenInvalid(DomainError):
@@ -116,6 +117,13 @@ class Invalid(DomainError):
 
     code = "invalid"
     detail = "Some values are not valid"
+
+
+Refusals = dict[Callable[..., Any], list[DomainError]]
+"""What the operations of an `api.py` answer besides what all do, for the OpenAPI document.
+
+Errors of any request stand in `config/openapi.py`: bad JSON, a missing token, a rate.
+"""
 
 
 def invalid(field: str, message: str, kind: str = "value_error") -> Invalid:

@@ -12,7 +12,6 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.encoding import escape_uri_path
 from ninja import Query
-from pydantic import Field
 
 from .errors import Invalid, invalid
 
@@ -23,7 +22,6 @@ Limit = Annotated[int, Query(50, ge=1, le=200, description="How many, at most 20
 Cursor = Annotated[
     str | None,
     Query(None, max_length=LONGEST_CURSOR, description="From the `Link` header of an earlier page"),
-    Field(),
 ]
 
 

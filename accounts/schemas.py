@@ -11,9 +11,13 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
     StringConstraints,
+    WithJsonSchema,
 )
+from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
+from pydantic_core import CoreSchema
 
 from .display_text import display_text
 from .names import LONGEST_NAME, check_name
@@ -40,7 +44,11 @@ Name = Annotated[str, StringConstraints(max_length=4 * LONGEST_NAME), AfterValid
 NameInPath = Annotated[str, StringConstraints(max_length=4 * LONGEST_NAME), AfterValidator(_no_nul)]
 Password = Annotated[Text, StringConstraints(min_length=1, max_length=1024)]
 Token = Annotated[Text, StringConstraints(max_length=4096)]
-Timestamp = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
+Timestamp = Annotated[
+    datetime,
+    PlainSerializer(rfc3339, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
+]
 DisplayName = Annotated[
     Text,
     StringConstraints(max_length=100, strip_whitespace=True),
@@ -56,6 +64,19 @@ class Body(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Omits defaults: openapi-typescript takes a member that has one for required.
+
+        Descriptions state them instead.
+        """
+        schema = handler(core_schema)
+        for member in handler.resolve_ref_schema(schema)["properties"].values():
+            member.pop("default", None)
+        return schema
+
 
 class Answer(BaseModel):
     """Base of what we answer; reads plain objects and models by their attributes."""
@@ -63,17 +84,20 @@ class Answer(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
+class FieldErrorOut(BaseModel):
+    """One value that breaks a rule. `loc` is the way to it, `msg` is for people."""
+
+    loc: list[str]
+    msg: str
+    type: str
+
+
 class ErrorOut(BaseModel):
     """Every error. `code` is stable, `detail` is for people; 422 adds `errors`."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {"code": "not_a_member", "detail": "You are not a member of this room"}
-        }
-    )
-    code: str
+    code: str  # one of those that `config/openapi.py` lists in the document: it knows all apps
     detail: str
-    errors: list[dict[str, Any]] | None = None
+    errors: list[FieldErrorOut] | SkipJsonSchema[None] = None
 
 
 def answers(success: dict[int, Any], *errors: int) -> dict[int, Any]:
@@ -85,7 +109,15 @@ def answers(success: dict[int, Any], *errors: int) -> dict[int, Any]:
 
 
 def example(value: dict[str, Any]) -> ConfigDict:
+    """What the OpenAPI document shows. Each class has its own: a subclass inherits a wrong one."""
     return ConfigDict(json_schema_extra={"example": value})
+
+
+# The people and tokens of all examples. A token from the document is refused, as any made-up one.
+TOKEN_EXAMPLE = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"  # noqa: S105
+TOKENS_EXAMPLE = {"access": TOKEN_EXAMPLE, "refresh": TOKEN_EXAMPLE}
+ACCOUNT_EXAMPLE = {"id": 1, "username": "ila", "email": "ila@example.com"}
+USER_EXAMPLE = {"id": 2, "username": "kaushal", "display_name": "Kaushal"}
 
 
 class RegisterIn(Body):
@@ -106,19 +138,21 @@ class LoginIn(Body):
 
 
 class RefreshIn(Body):
-    model_config = example({"refresh": "eyJhbGciOi…"})
+    model_config = example({"refresh": TOKEN_EXAMPLE})
     refresh: Token
 
 
 class TokenIn(Body):
-    model_config = example({"token": "eyJhbGciOi…"})
+    model_config = example({"token": TOKEN_EXAMPLE})
     token: Token
 
 
 class LogoutIn(Body):
     model_config = example({"everywhere": False})
     refresh: Token | None = None
-    everywhere: bool = False
+    everywhere: Annotated[
+        bool, Field(description="Also end all other sessions of the account; false by default")
+    ] = False
 
 
 class ProfileIn(Body):
@@ -135,35 +169,56 @@ class PasswordIn(Body):
 
 
 class UserOut(Answer):
+    model_config = example(USER_EXAMPLE)
     id: int
     username: str
     display_name: str
 
 
 class AccountOut(Answer):
+    model_config = example(ACCOUNT_EXAMPLE)
     id: int
     username: str
     email: str
 
 
 class MeOut(UserOut):
+    model_config = example(ACCOUNT_EXAMPLE | {"display_name": "Ila P."})
     email: str
 
 
 class TokensOut(Answer):
+    model_config = example(TOKENS_EXAMPLE)
     access: str
     refresh: str
 
 
 class RegisterOut(AccountOut, TokensOut):
-    pass
+    model_config = example(ACCOUNT_EXAMPLE | TOKENS_EXAMPLE)
+
+
+class ValidOut(Answer):
+    """A token that is good; there is nothing more to say."""
+
+    model_config = example({})
 
 
 class LoginOut(TokensOut):
+    model_config = example(TOKENS_EXAMPLE | {"user": ACCOUNT_EXAMPLE})
     user: AccountOut
 
 
 class SessionOut(Answer):
+    model_config = example(
+        {
+            "id": 1,
+            "created_at": "2026-01-31T18:20:05.123Z",
+            "last_used_at": "2026-01-31T19:02:41.007Z",
+            "user_agent": "Mozilla/5.0",
+            "ip": "192.0.2.7",
+            "current": True,
+        }
+    )
     id: int
     created_at: Timestamp
     last_used_at: Timestamp

@@ -37,7 +37,11 @@ from .middleware import PLAIN
 log = logging.getLogger(__name__)
 
 DESCRIPTION = """
-Sign in with **Accounts → login** (or register), press **Authorize** and paste the `access` token.
+To try the operations here, run **Accounts → POST /api/login** (or **POST /api/register**), copy
+`access` from the answer, press **Authorize** and paste it.
+
+Every error has a stable `code` for programs and a `detail` for people. Lists come in pages of
+`limit`; the `Link` header leads to the next one. Times are in UTC.
 
 ### Where the sockets are
 
@@ -83,6 +87,7 @@ STATUS: dict[type[DomainError], int] = {
 }
 
 
+BAD_JSON = "bad_json"
 LARGEST_OF_STRANGERS = 65_536
 """Bytes of a body where nobody has signed in: nothing else limits who sends what is refused."""
 
@@ -169,7 +174,9 @@ def misshapen(request: HttpRequest, error: ValidationError) -> HttpResponse:
 def http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     if isinstance(error.__cause__, DomainError | RequestDataTooBig):
         return api.on_exception(request, error.__cause__)
-    code = {400: "bad_json", 401: "not_authenticated"}.get(error.status_code, "bad_request")
+    if isinstance(error.__cause__, HttpError):
+        error = error.__cause__  # ninja wraps what the parser says into another sentence
+    code = {400: BAD_JSON, 401: "not_authenticated"}.get(error.status_code, "bad_request")
     return problem(error.status_code, code, str(error))
 
 

@@ -96,6 +96,7 @@ class Environment(BaseSettings):
     chat_message_length: LengthOrOff = 4000
     chat_access_minutes: float = Field(60, gt=0, le=525_600)
     chat_refresh_days: float = Field(14, gt=0, le=3_650)
+    chat_static_cache_size: BytesOrOff = 4 * 1024 * 1024
     chat_shutdown_delay: float = Field(0.5, ge=0, le=60)
     chat_trusted_proxies: int = Field(0, ge=0, le=10)
     chat_hsts_seconds: int = Field(3600, ge=0)

@@ -37,7 +37,7 @@ INSTALLED_APPS = [
 # All of these run on the event loop: one that cannot would cost each request a thread hop.
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "servestatic.middleware.ServeStaticMiddleware",
+    "config.static_files.StaticFilesMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "config.middleware.api_paths",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -203,6 +203,7 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_AUTOREFRESH = False
 SERVESTATIC_ALLOW_ALL_ORIGINS = False
+CHAT_STATIC_CACHE_SIZE = env.chat_static_cache_size
 MEDIA_ROOT = env.media_root
 
 # Bodies are read into memory. The longest message fits many times, a list of a thousand names too.

@@ -7,11 +7,20 @@ from django.http import HttpResponse
 from ninja import Path, Query, Router, Status
 
 from accounts.auth import Bearer, Request
+from accounts.errors import DomainError, Forbidden, Refusals
 from accounts.pagination import Cursor, Limit, write_links
 from accounts.schemas import LARGEST_ID, NameInPath, PathId, answers
+from rooms.errors import REMOVED, NoSuchRoom, NotAMember
 from rooms.selectors import Standing, standing, standing_by_name
 
 from . import selectors, services
+from .errors import (
+    ClientIdReused,
+    MessageDeleted,
+    NoSuchMessage,
+    SenderMismatch,
+    TooManyReactions,
+)
 from .events import MessageState
 from .schemas import (
     EditIn,
@@ -26,9 +35,18 @@ from .schemas import (
 
 router = Router(tags=["Messages"], auth=Bearer())
 
-RoomId = Annotated[PathId, Path()]
-MessageId = Annotated[PathId, Path()]
-SeqCursor = Annotated[int | None, Query(None, ge=0, le=LARGEST_ID)]
+RoomId = Annotated[PathId, Path(example=1, description="`id` of a room")]
+RoomName = Annotated[
+    NameInPath, Path(example="friends", description="`name` of a public or a group room")
+]
+MessageId = Annotated[PathId, Path(example=1, description="`id` of a message of the room")]
+PathEmoji = Annotated[Emoji, Path(example="👍", description="An emoji")]
+Before = Annotated[
+    int | None, Query(None, ge=0, le=LARGEST_ID, description="Messages before this `seq`")
+]
+After = Annotated[
+    int | None, Query(None, ge=0, le=LARGEST_ID, description="Messages after this `seq`")
+]
 
 
 def _read(
@@ -69,7 +87,11 @@ SENDING = answers({201: MessageOut, 200: MessageOut}, 400, 401, 403, 404, 409, 4
 def list_my_rooms(
     request: Request, response: HttpResponse, cursor: Cursor = None, limit: Limit = 50
 ) -> list[Any]:
-    """The caller's rooms, latest activity first, with what is unread in each."""
+    """List your rooms, latest activity first.
+
+    Each has its unread count and its last message. A private room is listed from its first message
+    on.
+    """
     page = selectors.my_rooms(request.auth.user_id, cursor=cursor, limit=limit)
     write_links(request, response, page.links)
     return page
@@ -82,10 +104,11 @@ def read_feed(
     before: Cursor = None,
     limit: Limit = 50,
 ) -> list[MessageState]:
-    """The newest messages over all rooms that the caller may read, oldest first.
+    """Read the newest messages of all rooms that you may read.
 
-    A page looks at 10,000 messages of the site at most. A short or an empty one leads on: as long
-    as there is a `Link` with `prev`, there may be older ones.
+    A page runs from old to new. It looks at 10,000 messages of the site at most, so it can be short
+    or empty: as long as `Link` has a `prev`, there may be older ones. This is a feed; to
+    synchronise, read each room.
     """
     page = selectors.feed(request.auth.user_id, before=before, limit=limit)
     write_links(request, response, page.links)
@@ -94,9 +117,10 @@ def read_feed(
 
 @router.post("/messages", response=SENDING)
 def send_to_room(request: Request, body: MessageToRoomIn) -> Status[MessageState]:
-    """Say something in a room, given by name or id.
+    """Send a message to a room named in the body.
 
-    The same `client_id` again answers 200 with the message that it made the first time.
+    `room` is a name or an id. With a `client_id`, sending again is safe: it answers 200 with the
+    message of the first time and creates no second one.
     """
     return _send(request, body.room, body)
 
@@ -106,18 +130,26 @@ def read_messages(
     request: Request,
     response: HttpResponse,
     room_id: RoomId,
-    before: SeqCursor = None,
-    after: SeqCursor = None,
+    before: Before = None,
+    after: After = None,
     limit: Limit = 50,
 ) -> list[MessageState]:
-    """History of a room, oldest first: the newest page, or before or after a `seq`."""
+    """Read the messages of a room.
+
+    A page runs from old to new. Without `before` and `after` it is the newest; `Link` leads to the
+    pages around it.
+    """
     here = standing(request.auth.user_id, room_id)
     return _read(request, response, here, before=before, after=after, limit=limit)
 
 
 @router.post("/rooms/{room_id}/messages", response=SENDING)
 def send_message(request: Request, room_id: RoomId, body: MessageIn) -> Status[MessageState]:
-    """Say something in a room."""
+    """Send a message to a room.
+
+    Sending joins a public room. With a `client_id`, sending again is safe: it answers 200 with the
+    message of the first time and creates no second one.
+    """
     return _send(request, room_id, body)
 
 
@@ -126,18 +158,24 @@ def read_messages_alias(
     request: Request,
     response: HttpResponse,
     room_id: RoomId,
-    before: SeqCursor = None,
-    after: SeqCursor = None,
+    before: Before = None,
+    after: After = None,
     limit: Limit = 50,
 ) -> list[MessageState]:
-    """The same as `/rooms/{room_id}/messages`."""
+    """Read the messages of a room, at its other path.
+
+    The same as `GET /api/rooms/{room_id}/messages`.
+    """
     here = standing(request.auth.user_id, room_id)
     return _read(request, response, here, before=before, after=after, limit=limit)
 
 
 @router.post("/messages/{room_id}", response=SENDING)
 def send_message_alias(request: Request, room_id: RoomId, body: MessageIn) -> Status[MessageState]:
-    """The same as `/rooms/{room_id}/messages`."""
+    """Send a message to a room, at its other path.
+
+    The same as `POST /api/rooms/{room_id}/messages`.
+    """
     return _send(request, room_id, body)
 
 
@@ -145,12 +183,15 @@ def send_message_alias(request: Request, room_id: RoomId, body: MessageIn) -> St
 def read_history(
     request: Request,
     response: HttpResponse,
-    room_name: Annotated[NameInPath, Path()],
-    before: SeqCursor = None,
-    after: SeqCursor = None,
+    room_name: RoomName,
+    before: Before = None,
+    after: After = None,
     limit: Limit = 50,
 ) -> list[MessageState]:
-    """The same by the name of a public or group room."""
+    """Read the messages of a room by its name.
+
+    For public and group rooms. The same as `GET /api/rooms/{room_id}/messages`.
+    """
     here = standing_by_name(request.auth.user_id, room_name)
     return _read(request, response, here, before=before, after=after, limit=limit)
 
@@ -162,7 +203,10 @@ def read_history(
 def edit_message(
     request: Request, room_id: RoomId, message_id: MessageId, body: EditIn
 ) -> MessageState:
-    """Change what one's own message says."""
+    """Edit your own message.
+
+    Only the text changes; `edited_at` tells when.
+    """
     return services.edit_message(
         caller=request.auth, room_id=room_id, message_id=message_id, content=body.content
     )
@@ -173,29 +217,42 @@ def edit_message(
     response=answers({204: None}, 401, 403, 404, 422, 429),
 )
 def delete_message(request: Request, room_id: RoomId, message_id: MessageId) -> Status[None]:
-    """Delete one's own message, or anyone's as an admin or owner. A tombstone keeps its place."""
+    """Delete a message.
+
+    For its author, and for owners and admins of the room. The message keeps its `seq`, with
+    `deleted` and an empty text. Deleting it again changes nothing.
+    """
     services.delete_message(caller=request.auth, room_id=room_id, message_id=message_id)
     return Status(204, None)
 
 
-REACTING = answers({200: MessageOut}, 401, 403, 404, 409, 422, 429)
-
-
-@router.put("/rooms/{room_id}/messages/{message_id}/reactions/{emoji}", response=REACTING)
+@router.put(
+    "/rooms/{room_id}/messages/{message_id}/reactions/{emoji}",
+    response=answers({200: MessageOut}, 401, 403, 404, 409, 422, 429),
+)
 def add_reaction(
-    request: Request, room_id: RoomId, message_id: MessageId, emoji: Annotated[Emoji, Path()]
+    request: Request, room_id: RoomId, message_id: MessageId, emoji: PathEmoji
 ) -> MessageState:
-    """React to a message."""
+    """Add your reaction to a message.
+
+    Adding the same one again changes nothing.
+    """
     return services.add_reaction(
         caller=request.auth, room_id=room_id, message_id=message_id, emoji=emoji
     )
 
 
-@router.delete("/rooms/{room_id}/messages/{message_id}/reactions/{emoji}", response=REACTING)
+@router.delete(
+    "/rooms/{room_id}/messages/{message_id}/reactions/{emoji}",
+    response=answers({200: MessageOut}, 401, 403, 404, 422, 429),
+)
 def remove_reaction(
-    request: Request, room_id: RoomId, message_id: MessageId, emoji: Annotated[Emoji, Path()]
+    request: Request, room_id: RoomId, message_id: MessageId, emoji: PathEmoji
 ) -> MessageState:
-    """Take back one's own reaction."""
+    """Remove your reaction from a message.
+
+    Removing one that is not there changes nothing.
+    """
     return services.remove_reaction(
         caller=request.auth, room_id=room_id, message_id=message_id, emoji=emoji
     )
@@ -203,6 +260,40 @@ def remove_reaction(
 
 @router.post("/rooms/{room_id}/read", response=answers({200: ReadOut}, 400, 401, 403, 404, 422))
 def mark_read(request: Request, room_id: RoomId, body: ReadIn) -> dict[str, Any]:
-    """Mark everything up to `seq` as read. Never back, never past the last message."""
+    """Mark the messages of a room as read.
+
+    Everything up to `seq` counts as read. The mark never moves back, and never past the last
+    message. Sending a message moves it, too.
+    """
     marked = services.mark_read(caller=request.auth, room_id=room_id, seq=body.seq)
     return {"last_read_seq": marked.seq, "unread": marked.unread}
+
+
+_READING: list[DomainError] = [NoSuchRoom(), Forbidden(REMOVED)]
+_SENDING: list[DomainError] = [
+    NoSuchRoom(),
+    Forbidden(REMOVED),
+    SenderMismatch(),
+    ClientIdReused(),
+]
+_CHANGING: list[DomainError] = [NoSuchRoom(), NoSuchMessage()]
+REFUSALS: Refusals = {
+    send_to_room: _SENDING,
+    read_messages: _READING,
+    send_message: _SENDING,
+    read_messages_alias: _READING,
+    send_message_alias: _SENDING,
+    read_history: _READING,
+    edit_message: [
+        *_CHANGING,
+        Forbidden("Only its author may edit a message"),
+        MessageDeleted(),
+    ],
+    delete_message: [
+        *_CHANGING,
+        Forbidden("Only its author, an admin or an owner may delete a message"),
+    ],
+    add_reaction: [*_CHANGING, Forbidden(REMOVED), MessageDeleted(), TooManyReactions()],
+    remove_reaction: [*_CHANGING, Forbidden(REMOVED)],
+    mark_read: [NoSuchRoom(), NotAMember(), Forbidden(REMOVED)],
+}

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, AliasChoices, Field, StringConstraints
 
 from accounts.names import INVISIBLE
 from accounts.schemas import Answer, Body, Id, NameInPath, Seq, Timestamp, Who, example
-from rooms.schemas import RoleName, RoomOut
+from rooms.schemas import ROOM_EXAMPLE, RoleName, RoomOut
 
 # Signs that draw nothing themselves and make one emoji of several: the joiner (families), and the
 # tags that spell the flags of regions. Variation selectors are marks, not among what is refused.
@@ -37,7 +37,7 @@ ClientId = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern
 Emoji = Annotated[str, StringConstraints(min_length=1, max_length=32), AfterValidator(_is_reaction)]
 Username = NameInPath
 NoAttachments = Annotated[
-    list[Id], Field(max_length=0, description="Attachments come with a later version")
+    list[Id], Field(max_length=0, description="Empty: attachments come with a later version")
 ]
 
 
@@ -50,9 +50,15 @@ class EditIn(Body):
 class MessageIn(EditIn):
     """What a client says. `username`, if sent, must be the caller's own."""
 
-    model_config = example({"content": "Hey everyone!", "client_id": "7b1f0c9e"})
+    # Without `client_id`: one from the document, sent twice, would make one message.
+    model_config = example({"content": "Hey everyone!"})
     username: Username | None = None
-    client_id: ClientId | None = None
+    client_id: Annotated[
+        ClientId | None,
+        Field(
+            description="Chosen by the client, new for each message: makes a send safe to repeat"
+        ),
+    ] = None
     reply_to: Id | None = None
     attachments: NoAttachments = []
 
@@ -72,6 +78,7 @@ class ReadIn(Body):
 class ReactionOut(Answer):
     """`users` are the ids of the first 50."""
 
+    model_config = example({"emoji": "👍", "count": 1, "users": [2]})
     emoji: str
     count: int
     users: list[int]
@@ -97,11 +104,42 @@ class MessageMembers(Answer):
     reactions: list[ReactionOut]
 
 
+MESSAGE_EXAMPLE = {
+    "id": 1,
+    "seq": 12,
+    "version": 14,
+    "room": "sports",
+    "room_id": 1,
+    "sender": 1,
+    "username": "ila",
+    "receiver": None,
+    "timestamp": "2026-01-31T19:02:41.007Z",
+    "edited_at": None,
+    "deleted": False,
+    "reply_to": None,
+    "client_id": None,
+    "attachments": [],
+    "reactions": [{"emoji": "👍", "count": 1, "users": [2]}],
+    "content": "Hey everyone!",
+}
+
+
 class MessageOut(MessageMembers):
+    model_config = example(MESSAGE_EXAMPLE)
     content: str
 
 
 class MyRoomOut(RoomOut):
+    model_config = example(
+        ROOM_EXAMPLE
+        | {
+            "role": "owner",
+            "unread": 0,
+            "last_read_seq": 12,
+            "muted": False,
+            "last_message": MESSAGE_EXAMPLE,
+        }
+    )
     role: RoleName
     unread: int
     last_read_seq: int
@@ -110,5 +148,6 @@ class MyRoomOut(RoomOut):
 
 
 class ReadOut(Answer):
+    model_config = example({"last_read_seq": 12, "unread": 0})
     last_read_seq: int
     unread: int

@@ -6,11 +6,21 @@ from django.http import HttpResponse
 from ninja import Path, Query, Router, Status
 
 from accounts.auth import Bearer, Request
+from accounts.errors import Forbidden, NoSuchUser, Refusals
 from accounts.pagination import Cursor, Limit, keyset_page, write_links
 from accounts.schemas import NameInPath, PathId, SearchText, answers
 from accounts.selectors import find_user
 
 from . import selectors, services
+from .errors import (
+    REMOVED,
+    LastOwner,
+    NoSuchMember,
+    NoSuchRoom,
+    NotAMember,
+    RoomExists,
+    unknown_users,
+)
 from .models import Member, Role, Room
 from .presence import online_in
 from .schemas import (
@@ -18,6 +28,7 @@ from .schemas import (
     KindName,
     MemberOut,
     MembersIn,
+    PrivateRoomOut,
     RemovedOut,
     RoleIn,
     RoomChangeIn,
@@ -29,8 +40,8 @@ from .schemas import (
 
 router = Router(tags=["Rooms"], auth=Bearer())
 
-RoomId = Annotated[PathId, Path()]
-Username = Annotated[NameInPath, Path()]
+RoomId = Annotated[PathId, Path(example=1, description="`id` of a room")]
+Username = Annotated[NameInPath, Path(example="kaushal", description="Username of the other user")]
 
 
 @router.get("/rooms", response=answers({200: list[RoomOut]}, 401, 422))
@@ -38,11 +49,15 @@ def list_rooms(
     request: Request,
     response: HttpResponse,
     q: Annotated[SearchText, Query("", description="Start of a name or title")] = "",
-    kind: Annotated[KindName | None, Query(None)] = None,
+    kind: Annotated[KindName | None, Query(None, description="Only this kind")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> list[Room]:
-    """All public rooms and the caller's own."""
+    """List all public rooms and your own.
+
+    `q` keeps those whose name or title starts with it. Your own rooms with unread counts are at
+    `/api/my-rooms`.
+    """
     rooms = Room.objects.select_related("low", "high")
     walks = selectors.find_rooms(request.auth.user_id, text=q, kind=kind)
     page = keyset_page(rooms, ["pk"], cursor=cursor, limit=limit, walks=walks)
@@ -52,7 +67,11 @@ def list_rooms(
 
 @router.post("/rooms", response=answers({201: RoomOut}, 400, 401, 409, 422, 429))
 def create_room(request: Request, body: RoomIn) -> Status[Room]:
-    """Make a public or group room. The caller owns it."""
+    """Create a public or a group room.
+
+    You become its owner. Everybody may read and join a public room; only members see a group.
+    The name is for good, because it stands in URLs; the title may change.
+    """
     room = services.create_room(
         user_id=request.auth.user_id,
         name=body.name,
@@ -70,24 +89,34 @@ def create_room(request: Request, body: RoomIn) -> Status[Room]:
 def create_room_with_members(
     request: Request, body: RoomWithMembersIn
 ) -> Status[RoomWithMembersOut]:
-    """Make a group room with members. With an unknown name nothing is made."""
+    """Create a group room with its members.
+
+    You become its owner, and a member even if you are not named. With an unknown name nothing is
+    created.
+    """
     room = services.create_room(
         user_id=request.auth.user_id, name=body.name, kind="group", members=body.members
     )
-    answer = RoomWithMembersOut.model_validate(room)
-    answer.members = selectors.member_names(room)
+    shown = RoomOut.model_validate(room).model_dump()
+    answer = RoomWithMembersOut(**shown | {"members": selectors.member_names(room)})
     return Status(201, answer)
 
 
 @router.get("/rooms/{room_id}", response=answers({200: RoomOut}, 401, 404, 422))
 def read_room(request: Request, room_id: RoomId) -> Room:
-    """One room that the caller may see."""
+    """Read one room.
+
+    A room that you may not see answers 404, as one that does not exist.
+    """
     return selectors.standing(request.auth.user_id, room_id).room
 
 
 @router.patch("/rooms/{room_id}", response=answers({200: RoomOut}, 400, 401, 403, 404, 422))
 def change_room(request: Request, room_id: RoomId, body: RoomChangeIn) -> Room:
-    """Change title or topic, as an owner or admin."""
+    """Change the title or the topic of a room.
+
+    For owners and admins. What is left out stays as it is.
+    """
     return services.change_room(
         user_id=request.auth.user_id, room_id=room_id, title=body.title, topic=body.topic
     )
@@ -95,20 +124,30 @@ def change_room(request: Request, room_id: RoomId, body: RoomChangeIn) -> Room:
 
 @router.delete("/rooms/{room_id}", response=answers({204: None}, 401, 403, 404, 422))
 def delete_room(request: Request, room_id: RoomId) -> Status[None]:
-    """Delete a room, as its owner. Open sockets close with 4404."""
+    """Delete a room.
+
+    For owners. Its messages can no longer be read, and open sockets close with 4404.
+    """
     services.delete_room(user_id=request.auth.user_id, room_id=room_id)
     return Status(204, None)
 
 
 @router.post("/rooms/{room_id}/join", response=answers({200: RoomOut}, 401, 403, 404, 422))
 def join_room(request: Request, room_id: RoomId) -> Room:
-    """Become a member of a public room."""
+    """Join a public room.
+
+    Members find the room in `/api/my-rooms`. Sending a message joins, too.
+    """
     return services.join_room(user_id=request.auth.user_id, room_id=room_id)
 
 
 @router.post("/rooms/{room_id}/leave", response=answers({204: None}, 401, 403, 404, 409, 422))
 def leave_room(request: Request, room_id: RoomId) -> Status[None]:
-    """Leave a public or group room; the caller's sockets there close with 1000."""
+    """Leave a public or a group room.
+
+    Your open sockets there close with 1000. The last owner of a group first makes somebody else an
+    owner, or deletes the room.
+    """
     services.leave_room(user_id=request.auth.user_id, room_id=room_id)
     return Status(204, None)
 
@@ -123,7 +162,10 @@ def list_members(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> list[dict[str, Any]]:
-    """Who belongs to the room, in the order of joining, and who is there now."""
+    """List the members of a room in the order of joining.
+
+    `online` is true for members with an open socket in this room.
+    """
     here = selectors.standing(request.auth.user_id, room_id)
     here.check_may_read()
     page = keyset_page(selectors.members_of(here.room), ["pk"], cursor=cursor, limit=limit)
@@ -148,7 +190,11 @@ def _member_out(member: Member, *, online: bool) -> dict[str, Any]:
     response=answers({200: AddedOut}, 400, 401, 403, 404, 422),
 )
 def add_members(request: Request, room_id: RoomId, body: MembersIn) -> dict[str, Any]:
-    """Add people by username or id, as an owner or admin."""
+    """Add members to a room.
+
+    For owners and admins. A string is a username, an integer an id. With an unknown one nobody is
+    added. Adding a banned user lifts the ban.
+    """
     room, added, everyone = services.add_members(
         user_id=request.auth.user_id, room_id=room_id, people=body.members
     )
@@ -162,7 +208,10 @@ def add_members(request: Request, room_id: RoomId, body: MembersIn) -> dict[str,
 def change_role(
     request: Request, room_id: RoomId, username: Username, body: RoleIn
 ) -> dict[str, Any]:
-    """Make a member an owner, an admin or a plain member, as an owner."""
+    """Change the role of a member.
+
+    For owners. A group always keeps one owner.
+    """
     member = services.change_role(
         user_id=request.auth.user_id, room_id=room_id, username=username, role=Role(body.role)
     )
@@ -175,9 +224,10 @@ def change_role(
     response=answers({200: RemovedOut}, 401, 403, 404, 422),
 )
 def remove_member(request: Request, room_id: RoomId, username: Username) -> dict[str, int]:
-    """Remove somebody. Nothing of the room later than `version` reaches them.
+    """Remove a member from a room.
 
-    From a public room anybody, also one who has left or never joined: they are banned from it.
+    For owners and admins. No change of the room after `version` reaches the removed user. From a
+    public room any user can be removed, member or not: a removal there is a ban, too.
     """
     version = services.remove_member(
         user_id=request.auth.user_id, room_id=room_id, username=username
@@ -185,7 +235,44 @@ def remove_member(request: Request, room_id: RoomId, username: Username) -> dict
     return {"version": version}
 
 
-@router.post("/private/{username}", response=answers({200: RoomOut}, 401, 403, 404, 422, 429))
+@router.post(
+    "/private/{username}", response=answers({200: PrivateRoomOut}, 401, 403, 404, 422, 429)
+)
 def open_private_room(request: Request, username: Username) -> Room:
-    """The caller's private room with somebody, made when missing."""
+    """Open the private room with another user.
+
+    The room is created when it is missing, so that this can be repeated. Its messages are at
+    `/api/rooms/{room_id}/messages`.
+    """
     return services.open_private_room(user_id=request.auth.user_id, other=find_user(username))
+
+
+UNKNOWN_USERS = unknown_users(["nobody"])
+REFUSALS: Refusals = {
+    create_room: [RoomExists(), UNKNOWN_USERS],
+    create_room_with_members: [RoomExists(), UNKNOWN_USERS],
+    read_room: [NoSuchRoom()],
+    change_room: [NoSuchRoom(), Forbidden()],
+    delete_room: [NoSuchRoom(), Forbidden("Only an owner may delete a room")],
+    join_room: [NoSuchRoom(), Forbidden(REMOVED)],
+    leave_room: [
+        NoSuchRoom(),
+        NotAMember(),
+        Forbidden("A private room cannot be left"),
+        LastOwner(),
+    ],
+    list_members: [NoSuchRoom(), Forbidden(REMOVED)],
+    add_members: [NoSuchRoom(), Forbidden(), UNKNOWN_USERS],
+    change_role: [
+        NoSuchRoom(),
+        NoSuchMember(),
+        Forbidden("Only an owner may change roles"),
+        LastOwner(),
+    ],
+    remove_member: [
+        NoSuchRoom(),
+        NoSuchMember(),
+        Forbidden("Only an owner may remove owners and admins"),
+    ],
+    open_private_room: [NoSuchUser(), Forbidden("A private room needs somebody else")],
+}

@@ -1,5 +1,7 @@
 """Refusals about rooms and membership."""
 
+from collections.abc import Sequence
+
 from accounts.errors import DomainError
 
 REMOVED = "You were removed from this room"
@@ -25,6 +27,17 @@ class RoomExists(DomainError):
 class UnknownUsers(DomainError):
     code = "unknown_users"
     detail = "Some of these people do not exist"
+
+
+def unknown_users(names: Sequence[str]) -> UnknownUsers:
+    """The refusal of these members."""
+    return UnknownUsers(
+        f"There is nobody called {', '.join(names)}",
+        errors=[
+            {"loc": ["members"], "msg": f"there is nobody called {name}", "type": "unknown_user"}
+            for name in names
+        ],
+    )
 
 
 class NoSuchMember(DomainError):

@@ -26,10 +26,10 @@ People = Annotated[list[Who], Field(max_length=1000)]
 class RoomIn(Body):
     model_config = example({"name": "sports", "kind": "public", "title": "All about sports"})
     name: Name
-    kind: NamedKind = "public"
-    title: Title = ""
-    topic: Topic = ""
-    members: People = []
+    kind: Annotated[NamedKind, Field(description="public by default")] = "public"
+    title: Annotated[Title, Field(description="Empty by default; may change")] = ""
+    topic: Annotated[Topic, Field(description="Empty by default; may change")] = ""
+    members: Annotated[People, Field(description="Usernames or ids, besides the caller")] = []
 
 
 class RoomWithMembersIn(Body):
@@ -45,7 +45,7 @@ class RoomChangeIn(Body):
 
 
 class MembersIn(Body):
-    model_config = example({"members": ["kaushal", 7]})
+    model_config = example({"members": ["kaushal", 3]})
     members: People
 
 
@@ -54,9 +54,33 @@ class RoleIn(Body):
     role: RoleName
 
 
+ROOM_EXAMPLE = {
+    "id": 1,
+    "name": "sports",
+    "kind": "public",
+    "title": "All about sports",
+    "topic": "",
+    "created_by": 1,
+    "created_at": "2026-01-31T18:20:05.123Z",
+    "member_count": 2,
+    "last_seq": 12,
+    "version": 14,
+}
+GROUP_EXAMPLE = ROOM_EXAMPLE | {"id": 2, "name": "friends", "kind": "group", "title": ""}
+MEMBERS_EXAMPLE = ["ila", "kaushal"]
+PRIVATE_ROOM_EXAMPLE = ROOM_EXAMPLE | {
+    "id": 3,
+    "name": None,
+    "kind": "private",
+    "title": "",
+    "members": MEMBERS_EXAMPLE,
+}
+
+
 class RoomOut(Answer):
     """A room as anyone who may see it sees it; `members`, the pair, is on a private room only."""
 
+    model_config = example(ROOM_EXAMPLE)
     id: int
     name: str | None
     kind: KindName
@@ -74,11 +98,33 @@ class RoomOut(Answer):
     )
 
 
+class PrivateRoomOut(RoomOut):
+    """A private room: it has no name, and `members` are the usernames of the two."""
+
+    model_config = example(PRIVATE_ROOM_EXAMPLE)
+    members: list[str] = Field(validation_alias="pair_names")
+
+
 class RoomWithMembersOut(RoomOut):
     """A group room as its maker sees it at first; `members` are the usernames of all."""
 
+    model_config = example(
+        GROUP_EXAMPLE | {"last_seq": 0, "version": 0, "members": MEMBERS_EXAMPLE}
+    )
+    members: list[str] = Field()
+
 
 class MemberOut(Answer):
+    model_config = example(
+        {
+            "id": 2,
+            "username": "kaushal",
+            "role": "admin",
+            "online": False,
+            "last_seen": "2026-01-31T19:02:41.007Z",
+            "joined_at": "2026-01-31T18:21:00.000Z",
+        }
+    )
     id: int
     username: str
     role: RoleName
@@ -88,10 +134,14 @@ class MemberOut(Answer):
 
 
 class AddedOut(Answer):
+    model_config = example(
+        {"room": GROUP_EXAMPLE, "added_members": ["kaushal"], "all_members": MEMBERS_EXAMPLE}
+    )
     room: RoomOut
     added_members: list[str]
     all_members: list[str]
 
 
 class RemovedOut(Answer):
+    model_config = example({"version": 14})
     version: int

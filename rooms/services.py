@@ -17,7 +17,7 @@ from accounts.selectors import find_people, find_user
 from accounts.transactions import writing
 
 from . import selectors
-from .errors import LastOwner, NoSuchMember, NoSuchRoom, NotAMember, RoomExists, UnknownUsers
+from .errors import LastOwner, NoSuchMember, NoSuchRoom, NotAMember, RoomExists, unknown_users
 from .events import MemberLeft, MemberRemoved, RoomChanged, RoomDeleted
 from .models import Ban, Kind, Member, Role, Room
 from .schemas import RoomOut
@@ -66,18 +66,7 @@ def create_room(
 def _people(members: "Collection[Who]") -> list[User]:
     users, unknown = find_people(members)
     if unknown:
-        unknown = unknown[:MOST_NAMED]
-        raise UnknownUsers(
-            f"There is nobody called {', '.join(unknown)}",
-            errors=[
-                {
-                    "loc": ["members"],
-                    "msg": f"there is nobody called {name}",
-                    "type": "unknown_user",
-                }
-                for name in unknown
-            ],
-        )
+        raise unknown_users(unknown[:MOST_NAMED])
     return users
 
 

@@ -144,7 +144,7 @@ def read(document: Schema) -> Iterator[Operation]:
                 bool(body and body.get("required")),
                 found.get("parameters", []),
                 frozenset(int(status) for status in found["responses"]),
-                {} in found.get("security", [{}]),
+                {} in (found["security"] or [{}]),  # an empty list: no token is asked for
             )
 
 

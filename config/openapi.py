@@ -1,0 +1,244 @@
+"""The OpenAPI document: what ninja reads from the code, completed for people and generators.
+
+The data stands beside the code: summaries and descriptions are the docstrings of the operations,
+examples stand in the schemas, refusals in `REFUSALS` of each `api.py`, their statuses in `STATUS`.
+"""
+
+import asyncio
+import functools
+import json
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
+from ninja.openapi.schema import OpenAPISchema
+from ninja.operation import Operation
+
+from accounts import errors as accounts_errors
+from accounts.api import REFUSALS as ACCOUNTS_REFUSALS
+from accounts.errors import DomainError, Refusals
+from messaging import errors as messaging_errors
+from messaging.api import REFUSALS as MESSAGING_REFUSALS
+from rooms.api import REFUSALS as ROOMS_REFUSALS
+
+from .api import BAD_JSON, STATUS, api
+from .compression import Representation, respond
+from .middleware import PLAIN
+
+Schema = dict[str, Any]
+
+REFUSALS: Refusals = ACCOUNTS_REFUSALS | ROOMS_REFUSALS | MESSAGING_REFUSALS
+SOCKET_ONLY: set[type[DomainError]] = {messaging_errors.ReceiverMismatch}
+CODES = sorted(
+    {error.code for error in STATUS.keys() - SOCKET_ONLY}
+    | {code for code, _ in PLAIN.values()}
+    | {BAD_JSON}
+)
+"""Every `code` of an error answer."""
+
+TAGS = {
+    "Accounts": "Registration, login and tokens, your profile, your sessions, other users.",
+    "Rooms": "Public rooms, groups and private rooms, and who belongs to them.",
+    "Messages": "Reading, sending, editing and deleting messages; reactions and read marks.",
+}
+WITH_TOKEN = [
+    accounts_errors.NotAuthenticated(),
+    accounts_errors.TokenInvalid(),
+    accounts_errors.TokenExpired(),
+    accounts_errors.SessionEnded(),
+]
+DESCRIPTIONS = {
+    400: "The body is not JSON.",
+    401: "The credentials are missing or no longer good.",
+    403: "You may not do this.",
+    404: "It does not exist, or you may not see it.",
+    409: "This conflicts with the present state; `code` says how.",
+    422: "A value breaks a rule; `errors` says which.",
+    429: "Too many requests: wait for the seconds in `Retry-After`.",
+    503: "The server is busy: try again after the seconds in `Retry-After`.",
+}
+HEADERS: dict[str, Schema] = {
+    "Link": {
+        "description": "The pages around this one: `next` and `prev` (RFC 8288)",
+        "schema": {"type": "string"},
+        "example": '</api/rooms?cursor=WyJuIiw1MF0&limit=50>; rel="next"',
+    },
+    "Retry-After": {
+        "description": "Seconds to wait",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+        "example": 1,
+    },
+    "WWW-Authenticate": {
+        "description": "How to authenticate (RFC 6750)",
+        "required": True,
+        "schema": {"type": "string", "const": "Bearer"},
+        "example": "Bearer",
+    },
+}
+CUT_OFF = "EOF while parsing an object at line 1 column 1"
+HEADERS_OF_STATUS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
+MAX_ORIGINS = 16
+"""Origins under which the document is kept, 160 KB each. Any port in a `Host` is another one, so
+a client that varies it costs 6 ms a request: as much as two ordinary ones."""
+
+_building = threading.Lock()
+
+
+class ChatSchema(OpenAPISchema):
+    """Ninja's document with what people, Postman and client generators need besides."""
+
+    def __init__(self) -> None:
+        super().__init__(api, api.get_root_path({}))
+        self["info"] |= {
+            "contact": {"name": "Who runs this server"},
+            "license": {"name": "MIT", "identifier": "MIT"},
+        }
+        self["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
+        self["security"] = [{"Bearer": []}]
+        self["components"]["headers"] = HEADERS
+        self["components"]["securitySchemes"]["Bearer"]["description"] = (
+            "The `access` token of a login or a registration"
+        )
+        self.schemas["ErrorOut"]["properties"]["code"]["enum"] = CODES
+        del self["servers"]
+
+    def operation_details(self, operation: Operation) -> Schema:
+        details = super().operation_details(operation)
+        summary, _, description = (operation.description or "").partition("\n\n")
+        details["operationId"] = _camel_case(operation.view_func.__name__)
+        details["summary"] = " ".join(summary.split()).removesuffix(".")
+        details["description"] = description
+        details.setdefault("security", [])
+        for status, response in details["responses"].items():
+            self._complete(response, status, operation, details)
+        return details
+
+    def add_schema_definitions(self, definitions: Schema) -> None:
+        """Pydantic sorts the members of examples by name; people expect those of the schema."""
+        for schema in definitions.values():
+            if example := schema.get("example"):
+                members = schema.get("properties", ())
+                schema["example"] = {name: example[name] for name in members if name in example}
+        super().add_schema_definitions(definitions)
+
+    def _complete(
+        self, response: Schema, status: int, operation: Operation, details: Schema
+    ) -> None:
+        response["description"] = DESCRIPTIONS.get(status, response["description"])
+        if status == HTTPStatus.OK and HTTPStatus.CREATED in details["responses"]:
+            response["description"] = "This `client_id` was sent before: the message as it is now."
+        if header := HEADERS_OF_STATUS.get(status) or _header_of_pages(status, details):
+            response["headers"] = {header: {"$ref": f"#/components/headers/{header}"}}
+        for media in response.get("content", {}).values():
+            if status in DESCRIPTIONS:
+                errors = _errors(status, operation, details, self.schemas)
+                media["examples"] = {body["code"]: _example(body) for body in errors}
+            else:
+                media["example"] = self._example_of(media["schema"])
+
+    def _example_of(self, schema: Schema) -> Any:
+        if schema.get("type") == "array":
+            return [self._example_of(schema["items"])]
+        return self.schemas[_name_of(schema)]["example"]
+
+
+def _camel_case(name: str) -> str:
+    return re.sub(r"_(\w)", lambda match: match[1].upper(), name)
+
+
+def _name_of(schema: Schema) -> str:
+    """The component that a reference leads to, also one that may be null."""
+    (name,) = re.findall(r"#/components/schemas/(\w+)", json.dumps(schema))
+    return str(name)
+
+
+def _example(body: Schema) -> Schema:
+    return {"summary": body["detail"], "value": body}
+
+
+def _header_of_pages(status: int, details: Schema) -> str | None:
+    paged = any(parameter["name"] == "limit" for parameter in details["parameters"])
+    return "Link" if paged and status == HTTPStatus.OK else None
+
+
+def _errors(
+    status: int, operation: Operation, details: Schema, schemas: Schema
+) -> Iterator[Schema]:
+    """One body for each `code` that this operation answers with this status."""
+    if status == HTTPStatus.BAD_REQUEST:
+        yield {"code": BAD_JSON, "detail": f"The body is not JSON: {CUT_OFF}"}
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        yield _body(_misshapen(details, schemas))
+    refusals: Iterable[DomainError] = REFUSALS.get(operation.view_func, [])
+    if operation.auth_callbacks:
+        refusals = [*WITH_TOKEN, *refusals]
+    for error in (*refusals, accounts_errors.RateLimited(), accounts_errors.Busy()):
+        if STATUS[type(error)] == status:
+            yield _body(error)
+
+
+def _body(error: DomainError) -> Schema:
+    body: Schema = {"code": error.code, "detail": error.message}
+    return body | ({"errors": error.errors} if error.errors else {})
+
+
+def _misshapen(details: Schema, schemas: Schema) -> DomainError:
+    """The mistake that is easiest to make: nothing where something must be, or a number too low."""
+    if "requestBody" in details:
+        body = schemas[_name_of(details["requestBody"]["content"]["application/json"]["schema"])]
+        for name in body.get("required", ()):
+            return accounts_errors.invalid(name, "Field required", "missing")
+        return accounts_errors.invalid(
+            "unknown", "Extra inputs are not permitted", "extra_forbidden"
+        )
+    for parameter in sorted(details["parameters"], key=lambda one: one["name"] != "limit"):
+        if "minimum" in parameter["schema"]:
+            least = parameter["schema"]["minimum"]
+            return accounts_errors.invalid(
+                parameter["name"],
+                f"Input should be greater than or equal to {least}",
+                "greater_than_equal",
+            )
+    (parameter,) = details["parameters"]
+    most = parameter["schema"]["maxLength"]
+    return accounts_errors.invalid(
+        parameter["name"], f"String should have at most {most} characters", "string_too_long"
+    )
+
+
+@functools.cache
+def document() -> Schema:
+    """The whole document but for `servers`: a tenth of a second of work, done once."""
+    return ChatSchema()
+
+
+@functools.lru_cache(MAX_ORIGINS)
+def _representation(origin: str) -> Representation:
+    with _building:
+        return Representation(
+            json.dumps(
+                document() | {"servers": [{"url": origin}]},
+                ensure_ascii=False,
+                separators=(",", ":"),
+            ).encode()
+        )
+
+
+@csrf_exempt  # so that other methods answer 405, not the HTML of a failed check
+@require_safe
+async def openapi_json(request: HttpRequest) -> HttpResponse:
+    """The document, with the address of this server as the client knows it."""
+    origin = f"{request.scheme}://{request.get_host()}"
+    response = HttpResponse(content_type="application/json", headers={"Cache-Control": "no-cache"})
+    if settings.SECURE_PROXY_SSL_HEADER:
+        # A cache between our proxy and this process sees both schemes at one URL.
+        response["Vary"] = "X-Forwarded-Proto"
+    # Off the loop: the first request builds the document.
+    return respond(request, response, await asyncio.to_thread(_representation, origin))

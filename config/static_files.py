@@ -1,0 +1,107 @@
+"""Static files straight from the packages that bring them, compressed when first asked for.
+
+Nothing is collected before the first start, so there are no `.gz` files beside them. Compressing
+all at the start would cost each worker 0.3 s for files that few ask for.
+"""
+
+import asyncio
+import gzip
+import threading
+from pathlib import Path
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
+from prometheus_client import Gauge
+from servestatic.middleware import ServeStaticMiddleware
+from servestatic.responders import StaticFile
+
+from .compression import accepts_gzip, negotiated
+
+COMPRESSIBLE = {".css", ".html", ".js", ".json", ".svg", ".txt", ".xml"}
+MIN_SIZE = 1024
+"""Bytes: a smaller file fits into one packet as it is."""
+KEPT = ("Content-Type", "Cache-Control", "Last-Modified")
+
+cache_bytes = Gauge(
+    "chat_static_cache_bytes",
+    "Compressed static files that the processes hold",
+    multiprocess_mode="livesum",
+)
+
+
+class StaticFilesMiddleware(ServeStaticMiddleware):  # type: ignore[misc]
+    """Servestatic, with compressed copies held in memory."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        super().__init__(*args, **options)
+        self._cache = GzipCache(settings.CHAT_STATIC_CACHE_SIZE)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        file = self.files.get(request.path_info)
+        if not isinstance(file, StaticFile) or not is_compressible(file):
+            response: HttpResponseBase = await super().__call__(request)
+            return response
+        whole = request.method in ("GET", "HEAD") and "Range" not in request.headers
+        zipped = await self._cache.get(path_of(file)) if whole and accepts_gzip(request) else None
+        if zipped is not None:
+            return compressed(request, file, zipped)
+        response = await super().__call__(request)
+        patch_vary_headers(response, ["Accept-Encoding"])
+        return response
+
+
+def path_of(file: StaticFile) -> str:
+    _, path, _ = file.alternatives[-1]
+    return str(path)
+
+
+def is_compressible(file: StaticFile) -> bool:
+    """Not where a `.gz` lies beside the file: servestatic sends that one."""
+    if len(file.alternatives) > 1:
+        return False
+    _, path, headers = file.alternatives[0]
+    return Path(path).suffix in COMPRESSIBLE and int(dict(headers)["Content-Length"]) >= MIN_SIZE
+
+
+def compressed(request: HttpRequest, file: StaticFile, zipped: bytes) -> HttpResponse:
+    _, _, headers = file.alternatives[-1]
+    kept = {name: value for name, value in headers if name in KEPT}
+    # CommonMiddleware, which sets the length elsewhere, comes after us.
+    response = HttpResponse(zipped, headers=kept | {"Content-Length": str(len(zipped))})
+    return negotiated(request, response, etag=file.etag.strip('"'), compressed=True)
+
+
+class GzipCache:
+    """Compressed files up to a number of bytes; those beyond it are sent as they are.
+
+    None is thrown out for another: then two that do not fit together would be compressed at each
+    request.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._files: dict[str, bytes] = {}
+        self._size = 0
+        self._refused: set[str] = set()
+        self._compressing = threading.Lock()
+
+    async def get(self, path: str) -> bytes | None:
+        if path in self._refused:
+            return None
+        return self._files.get(path) or await asyncio.to_thread(self._add, path)
+
+    def _add(self, path: str) -> bytes | None:
+        # One at a time: requests for a file that come together must not each compress it.
+        with self._compressing:
+            if path in self._files or path in self._refused:
+                return self._files.get(path)
+            zipped = gzip.compress(Path(path).read_bytes(), mtime=0)
+            if self._limit is not None and self._size + len(zipped) > self._limit:
+                self._refused.add(path)
+                return None
+            self._files[path] = zipped
+            self._size += len(zipped)
+            cache_bytes.inc(len(zipped))
+            return zipped

@@ -1,0 +1,67 @@
+"""Runs all checks and prints a line for each."""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from tests.servers import serving
+
+from .postman import run_collection
+from .tools import FOLDER, Unavailable, install, run
+
+GENERATED = FOLDER / "generated"
+
+
+def redocly(document: Path) -> str:
+    """Its exit status counts errors only."""
+    totals = json.loads(run("redocly", "lint", "--format=json", str(document)))["totals"]
+    assert totals["errors"] == totals["warnings"] == 0, run("redocly", "lint", str(document))
+    return "nothing"
+
+
+def spectral(document: Path) -> str:
+    run("spectral", "lint", "--ruleset", ".spectral.yaml", "--fail-severity=hint", str(document))
+    return "nothing"
+
+
+def typescript(document: Path) -> str:
+    run("openapi-typescript", str(document), "--output", str(GENERATED / "schema.d.ts"))
+    run("tsc", "--strict", "--noEmit", "minimal.ts")
+    return "compiles"
+
+
+def main() -> int:
+    try:
+        install()
+    except Unavailable as reason:
+        print(f"make openapi: skipped, {reason}.")
+        return 0
+    failed = 0
+    with (
+        tempfile.TemporaryDirectory() as name,
+        serving("uvicorn", Path(name)) as server,
+    ):
+        folder, document = Path(name), Path(name) / "openapi.json"
+        document.write_text(httpx.get(f"{server.http}/api/openapi.json").text)
+
+        def postman(document: Path) -> str:
+            return f"{run_collection(document, server.http, folder)} requests, each answered 2xx"
+
+        checks: list[Callable[[Path], str]] = [redocly, spectral, typescript, postman]
+        for check in checks:
+            began = time.monotonic()
+            try:
+                said = check(document)
+            except AssertionError as error:
+                said, failed = f"FAILED\n{error}", failed + 1
+            print(f"{check.__name__:<12}{said} ({time.monotonic() - began:.1f} s)", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
