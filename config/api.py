@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI, Swagger
 from ninja.errors import HttpError, ValidationError
@@ -16,13 +16,14 @@ from pydantic_core import from_json
 
 from accounts import errors as accounts_errors
 from accounts.api import router as accounts_router
+from accounts.database_errors import refusal_of
 from accounts.errors import (
     MOST_ERRORS,
     MOST_MEMBERS,
     TOO_MANY_MEMBERS,
-    Busy,
     DomainError,
     Invalid,
+    MissingMigrations,
     sentence_of,
 )
 from accounts.incident import note_incident
@@ -80,6 +81,7 @@ STATUS: dict[type[DomainError], int] = {
     rooms_errors.UnknownUsers: 422,
     accounts_errors.RateLimited: 429,
     accounts_errors.Busy: 503,
+    accounts_errors.MissingMigrations: 503,
 }
 
 
@@ -183,11 +185,15 @@ def too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
     return problem(413, *PLAIN[413])
 
 
-@api.exception_handler(OperationalError)
+@api.exception_handler(DatabaseError)
 @api.exception_handler(InterfaceError)
 def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
-    log.warning("The database did not answer: %s", type(error).__name__)
-    return refused(request, Busy())
+    refusal = refusal_of(error)
+    if refusal is None:
+        return unforeseen(request, error)
+    if not isinstance(refusal, MissingMigrations):  # these are logged once, and more clearly
+        log.warning("The database did not answer: %s", type(error).__name__)
+    return refused(request, refusal)
 
 
 @api.exception_handler(Exception)

@@ -19,6 +19,7 @@ from realtime.routing import sockets  # noqa: E402
 from realtime.running import run_on  # noqa: E402
 from realtime.shutdown import lifespan  # noqa: E402
 
+from .health import check_migrations_at_start  # noqa: E402
 from .logs import guard_server_logs  # noqa: E402
 from .metrics import keep_sampling  # noqa: E402
 from .postgres import bound_work  # noqa: E402
@@ -44,3 +45,4 @@ application = traced(
 # what a sign-in costs.
 gc.collect()
 gc.freeze()
+check_migrations_at_start()

@@ -36,7 +36,7 @@ INSTALLED_APPS = [
 # All of these run on the event loop: one that cannot would cost each request a thread hop.
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "servestatic.middleware.ServeStaticMiddleware",
+    "config.static_files.StaticFilesMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "config.middleware.api_paths",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -1,18 +1,20 @@
 """HTTP addresses."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import path, re_path
 
 from realtime.doctor.echo import echo
 
 from .api import api
 from .health import healthz, readyz
 from .metrics import metrics
-from .pages import websocket_guide
+from .pages import to_admin, upgrade_required, websocket_guide
 
 urlpatterns = [
     path("api/", api.urls),
+    path("admin", to_admin),  # APPEND_SLASH is off: it would redirect the API too
     path("admin/", admin.site.urls),
+    re_path(r"^ws(?:/|$)", upgrade_required),
     path("docs/websocket.md", websocket_guide),
     path("healthz", healthz),
     path("readyz", readyz),
