@@ -131,6 +131,7 @@ $(VENV)/.dev-installed: requirements.txt requirements-dev.txt | $(BIN)/python
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Python 3.11 or newer is needed; name one, as in: make run PYTHON=python3.12" >&2; exit 1; }
+	@echo "Making a virtual environment in $(VENV) ..."
 	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) could not make a virtual environment: its venv module is missing or broken." >&2; \
 		exit 1; }

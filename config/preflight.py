@@ -9,8 +9,8 @@ import sys
 from .env import read_environment
 
 WORKERS_NEED_REDIS = (
-    "Warning: WORKERS={workers} without REDIS_URL. The processes deliver each other's messages about "
-    "a second late, and count limits and who is online each for itself. "
+    "Warning: WORKERS={workers} without REDIS_URL. The processes deliver each other's messages "
+    "about a second late, and count limits and who is online each for itself. "
     "Set REDIS_URL=redis://127.0.0.1:6379/0, or use WORKERS=1.\n"
 )
 

@@ -6,7 +6,7 @@ from servestatic.middleware import ServeStaticMiddleware
 from servestatic.responders import MissingFileError
 
 
-class StaticFilesMiddleware(ServeStaticMiddleware):  # type: ignore[misc] - it has no types
+class StaticFilesMiddleware(ServeStaticMiddleware):  # type: ignore[misc]
     """With DEBUG on, servestatic raises for a missing file, which would be a 500."""
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
