@@ -38,7 +38,7 @@ run: $(VENV)/.run-installed .env ## Install, migrate and serve with daphne
 	@$(ADDRESS); \
 	echo "Chat           make chat NAME=ila ROOM=friends   (in another terminal)"; \
 	echo "Swagger UI     http://$$at/api/docs"; \
-	echo "Admin          http://$$at/admin/   (make an account: $(BIN)/python manage.py createsuperuser)"; \
+	echo "Admin          http://$$at/admin/   (first: $(BIN)/python manage.py createsuperuser)"; \
 	echo "Public room    ws://$$at/ws/chat/<room>/"; \
 	echo "Group room     ws://$$at/ws/chat/group/<room>/"; \
 	echo "Private room   ws://$$at/ws/private/<username>/"; \

@@ -26,8 +26,8 @@ from .send_queue import SendQueue
 
 Frame = dict[str, Any]
 
-MIN_DELAY, MAX_DELAY = 0.5, 30.0
-"""Seconds between two attempts to connect, before chance has its say."""
+MIN_DELAY, MAX_DELAY = 0.5, 10.0
+"""Seconds between two attempts to connect, at most: somebody watches the screen meanwhile."""
 ACK_TIMEOUT = 30.0
 DRAIN_TIMEOUT = 60.0
 """Seconds without progress after which what is not acknowledged is given up, at the end."""
@@ -35,6 +35,9 @@ HISTORY = 20
 MAX_REMEMBERED = 1000
 """Messages whose version is remembered, so that none is shown twice."""
 RETRYABLE = ("rate_limited", "busy", "internal")
+UNREADABLE = ("bad_frame", "frame_too_big", "invalid")
+"""Refusals of one frame whose `ref` the server may not have read."""
+TYPING_REF = "typing"
 HELP = (
     "Type a line and press Enter: it is a message.",
     "/typing        tells the others that you are typing",
@@ -64,6 +67,7 @@ class Chat:
         self._answer: asyncio.Future[float | None] | None = None
         self._entered = asyncio.Event()
         self._failures = 0
+        self._renewed = False
         self._error: Frame = {}
         self._commands: dict[str, Callable[[str], Awaitable[None]]] = {
             "/typing": self._typing,
@@ -112,21 +116,23 @@ class Chat:
     async def _stay(self) -> None:
         """Connects again and again. Raises Stop."""
         while True:
-            retry_after = 0.0
+            retry_after: float | None = 0.0
             try:
                 await self._connect()
                 retry_after = await self._closed()
             except InvalidStatus as error:
                 status = error.response.status_code
-                if status < 500:  # noqa: PLR2004
+                if not _may_pass(status):
                     raise Stop(
                         f"There is no chat server at {self._rest.url} (HTTP {status})"
                     ) from None
             except (OSError, TimeoutError, InvalidHandshake, Unreachable):
                 pass
             except Refused as refusal:
-                if refusal.status < 500 and refusal.status != 429:  # noqa: PLR2004
+                if not _may_pass(refusal.status):
                     raise Stop(f"Cannot sign in again: {refusal}") from None
+            if retry_after is None:
+                continue
             if self._failures == 0:
                 why = self._error.get("message")
                 self._screen.show(f"-- Not connected{f': {why}' if why else ''}. Reconnecting ...")
@@ -161,8 +167,11 @@ class Chat:
                     await asyncio.gather(sending, return_exceptions=True)
         self._close_code = socket.close_code or 1006
 
-    async def _closed(self) -> float:
-        """What follows from the way the connection ended: seconds to wait. Raises Stop."""
+    async def _closed(self) -> float | None:
+        """What follows from the end of a connection: seconds to wait, None to reconnect at once.
+
+        Raises Stop, and Refused or Unreachable where no new tokens are to be had.
+        """
         code: str = self._error.get("code", "")
         match after_close(self._close_code, code):
             case After.STOP:
@@ -171,6 +180,10 @@ class Chat:
                 raise Stop(f"{sentence}. {hint}" if hint else sentence)
             case After.RENEW:
                 await asyncio.to_thread(self._account.renew)
+                # Only once: a server that refuses new tokens as well is asked with delays.
+                at_once, self._renewed = not self._renewed, True
+                if at_once:
+                    return None
             case After.RECONNECT:
                 pass
         return float(self._error.get("retry_after") or 0.0)
@@ -214,12 +227,13 @@ class Chat:
     # Receiving
 
     async def _ready(self, frame: Frame) -> None:
-        first = self._version is None
-        self._failures, self._room_id = 0, frame["room"]["id"]
-        if first:
-            self._version = frame["version"]
+        if self._version is None:
+            self._version, self._room_id = frame["version"], frame["room"]["id"]
             await self._show_history(HISTORY)
-        self._screen.show(self._lines.ready(frame, again=not first))
+            self._screen.show(self._lines.ready(frame))
+        elif self._failures:
+            self._screen.show("-- Connected again")
+        self._failures, self._renewed = 0, False
         self._entered.set()
 
     async def _receive(self, frame: Frame) -> None:
@@ -255,11 +269,12 @@ class Chat:
     def _refused(self, frame: Frame) -> None:
         """A frame was refused, or, as the last frame before a close, the connection is."""
         self._error = frame
-        if frame.get("ref") == "typing":
-            return
-        if frame["code"] in RETRYABLE:
+        ref, code = frame.get("ref"), frame["code"]
+        if ref is None and code not in (*RETRYABLE, *UNREADABLE):
+            return  # of the connection: the message in flight is sent again on the next one
+        if ref != TYPING_REF and code in RETRYABLE:
             self._settle(float(frame.get("retry_after") or 1.0))
-        elif self._answer is not None and not self._answer.done():
+        elif ref != TYPING_REF and self._answer is not None and not self._answer.done():
             self._screen.show(f"!! Not sent: {frame['message']}")
             self._settle(None)
 
@@ -294,17 +309,22 @@ class Chat:
     async def _obey(self, line: str) -> None:
         command, _, rest = line.strip().partition(" ")
         if line.startswith("//"):
-            await self._queue.put(line[1:])
+            await self._say(line[1:])
         elif command in self._commands:
             await self._commands[command](rest)
         elif command.startswith("/"):
             self._screen.show(f"!! There is no command {command}. /help lists the commands")
         elif line.strip():
-            await self._queue.put(line)
+            await self._say(line)
+
+    async def _say(self, text: str) -> None:
+        if self._failures:
+            self._screen.show(f"-- Sent when connected again: {text}")
+        await self._queue.put(text)
 
     async def _typing(self, _: str) -> None:
         await self._entered.wait()
-        await self._send_frame(type="typing", typing=True, ref="typing")
+        await self._send_frame(type="typing", typing=True, ref=TYPING_REF)
 
     async def _help(self, _: str) -> None:
         for line in HELP:
@@ -326,3 +346,8 @@ class Chat:
             return
         for member in members:
             self._screen.show(self._lines.member(member))
+
+
+def _may_pass(status: int) -> bool:
+    """Whether the same request may succeed later."""
+    return status >= 500 or status == 429  # noqa: PLR2004

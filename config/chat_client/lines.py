@@ -13,9 +13,7 @@ class Lines:
         self._username = username
         self._typing: dict[str, float] = {}
 
-    def ready(self, frame: dict[str, Any], *, again: bool) -> str:
-        if again:
-            return "-- Connected again"
+    def ready(self, frame: dict[str, Any]) -> str:
         room, more = frame["room"], frame["online_count"] - len(frame["online"])
         online = ", ".join(frame["online"]) + (f" and {more} more" if more else "")
         where = room["name"] or "the private room of " + " and ".join(room["members"])

@@ -30,10 +30,13 @@ class Rest:
     def __init__(self, url: str) -> None:
         """Raises ValueError for what is no address of a server."""
         parts = urlsplit(url if "://" in url else f"http://{url}")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            self._host, self._port = parts.hostname or "", parts.port
+        except ValueError:
+            self._host = ""
+        if parts.scheme not in ("http", "https") or not self._host:
             raise ValueError(f"{url} is no address such as http://127.0.0.1:8000")
         self._secure = parts.scheme == "https"
-        self._host, self._port = parts.hostname, parts.port
         self._path = parts.path.rstrip("/")
         self.url = f"{parts.scheme}://{parts.netloc}{self._path}"
         self.websocket_url = f"{'wss' if self._secure else 'ws'}://{parts.netloc}{self._path}/ws"
