@@ -10,7 +10,7 @@ import pytest
 
 from tests.clients import Socket
 from tests.postgres_server import postgres_running
-from tests.servers import RELAXED, STARTS_WITHIN, Server, environment, free_port, manage
+from tests.servers import RELAXED, STARTS_WITHIN, Server, environment, free_port
 
 SENTENCE = "The database lacks migrations: run python manage.py migrate"
 
@@ -85,11 +85,3 @@ async def test_a_missing_migrate_is_named_to_clients_and_once_in_the_log(
     log = unmigrated.log.read_text()
     assert log.count("manage.py migrate") == 1
     assert "Traceback" not in log
-
-
-async def test_a_server_serves_once_the_migrations_are_there(unmigrated: Server) -> None:
-    manage(unmigrated.environment, "migrate", "--verbosity", "0")
-    account = {"username": "ila", "password": "password123"}
-    made = httpx.post(f"{unmigrated.http}/api/register", json=account, verify=False, timeout=20)
-    assert made.status_code == 201, made.text
-    assert httpx.get(f"{unmigrated.http}/readyz", verify=False).status_code == 200
