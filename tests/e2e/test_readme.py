@@ -75,13 +75,27 @@ def check_talk(first: str, second: str, shell: dict[str, str]) -> None:
         assert "make: ***" not in ila.text + kaushal.text
 
 
-def run(script: str, shell: dict[str, str], typed_in: str = "") -> str:
-    """A shell block, at this test's port and with this test's Python."""
+def bash(script: str, shell: dict[str, str]) -> list[str]:
+    """The command for a shell block, at this test's port and with this test's Python."""
     script = script.replace("127.0.0.1:8000", f"127.0.0.1:{shell['PORT']}")
     script = script.replace(".venv/bin/python", shlex.quote(sys.executable))
+    return ["bash", "-euc", script]
+
+
+def paste(script: str, frames: list[str], shell: dict[str, str]) -> str:
+    """What the plain WebSocket client shows while frames are pasted into it."""
+    with Terminal(bash(script, shell), cwd=ROOT, env=shell, columns=2000) as client:
+        client.wait_for('"type":"ready"')
+        for frame in frames:
+            client.enter(frame)
+        client.wait_for("Connection closed: 1000")
+        return client.text
+
+
+def run(script: str, shell: dict[str, str]) -> str:
+    """What a shell block prints."""
     ran = subprocess.run(
-        ["bash", "-euc", script],
-        input=typed_in,
+        bash(script, shell),
         cwd=ROOT,
         env=shell,
         capture_output=True,
@@ -113,7 +127,7 @@ def test_the_first_steps_work_as_they_stand(shell: dict[str, str], make_run: Ter
     made, made_group = map(json.loads, run(tokens + register + group, shell).splitlines())
     assert made["username"] == "maya"
     assert made_group["members"] == ["ila", "kaushal"]
-    heard = run(tokens + socket, shell, typed_in=frames)
+    heard = paste(tokens + socket, frames.splitlines(), shell)
     assert heard.count('"type":"ack"') == 2, heard
     assert heard.count('"duplicate":true') == 1
     assert heard.count('"type":"message"') == 1
