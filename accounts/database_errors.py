@@ -10,10 +10,13 @@ from contextlib import suppress
 from django.db import DatabaseError, Error, InterfaceError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from .errors import Busy, MissingMigrations
+from .errors import Busy
 
 log = logging.getLogger(__name__)
 
+MISSING_MIGRATIONS = "The database lacks migrations: run python manage.py migrate"
+MIGRATIONS_DELAY = 5.0
+"""Seconds that clients wait before they try again: somebody has to type the command."""
 SQLITE_PHRASES = ("no such table", "no such column", "has no column named")
 POSTGRESQL_STATES = ("42P01", "42703")
 """undefined_table and undefined_column."""
@@ -23,12 +26,20 @@ _logged: set[str] = set()
 
 def refusal_of(error: Exception) -> Busy | None:
     """The refusal for an error of the database; None when the error is a fault of ours."""
+    return Busy() if isinstance(error, OperationalError | InterfaceError) else None
+
+
+def migrations_refusal(error: Exception) -> Busy | None:
+    """The refusal for an error that comes from missing migrations; None for any other error.
+
+    For programs it is `busy`, since all they can do is wait; the sentence is for the operator.
+    """
     # The plan is read from disk, so only for an error that a missing migration explains.
     if _names_missing_schema(error):
         with suppress(Error):
             if lacks_migrations():
-                return MissingMigrations()
-    return Busy() if isinstance(error, OperationalError | InterfaceError) else None
+                return Busy(MISSING_MIGRATIONS, retry_after=MIGRATIONS_DELAY)
+    return None
 
 
 def missing_migrations() -> list[str]:

@@ -111,13 +111,6 @@ class Busy(DomainError):
     retry_after = 1.0
 
 
-class MissingMigrations(Busy):
-    """`busy` for programs, which can only wait; the sentence is for the operator."""
-
-    detail = "The database lacks migrations: run python manage.py migrate"
-    retry_after = 5.0
-
-
 class Invalid(DomainError):
     """A value that has the right shape and still breaks a rule; always carries `errors`."""
 

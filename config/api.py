@@ -16,14 +16,13 @@ from pydantic_core import from_json
 
 from accounts import errors as accounts_errors
 from accounts.api import router as accounts_router
-from accounts.database_errors import refusal_of
+from accounts.database_errors import migrations_refusal, refusal_of
 from accounts.errors import (
     MOST_ERRORS,
     MOST_MEMBERS,
     TOO_MANY_MEMBERS,
     DomainError,
     Invalid,
-    MissingMigrations,
     sentence_of,
 )
 from accounts.incident import note_incident
@@ -81,7 +80,6 @@ STATUS: dict[type[DomainError], int] = {
     rooms_errors.UnknownUsers: 422,
     accounts_errors.RateLimited: 429,
     accounts_errors.Busy: 503,
-    accounts_errors.MissingMigrations: 503,
 }
 
 
@@ -188,11 +186,13 @@ def too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
 @api.exception_handler(DatabaseError)
 @api.exception_handler(InterfaceError)
 def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
+    missing = migrations_refusal(error)
+    if missing is not None:  # logged already, once and more clearly
+        return refused(request, missing)
     refusal = refusal_of(error)
     if refusal is None:
         return unforeseen(request, error)
-    if not isinstance(refusal, MissingMigrations):  # these are logged once, and more clearly
-        log.warning("The database did not answer: %s", type(error).__name__)
+    log.warning("The database did not answer: %s", type(error).__name__)
     return refused(request, refusal)
 
 

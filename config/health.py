@@ -83,7 +83,7 @@ def check_migrations_at_start() -> None:
 def _check_migrations() -> None:
     try:
         lacks_migrations()
-    except Error as error:
+    except Exception as error:  # noqa: BLE001 - no start depends on this check
         log.warning("Migrations are not checked: %s", type(error).__name__)
     finally:
         connection.close()

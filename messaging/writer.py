@@ -23,8 +23,8 @@ from typing import Any, overload
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from accounts.database_errors import refusal_of
-from accounts.errors import Busy, DomainError, MissingMigrations
+from accounts.database_errors import migrations_refusal
+from accounts.errors import Busy, DomainError
 from accounts.events import Event, announce
 from accounts.transactions import writing
 
@@ -196,8 +196,8 @@ def _store_together_or_refuse(batch: Sequence[Waiting]) -> None:
     try:
         _store_together(batch)
     except DatabaseError as error:
-        refusal = refusal_of(error)
-        if not isinstance(refusal, MissingMigrations):
+        refusal = migrations_refusal(error)
+        if refusal is None:
             raise
         for waiting in batch:
             waiting.outcome = refusal

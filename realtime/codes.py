@@ -70,7 +70,6 @@ CLOSE_CODES: dict[type[DomainError], int] = {
     Unreadable: UNREADABLE,
     # Come back, as after a restart.
     accounts_errors.Busy: RESTART,
-    accounts_errors.MissingMigrations: RESTART,
     # These cannot happen at the door; were they to, nobody is let in.
     accounts_errors.Invalid: FORBIDDEN,
     accounts_errors.UsernameTaken: FORBIDDEN,

@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 from django.conf import settings
 from django.db import Error, connection
 
-from accounts.database_errors import refusal_of
+from accounts.database_errors import migrations_refusal, refusal_of
 from accounts.errors import Busy
 
 P = ParamSpec("P")
@@ -71,7 +71,7 @@ def _guarded(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     try:
         return call(*args, **kwargs)
     except Error as error:
-        refusal = refusal_of(error)
+        refusal = migrations_refusal(error) or refusal_of(error)
         connection.close()
         if refusal is None:
             raise
