@@ -1,6 +1,6 @@
 """Writes lines above the line that the user is typing."""
 
-import shutil
+import os
 import sys
 
 from .escaping import escaped, width
@@ -45,7 +45,8 @@ class Screen:
 
     def _input_line(self) -> str:
         """Its end, as much as fits into one row: a second one could not be erased."""
-        left = shutil.get_terminal_size().columns - len(PROMPT) - 1
+        # Not shutil's: it believes a COLUMNS of before the window was resized.
+        left = os.get_terminal_size(sys.stdout.fileno()).columns - len(PROMPT) - 1
         start = len(self._typed)
         while start and width(self._typed[start - 1]) <= left:
             start -= 1
