@@ -1,5 +1,7 @@
 # Everything a developer runs. Needs only python3 (>= 3.11) and make; no root.
 # Variables: PYTHON=python3.12  HOST=0.0.0.0  PORT=9000  WORKERS=4  PYTEST_ARGS="-k rooms"  BENCH_ARGS=--quick  UPGRADE=1
+# of `make chat` and `make token`: NAME=ila  ROOM=friends  GROUP=family  MEMBERS=maya,kaushal  TO=kaushal
+#                                  PASSWORD=...  AT=127.0.0.1:9000  URL=https://chat.example.com
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -25,30 +27,43 @@ ADDRESS_PY = import os, shlex, dotenv; \
 	shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host; \
 	print(f"host={shlex.quote(host)} port={shlex.quote(port)} at={shlex.quote(shown)}:{shlex.quote(port)}")
 
-.PHONY: help run serve test openapi lint format lock bench faults demo clean
+.PHONY: help run serve chat token test openapi lint format lock bench faults demo clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 run: $(VENV)/.run-installed .env ## Install, migrate and serve with daphne
+	@$(ADDRESS); $(BIN)/python -m config.preflight "$$host" "$$port" 1
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@$(ADDRESS); \
+	echo "Chat           make chat NAME=ila ROOM=friends   (in another terminal)"; \
 	echo "Swagger UI     http://$$at/api/docs"; \
-	echo "Admin          http://$$at/admin/   (make an account: $(BIN)/python manage.py createsuperuser)"; \
+	echo "Admin          http://$$at/admin/   (first: $(BIN)/python manage.py createsuperuser)"; \
 	echo "Public room    ws://$$at/ws/chat/<room>/"; \
 	echo "Group room     ws://$$at/ws/chat/group/<room>/"; \
 	echo "Private room   ws://$$at/ws/private/<username>/"; \
-	exec $(BIN)/daphne -b "$$host" -p "$$port" --websocket-max-message-size $(MAX_FRAME) config.asgi:application
+	exec $(BIN)/python -m config.run_daphne -b "$$host" -p "$$port" --websocket-max-message-size $(MAX_FRAME) config.asgi:application
 
 # Several workers are several processes: give them one REDIS_URL, or they hear of each other's
 # messages only by the once-a-second repair. Proxy headers are left to CHAT_TRUSTED_PROXIES: uvicorn
 # would believe X-Forwarded-For from anyone on this machine.
 serve: $(VENV)/.run-installed .env ## The same with uvicorn and WORKERS=n processes
+	@$(ADDRESS); $(BIN)/python -m config.preflight "$$host" "$$port" "$(WORKERS)"
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@$(ADDRESS); \
 	exec $(BIN)/uvicorn config.asgi:application --host "$$host" --port "$$port" --workers $(WORKERS) \
 		--loop uvloop --ws realtime.quick_uvicorn:Protocol --ws-max-size $(MAX_FRAME) --ws-per-message-deflate false \
 		--timeout-graceful-shutdown 15 --no-proxy-headers
+
+# They install nothing: typed while `make run` still installs, two would write to one folder.
+CHAT = test -e $(VENV)/.run-installed || { echo "Start the server first, in another terminal: make run" >&2; exit 1; }; \
+	$(ADDRESS); exec $(BIN)/python -m config.chat_client "$$NAME" --url "$${URL:-http://$${AT:-$$at}}"
+
+chat: ## Talk in the terminal: NAME=ila ROOM=friends (or GROUP=, MEMBERS=, TO=)
+	@$(CHAT) --room "$$ROOM" --group "$$GROUP" --members "$$MEMBERS" --to "$$TO"
+
+token: ## Print an access token: NAME=ila
+	@$(CHAT) --token
 
 # The drills of tests/faults time what they see, so nothing else runs beside them.
 test: $(VENV)/.dev-installed ## All tests, with real PostgreSQL and Redis
@@ -92,8 +107,8 @@ faults: $(VENV)/.dev-installed ## Kill servers, databases and Redis under load
 	$(DEV) $(BIN)/python -m tests.faults
 
 demo: $(VENV)/.run-installed .env ## Fill the database with people, rooms and messages to look at
-	$(BIN)/python manage.py migrate --verbosity 0
-	$(BIN)/python manage.py demo
+	@$(BIN)/python manage.py migrate --verbosity 0
+	@$(BIN)/python manage.py demo
 
 clean: ## Remove the virtual environment and caches (.env, database and uploads stay)
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
@@ -108,16 +123,19 @@ clean: ## Remove the virtual environment and caches (.env, database and uploads 
 # One stamp per requirements file. The dev file holds everything that the other does, at the same
 # versions, so installing it settles both.
 $(VENV)/.run-installed: requirements.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@echo "Installing the requirements into $(VENV), about 20 s ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 $(VENV)/.dev-installed: requirements.txt requirements-dev.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@echo "Installing the requirements and the tools for tests into $(VENV), about a minute ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $(VENV)/.run-installed $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Python 3.11 or newer is needed; name one, as in: make run PYTHON=python3.12" >&2; exit 1; }
+	@echo "Making a virtual environment in $(VENV) ..."
 	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) could not make a virtual environment: its venv module is missing or broken." >&2; \
 		exit 1; }

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI, Swagger
 from ninja.errors import HttpError, ValidationError
@@ -16,11 +16,11 @@ from pydantic_core import from_json
 
 from accounts import errors as accounts_errors
 from accounts.api import router as accounts_router
+from accounts.database_errors import migrations_refusal, refusal_of
 from accounts.errors import (
     MOST_ERRORS,
     MOST_MEMBERS,
     TOO_MANY_MEMBERS,
-    Busy,
     DomainError,
     Invalid,
     sentence_of,
@@ -190,11 +190,17 @@ def too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
     return problem(413, *PLAIN[413])
 
 
-@api.exception_handler(OperationalError)
+@api.exception_handler(DatabaseError)
 @api.exception_handler(InterfaceError)
 def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
+    missing = migrations_refusal(error)
+    if missing is not None:  # logged already, once and more clearly
+        return refused(request, missing)
+    refusal = refusal_of(error)
+    if refusal is None:
+        return unforeseen(request, error)
     log.warning("The database did not answer: %s", type(error).__name__)
-    return refused(request, Busy())
+    return refused(request, refusal)
 
 
 @api.exception_handler(Exception)

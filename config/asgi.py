@@ -22,6 +22,7 @@ from realtime.running import run_on  # noqa: E402
 from realtime.shutdown import lifespan  # noqa: E402
 
 from .env import DEVELOPMENT_KEY  # noqa: E402
+from .health import check_migrations_at_start  # noqa: E402
 from .logs import guard_server_logs  # noqa: E402
 from .metrics import keep_sampling  # noqa: E402
 from .postgres import bound_work  # noqa: E402
@@ -52,3 +53,4 @@ application = traced(
 # what a sign-in costs.
 gc.collect()
 gc.freeze()
+check_migrations_at_start()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import Error, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from accounts.database_errors import lacks_migrations
 from realtime.shutdown import shutdown
 
 log = logging.getLogger(__name__)
@@ -61,15 +62,31 @@ def _database() -> str:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT 1")
             return "ok"
-        executor = MigrationExecutor(connection)
-        waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        lacking = lacks_migrations()
     except Error as error:
         log.warning("Not ready, the database does not answer: %s", type(error).__name__)
         return "unreachable"
-    if waiting:
+    if lacking:
         return "migrations missing"
     _migrated.append(True)
     return "ok"
+
+
+def check_migrations_at_start() -> None:
+    """Logs missing migrations without holding up the start, on a thread and connection of its own.
+
+    A database that does not answer yet is no fault at this moment: `/readyz` reports it.
+    """
+    threading.Thread(target=_check_migrations, name="migrations-check", daemon=True).start()
+
+
+def _check_migrations() -> None:
+    try:
+        lacks_migrations()
+    except Exception as error:  # noqa: BLE001 - no start depends on this check
+        log.warning("Migrations are not checked: %s", type(error).__name__)
+    finally:
+        connection.close()
 
 
 class ChannelLayer:

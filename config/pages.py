@@ -1,10 +1,31 @@
-"""The written guide to the frames, served where Swagger UI links it."""
+"""Addresses beside the API: the guide to the frames, and hints for addresses typed wrongly."""
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.urls import reverse
+from django.views.decorators.csrf import csrf_exempt
+
+UPGRADE_HINT = (
+    "This is a WebSocket address. Open it with a WebSocket client, as ws:// or wss://; "
+    "/docs/websocket.md describes the frames"
+)
 
 
 async def websocket_guide(request: HttpRequest) -> HttpResponse:
     """`docs/websocket.md` as it is in the repository, to be read in a browser."""
     text = (settings.BASE_DIR / "docs" / "websocket.md").read_text(encoding="utf-8")
     return HttpResponse(text, content_type="text/plain; charset=utf-8")
+
+
+async def to_admin(request: HttpRequest) -> HttpResponse:
+    """Redirects `/admin` to `/admin/`."""
+    return HttpResponseRedirect(reverse("admin:index"))
+
+
+@csrf_exempt  # a POST must get the hint too
+async def upgrade_required(request: HttpRequest) -> HttpResponse:
+    """Answers plain HTTP at a socket's address: 426, with the headers that RFC 9110 asks for."""
+    answer = JsonResponse({"code": "upgrade_required", "detail": UPGRADE_HINT}, status=426)
+    answer["Upgrade"] = "websocket"
+    answer["Connection"] = "Upgrade"
+    return answer

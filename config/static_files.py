@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from prometheus_client import Gauge
 from servestatic.middleware import ServeStaticMiddleware
-from servestatic.responders import StaticFile
+from servestatic.responders import MissingFileError, StaticFile
 
 from .compression import accepts_gzip, negotiated
 
@@ -32,7 +32,7 @@ cache_bytes = Gauge(
 
 
 class StaticFilesMiddleware(ServeStaticMiddleware):  # type: ignore[misc]
-    """Servestatic, with compressed copies held in memory."""
+    """Servestatic, with compressed copies held in memory, and 404 for a missing file."""
 
     def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)
@@ -41,14 +41,21 @@ class StaticFilesMiddleware(ServeStaticMiddleware):  # type: ignore[misc]
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
         file = self.files.get(request.path_info)
         if not isinstance(file, StaticFile) or not is_compressible(file):
-            response: HttpResponseBase = await super().__call__(request)
-            return response
+            return await self._plain(request)
         whole = request.method in ("GET", "HEAD") and "Range" not in request.headers
         zipped = await self._cache.get(path_of(file)) if whole and accepts_gzip(request) else None
         if zipped is not None:
             return compressed(request, file, zipped)
-        response = await super().__call__(request)
+        response: HttpResponseBase = await super().__call__(request)
         patch_vary_headers(response, ["Accept-Encoding"])
+        return response
+
+    async def _plain(self, request: HttpRequest) -> HttpResponseBase:
+        """With DEBUG on, servestatic raises for a missing file, which would be a 500."""
+        try:
+            response: HttpResponseBase = await super().__call__(request)
+        except MissingFileError:
+            response = await self.get_response(request)
         return response
 
 

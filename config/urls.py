@@ -1,7 +1,7 @@
 """HTTP addresses."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import path, re_path
 
 from realtime.doctor.echo import echo
 
@@ -9,12 +9,14 @@ from .api import api
 from .health import healthz, readyz
 from .metrics import metrics
 from .openapi import openapi_json
-from .pages import websocket_guide
+from .pages import to_admin, upgrade_required, websocket_guide
 
 urlpatterns = [
     path("api/openapi.json", openapi_json),  # before ninja's own, which is built at each request
     path("api/", api.urls),
+    path("admin", to_admin),  # APPEND_SLASH is off: it would redirect the API too
     path("admin/", admin.site.urls),
+    re_path(r"^ws(?:/|$)", upgrade_required),
     path("docs/websocket.md", websocket_guide),
     path("healthz", healthz),
     path("readyz", readyz),

@@ -23,6 +23,7 @@ from typing import Any, overload
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
+from accounts.database_errors import migrations_refusal
 from accounts.errors import Busy, DomainError
 from accounts.events import Event, announce
 from accounts.transactions import writing
@@ -167,7 +168,7 @@ def store(batch: Sequence[Waiting]) -> None:
     commit came through is then unknown, and the `client_id` makes trying again safe.
     """
     try:
-        _store_together(batch)
+        _store_together_or_refuse(batch)
     except (OperationalError, InterfaceError, Busy) as error:
         log.warning("The database did not store a batch: %s", type(error).__name__)
         with suppress(DatabaseError):
@@ -188,6 +189,18 @@ def store(batch: Sequence[Waiting]) -> None:
         messages_stored.inc(len(sent))
     if sent or read:
         announce([*sent, *read])
+
+
+def _store_together_or_refuse(batch: Sequence[Waiting]) -> None:
+    """Stores the batch. Refuses all of it when the database lacks migrations."""
+    try:
+        _store_together(batch)
+    except DatabaseError as error:
+        refusal = migrations_refusal(error)
+        if refusal is None:
+            raise
+        for waiting in batch:
+            waiting.outcome = refusal
 
 
 def _message_sent(waiting: Waiting) -> Iterable[Event]:

@@ -11,8 +11,9 @@ from contextvars import copy_context
 from typing import Any, ParamSpec, TypeVar
 
 from django.conf import settings
-from django.db import Error, InterfaceError, OperationalError, connection
+from django.db import Error, connection
 
+from accounts.database_errors import migrations_refusal, refusal_of
 from accounts.errors import Busy
 
 P = ParamSpec("P")
@@ -34,7 +35,8 @@ class Threads:
     async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """The result of `call`, made on one of the threads.
 
-        Raises what it raises, and Busy when the database is away or too slow, or too many wait.
+        Raises what it raises, and Busy when the database is away, too slow or not migrated, or too
+        many wait.
         """
         if len(self) >= self._longest_queue:
             raise Busy
@@ -68,12 +70,12 @@ repair_threads = Threads("repair-database", threads=1, longest_queue=200)
 def _guarded(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     try:
         return call(*args, **kwargs)
-    except (OperationalError, InterfaceError) as error:
+    except Error as error:
+        refusal = migrations_refusal(error) or refusal_of(error)
         connection.close()
-        raise Busy from error
-    except Error:
-        connection.close()
-        raise
+        if refusal is None:
+            raise
+        raise refusal from error
     finally:
         if connection.vendor != "sqlite":
             connection.close()

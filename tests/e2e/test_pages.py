@@ -117,6 +117,30 @@ async def test_nothing_that_holds_tokens_or_personal_data_may_be_kept(
         assert "no-store" not in get(server, path).headers.get("Cache-Control", ""), path
 
 
+def test_a_missing_static_file_is_a_404(server: Server) -> None:
+    for path in ("/static/nothing.css", "/static/", "/static/../config/settings.py"):
+        assert get(server, path).status_code == 404, path
+
+
+def test_the_admin_without_its_slash_redirects(server: Server) -> None:
+    answer = get(server, "/admin")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
+    # It alone: a redirect would lose the body of a POST to the API.
+    assert get(server, "/admin/login").status_code == 302
+    assert get(server, "/api/rooms/").status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/ws/chat/general/", "/ws/chat/group/x", "/ws/nothing", "/ws"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_plain_http_at_a_socket_asks_for_an_upgrade(server: Server, method: str, path: str) -> None:
+    answer = httpx.request(method, server.http + path, timeout=20)
+    assert answer.status_code == 426
+    assert answer.headers["Upgrade"] == "websocket"
+    assert answer.headers["Connection"].lower() == "upgrade"
+    assert answer.json()["code"] == "upgrade_required"
+    assert "ws://" in answer.json()["detail"]
+
+
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():

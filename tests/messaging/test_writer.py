@@ -10,6 +10,7 @@ import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
 from pytest_django import Settings
 
+from accounts import database_errors
 from accounts.auth import SignIn
 from accounts.errors import Busy, Forbidden, Invalid, SessionEnded
 from accounts.events import Event, committed
@@ -498,3 +499,18 @@ def test_ids_are_counted_on_after_a_deletion(ila: SignIn, room: Room) -> None:
     last = say(ila, room)
     Message.objects.all().delete()
     assert say(ila, room).id == last.id + 1
+
+
+def test_a_batch_that_meets_a_missing_table_is_refused_with_the_command_to_run(
+    ila: SignIn, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(ledger: Ledger) -> None:
+        raise OperationalError("no such column: messaging_message.pinned")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Ledger, "save", save)
+        broken.setattr(database_errors, "lacks_migrations", lambda: True)
+        (outcome,) = store_now(draft(ila, room, "Hey"))
+    assert isinstance(outcome, Busy)
+    assert outcome.message == database_errors.MISSING_MIGRATIONS
+    assert say(ila, room).seq == 1

@@ -69,10 +69,12 @@ class Command(BaseCommand):
         )
         for name, pair in pairs.items():
             self.stdout.write(f"\nAccess token of {name}:\n{pair.access}")
-        self.stdout.write("\nSockets of ila (public, group, private), to open in Postman or here:")
+        self.stdout.write("\nTo talk in the terminal (start the server first: make run):")
+        for room in (f"ROOM={PUBLIC}", f"GROUP={GROUP}", "TO=kaushal"):
+            self.stdout.write(f"make chat NAME=ila {room}")
+        self.stdout.write("\nSockets of ila (public, group, private), to open in Postman:")
         for path in (f"chat/{PUBLIC}", f"chat/group/{GROUP}", "private/kaushal"):
-            url = f"ws://{at}/ws/{path}/?token={access}"
-            self.stdout.write(f'.venv/bin/python -m websockets "{url}"')
+            self.stdout.write(f"ws://{at}/ws/{path}/?token={access}")
         self.stdout.write("\nHTTP as ila:")
         for path in (
             "my-rooms",
@@ -85,7 +87,7 @@ class Command(BaseCommand):
             f'curl -H "Authorization: Bearer {access}" -H "Content-Type: application/json" \\\n'
             f'  -d \'{{"content": "Hello"}}\' http://{at}/api/rooms/{rooms[PUBLIC].pk}/messages'
         )
-        self.stdout.write(f"\nSwagger UI: http://{at}/api/docs (start the server with: make run)")
+        self.stdout.write(f"\nSwagger UI: http://{at}/api/docs")
 
 
 def _enter(name: str) -> Pair:

@@ -1,0 +1,19 @@
+"""What a client does when the server closes the socket (docs/websocket.md)."""
+
+from enum import Enum
+
+
+class After(Enum):
+    STOP = "stop"
+    RECONNECT = "reconnect"
+    RENEW = "take new tokens, then reconnect"
+
+
+def after_close(code: int, error: str) -> After:
+    """By the close code and the `code` of the error frame before it, which may be empty."""
+    if error == "session_ended":
+        # Ended on purpose, on another device: signing in again by itself would undo that.
+        return After.STOP
+    if code == 4401:  # noqa: PLR2004
+        return After.RENEW
+    return After.STOP if code in (1000, 4400, 4403, 4404) else After.RECONNECT
