@@ -1,112 +1,19 @@
-"""What a server lets us do beyond ASGI: feel that a peer does not read, and cut its connection.
+"""Daphne: backpressure in both directions, direct writes and bounds on control frames.
 
-uvicorn's `send` waits while the peer does not read, and it reads no further than we take. Daphne's
-`send` never waits and its queue of incoming frames has no end: there we put ourselves between, as
-the producer that Twisted pauses (twisted.internet.interfaces.IPushProducer). ASGI knows no cutting;
-both servers hand us a `send` from which their connection can be reached. On a server that we do not
-know nothing is cut and its own keep-alive ends the socket later.
-
-Both answer pings by themselves, read or unread: those answers are bounded here too (decision 22).
+Daphne's `send` never waits and its queue of incoming frames has no end. So we put ourselves
+between, as the producer that Twisted pauses (twisted.internet.interfaces.IPushProducer). Autobahn answers
+pings by itself, read or unread: those answers are bounded here too (decision 22).
 """
 
 import asyncio
-import socket
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
-from functools import partial
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
-from . import sansio
-from .noise import Noise
-from .wire import Write, nobody_writes
+from .control_frames import ControlFrameLimiter
+from .interface import Event, Receive, Send, Write, ignore_change
+from .kernel import bound_kernel
 
-Event = dict[str, Any]
-Send = Callable[[Event], Coroutine[Any, Any, None]]
-Receive = Callable[[], Coroutine[Any, Any, Event]]
-
-
-class Connection(Protocol):
-    """The two ends of a socket. `send` waits while the peer does not read."""
-
-    @property
-    def send(self) -> Send: ...
-
-    @property
-    def receive(self) -> Receive: ...
-
-    def way(self) -> Write | None:
-        """Takes the bytes of frames at once, past `send`; None while `send` has more to do."""
-
-    def watch(self, on_way_change: Callable[[], None]) -> None:
-        """Calls it whenever `way` has come or gone.
-
-        What goes that way a moment too late goes out in order or, if the connection ends, nowhere.
-        """
-
-    def abort(self) -> bool:
-        """Cuts it at once. False when this server offers no way."""
-
-
-def connection_of(receive: Receive, send: Send) -> Connection:
-    protocol = send.args[0] if isinstance(send, partial) and send.args else None
-    transport = getattr(protocol, "transport", None)
-    if all(hasattr(transport, name) for name in TWISTED):
-        return TwistedConnection(protocol, receive, send)
-    return PlainConnection(receive, send)
-
-
-class PlainConnection:
-    __slots__ = ("_protocol", "receive", "send")
-
-    def __init__(self, receive: Receive, send: Send) -> None:
-        self.receive = receive
-        self.send = send
-        protocol: Any = getattr(send, "__self__", None)
-        if sansio.is_known(protocol):
-            sansio.take_over(protocol)
-            self.send = protocol.send
-        self._protocol = protocol if hasattr(protocol, "way") else None
-        transport = getattr(protocol, "transport", None)
-        if transport is not None:
-            _bound_kernel(transport.get_extra_info("socket"))
-
-    def way(self) -> Write | None:
-        return None if self._protocol is None else self._protocol.way()
-
-    def watch(self, on_way_change: Callable[[], None]) -> None:
-        if self._protocol is not None:
-            self._protocol.on_way_change = on_way_change
-
-    def abort(self) -> bool:
-        transport = getattr(getattr(self.send, "__self__", None), "transport", None)
-        cut = getattr(transport, "abort", None)  # asyncio's; uvicorn's `send` is a bound method
-        if callable(cut):
-            cut()
-        return callable(cut)
-
-
-KERNEL_BUFFER = 128 * 1024
-UNREAD_FOR = 40.0
-"""Seconds; as long as uvicorn's own keep-alive puts up with a peer that answers no ping."""
 SERVER_CODES = range(1001, 3000)
-
-
-def _bound_kernel(connected: Any) -> None:
-    """Left alone the kernel takes megabytes for each peer that does not read, and copying them
-    slows down everybody else. What a client gets within one round trip is bounded in turn.
-
-    Left alone it also keeps for ever what a peer that is there does not read, and servers close by
-    waiting for that. So whoever takes nothing at all for a while is cut, whoever else waits for it.
-    """
-    if getattr(connected, "family", None) not in (socket.AF_INET, socket.AF_INET6):
-        return  # a proxy on a Unix socket, which has a timeout of its own
-    with suppress(OSError):  # the peer has gone already, and the server is about to say so
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; elsewhere only keep-alives cut
-            milliseconds = int(UNREAD_FOR * 1000)
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
-
-
 AUTOBAHN = (
     "state",
     "STATE_OPEN",
@@ -129,13 +36,13 @@ def _can_write_at_once(transport: Any) -> bool:
     return is_known and hasattr(transport, "_tempDataLen") and not transport.TLS
 
 
-class TwistedConnection:
-    """Daphne: stands in as the producer of its transport, in both directions."""
+class DaphneConnection:
+    """Stands in as the producer of its transport, in both directions."""
 
     __slots__ = (
         "_is_plain",
-        "_noise",
-        "_on_way_change",
+        "_limiter",
+        "_on_writer_change",
         "_owed",
         "_protocol",
         "_receive",
@@ -153,22 +60,22 @@ class TwistedConnection:
         self._send = send
         self._writable = asyncio.Event()
         self._writable.set()
-        self._on_way_change: Callable[[], None] = nobody_writes
+        self._on_writer_change: Callable[[], None] = ignore_change
         self._owed: bytes | None = None
-        self._noise = Noise()
+        self._limiter = ControlFrameLimiter()
         self._is_plain = all(hasattr(protocol, name) for name in AUTOBAHN)
         if self._is_plain:
             # Autobahn's own hooks (autobahn.websocket.interfaces), which daphne leaves free.
             protocol.onPing = self._pong
-            protocol.onPong = self._hear_pong
+            protocol.onPong = self._count_pong
             protocol.onMessageFrame = self._join
             protocol.is_closed.addBoth(self._closed)
-        _bound_kernel(getattr(transport, "socket", None))
+        bound_kernel(getattr(transport, "socket", None))
         # In place of the HTTP channel, which has no more to do with this connection.
         transport.unregisterProducer()
         transport.registerProducer(self, True)
 
-    def way(self) -> Write | None:
+    def direct_writer(self) -> Write | None:
         """Past daphne and autobahn, which build a frame anew for each recipient.
 
         Only while autobahn itself would have nothing to add: open, nothing queued, no compression.
@@ -204,8 +111,8 @@ class TwistedConnection:
         # Of a connection that is lost Twisted finds out by itself when it tries.
         transport.write(data)
 
-    def watch(self, on_way_change: Callable[[], None]) -> None:
-        self._on_way_change = on_way_change
+    def watch(self, on_writer_change: Callable[[], None]) -> None:
+        self._on_writer_change = on_writer_change
 
     async def send(self, event: Event) -> None:
         if not self._writable.is_set():
@@ -239,11 +146,11 @@ class TwistedConnection:
         else:
             self._owed = payload
 
-    def _hear_pong(self, _: bytes) -> None:
+    def _count_pong(self, _: bytes) -> None:
         self._cut_if_noisy()
 
     def _cut_if_noisy(self) -> bool:
-        if not self._noise.is_too_much():
+        if not self._limiter.is_too_much():
             return False
         # Not our `abort`: autobahn shall not go on with what it has read already.
         self._protocol.dropConnection(abort=True)
@@ -261,24 +168,24 @@ class TwistedConnection:
     def _closed(self, _: object) -> None:
         """Autobahn takes its producer away before it closes: nobody else would tell `send`."""
         self._is_plain = False
-        self._on_way_change()
-        self._on_way_change = nobody_writes  # whom it led to is let go of
+        self._on_writer_change()
+        self._on_writer_change = ignore_change  # whom it led to is let go of
         self._writable.set()
 
     # Called by Twisted, which names them
 
     def pauseProducing(self) -> None:  # noqa: N802
         self._writable.clear()
-        self._on_way_change()
+        self._on_writer_change()
 
     def resumeProducing(self) -> None:  # noqa: N802
         self._writable.set()
         owed, self._owed = self._owed, None
         if owed is not None:
             self._protocol.sendPong(owed)
-        self._on_way_change()
+        self._on_writer_change()
 
     def stopProducing(self) -> None:  # noqa: N802
         self._is_plain = False
-        self._on_way_change()
+        self._on_writer_change()
         self._writable.set()

@@ -14,9 +14,11 @@ import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from realtime import bounded_uvicorn, noise
 from realtime.outbox import Outbox
-from realtime.transport import Connection, Event, connection_of
+from realtime.servers import control_frames
+from realtime.servers import uvicorn as uvicorn_module
+from realtime.servers.detect import connection_of
+from realtime.servers.interface import Connection, Event
 from tests.factories import Referable
 from tests.faults.raw import CONTINUATION, PING, PONG, TEXT, masked
 
@@ -99,7 +101,7 @@ async def watched(protocol: Any) -> tuple[Connection, list[str]]:
     connection = connection_of(protocol.receive, protocol.send)
     changes: list[str] = []
     connection.watch(lambda: changes.append("change"))
-    assert connection.way() is not None
+    assert connection.direct_writer() is not None
     return connection, changes
 
 
@@ -108,10 +110,10 @@ async def test_nothing_goes_straight_to_a_peer_that_does_not_read() -> None:
     connection, changes = await watched(protocol)
     protocol.pause_writing()
     assert len(changes) == 1
-    assert connection.way() is None
+    assert connection.direct_writer() is None
     protocol.resume_writing()
     assert len(changes) == 2
-    assert connection.way() is not None
+    assert connection.direct_writer() is not None
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ async def test_nothing_goes_straight_after(end: Callable[[Any], None]) -> None:
     connection, changes = await watched(protocol)
     end(protocol)
     assert changes
-    assert connection.way() is None
+    assert connection.direct_writer() is None
 
 
 async def test_a_lost_connection_lets_go_of_its_outbox() -> None:
@@ -155,18 +157,18 @@ async def test_nothing_is_written_after_a_close() -> None:
     assert len(transport.written) == written
     # The peer has yet to answer it.
     assert not transport.is_closing()
-    assert connection_of(protocol.receive, protocol.send).way() is None
+    assert connection_of(protocol.receive, protocol.send).direct_writer() is None
 
 
 async def test_a_compressed_socket_is_left_to_send() -> None:
     protocol, _ = await accepted(COMPRESSED)
-    assert connection_of(protocol.receive, protocol.send).way() is None
+    assert connection_of(protocol.receive, protocol.send).direct_writer() is None
 
 
 async def test_an_unknown_uvicorn_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     protocol, _ = await accepted()
     monkeypatch.setattr(uvicorn, "__version__", "0.55.0")
-    assert connection_of(protocol.receive, protocol.send).way() is None
+    assert connection_of(protocol.receive, protocol.send).direct_writer() is None
     assert type(protocol) is WebSocketsSansIOProtocol
 
 
@@ -229,7 +231,7 @@ async def test_a_message_weighs_what_it_says_in_however_many_pieces(begun: bool)
 async def test_one_that_answers_no_ping_is_cut_whether_or_not_it_reads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bounded_uvicorn, "ABORTS_AFTER", 0.01)
+    monkeypatch.setattr(uvicorn_module, "ABORT_DELAY", 0.01)
     protocol, transport = await accepted()
     connection_of(protocol.receive, protocol.send)
     protocol.keepalive_timeout()
@@ -243,20 +245,20 @@ async def test_one_that_answers_no_ping_is_cut_whether_or_not_it_reads(
 async def test_one_who_says_nothing_too_often_is_cut_and_read_no_further(
     monkeypatch: pytest.MonkeyPatch, opcode: int
 ) -> None:
-    monkeypatch.setattr(noise, "MOST_IN_WINDOW", 10)
+    monkeypatch.setattr(control_frames, "MAX_CONTROL_FRAMES", 10)
     protocol, transport = await accepted()
     connection_of(protocol.receive, protocol.send)
     protocol.data_received(masked(b"", opcode) * 10)
     assert not transport.aborted.is_set()
-    much = masked(b"", opcode) * (2 * bounded_uvicorn.PORTION)
+    much = masked(b"", opcode) * (2 * uvicorn_module.MAX_CHUNK)
     protocol.data_received(much + masked(b"unread", TEXT))
     assert transport.aborted.is_set()
     assert protocol.queue.qsize() == 1  # the connect
 
 
 async def test_one_who_pings_now_and_then_is_never_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(noise, "MOST_IN_WINDOW", 10)
-    monkeypatch.setattr(noise, "WINDOW", 0.0)
+    monkeypatch.setattr(control_frames, "MAX_CONTROL_FRAMES", 10)
+    monkeypatch.setattr(control_frames, "WINDOW", 0.0)
     protocol, transport = await accepted()
     connection_of(protocol.receive, protocol.send)
     protocol.data_received(masked(b"", PING) * 100)
