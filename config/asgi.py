@@ -14,9 +14,11 @@ django_application = get_asgi_application()
 # Only now are the apps loaded that the rest stands on.
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
+from realtime.library_versions import report_unfamiliar_libraries  # noqa: E402
 from realtime.requests import guarded  # noqa: E402
 from realtime.routing import sockets  # noqa: E402
 from realtime.running import run_on  # noqa: E402
+from realtime.servers.detect import bound_http  # noqa: E402
 from realtime.shutdown import lifespan  # noqa: E402
 
 from .logs import guard_server_logs  # noqa: E402
@@ -29,6 +31,8 @@ bound_work()
 guard_server_logs()
 keep_sampling()
 start_sentry()
+bound_http()
+report_unfamiliar_libraries()
 
 application = traced(
     ProtocolTypeRouter(
