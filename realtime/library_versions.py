@@ -7,6 +7,7 @@ before; else a public way serves, which is slower and keeps the bounds.
 import logging
 from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
 from typing import NamedTuple
 
 from prometheus_client import Gauge
@@ -82,7 +83,8 @@ def _missing(library: str) -> Iterator[str]:
 
 
 def _is_part_of(inside: Inside, library: str) -> bool:
-    return inside.of.__module__.partition(".")[0] == library
+    name = inside.of.__name__ if isinstance(inside.of, ModuleType) else inside.of.__module__
+    return name.partition(".")[0] == library
 
 
 def report_unfamiliar_libraries() -> None:

@@ -28,7 +28,7 @@ from typing_extensions import override
 from accounts.metrics import count_refusal
 
 from .control_frames import ControlFrameLimiter
-from .draining import DRAIN_INTERVAL, MAX_DRAIN, MAX_PARSED
+from .draining import DRAIN_INTERVAL, MAX_DRAIN
 from .http_connections import HeadDeadline, leave_uncounted, open_connections
 from .interface import Event, Receive, Send, Write, ignore_change
 from .kernel import bound_kernel
@@ -53,6 +53,7 @@ AUTOBAHN = (
 )
 TCP = (Inside(Server, ("TLS", "_tempDataLen", "connected", "dataBuffer", "writeSomeData")),)
 HTTP = (
+    Inside(http, ("_GenericHTTPChannelProtocol",)),
     Inside(HTTPFactory, ("protocol",)),
     Inside(
         http.HTTPChannel,
@@ -228,7 +229,7 @@ class DaphneConnection:
     def _drain(self, data: bytes) -> None:
         protocol = self._protocol
         self._drained += len(data)
-        if self._drained <= MAX_PARSED:
+        if self._drained <= MAX_DRAIN:
             type(protocol).dataReceived(protocol, data)
         if self._drained > MAX_DRAIN:
             self._transport.pauseProducing()

@@ -1,13 +1,14 @@
 """Whether a library still has the names inside it that we use."""
 
 from collections.abc import Iterable
+from types import ModuleType
 from typing import NamedTuple
 
 
 class Inside(NamedTuple):
-    """Names of one class that its library does not promise to keep."""
+    """Names of one class, or module, that its library does not promise to keep."""
 
-    of: type
+    of: type | ModuleType
     names: tuple[str, ...]
 
 
@@ -20,10 +21,10 @@ def missing_names(required: Iterable[Inside]) -> tuple[str, ...]:
     )
 
 
-def _names_in(of: type) -> set[str]:
+def _names_in(of: type | ModuleType) -> set[str]:
     """Names that a class has, or that its methods use: they set the attributes of instances."""
     names = set(dir(of))
-    for base in of.__mro__:
+    for base in getattr(of, "__mro__", ()):
         for member in vars(base).values():
             code = getattr(member, "__code__", None)
             if code is not None:

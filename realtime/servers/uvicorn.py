@@ -30,7 +30,7 @@ from websockets.frames import Frame
 from accounts.metrics import count_refusal
 
 from .control_frames import ControlFrameLimiter
-from .draining import DRAIN_INTERVAL, MAX_DRAIN, MAX_PARSED
+from .draining import DRAIN_INTERVAL, MAX_DRAIN
 from .http_connections import (
     HeadDeadline,
     leave_uncounted,
@@ -145,7 +145,7 @@ class BoundedProtocol(WebSocketsSansIOProtocol):
         if self._drained > MAX_DRAIN and not self.transport.is_closing():
             self.transport.pause_reading()
             self.loop.call_later(DRAIN_INTERVAL, self._drain_on)
-        return self._drained <= MAX_PARSED
+        return self._drained <= MAX_DRAIN
 
     def _drain_on(self) -> None:
         if not self.transport.is_closing():
@@ -392,12 +392,12 @@ class BoundedHttpTools(HttpToolsProtocol):
         self._connection.received()
 
     def _feed(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._in_head and not self._is_refused:
+        if self._in_head:
             self._head_size += len(data)
             if too_large_head(self._head_size):
-                self._is_refused = True
                 self._connection.refuse_head()
+                return
+        super().data_received(data)
 
     @override
     def on_headers_complete(self) -> None:

@@ -10,14 +10,18 @@ from unittest.mock import Mock
 
 import pytest
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from pytest_django import Settings
 from twisted.internet.abstract import FileDescriptor
+from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from realtime.servers import control_frames, kernel
+from realtime.servers import control_frames, draining, kernel
+from realtime.servers import daphne as daphne_module
 from realtime.servers.detect import connection_of
+from realtime.servers.http_connections import open_connections
 from tests.factories import Referable
 from tests.faults.raw import PING, PONG, TEXT, handshake, masked
 
@@ -62,6 +66,8 @@ class Line(StringTransport):
 
     abort_called = False
 
+    def connectionLost(self, reason: Failure) -> None: ...  # noqa: N802 - as below
+
     def abortConnection(self) -> None:  # noqa: N802 - Twisted names it
         self.abort_called = True
 
@@ -71,6 +77,7 @@ class Line(StringTransport):
 # Neither Twisted's stand-ins nor autobahn have types.
 new_line: Any = Line
 new_factory: Any = WebSocketServerFactory
+new_bounded_channel: Any = daphne_module.BoundedChannel
 
 
 def on_daphne() -> tuple[Any, Any]:
@@ -322,3 +329,61 @@ async def test_on_daphne_one_who_says_nothing_too_often_is_cut_and_read_no_furth
     protocol.dataReceived(masked(b"", opcode) + masked(b"unread", TEXT))
     assert protocol.transport.abort_called
     assert protocol.taken == []
+
+
+async def test_on_daphne_a_close_carries_its_reason() -> None:
+    protocol, connection = on_daphne()
+    await connection.send({"type": "websocket.close", "code": 4401, "reason": "token_invalid"})
+    assert protocol.transport.value() == b"\x88\x0f" + (4401).to_bytes(2) + b"token_invalid"
+
+
+async def test_on_daphne_what_comes_after_our_close_is_held_nowhere() -> None:
+    protocol, connection = on_daphne()
+    await connection.send({"type": "websocket.close", "code": 1000})
+    protocol.dataReceived(masked(b"late", TEXT) * 3)
+    assert protocol.taken == []
+    line = protocol.transport
+    line.resumeProducing()
+    for _ in range(3):
+        protocol.dataReceived(bytes(draining.MAX_DRAIN // 2))
+    assert line.producerState == "paused"
+
+
+@pytest.mark.parametrize("opcode", [PING, PONG, 0])
+async def test_the_bounds_are_kept_on_an_autobahn_that_we_do_not_know(
+    monkeypatch: pytest.MonkeyPatch, opcode: int
+) -> None:
+    monkeypatch.setattr(daphne_module, "KNOWS_AUTOBAHN", False)
+    monkeypatch.setattr(control_frames, "MAX_CONTROL_FRAMES", 10)
+    protocol, connection = on_daphne()
+    assert connection.direct_writer() is None
+    first, frame = masked(b"he", TEXT), masked(b"", opcode)
+    if opcode == 0:
+        protocol.dataReceived(bytes([first[0] & 0x7F]) + first[1:])
+        frame = bytes([frame[0] & 0x7F]) + frame[1:]
+    protocol.dataReceived(frame * 9)
+    assert not protocol.transport.abort_called
+    protocol.dataReceived(frame * 2)
+    assert protocol.transport.abort_called
+
+
+async def test_on_daphne_an_address_has_so_many_connections(settings: Settings) -> None:
+    settings.CHAT_CONNECTIONS_PER_ADDRESS = 1
+    first, refused, second = (new_channel("192.0.2.1") for _ in range(3))
+    first.makeConnection(first.line)
+    refused.makeConnection(refused.line)
+    assert (first.line.abort_called, refused.line.abort_called) == (False, True)
+    first.line.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]
+    second.makeConnection(second.line)
+    assert not second.line.abort_called
+    second.line.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]
+    assert len(open_connections) == 0
+    for channel in (first, refused, second):
+        channel.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]
+
+
+def new_channel(peer: str) -> Any:
+    channel: Any = new_bounded_channel()
+    channel.timeOut = None
+    channel.line = new_line(peerAddress=IPv4Address("TCP", peer, 50_000))
+    return channel
