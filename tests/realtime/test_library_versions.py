@@ -147,7 +147,7 @@ def test_an_unknown_version_is_reported_once_and_shows_in_the_doctor_and_a_metri
     assert ("Renamed.gone" in record.getMessage()) is lacks
     finding = only(installation.look_at_libraries())
     assert (finding.level, finding.sentence) == (Level.WARNING, record.getMessage())
-    (sample,) = [*library_versions.unknown_versions.collect()][0].samples
+    (sample,) = next(iter(library_versions.unknown_versions.collect())).samples
     assert (sample.labels["library"], sample.value) == ("uvicorn", 1)
     library_versions.unknown_versions.clear()
 
