@@ -30,7 +30,9 @@ class AsgiConnection:
         self._transport = transport = transport_of(send)
         if transport is not None:
             bound_kernel(transport.get_extra_info("socket"))
-            transport.set_protocol(BoundedPeer(transport, transport.get_protocol()))
+            protocol = transport.get_protocol()
+            if hasattr(protocol, "data_received"):  # else it takes its bytes another way
+                transport.set_protocol(BoundedPeer(transport, protocol))
 
     def direct_writer(self) -> Write | None:
         return None
@@ -66,7 +68,7 @@ class BoundedPeer(asyncio.Protocol):
         self._scanner = FrameScanner()
 
     def data_received(self, data: bytes) -> None:
-        # What it is not read are our frames, which have an end, and answers to its pings.
+        # Unread are our own frames, which are bounded, and the answers to its pings.
         is_unread = self._transport.get_write_buffer_size() > MAX_UNREAD
         if is_unread or self._scanner.is_too_much(data):
             self._transport.abort()

@@ -38,6 +38,7 @@ AUTOBAHN = (
     Inside(
         WebSocketProtocol,
         (
+            "STATE_CONNECTING",
             "STATE_OPEN",
             "_perMessageCompress",
             "closeHandshakeTimeout",
@@ -193,10 +194,14 @@ class DaphneConnection:
     async def send(self, event: Event) -> None:
         if not self._writable.is_set():
             await self._writable.wait()
-        if event["type"] == "websocket.close" and KNOWS_AUTOBAHN:
+        if event["type"] == "websocket.close" and self._is_connected():
             self._close(event)
         else:
             await self._send(event)
+
+    def _is_connected(self) -> bool:
+        """Whether autobahn takes a close frame; it ignores one that comes too late."""
+        return KNOWS_AUTOBAHN and self._protocol.state != self._protocol.STATE_CONNECTING
 
     def _close(self, event: Event) -> None:
         """Says close and reads slowly on until the client answers, so that the close reaches it.

@@ -449,9 +449,7 @@ class BoundedH11(H11Protocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        size: int | None = settings.CHAT_HEADER_SIZE
-        if size is not None:
-            self.conn = HeadBoundedH11(h11.SERVER, size)
+        self.conn = HeadBoundedH11(h11.SERVER, settings.CHAT_HEADER_SIZE or sys.maxsize)
         self._connection = HttpConnection(self)
 
     @override
