@@ -52,7 +52,7 @@ serve: $(VENV)/.run-installed .env ## The same with uvicorn and WORKERS=n proces
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@$(ADDRESS); \
 	exec $(BIN)/uvicorn config.asgi:application --host "$$host" --port "$$port" --workers $(WORKERS) \
-		--loop uvloop --ws realtime.quick_uvicorn:Protocol --ws-max-size $(MAX_FRAME) --ws-per-message-deflate false \
+		--loop uvloop --ws websockets-sansio --ws-max-size $(MAX_FRAME) --ws-per-message-deflate false \
 		--timeout-graceful-shutdown 15 --no-proxy-headers
 
 # They install nothing: typed while `make run` still installs, two would write to one folder.

@@ -16,9 +16,11 @@ django_application = get_asgi_application()
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 
+from realtime.library_versions import report_unfamiliar_libraries  # noqa: E402
 from realtime.requests import guarded  # noqa: E402
 from realtime.routing import sockets  # noqa: E402
 from realtime.running import run_on  # noqa: E402
+from realtime.servers.detect import bound_http  # noqa: E402
 from realtime.shutdown import lifespan  # noqa: E402
 
 from .env import DEVELOPMENT_KEY  # noqa: E402
@@ -33,6 +35,8 @@ bound_work()
 guard_server_logs()
 keep_sampling()
 start_sentry()
+bound_http()
+report_unfamiliar_libraries()
 if settings.SECRET_KEY == DEVELOPMENT_KEY:
     logging.getLogger(__name__).warning(
         "SECRET_KEY is not set, so the published development key signs all tokens: anybody can make"

@@ -89,6 +89,10 @@ class Environment(BaseSettings):
     chat_sockets_per_user: CountOrOff = 50
     chat_sockets_per_address: CountOrOff = None
     chat_pending_per_address: CountOrOff = 20
+    chat_connections_per_address: CountOrOff = 1000
+    chat_header_timeout: float = Field(10, ge=0.1, le=300)
+    chat_header_size: BytesOrOff = 32 * 1024
+    chat_header_count: CountOrOff = 100
     chat_answer_within: float = Field(10, ge=0.5, le=120)
     chat_database_pool: int = Field(16, ge=1, le=1000)
     chat_presence_lease: float = Field(20, ge=1, le=50)

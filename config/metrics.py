@@ -34,6 +34,7 @@ from realtime import metrics as realtime
 from realtime.database import repair_threads, socket_threads
 from realtime.door import door
 from realtime.hub import hub
+from realtime.servers.http_connections import open_connections
 
 from .workers import dead_workers, shared_folder
 
@@ -129,6 +130,7 @@ def sample() -> None:
     with _sampling:
         realtime.sockets.set(realtime.counts.sockets)
         realtime.rooms.set(len(hub.rooms))
+        realtime.counted_connections.set(len(open_connections))
         realtime.at_the_door.set(len(door))
         realtime.database_calls.set(len(socket_threads) + len(repair_threads))
         deliveries.follow(realtime.counts.deliveries)

@@ -19,7 +19,7 @@ def traced(application: Any) -> Any:
     async def trace(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":
             begin("connection_id", identity(scope))
-            # The very `send` of the server: the fan-out looks behind it (`realtime.transport`).
+            # The very `send` of the server: the fan-out looks behind it (`realtime.servers`).
             await application(scope, receive, send)
         elif scope["type"] == "http":
             chosen = identity(scope)

@@ -51,8 +51,8 @@ from .protocol import (
 )
 from .resume import catch_up, replay, spend_replay
 from .running import last_seen, presence, run_on, tally
+from .servers.detect import connection_of
 from .shutdown import Restarting, shutdown
-from .transport import connection_of
 
 log = logging.getLogger(__name__)
 

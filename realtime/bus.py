@@ -16,8 +16,8 @@ from typing import Any
 
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
+from .delivery.batching import batching
 from .metrics import hint_failures
-from .wire import telling
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class Bus:
             hint = await self._layer.receive(self._channel)
             if hint["from"] == self._me:
                 continue
-            with telling(len(hint["calls"])):
+            with batching(len(hint["calls"])):
                 for call in hint["calls"]:
                     self._take_one(call)
 

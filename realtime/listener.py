@@ -10,7 +10,7 @@ from .codes import CLOSE_CODES, TOO_SLOW, TooSlow
 from .metrics import outbox_overflows
 from .outbox import Outbox
 from .protocol import ErrorFrame, encode
-from .transport import Event
+from .servers.interface import Event
 
 log = logging.getLogger(__name__)
 

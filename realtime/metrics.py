@@ -29,6 +29,11 @@ rooms = Gauge(
     "Rooms with a socket; one that is open in two workers counts twice",
     multiprocess_mode="livesum",
 )
+counted_connections = Gauge(
+    "chat_counted_connections",
+    "Open connections that count towards CHAT_CONNECTIONS_PER_ADDRESS",
+    multiprocess_mode="livesum",
+)
 deliveries = Counter("chat_deliveries", "Frames handed to sockets by fan-out")
 repair_fills = Counter(
     "chat_repair_fills", "Changes that the repair read from the database and handed on"

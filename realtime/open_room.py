@@ -12,11 +12,12 @@ from functools import partial
 
 from django.conf import settings
 
+from .delivery.batching import write_batch
 from .door import door
 from .listener import Frame, Listener, text_event
 from .metrics import counts
-from .transport import Event
-from .wire import Write, bundle, last_frame, nobody_writes
+from .servers.framing import frame_cache
+from .servers.interface import Event, Write, ignore_change
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +140,7 @@ class OpenRoom:
 
     def _take_from_live(self, listener: Listener) -> None:
         self.write_out()
-        listener.outbox.on_way_change = nobody_writes
+        listener.outbox.on_way_change = ignore_change
         self.ways.pop(listener, None)
         self.live.discard(listener)
 
@@ -204,11 +205,11 @@ class OpenRoom:
         characters = len(event["text"])
         if self.unwritten_characters + characters > LARGEST_BUNDLE:
             self.write_out()
-        if bundle.is_open and not self.unwritten:
-            bundle.add(self)
+        if write_batch.is_open and not self.unwritten:
+            write_batch.add(self)
         self.unwritten.append(event)
         self.unwritten_characters += characters
-        if not bundle.is_open:
+        if not write_batch.is_open:
             self.write_out()
 
     def write_out(self) -> None:
@@ -219,7 +220,7 @@ class OpenRoom:
         # Before anything is written: one that is found not to read moves to `live`, and has it all.
         live = list(self.live)
         if self.ways:
-            self._write_past(b"".join([last_frame.of(event["text"]) for event in events]))
+            self._write_past(b"".join([frame_cache.of(event["text"]) for event in events]))
         for listener in live:
             for event in events:
                 listener.write(event)

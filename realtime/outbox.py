@@ -18,8 +18,8 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 from .metrics import closed_by_server
-from .transport import Connection, Event
-from .wire import Write, last_frame, nobody_writes
+from .servers.framing import frame_cache
+from .servers.interface import Connection, Event, Write, ignore_change
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Outbox:
         connection.watch(self._look_for_way)
         self.way: Write | None = None
         """Past `send`, for whole frames: only while nothing waits here and nothing ends."""
-        self.on_way_change: Callable[[], None] = nobody_writes
+        self.on_way_change: Callable[[], None] = ignore_change
         """Called when `way` has come or gone."""
         # Made when the first send blocks: most sockets never need it.
         self._queue: deque[tuple[Event, bool]] | None = None
@@ -87,14 +87,14 @@ class Outbox:
 
     def _go(self, way: Write, text: str) -> None:
         try:
-            way(last_frame.of(text))
+            way(frame_cache.of(text))
         except Exception as error:  # noqa: BLE001 - whatever it raises, half a frame may be out
             log.debug("A socket takes no more: %s", type(error).__name__)
             self.cut()
 
     def _look_for_way(self) -> None:
         is_free = self._task is None and not self.closing and not self.gone
-        way = self._connection.way() if is_free else None
+        way = self._connection.direct_writer() if is_free else None
         if (way is None) != (self.way is None):
             self.way = way
             self.on_way_change()

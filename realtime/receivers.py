@@ -16,10 +16,10 @@ from messaging.events import (
 )
 from rooms.events import MemberLeft, MemberRemoved, RoomChanged, RoomDeleted
 
+from .delivery.batching import batching
 from .hub import hub
 from .protocol import MessageKind, ReadOut, RoomFrame, encode, message_text
 from .running import fanout
-from .wire import telling
 
 E = TypeVar("E", bound=Event)
 RECEIVERS: dict[type[Event], Callable[[Any], None]] = {}
@@ -32,7 +32,7 @@ def hear(sender: object, events: Sequence[Event], **kwargs: object) -> None:
 
 
 def _tell(events: Sequence[Event]) -> None:
-    with telling(len(events)):
+    with batching(len(events)):
         for event in events:
             RECEIVERS[type(event)](event)
 

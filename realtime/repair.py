@@ -23,12 +23,12 @@ from rooms.errors import NoSuchRoom
 from rooms.models import Kind, Member, Room
 
 from .database import repair_threads
+from .delivery.batching import batching
 from .hub import Hub
 from .listener import Frame, text_event
 from .metrics import repair_fills
 from .open_room import OpenRoom
 from .protocol import message_text
-from .wire import telling
 
 log = logging.getLogger(__name__)
 
@@ -194,7 +194,7 @@ class Repair:
             self._hub.send_back(room)
             return False
         repair_fills.inc(sum(change.message.version > room.version for change in truth.changes))
-        with telling(len(truth.changes)):
+        with batching(len(truth.changes)):
             room.fill([_frame(change) for change in truth.changes])
         return bool(room.early)
 

@@ -18,7 +18,7 @@ from rooms.models import Room
 from .database import on_database
 from .listener import text_event
 from .protocol import message_text
-from .transport import Event
+from .servers.interface import Event
 
 MOST_CHANGES = 1000
 LARGEST_KEPT = 4 * 1024 * 1024

@@ -22,8 +22,8 @@ from messaging.marks import Mark
 from messaging.text import digest_of
 from messaging.writer import Outcome, Waiting, store
 from realtime.outbox import Outbox
-from realtime.transport import Event as AsgiEvent
-from realtime.wire import Write
+from realtime.servers.interface import Event as AsgiEvent
+from realtime.servers.interface import Write
 from rooms.models import Kind, Member, Role, Room
 from rooms.services import open_private_room
 
@@ -141,17 +141,17 @@ class Wire:
         self.sent: list[AsgiEvent] = []
         self.aborted = False
         self._reads: asyncio.Event | None = None
-        self._on_way_change: Callable[[], None] = lambda: None
+        self._on_writer_change: Callable[[], None] = lambda: None
 
-    def way(self) -> Write | None:
+    def direct_writer(self) -> Write | None:
         return self._write if self._quick and self._reads is None else None
 
     def _write(self, data: bytes) -> None:
         self.writes += 1
         self.sent += [{"type": "websocket.send", "text": text} for text in texts_in(data)]
 
-    def watch(self, on_way_change: Callable[[], None]) -> None:
-        self._on_way_change = on_way_change
+    def watch(self, on_writer_change: Callable[[], None]) -> None:
+        self._on_writer_change = on_writer_change
 
     async def send(self, event: AsgiEvent) -> None:
         if self._reads is not None:
@@ -167,13 +167,13 @@ class Wire:
 
     def block(self) -> None:
         self._reads = asyncio.Event()
-        self._on_way_change()
+        self._on_writer_change()
 
     def unblock(self) -> None:
         assert self._reads is not None
         self._reads.set()
         self._reads = None
-        self._on_way_change()
+        self._on_writer_change()
 
     @property
     def texts(self) -> list[str]:

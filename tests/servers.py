@@ -48,24 +48,19 @@ COMMANDS = {
         *("--host", "127.0.0.1", "--port"),
     ],
 }
-# What `make serve` runs: uvicorn with our own protocol class.
-COMMANDS["serve"] = [
-    "realtime.quick_uvicorn:Protocol" if part == "websockets-sansio" else part
-    for part in COMMANDS["uvicorn"]
-]
 # What `make serve WORKERS=2` runs: both on one port. Tests make one of them sleep, for longer than
 # the 5 s without a sign of life after which uvicorn would kill it.
 COMMANDS["workers"] = [
-    *COMMANDS["serve"][:2],
+    *COMMANDS["uvicorn"][:2],
     *("--workers", "2", "--timeout-worker-healthcheck", "60"),
-    *COMMANDS["serve"][2:],
+    *COMMANDS["uvicorn"][2:],
 ]
 # Without options, as the README has them beside `make run`.
 COMMANDS["plain daphne"] = ["-m", "daphne", "-p"]
 COMMANDS["plain uvicorn"] = ["-m", "uvicorn", "--port"]
 COMMANDS["runserver"] = ["manage.py", "runserver", "--noreload"]
 # The same with uvicorn's access log.
-COMMANDS["loud"] = [part for part in COMMANDS["serve"] if part not in ("--log-level", "warning")]
+COMMANDS["loud"] = [part for part in COMMANDS["uvicorn"] if part not in ("--log-level", "warning")]
 STARTS_WITHIN = 60.0
 
 

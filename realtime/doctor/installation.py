@@ -9,6 +9,8 @@ from django.contrib.staticfiles import finders
 from django.core import checks
 from django.http.request import validate_host
 
+from realtime.library_versions import unfamiliar_libraries
+
 from .finding import Finding, ok, warning, wrong
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -77,6 +79,15 @@ def _django() -> Iterator[Finding]:
             continue
         tell = wrong if message.is_serious() else warning
         yield tell(f"Django's check {message.id}: {' '.join(message.msg.split())}")
+
+
+def look_at_libraries() -> Iterator[Finding]:
+    """Whether the libraries whose inside we use are as we know them."""
+    unfamiliar = unfamiliar_libraries()
+    for library in unfamiliar:
+        yield warning(library.sentence)
+    if not unfamiliar:
+        yield ok("uvicorn, daphne and channels_redis are of versions that were tested.")
 
 
 def look_at_static_files() -> Iterator[Finding]:

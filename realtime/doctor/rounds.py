@@ -4,7 +4,7 @@ from functools import partial
 
 from .database import look_at_database, look_at_database_clock, look_at_migrations
 from .finding import Check
-from .installation import look_at_settings, look_at_static_files
+from .installation import look_at_libraries, look_at_settings, look_at_static_files
 from .redis import look_at_hints, look_at_redis, look_at_redis_clocks
 from .sockets import look_at_origins, look_at_upgrade
 from .web import look_at_bodies, look_at_health, look_at_pages, look_at_processes, look_at_proxy
@@ -21,6 +21,7 @@ def checks(url: str | None) -> list[Check]:
         Check("clock", look_at_database_clock),
         Check("clock", look_at_redis_clocks),
         Check("static files", look_at_static_files),
+        Check("libraries", look_at_libraries),
     ]
     if url is None:
         return inside

@@ -106,7 +106,7 @@ def _arguments() -> argparse.ArgumentParser:
         epilog="Scenarios: " + ", ".join(SCENARIOS),
     )
     parser.add_argument("scenarios", nargs="*", choices=[*SCENARIOS, []], metavar="scenario")
-    parser.add_argument("--servers", default="uvicorn,serve,daphne")
+    parser.add_argument("--servers", default="uvicorn,daphne")
     parser.add_argument("--peers", help=f"all, none, or some of {','.join(PEERS)}")
     parser.add_argument("--members", default="200,1000", help="room sizes of fanout")
     parser.add_argument("--rounds", type=int, help="medians of this many, 5 by default")

@@ -13,7 +13,6 @@ from tests.servers import COMMANDS, Server, serving
 
 KEEP_ALIVE = {
     "uvicorn": ("--ws-ping-interval", "--ws-ping-timeout"),
-    "serve": ("--ws-ping-interval", "--ws-ping-timeout"),
     "daphne": ("--ping-interval", "--ping-timeout"),
 }
 MOST_MEMORY = 8 * 1024 * 1024

@@ -54,7 +54,7 @@ def frozen(redis: RedisServer) -> Iterator[None]:
 
 
 async def test_without_redis_the_service_is_degraded_and_ready(tmp_path: Path) -> None:
-    with redis_running() as redis, serving("serve", tmp_path, REDIS_URL=redis.url) as server:
+    with redis_running() as redis, serving("uvicorn", tmp_path, REDIS_URL=redis.url) as server:
         answer = await ready_as(server, "ok")
         assert answer == {"status": "ok", "database": "ok", "channel_layer": "ok"}
         with frozen(redis):

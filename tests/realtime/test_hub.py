@@ -4,10 +4,10 @@ import pytest
 from pytest_django import Settings
 
 from accounts.auth import SignIn
+from realtime.delivery.batching import batching
 from realtime.hub import Hub
 from realtime.listener import Listener
 from realtime.outbox import Outbox
-from realtime.wire import telling
 from rooms.models import Room
 from tests.factories import Wire
 
@@ -33,7 +33,7 @@ def enter(hub: Hub, user_id: int) -> Wire:
 
 def test_a_copy_follows_what_was_said_before_it(hub: Hub) -> None:
     wire = enter(hub, 1)
-    with telling(2):
+    with batching(2):
         hub.deliver(1, 1, 0, "a message")
         hub.copy(1, [1], "a copy")
     assert wire.texts == ["a message", "a copy"]
@@ -43,7 +43,7 @@ def test_a_copy_follows_what_was_said_before_it(hub: Hub) -> None:
 def test_a_read_mark_follows_its_message(hub: Hub, settings: Settings, most: int | None) -> None:
     settings.CHAT_ANNOUNCE_UP_TO = most
     reader, other = enter(hub, 1), enter(hub, 2)
-    with telling(2):
+    with batching(2):
         hub.deliver(1, 1, 0, "a message")
         hub.mark(1, 1, "a mark")
     assert reader.texts == ["a message", "a mark"]
@@ -52,7 +52,7 @@ def test_a_read_mark_follows_its_message(hub: Hub, settings: Settings, most: int
 
 def test_what_several_rooms_are_told_together_reaches_each(hub: Hub) -> None:
     wire = enter(hub, 1)
-    with telling(3):
+    with batching(3):
         for version in (1, 2):
             hub.deliver(1, version, 0, str(version))
             hub.deliver(2, version, 0, "elsewhere")
@@ -62,7 +62,7 @@ def test_what_several_rooms_are_told_together_reaches_each(hub: Hub) -> None:
 def test_one_that_is_taken_out_hears_what_was_said_before_and_nothing_after(hub: Hub) -> None:
     gone, stays = enter(hub, 1), enter(hub, 2)
     hub.on_departure = lambda here, listener: None
-    with telling(3):
+    with batching(3):
         hub.deliver(1, 1, 0, "before")
         hub.take_out(1, 1, 1, None)
         hub.deliver(1, 2, 1, "after")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from realtime import listener as listener_module
 from realtime import open_room
 from realtime.codes import TOO_SLOW
+from realtime.delivery.batching import batching
 from realtime.open_room import OpenRoom
-from realtime.wire import telling
 from tests.realtime.ear import Ear, enter, frame, settled
 
 # Order
@@ -90,7 +90,7 @@ def test_any_order_is_heard_rising_and_complete(
     arriving: list[tuple[int, int]], together: bool
 ) -> None:
     """Frames come in any order, sockets enter around the room's version, the rest is fetched."""
-    with patch.object(Ear, "quick", new=True), telling(2 if together else 1):
+    with patch.object(Ear, "quick", new=True), batching(2 if together else 1):
         ears = _arrive(arriving)
     for since, ear in ears:
         assert ear.heard == list(range(since + 1, 21))

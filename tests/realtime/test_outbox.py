@@ -8,7 +8,7 @@ import pytest
 from realtime import outbox as outbox_module
 from realtime.codes import NORMAL, TOO_SLOW
 from realtime.outbox import Outbox
-from realtime.transport import Event
+from realtime.servers.interface import Event
 from tests.factories import Wire
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from realtime import open_room
+from realtime.delivery.batching import batching
 from realtime.listener import Frame, Listener, text_event
 from realtime.metrics import counts
 from realtime.open_room import OpenRoom
 from realtime.outbox import Outbox
-from realtime.wire import telling
 from tests.factories import Wire
 from tests.realtime.ear import Ear, enter, frame, settled
 
@@ -107,7 +107,7 @@ def test_nothing_is_written_to_one_that_closes() -> None:
 def test_what_is_told_together_leaves_in_one_write() -> None:
     room = OpenRoom(1, version=0, access=0)
     ear = enter(room)
-    with telling(3):
+    with batching(3):
         for version in (1, 2, 3):
             room.deliver(frame(version))
         assert ear.wire.writes == 0
@@ -121,7 +121,7 @@ def test_much_that_is_told_together_does_not_wait_for_its_end() -> None:
     room = OpenRoom(1, version=0, access=0)
     ear = enter(room)
     half = open_room.LARGEST_BUNDLE // 2
-    with telling(3):
+    with batching(3):
         for version in (1, 2):
             room.deliver(Frame(version, 0, text_event(str(version).rjust(half))))
             assert ear.heard == []
@@ -129,7 +129,7 @@ def test_much_that_is_told_together_does_not_wait_for_its_end() -> None:
         assert (ear.heard, ear.wire.writes) == ([1, 2], 1)
     assert (ear.heard, ear.wire.writes) == ([1, 2, 3], 2)
     # What was written does not count towards the next.
-    with telling(2):
+    with batching(2):
         room.deliver(Frame(4, 0, text_event("4".rjust(2 * half))))
         assert ear.wire.writes == 2
 
@@ -138,7 +138,7 @@ def test_whoever_comes_goes_or_replays_meanwhile_hears_each_version_once(
     room: OpenRoom, ear: Ear
 ) -> None:
     goes, replays = enter(room, user_id=2), enter(room, user_id=3)
-    with telling(9):
+    with batching(9):
         room.deliver(frame(1))
         room.discard(goes)
         room.deliver(frame(2))
@@ -152,7 +152,7 @@ def test_whoever_comes_goes_or_replays_meanwhile_hears_each_version_once(
 
 
 def test_a_word_follows_what_was_said_before_it(room: OpenRoom, ear: Ear) -> None:
-    with telling(2):
+    with batching(2):
         room.deliver(frame(1))
         room.say("0")
     assert ear.heard == [1, 0]
@@ -176,7 +176,7 @@ async def test_whatever_blocks_and_reads_again_hears_all_in_order(seed: int) -> 
         if chance.random() < 0.5:
             await asyncio.sleep(0)
         count = chance.randrange(4)
-        with telling(count):
+        with batching(count):
             for _ in range(count):
                 room.deliver(frame(room.version + 1))
     for ear in ears:

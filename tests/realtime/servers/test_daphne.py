@@ -10,15 +10,18 @@ from unittest.mock import Mock
 
 import pytest
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from pytest_django import Settings
 from twisted.internet.abstract import FileDescriptor
+from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from realtime import noise
-from realtime import transport as transport_module
-from realtime.transport import connection_of
+from realtime.servers import control_frames, draining, kernel
+from realtime.servers import daphne as daphne_module
+from realtime.servers.detect import connection_of
+from realtime.servers.http_connections import open_connections
 from tests.factories import Referable
 from tests.faults.raw import PING, PONG, TEXT, handshake, masked
 
@@ -49,7 +52,7 @@ class Closing(asyncio.Protocol):
 async def test_one_who_takes_nothing_is_cut_though_a_close_waits_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(transport_module, "UNREAD_FOR", 0.5)
+    monkeypatch.setattr(kernel, "UNREAD_TIMEOUT", 0.5)
     closing = Closing()
     server = await asyncio.get_running_loop().create_server(lambda: closing, "127.0.0.1", 0)
     async with server:
@@ -63,6 +66,8 @@ class Line(StringTransport):
 
     abort_called = False
 
+    def connectionLost(self, reason: Failure) -> None: ...  # noqa: N802 - as below
+
     def abortConnection(self) -> None:  # noqa: N802 - Twisted names it
         self.abort_called = True
 
@@ -72,6 +77,7 @@ class Line(StringTransport):
 # Neither Twisted's stand-ins nor autobahn have types.
 new_line: Any = Line
 new_factory: Any = WebSocketServerFactory
+new_bounded_channel: Any = daphne_module.BoundedChannel
 
 
 def on_daphne() -> tuple[Any, Any]:
@@ -100,16 +106,16 @@ async def test_on_daphne_a_text_goes_straight_while_it_is_read() -> None:
     protocol, connection = on_daphne()
     changes: list[str] = []
     connection.watch(lambda: changes.append("change"))
-    write = connection.way()
+    write = connection.direct_writer()
     assert write is not None
     write(b"\x81\x05hello")
     assert protocol.transport.value() == b"\x81\x05hello"
     protocol.transport.producer.pauseProducing()
     assert len(changes) == 1
-    assert connection.way() is None
+    assert connection.direct_writer() is None
     protocol.transport.producer.resumeProducing()
     assert len(changes) == 2
-    assert connection.way() is not None
+    assert connection.direct_writer() is not None
 
 
 class Narrow(FileDescriptor):
@@ -142,7 +148,7 @@ def on_tcp(narrow: Any) -> Any:
 
 async def test_on_daphne_a_text_is_with_the_kernel_before_the_next_turn_of_the_loop() -> None:
     narrow: Any = Narrow()
-    write = on_tcp(narrow).way()
+    write = on_tcp(narrow).direct_writer()
     narrow.takes = 100
     write(b"at once")
     assert narrow.sent == b"at once"
@@ -151,7 +157,7 @@ async def test_on_daphne_a_text_is_with_the_kernel_before_the_next_turn_of_the_l
 
 async def test_on_daphne_what_the_kernel_does_not_take_keeps_its_place() -> None:
     narrow: Any = Narrow()
-    write = on_tcp(narrow).way()
+    write = on_tcp(narrow).direct_writer()
     narrow.takes = 3
     write(b"one,")
     narrow.takes = 100
@@ -172,16 +178,16 @@ async def test_on_daphne_one_who_reads_is_not_paused_by_much_in_one_turn_of_the_
     connection = on_tcp(narrow)
     narrow.takes = narrow.bufferSize * 3
     for _ in range(3):
-        connection.way()(bytes(narrow.bufferSize))
-    assert connection.way() is not None
+        connection.direct_writer()(bytes(narrow.bufferSize))
+    assert connection.direct_writer() is not None
     for _ in range(2):
-        connection.way()(bytes(narrow.bufferSize - 1))
-    assert connection.way() is None
+        connection.direct_writer()(bytes(narrow.bufferSize - 1))
+    assert connection.direct_writer() is None
 
 
 async def test_on_daphne_a_connection_that_is_lost_is_left_to_twisted() -> None:
     narrow: Any = Narrow()
-    write = on_tcp(narrow).way()
+    write = on_tcp(narrow).direct_writer()
     narrow.takes = -1
     write(b"nobody hears")
     narrow.reactor.addWriter.assert_called_once_with(narrow)
@@ -189,7 +195,7 @@ async def test_on_daphne_a_connection_that_is_lost_is_left_to_twisted() -> None:
 
 async def test_on_daphne_nothing_is_tried_on_a_connection_that_twisted_has_let_go() -> None:
     narrow: Any = Narrow()
-    write = on_tcp(narrow).way()
+    write = on_tcp(narrow).direct_writer()
     narrow.takes = 100
     narrow.connected = 0
     write(b"nobody hears")
@@ -214,7 +220,7 @@ async def test_on_daphne_nothing_passes_by_the_encryption() -> None:
     narrow = Narrow()
     narrow.takes = 100
     encrypting = Encrypting(narrow)
-    on_tcp(encrypting).way()(b"secret")
+    on_tcp(encrypting).direct_writer()(b"secret")
     assert encrypting.encrypted == b"secret"
     assert narrow.sent == b""
 
@@ -223,19 +229,19 @@ async def test_on_daphne_nothing_passes_by_an_encryption_that_came_later() -> No
     narrow: Any = Narrow()
     narrow.TLS = True  # Twisted's own mark for startTLS, after which its `write` encrypts
     narrow.takes = 100
-    on_tcp(narrow).way()(b"secret")
+    on_tcp(narrow).direct_writer()(b"secret")
     assert narrow.sent == b""
 
 
 async def test_on_daphne_nothing_goes_straight_after_a_close() -> None:
     protocol, connection = on_daphne()
-    write = connection.way()
+    write = connection.direct_writer()
     assert write is not None
     protocol.sendCloseFrame(code=1000)
     written = protocol.transport.value()
     write(b"\x81\x05hello")
     assert protocol.transport.value() == written
-    assert connection.way() is None
+    assert connection.direct_writer() is None
 
 
 @pytest.mark.parametrize(
@@ -252,7 +258,7 @@ async def test_on_daphne_nothing_goes_straight_after_the_end(end: Callable[[Any]
     connection.watch(lambda: changes.append("change"))
     end(protocol)
     assert changes
-    assert connection.way() is None
+    assert connection.direct_writer() is None
 
 
 async def test_on_daphne_a_lost_connection_lets_go_of_its_outbox() -> None:
@@ -268,11 +274,11 @@ async def test_on_daphne_a_lost_connection_lets_go_of_its_outbox() -> None:
 async def test_on_daphne_what_is_compressed_or_waits_goes_by_send() -> None:
     protocol, connection = on_daphne()
     protocol.send_queue.append((b"", True))
-    assert connection.way() is None
+    assert connection.direct_writer() is None
     protocol.send_queue.clear()
-    assert connection.way() is not None
+    assert connection.direct_writer() is not None
     protocol._perMessageCompress = object()
-    assert connection.way() is None
+    assert connection.direct_writer() is None
 
 
 async def test_on_daphne_a_peer_that_does_not_read_is_owed_one_pong() -> None:
@@ -316,10 +322,68 @@ async def test_on_daphne_whoever_waits_to_write_is_freed_when_autobahn_gives_up(
 async def test_on_daphne_one_who_says_nothing_too_often_is_cut_and_read_no_further(
     monkeypatch: pytest.MonkeyPatch, opcode: int
 ) -> None:
-    monkeypatch.setattr(noise, "MOST_IN_WINDOW", 10)
+    monkeypatch.setattr(control_frames, "MAX_CONTROL_FRAMES", 10)
     protocol, _ = on_daphne()
     protocol.dataReceived(masked(b"", opcode) * 10)
     assert not protocol.transport.abort_called
     protocol.dataReceived(masked(b"", opcode) + masked(b"unread", TEXT))
     assert protocol.transport.abort_called
     assert protocol.taken == []
+
+
+async def test_on_daphne_a_close_carries_its_reason() -> None:
+    protocol, connection = on_daphne()
+    await connection.send({"type": "websocket.close", "code": 4401, "reason": "token_invalid"})
+    assert protocol.transport.value() == b"\x88\x0f" + (4401).to_bytes(2) + b"token_invalid"
+
+
+async def test_on_daphne_what_comes_after_our_close_is_held_nowhere() -> None:
+    protocol, connection = on_daphne()
+    await connection.send({"type": "websocket.close", "code": 1000})
+    protocol.dataReceived(masked(b"late", TEXT) * 3)
+    assert protocol.taken == []
+    line = protocol.transport
+    line.resumeProducing()
+    for _ in range(3):
+        protocol.dataReceived(bytes(draining.MAX_DRAIN // 2))
+    assert line.producerState == "paused"
+
+
+@pytest.mark.parametrize("opcode", [PING, PONG, 0])
+async def test_the_bounds_are_kept_on_an_autobahn_that_we_do_not_know(
+    monkeypatch: pytest.MonkeyPatch, opcode: int
+) -> None:
+    monkeypatch.setattr(daphne_module, "KNOWS_AUTOBAHN", False)
+    monkeypatch.setattr(control_frames, "MAX_CONTROL_FRAMES", 10)
+    protocol, connection = on_daphne()
+    assert connection.direct_writer() is None
+    first, frame = masked(b"he", TEXT), masked(b"", opcode)
+    if opcode == 0:
+        protocol.dataReceived(bytes([first[0] & 0x7F]) + first[1:])
+        frame = bytes([frame[0] & 0x7F]) + frame[1:]
+    protocol.dataReceived(frame * 9)
+    assert not protocol.transport.abort_called
+    protocol.dataReceived(frame * 2)
+    assert protocol.transport.abort_called
+
+
+async def test_on_daphne_an_address_has_so_many_connections(settings: Settings) -> None:
+    settings.CHAT_CONNECTIONS_PER_ADDRESS = 1
+    first, refused, second = (new_channel("192.0.2.1") for _ in range(3))
+    first.makeConnection(first.line)
+    refused.makeConnection(refused.line)
+    assert (first.line.abort_called, refused.line.abort_called) == (False, True)
+    first.line.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]
+    second.makeConnection(second.line)
+    assert not second.line.abort_called
+    second.line.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]
+    assert len(open_connections) == 0
+    for channel in (first, refused, second):
+        channel.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]
+
+
+def new_channel(peer: str) -> Any:
+    channel: Any = new_bounded_channel()
+    channel.timeOut = None
+    channel.line = new_line(peerAddress=IPv4Address("TCP", peer, 50_000))
+    return channel

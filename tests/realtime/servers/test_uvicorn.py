@@ -6,17 +6,23 @@ And what one peer can make a socket of uvicorn's hold.
 import asyncio
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import uvicorn
+from pytest_django import Settings
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from realtime import bounded_uvicorn, noise
 from realtime.outbox import Outbox
-from realtime.transport import Connection, Event, connection_of
+from realtime.servers import control_frames
+from realtime.servers import uvicorn as uvicorn_module
+from realtime.servers.detect import connection_of
+from realtime.servers.http_connections import open_connections
+from realtime.servers.interface import Connection, Event
 from tests.factories import Referable
 from tests.faults.raw import CONTINUATION, PING, PONG, TEXT, masked
 
@@ -36,15 +42,25 @@ class Transport:
     def __init__(self) -> None:
         self.written: list[bytes] = []
         self.closed = False
+        self.protocol: Any = None
+        self.buffered = 0
+        self.peer = "127.0.0.1"
         self.aborted = asyncio.Event()
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
 
-    def set_protocol(self, protocol: Any) -> None: ...
+    def set_protocol(self, protocol: Any) -> None:
+        self.protocol = protocol
+
+    def get_protocol(self) -> Any:
+        return self.protocol
+
+    def get_write_buffer_size(self) -> int:
+        return self.buffered
 
     def get_extra_info(self, name: str) -> Any:
-        return None
+        return (self.peer, 50_000) if name == "peername" else None
 
     def is_closing(self) -> bool:
         return self.closed or self.aborted.is_set()
@@ -69,6 +85,7 @@ async def accepted(headers: bytes = b"") -> tuple[Any, Transport]:
     config.load()
     protocol: Any = WebSocketsSansIOProtocol(config, ServerState(), {})
     transport = Transport()
+    transport.set_protocol(protocol)
     protocol.connection_made(transport)
     protocol.data_received(HANDSHAKE % headers)
     await protocol.send({"type": "websocket.accept"})
@@ -99,7 +116,7 @@ async def watched(protocol: Any) -> tuple[Connection, list[str]]:
     connection = connection_of(protocol.receive, protocol.send)
     changes: list[str] = []
     connection.watch(lambda: changes.append("change"))
-    assert connection.way() is not None
+    assert connection.direct_writer() is not None
     return connection, changes
 
 
@@ -108,10 +125,10 @@ async def test_nothing_goes_straight_to_a_peer_that_does_not_read() -> None:
     connection, changes = await watched(protocol)
     protocol.pause_writing()
     assert len(changes) == 1
-    assert connection.way() is None
+    assert connection.direct_writer() is None
     protocol.resume_writing()
     assert len(changes) == 2
-    assert connection.way() is not None
+    assert connection.direct_writer() is not None
 
 
 @pytest.mark.parametrize(
@@ -130,7 +147,7 @@ async def test_nothing_goes_straight_after(end: Callable[[Any], None]) -> None:
     connection, changes = await watched(protocol)
     end(protocol)
     assert changes
-    assert connection.way() is None
+    assert connection.direct_writer() is None
 
 
 async def test_a_lost_connection_lets_go_of_its_outbox() -> None:
@@ -155,19 +172,28 @@ async def test_nothing_is_written_after_a_close() -> None:
     assert len(transport.written) == written
     # The peer has yet to answer it.
     assert not transport.is_closing()
-    assert connection_of(protocol.receive, protocol.send).way() is None
+    assert connection_of(protocol.receive, protocol.send).direct_writer() is None
 
 
 async def test_a_compressed_socket_is_left_to_send() -> None:
     protocol, _ = await accepted(COMPRESSED)
-    assert connection_of(protocol.receive, protocol.send).way() is None
+    assert connection_of(protocol.receive, protocol.send).direct_writer() is None
 
 
-async def test_an_unknown_uvicorn_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_uvicorn_that_lacks_a_name_is_left_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(uvicorn_module, "CAN_TAKE_OVER", False)
     protocol, _ = await accepted()
-    monkeypatch.setattr(uvicorn, "__version__", "0.55.0")
-    assert connection_of(protocol.receive, protocol.send).way() is None
+    assert connection_of(protocol.receive, protocol.send).direct_writer() is None
     assert type(protocol) is WebSocketsSansIOProtocol
+
+
+async def test_a_close_carries_its_reason() -> None:
+    protocol, transport = await accepted()
+    connection = connection_of(protocol.receive, protocol.send)
+    await connection.send({"type": "websocket.close", "code": 4401, "reason": "token_invalid"})
+    assert transport.written == [b"\x88\x0f" + (4401).to_bytes(2) + b"token_invalid"]
 
 
 async def test_a_peer_that_does_not_read_is_owed_one_pong() -> None:
@@ -229,7 +255,7 @@ async def test_a_message_weighs_what_it_says_in_however_many_pieces(begun: bool)
 async def test_one_that_answers_no_ping_is_cut_whether_or_not_it_reads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bounded_uvicorn, "ABORTS_AFTER", 0.01)
+    monkeypatch.setattr(uvicorn_module, "ABORT_DELAY", 0.01)
     protocol, transport = await accepted()
     connection_of(protocol.receive, protocol.send)
     protocol.keepalive_timeout()
@@ -243,21 +269,106 @@ async def test_one_that_answers_no_ping_is_cut_whether_or_not_it_reads(
 async def test_one_who_says_nothing_too_often_is_cut_and_read_no_further(
     monkeypatch: pytest.MonkeyPatch, opcode: int
 ) -> None:
-    monkeypatch.setattr(noise, "MOST_IN_WINDOW", 10)
+    monkeypatch.setattr(control_frames, "MAX_CONTROL_FRAMES", 10)
     protocol, transport = await accepted()
     connection_of(protocol.receive, protocol.send)
     protocol.data_received(masked(b"", opcode) * 10)
     assert not transport.aborted.is_set()
-    much = masked(b"", opcode) * (2 * bounded_uvicorn.PORTION)
+    much = masked(b"", opcode) * (2 * uvicorn_module.MAX_CHUNK)
     protocol.data_received(much + masked(b"unread", TEXT))
     assert transport.aborted.is_set()
     assert protocol.queue.qsize() == 1  # the connect
 
 
 async def test_one_who_pings_now_and_then_is_never_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(noise, "MOST_IN_WINDOW", 10)
-    monkeypatch.setattr(noise, "WINDOW", 0.0)
+    monkeypatch.setattr(control_frames, "MAX_CONTROL_FRAMES", 10)
+    monkeypatch.setattr(control_frames, "WINDOW", 0.0)
     protocol, transport = await accepted()
     connection_of(protocol.receive, protocol.send)
     protocol.data_received(masked(b"", PING) * 100)
     assert not transport.aborted.is_set()
+
+
+async def test_the_bounds_are_kept_on_a_uvicorn_that_we_do_not_know(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(uvicorn_module, "CAN_TAKE_OVER", False)
+    monkeypatch.setattr(control_frames, "MAX_CONTROL_FRAMES", 10)
+    protocol, transport = await accepted()
+    connection_of(protocol.receive, protocol.send)
+    for byte in masked(b"payload", TEXT) + masked(b"x" * 300, TEXT) + masked(b"", PING) * 10:
+        transport.protocol.data_received(bytes([byte]))
+    assert not transport.aborted.is_set()
+    transport.protocol.data_received(masked(b"", PONG))
+    assert transport.aborted.is_set()
+
+
+async def test_a_uvicorn_that_we_do_not_know_holds_no_endless_pongs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(uvicorn_module, "CAN_TAKE_OVER", False)
+    protocol, transport = await accepted()
+    connection_of(protocol.receive, protocol.send)
+    transport.protocol.data_received(masked(b"1", PING))
+    assert transport.written == [b"\x8a\x011"]
+    transport.buffered = 2 * 1024 * 1024
+    transport.protocol.data_received(masked(b"2", PING))
+    assert transport.aborted.is_set()
+
+
+def http(stock: type[Any], peer: str) -> tuple[Any, Transport]:
+    """A connection of one of uvicorn's HTTP classes, from an address."""
+    uvicorn_module.bound_http()
+    uvicorn_module.bound_http()
+    config = uvicorn.Config(lambda scope: None, log_config=None)
+    config.load()
+    protocol, transport = stock(config, ServerState(), {}), Transport()
+    transport.peer = peer
+    transport.set_protocol(protocol)
+    protocol.connection_made(transport)
+    return protocol, transport
+
+
+@pytest.fixture
+def stock_http() -> Iterator[None]:
+    yield
+    for stock in (HttpToolsProtocol, H11Protocol):
+        if "__new__" in vars(stock):
+            del stock.__new__
+
+
+@pytest.mark.usefixtures("stock_http")
+@pytest.mark.parametrize("stock", [HttpToolsProtocol, H11Protocol])
+async def test_an_address_has_so_many_connections_and_a_socket_is_one(
+    settings: Settings, stock: type[Any]
+) -> None:
+    settings.CHAT_CONNECTIONS_PER_ADDRESS = 2
+    upgraded, wire = http(stock, "192.0.2.1")
+    upgraded.data_received(HANDSHAKE % b"")
+    second, _ = http(stock, "192.0.2.1")
+    assert http(stock, "192.0.2.1")[1].aborted.is_set()
+    other, away = http(stock, "192.0.2.2")
+    assert not away.aborted.is_set()
+    wire.protocol.connection_lost(None)
+    third, again = http(stock, "192.0.2.1")
+    assert not again.aborted.is_set()
+    assert len(open_connections) == 3
+    for protocol in (second, other, third):
+        protocol.connection_lost(None)
+    assert len(open_connections) == 0
+
+
+@pytest.mark.usefixtures("stock_http")
+@pytest.mark.parametrize(
+    ("peer", "proxies"), [("127.0.0.1", 0), ("::1", 0), ("::ffff:127.0.0.1", 0), ("192.0.2.1", 1)]
+)
+async def test_connections_of_a_proxy_are_not_counted(
+    settings: Settings, peer: str, proxies: int
+) -> None:
+    settings.CHAT_CONNECTIONS_PER_ADDRESS = 1
+    settings.CHAT_TRUSTED_PROXIES = proxies
+    made = [http(HttpToolsProtocol, peer) for _ in range(3)]
+    assert not any(transport.aborted.is_set() for _, transport in made)
+    for protocol, _ in made:
+        protocol.connection_lost(None)
+    assert len(open_connections) == 0

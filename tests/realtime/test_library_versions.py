@@ -1,0 +1,171 @@
+"""What is checked of a library's inside is what is used; any other version is reported."""
+
+import ast
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from django.conf import settings
+
+from realtime import hint_layer, library_versions
+from realtime.doctor import installation
+from realtime.doctor.finding import Finding, Level
+from realtime.library_versions import report_unfamiliar_libraries, unfamiliar_libraries
+from realtime.servers import daphne, uvicorn
+from realtime.servers.required import Inside, missing_names
+
+DOCUMENTED = {
+    "realtime/servers/uvicorn.py": {
+        # asyncio's transports, protocols and loops
+        *("abort", "call_later", "close", "connection_lost", "connection_made", "data_received"),
+        *("get_extra_info", "get_protocol", "is_closing", "is_set", "pause_reading"),
+        *("pause_writing", "resume_reading", "resume_writing", "set_protocol", "write"),
+        # websockets' sans-I/O connection and frames
+        *("close_rcvd", "data", "data_to_send", "extensions", "fin"),
+        # h11
+        *("Connection", "RemoteProtocolError", "Request", "SERVER", "error_status_hint"),
+        *("headers", "next_event", "raw_items", "target"),
+        # Found by importing it
+        "RequestResponseCycle",
+    },
+    "realtime/servers/daphne.py": {
+        # Twisted's transports, protocols and factories (twisted.internet.interfaces)
+        *("abortConnection", "connectionLost", "connectionMade", "dataReceived", "getPeer"),
+        *("loseConnection", "pauseProducing", "registerProducer", "resumeProducing"),
+        *("transport", "unregisterProducer", "write", "HTTPChannel"),
+        # autobahn's hooks (autobahn.websocket.interfaces)
+        *("onMessage", "onMessageFrame", "onPing", "onPong", "sendPong"),
+        "addBoth",  # a Deferred
+        *("call_later", "clear", "set", "wait", "is_set"),  # asyncio
+    },
+    "realtime/hint_layer.py": {
+        *("group_send", "serialize"),  # Channels' layers
+        *("execute", "pipeline", "publish"),  # redis-py
+    },
+}
+"""Attributes of others that are documented. All else that is touched must be in REQUIRED."""
+PLAIN = {
+    "Event",
+    "TimerHandle",
+    "Transport",
+    "__new__",
+    "__class__",
+    "begin",
+    "end",
+    "enter",
+    "is_too_much",
+    "get_running_loop",
+    "maxsize",
+}
+PLAIN |= {"append", "args", "encode", "exception", "func", "get", "items", "values", "join"}
+PLAIN |= {"Protocol", "REQUEST_HEADER_FIELDS_TOO_LARGE"}
+
+
+def touched(path: str) -> set[str]:
+    """Attributes that a module accesses or overrides, and that its own classes did not add."""
+    tree = ast.parse((Path(settings.BASE_DIR) / path).read_text())
+    found, ours = set(), set(PLAIN)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            overrides = any(ast.unparse(one) == "override" for one in node.decorator_list)
+            (found if overrides else ours).add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            ours |= set(_attributes_of(node))
+    return {name for name in found - ours if not name.startswith("CHAT_")}
+
+
+def _attributes_of(node: ast.ClassDef) -> Iterator[str]:
+    """Class attributes, and private ones that a method gives to `self`."""
+    for one in node.body:
+        for target in _targets(one):
+            if isinstance(target, ast.Name):
+                yield target.id
+    for statement in ast.walk(node):
+        for target in _targets(statement):
+            for part in ast.walk(target):
+                if ast.unparse(part).startswith(("self._", "self.is_")):
+                    yield part.attr if isinstance(part, ast.Attribute) else ""
+
+
+def _targets(node: ast.AST) -> list[ast.expr]:
+    if isinstance(node, ast.Assign):
+        return node.targets
+    return [node.target] if isinstance(node, ast.AnnAssign | ast.AugAssign) else []
+
+
+@pytest.mark.parametrize(
+    ("path", "module"),
+    [
+        ("realtime/servers/uvicorn.py", uvicorn),
+        ("realtime/servers/daphne.py", daphne),
+        ("realtime/hint_layer.py", hint_layer),
+    ],
+)
+def test_the_names_that_are_checked_are_the_names_that_are_used(
+    path: str, module: ModuleType
+) -> None:
+    required = {name for inside in module.REQUIRED for name in inside.names}
+    assert touched(path) - DOCUMENTED[path] == required - DOCUMENTED[path]
+
+
+def test_the_installed_libraries_have_all_that_is_used() -> None:
+    assert unfamiliar_libraries() == []
+    assert only(installation.look_at_libraries()).level is Level.OK
+
+
+class Renamed:
+    """A class of a later version: one name is there, one is set on instances, one has gone."""
+
+    kept = 1
+
+    def __init__(self) -> None:
+        self.set_later = 2
+
+
+def test_a_name_is_found_on_the_class_and_in_what_its_methods_set() -> None:
+    required = (Inside(Renamed, ("kept", "set_later", "gone")),)
+    assert missing_names(required) == ("Renamed.gone",)
+
+
+@pytest.mark.parametrize("lacks", [False, True])
+def test_an_unknown_version_is_reported_once_and_shows_in_the_doctor_and_a_metric(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, lacks: bool
+) -> None:
+    if lacks:
+        monkeypatch.setattr(Renamed, "__module__", "uvicorn.later")
+        monkeypatch.setattr(uvicorn, "REQUIRED", (Inside(Renamed, ("gone",)),))
+    else:
+        monkeypatch.setitem(library_versions.KNOWN_VERSIONS, "uvicorn", "0.55.")
+    with caplog.at_level(logging.WARNING):
+        report_unfamiliar_libraries()
+    (record,) = caplog.records
+    assert "uvicorn 0.54" in record.getMessage()
+    assert ("Renamed.gone" in record.getMessage()) is lacks
+    finding = only(installation.look_at_libraries())
+    assert (finding.level, finding.sentence) == (Level.WARNING, record.getMessage())
+    (sample,) = next(iter(library_versions.unknown_versions.collect())).samples
+    assert (sample.labels["library"], sample.value) == ("uvicorn", 1)
+    library_versions.unknown_versions.clear()
+
+
+def only(findings: Iterable[Finding]) -> Finding:
+    (finding,) = findings
+    return finding
+
+
+async def test_hints_go_out_one_by_one_on_a_channels_redis_that_we_do_not_know(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hint_layer, "CAN_PIPELINE", False)
+    sent: list[tuple[str, object]] = []
+
+    class Layer(hint_layer.HintLayer):
+        async def group_send(self, group: str, message: object) -> None:
+            sent.append((group, message))
+
+    await Layer(hosts=[]).groups_send({"room.1": {"type": "a"}, "room.2": {"type": "b"}})
+    assert sent == [("room.1", {"type": "a"}), ("room.2", {"type": "b"})]
