@@ -87,6 +87,12 @@ class Environment(BaseSettings):
     chat_sockets_per_user: CountOrOff = 50
     chat_sockets_per_address: CountOrOff = None
     chat_pending_per_address: CountOrOff = 20
+    chat_connect_rate: RateOrOff = parse_rate("300/m")
+    chat_typing_rate: RateOrOff = parse_rate("5/s")
+    chat_presence_rate: RateOrOff = parse_rate("10/m")
+    chat_replays_per_user: CountOrOff = 4
+    chat_replay_bytes: BytesOrOff = 32 * 1024 * 1024
+    chat_send_buffer_per_user: BytesOrOff = 16 * 1024 * 1024
     chat_answer_within: float = Field(10, ge=0.5, le=120)
     chat_database_pool: int = Field(16, ge=1, le=1000)
     chat_presence_lease: float = Field(20, ge=1, le=50)

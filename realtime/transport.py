@@ -88,7 +88,7 @@ class PlainConnection:
 KERNEL_BUFFER = 128 * 1024
 UNREAD_FOR = 40.0
 """Seconds; as long as uvicorn's own keep-alive puts up with a peer that answers no ping."""
-SERVER_CODES = range(1001, 3000)
+SERVER_CODES = range(1001, 5000)
 
 
 def _bound_kernel(connected: Any) -> None:
@@ -212,7 +212,7 @@ class TwistedConnection:
             await self._writable.wait()
         if event["type"] == "websocket.close" and event["code"] in SERVER_CODES:
             # Autobahn takes these from servers only by this door; daphne uses it as well.
-            self._protocol.sendCloseFrame(code=event["code"])
+            self._protocol.sendCloseFrame(event["code"], event.get("reason", "").encode())
         else:
             await self._send(event)
 

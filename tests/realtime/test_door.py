@@ -10,6 +10,7 @@ import pytest
 
 from accounts.auth import SignIn
 from accounts.errors import Busy
+from accounts.tokens import Claims
 from realtime import base
 from realtime import door as module
 from realtime.door import APART, Door, door
@@ -104,7 +105,7 @@ class Newcomer(base.RoomConsumer):
 
     looked_up = False
 
-    def _admit(self, token: str) -> tuple[SignIn, Room]:
+    def _admit(self, claims: Claims) -> tuple[SignIn, Room]:
         self.looked_up = shutdown.leaving = True
         return SignIn(1, "ila", 1, 2**31), Room(pk=1, name="general", kind="public")
 
@@ -129,13 +130,14 @@ async def test_one_who_waits_while_the_process_goes_down_is_sent_to_another(
     """Once all sockets have been closed nobody would close this one."""
     monkeypatch.setattr(base, "run_on", lambda loop: None)
     monkeypatch.setattr(shutdown, "leaving", False)
+    monkeypatch.setattr(base, "read_access", lambda token: Claims(1, 1, "jti", 2**31))
     newcomer = Newcomer()
     if when == "at the door":
         door.note_message()
         asyncio.get_running_loop().call_soon(setattr, shutdown, "leaving", True)
     assert await newcomer.come() == [
         {"type": "websocket.accept", "subprotocol": None},
-        {"type": "websocket.close", "code": 1012},
+        {"type": "websocket.close", "code": 1012, "reason": ""},
     ]
     assert newcomer.looked_up == (when == "behind it")
     assert not hub.rooms
