@@ -197,6 +197,7 @@ class Socket:
         code, frames = await self.closed(within)
         last = frames[-1]["type"] if frames else None
         assert last == "error", f"no error frame before {code}: {frames}"
+        assert self.connection.close_reason == frames[-1]["code"]
         return code, frames[-1]["code"]
 
 
@@ -245,6 +246,7 @@ async def turned_away(socket: Socket) -> tuple[int, str]:
     async with socket:
         code, frames = await socket.closed()
     assert [frame["type"] for frame in frames] == ["error"], f"not turned away: {frames}, {code}"
+    assert socket.connection.close_reason == frames[0]["code"]
     return code, frames[0]["code"]
 
 
