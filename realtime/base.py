@@ -19,6 +19,7 @@ from accounts.errors import (
     invalid,
 )
 from accounts.incident import note_incident
+from accounts.metrics import count_refusal
 from accounts.rates import give_back, spend_at_once
 from accounts.tokens import Claims, read_access
 from rooms.models import Room
@@ -39,10 +40,11 @@ from .codes import (
     INTERNAL,
     RESTART,
     AuthTimeout,
+    TooManyConnections,
 )
 from .conversation import Conversation
 from .database import on_database
-from .door import door
+from .door import door, refusal_queue
 from .hub import hub
 from .listener import Listener, error_frame, text_event
 from .metrics import closed_by_client, counts
@@ -174,6 +176,7 @@ class RoomConsumer(AsyncConsumer):
             claims = read_access(token)
         except DomainError:
             await self._begin_pending()
+            await refusal_queue.wait()
             raise
         if not self._pending:
             # Counted until it is let in, but not refused: a crowd that returns comes at once.
@@ -189,9 +192,14 @@ class RoomConsumer(AsyncConsumer):
         if self._pending:
             return
         peer, most = f"address:{network(self._scope)}", settings.CHAT_PENDING_PER_ADDRESS
-        tally.take(peer, most, TOO_MANY_WAIT)
-        self._pending = peer
-        await tally.check(peer, most, TOO_MANY_WAIT)
+        try:
+            tally.take(peer, most, TOO_MANY_WAIT)
+            self._pending = peer
+            await tally.check(peer, most, TOO_MANY_WAIT)
+        except TooManyConnections:
+            count_refusal("CHAT_PENDING_PER_ADDRESS")
+            await refusal_queue.wait()
+            raise
 
     def _end_pending(self) -> None:
         if self._pending:

@@ -16,7 +16,7 @@ from accounts.rates import Rate, buckets
 from accounts.tokens import Claims
 from realtime import base
 from realtime import door as module
-from realtime.door import APART, Door, door
+from realtime.door import APART, Door, RefusalQueue, door
 from realtime.hub import Hub, hub
 from realtime.shutdown import shutdown
 from realtime.tally import Tally
@@ -169,6 +169,11 @@ class Stranger(Newcomer):
         return sent
 
 
+class Silent(Door):
+    def messages_flow(self) -> bool:
+        return False
+
+
 @pytest.fixture
 def tally() -> Tally:
     return Tally()
@@ -182,11 +187,29 @@ def crowded(monkeypatch: pytest.MonkeyPatch, tally: Tally) -> Iterator[None]:
     monkeypatch.setattr(module, "APART", 3600)
     monkeypatch.setattr(module, "CROWD_WITHIN", 3600)
     monkeypatch.setattr(base, "door", door := Door())
+    monkeypatch.setattr(base, "refusal_queue", RefusalQueue(Silent()))
     door.note_message()
     monkeypatch.setattr(module, "FLOWS_FOR", 3600)
     buckets.clear()
     yield
     buckets.clear()
+
+
+async def test_refusals_come_apart_while_messages_flow_and_at_once_beyond_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_REFUSALS", 5)
+    door = Door()
+    queue = RefusalQueue(door)
+    async with messages_flowing_past(door):
+        begun = time.monotonic()
+        waiting = [asyncio.create_task(queue.wait()) for _ in range(8)]
+        await asyncio.sleep(0)
+        assert [one.done() for one in waiting] == [False] * 5 + [True] * 3
+        await door.pass_through()  # those that are let in do not wait behind them
+        assert not waiting[4].done()
+        await asyncio.gather(*waiting)
+    assert time.monotonic() - begun >= 5 * APART * 0.9
 
 
 async def refusal_of(newcomer: Stranger) -> tuple[int, str]:
