@@ -103,6 +103,8 @@ async def _write_all(listener: Listener, progress: Progress, needed: int) -> boo
     while True:
         # Before the page is held, which a client that does not read would hold for ever.
         await outbox.drained()
+        if outbox.closing or outbox.gone:
+            return True
         async with (
             replay_turns.turn(user_id),
             replays.page(place, needed, not_before) as page,
@@ -113,7 +115,7 @@ async def _write_all(listener: Listener, progress: Progress, needed: int) -> boo
                 return False
             is_written = await _write_page(listener, page, progress)
         listener.forget_held(progress.reached(0))
-        if outbox.closing or outbox.gone or (is_written and page.is_last):
+        if is_written and page.is_last:
             return True
         if is_written:
             place, not_before = place._replace(after=page.version), page.read_at
