@@ -54,7 +54,11 @@ def sign_in(token: str, *, touch: bool = True) -> SignIn:
     Raises TokenInvalid, TokenExpired, or SessionEnded after a logout, a password change or the
     deactivation of the account.
     """
-    claims = tokens.read_access(token)
+    return sign_in_with(tokens.read_access(token), touch=touch)
+
+
+def sign_in_with(claims: tokens.Claims, *, touch: bool = True) -> SignIn:
+    """The same with the claims of a token that was read before, which takes no database."""
     now = timezone.now()
     stale = connection.ops.adapt_datetimefield_value(now - TOUCH_EVERY)
     with connection.cursor() as cursor:

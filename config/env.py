@@ -93,6 +93,12 @@ class Environment(BaseSettings):
     chat_header_timeout: float = Field(10, ge=0.1, le=300)
     chat_header_size: BytesOrOff = 32 * 1024
     chat_header_count: CountOrOff = 100
+    chat_connect_rate: RateOrOff = parse_rate("300/m")
+    chat_typing_rate: RateOrOff = parse_rate("5/s")
+    chat_presence_rate: RateOrOff = parse_rate("10/m")
+    chat_replays_per_user: CountOrOff = 4
+    chat_replay_bytes: BytesOrOff = 32 * 1024 * 1024
+    chat_send_buffer_per_user: BytesOrOff = 16 * 1024 * 1024
     chat_answer_within: float = Field(10, ge=0.5, le=120)
     chat_database_pool: int = Field(16, ge=1, le=1000)
     chat_presence_lease: float = Field(20, ge=1, le=50)

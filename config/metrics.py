@@ -34,6 +34,9 @@ from realtime import metrics as realtime
 from realtime.database import repair_threads, socket_threads
 from realtime.door import door
 from realtime.hub import hub
+from realtime.replay_turns import replay_turns
+from realtime.replays import replays
+from realtime.send_buffers import send_buffers
 from realtime.servers.http_connections import open_connections
 
 from .workers import dead_workers, shared_folder
@@ -133,6 +136,9 @@ def sample() -> None:
         realtime.counted_connections.set(len(open_connections))
         realtime.at_the_door.set(len(door))
         realtime.database_calls.set(len(socket_threads) + len(repair_threads))
+        realtime.send_buffer_bytes.set(send_buffers.total)
+        realtime.replays.set(len(replay_turns))
+        realtime.replay_bytes.set(replays.held)
         deliveries.follow(realtime.counts.deliveries)
         messaging.writer_queue.set(writer().waiting)
         _sample_pool()

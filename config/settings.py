@@ -182,6 +182,12 @@ CHAT_CONNECTIONS_PER_ADDRESS = env.chat_connections_per_address
 CHAT_HEADER_TIMEOUT = env.chat_header_timeout
 CHAT_HEADER_SIZE = env.chat_header_size
 CHAT_HEADER_COUNT = env.chat_header_count
+CHAT_CONNECT_RATE = env.chat_connect_rate
+CHAT_TYPING_RATE = env.chat_typing_rate
+CHAT_PRESENCE_RATE = env.chat_presence_rate
+CHAT_REPLAYS_PER_USER = env.chat_replays_per_user
+CHAT_REPLAY_BYTES = env.chat_replay_bytes
+CHAT_SEND_BUFFER_PER_USER = env.chat_send_buffer_per_user
 CHAT_ANSWER_WITHIN = env.chat_answer_within
 CHAT_PRESENCE_LEASE = env.chat_presence_lease
 CHAT_ANNOUNCE_UP_TO = env.chat_announce_up_to
@@ -193,6 +199,10 @@ CHAT_PASSWORD_ITERATIONS = env.chat_password_iterations
 ALLOWED_ORIGINS = env.allowed_origins
 CORS_ALLOWED_ORIGINS = [] if "*" in ALLOWED_ORIGINS else ALLOWED_ORIGINS
 CORS_ALLOW_ALL_ORIGINS = "*" in ALLOWED_ORIGINS
+# While developing a page may come from any port of this machine, under each of its names.
+LOOPBACK_ORIGINS = [r"https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?\Z"]
+ALLOWED_ORIGIN_REGEXES = LOOPBACK_ORIGINS if DEBUG else []
+CORS_ALLOWED_ORIGIN_REGEXES = ALLOWED_ORIGIN_REGEXES
 CORS_URLS_REGEX = r"^/api/"
 CORS_EXPOSE_HEADERS = ["Link", "Retry-After", "X-Request-ID"]
 

@@ -118,6 +118,12 @@ def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]
     return [_change(room, version, row) for row in rows.values_list(*CHANGE_COLUMNS)[:limit]]
 
 
+def has_more_changes(room: Room, version: int, count: int) -> bool:
+    """Whether more than `count` changes came after a version: a walk along the index."""
+    rows = Message.objects.filter(room=room, version__gt=version).order_by("version")
+    return bool(rows.values_list("version")[count : count + 1])
+
+
 # Plain rows: all who come back read some, and the instances of models (two for each row, with the
 # sender) cost many times what the row does.
 CHANGE_COLUMNS = (

@@ -1,9 +1,11 @@
 """Where a socket's token is, and whether its Origin may talk to us (contract §3, Signing in)."""
 
+import re
 from typing import Any
 from urllib.parse import parse_qs
 
 from django.conf import settings
+from django.http.request import split_domain_port, validate_host
 
 from accounts.auth import bearer_token, client_address, network_of
 from accounts.errors import Forbidden
@@ -11,6 +13,12 @@ from accounts.errors import Forbidden
 Scope = dict[str, Any]
 SUBPROTOCOL = "bearer"
 MOST_FIELDS = 20
+HOW_TO_SIGN_IN = (
+    "Send an access token: in the header Authorization: Bearer <token>, as subprotocols"
+    ' "bearer, <token>", as ?token=<token> in the URL, or as "token" in the first frame'
+)
+HOST_NOT_ALLOWED = "This server does not answer for this host name: see ALLOWED_HOSTS"
+ORIGIN_NOT_ALLOWED = "Pages from this origin may not connect: see ALLOWED_ORIGINS"
 
 
 def header(scope: Scope, name: bytes) -> str | None:
@@ -45,16 +53,32 @@ def chosen_subprotocol(scope: Scope) -> str | None:
 
 
 def check_origin(scope: Scope) -> None:
-    """Raises Forbidden for a web page from elsewhere.
+    """Raises Forbidden for a web page from elsewhere, and for a Host that is not ours.
 
-    A missing Origin is fine (Postman, apps), and so is a page from this very host.
+    A missing Origin is fine (Postman, apps), and so is a page from this very host. The host comes
+    first: a page whose name was made to resolve to us (DNS rebinding) sends that name as both.
     """
+    host = header(scope, b"host")
+    if host is not None and not _is_ours(host):
+        raise Forbidden(HOST_NOT_ALLOWED)
     origin = header(scope, b"origin")
-    allowed: list[str] = settings.ALLOWED_ORIGINS
-    if origin is None or "*" in allowed or origin in allowed:
+    if origin is None or _is_allowed(origin):
         return
-    if origin.partition("://")[2] != header(scope, b"host"):
-        raise Forbidden("Pages from this origin may not connect: see ALLOWED_ORIGINS")
+    if origin.partition("://")[2] != host:
+        raise Forbidden(ORIGIN_NOT_ALLOWED)
+
+
+def _is_ours(host: str) -> bool:
+    """Asks what Django asks for requests."""
+    domain, _ = split_domain_port(host)
+    return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
+
+
+def _is_allowed(origin: str) -> bool:
+    """Whether the settings name an origin; the same ones rule CORS."""
+    allowed: list[str] = settings.ALLOWED_ORIGINS
+    patterns: list[str] = settings.ALLOWED_ORIGIN_REGEXES
+    return "*" in allowed or origin in allowed or any(re.match(one, origin) for one in patterns)
 
 
 def network(scope: Scope) -> str | None:

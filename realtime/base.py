@@ -9,29 +9,42 @@ from typing import Any
 from channels.consumer import AsyncConsumer
 from django.conf import settings
 
-from accounts.auth import SignIn, sign_in
+from accounts.auth import SignIn, sign_in_with
 from accounts.errors import (
     DomainError,
     NotAuthenticated,
+    SessionEnded,
     TokenExpired,
     TokenInvalid,
     invalid,
 )
 from accounts.incident import note_incident
+from accounts.metrics import count_refusal
+from accounts.rates import give_back, spend_at_once
+from accounts.tokens import Claims, read_access
 from rooms.models import Room
 from rooms.schemas import RoomOut
 
-from .auth import Scope, check_origin, chosen_subprotocol, network, offered_token, query
+from .auth import (
+    HOW_TO_SIGN_IN,
+    Scope,
+    check_origin,
+    chosen_subprotocol,
+    network,
+    offered_token,
+    query,
+)
 from .codes import (
     CLOSE_CODES,
     ENDS_AN_OPEN_SOCKET,
     INTERNAL,
     RESTART,
     AuthTimeout,
+    TooManyConnections,
 )
 from .conversation import Conversation
 from .database import on_database
-from .door import door
+from .door import door, refusal_queue
 from .hub import hub
 from .listener import Listener, error_frame, text_event
 from .metrics import closed_by_client, counts
@@ -87,6 +100,7 @@ class RoomConsumer(AsyncConsumer):
         self._talk: Conversation | None = None
         self._token = ""
         self._counted: tuple[str, ...] = ()
+        self._pending = ""
         self._expiry: asyncio.TimerHandle | None = None
         run_on(asyncio.get_running_loop())
         counts.sockets += 1
@@ -105,6 +119,7 @@ class RoomConsumer(AsyncConsumer):
         finally:
             counts.sockets -= 1
             self._leave()
+            self._end_pending()
 
     async def _live(self) -> None:
         await self._receive()  # websocket.connect
@@ -115,8 +130,9 @@ class RoomConsumer(AsyncConsumer):
         check_origin(self._scope)
         token, first = offered_token(self._scope), None
         if token is None:
+            await self._begin_pending()
             token, first = await self._first_frame()
-        talk = await self._let_in(token)
+        talk = await self._let_in(token, await self._read_token(token))
         if first is not None:
             await self._handle(talk, first)
         while True:
@@ -140,36 +156,77 @@ class RoomConsumer(AsyncConsumer):
     async def _first_frame(self) -> tuple[str, str]:
         """The token in the first frame, and the frame, which is handled once it is let in.
 
-        Raises TooManyConnections, AuthTimeout, NotAuthenticated.
+        Raises AuthTimeout, NotAuthenticated.
         """
-        peer, most = f"address:{network(self._scope)}", settings.CHAT_PENDING_PER_ADDRESS
-        tally.take(peer, most, TOO_MANY_WAIT)
         try:
-            await tally.check(peer, most, TOO_MANY_WAIT)
             async with asyncio.timeout(FIRST_FRAME_WITHIN):
                 text = await self._next_text()
         except TimeoutError:
             raise AuthTimeout from None
-        finally:
-            tally.give_back(peer)
         token = token_in(text)
         if token is None or text is None:
-            raise NotAuthenticated
+            raise NotAuthenticated(HOW_TO_SIGN_IN)
         return token, text
 
-    async def _let_in(self, token: str) -> Conversation:
+    async def _read_token(self, token: str) -> Claims:
+        """Checks signature, type and expiry here: a bad token takes no place in the queue and no
+        database thread (decision 33). Raises TokenInvalid, TokenExpired, TooManyConnections.
+        """
+        try:
+            claims = read_access(token)
+        except DomainError:
+            await self._begin_pending()
+            await refusal_queue.wait()
+            raise
+        if not self._pending:
+            # Counted until it is let in, but not refused: a crowd that returns comes at once.
+            self._pending = f"address:{network(self._scope)}"
+            tally.take(self._pending, None)
+        return claims
+
+    async def _begin_pending(self) -> None:
+        """Counts the socket as not signed in, until it is let in or closed.
+
+        Raises TooManyConnections.
+        """
+        if self._pending:
+            return
+        peer, most = f"address:{network(self._scope)}", settings.CHAT_PENDING_PER_ADDRESS
+        try:
+            tally.take(peer, most, TOO_MANY_WAIT)
+            self._pending = peer
+            await tally.check(peer, most, TOO_MANY_WAIT)
+        except TooManyConnections:
+            count_refusal("CHAT_PENDING_PER_ADDRESS")
+            await refusal_queue.wait()
+            raise
+
+    def _end_pending(self) -> None:
+        if self._pending:
+            tally.give_back(self._pending)
+        self._pending = ""
+
+    async def _let_in(self, token: str, claims: Claims) -> Conversation:
+        hub.check_session(claims.session_id)
+        spend_at_once("CHAT_CONNECT_RATE", claims.user_id)
+        await self._count_in(claims.user_id)
         await door.pass_through()
         shutdown.turn_back_newcomers()
-        caller, room = await on_database(self._admit, token)
+        try:
+            caller, room = await on_database(self._admit, claims)
+        except (SessionEnded, TokenInvalid):
+            # Or a token that was taken away from a thief would still use up its owner's rate.
+            give_back("CHAT_CONNECT_RATE", claims.user_id)
+            raise
         self._token = token
         since = self._since()
         if since is not None:
             spend_replay(caller.user_id)
-        await self._count_in(caller)
         # Meanwhile the sockets of all rooms may have been closed: nobody would close this one.
         shutdown.turn_back_newcomers()
         listener = Listener(self._outbox, caller, room.pk, room.version, room.access)
         here = hub.attach(listener, room)
+        self._end_pending()
         self._talk = talk = Conversation(hub, listener, here, room)
         self._watch_expiry(caller)
         await self._greet(here, listener, room)
@@ -212,9 +269,9 @@ class RoomConsumer(AsyncConsumer):
         since = query(self._scope, "since")
         return int(since) if since is not None and VERSION.fullmatch(since) else None
 
-    async def _count_in(self, caller: SignIn) -> None:
+    async def _count_in(self, user_id: int) -> None:
         """Raises TooManyConnections."""
-        await self._count(f"user:{caller.user_id}", settings.CHAT_SOCKETS_PER_USER)
+        await self._count(f"user:{user_id}", settings.CHAT_SOCKETS_PER_USER)
         await self._count(
             f"from:{network(self._scope)}", settings.CHAT_SOCKETS_PER_ADDRESS, TOO_MANY_THERE
         )
@@ -227,9 +284,9 @@ class RoomConsumer(AsyncConsumer):
         self._counted += (name,)
         await tally.check(name, most, refusal)
 
-    def _admit(self, token: str) -> tuple[SignIn, Room]:
+    def _admit(self, claims: Claims) -> tuple[SignIn, Room]:
         """On a database thread: who is it, and may they enter."""
-        caller = sign_in(token, touch=False)
+        caller = sign_in_with(claims, touch=False)
         name: str = self._scope["url_route"]["kwargs"]["name"]
         return caller, self.enter(caller, name)
 
@@ -280,7 +337,7 @@ class RoomConsumer(AsyncConsumer):
 
     async def _renew(self, listener: Listener, token: str) -> None:
         """A good token of the same user goes on for longer; any other one ends the socket."""
-        caller = await on_database(sign_in, token)
+        caller = await on_database(sign_in_with, read_access(token))
         if self._outbox.closing:
             raise Gone
         if caller.user_id != listener.caller.user_id:
@@ -309,15 +366,16 @@ class RoomConsumer(AsyncConsumer):
         """Says why and closes. A refusal is always: accept, error frame, close with the code."""
         self._leave()
         self._answer(error_frame(refusal))
-        await self._close(CLOSE_CODES[type(refusal)])
+        await self._close(CLOSE_CODES[type(refusal)], refusal.code)
 
     async def _break_down(self, error: Exception) -> None:
         self._leave()
-        self._answer(_incident(error, None))
-        await self._close(INTERNAL)
+        incident = _incident(error, None)
+        self._answer(incident)
+        await self._close(INTERNAL, incident.code)
 
-    async def _close(self, code: int) -> None:
-        self._outbox.close(code)
+    async def _close(self, code: int, reason: str = "") -> None:
+        self._outbox.close(code, reason)
         try:
             async with asyncio.timeout(CLOSE_WITHIN):
                 await self._outbox.drained()
@@ -347,4 +405,4 @@ async def refuse(scope: Scope, receive: Any, send: Any, error: DomainError) -> N
     outbox = Outbox(connection_of(receive, send))
     outbox.put({"type": "websocket.accept", "subprotocol": chosen_subprotocol(scope)})
     outbox.put(text_event(encode(error_frame(error))))
-    outbox.close(CLOSE_CODES[type(error)])
+    outbox.close(CLOSE_CODES[type(error)], error.code)

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from typing import assert_never
 
-from accounts.errors import Forbidden, NoSuchUser, invalid
+from accounts.errors import Forbidden, NoSuchUser, RateLimited, invalid
 from accounts.models import User
+from accounts.rates import spend_at_once
 from messaging import services as messages
 from messaging.errors import ReceiverMismatch
 from messaging.ledger import Sent
@@ -114,15 +115,30 @@ class Conversation:
         caller = self.listener.caller
         if not self._here.announces:
             return
-        if frame.typing:
-            if not self._here.may_say("typing", caller.user_id, TYPING_EVERY):
-                return
-        else:
-            self._here.allow_again("typing", caller.user_id)
+        if not self._may_pass_on(frame.typing):
+            return
         text = encode(
             TypingOut(sender=caller.user_id, username=caller.username, typing=frame.typing)
         )
         fanout.say(self._here.id, text, but=caller.user_id, droppable=True)
+
+    def _may_pass_on(self, typing: bool) -> bool:
+        """Whether the others receive it: `true` once a second, `false` once after a `true`.
+
+        Raises RateLimited when the user's sockets pass on too many together.
+        """
+        user_id = self.listener.caller.user_id
+        if not typing:
+            if not self._here.allow_again("typing", user_id):
+                return False
+        elif not self._here.may_say("typing", user_id, TYPING_EVERY):
+            return False
+        try:
+            spend_at_once("CHAT_TYPING_RATE", user_id)
+        except RateLimited:
+            self._here.allow_again("typing", user_id)
+            raise
+        return True
 
     def _join(self, frame: Join) -> None:
         caller = self.listener.caller

@@ -18,6 +18,8 @@ APART = 0.010
 CROWD_WITHIN = 0.5
 """Divided by those who wait, the pause of a crowd: when a thousand come back at once, it is they
 who wait for messages."""
+MAX_REFUSALS = 200
+"""Sockets that wait to be refused, 5 MB or so; further ones are refused at once."""
 
 
 class Door:
@@ -40,7 +42,7 @@ class Door:
 
         At once while no message flows and nobody waits. Raises Busy when too many wait.
         """
-        if not self._waiting and not self._messages_flow():
+        if not self._waiting and not self.messages_flow():
             return
         if len(self) >= MOST_WAITING:
             raise Busy
@@ -50,12 +52,15 @@ class Door:
             self._open_after_a_pause()
         await turn
 
-    def _messages_flow(self) -> bool:
+    def messages_flow(self) -> bool:
         return time.monotonic() - self._told_at < FLOWS_FOR
 
     def _open_after_a_pause(self) -> None:
-        pause = min(APART, CROWD_WITHIN / len(self)) if self._messages_flow() else 0.0
+        pause = self._pause() if self.messages_flow() else 0.0
         asyncio.get_running_loop().call_later(pause, self._open)
+
+    def _pause(self) -> float:
+        return min(APART, CROWD_WITHIN / len(self))
 
     def _open(self) -> None:
         turn = self._waiting.popleft()
@@ -65,4 +70,28 @@ class Door:
             self._open_after_a_pause()
 
 
+class RefusalQueue(Door):
+    """Paces the refusal of sockets while messages flow, apart from those that are let in.
+
+    Refused at once, clients with bad tokens come again as fast as the process can refuse them, and
+    each costs it a millisecond that the messages wait.
+    """
+
+    def __init__(self, door: Door) -> None:
+        super().__init__()
+        self._door = door
+
+    async def wait(self) -> None:
+        """Returns when it is the caller's turn, or at once when too many wait."""
+        if len(self) < MAX_REFUSALS:
+            await self.pass_through()
+
+    def messages_flow(self) -> bool:
+        return self._door.messages_flow()
+
+    def _pause(self) -> float:
+        return APART
+
+
 door = Door()
+refusal_queue = RefusalQueue(door)

@@ -73,8 +73,7 @@ class Hub:
         Whatever was committed between that look and now shows in the versions and access counters
         of the next frame, or of the check that is asked for here.
         """
-        if listener.caller.session_id in self._ended:
-            raise SessionEnded
+        self.check_session(listener.caller.session_id)
         here = self.rooms.get(room.pk)
         if here is None:
             here = self.rooms[room.pk] = OpenRoom(room.pk, room.version, room.access)
@@ -109,8 +108,7 @@ class Hub:
 
     def renew(self, listener: Listener, caller: SignIn) -> None:
         """The socket goes on under another sign-in of the same user. Raises SessionEnded."""
-        if caller.session_id in self._ended:
-            raise SessionEnded
+        self.check_session(caller.session_id)
         self._forget_session(listener)
         listener.caller = caller
         self._by_session.setdefault(caller.session_id, set()).add(listener)
@@ -203,6 +201,11 @@ class Hub:
             self.end_all(list(self._by_session.get(session_id, ())), SessionEnded())
         while len(self._ended) > MOST_ENDED:
             del self._ended[next(iter(self._ended))]
+
+    def check_session(self, session_id: int) -> None:
+        """Raises SessionEnded for one that ended a moment ago, without asking the database."""
+        if session_id in self._ended:
+            raise SessionEnded
 
     def open_sessions(self) -> Collection[int]:
         return self._by_session.keys()

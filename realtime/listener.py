@@ -10,6 +10,7 @@ from .codes import CLOSE_CODES, TOO_SLOW, TooSlow
 from .metrics import outbox_overflows
 from .outbox import Outbox
 from .protocol import ErrorFrame, encode
+from .send_buffers import send_buffers, size_of
 from .servers.interface import Event
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,10 @@ MOST_HELD = 800
 """Frames held back while a socket replays; beyond it the client has to come back.
 
 Fewer than an outbox takes, into which they go all at once.
+"""
+MAX_HELD_BYTES = 768 * 1024
+"""Of their texts: likewise less than an outbox takes. Sockets of a room share the texts, those of
+different rooms do not, so each socket counts them as its own.
 """
 
 
@@ -53,6 +58,7 @@ class Listener:
         "announced",
         "caller",
         "held",
+        "held_bytes",
         "known",
         "outbox",
         "ready",
@@ -75,15 +81,15 @@ class Listener:
         self.announced = False
         """Whether the room may have heard of its coming, and so has to hear of its going."""
         self.held: list[Frame] | None = []
+        self.held_bytes = 0
+        outbox.belong_to(caller.user_id)
 
     def hear(self, frame: Frame) -> None:
         """Takes the next versioned frame of the room; older ones than it has are dropped."""
         if self.outbox.gone or self.outbox.closing:
             return
         if self.held is not None:
-            self.held.append(frame)
-            if len(self.held) > MOST_HELD:
-                self.drop_as_too_slow()
+            self._hold(self.held, frame)
         elif frame.version > self.version:
             self.version = frame.version
             self.write(frame.after(self.known).event)
@@ -91,9 +97,32 @@ class Listener:
     def release(self, version: int) -> None:
         """Ends the holding back: everything up to `version` was replayed."""
         held, self.held = self.held, None
+        self._count_held(-self.held_bytes)
         self.version = self.known = max(self.version, version)
         for frame in held or ():
             self.hear(frame)
+
+    def _hold(self, held: list[Frame], frame: Frame) -> None:
+        held.append(frame)
+        self._count_held(size_of(frame.event))
+        if (
+            len(held) > MOST_HELD
+            or self.held_bytes > MAX_HELD_BYTES
+            or send_buffers.is_full(self.caller.user_id)
+        ):
+            self.drop_as_too_slow()
+
+    def forget_held(self, version: int | None = None) -> None:
+        """Forgets what was held back up to a version, or all of it once the socket has left."""
+        if not self.held:
+            return
+        kept = [] if version is None else [one for one in self.held if one.version > version]
+        self.held[:] = kept
+        self._count_held(sum(size_of(one.event) for one in kept) - self.held_bytes)
+
+    def _count_held(self, size: int) -> None:
+        self.held_bytes += size
+        send_buffers.add(self.caller.user_id, size)
 
     def write(self, event: Event, *, droppable: bool = False) -> None:
         if not self.outbox.put(event, droppable=droppable):
@@ -108,12 +137,13 @@ class Listener:
             return
         log.info("Dropped a socket of user %d: it does not read", self.caller.user_id)
         outbox_overflows.inc()
-        self.outbox.give_up(text_event(encode(error_frame(TooSlow()))), TOO_SLOW)
+        self.forget_held()
+        self.outbox.give_up(text_event(encode(error_frame(TooSlow()))), TOO_SLOW, TooSlow.code)
 
     def end(self, error: DomainError) -> None:
         """Says why, then closes with the code of contract §3."""
         self.say(encode(error_frame(error)))
-        self.outbox.close(CLOSE_CODES[type(error)])
+        self.outbox.close(CLOSE_CODES[type(error)], error.code)
 
     def close(self, code: int) -> None:
         self.outbox.close(code)

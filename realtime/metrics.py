@@ -56,6 +56,21 @@ database_calls = Gauge(
     "Calls of sockets to the database, running or waiting for a thread",
     multiprocess_mode="livesum",
 )
+send_buffer_bytes = Gauge(
+    "chat_send_buffer_bytes",
+    "Bytes that wait for clients to read them, pages of replays included",
+    multiprocess_mode="livesum",
+)
+replays = Gauge(
+    "chat_replays",
+    "Replays that have their turn or wait for it",
+    multiprocess_mode="livesum",
+)
+replay_bytes = Gauge(
+    "chat_replay_bytes",
+    "Bytes of the pages of all replays, those kept for the next client included",
+    multiprocess_mode="livesum",
+)
 
 
 def closed_by_server(code: int) -> None:

@@ -91,6 +91,7 @@ class OpenRoom:
         """True when it was the user's last socket here."""
         self._take_from_live(listener)
         self.settling.discard(listener)
+        listener.forget_held()
         user_id = listener.caller.user_id
         self.users[user_id] -= 1
         if self.users[user_id]:
@@ -262,6 +263,6 @@ class OpenRoom:
         """From now on it counts as said by them."""
         self.throttled[what, user_id] = time.monotonic()
 
-    def allow_again(self, what: str, user_id: int) -> None:
-        """They may say it at once."""
-        self.throttled.pop((what, user_id), None)
+    def allow_again(self, what: str, user_id: int) -> bool:
+        """Lets a user say it at once. False when they did not say it before."""
+        return self.throttled.pop((what, user_id), None) is not None

@@ -18,14 +18,15 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 from .metrics import closed_by_server
+from .send_buffers import send_buffers, size_of
 from .servers.framing import frame_cache
 from .servers.interface import Connection, Event, Write, ignore_change
 
 log = logging.getLogger(__name__)
 
 MOST_FRAMES = 1000
-MOST_CHARACTERS = 1024 * 1024
-"""Counting bytes would mean to encode what nobody may ever read."""
+MAX_BYTES = 1024 * 1024
+"""Of the texts as they are in memory; see `send_buffers` for the bound on all sockets of a user."""
 LAST_WORD_WITHIN = 3.0
 """Seconds in which one who does not read may begin to, and learn why the socket closes."""
 CUT = 1006
@@ -36,13 +37,14 @@ class Outbox:
     """One per socket. Single-threaded: everything happens on the socket's loop."""
 
     __slots__ = (
-        "_characters",
+        "_bytes",
         "_connection",
         "_queue",
         "_task",
         "closing",
         "gone",
         "on_way_change",
+        "user_id",
         "way",
     )
 
@@ -55,10 +57,19 @@ class Outbox:
         """Called when `way` has come or gone."""
         # Made when the first send blocks: most sockets never need it.
         self._queue: deque[tuple[Event, bool]] | None = None
-        self._characters = 0
+        self._bytes = 0
         self._task: asyncio.Task[None] | None = None
+        self.user_id = 0
+        """Whose bytes are counted; 0 until the sign-in, when there is only an error to send."""
         self.closing = False
         self.gone = False
+
+    def belong_to(self, user_id: int) -> None:
+        """Counts what waits here as this user's from now on."""
+        waiting = self._bytes
+        self._count(-waiting)
+        self.user_id = user_id
+        self._count(waiting)
 
     def put(self, event: Event, *, droppable: bool = False) -> bool:
         """Writes or queues a frame; False when the bounds are passed and the reader is too slow.
@@ -104,23 +115,31 @@ class Outbox:
         if self._task is not None:
             await asyncio.wait([self._task])
 
-    def close(self, code: int) -> None:
-        """Ends the socket after what waits already; nothing is taken afterwards."""
+    async def drained_within(self, seconds: float) -> bool:
+        """The same for so many seconds. False when something waits still."""
+        if self._task is None:
+            return True
+        done, _ = await asyncio.wait([self._task], timeout=seconds)
+        return bool(done)
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Ends the socket after what waits already; nothing is taken afterwards.
+
+        The reason is the code of the error frame before it, "" where there is none.
+        """
         if not self.closing:
             closed_by_server(code)
-        self.put({"type": "websocket.close", "code": code})
+        self.put({"type": "websocket.close", "code": code, "reason": reason})
         self.closing = True
         self._look_for_way()
 
-    def give_up(self, last_word: Event, code: int) -> None:
+    def give_up(self, last_word: Event, code: int, reason: str = "") -> None:
         """Forgets what waits and closes after a last word; cuts one who does not take even that."""
         if self.closing:
             return
-        if self._queue:
-            self._queue.clear()
-            self._characters = 0
+        self._forget_queue()
         self.put(last_word)
-        self.close(code)
+        self.close(code, reason)
         if self._task is not None:
             loop = asyncio.get_running_loop()
             loop.call_later(LAST_WORD_WITHIN, self._cut_if_stuck, self._task)
@@ -133,8 +152,7 @@ class Outbox:
         """Forgets what waits: the peer is gone, or will not read it anyway."""
         self.closing = self.gone = True
         self._look_for_way()
-        if self._queue:
-            self._queue.clear()
+        self._forget_queue()
         if self._task is not None:
             self._task.cancel()
 
@@ -150,6 +168,7 @@ class Outbox:
         log.debug("A socket takes no more: %s", type(error).__name__)
         self.gone = True
         self._look_for_way()
+        self._forget_queue()
 
     def _enqueue(self, event: Event, droppable: bool) -> bool:
         if self._queue is None:
@@ -157,25 +176,34 @@ class Outbox:
         if self._is_full() and droppable:
             return True
         self._queue.append((event, droppable))
-        self._characters += len(event.get("text", ""))
+        self._count(size_of(event))
         if self._is_full():
             self._drop_droppable()
-        return not self._is_full()
+        return not self._is_full() and not send_buffers.is_full(self.user_id)
 
     def _is_full(self) -> bool:
-        return self._characters > MOST_CHARACTERS or len(self._queue or ()) > MOST_FRAMES
+        return self._bytes > MAX_BYTES or len(self._queue or ()) > MOST_FRAMES
 
     def _drop_droppable(self) -> None:
         kept = [(event, droppable) for event, droppable in self._queue or () if not droppable]
         self._queue = deque(kept)
-        self._characters = sum(len(event.get("text", "")) for event, _ in kept)
+        self._count(sum(size_of(event) for event, _ in kept) - self._bytes)
+
+    def _forget_queue(self) -> None:
+        if self._queue:
+            self._queue.clear()
+            self._count(-self._bytes)
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        send_buffers.add(self.user_id, size)
 
     async def _finish(self, coroutine: Coroutine[Any, Any, None], waiting_for: Any) -> None:
         try:
             await _rest_of(coroutine, waiting_for)
             while self._queue:
                 event, _ = self._queue.popleft()
-                self._characters -= len(event.get("text", ""))
+                self._count(-size_of(event))
                 await self._connection.send(event)
         except Exception as error:  # noqa: BLE001 - as in put
             self._lost(error)

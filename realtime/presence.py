@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 
+from accounts.metrics import count_refusal
+from accounts.rates import Rate, buckets
+
 from .fanout import Fanout
 from .hub import Hub
 from .lease_scripts import MOST_NAMED
@@ -25,6 +28,8 @@ from .redis_hosts import ANSWER_WITHIN, Answer
 
 UNSURE_FOR = 3.0
 """Seconds in which every process finds a Redis that is back and tells it whom it holds."""
+MAX_EXIT_DELAY = 30.0
+"""Seconds that an `exit` waits at most when its user comes and goes too often."""
 
 
 class Arrival(NamedTuple):
@@ -85,7 +90,7 @@ class Presence:
         if not self._leases.active:
             # Not ready any more when the whole process goes down.
             if listener.ready:
-                self._tell_exit(here.id, listener.caller.username, len(here.users))
+                self._exit(here, listener, len(here.users))
             return
         left = self._leases.leave(here.id, listener.caller.user_id)
         left.add_done_callback(lambda answer: self._left(here, listener, answer.result()))
@@ -95,14 +100,26 @@ class Presence:
         if not listener.announced:
             return
         if last:
-            self._tell_exit(here.id, listener.caller.username, here.crowd)
+            self._exit(here, listener, here.crowd)
         elif answer is None:
-            self._ask_later(here, listener)
+            self._ask_later(here, listener, UNSURE_FOR)
 
-    def _ask_later(self, here: OpenRoom, listener: Listener) -> None:
+    def _exit(self, here: OpenRoom, listener: Listener, left: int) -> None:
+        """Tells the room at once, or later when this user comes and goes in a loop.
+
+        A user who returns before that is told of neither way: the room never saw them leave. So the
+        announcements of `join` are bounded as well, for each but the first follows an `exit`.
+        """
+        wait = _spend_exit(here.id, listener.caller.user_id)
+        if wait > 0:
+            self._ask_later(here, listener, min(wait, MAX_EXIT_DELAY))
+        else:
+            self._tell_exit(here.id, listener.caller.username, left)
+
+    def _ask_later(self, here: OpenRoom, listener: Listener, delay: float) -> None:
         user_id = listener.caller.user_id
         self._drop_unsure(here.id, user_id)  # they left before, and came and left again
-        asking = asyncio.get_running_loop().call_later(UNSURE_FOR, self._ask, here, listener)
+        asking = asyncio.get_running_loop().call_later(delay, self._ask, here, listener)
         self._unsure[here.id, user_id] = asking
 
     def _ask(self, here: OpenRoom, listener: Listener) -> None:
@@ -111,6 +128,10 @@ class Presence:
         del self._unsure[here.id, user_id]
         now = self._hub.rooms.get(here.id)
         if now is not None and user_id in now.users:
+            return
+        _spend_exit(here.id, user_id)
+        if not self._leases.active:
+            self._tell_exit(here.id, name, len(now.users) if now is not None else 0)
             return
 
         def tell(answer: Answer) -> None:
@@ -154,6 +175,17 @@ class Presence:
     def _people(self) -> Mapping[int, Mapping[int, str]]:
         """Usernames by room and user id: who is here by sockets of this process."""
         return {here.id: here.names for here in self._hub.rooms.values()}
+
+
+def _spend_exit(room_id: int, user_id: int) -> float:
+    """Returns the seconds until one more `exit` of this user may be announced in this room."""
+    rate: Rate | None = settings.CHAT_PRESENCE_RATE
+    if rate is None:
+        return 0.0
+    wait = buckets.take("CHAT_PRESENCE_RATE", (room_id, user_id), rate)
+    if wait > 0:
+        count_refusal("CHAT_PRESENCE_RATE")
+    return wait
 
 
 def _note_others(listener: Listener, answer: list[Any] | None) -> None:

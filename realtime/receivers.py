@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from django.dispatch import receiver
 
 from accounts.events import Event, SessionsEnded, committed
+from accounts.incident import note_incident
 from messaging.events import (
     MessageEdited,
     MessageErased,
@@ -34,7 +35,11 @@ def hear(sender: object, events: Sequence[Event], **kwargs: object) -> None:
 def _tell(events: Sequence[Event]) -> None:
     with batching(len(events)):
         for event in events:
-            RECEIVERS[type(event)](event)
+            try:
+                RECEIVERS[type(event)](event)
+            except Exception as error:  # noqa: BLE001 - logged with its traceback
+                # The rest of the batch belongs to other senders. The repair delivers this one.
+                note_incident(error, f"while {type(event).__name__} was published")
 
 
 def turns(kind: type[E]) -> Callable[[Callable[[E], None]], Callable[[E], None]]:

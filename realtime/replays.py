@@ -1,121 +1,291 @@
-"""What a room went through after some version: read once for all who come back at the same moment.
+"""What a room went through after some version: read in pages, once for all who return together.
 
 When a server or a network goes down, everybody in a room comes back with the same `since`. Each
 would read the same rows and encode the same texts; a thousand clients cost ten seconds of CPU. A
-replay that was read stays good for as long as the room has no newer version than it reaches, so it
+page that was read stays good for as long as the room has no newer version than it reaches, so it
 is also kept for some seconds. Who may have it is judged for each client (`resume`).
+
+A page has about 1 MB, and all pages of the process have a bound together (decision 32).
 """
 
 import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from messaging.selectors import StoredChange, changes_since
+from django.conf import settings
+
+from accounts.errors import Busy
+from accounts.metrics import count_refusal
+from messaging.selectors import StoredChange, changes_since, has_more_changes
 from rooms.models import Room
 
 from .database import on_database
 from .listener import text_event
 from .protocol import message_text
+from .send_buffers import size_of
 from .servers.interface import Event
 
 MOST_CHANGES = 1000
-LARGEST_KEPT = 4 * 1024 * 1024
-"""Characters of texts, about; the replays that were asked for last are kept."""
+MAX_PAGE_BYTES = 1024 * 1024
+ROWS_PER_QUERY = 64
+"""What most clients miss is one query; of the longest messages it is 1 MB of rows."""
+MAX_IDLE_BYTES = 4 * 1024 * 1024
+"""Pages that nobody reads just now; those that were asked for last are kept."""
 KEPT_FOR = 10.0
 """Seconds, as long as a crowd takes to come back."""
-ENVELOPE = 300
+PAGE_TIMEOUT = 30.0
+"""Seconds that a replay waits until the pages of others are written."""
+ENVELOPE = 500
+"""Bytes that a frame takes in a page beside its text."""
 
 
-@dataclass(slots=True)
-class Replay:
-    """The changes after a version, complete up to `version`; None when they are too many, or the
-    client claims a version that the room does not have. The texts are made when first asked for.
+class Entry(NamedTuple):
+    """A frame of a page. `event` says `message` when the message is newer than `since`.
+
+    `change` is there when that message changed since: a client that received it on an earlier page
+    receives the change.
     """
 
     version: int
-    changes: list[StoredChange] | None
-    read_at: float = field(default_factory=time.monotonic)
-    _events: list[Event] = field(default_factory=list)
-
-    def events(self) -> Iterator[tuple[int, Event]]:
-        """Version and event of each frame, rising."""
-        for number, change in enumerate(self.changes or ()):
-            if number == len(self._events):
-                self._events.append(text_event(message_text(change.kind, change.message)))
-            yield change.message.version, self._events[number]
+    message_id: int
+    event: Event
+    change: StoredChange | None
 
     @property
     def size(self) -> int:
-        """About as many characters as its texts have, and something for itself."""
-        texts = [len(change.message.content) for change in self.changes or ()]
-        return sum(texts) + ENVELOPE * (1 + len(texts))
+        return size_of(self.event) * (1 if self.change is None else 2) + ENVELOPE
+
+    def changed_event(self) -> Event:
+        if self.change is None:
+            return self.event
+        return text_event(message_text(self.change.change, self.change.message))
 
 
-def read_replay(room_id: int, since: int) -> Replay:
-    """On a database thread. The room's row first: what is read after it reaches at least as far."""
-    room = Room.objects.get(pk=room_id)
+@dataclass(slots=True, eq=False)
+class Page:
+    """The changes after a version, complete up to `version`; the last one when `is_last`.
+
+    `entries` is None when there are too many, or the client claims a version that the room does not
+    have.
+    """
+
+    version: int
+    entries: list[Entry] | None
+    is_last: bool
+    begun_at: float
+    read_at: float
+    size: int = 0
+    readers: int = 0
+    is_kept: bool = False
+
+
+class Place(NamedTuple):
+    """Where a replay of a room is: it began after `since` and has come up to `after`."""
+
+    room_id: int
+    since: int
+    after: int
+
+
+def read_page(place: Place) -> Page:
+    """Reads on a database thread. The room's row first: what is read after it reaches as far."""
+    begun_at = time.monotonic()
+    room = Room.objects.get(pk=place.room_id)
+    if place.after == place.since and _is_too_far(room, place.since):
+        return Page(room.version, None, True, begun_at, time.monotonic(), ENVELOPE)
+    entries: list[Entry] = []
+    size, is_last = ENVELOPE, True
+    for change in _changes(room, place.after):
+        entry = _entry(change, place.since)
+        if entries and size + entry.size > MAX_PAGE_BYTES:
+            is_last = False
+            break
+        entries.append(entry)
+        size += entry.size
+    version = max([entry.version for entry in entries[-1:]] + ([room.version] if is_last else []))
+    return Page(version, entries, is_last, begun_at, time.monotonic(), size)
+
+
+def _is_too_far(room: Room, since: int) -> bool:
     if since > room.version:
-        return Replay(room.version, None)
-    changes = changes_since(room, since, limit=MOST_CHANGES + 1)
-    reached = max([room.version, *(change.message.version for change in changes[-1:])])
-    return Replay(reached, changes if len(changes) <= MOST_CHANGES else None)
+        return True
+    return room.version - since > MOST_CHANGES and has_more_changes(room, since, MOST_CHANGES)
+
+
+def _changes(room: Room, after: int) -> Iterator[StoredChange]:
+    """Yields the changes after a version, holding the rows of one query at a time."""
+    while True:
+        changes = changes_since(room, after, limit=ROWS_PER_QUERY)
+        yield from changes
+        if len(changes) < ROWS_PER_QUERY:
+            return
+        after = changes[-1].message.version
+
+
+def _entry(change: StoredChange, since: int) -> Entry:
+    is_new = change.created > since
+    event = text_event(message_text("message" if is_new else change.change, change.message))
+    changed = change if is_new and change.change != "message" else None
+    return Entry(change.message.version, change.message.id, event, changed)
 
 
 class Replays:
-    """Those of this process. On the loop."""
+    """The pages of this process. On the loop."""
 
-    def __init__(self, largest: int = LARGEST_KEPT) -> None:
-        self._largest = largest
-        self._size = 0
-        self._kept: OrderedDict[tuple[int, int], Replay] = OrderedDict()
-        self._reading: dict[tuple[int, int], asyncio.Task[Replay]] = {}
+    def __init__(self) -> None:
+        self.held = 0
+        """Bytes of all pages: being read, in use, or kept."""
+        self._idle = 0
+        self._kept: OrderedDict[Place, Page] = OrderedDict()
+        self._reading: dict[Place, asyncio.Task[Page]] = {}
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def get(self, room_id: int, since: int, needed: int) -> Replay:
-        """What changed after `since`, at least up to version `needed`. Raises Busy.
+    @asynccontextmanager
+    async def page(self, place: Place, needed: int, not_before: float = 0) -> AsyncIterator[Page]:
+        """Holds the page after a place for one reader. Raises Busy.
 
-        The caller hears everything above `needed` by itself, from before this call on.
+        The last page reaches at least version `needed`: the caller hears everything above it by
+        itself, from before this call on. No page was begun before `not_before`, the end of the read
+        of the page before: a message that changed in between would be on neither.
         """
-        if since == needed:
-            return Replay(needed, [])
-        key = (room_id, since)
-        kept = self._kept.get(key)
-        if kept is not None and kept.version >= needed and _is_fresh(kept):
-            self._kept.move_to_end(key)
+        page = self._use(await self._get(place, needed, not_before))
+        try:
+            yield page
+        finally:
+            self._let_go(page)
+
+    def keeps(self, place: Place, page: Page) -> bool:
+        return self._kept.get(place) is page
+
+    async def _get(self, place: Place, needed: int, not_before: float) -> Page:
+        if place.since == place.after == needed:
+            return Page(needed, [], is_last=True, begun_at=0, read_at=0)
+
+        def is_good(page: Page) -> bool:
+            reaches = not page.is_last or page.version >= needed
+            return reaches and page.begun_at >= not_before
+
+        kept = self._kept.get(place)
+        if kept is not None and is_good(kept) and _is_fresh(kept):
+            self._kept.move_to_end(place)
             return kept
-        reading = self._reading.get(key)
+        reading = self._reading.get(place)
         if reading is not None:
             # It may have begun too early for us; one who gives up must not take it from the others.
-            replay = await asyncio.shield(reading)
-            if replay.version >= needed:
-                return replay
-        return await asyncio.shield(self._read(key))
+            page = await asyncio.shield(reading)
+            if is_good(page):
+                return page
+        return await asyncio.shield(self._read(place))
 
-    def _read(self, key: tuple[int, int]) -> asyncio.Task[Replay]:
-        reading = self._reading[key] = asyncio.ensure_future(on_database(read_replay, *key))
-        reading.add_done_callback(lambda done: self._keep(key, done))
+    def _read(self, place: Place) -> asyncio.Task[Page]:
+        reading = self._reading[place] = asyncio.ensure_future(self._read_within_bounds(place))
+        reading.add_done_callback(lambda done: self._keep(place, done))
         return reading
 
-    def _keep(self, key: tuple[int, int], done: asyncio.Task[Replay]) -> None:
-        if self._reading.get(key) is done:
-            del self._reading[key]
+    async def _read_within_bounds(self, place: Place) -> Page:
+        await self._reserve()
+        try:
+            return await on_database(read_page, place)
+        finally:
+            self._free(MAX_PAGE_BYTES)
+
+    def _keep(self, place: Place, done: asyncio.Task[Page]) -> None:
+        if self._reading.get(place) is done:
+            del self._reading[place]
         if done.cancelled() or done.exception() is not None:
             return
-        self._forget(key)
-        self._kept[key] = done.result()
-        self._size += done.result().size
-        while self._size > self._largest:
-            self._forget(next(iter(self._kept)))
+        page, kept = done.result(), self._kept.get(place)
+        if kept is not None and kept.begun_at > page.begun_at:
+            return
+        self._forget(place)
+        self._kept[place] = page
+        page.is_kept = True
+        self.held += page.size
+        self._idle += page.size
+        self._trim()
 
-    def _forget(self, key: tuple[int, int]) -> None:
-        old = self._kept.pop(key, None)
-        if old is not None:
-            self._size -= old.size
+    # Use of a page
+
+    def _use(self, page: Page) -> Page:
+        if not page.readers:
+            if page.is_kept:
+                self._idle -= page.size
+            else:
+                self.held += page.size
+        page.readers += 1
+        return page
+
+    def _let_go(self, page: Page) -> None:
+        page.readers -= 1
+        if page.readers:
+            return
+        if page.is_kept:
+            self._idle += page.size
+            self._trim()
+        else:
+            self._free(page.size)
+
+    def _forget(self, place: Place) -> None:
+        page = self._kept.pop(place, None)
+        if page is None:
+            return
+        page.is_kept = False
+        if not page.readers:
+            self._idle -= page.size
+            self.held -= page.size
+
+    # The bound
+
+    async def _reserve(self) -> None:
+        """Waits until one more page may be held. Raises Busy."""
+        if not self._waiting and self._has_room():
+            self.held += MAX_PAGE_BYTES
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(PAGE_TIMEOUT):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                self._free(MAX_PAGE_BYTES)  # granted at the very moment that it ran out of time
+            if not isinstance(error, TimeoutError):
+                raise
+            count_refusal("CHAT_REPLAY_BYTES")
+            raise Busy from None
+
+    def _has_room(self) -> bool:
+        """Whether one more page fits, once those that nobody reads are gone. One always does."""
+        limit: int | None = settings.CHAT_REPLAY_BYTES
+        if limit is None:
+            return True
+        while self._idle and self.held + MAX_PAGE_BYTES > limit:
+            self._forget_oldest_idle()
+        return not self.held or self.held + MAX_PAGE_BYTES <= limit
+
+    def _free(self, size: int) -> None:
+        self.held -= size
+        while self._waiting and (self._waiting[0].done() or self._has_room()):
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self.held += MAX_PAGE_BYTES
+                turn.set_result(None)
+
+    def _trim(self) -> None:
+        while self._idle > MAX_IDLE_BYTES:
+            self._forget_oldest_idle()
+        self._free(0)
+
+    def _forget_oldest_idle(self) -> None:
+        self._forget(next(place for place, page in self._kept.items() if not page.readers))
 
 
-def _is_fresh(replay: Replay) -> bool:
-    return time.monotonic() - replay.read_at < KEPT_FOR
+def _is_fresh(page: Page) -> bool:
+    return time.monotonic() - page.read_at < KEPT_FOR
 
 
 replays = Replays()

@@ -1,6 +1,7 @@
 """Replay: what a client missed, in order, before it hears what comes now (promise 3)."""
 
 import asyncio
+import time
 
 from accounts.auth import SignIn
 from accounts.errors import DomainError, Forbidden, RateLimited
@@ -14,7 +15,10 @@ from .database import on_database
 from .listener import Listener
 from .open_room import OpenRoom
 from .protocol import Resumed, encode
-from .replays import Replay, replays
+from .replay_turns import STALL_TIMEOUT, TURN_TIMEOUT, replay_turns
+from .replays import Entry, Page, Place, replays
+from .send_buffers import send_buffers
+from .servers.interface import Event
 
 REPLAYS = Rate(times=5, seconds=1, burst=100)
 """Per user and process, `?since=` and `resume` alike: a thousand frames cost more than a frame. The
@@ -30,45 +34,49 @@ def spend_replay(user_id: int) -> None:
         raise RateLimited("Too many replays: wait a moment", retry_after=wait)
 
 
+class Progress:
+    """How far the replay of one socket has come."""
+
+    __slots__ = ("ids", "since", "told")
+
+    def __init__(self, since: int) -> None:
+        self.since = since
+        self.told = since
+        """The version up to which everything was written."""
+        self.ids: set[int] = set()
+        """Messages that were written: one that changes during the replay comes once more."""
+
+    def next_event(self, entry: Entry) -> Event:
+        event = entry.changed_event() if entry.message_id in self.ids else entry.event
+        self.ids.add(entry.message_id)
+        self.told = entry.version
+        return event
+
+    def reached(self, heard: int) -> int:
+        """What a socket has that had `heard` before and goes on after this much of a replay."""
+        return max(heard, self.told) if self.told > self.since else heard
+
+
 async def replay(here: OpenRoom, listener: Listener, since: int, ref: str | None = None) -> None:
     """Sends what changed after `since`, then `resumed`; what comes meanwhile is held back.
 
-    At the reader's pace. Raises Busy when the database is away, Removed. Then a socket that was
-    open goes on as before, and one that just comes in has heard nothing and must be closed: what
-    was held back for it comes after changes that it was not told.
+    At the reader's pace. Raises Busy when the database is away or too many replay, and Removed.
+    Then an open socket continues as before. One that just comes in must be closed: its held back
+    frames follow changes that it never received.
     """
     comes_in = listener.held is not None
     here.unsettle(listener)
     heard = max(listener.version, here.version)
+    progress = Progress(since)
     try:
-        reached = await _tell(listener, since, heard, ref)
+        is_complete = await _write_all(listener, progress, heard)
     except BaseException:
         if not comes_in:
-            here.settle(listener, heard)
+            here.settle(listener, progress.reached(heard))
         raise
-    here.settle(listener, reached)
-
-
-async def _tell(listener: Listener, since: int, heard: int, ref: str | None) -> int:
-    """The version that it now has everything up to."""
-    missed = await _missed(listener, since, heard)
-    told = await _write(listener, missed, since)
-    is_complete = missed.changes is not None
-    reached = told if is_complete else heard
+    reached = progress.told if is_complete else heard
     listener.say(encode(Resumed(first=since + 1, to=reached, complete=is_complete, ref=ref)))
-    return reached
-
-
-async def _write(listener: Listener, missed: Replay, since: int) -> int:
-    """At the reader's pace: the version of the last one, `since` when there is none."""
-    told = since
-    for number, (version, event) in enumerate(missed.events(), 1):
-        listener.write(event)
-        told = version
-        await listener.outbox.drained()
-        if number % TURN == 0:
-            await asyncio.sleep(0)
-    return told
+    here.settle(listener, reached)
 
 
 async def catch_up(here: OpenRoom, listener: Listener) -> None:
@@ -76,24 +84,63 @@ async def catch_up(here: OpenRoom, listener: Listener) -> None:
 
     Raises Busy, Removed: then the socket must be closed, as after a failed `replay`.
     """
-    reached = listener.version
-    missed = await _missed(listener, reached, max(reached, here.version))
-    if missed.changes is None:
+    progress = Progress(listener.version)
+    if not await _write_all(listener, progress, max(listener.version, here.version)):
         listener.drop_as_too_slow()
-    here.settle(listener, await _write(listener, missed, reached))
+    here.settle(listener, progress.told)
 
 
-async def _missed(listener: Listener, since: int, needed: int) -> Replay:
-    """What changed after `since`, up to version `needed` at least, for one who may have it.
+async def _write_all(listener: Listener, progress: Progress, needed: int) -> bool:
+    """Writes page after page, up to version `needed` at least. False when there are too many.
 
-    Whether they may is asked after the changes were read: one removed in between gets none of
-    them. Nothing is asked when the changes reach no further than the listener itself: it was let in
-    with the room at that version, or heard it as a member, and a removal takes away what is newer.
+    Whether the client may have a page is asked after it was read: one removed in between gets
+    nothing of it. Nothing is asked when it reaches no further than the listener itself: it was let
+    in with the room at that version, or heard it as a member, and a removal takes away what is
+    newer.
     """
-    missed = await replays.get(listener.room_id, since, needed)
-    if missed.version > listener.version:
-        await on_database(check_member, listener.caller, listener.room_id)
-    return missed
+    user_id, outbox = listener.caller.user_id, listener.outbox
+    place, not_before = Place(listener.room_id, progress.since, progress.since), 0.0
+    while True:
+        # Before the page is held, which a client that does not read would hold for ever.
+        await outbox.drained()
+        if outbox.closing or outbox.gone:
+            return True
+        async with (
+            replay_turns.turn(user_id),
+            replays.page(place, needed, not_before) as page,
+        ):
+            if page.version > listener.version:
+                await on_database(check_member, listener.caller, listener.room_id)
+            if page.entries is None:
+                return False
+            is_written = await _write_page(listener, page, progress)
+        listener.forget_held(progress.reached(0))
+        if is_written and page.is_last:
+            return True
+        if is_written:
+            place, not_before = place._replace(after=page.version), page.read_at
+        elif not replays.keeps(place, page):
+            place, not_before = place._replace(after=progress.told), page.read_at
+
+
+async def _write_page(listener: Listener, page: Page, progress: Progress) -> bool:
+    """Writes what the client takes within a turn. True when that is all."""
+    entries = page.entries or []
+    deadline = time.monotonic() + TURN_TIMEOUT
+    send_buffers.add(listener.caller.user_id, page.size)
+    try:
+        for number, entry in enumerate(entries, 1):
+            if entry.version <= progress.told:
+                continue  # written in an earlier turn
+            listener.write(progress.next_event(entry))
+            took_it = await listener.outbox.drained_within(STALL_TIMEOUT)
+            if not took_it or time.monotonic() > deadline:
+                return entry is entries[-1]
+            if number % TURN == 0:
+                await asyncio.sleep(0)
+    finally:
+        send_buffers.add(listener.caller.user_id, -page.size)
+    return True
 
 
 def lost_room(room_id: int) -> DomainError:

@@ -95,10 +95,17 @@ class SharedRates:
     async def _tell_all(self) -> None:
         while True:
             await asyncio.sleep(TELL_EVERY)
-            notes = self._worth_telling()
-            await asyncio.gather(
-                *(self._take(name, rate, times, told=1) for name, (rate, times) in notes.items())
-            )
+            try:
+                await self._tell_once()
+            except Exception:
+                # Without this task each process would count alone until its next start.
+                log.exception("Rates were not shared with the other processes; trying again")
+
+    async def _tell_once(self) -> None:
+        notes = self._worth_telling()
+        await asyncio.gather(
+            *(self._take(name, rate, times, told=1) for name, (rate, times) in notes.items())
+        )
 
     def _worth_telling(self) -> dict[Name, tuple[Rate, int]]:
         """Takes the notes of busy buckets out, and forgets those of buckets that are full again.

@@ -38,6 +38,8 @@ RELAXED = {
     "CHAT_ROOM_RATE": "off",
     "CHAT_SOCKETS_PER_USER": "off",
     "CHAT_PENDING_PER_ADDRESS": "off",
+    "CHAT_CONNECT_RATE": "off",
+    "CHAT_TYPING_RATE": "off",
 }
 COMMANDS = {
     "daphne": ["-m", "daphne", "--websocket-max-message-size", "262144", "-b", "127.0.0.1", "-p"],

@@ -250,6 +250,8 @@ async def test_a_first_frame_without_a_token_is_turned_away(server: Server, fram
         code, frames = await socket.closed()
     assert code == 4401
     assert [(one["type"], one["code"]) for one in frames] == [("error", "not_authenticated")]
+    ways = ("Authorization: Bearer <token>", '"bearer, <token>"', "?token=<token>", '"token"')
+    assert [way for way in ways if way not in frames[0]["message"]] == []
 
 
 async def test_a_refresh_token_is_never_taken_for_an_access_token(

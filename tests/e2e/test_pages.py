@@ -297,6 +297,22 @@ async def test_without_allowed_origins_only_our_own_pages_may_open_sockets(
         pass
     async with from_page(ila, HOME) as socket:
         assert await socket.refused() == (4403, "forbidden")
+    front_end = "http://localhost:5173"
+    async with opened(from_page(ila, front_end)):  # DEBUG is on
+        pass
+    answer = get(server, "/api/openapi.json", Origin=front_end)
+    assert answer.headers["Access-Control-Allow-Origin"] == front_end
     answer = get(server, "/api/openapi.json", Origin=HOME)
     assert "Access-Control-Allow-Origin" not in answer.headers
+    await ila.http.aclose()
+
+
+async def test_a_socket_with_the_host_of_somebody_else_is_refused(server: Server) -> None:
+    """As of a page whose name was made to resolve to 127.0.0.1."""
+    ila = await register(server.http, server.ws)
+    host = f"evil.example:{server.port}"
+    for origin in ({}, {"Origin": f"http://{host}"}):
+        headers = {"Authorization": f"Bearer {ila.access}", "Host": host, **origin}
+        async with Socket(f"{server.ws}/ws/chat/{fresh('page')}/", headers=headers) as socket:
+            assert await socket.refused() == (4403, "forbidden")
     await ila.http.aclose()

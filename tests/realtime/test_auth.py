@@ -6,9 +6,16 @@ import pytest
 from pytest_django import Settings
 
 from accounts.errors import Forbidden
+from config.settings import LOOPBACK_ORIGINS
 from realtime.auth import check_origin, chosen_subprotocol, network, offered_token, query
 
 HOST = "chat.example.com"
+
+
+@pytest.fixture(autouse=True)
+def our_hosts(settings: Settings) -> None:
+    settings.ALLOWED_HOSTS = [HOST, ".web.example.com", "127.0.0.1", "[::1]"]
+    settings.ALLOWED_ORIGIN_REGEXES = []
 
 
 def scope(query: str = "", subprotocols: list[str] | None = None, **headers: str) -> dict[str, Any]:
@@ -126,6 +133,61 @@ def test_without_a_host_no_page_is_of_this_host() -> None:
     nowhere["headers"] = [pair for pair in nowhere["headers"] if pair[0] != b"host"]
     with pytest.raises(Forbidden):
         check_origin(nowhere)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:8000", "chat.example.com.evil.example", "192.0.2.1", "", "a b"],
+)
+@pytest.mark.parametrize("prefix", [None, "http://", "https://"])
+def test_a_page_whose_name_was_made_to_resolve_to_us_is_refused(
+    host: str, prefix: str | None
+) -> None:
+    page = scope(host=host) if prefix is None else scope(host=host, origin=f"{prefix}{host}")
+    with pytest.raises(Forbidden, match="ALLOWED_HOSTS"):
+        check_origin(page)
+
+
+@pytest.mark.parametrize("host", ["[::1]:8000", "a.web.example.com", "CHAT.example.com:8443"])
+def test_a_page_of_any_allowed_host_may_connect(host: str) -> None:
+    check_origin(scope(host=host, origin=f"http://{host}"))
+
+
+@pytest.fixture
+def developing(settings: Settings) -> None:
+    """What the settings have with DEBUG on."""
+    settings.ALLOWED_ORIGIN_REGEXES = LOOPBACK_ORIGINS
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://localhost:5173", "http://127.0.0.1:8000", "https://127.1.2.3", "http://[::1]:3000"],
+)
+def test_a_page_of_this_machine_may_connect_while_developing(origin: str, developing: None) -> None:
+    check_origin(scope(host="127.0.0.1:8000", origin=origin))
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://localhost.evil.example",
+        "http://localhost:5173.evil.example",
+        "http://127.0.0.1.evil.example",
+        "http://evil.example:5173",
+        "http://notlocalhost:5173",
+        "ftp://localhost",
+        "http://localhost:5173/path",
+        "http://user@localhost",
+    ],
+)
+def test_a_page_that_only_looks_like_this_machine_is_refused(origin: str, developing: None) -> None:
+    with pytest.raises(Forbidden, match="ALLOWED_ORIGINS"):
+        check_origin(scope(host="127.0.0.1:8000", origin=origin))
+
+
+def test_a_page_of_this_machine_is_refused_in_production() -> None:
+    with pytest.raises(Forbidden):
+        check_origin(scope(host="127.0.0.1:8000", origin="http://localhost:5173"))
 
 
 # Addresses

@@ -4,6 +4,8 @@ import pytest
 from pytest_django import Settings
 
 from accounts.auth import SignIn
+from accounts.errors import RateLimited
+from accounts.rates import Rate, buckets
 from realtime import conversation, open_room
 from realtime.conversation import Conversation
 from realtime.hub import Hub
@@ -62,3 +64,35 @@ async def test_the_others_are_told_of_repetitions_now_and_then(
         await talk.take(frame)
         heard.append(len(other.texts))
     assert heard == [1, 1, 2, 2, 3]
+
+
+async def test_an_end_of_typing_is_passed_on_once_after_a_beginning(
+    hub: Hub, settings: Settings
+) -> None:
+    settings.CHAT_TYPING_RATE = None
+    room = Room(pk=1, kind=Kind.PUBLIC)
+    (speaker, _), (twin, _), (_, other) = [come_in(hub, room, user_id) for user_id in (1, 1, 2)]
+    talks = [Conversation(hub, one, hub.rooms[1], room) for one in (speaker, twin)]
+    heard = []
+    for talk, typing in ((0, False), (0, True), (1, False), (0, False), (1, False), (1, True)):
+        await talks[talk].take(Typing(typing=typing))
+        heard.append(len(other.texts))
+    assert heard == [0, 1, 2, 2, 2, 3]
+
+
+async def test_typing_of_all_sockets_of_a_user_is_counted_together(
+    hub: Hub, settings: Settings
+) -> None:
+    buckets.clear()
+    settings.CHAT_TYPING_RATE = Rate(1, 60, 4)
+    rooms = [Room(pk=number, kind=Kind.PUBLIC) for number in (1, 2, 3)]
+    others = [come_in(hub, room, 2)[1] for room in rooms]
+    talks = [Conversation(hub, come_in(hub, one, 1)[0], hub.rooms[one.pk], one) for one in rooms]
+    for talk in talks[:2]:
+        for typing in (True, False):
+            await talk.take(Typing(typing=typing))
+    with pytest.raises(RateLimited):
+        await talks[2].take(Typing())
+    # It was not passed on, so its end is not either.
+    await talks[2].take(Typing(typing=False))
+    assert [len(wire.texts) for wire in others] == [2, 2, 0]

@@ -1,20 +1,25 @@
 """Who may come in when: at once in silence, one after the other while messages flow."""
 
 import asyncio
+import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from accounts.auth import SignIn
 from accounts.errors import Busy
+from accounts.rates import Rate, buckets
+from accounts.tokens import Claims
 from realtime import base
 from realtime import door as module
-from realtime.door import APART, Door, door
-from realtime.hub import hub
+from realtime.door import APART, Door, RefusalQueue, door
+from realtime.hub import Hub, hub
 from realtime.shutdown import shutdown
+from realtime.tally import Tally
 from rooms.models import Room
 
 
@@ -104,7 +109,7 @@ class Newcomer(base.RoomConsumer):
 
     looked_up = False
 
-    def _admit(self, token: str) -> tuple[SignIn, Room]:
+    def _admit(self, claims: Claims) -> tuple[SignIn, Room]:
         self.looked_up = shutdown.leaving = True
         return SignIn(1, "ila", 1, 2**31), Room(pk=1, name="general", kind="public")
 
@@ -129,13 +134,151 @@ async def test_one_who_waits_while_the_process_goes_down_is_sent_to_another(
     """Once all sockets have been closed nobody would close this one."""
     monkeypatch.setattr(base, "run_on", lambda loop: None)
     monkeypatch.setattr(shutdown, "leaving", False)
+    monkeypatch.setattr(base, "read_access", lambda token: Claims(1, 1, "jti", 2**31))
     newcomer = Newcomer()
     if when == "at the door":
         door.note_message()
         asyncio.get_running_loop().call_soon(setattr, shutdown, "leaving", True)
     assert await newcomer.come() == [
         {"type": "websocket.accept", "subprotocol": None},
-        {"type": "websocket.close", "code": 1012},
+        {"type": "websocket.close", "code": 1012, "reason": ""},
     ]
     assert newcomer.looked_up == (when == "behind it")
     assert not hub.rooms
+
+
+# Before the queue
+
+
+class Stranger(Newcomer):
+    """Brings whatever token the test says."""
+
+    token = b"token=nonsense"
+
+    async def come(self) -> list[dict[str, Any]]:
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "websocket.connect"}
+
+        async def send(event: dict[str, Any]) -> None:
+            sent.append(event)
+
+        scope = {"headers": [], "query_string": self.token, "client": ("192.0.2.9", 1)}
+        await self(scope, receive, send)
+        return sent
+
+
+class Silent(Door):
+    def messages_flow(self) -> bool:
+        return False
+
+
+@pytest.fixture
+def tally() -> Tally:
+    return Tally()
+
+
+@pytest.fixture
+def crowded(monkeypatch: pytest.MonkeyPatch, tally: Tally) -> Iterator[None]:
+    """Nobody passes the queue, and counts of limits begin anew."""
+    monkeypatch.setattr(base, "run_on", lambda loop: None)
+    monkeypatch.setattr(base, "tally", tally)
+    monkeypatch.setattr(module, "APART", 3600)
+    monkeypatch.setattr(module, "CROWD_WITHIN", 3600)
+    monkeypatch.setattr(base, "door", door := Door())
+    monkeypatch.setattr(base, "refusal_queue", RefusalQueue(Silent()))
+    door.note_message()
+    monkeypatch.setattr(module, "FLOWS_FOR", 3600)
+    buckets.clear()
+    yield
+    buckets.clear()
+
+
+async def test_refusals_come_apart_while_messages_flow_and_at_once_beyond_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_REFUSALS", 5)
+    door = Door()
+    queue = RefusalQueue(door)
+    async with messages_flowing_past(door):
+        begun = time.monotonic()
+        waiting = [asyncio.create_task(queue.wait()) for _ in range(8)]
+        await asyncio.sleep(0)
+        assert [one.done() for one in waiting] == [False] * 5 + [True] * 3
+        await door.pass_through()  # those that are let in do not wait behind them
+        assert not waiting[4].done()
+        await asyncio.gather(*waiting)
+    assert time.monotonic() - begun >= 5 * APART * 0.9
+
+
+async def refusal_of(newcomer: Stranger) -> tuple[int, str]:
+    _, error, close = await asyncio.wait_for(newcomer.come(), 5)
+    assert json.loads(error["text"])["code"] == close["reason"]
+    return close["code"], close["reason"]
+
+
+@pytest.mark.parametrize("token", [b"token=nonsense", b"token="])
+async def test_a_bad_token_takes_no_place_in_the_queue_and_no_database(
+    token: bytes, crowded: None
+) -> None:
+    stranger = Stranger()
+    stranger.token = token
+    assert await refusal_of(stranger) == (4401, "token_invalid")
+    assert not stranger.looked_up
+
+
+async def test_a_bad_token_counts_as_not_signed_in(
+    crowded: None, tally: Tally, settings: Settings
+) -> None:
+    settings.CHAT_PENDING_PER_ADDRESS = 1
+    tally.take("address:192.0.2.9", None)
+    assert await refusal_of(Stranger()) == (4429, "too_many_connections")
+    tally.give_back("address:192.0.2.9")
+    for _ in range(3):  # each gives its place back
+        assert await refusal_of(Stranger()) == (4401, "token_invalid")
+
+
+@pytest.fixture
+def good_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "read_access", lambda token: Claims(1, 1, "jti", 2**31))
+
+
+async def test_one_who_waits_in_the_queue_counts_as_not_signed_in(
+    crowded: None, good_token: None, tally: Tally, settings: Settings
+) -> None:
+    """A crowd with good tokens comes in all the same: it is those without that are refused."""
+    settings.CHAT_PENDING_PER_ADDRESS = 2
+    crowd = [asyncio.create_task(Stranger().come()) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    assert not any(one.done() for one in crowd)
+    anonymous = Stranger()
+    anonymous.token = b""
+    assert await refusal_of(anonymous) == (4429, "too_many_connections")
+    for one in crowd:
+        one.cancel()
+    await asyncio.gather(*crowd, return_exceptions=True)
+    assert not tally._counts
+
+
+async def test_connects_are_counted_per_user_before_the_queue(
+    crowded: None, good_token: None, settings: Settings
+) -> None:
+    settings.CHAT_CONNECT_RATE = Rate(1, 60, 2)
+    waiting = [asyncio.create_task(Stranger().come()) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    assert await refusal_of(Stranger()) == (4429, "rate_limited")
+    for one in waiting:
+        one.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_a_session_that_ended_a_moment_ago_takes_nothing_of_its_users_rate(
+    crowded: None, good_token: None, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CHAT_CONNECT_RATE = Rate(1, 60, 2)
+    monkeypatch.setattr(base, "hub", own := Hub())
+    own.end_sessions([1])
+    for _ in range(5):
+        assert await refusal_of(Stranger()) == (4401, "session_ended")
+    assert buckets.used("CHAT_CONNECT_RATE", 1, settings.CHAT_CONNECT_RATE) == 0

@@ -181,3 +181,15 @@ def test_an_event_becomes_its_frame(
 ) -> None:
     RECEIVERS[type(event)](event)
     assert told == frames
+
+
+def test_a_receiver_that_fails_takes_nothing_from_the_rest_of_its_batch(
+    told: list[tuple[int, str]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(event: Event) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setitem(RECEIVERS, MessageEdited, fail)
+    receivers._tell([MessageEdited(state()), MessageErased(state()), MessageSent(state())])
+    assert told == [(1, "delete"), (1, "message")]
+    assert "while MessageEdited was published" in caplog.text

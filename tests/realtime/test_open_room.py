@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 import time
 from unittest.mock import patch
 
@@ -14,6 +15,7 @@ from realtime import open_room
 from realtime.codes import TOO_SLOW
 from realtime.delivery.batching import batching
 from realtime.open_room import OpenRoom
+from realtime.send_buffers import send_buffers
 from tests.realtime.ear import Ear, enter, frame, settled
 
 # Order
@@ -220,7 +222,30 @@ def test_a_replay_that_never_ends_is_cut(room: OpenRoom, monkeypatch: pytest.Mon
     assert not ear.outbox.closing
     room.deliver(frame(4))
     assert [json.loads(text)["code"] for text in ear.wire.texts] == ["too_slow"]
-    assert ear.wire.sent[-1] == {"type": "websocket.close", "code": TOO_SLOW}
+    assert ear.wire.sent[-1] == {"type": "websocket.close", "code": TOO_SLOW, "reason": "too_slow"}
+
+
+def test_bytes_that_are_held_back_during_a_replay_are_bounded(
+    room: OpenRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, size = send_buffers.total, sys.getsizeof("1")
+    monkeypatch.setattr(listener_module, "MAX_HELD_BYTES", 3 * size)
+    ear, leaves = Ear(), Ear(user_id=2)
+    room.add(ear)
+    room.add(leaves)
+    for version in (1, 2, 3):
+        room.deliver(frame(version))
+    assert send_buffers.total - before == 6 * size
+    ear.forget_held(2)
+    assert send_buffers.total - before == 4 * size
+    for version in (4, 5):
+        room.deliver(frame(version))
+    assert leaves.outbox.closing
+    assert not ear.outbox.closing
+    room.discard(leaves)
+    room.settle(ear, 2)
+    assert ear.heard == [3, 4, 5]
+    assert send_buffers.total == before
 
 
 # Who is here

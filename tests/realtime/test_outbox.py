@@ -1,13 +1,16 @@
 """The outbox: a peer that does not read delays nobody, and waits in bounds."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 
 import pytest
+from pytest_django import Settings
 
 from realtime import outbox as outbox_module
 from realtime.codes import NORMAL, TOO_SLOW
 from realtime.outbox import Outbox
+from realtime.send_buffers import send_buffers
 from realtime.servers.interface import Event
 from tests.factories import Wire
 
@@ -137,19 +140,47 @@ async def test_too_many_frames_are_refused(
     outbox.discard()
 
 
-async def test_too_many_characters_are_refused(
-    wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("letter", ["a", "é", "語", "😀"])
+async def test_too_many_bytes_are_refused(
+    letter: str, wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "MOST_CHARACTERS", 10)
+    """However many bytes a character of the peer's choice takes."""
+    text = letter * 1000
+    monkeypatch.setattr(outbox_module, "MAX_BYTES", 2 * sys.getsizeof(text))
     await stuck(wire, outbox)
-    assert [outbox.put(word(text * 4)) for text in "123"] == [True, True, False]
+    assert [outbox.put(word(text)) for _ in range(3)] == [True, True, False]
     outbox.discard()
+
+
+@pytest.mark.parametrize("end", ["written", "cut", "lost"])
+async def test_bytes_of_all_sockets_of_a_user_are_bounded_together(
+    end: str, settings: Settings
+) -> None:
+    wires = [Wire() for _ in range(4)]
+    outboxes = [Outbox(wire) for wire in wires]
+    *own, other = outboxes
+    text = "x" * 10_000
+    settings.CHAT_SEND_BUFFER_PER_USER = 5 * sys.getsizeof(text)
+    before = send_buffers.total
+    for wire, outbox, user_id in zip(wires, outboxes, (71, 71, 71, 72), strict=True):
+        await stuck(wire, outbox)
+        outbox.belong_to(user_id)
+    assert [outbox.put(word(text)) for outbox in own * 2] == [True] * 5 + [False]
+    assert other.put(word(text))
+    for wire, outbox in zip(wires, outboxes, strict=True):
+        if end == "written":
+            wire.unblock()
+            await outbox.drained()
+        else:
+            outbox.cut() if end == "cut" else outbox._lost(ConnectionResetError())
+    assert send_buffers.total == before
+    assert not send_buffers.is_full(71)
 
 
 async def test_what_was_written_makes_room_again(
     wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "MOST_CHARACTERS", 10)
+    monkeypatch.setattr(outbox_module, "MAX_BYTES", 2 * sys.getsizeof("12345"))
     monkeypatch.setattr(outbox_module, "MOST_FRAMES", 2)
     for _ in range(5):
         await stuck(wire, outbox)
@@ -198,13 +229,14 @@ async def test_a_close_comes_after_what_waits_and_nothing_after_it(
     outbox.put(word("2"))
     wire.unblock()
     await outbox.drained()
-    assert wire.sent == [word("0"), word("1"), {"type": "websocket.close", "code": NORMAL}]
+    end = {"type": "websocket.close", "code": NORMAL, "reason": ""}
+    assert wire.sent == [word("0"), word("1"), end]
 
 
 def test_closing_twice_closes_once(wire: Wire, outbox: Outbox) -> None:
     outbox.close(NORMAL)
     outbox.close(TOO_SLOW)
-    assert wire.sent == [{"type": "websocket.close", "code": NORMAL}]
+    assert wire.sent == [{"type": "websocket.close", "code": NORMAL, "reason": ""}]
 
 
 class Broken(Wire):
@@ -260,7 +292,7 @@ async def test_one_who_reads_again_hears_why_it_is_given_up(wire: Wire, outbox: 
     assert wire.sent == [
         word("0"),
         LAST_WORD,
-        {"type": "websocket.close", "code": TOO_SLOW},
+        {"type": "websocket.close", "code": TOO_SLOW, "reason": ""},
     ]
     assert not wire.aborted
 

@@ -1,6 +1,7 @@
 """The question that is asked of the database every second, and what its answer brings."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -8,12 +9,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.sessions import end_session
 from realtime.hub import Hub
 from realtime.listener import Listener
 from realtime.outbox import Outbox
-from realtime.repair import Repair, read_news
+from realtime.repair import LOOK_BACK, Repair, read_ended, read_news
 from rooms.models import Kind, Room
-from tests.factories import Wire, make_room, make_sign_in, say
+from tests.factories import Wire, make_room, make_session, make_sign_in, say
 
 pytestmark = pytest.mark.django_db
 MISSED = 40
@@ -46,6 +48,41 @@ def test_ten_thousand_rooms_are_one_query() -> None:
 
 def test_no_room_is_no_news() -> None:
     assert read_news({}) == {}
+
+
+def test_only_sessions_that_are_open_here_are_asked_about() -> None:
+    now = timezone.now()
+    going_on, ended, elsewhere, long_ago = [
+        make_session(ended_at=end).pk
+        for end in (None, now, now, now - LOOK_BACK - timedelta(seconds=9))
+    ]
+    with CaptureQueriesContext(connection) as queries:
+        assert read_ended([going_on, ended, long_ago, 10**9], 1) == [ended]
+    assert len(queries) == 1
+    assert read_ended([elsewhere], 1) == [elsewhere]
+    assert read_ended([], 1) == []
+
+
+def test_ten_thousand_open_sessions_are_one_statement() -> None:
+    ended = make_session(ended_at=timezone.now()).pk
+    with CaptureQueriesContext(connection) as queries:
+        assert read_ended([ended, *range(1_000_000, 1_010_000)], 1) == [ended]
+    assert len(queries) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_session_that_ended_elsewhere_is_closed_here() -> None:
+    hub, wire = Hub(), Wire()
+    hub.on_rooms_change = lambda _: None
+    repair, caller = Repair(hub), await sync_to_async(make_sign_in)()
+    room = await sync_to_async(make)("open")
+    listener = Listener(Outbox(wire), caller, room.pk, room.version, room.access)
+    hub.attach(listener, room)
+    await repair._look()
+    assert not listener.outbox.closing
+    await sync_to_async(end_session)(user_id=caller.user_id, session_id=caller.session_id)
+    await repair._look()
+    assert wire.sent[-1] == {"type": "websocket.close", "code": 4401, "reason": "session_ended"}
 
 
 def said_unheard() -> Room:

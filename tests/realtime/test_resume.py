@@ -1,19 +1,28 @@
 """Coming back while the database is away: no gap may go unnoticed."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from accounts.auth import SignIn
 from accounts.errors import Busy, RateLimited
 from accounts.rates import buckets
+from messaging.services import edit_message
+from realtime import replay_turns as replay_turns_module
 from realtime import replays, resume
+from realtime.codes import Removed
 from realtime.listener import Frame, Listener, text_event
 from realtime.open_room import OpenRoom
 from realtime.outbox import Outbox
-from tests.factories import Wire
+from realtime.replay_turns import ReplayTurns, replay_turns
+from realtime.replays import Page, Place, read_page
+from realtime.servers.interface import Event
+from rooms.models import Ban, Member
+from tests.factories import Wire, make_room, make_sign_in, say
 
 
 @pytest.fixture
@@ -72,3 +81,126 @@ def test_replays_are_counted_per_user_and_not_per_socket() -> None:
     with pytest.raises(RateLimited):
         resume.spend_replay(1)
     resume.spend_replay(2)
+
+
+# Page by page
+
+
+class Stored:
+    """A room in the database, a page of it for each message, and what happens between pages."""
+
+    def __init__(self) -> None:
+        self.caller = make_sign_in()
+        self.author = make_sign_in()
+        self.row = make_room(member=[self.caller.user_id, self.author.user_id])
+        self.ids = [say(self.author, self.row, f"{number}").id for number in range(4)]
+        self.between: dict[int, Callable[[], object]] = {}
+        self.read = 0
+
+    def page(self, place: Place) -> Page:
+        self.between.pop(self.read, int)()
+        self.read += 1
+        return read_page(place)
+
+    def edit(self, number: int) -> None:
+        edit_message(
+            caller=self.author,
+            room_id=self.row.pk,
+            message_id=self.ids[number],
+            content=f"{number} edited",
+        )
+
+    def remove(self) -> None:
+        Member.objects.filter(room=self.row, user_id=self.caller.user_id).delete()
+        Ban.objects.create(room=self.row, user_id=self.caller.user_id)
+
+    async def replay(self, wire: Wire, since: int, version: int) -> None:
+        """To a socket that was let in at a version."""
+        listener = Listener(Outbox(wire), self.caller, self.row.pk, version)
+        here = OpenRoom(self.row.pk, version, access=0)
+        here.add(listener)
+        try:
+            await resume.replay(here, listener, since)
+        finally:
+            here.discard(listener)
+
+
+@pytest.fixture
+def stored(monkeypatch: pytest.MonkeyPatch, unlimited: None) -> Stored:
+    stored = Stored()
+    monkeypatch.setattr(replays, "MAX_PAGE_BYTES", 1)
+    monkeypatch.setattr(replays, "read_page", stored.page)
+    return stored
+
+
+def told(wire: Wire) -> list[tuple[str, int, str]]:
+    frames = [json.loads(text) for text in wire.texts]
+    return [(one["type"], one["seq"], one["message"]) for one in frames if "seq" in one]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_message_that_changes_during_a_replay_is_told_once_and_then_its_change(
+    stored: Stored,
+) -> None:
+    """Once it was written, and once before it would have been."""
+    stored.between = {2: lambda: stored.edit(0), 3: lambda: stored.edit(3)}
+    wire = Wire()
+    await stored.replay(wire, since=0, version=4)
+    assert told(wire) == [
+        ("message", 1, "0"),
+        ("message", 2, "1"),
+        ("message", 3, "2"),
+        ("edit", 1, "0 edited"),
+        ("message", 4, "3 edited"),
+    ]
+    assert json.loads(wire.texts[-1]) == {
+        "type": "resumed",
+        "from": 1,
+        "to": 6,
+        "complete": True,
+    }
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_one_who_is_removed_during_a_replay_hears_no_further_page(stored: Stored) -> None:
+    stored.between = {3: stored.remove}
+    wire = Wire()
+    with pytest.raises(Removed):
+        await stored.replay(wire, since=0, version=1)
+    assert [seq for _, seq, _ in told(wire)] == [1, 2, 3]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_slow_reader_gets_everything_over_several_turns(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replays, "MAX_PAGE_BYTES", 1024 * 1024)
+    monkeypatch.setattr(resume, "STALL_TIMEOUT", 0.01)
+
+    class Slow(Wire):
+        async def send(self, event: Event) -> None:
+            await asyncio.sleep(0.03)
+            await super().send(event)
+
+    wire = Slow()
+    await stored.replay(wire, since=0, version=4)
+    while not wire.texts or "resumed" not in wire.texts[-1]:
+        await asyncio.sleep(0.01)
+    assert [seq for _, seq, _ in told(wire)] == [1, 2, 3, 4]
+    assert len(replay_turns) == 0
+
+
+async def test_a_user_has_a_few_turns_and_others_theirs(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_turns_module, "WAIT_TIMEOUT", 0.05)
+    settings.CHAT_REPLAYS_PER_USER = 2
+    turns = ReplayTurns()
+    async with turns.turn(1), turns.turn(1), turns.turn(2):
+        assert len(turns) == 3
+        with pytest.raises(Busy):
+            async with turns.turn(1):
+                pass
+    async with turns.turn(1), turns.turn(1):
+        pass
+    assert len(turns) == 0

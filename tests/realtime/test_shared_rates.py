@@ -1,5 +1,6 @@
 """What one process tells the others of the messages that it let through."""
 
+import asyncio
 from typing import cast
 
 import pytest
@@ -8,7 +9,7 @@ from accounts import rates
 from accounts.rates import Buckets, Rate
 from realtime import shared_rates as module
 from realtime.redis_hosts import Host, Hosts
-from realtime.shared_rates import TELL_EVERY, WORTH_TELLING, SharedRates
+from realtime.shared_rates import TELL_EVERY, WORTH_TELLING, Name, SharedRates
 
 RATE = Rate(20, 1, 40)
 WHAT, WHO = "CHAT_MESSAGE_RATE", 7
@@ -67,3 +68,24 @@ async def test_who_stays_below_a_rate_is_not_charged_for_it_at_the_first_burst(
     shared.look()
     assert len(shared.told) == 1
     assert burst <= shared.told[0] <= burst + 1
+
+
+async def test_the_task_that_shares_rates_survives_any_exception(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TELL_EVERY", 0.001)
+    shared = Told(Buckets())
+    looks = 0
+    goes_on = asyncio.Event()
+
+    def look() -> dict[Name, tuple[Rate, int]]:
+        nonlocal looks
+        looks += 1
+        if looks < 3:
+            raise RuntimeError("broken")
+        goes_on.set()
+        return {}
+
+    monkeypatch.setattr(shared, "_worth_telling", look)
+    shared.start()
+    await asyncio.wait_for(goes_on.wait(), 5)

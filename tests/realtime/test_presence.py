@@ -1,0 +1,82 @@
+"""What a room is told of users who come and go, in a process without Redis."""
+
+import asyncio
+import json
+
+import pytest
+from pytest_django import Settings
+
+from accounts.auth import SignIn
+from accounts.rates import Rate, buckets
+from realtime import presence as module
+from realtime.fanout import Fanout
+from realtime.hub import Hub
+from realtime.leases import Leases
+from realtime.listener import Listener
+from realtime.outbox import Outbox
+from realtime.presence import Presence
+from realtime.redis_hosts import Hosts
+from rooms.models import Kind, Room
+from tests.factories import Wire
+
+ROOM = Room(pk=1, kind=Kind.PUBLIC)
+
+
+class Town:
+    """A room with somebody who listens, and a user who comes and goes."""
+
+    def __init__(self) -> None:
+        self.hub = Hub()
+        self.hub.on_open = lambda room: None
+        fanout = Fanout(self.hub)
+        self.presence = Presence(self.hub, fanout, Leases(Hosts(), dict))
+        self.wire = Wire()
+        self._attach(1, self.wire)
+
+    def _attach(self, user_id: int, wire: Wire) -> Listener:
+        caller = SignIn(user_id, f"user{user_id}", user_id, 0)
+        listener = Listener(Outbox(wire), caller, ROOM.pk, 0)
+        self.hub.attach(listener, ROOM)
+        listener.ready = listener.announced = True
+        return listener
+
+    async def comes(self) -> Listener:
+        listener = self._attach(2, Wire())
+        here = self.hub.rooms[ROOM.pk]
+        if (await self.presence.arrives(here, listener)).first:
+            self.presence.announce(here, listener)
+        return listener
+
+    async def comes_and_goes(self) -> None:
+        self.hub.detach(await self.comes())
+
+    @property
+    def told(self) -> list[str]:
+        return [json.loads(text)["type"] for text in self.wire.texts]
+
+
+@pytest.fixture
+def town(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Town:
+    settings.CHAT_PRESENCE_RATE = Rate(1, 3600, 2)
+    monkeypatch.setattr(module, "MAX_EXIT_DELAY", 0.05)
+    buckets.clear()
+    return Town()
+
+
+async def test_an_exit_too_many_is_told_later(town: Town) -> None:
+    for _ in range(3):
+        await town.comes_and_goes()
+    assert town.told == ["join", "exit"] * 2 + ["join"]
+    await asyncio.sleep(0.1)
+    assert town.told == ["join", "exit"] * 3
+
+
+async def test_a_user_who_returned_before_an_exit_was_told_never_left(town: Town) -> None:
+    for _ in range(20):
+        await town.comes_and_goes()
+    stays = await town.comes()
+    await asyncio.sleep(0.1)
+    assert town.told == ["join", "exit"] * 2 + ["join"]
+    town.hub.detach(stays)
+    await asyncio.sleep(0.1)
+    assert town.told[-1] == "exit"
