@@ -34,7 +34,10 @@ from realtime import metrics as realtime
 from realtime.database import repair_threads, socket_threads
 from realtime.door import door
 from realtime.hub import hub
+from realtime.servers.http_bodies import unfinished_bodies
 
+from .http_guard import unanswered
+from .http_responses import response_bytes
 from .workers import dead_workers, shared_folder
 
 log = logging.getLogger(__name__)
@@ -63,6 +66,12 @@ def _live(name: str, meaning: str, **options: Any) -> Gauge:
 
 
 deliveries = Follower(realtime.deliveries)
+http_requests = _live("chat_http_requests", "HTTP requests without an answer")
+http_bodies = _live("chat_http_unfinished_bodies", "Request bodies that have not arrived")
+http_body_bytes = _live("chat_http_unfinished_body_bytes", "What has arrived of them")
+http_response_bytes = _live(
+    "chat_http_response_bytes", "Bytes of started responses that clients have not taken"
+)
 pool_size = _live("chat_database_pool_connections", "PostgreSQL connections that the pool holds")
 pool_free = _live("chat_database_pool_available", "Connections of the pool that nobody uses")
 pool_waiting = _live("chat_database_pool_waiting", "Threads that wait for a connection")
@@ -131,6 +140,10 @@ def sample() -> None:
         realtime.rooms.set(len(hub.rooms))
         realtime.at_the_door.set(len(door))
         realtime.database_calls.set(len(socket_threads) + len(repair_threads))
+        http_requests.set(len(unanswered))
+        http_bodies.set(len(unfinished_bodies))
+        http_body_bytes.set(unfinished_bodies.bytes)
+        http_response_bytes.set(response_bytes.total)
         deliveries.follow(realtime.counts.deliveries)
         messaging.writer_queue.set(writer().waiting)
         _sample_pool()

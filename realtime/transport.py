@@ -10,14 +10,13 @@ Both answer pings by themselves, read or unread: those answers are bounded here 
 """
 
 import asyncio
-import socket
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
 from . import sansio
 from .noise import Noise
+from .servers.kernel_buffers import bound_kernel
 from .wire import Write, nobody_writes
 
 Event = dict[str, Any]
@@ -68,7 +67,7 @@ class PlainConnection:
         self._protocol = protocol if hasattr(protocol, "way") else None
         transport = getattr(protocol, "transport", None)
         if transport is not None:
-            _bound_kernel(transport.get_extra_info("socket"))
+            bound_kernel(transport.get_extra_info("socket"))
 
     def way(self) -> Write | None:
         return None if self._protocol is None else self._protocol.way()
@@ -85,26 +84,7 @@ class PlainConnection:
         return callable(cut)
 
 
-KERNEL_BUFFER = 128 * 1024
-UNREAD_FOR = 40.0
-"""Seconds; as long as uvicorn's own keep-alive puts up with a peer that answers no ping."""
 SERVER_CODES = range(1001, 3000)
-
-
-def _bound_kernel(connected: Any) -> None:
-    """Left alone the kernel takes megabytes for each peer that does not read, and copying them
-    slows down everybody else. What a client gets within one round trip is bounded in turn.
-
-    Left alone it also keeps for ever what a peer that is there does not read, and servers close by
-    waiting for that. So whoever takes nothing at all for a while is cut, whoever else waits for it.
-    """
-    if getattr(connected, "family", None) not in (socket.AF_INET, socket.AF_INET6):
-        return  # a proxy on a Unix socket, which has a timeout of its own
-    with suppress(OSError):  # the peer has gone already, and the server is about to say so
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; elsewhere only keep-alives cut
-            milliseconds = int(UNREAD_FOR * 1000)
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
 AUTOBAHN = (
@@ -163,7 +143,7 @@ class TwistedConnection:
             protocol.onPong = self._hear_pong
             protocol.onMessageFrame = self._join
             protocol.is_closed.addBoth(self._closed)
-        _bound_kernel(getattr(transport, "socket", None))
+        bound_kernel(getattr(transport, "socket", None))
         # In place of the HTTP channel, which has no more to do with this connection.
         transport.unregisterProducer()
         transport.registerProducer(self, True)

@@ -10,6 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from pytest_django import Settings
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.task import Clock
@@ -17,7 +18,6 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from realtime import noise
-from realtime import transport as transport_module
 from realtime.transport import connection_of
 from tests.factories import Referable
 from tests.faults.raw import PING, PONG, TEXT, handshake, masked
@@ -47,9 +47,9 @@ class Closing(asyncio.Protocol):
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has it")
 async def test_one_who_takes_nothing_is_cut_though_a_close_waits_for_it(
-    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
 ) -> None:
-    monkeypatch.setattr(transport_module, "UNREAD_FOR", 0.5)
+    settings.CHAT_UNREAD_TIMEOUT = 0.5
     closing = Closing()
     server = await asyncio.get_running_loop().create_server(lambda: closing, "127.0.0.1", 0)
     async with server:
