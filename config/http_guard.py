@@ -10,16 +10,23 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable
 from functools import lru_cache, partial
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
 
 from accounts.auth import client_address, network_of
-from realtime.servers.http_bodies import TOO_LARGE, BodyReader, BodyRefused, max_body_size
+from realtime.servers.http_bodies import (
+    TOO_LARGE,
+    BodyReader,
+    BodyRefused,
+    discard_rest,
+    max_body_size,
+)
 from realtime.servers.http_connections import HttpConnection, http_connection
 from realtime.shutdown import shutdown
 
-from .http_refusals import Refusal, busy, of_body, send_refusal
+from .http_refusals import Refusal, busy, end_refusal, of_body, send_refusal
 from .http_responses import PacedResponse, UnreadConnections
 
 log = logging.getLogger(__name__)
@@ -148,6 +155,9 @@ class HttpGuard:
         except Refusal as refusal:
             connection.close_after_response()
             await send_refusal(scope, send, refusal)
+            if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                await discard_rest(receive, handed_on_early=connection.refusal is not None)
+            await end_refusal(send)
 
     async def _serve(self, scope: Any, receive: Any, send: Any, connection: HttpConnection) -> None:
         if shutdown.frozen:

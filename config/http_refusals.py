@@ -44,7 +44,10 @@ def of_body(refused: BodyRefused) -> Refusal:
 
 
 async def send_refusal(scope: Any, send: Any, refusal: Refusal) -> None:
-    """Sends it with the headers of CORS, without which a program in a browser sees no answer."""
+    """Sends it with the headers of CORS, without which a program in a browser sees no answer.
+
+    Call `end_refusal` after it.
+    """
     plain = JsonResponse({"code": refusal.code, "detail": refusal.detail}, status=refusal.status)
     if refusal.retry_after is not None:
         plain["Retry-After"] = f"{refusal.retry_after:.0f}"
@@ -56,4 +59,9 @@ async def send_refusal(scope: Any, send: Any, refusal: Refusal) -> None:
     answer: Any = CorsMiddleware(lambda _: plain)(request)
     headers = [(name.lower().encode(), value.encode()) for name, value in answer.items()]
     await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.content})
+    await send({"type": "http.response.body", "body": answer.content, "more_body": True})
+
+
+async def end_refusal(send: Any) -> None:
+    """Lets the server close the connection."""
+    await send({"type": "http.response.body", "body": b""})

@@ -18,6 +18,7 @@ from typing_extensions import override
 from accounts.auth import client_address, network_of
 
 from .http_bodies import (
+    MAX_DISCARDED,
     MIN_BODY_RATE,
     TOO_LARGE,
     TOO_SLOW,
@@ -37,7 +38,7 @@ REQUEST = (
     "_disconnected",
     "content",
 )
-CHANNEL = ("allContentReceived", "callLater", "persistent", "length")
+CHANNEL = ("allContentReceived", "rawDataReceived", "callLater", "persistent", "length")
 REQUIRED = (*REQUEST, *CHANNEL, "_path", "_parsePOSTFormSubmission", "requestHeaders")
 """All names that are used here of what Twisted and daphne do not promise."""
 
@@ -47,6 +48,7 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
 
     _body: Body | None = None
     _deadline: Any = None
+    _discarded = 0
     _granted = 0.0
     _is_handed_on = False
     refusal: BodyRefused | None = None
@@ -68,6 +70,7 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
             self.refusal = TOO_LARGE
             self.channel.persistent = False
             self.channel.length = 0  # hands it on as soon as this returns
+            self.channel.rawDataReceived = self._discard
             return
         self._deadline = self.channel.callLater(settings.CHAT_BODY_TIMEOUT, self._check_deadline)
         self._body = unfinished_bodies.begin(self._network(), self._refuse_soon)
@@ -127,7 +130,14 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
         if self._is_handed_on or self._disconnected:
             return
         self.channel.persistent = False
+        self.channel.rawDataReceived = self._discard
         self.channel.allContentReceived()
+
+    def _discard(self, data: bytes) -> None:
+        """Reads on while the answer is sent: closing earlier would lose it on its way."""
+        self._discarded += len(data)
+        if self._discarded > MAX_DISCARDED and self.channel is not None:
+            self.channel.transport.pauseProducing()
 
     def _end(self) -> None:
         if self._deadline is not None:

@@ -7,12 +7,18 @@ oldest is refused: a body that somebody sends arrives within moments, an old one
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
 
 MIN_BODY_RATE = 16 * 1024
 """Bytes a second. A body on a slow line has CHAT_BODY_TIMEOUT and one second more for each."""
+
+MAX_DISCARDED = 8 * 1024**2
+"""Bytes of a refused body that are still read. A client that sends much more than it was allowed,
+and does not look for an answer meanwhile, finds its connection reset."""
+DISCARD_TIMEOUT = 1.0
 
 Receive = Callable[[], Awaitable[Any]]
 
@@ -149,3 +155,17 @@ class BodyReader:
         self._refusal = refusal
         if not self._timeout.expired():
             self._timeout.reschedule(asyncio.get_running_loop().time())
+
+
+async def discard_rest(receive: Receive, *, handed_on_early: bool) -> None:
+    """Reads on for a moment while a refusal is sent: closing at once would lose it on its way."""
+    size = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_TIMEOUT):
+            while size <= MAX_DISCARDED:
+                event = await receive()
+                if event["type"] != "http.request":
+                    return
+                size += len(event.get("body", b""))
+                if not handed_on_early and not event.get("more_body", False):
+                    return
