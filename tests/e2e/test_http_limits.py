@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -135,7 +134,7 @@ def test_no_body_is_written_to_disk(strict: Server) -> None:
     with announced(strict, MEBIBYTE, MEBIBYTE - 1):
         time.sleep(0.2)
         files = Path(f"/proc/{strict.process.pid}/fd")
-        open_files = [os.readlink(file) for file in files.iterdir() if file.is_symlink()]
+        open_files = [str(file.readlink()) for file in files.iterdir() if file.is_symlink()]
     assert not [name for name in open_files if "(deleted)" in name]
 
 
