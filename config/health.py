@@ -24,7 +24,6 @@ REDIS_EVERY = 1.0
 """Anybody may ask us, and several balancers do so at once: Redis must not pay for each of them."""
 
 _migrated: list[bool] = []
-_looking: list[asyncio.Future[str]] = []
 
 
 async def healthz(request: HttpRequest) -> JsonResponse:
@@ -40,7 +39,7 @@ async def readyz(request: HttpRequest) -> JsonResponse:
     if shutdown.leaving:
         database = layer = "not asked: going down"
     else:
-        database, layer = await asyncio.gather(database_state(), channel_layer.state())
+        database, layer = await asyncio.gather(sync_to_async(_database)(), channel_layer.state())
     ready = database == "ok"
     degraded = layer not in (ChannelLayer.IN_PROCESS, ChannelLayer.OK)
     answer = {
@@ -52,18 +51,6 @@ async def readyz(request: HttpRequest) -> JsonResponse:
     if not ready:
         response["Retry-After"] = "1"
     return response
-
-
-async def database_state() -> str:
-    """What the database answers; all who ask meanwhile share one look.
-
-    Probes are answered whatever else waits: without this, each would keep a thread when it hangs.
-    """
-    if not _looking:
-        look = asyncio.ensure_future(sync_to_async(_database)())
-        _looking.append(look)
-        look.add_done_callback(_looking.remove)
-    return await asyncio.shield(_looking[0])
 
 
 def _database() -> str:

@@ -36,6 +36,8 @@ ALWAYS = frozenset(
     f"/{name}{slash}" for name in ("healthz", "readyz", "metrics") for slash in ("", "/")
 )
 """Paths that supervisors and Prometheus ask: answered whatever else waits."""
+MAX_PROBES = 100
+"""Requests to them without an answer: while the database hangs each of them keeps a thread, too."""
 
 
 class UnansweredRequests:
@@ -175,6 +177,8 @@ class HttpGuard:
                 raise busy(detail=RESTARTING)
         if not is_probe:
             unanswered.check(head.network)
+        elif len(self._probes) >= MAX_PROBES:
+            raise busy()
         self._start(asyncio.get_running_loop())
         response = PacedResponse(send, connection, self._unread, head.network)
         with shutdown.working():
