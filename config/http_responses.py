@@ -163,7 +163,7 @@ class PacedResponse:
             self.begun = True
             for notify in self._on_begin:
                 notify()
-            if event["type"] == "http.response.start" and self._refuses(event["headers"]):
+            if event["type"] == "http.response.start" and self._refuses(event.get("headers", ())):
                 self.is_over = True
                 return
         if self._drainer is None or self._drainer.done():

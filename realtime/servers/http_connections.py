@@ -6,11 +6,14 @@ that is not known here everything is sent as before, and nothing is cut.
 """
 
 import asyncio
-from functools import partial
+import logging
+from functools import cache, partial
 from typing import Any, Protocol
 
 from .http_bodies import BodyRefused
 from .kernel_buffers import bound_kernel, unread_in_kernel
+
+log = logging.getLogger(__name__)
 
 UVICORN = ("flow", "transport")
 """Of the object whose bound method uvicorn's `send` is (RequestResponseCycle)."""
@@ -73,7 +76,14 @@ def http_connection(send: Any) -> HttpConnection:
         cycle: Any = getattr(send, "__self__", None)
         if _has(cycle, UVICORN) and _has(cycle.flow, FLOW) and _has(cycle.transport, TRANSPORT):
             return UvicornHttpConnection(cycle)
+    _warn(getattr(send, "__module__", None) or type(send).__module__)
     return UnknownHttpConnection()
+
+
+@cache
+def _warn(server: str) -> None:
+    """Logs it once."""
+    log.warning("This server (%s) is not known: unread HTTP answers are not bounded", server)
 
 
 def _has(thing: Any, names: tuple[str, ...]) -> bool:
