@@ -20,7 +20,7 @@ LONGEST_WAIT = 10.0
 """Seconds that a login waits for its turn before it is told to come back."""
 MOST_AT_ONCE = 200
 """Who hash or wait: several times those who get their turn in time. Each keeps a thread of the
-requests, which are bounded in all (`realtime.requests`)."""
+requests, which are bounded in all (`config.http_guard`)."""
 
 _slots = threading.BoundedSemaphore(SLOTS)
 _places = threading.BoundedSemaphore(MOST_AT_ONCE)

@@ -17,7 +17,6 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 
 from realtime.library_versions import report_unfamiliar_libraries  # noqa: E402
-from realtime.requests import guarded  # noqa: E402
 from realtime.routing import sockets  # noqa: E402
 from realtime.running import run_on  # noqa: E402
 from realtime.servers.detect import bound_http  # noqa: E402
@@ -25,6 +24,7 @@ from realtime.shutdown import lifespan  # noqa: E402
 
 from .env import DEVELOPMENT_KEY  # noqa: E402
 from .health import check_migrations_at_start  # noqa: E402
+from .http_guard import HttpGuard  # noqa: E402
 from .logs import guard_server_logs  # noqa: E402
 from .metrics import keep_sampling  # noqa: E402
 from .postgres import bound_work  # noqa: E402
@@ -46,7 +46,7 @@ if settings.SECRET_KEY == DEVELOPMENT_KEY:
 application = traced(
     ProtocolTypeRouter(
         {
-            "http": guarded(django_application, run_on, always={"/healthz"}),
+            "http": HttpGuard(django_application, run_on),
             "websocket": sockets,
             "lifespan": lifespan,
         }

@@ -57,6 +57,7 @@ RateOrOff = Annotated[Rate | None, NoDecode, BeforeValidator(_as_rate)]
 LengthOrOff = Annotated[Annotated[int, Field(ge=1, le=16_000)] | None, BeforeValidator(_as_count)]
 CountOrOff = Annotated[int | None, Field(ge=1), BeforeValidator(_as_count)]
 BytesOrOff = Annotated[int | None, Field(ge=1), BeforeValidator(_as_bytes)]
+Bytes = Annotated[int, Field(ge=65_536), BeforeValidator(_as_bytes)]
 
 
 class Environment(BaseSettings):
@@ -100,6 +101,16 @@ class Environment(BaseSettings):
     chat_replay_bytes: BytesOrOff = 32 * 1024 * 1024
     chat_send_buffer_per_user: BytesOrOff = 16 * 1024 * 1024
     chat_answer_within: float = Field(10, ge=0.5, le=120)
+    chat_requests: CountOrOff = 1000
+    chat_requests_per_address: CountOrOff = 500
+    chat_requests_per_user: CountOrOff = 4
+    chat_body_size: Bytes = 1024**2
+    chat_body_timeout: float = Field(5, ge=0.1, le=300)
+    chat_bodies_per_address: CountOrOff = 100
+    chat_body_bytes: BytesOrOff = 64 * 1024**2
+    chat_response_bytes_per_user: BytesOrOff = 16 * 1024**2
+    chat_response_bytes: BytesOrOff = 128 * 1024**2
+    chat_unread_timeout: float = Field(40, ge=0.5, le=600)
     chat_database_pool: int = Field(16, ge=1, le=1000)
     chat_presence_lease: float = Field(20, ge=1, le=50)
     chat_announce_up_to: CountOrOff = 250

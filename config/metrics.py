@@ -37,8 +37,11 @@ from realtime.hub import hub
 from realtime.replay_turns import replay_turns
 from realtime.replays import replays
 from realtime.send_buffers import send_buffers
+from realtime.servers.http_bodies import unfinished_bodies
 from realtime.servers.http_connections import open_connections
 
+from .http_guard import unanswered
+from .http_responses import response_bytes
 from .workers import dead_workers, shared_folder
 
 log = logging.getLogger(__name__)
@@ -67,6 +70,12 @@ def _live(name: str, meaning: str, **options: Any) -> Gauge:
 
 
 deliveries = Follower(realtime.deliveries)
+http_requests = _live("chat_http_requests", "HTTP requests without an answer")
+http_bodies = _live("chat_http_unfinished_bodies", "Request bodies that have not arrived")
+http_body_bytes = _live("chat_http_unfinished_body_bytes", "What has arrived of them")
+http_response_bytes = _live(
+    "chat_http_response_bytes", "Bytes of started responses that clients have not taken"
+)
 pool_size = _live("chat_database_pool_connections", "PostgreSQL connections that the pool holds")
 pool_free = _live("chat_database_pool_available", "Connections of the pool that nobody uses")
 pool_waiting = _live("chat_database_pool_waiting", "Threads that wait for a connection")
@@ -139,6 +148,10 @@ def sample() -> None:
         realtime.send_buffer_bytes.set(send_buffers.total)
         realtime.replays.set(len(replay_turns))
         realtime.replay_bytes.set(replays.held)
+        http_requests.set(len(unanswered))
+        http_bodies.set(len(unfinished_bodies))
+        http_body_bytes.set(unfinished_bodies.bytes)
+        http_response_bytes.set(response_bytes.total)
         deliveries.follow(realtime.counts.deliveries)
         messaging.writer_queue.set(writer().waiting)
         _sample_pool()

@@ -189,6 +189,16 @@ CHAT_REPLAYS_PER_USER = env.chat_replays_per_user
 CHAT_REPLAY_BYTES = env.chat_replay_bytes
 CHAT_SEND_BUFFER_PER_USER = env.chat_send_buffer_per_user
 CHAT_ANSWER_WITHIN = env.chat_answer_within
+CHAT_REQUESTS = env.chat_requests
+CHAT_REQUESTS_PER_ADDRESS = env.chat_requests_per_address
+CHAT_REQUESTS_PER_USER = env.chat_requests_per_user
+CHAT_BODY_SIZE = env.chat_body_size
+CHAT_BODY_TIMEOUT = env.chat_body_timeout
+CHAT_BODIES_PER_ADDRESS = env.chat_bodies_per_address
+CHAT_BODY_BYTES = env.chat_body_bytes
+CHAT_RESPONSE_BYTES_PER_USER = env.chat_response_bytes_per_user
+CHAT_RESPONSE_BYTES = env.chat_response_bytes
+CHAT_UNREAD_TIMEOUT = env.chat_unread_timeout
 CHAT_PRESENCE_LEASE = env.chat_presence_lease
 CHAT_ANNOUNCE_UP_TO = env.chat_announce_up_to
 CHAT_MESSAGE_LENGTH = env.chat_message_length
@@ -220,8 +230,10 @@ SERVESTATIC_ALLOW_ALL_ORIGINS = False
 CHAT_STATIC_CACHE_SIZE = env.chat_static_cache_size
 MEDIA_ROOT = env.media_root
 
-# Bodies are read into memory. The longest message fits many times, a list of a thousand names too.
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+# Bodies are read into memory, by config/http_guard.py. The longest message fits many times, a list
+# of a thousand names too. Django would spool bodies beyond the second size to disk.
+DATA_UPLOAD_MAX_MEMORY_SIZE = CHAT_BODY_SIZE
+FILE_UPLOAD_MAX_MEMORY_SIZE = CHAT_BODY_SIZE
 
 if not DEBUG:
     # Anybody can send this header: it counts only when a proxy of ours is there to overwrite it.

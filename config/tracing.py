@@ -48,4 +48,5 @@ def _with_header(send: Any, chosen: str) -> Any:
             event["headers"] = [*event.get("headers", ()), (HEADER, chosen.encode())]
         await send(event)
 
+    answer.__wrapped__ = send  # type: ignore[attr-defined] # `http_connection` looks behind it
     return answer

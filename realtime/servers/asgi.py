@@ -11,7 +11,7 @@ from typing import Any
 
 from .control_frames import FrameScanner
 from .interface import Receive, Send, Write
-from .kernel import bound_kernel
+from .kernel_buffers import bound_kernel
 
 TRANSPORT = ("abort", "get_extra_info", "get_protocol", "get_write_buffer_size", "set_protocol")
 """What asyncio documents; uvloop's transports are no subclasses of asyncio's."""

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 import daphne.server  # noqa: F401 - before anything of Twisted: it chooses the reactor
-from daphne.http_protocol import HTTPFactory
+from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketProtocol
 from django.conf import settings
 from twisted.internet.protocol import connectionDone
@@ -27,11 +27,13 @@ from typing_extensions import override
 
 from accounts.metrics import count_refusal
 
+from . import http_responses
 from .control_frames import ControlFrameLimiter
+from .daphne_bodies import BODIES, bound_bodies
 from .draining import DRAIN_INTERVAL, MAX_DRAIN
 from .http_connections import HeadDeadline, leave_uncounted, open_connections
 from .interface import Event, Receive, Send, Write, ignore_change
-from .kernel import bound_kernel
+from .kernel_buffers import bound_kernel
 from .required import Inside, missing_names
 
 AUTOBAHN = (
@@ -68,7 +70,12 @@ HTTP = (
         ),
     ),
 )
-REQUIRED = (*AUTOBAHN, *TCP, *HTTP)
+RESPONSES = (
+    Inside(WebRequest, http_responses.TWISTED_REQUEST),
+    Inside(http.HTTPChannel, http_responses.TWISTED_CHANNEL),
+    Inside(Server, http_responses.TWISTED_TRANSPORT),
+)
+REQUIRED = (*AUTOBAHN, *TCP, *HTTP, *BODIES, *RESPONSES)
 KNOWS_AUTOBAHN = not missing_names(AUTOBAHN)
 KNOWS_TCP = not missing_names(TCP)
 
@@ -392,9 +399,11 @@ def _call_when_lost(transport: Any, call: Callable[[], None]) -> None:
 
 
 def bound_http() -> None:
-    """From now on daphne makes bounded channels. Nothing happens the second time."""
+    """From now on daphne makes bounded channels and requests. Calling it again changes nothing."""
     if not missing_names(HTTP):
         HTTPFactory.protocol = staticmethod(_new_channel)
+    if not missing_names(BODIES):
+        bound_bodies()
 
 
 def _new_channel() -> Any:

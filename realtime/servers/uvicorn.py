@@ -22,6 +22,7 @@ import h11
 from django.conf import settings
 from typing_extensions import override
 from uvicorn.protocols.http import h11_impl, httptools_impl
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -29,6 +30,7 @@ from websockets.frames import Frame
 
 from accounts.metrics import count_refusal
 
+from . import http_responses
 from .control_frames import ControlFrameLimiter
 from .draining import DRAIN_INTERVAL, MAX_DRAIN
 from .http_connections import (
@@ -39,7 +41,7 @@ from .http_connections import (
     too_many_headers,
 )
 from .interface import Receive, Send, Write, ignore_change
-from .kernel import bound_kernel
+from .kernel_buffers import bound_kernel
 from .required import Inside, missing_names
 
 WEBSOCKETS = (
@@ -95,7 +97,12 @@ H11 = (
     ),
     Inside(h11_impl.RequestResponseCycle, ("response_complete",)),
 )
-REQUIRED = (*WEBSOCKETS, *HTTPTOOLS, *H11)
+RESPONSES = (
+    Inside(httptools_impl.RequestResponseCycle, http_responses.UVICORN),
+    Inside(h11_impl.RequestResponseCycle, http_responses.UVICORN),
+    Inside(FlowControl, http_responses.FLOW),
+)
+REQUIRED = (*WEBSOCKETS, *HTTPTOOLS, *H11, *RESPONSES)
 
 ABORT_DELAY = 1.0
 """Seconds in which a peer that answered no ping may yet read why it is closed."""

@@ -12,9 +12,10 @@ from signal import SIGTERM
 
 import psycopg
 import pytest
+from django.conf import settings
 
 from config.settings import env
-from realtime import requests, shutdown
+from realtime import shutdown
 from tests.clients import crosses_by_hint, opened, register, until_it_crosses
 from tests.redis_server import find_binary
 from tests.servers import ROOT, free_port
@@ -69,7 +70,7 @@ def test_every_service_has_bounds_and_the_privileges_it_needs() -> None:
 
 
 def test_a_server_may_have_a_thread_for_each_request() -> None:
-    assert composition.services()["app1"]["pids_limit"] > 1.5 * requests.MOST_UNANSWERED
+    assert composition.services()["app1"]["pids_limit"] > 1.5 * settings.CHAT_REQUESTS
 
 
 def test_images_can_be_pinned_by_their_digests(tmp_path: Path) -> None:

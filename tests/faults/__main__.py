@@ -25,6 +25,7 @@ from .restarts import postgres_crashes, rolling_restarts
 from .site import PROCESSES, Site, site
 from .slow import Burden, slow
 from .storm import Plan, storm
+from .unread import Load, unfinished, unread
 
 LOG_SHOWN = 2000
 
@@ -58,6 +59,10 @@ DRILLS: dict[str, Drill] = {
     "reconnect": lambda folder: reconnect(1000, folder),
     "slow": lambda folder: slow(Burden(), folder),
     "slow-daphne": lambda folder: slow(Burden(kind="daphne"), folder),
+    "unread": lambda folder: unread(Load(), folder),
+    "unread-daphne": lambda folder: unread(Load(kind="daphne"), folder),
+    "unfinished": lambda folder: unfinished(Load(), folder),
+    "unfinished-daphne": lambda folder: unfinished(Load(kind="daphne"), folder),
     "kills": _storm(kills=200, messages=50_000, processes=PROCESSES, on_site=True),
     "redis-killed": _on_site(redis_killed),
     "redis-frozen": _on_site(redis_frozen),

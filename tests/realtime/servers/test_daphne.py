@@ -18,7 +18,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from realtime.servers import control_frames, draining, kernel
+from realtime.servers import control_frames, draining
 from realtime.servers import daphne as daphne_module
 from realtime.servers.detect import connection_of
 from realtime.servers.http_connections import open_connections
@@ -50,9 +50,9 @@ class Closing(asyncio.Protocol):
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has it")
 async def test_one_who_takes_nothing_is_cut_though_a_close_waits_for_it(
-    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
 ) -> None:
-    monkeypatch.setattr(kernel, "UNREAD_TIMEOUT", 0.5)
+    settings.CHAT_UNREAD_TIMEOUT = 0.5
     closing = Closing()
     server = await asyncio.get_running_loop().create_server(lambda: closing, "127.0.0.1", 0)
     async with server:

@@ -1,0 +1,67 @@
+"""Answers that are given before or in place of the application's."""
+
+from io import BytesIO
+from typing import Any
+
+from corsheaders.middleware import CorsMiddleware
+from django.core.handlers.asgi import ASGIRequest
+from django.http import JsonResponse
+
+from accounts.errors import Busy
+from accounts.metrics import count_refusal
+from realtime.servers.http_bodies import BodyRefused
+
+from .middleware import PLAIN
+
+
+class Refusal(Exception):
+    """An error answer; `setting` names the limit that it comes from."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, retry_after: float | None = None
+    ) -> None:
+        super().__init__(code)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+def busy(setting: str | None = None, detail: str | None = None) -> Refusal:
+    """Counts one refusal of this limit, and answers 503."""
+    if setting is not None:
+        count_refusal(setting)
+    error = Busy(detail)
+    return Refusal(503, error.code, error.message, error.retry_after)
+
+
+def of_body(refused: BodyRefused) -> Refusal:
+    """Counts it, and answers 408, 413 or 503."""
+    if refused.status not in PLAIN:
+        return busy(refused.setting)
+    count_refusal(refused.setting)
+    return Refusal(refused.status, *PLAIN[refused.status])
+
+
+async def send_refusal(scope: Any, send: Any, refusal: Refusal) -> None:
+    """Sends it with the headers of CORS, without which a program in a browser sees no answer.
+
+    Call `end_refusal` after it.
+    """
+    plain = JsonResponse({"code": refusal.code, "detail": refusal.detail}, status=refusal.status)
+    if refusal.retry_after is not None:
+        plain["Retry-After"] = f"{refusal.retry_after:.0f}"
+    plain["Connection"] = "close"
+    plain["Content-Length"] = str(len(plain.content))
+    # A preflight is answered by it: the request itself is what we refuse. Of the query string CORS
+    # needs nothing, and it may hold what Django cannot decode.
+    request = ASGIRequest(scope | {"query_string": b""}, BytesIO())
+    answer: Any = CorsMiddleware(lambda _: plain)(request)
+    headers = [(name.lower().encode(), value.encode()) for name, value in answer.items()]
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.content, "more_body": True})
+
+
+async def end_refusal(send: Any) -> None:
+    """Lets the server close the connection."""
+    await send({"type": "http.response.body", "body": b""})

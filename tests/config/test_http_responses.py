@@ -1,0 +1,71 @@
+"""Bytes that clients do not read, and connections whose clients take nothing."""
+
+import asyncio
+
+import pytest
+from pytest_django import Settings
+
+from config import http_responses
+from config.http_responses import ResponseBytes, UnreadConnections
+from realtime.servers.http_responses import UnknownHttpConnection
+
+
+class Line(UnknownHttpConnection):
+    """A connection that says itself how much its client has not taken, as on a Unix socket."""
+
+    __slots__ = ("aborted", "left", "transport")
+
+    def __init__(self) -> None:
+        self.left = 1000
+        self.aborted = False
+        self.transport = self  # type: ignore[assignment]
+
+    def unread(self) -> int:
+        return self.left
+
+    def is_waiting(self) -> bool:
+        return self.left > 0
+
+    def is_lost(self) -> bool:
+        return self.aborted
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+@pytest.fixture
+def swept_often(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    monkeypatch.setattr(http_responses, "SWEEP_INTERVAL", 0.02)
+    settings.CHAT_UNREAD_TIMEOUT = 0.3
+
+
+async def test_a_client_that_takes_nothing_is_cut(swept_often: None) -> None:
+    unread, line = UnreadConnections(), Line()
+    unread.watch(line)
+    await asyncio.sleep(0.15)
+    assert not line.aborted
+    await asyncio.sleep(0.4)
+    assert line.aborted
+
+
+async def test_a_client_that_takes_little_is_not_cut(swept_often: None) -> None:
+    unread, line = UnreadConnections(), Line()
+    unread.watch(line)
+    for _ in range(10):
+        await asyncio.sleep(0.1)
+        line.left -= 1
+    assert not line.aborted
+
+
+def test_a_first_response_is_never_too_large(settings: Settings) -> None:
+    settings.CHAT_RESPONSE_BYTES_PER_USER = 100
+    settings.CHAT_RESPONSE_BYTES = 250
+    held = ResponseBytes()
+    assert held.refusing("user:1", 300) is None
+    held.add("user:1", 90)
+    assert held.refusing("user:1", 20) == "CHAT_RESPONSE_BYTES_PER_USER"
+    assert held.refusing("user:2", 300) == "CHAT_RESPONSE_BYTES"
+    assert held.refusing("user:2", 100) is None
+    held.add("user:1", -90)
+    assert held.refusing("user:1", 300) is None
+    assert held.total == 0
