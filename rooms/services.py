@@ -1,10 +1,11 @@
 """Writes of rooms and memberships; who may make, change, enter and leave them."""
 
+from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -329,11 +330,23 @@ def delete_room(*, user_id: int, room_id: int) -> None:
         if role != Role.OWNER:
             raise Forbidden("Only an owner may delete a room")
         room = here.room
+        _lock_members(room)
         Member.objects.filter(room=room).delete()
         room.deleted_at, room.member_count = timezone.now(), 0
         room.access += 1
         room.save(update_fields=["deleted_at", "member_count", "access"])
         publish(RoomDeleted(room_id))
+
+
+def _lock_members(room: Room) -> None:
+    """Locks all members' rows in the order of `messaging.statements.lock_members`.
+
+    A DELETE locks them in any order. Read markers move without the room's lock: a batch of them
+    and the DELETE could each hold a row that the other waits for.
+    """
+    if connection.features.has_select_for_update:
+        rows = Member.objects.select_for_update().filter(room=room).order_by("room_id", "user_id")
+        deque(rows.values_list("pk").iterator(), maxlen=0)
 
 
 @contextmanager
