@@ -33,6 +33,7 @@ from rooms.api import router as rooms_router
 
 from . import VERSION
 from .middleware import PLAIN
+from .request_rates import count_requests
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +112,7 @@ api = NinjaAPI(
     parser=StrictParser(),
     docs=Swagger(settings={"persistAuthorization": True, "displayRequestDuration": True}),
 )
+api.add_decorator(count_requests)
 api.add_router("", accounts_router)
 api.add_router("", rooms_router)
 api.add_router("", messaging_router)

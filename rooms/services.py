@@ -13,7 +13,7 @@ from accounts.errors import Forbidden, NoSuchUser
 from accounts.events import publish
 from accounts.models import User
 from accounts.names import check_name, is_name, name_key
-from accounts.rates import give_back, spend, spending
+from accounts.rates import give_back, spend, spend_at_once, spending
 from accounts.selectors import find_people, find_user
 from accounts.transactions import writing
 
@@ -154,6 +154,7 @@ def _enter_as_stranger(user_id: int, name: str) -> Room:
         raise NoSuchRoom
     if room.kind == Kind.GROUP:
         raise NotAMember
+    spend_at_once("CHAT_JOIN_RATE", user_id)
     return join_room(user_id=user_id, room_id=room.pk)
 
 

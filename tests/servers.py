@@ -36,6 +36,10 @@ RELAXED = {
     "CHAT_MESSAGE_RATE": "off",
     "CHAT_FRAME_RATE": "off",
     "CHAT_ROOM_RATE": "off",
+    "CHAT_JOIN_RATE": "off",
+    "CHAT_READ_RATE": "off",
+    "CHAT_WRITE_RATE": "off",
+    "CHAT_REFRESH_RATE": "off",
     "CHAT_SOCKETS_PER_USER": "off",
     "CHAT_PENDING_PER_ADDRESS": "off",
 }
