@@ -177,6 +177,7 @@ CHAT_JOIN_RATE = env.chat_join_rate
 CHAT_READ_RATE = env.chat_read_rate
 CHAT_WRITE_RATE = env.chat_write_rate
 CHAT_REFRESH_RATE = env.chat_refresh_rate
+CHAT_PAGE_BYTES = env.chat_page_bytes
 CHAT_SOCKETS_PER_USER = env.chat_sockets_per_user
 CHAT_SOCKETS_PER_ADDRESS = env.chat_sockets_per_address
 CHAT_PENDING_PER_ADDRESS = env.chat_pending_per_address
