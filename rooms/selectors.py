@@ -63,21 +63,31 @@ def standing(user_id: int, room_id: int, *, lock: bool = False) -> Standing:
     With `lock`, inside a transaction, the room's row is held until it ends: nobody stores a
     message, an edit or a removal there meanwhile. Raises NoSuchRoom when the caller may not see it.
     """
-    rooms = Room.objects.select_related("low", "high")
+    rooms = _visible_rooms(user_id).select_related("low", "high")
     if lock:
         rooms = rooms.select_for_update(of=("self",))
-    return _stand(user_id, rooms.filter(pk=room_id, deleted_at=None).first())
+    return _stand(user_id, rooms.filter(pk=room_id).first())
 
 
 def standing_by_name(user_id: int, name: str) -> Standing:
     """The same for a public or group room by its name."""
-    rooms = Room.objects.filter(name_key=name_key(name), deleted_at=None)
-    return _stand(user_id, rooms.first())
+    return _stand(user_id, _visible_rooms(user_id).filter(name_key=name_key(name)).first())
+
+
+def _visible_rooms(user_id: int) -> QuerySet[Room]:
+    """The database leaves out what the caller may not see.
+
+    So a group of others costs what a missing room costs: the time of a 404 tells nothing. Nor do
+    strangers hold the lock of a group.
+    """
+    own = Member.objects.filter(room=OuterRef("pk"), user_id=user_id)
+    return Room.objects.filter(Q(kind=Kind.PUBLIC) | Q(Exists(own)), deleted_at=None)
 
 
 def _stand(user_id: int, room: Room | None) -> Standing:
     if room is None:
         raise NoSuchRoom
+    # Anew, for a removal may have had the lock that was waited for.
     member = Member.objects.filter(room=room, user_id=user_id).first()
     if member is not None:
         return Standing(room, user_id, member)
