@@ -94,7 +94,10 @@ def database(url: str) -> dict[str, Any]:
             # The net under accounts/checkpoints.py, which copies the log before it gets so long. At
             # SQLite's own 1,000 pages a busy second would get there first. The log grows to 16 MB.
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-            " PRAGMA wal_autocheckpoint=4000;",
+            " PRAGMA wal_autocheckpoint=4000;"
+            # A long reader, such as a backup, makes it grow further, by what is written meanwhile.
+            # Without a limit the file would stay as large as it once was.
+            f" PRAGMA journal_size_limit={16 * 1024**2};",
         }
         entry["CONN_MAX_AGE"] = 0
         # Tests have a writer thread and real servers, which a database in memory cannot share.
