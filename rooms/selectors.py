@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import BooleanField, Exists, OuterRef, Q, QuerySet
+from django.db.models.expressions import RawSQL
 
 from accounts.errors import Forbidden
 from accounts.models import User
@@ -74,14 +75,21 @@ def standing_by_name(user_id: int, name: str) -> Standing:
     return _stand(user_id, _visible_rooms(user_id).filter(name_key=name_key(name)).first())
 
 
+# By hand, as in `accounts.auth`: building the same condition with the ORM doubles the cost.
+VISIBLE = (
+    "(rooms_room.kind = 'public' OR EXISTS"
+    " (SELECT 1 FROM rooms_member m WHERE m.room_id = rooms_room.id AND m.user_id = %s))"
+)
+
+
 def _visible_rooms(user_id: int) -> QuerySet[Room]:
     """The database leaves out what the caller may not see.
 
     So a group of others costs what a missing room costs: the time of a 404 tells nothing. Nor do
     strangers hold the lock of a group.
     """
-    own = Member.objects.filter(room=OuterRef("pk"), user_id=user_id)
-    return Room.objects.filter(Q(kind=Kind.PUBLIC) | Q(Exists(own)), deleted_at=None)
+    visible = RawSQL(VISIBLE, [user_id], output_field=BooleanField())  # noqa: S611 - a constant
+    return Room.objects.filter(visible, deleted_at=None)
 
 
 def _stand(user_id: int, room: Room | None) -> Standing:
