@@ -2,13 +2,16 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from json.encoder import encode_basestring
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import DataError
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Func, IntegerField, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.encoding import escape_uri_path
 from ninja import Query
@@ -25,6 +28,64 @@ Cursor = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class RowSize(Generic[Row]):
+    """How many bytes of an answer a row takes: about, by the database; and once it is loaded.
+
+    `maximum` is what the longest row takes, so that a page of rows that fit anyway is not measured.
+    """
+
+    expression: Any
+    of: Callable[[Row], int]
+    maximum: int
+
+
+class Octets(Func):
+    """The bytes of a text in the database, as UTF-8."""
+
+    function = "octet_length"
+    output_field = IntegerField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        # Older versions of SQLite have no octet_length, and their length() counts characters.
+        template = "length(CAST(%(expressions)s AS BLOB))"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+
+def json_bytes(text: str) -> int:
+    """The bytes of a text in an answer: quotes and control characters are escaped there."""
+    return len(encode_basestring(text).encode(errors="replace"))
+
+
+def read_rows(
+    rows: QuerySet[Row], *, limit: int, size: RowSize[Row] | None = None
+) -> tuple[list[Row], bool]:
+    """The first rows, at most `limit` and about CHAT_PAGE_BYTES; and whether more follow.
+
+    At least one. Where they could be more bytes than that, the database is asked for their sizes
+    first, so that this process never holds what it does not send.
+    """
+    page_bytes: int | None = settings.CHAT_PAGE_BYTES
+    if size is not None and page_bytes is not None and limit * size.maximum > page_bytes:
+        sizes = rows.annotate(row_bytes=size.expression).values_list("row_bytes", flat=True)
+        limit = _count_fitting(sizes[:limit], page_bytes) or limit
+    found = list(rows[: limit + 1])
+    kept = min(limit, len(found))
+    if size is not None and page_bytes is not None:
+        kept = _count_fitting(map(size.of, found[:kept]), page_bytes)
+    return found[:kept], len(found) > kept
+
+
+def _count_fitting(sizes: Iterable[int], page_bytes: int) -> int:
+    """How many of them fit into a page, at least one if there is one."""
+    count = total = 0
+    for count, size in enumerate(sizes, 1):
+        total += size
+        if total > page_bytes:
+            return max(1, count - 1)
+    return count
+
+
 class Page(list[Row], Generic[Row]):
     """One page of rows; `links` maps `next` and `prev` to the query parameters that lead there."""
 
@@ -39,15 +100,17 @@ def keyset_page(
     limit: int,
     field: str = "cursor",
     walks: Sequence[QuerySet[Row]] = (),
+    size: RowSize[Row] | None = None,
 ) -> Page[Row]:
     """A page of `rows` in `order` (attribute names, `-` for falling, the last one unique).
 
     Of those rows that any of the `walks` finds, if there are some: what one query could only find
     with an OR, for which no database walks two indexes in order, each finds by its own.
-    Raises Invalid for a cursor that we did not make; `field` is what the client calls it.
+    With `size`, a page ends early at about CHAT_PAGE_BYTES. Raises Invalid for a cursor that we did
+    not make; `field` is what the client calls it.
     """
     try:
-        return _page(rows, order, cursor, limit, walks)
+        return _page(rows, order, cursor, limit, walks, size)
     # A date beyond the calendar fails only when the query is made.
     except (ValueError, TypeError, OverflowError, ValidationError, DataError) as error:
         raise _not_ours(field) from error
@@ -59,6 +122,7 @@ def _page(
     cursor: str | None,
     limit: int,
     walks: Sequence[QuerySet[Row]],
+    size: RowSize[Row] | None,
 ) -> Page[Row]:
     backwards, values = _decode(cursor, len(order)) if cursor else (False, None)
     directed = [_flip(field) if backwards else field for field in order]
@@ -70,8 +134,7 @@ def _page(
         )
     else:
         rows = rows.filter(beyond)
-    found = list(rows.order_by(*directed)[: limit + 1])
-    more, found = len(found) > limit, found[:limit]
+    found, more = read_rows(rows.order_by(*directed), limit=limit, size=size)
     page: Page[Row] = Page(reversed(found) if backwards else found)
     page.links = {}
     if page and (backwards or more):

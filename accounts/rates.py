@@ -142,7 +142,7 @@ def spend(setting: str, whose: Hashable) -> None:
 
     Asks the other processes as well: for threads, which may wait a moment.
     """
-    rate = _spend_here(setting, whose)
+    rate = spend_here(setting, whose)
     if rate is None:
         return
     for elsewhere in _elsewhere:
@@ -175,14 +175,15 @@ def give_back(setting: str, whose: Hashable) -> None:
 
 def spend_at_once(setting: str, whose: Hashable) -> None:
     """The same without waiting for anybody: the others hear of it a moment later."""
-    rate = _spend_here(setting, whose)
+    rate = spend_here(setting, whose)
     if rate is None:
         return
     for elsewhere in _elsewhere:
         elsewhere.tell(setting, whose, rate)
 
 
-def _spend_here(setting: str, whose: Hashable) -> Rate | None:
+def spend_here(setting: str, whose: Hashable) -> Rate | None:
+    """The same in this process alone; returns the rate, None when it is off."""
     rate: Rate | None = getattr(settings, setting)
     if rate is not None:
         wait = buckets.take(setting, whose, rate)

@@ -103,9 +103,10 @@ class ErrorOut(BaseModel):
 def answers(success: dict[int, Any], *errors: int) -> dict[int, Any]:
     """Ninja's `response` table: the success, and ErrorOut for each status that may come instead.
 
-    503 stands for all: whatever asks the database may find it away or too slow.
+    429 and 503 stand for all: every operation has a rate (`config.request_rates`), and whatever
+    asks the database may find it away or too slow.
     """
-    return success | dict.fromkeys((*errors, 503), ErrorOut)
+    return success | dict.fromkeys((*errors, 429, 503), ErrorOut)
 
 
 def example(value: dict[str, Any]) -> ConfigDict:

@@ -163,6 +163,7 @@ def change_password(
 
 def _confirm(user: User, password: str, address: str | None) -> None:
     """Guessing the current password of a stolen session is limited as logging in is."""
+    spend("CHAT_LOGIN_RATE", network_of(address))
     spend("CHAT_LOGIN_NAME_RATE", (network_of(address), user.username_key))
     if not hashing.matches(user, password):
         raise WrongPassword

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI, Swagger
 from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
+from ninja.renderers import JSONRenderer
 from pydantic_core import from_json
 
 from accounts import errors as accounts_errors
@@ -33,6 +34,7 @@ from rooms.api import router as rooms_router
 
 from . import VERSION
 from .middleware import PLAIN
+from .request_rates import count_requests
 
 log = logging.getLogger(__name__)
 
@@ -109,13 +111,26 @@ class StrictParser(Parser):
         return said
 
 
+class Utf8Renderer(JSONRenderer):
+    """Answers in UTF-8: escaped as ASCII, an emoji is three times as long."""
+
+    json_dumps_params: Mapping[str, Any] = {"ensure_ascii": False}
+
+    def render(self, *args: Any, **kwargs: Any) -> bytes:
+        text: str = super().render(*args, **kwargs)
+        # What UTF-8 cannot hold, a lone surrogate, is escaped as before.
+        return text.encode(errors="backslashreplace")
+
+
 api = NinjaAPI(
     title="Chat backend",
     version=VERSION,
     description=DESCRIPTION,
     parser=StrictParser(),
+    renderer=Utf8Renderer(),
     docs=Swagger(settings={"persistAuthorization": True, "displayRequestDuration": True}),
 )
+api.add_decorator(count_requests)
 api.add_router("", accounts_router)
 api.add_router("", rooms_router)
 api.add_router("", messaging_router)

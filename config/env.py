@@ -87,6 +87,11 @@ class Environment(BaseSettings):
     chat_message_rate: RateOrOff = parse_rate("20/s")
     chat_frame_rate: RateOrOff = parse_rate("50/s")
     chat_room_rate: RateOrOff = parse_rate("60/h")
+    chat_join_rate: RateOrOff = parse_rate("120/m")
+    chat_read_rate: RateOrOff = parse_rate("50/s")
+    chat_write_rate: RateOrOff = parse_rate("20/s")
+    chat_refresh_rate: RateOrOff = parse_rate("300/m")
+    chat_page_bytes: BytesOrOff = 1024**2
     chat_sockets_per_user: CountOrOff = 50
     chat_sockets_per_address: CountOrOff = None
     chat_pending_per_address: CountOrOff = 20

@@ -96,7 +96,10 @@ def database(url: str) -> dict[str, Any]:
             # The net under accounts/checkpoints.py, which copies the log before it gets so long. At
             # SQLite's own 1,000 pages a busy second would get there first. The log grows to 16 MB.
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-            " PRAGMA wal_autocheckpoint=4000;",
+            " PRAGMA wal_autocheckpoint=4000;"
+            # A long reader, such as a backup, makes it grow further, by what is written meanwhile.
+            # Without a limit the file would stay as large as it once was.
+            f" PRAGMA journal_size_limit={16 * 1024**2};",
         }
         entry["CONN_MAX_AGE"] = 0
         # Tests have a writer thread and real servers, which a database in memory cannot share.
@@ -175,6 +178,11 @@ CHAT_LOGIN_NAME_RATE = env.chat_login_name_rate
 CHAT_MESSAGE_RATE = env.chat_message_rate
 CHAT_FRAME_RATE = env.chat_frame_rate
 CHAT_ROOM_RATE = env.chat_room_rate
+CHAT_JOIN_RATE = env.chat_join_rate
+CHAT_READ_RATE = env.chat_read_rate
+CHAT_WRITE_RATE = env.chat_write_rate
+CHAT_REFRESH_RATE = env.chat_refresh_rate
+CHAT_PAGE_BYTES = env.chat_page_bytes
 CHAT_SOCKETS_PER_USER = env.chat_sockets_per_user
 CHAT_SOCKETS_PER_ADDRESS = env.chat_sockets_per_address
 CHAT_PENDING_PER_ADDRESS = env.chat_pending_per_address

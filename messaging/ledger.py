@@ -1,4 +1,4 @@
-"""One batch of messages on its way into the database, under the locks of its rooms.
+"""One batch of messages and read marks on its way into the database, under the locks it needs.
 
 What is decided about each is here, the SQL in `statements`.
 """
@@ -10,13 +10,14 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
-from accounts.errors import Forbidden, SessionEnded, invalid
+from accounts.errors import DomainError, Forbidden, SessionEnded, invalid
 from accounts.names import name_key
 from rooms.errors import REMOVED, NoSuchRoom
 from rooms.models import Ban, Kind, Room, other_of
 
 from .errors import ClientIdReused, SenderMismatch
 from .events import MessageState
+from .marks import Mark, Marked, ReadMarkers
 from .models import Message
 from .selectors import state_of
 from .statements import (
@@ -26,6 +27,7 @@ from .statements import (
     allocate_ids,
     authors_of,
     bare_cursor,
+    lock_members,
     lock_rooms,
     one_round_trip,
     quotable_of,
@@ -88,13 +90,14 @@ class LockedRoom:
 
 
 class Ledger:
-    """Made inside a transaction; `enter` each draft in order, then `save`."""
+    """Made inside a transaction; `enter` each draft in order, `mark` what is read, then `save`."""
 
-    def __init__(self, drafts: Sequence[Draft]) -> None:
+    def __init__(self, drafts: Sequence[Draft], marks: Sequence[Mark] = ()) -> None:
         self._now = timezone.now()
         # The room's lock is the first: whatever is read after it is read under it.
         with one_round_trip():
             rooms = lock_rooms({draft.room_id for draft in drafts})
+            members = lock_members(_members_to_lock(drafts, marks))
             authors = authors_of({(one.room_id, one.user_id, one.session_id) for one in drafts})
             used = used_client_ids(
                 {(one.room_id, one.user_id, one.client_id) for one in drafts if one.client_id}
@@ -102,6 +105,7 @@ class Ledger:
             quotable = quotable_of({draft.reply_to for draft in drafts if draft.reply_to})
             free_ids = allocate_ids(len(drafts))
             self._rooms = {row[0]: LockedRoom(*row) for row in rooms()}
+            self._markers = ReadMarkers(members())
             self._names: dict[tuple[int, int], str] = {}
             """Of the users whose sign-in is good, by session and user."""
             self._members: set[tuple[int, int]] = set()
@@ -174,6 +178,7 @@ class Ledger:
             access=room.access,
         )
         self._new.append((draft, message))
+        self._markers.note_message(message)
         if draft.client_id is not None:
             key = (room.pk, draft.user_id, draft.client_id)
             self._known[key] = Known(draft.digest, message)
@@ -191,19 +196,28 @@ class Ledger:
             if row.room_id in self._rooms
         }
 
-    def save(self) -> None:
-        """Writes what was entered. The caller commits."""
-        if not self._new:
-            return
-        cursor, now = bare_cursor(), connection.ops.adapt_datetimefield_value(self._now)
-        with one_round_trip():
-            write(cursor, INSERT_MESSAGE, [_row(*new, now) for new in self._new])
-            changed = {message.room_id: self._rooms[message.room_id] for _, message in self._new}
-            rooms = [(room.last_seq, room.version, now, room.pk) for room in changed.values()]
-            write(cursor, COUNT_ON, rooms)
-            self._save_members(cursor, now)
+    def mark(self, mark: Mark) -> Marked | DomainError:
+        """Moves a read marker, after the messages of the batch, which may be what it marks."""
+        room = self._rooms.get(mark.room_id)
+        return self._markers.move(mark, room.last_seq if room else 0)
 
-    def _save_members(self, cursor: Any, now: Any) -> None:
+    def save(self) -> None:
+        """Writes what was entered and marked. The caller commits."""
+        moved = self._markers.moved()
+        if not moved:  # a message moves the marker of its sender
+            return
+        cursor = bare_cursor()
+        with one_round_trip():
+            if self._new:
+                self._save_messages(cursor)
+            write(cursor, READ_ON, moved)
+
+    def _save_messages(self, cursor: Any) -> None:
+        now = connection.ops.adapt_datetimefield_value(self._now)
+        write(cursor, INSERT_MESSAGE, [_row(*new, now) for new in self._new])
+        changed = {message.room_id: self._rooms[message.room_id] for _, message in self._new}
+        rooms = [(room.last_seq, room.version, now, room.pk) for room in changed.values()]
+        write(cursor, COUNT_ON, rooms)
         if self._joining:
             cursor.executemany(
                 "INSERT INTO rooms_member (room_id, user_id, role, last_read_seq, muted, joined_at)"
@@ -214,9 +228,14 @@ class Ledger:
                 "UPDATE rooms_room SET member_count = member_count + 1 WHERE id = %s",
                 [(room_id,) for room_id, _ in self._joining],
             )
-        # Sending also reads. The last of each author wins; nobody else's row is touched.
-        read = {(message.room_id, message.sender): message.seq for _, message in self._new}
-        write(cursor, READ_ON, [(seq, *key) for key, seq in sorted(read.items())])
+
+
+def _members_to_lock(drafts: Sequence[Draft], marks: Sequence[Mark]) -> set[tuple[int, int]]:
+    """Those whose read markers may move. SQLite has no locks of rows to take in an order."""
+    keys = {(mark.room_id, mark.user_id) for mark in marks}
+    if connection.features.has_select_for_update:
+        keys |= {(draft.room_id, draft.user_id) for draft in drafts}
+    return keys
 
 
 def _row(draft: Draft, message: MessageState, now: Any) -> tuple[Any, ...]:

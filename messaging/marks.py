@@ -4,14 +4,14 @@ In a lively room everybody marks every message: with a transaction for each of t
 cost more than writing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from accounts.errors import DomainError
 from rooms.errors import NotAMember
 from rooms.selectors import standing
 
-from .statements import READ_ON, bare_cursor, marks_of, one_round_trip, write
+from .events import MessageState
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,34 +33,45 @@ class Marked:
     moved: bool
 
 
-def store_marks(marks: Sequence[Mark]) -> list[Marked | DomainError]:
-    """Moves marks up, never back and never past the room's last message; the caller commits.
+Key = tuple[int, int]
+"""Room and user: they name a member."""
 
-    One by one in the order given: NoSuchRoom, Forbidden for the removed, or NotAMember in the place
-    of what was refused.
+
+class ReadMarkers:
+    """The read markers of a batch: as the database has them, and as the batch moves them.
+
+    `rows` are those of `statements.lock_members`.
     """
-    with one_round_trip():
-        rows = marks_of({(mark.room_id, mark.user_id) for mark in marks})
-        # A row that was waited for may mark a message from after the look at the room.
-        found = {
-            (room_id, user_id): (max(last, read), read) for room_id, user_id, last, read in rows()
-        }
-    moved: dict[tuple[int, int], int] = {}
-    outcomes: list[Marked | DomainError] = []
-    for mark in marks:
+
+    def __init__(self, rows: Iterable[tuple[int, int, int, int]]) -> None:
+        self._stored = {(room_id, user_id): (last, read) for room_id, user_id, last, read in rows}
+        self._moved: dict[Key, int] = {}
+
+    def note_message(self, message: MessageState) -> None:
+        """Sending also reads, for the sender alone."""
+        self._moved[message.room_id, message.sender] = message.seq
+
+    def move(self, mark: Mark, last_seq: int) -> Marked | DomainError:
+        """Moves a marker up, never back and never past the room's last message.
+
+        `last_seq` is the room's as this batch counts it, 0 when it counts nothing there. Returns
+        NoSuchRoom, Forbidden for the removed, or NotAMember.
+        """
         key = mark.room_id, mark.user_id
-        if key not in found:
-            outcomes.append(_refusal(mark))
-            continue
-        last, read = found[key]
-        read = moved.get(key, read)
+        if key not in self._stored and key not in self._moved:
+            return _refusal(mark)
+        last, read = self._stored.get(key, (0, 0))
+        read = max(read, self._moved.get(key, 0))
+        # A row that was waited for may mark a message from after the look at the room.
+        last = max(last, last_seq, read)
         now = max(read, min(mark.seq, last))
         if now > read:
-            moved[key] = now
-        outcomes.append(Marked(now, last - now, moved=now > read))
-    if moved:
-        write(bare_cursor(), READ_ON, [(seq, *key) for key, seq in sorted(moved.items())])
-    return outcomes
+            self._moved[key] = now
+        return Marked(now, last - now, moved=now > read)
+
+    def moved(self) -> list[tuple[int, int, int]]:
+        """The rows of `statements.READ_ON`."""
+        return [(seq, *key) for key, seq in sorted(self._moved.items())]
 
 
 def _refusal(mark: Mark) -> DomainError:

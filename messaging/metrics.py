@@ -26,6 +26,10 @@ writer_store = Histogram(
     "How long a batch took from the queue to its commit and events",
     buckets=SECONDS,
 )
+batches_repeated = Counter(
+    "chat_writer_repeated_batches",
+    "Batches that PostgreSQL ended in favour of another transaction, stored again at once",
+)
 writer_queue = Gauge(
     "chat_writer_queue_messages",
     "Messages and read marks that wait for the writer",

@@ -1,11 +1,23 @@
 """Reads of messages: pages of history, the feed, and what changed since a version."""
 
+import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.conf import settings
+from django.db.models import F, OuterRef, QuerySet, Subquery, TextField, Value
+from django.db.models.functions import Cast
 
-from accounts.pagination import Page, cursor_after, id_in, keyset_page
+from accounts.pagination import (
+    Octets,
+    Page,
+    RowSize,
+    cursor_after,
+    id_in,
+    json_bytes,
+    keyset_page,
+    read_rows,
+)
 from rooms.models import Kind, Room
 from rooms.selectors import Standing, may_be_read
 
@@ -44,6 +56,29 @@ def _messages(room: Room) -> QuerySet[Message]:
     return Message.objects.filter(room=room).select_related("sender")
 
 
+MESSAGE_OVERHEAD = 600
+"""Bytes of an answer besides text and reactions: names, ids and times."""
+ROOM_OVERHEAD = 600
+MAX_CHARACTER_BYTES = 4
+MESSAGE_BYTES = Octets("content") + Octets(Cast("reactions", TextField())) + Value(MESSAGE_OVERHEAD)
+
+
+def _message_size() -> RowSize[Message]:
+    """Reactions are not in the maximum: seldom are there many, and each page would be measured."""
+    length: int = settings.CHAT_MESSAGE_LENGTH or settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    return RowSize(MESSAGE_BYTES, _bytes_of, MESSAGE_OVERHEAD + MAX_CHARACTER_BYTES * length)
+
+
+def _bytes_of(message: Message) -> int:
+    reactions = len(json.dumps(message.reactions)) if message.reactions else 0
+    return MESSAGE_OVERHEAD + json_bytes(message.content) + reactions
+
+
+def _bytes_of_my_room(room: Any) -> int:
+    """With its last message, which is read only for the rooms of the page."""
+    return ROOM_OVERHEAD + json_bytes(room.title) + json_bytes(room.topic) + (room.last_bytes or 0)
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """A page, oldest first; `links` as in `accounts.pagination.Page`."""
@@ -61,10 +96,10 @@ def history(here: Standing, *, before: int | None, after: int | None, limit: int
     rows = _messages(here.room)
     if before is not None:
         rows = rows.filter(seq__lt=before)
-    if after is not None:
-        found = list(rows.filter(seq__gt=after).order_by("seq")[:limit])
-    else:
-        found = list(rows.order_by("-seq")[:limit])[::-1]
+    rows = rows.order_by("-seq") if after is None else rows.filter(seq__gt=after).order_by("seq")
+    found, _ = read_rows(rows, limit=limit, size=_message_size())
+    if after is None:
+        found.reverse()
     links: dict[str, dict[str, Any]] = {}
     if found and found[-1].seq < here.room.last_seq:
         links["next"] = {"after": found[-1].seq, "limit": limit}
@@ -83,7 +118,9 @@ def feed(user_id: int, *, before: str | None, limit: int) -> History:
     bottom = top - FEED_REACH
     rows = Message.objects.filter(may_be_read(user_id), pk__gte=bottom, pk__lt=top)
     rows = rows.select_related("sender", "room", "room__low", "room__high")
-    page = keyset_page(rows, ["-pk"], cursor=before, limit=limit, field="before")
+    page = keyset_page(
+        rows, ["-pk"], cursor=before, limit=limit, field="before", size=_message_size()
+    )
     links = {}
     if "next" in page.links:
         links["prev"] = {"before": page.links["next"]["cursor"], "limit": limit}
@@ -162,7 +199,7 @@ def my_rooms(user_id: int, *, cursor: str | None, limit: int) -> Page[Any]:
     Besides their own columns they carry `role`, `last_read_seq`, `unread` and `muted` of the caller
     and `last_message`, a MessageState or None.
     """
-    last = Message.objects.filter(room=OuterRef("pk"), seq=OuterRef("last_seq")).values("pk")
+    last = Message.objects.filter(room=OuterRef("pk"), seq=OuterRef("last_seq"))
     rooms = (
         Room.objects.filter(members__user_id=user_id, deleted_at=None)
         .exclude(kind=Kind.PRIVATE, last_seq=0)
@@ -172,10 +209,13 @@ def my_rooms(user_id: int, *, cursor: str | None, limit: int) -> Page[Any]:
             last_read_seq=F("members__last_read_seq"),
             unread=F("last_seq") - F("members__last_read_seq"),
             muted=F("members__muted"),
-            last_message_id=Subquery(last),
+            last_message_id=Subquery(last.values("pk")),
+            last_bytes=Subquery(last.annotate(row_bytes=MESSAGE_BYTES).values("row_bytes")),
         )
     )
-    page: Page[Any] = keyset_page(rooms, ["-active_at", "-pk"], cursor=cursor, limit=limit)
+    size: RowSize[Any] = RowSize(Value(0), _bytes_of_my_room, maximum=0)
+    order = ["-active_at", "-pk"]
+    page: Page[Any] = keyset_page(rooms, order, cursor=cursor, limit=limit, size=size)
     found = Message.objects.select_related("sender").in_bulk(
         [room.last_message_id for room in page if room.last_message_id]
     )

@@ -77,6 +77,8 @@ def lock_rooms(ids: Collection[int]) -> Rows:
 
     By rising id, so that two processes never wait for each other in a circle.
     """
+    if not ids:
+        return _nothing
     lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
     return _ask(
         "SELECT id, kind, name, low_id, high_id, last_seq, version, access FROM rooms_room"  # noqa: S608
@@ -95,6 +97,8 @@ def authors_of(keys: Collection[tuple[int, int, int]]) -> Rows:
     `keys` are rooms, users and sessions. Read once the rooms are locked: a removal takes the same
     lock.
     """
+    if not keys:
+        return _nothing
     return _ask(
         "WITH asked (room_id, user_id, session_id)"  # noqa: S608
         f" AS (VALUES {_marks(len(keys), '(%s, %s, %s)')})"
@@ -121,10 +125,15 @@ def used_client_ids(keys: Collection[tuple[int, int, str]]) -> Rows:
     )
 
 
-def marks_of(keys: Collection[tuple[int, int]]) -> Rows:
-    """Room, user, the room's last `seq` and how far they have read, of those rooms and users who
-    are its members. PostgreSQL holds their rows: two processes must not move a mark at once.
+def lock_members(keys: Collection[tuple[int, int]]) -> Rows:
+    """Room, user, the room's last `seq` and the user's read marker, for each key of a member.
+
+    PostgreSQL locks the rows of members in this one order, after those of rooms. A batch that
+    locked some, and more of them later, could wait for a batch of another process that waits for
+    it: a deadlock, which fails one of them as a whole.
     """
+    if not keys:
+        return _nothing
     lock = " ORDER BY m.room_id, m.user_id FOR UPDATE OF m"
     return _ask(
         "WITH asked (room_id, user_id)"  # noqa: S608
@@ -151,6 +160,8 @@ def quotable_of(ids: Collection[int]) -> Rows:
 
 def allocate_ids(count: int) -> Rows:
     """Ids before the insert, so that answers need no second look at what was stored."""
+    if not count:
+        return _nothing
     if connection.vendor == "postgresql":
         return _ask(
             "SELECT nextval(pg_get_serial_sequence('messaging_message', 'id'))"

@@ -30,12 +30,14 @@ from accounts.transactions import writing
 
 from .events import MessageSent, ReadAdvanced
 from .ledger import Draft, Ledger, Sent
-from .marks import Mark, Marked, store_marks
-from .metrics import batch_stored, batch_taken, messages_stored
+from .marks import Mark, Marked
+from .metrics import batch_stored, batch_taken, batches_repeated, messages_stored
 
 CAPACITY = 4096
 """Messages and marks that may wait; one more is refused with `busy`, not queued without end."""
 LARGEST_BATCH = 512
+CONFLICTS = frozenset({"40P01", "40001"})
+"""Of PostgreSQL: a deadlock, and a transaction that could not be serialised."""
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +170,7 @@ def store(batch: Sequence[Waiting]) -> None:
     commit came through is then unknown, and the `client_id` makes trying again safe.
     """
     try:
-        _store_together_or_refuse(batch)
+        _store_or_refuse(batch)
     except (OperationalError, InterfaceError, Busy) as error:
         log.warning("The database did not store a batch: %s", type(error).__name__)
         with suppress(DatabaseError):
@@ -191,10 +193,10 @@ def store(batch: Sequence[Waiting]) -> None:
         announce([*sent, *read])
 
 
-def _store_together_or_refuse(batch: Sequence[Waiting]) -> None:
+def _store_or_refuse(batch: Sequence[Waiting]) -> None:
     """Stores the batch. Refuses all of it when the database lacks migrations."""
     try:
-        _store_together(batch)
+        _store_or_repeat(batch)
     except DatabaseError as error:
         refusal = migrations_refusal(error)
         if refusal is None:
@@ -215,23 +217,33 @@ def _read_advanced(waiting: Waiting) -> Iterable[Event]:
             yield ReadAdvanced(room_id, user_id, username, seq)
 
 
+def _store_or_repeat(batch: Sequence[Waiting]) -> None:
+    """Stores a batch, a second time when PostgreSQL ended the first in favour of another."""
+    try:
+        _store_together(batch)
+    except OperationalError as error:
+        if not _is_conflict(error):
+            raise
+        batches_repeated.inc()
+        _store_together(batch)
+
+
+def _is_conflict(error: OperationalError) -> bool:
+    """Whether the same transaction may succeed now: nothing of it was committed."""
+    return getattr(error.__cause__, "sqlstate", None) in CONFLICTS
+
+
 def _store_together(batch: Sequence[Waiting]) -> None:
     drafts = [one.work for one in batch if isinstance(one.work, Draft)]
     marks = [one.work for one in batch if isinstance(one.work, Mark)]
     with writing(), connection.wrap_database_errors:
-        sent = iter(_store_messages(drafts) if drafts else ())
-        # After the messages, which may be what they mark.
-        marked = iter(store_marks(marks) if marks else ())
+        ledger = Ledger(drafts, marks)
+        sent = iter([_enter(ledger, draft) for draft in drafts])
+        marked = iter([ledger.mark(mark) for mark in marks])
+        ledger.save()
     # Only now: whatever goes wrong before the commit must not be answered as stored.
     for waiting in batch:
         waiting.outcome = next(sent if isinstance(waiting.work, Draft) else marked)
-
-
-def _store_messages(drafts: Sequence[Draft]) -> list[Sent | DomainError]:
-    ledger = Ledger(drafts)
-    outcomes = [_enter(ledger, draft) for draft in drafts]
-    ledger.save()
-    return outcomes
 
 
 def _enter(ledger: Ledger, draft: Draft) -> Sent | DomainError:

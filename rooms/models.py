@@ -37,7 +37,10 @@ class Room(models.Model):
     name = models.CharField(max_length=64, null=True)  # noqa: DJ001 - private rooms have none
     name_key = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001
     # The pair of a private room, by rising id, so that it exists once whoever opens it.
-    low = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    # Indexed by the constraint, which leads with it.
+    low = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
+    )
     high = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     title = DisplayField(max_length=200, blank=True, default="")
     title_key = models.CharField(max_length=64, default="", editable=False)
@@ -129,8 +132,11 @@ class Member(models.Model):
     """A user's place in a room, with how far they have read."""
 
     id = models.BigAutoField(primary_key=True)
-    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="members")
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    # No indexes of their own: those below lead with either, and SQLite would take the worse one.
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="members", db_index=False)
+    user = models.ForeignKey(
+        User, on_delete=models.CASCADE, related_name="memberships", db_index=False
+    )
     role = models.CharField(max_length=6, choices=Role.choices, default=Role.MEMBER)
     last_read_seq = models.PositiveBigIntegerField(default=0)
     muted = models.BooleanField(default=False)
@@ -159,7 +165,8 @@ class Ban(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="bans")
+    # Indexed by the constraint, which leads with it.
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="bans", db_index=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="bans")
     created_at = models.DateTimeField(default=timezone.now)
 

@@ -1,10 +1,11 @@
 """Writes of rooms and memberships; who may make, change, enter and leave them."""
 
+from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -12,7 +13,7 @@ from accounts.errors import Forbidden, NoSuchUser
 from accounts.events import publish
 from accounts.models import User
 from accounts.names import check_name, is_name, name_key
-from accounts.rates import give_back, spend, spending
+from accounts.rates import give_back, spend, spend_at_once, spending
 from accounts.selectors import find_people, find_user
 from accounts.transactions import writing
 
@@ -144,6 +145,7 @@ def _enter_as_stranger(user_id: int, name: str) -> Room:
         raise NoSuchRoom
     if room.kind == Kind.GROUP:
         raise NotAMember
+    spend_at_once("CHAT_JOIN_RATE", user_id)
     return join_room(user_id=user_id, room_id=room.pk)
 
 
@@ -356,11 +358,23 @@ def delete_room(*, user_id: int, room_id: int, as_staff: bool = False) -> None:
         if role != Role.OWNER:
             raise Forbidden("Only an owner may delete a room")
         room = here.room
+        _lock_members(room)
         Member.objects.filter(room=room).delete()
         room.deleted_at, room.member_count = timezone.now(), 0
         room.access += 1
         room.save(update_fields=["deleted_at", "member_count", "access"])
         publish(RoomDeleted(room_id))
+
+
+def _lock_members(room: Room) -> None:
+    """Locks all members' rows in the order of `messaging.statements.lock_members`.
+
+    A DELETE locks them in any order. Read markers move without the room's lock: a batch of them
+    and the DELETE could each hold a row that the other waits for.
+    """
+    if connection.features.has_select_for_update:
+        rows = Member.objects.select_for_update().filter(room=room).order_by("room_id", "user_id")
+        deque(rows.values_list("pk").iterator(), maxlen=0)
 
 
 @contextmanager

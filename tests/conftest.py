@@ -71,5 +71,5 @@ def cheap_passwords(settings: Settings) -> None:
 @pytest.fixture
 def unlimited(settings: Settings) -> None:
     """For services that are called in this process; servers are started without limits."""
-    for what in ("REGISTER", "LOGIN", "LOGIN_NAME", "MESSAGE", "ROOM"):
+    for what in ("REGISTER", "LOGIN", "LOGIN_NAME", "MESSAGE", "ROOM", "JOIN"):
         setattr(settings, f"CHAT_{what}_RATE", None)

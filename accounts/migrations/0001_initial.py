@@ -100,6 +100,7 @@ class Migration(migrations.Migration):
                 (
                     "user",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="sessions",
                         to=settings.AUTH_USER_MODEL,
@@ -109,9 +110,8 @@ class Migration(migrations.Migration):
             options={
                 "indexes": [
                     models.Index(
-                        condition=models.Q(("ended_at", None)),
-                        fields=["user", "-id"],
-                        name="session_open_by_user",
+                        fields=["user", "ended_at", "-id"],
+                        name="session_by_user",
                     ),
                     models.Index(fields=["ended_at"], name="session_by_end"),
                 ],

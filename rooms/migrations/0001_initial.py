@@ -59,6 +59,7 @@ class Migration(migrations.Migration):
                 (
                     "low",
                     models.ForeignKey(
+                        db_index=False,
                         null=True,
                         on_delete=django.db.models.deletion.PROTECT,
                         related_name="+",
@@ -85,6 +86,7 @@ class Migration(migrations.Migration):
                 (
                     "user",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="memberships",
                         to=settings.AUTH_USER_MODEL,
@@ -93,6 +95,7 @@ class Migration(migrations.Migration):
                 (
                     "room",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="members",
                         to="rooms.room",
@@ -116,6 +119,7 @@ class Migration(migrations.Migration):
                 (
                     "room",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="bans",
                         to="rooms.room",

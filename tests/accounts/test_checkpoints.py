@@ -16,7 +16,7 @@ from django.db import connection
 from accounts import checkpoints as checkpoints_module
 from accounts.checkpoints import Checkpoints, checkpoint
 from accounts.checkpoints import checkpoints as of_the_process
-from accounts.models import User
+from accounts.models import Session, User
 from accounts.transactions import writing
 
 WITHIN = 20.0
@@ -185,3 +185,25 @@ def test_a_commit_is_noted_once_it_is_done(monkeypatch: pytest.MonkeyPatch) -> N
     with writing(), writing():
         User.objects.create(username="newcomer")
     assert was_open == [False]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="others have no such log")
+def test_a_log_that_a_long_reader_made_grow_shrinks_again() -> None:
+    limit = 16 * 1024**2
+    database = Path(connection.settings_dict["NAME"])
+    log = Path(f"{database}-wal")
+    big = Session(user=User.objects.create(username="writer"), refresh_jti="x")
+    with closing(sqlite3.connect(database, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM accounts_user").fetchone()
+        big.spent = ["x" * 1024**2] * 18
+        big.save()
+        assert log.stat().st_size > limit
+        reader.execute("COMMIT")
+    # The next commit begins the log anew, and the checkpoint after that one finds it cut.
+    checkpoint(database)
+    for number in range(2):
+        big.refresh_jti = f"{number}"
+        big.save(update_fields=["refresh_jti"])
+    assert log.stat().st_size <= limit

@@ -13,14 +13,15 @@ from tests.clients import PASSWORD, PATIENCE, Frame, Person, Socket, fresh, open
 from tests.conftest import Register
 from tests.servers import Server, serving
 
-REGISTERED = 14
+REGISTERED = 16
 LIMITS = {
-    "CHAT_REGISTER_RATE": "15/h",
+    "CHAT_REGISTER_RATE": "17/h",
     "CHAT_LOGIN_RATE": "8/h",
     "CHAT_LOGIN_NAME_RATE": "3/h",
     "CHAT_MESSAGE_RATE": "5/s",
     "CHAT_FRAME_RATE": "20/s",
     "CHAT_ROOM_RATE": "3/h",
+    "CHAT_READ_RATE": "20/s",
     "CHAT_SOCKETS_PER_USER": "3",
     "CHAT_PENDING_PER_ADDRESS": "4",
     "CHAT_MESSAGE_LENGTH": "100",
@@ -94,7 +95,7 @@ async def test_registrations_from_one_address_are_limited(limited: Limited) -> N
         # What is refused for its shape costs nothing.
         for _ in range(5):
             assert (await attempt("")).status_code == 422
-        for _ in range(15 - REGISTERED):
+        for _ in range(17 - REGISTERED):
             assert (await attempt(PASSWORD)).status_code == 201
         check_too_many(await attempt(PASSWORD))
         assert (await attempt("")).status_code == 422
@@ -120,6 +121,14 @@ async def test_logins_are_limited_by_name_and_by_address(limited: Limited, guest
         assert statuses == [401] * refused + [429] * (8 - refused)
         check_too_many(answers[-1])
     assert (await ila.get("/users/me")).status_code == 200
+
+
+async def test_reads_are_limited_per_user(guest: Guest) -> None:
+    ila, kaushal = guest(), guest()
+    answers = await asyncio.gather(*(ila.get("/users/me") for _ in range(80)))
+    assert {answer.status_code for answer in answers} == {200, 429}
+    check_too_many(next(answer for answer in answers if answer.status_code == 429))
+    assert (await kaushal.get("/users/me")).status_code == 200
 
 
 async def test_messages_by_rest_are_limited_per_user(guest: Guest) -> None:

@@ -45,11 +45,12 @@ def plans_of(ask: Any, argument: Any, patch: pytest.MonkeyPatch) -> list[str]:
         (statements.authors_of, [(1, 1, 1), (2, 2, 1), (3, 3, 1)]),
         (statements.used_client_ids, [(1, 1, "a"), (2, 2, "a"), (3, 3, "a")]),
         (statements.quotable_of, [1, 2, 3]),
+        (statements.lock_members, [(1, 1), (2, 2), (3, 3)]),
     ],
 )
 def test_no_statement_of_a_batch_reads_a_whole_table(
     ask: Any, argument: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tables = ("rooms_", "messaging_", "accounts_", " m", " s", " u")
+    tables = ("rooms_", "messaging_", "accounts_", " m", " s", " u", " r")
     scans = [plan for plan in plans_of(ask, argument, monkeypatch) if plan.startswith("SCAN")]
     assert [plan for plan in scans if plan.removeprefix("SCAN").startswith(tables)] == []

@@ -2,12 +2,13 @@
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
+from prometheus_client import REGISTRY
 from pytest_django import Settings
 
 from accounts import database_errors
@@ -15,10 +16,11 @@ from accounts.auth import SignIn
 from accounts.errors import Busy, Forbidden, Invalid, SessionEnded
 from accounts.events import Event, committed
 from accounts.models import Session, User
-from messaging import services, writer
+from messaging import ledger, services, writer
 from messaging.errors import ClientIdReused
 from messaging.events import MessageSent
 from messaging.ledger import Ledger, Sent
+from messaging.marks import Mark, Marked
 from messaging.models import Message
 from messaging.writer import Writer
 from rooms.errors import NoSuchRoom
@@ -406,6 +408,66 @@ def test_a_batch_that_the_database_refuses_is_tried_one_by_one(
     assert kinds(outcomes) == [Sent] * 3
     assert contents(room) == ["a", "b", "c"]
     assert len(events) == 3
+
+
+def failing_saves(*sqlstates: str | None) -> Callable[[Ledger], None]:
+    """A `Ledger.save` that fails in these ways first, as PostgreSQL would have it."""
+    faults, save = list(sqlstates), Ledger.save
+
+    def fail(self: Ledger) -> None:
+        if not faults:
+            return save(self)
+        cause = Exception("of the driver")
+        cause.sqlstate = faults.pop(0)  # type: ignore[attr-defined]
+        raise OperationalError("of Django") from cause
+
+    return fail
+
+
+@commits
+@pytest.mark.parametrize("sqlstate", ["40P01", "40001"])
+def test_a_batch_that_lost_a_deadlock_is_stored_again(
+    ila: SignIn, room: Room, monkeypatch: pytest.MonkeyPatch, sqlstate: str
+) -> None:
+    monkeypatch.setattr(Ledger, "save", failing_saves(sqlstate))
+    before = REGISTRY.get_sample_value("chat_writer_repeated_batches_total")
+    with heard() as events:
+        outcomes = store_now(draft(ila, room, "a"), draft(ila, room, "b"))
+    assert kinds(outcomes) == [Sent] * 2
+    assert contents(room) == ["a", "b"]
+    assert len(events) == 2
+    assert REGISTRY.get_sample_value("chat_writer_repeated_batches_total") == (before or 0.0) + 1
+
+
+@commits
+@pytest.mark.parametrize("sqlstates", [("40P01", "40P01"), ("57014",), (None,)])
+def test_a_batch_is_stored_again_only_once_and_only_after_a_conflict(
+    ila: SignIn,
+    room: Room,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    sqlstates: tuple[str | None, ...],
+) -> None:
+    monkeypatch.setattr(Ledger, "save", failing_saves(*sqlstates))
+    with caplog.at_level(logging.CRITICAL):
+        assert store_now(draft(ila, room)) == [None]
+    assert kinds(store_now(draft(ila, room))) == [Sent]
+
+
+def test_a_batch_of_messages_and_read_marks_takes_two_round_trips(
+    ila: SignIn, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trips: list[int] = []
+
+    @contextmanager
+    def count() -> Iterator[None]:
+        trips.append(1)
+        yield
+
+    monkeypatch.setattr(ledger, "one_round_trip", count)
+    mark = Mark(ila.user_id, ila.username, room.pk, 1)
+    assert kinds(store_now(draft(ila, room), mark)) == [Sent, Marked]
+    assert len(trips) == 2
 
 
 @commits

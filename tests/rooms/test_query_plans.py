@@ -6,9 +6,11 @@ import pytest
 from django.db import connection
 from django.db.models import QuerySet
 
-from accounts.selectors import search_users
+from accounts.models import Session
+from accounts.selectors import open_sessions, search_users
 from messaging import selectors as messages
 from messaging.models import Message
+from rooms.models import Ban, Member, Room
 from rooms.selectors import find_rooms, may_be_read
 
 pytestmark = [
@@ -52,6 +54,18 @@ def test_people_are_found_by_the_start_of_either_name() -> None:
     assert "(username_key>? AND username_key<?)" in by_name
     assert "ORDER BY" not in by_name
     assert "user_by_display (display_key>? AND display_key<?)" in by_display
+
+
+def test_what_led_by_an_index_of_its_own_still_walks_one() -> None:
+    ended = Session.objects.filter(user_id=1)
+    assert "session_by_user (user_id=?)" in plan_of(ended, "-pk")
+    own = plan_of(open_sessions(1), "-id")
+    assert "session_by_user (user_id=? AND ended_at=?)" in own
+    assert "ORDER BY" not in own
+    assert "member_by_room (room_id=?)" in plan_of(Member.objects.filter(room_id=1), "pk")
+    assert "(room_id=? AND user_id=?)" in plan_of(Member.objects.filter(room_id=1, user_id=1), "pk")
+    assert "(room_id=?" in plan_of(Ban.objects.filter(room_id=1), "pk")
+    assert "(low_id=?" in plan_of(Room.objects.filter(low_id=1), "pk")
 
 
 def test_the_feed_walks_back_from_the_newest_no_further_than_its_reach() -> None:

@@ -1,0 +1,175 @@
+"""A page ends early at CHAT_PAGE_BYTES, and its links lead on without a gap."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from accounts.auth import SignIn
+from messaging.models import Message
+from messaging.selectors import History, feed, history, my_rooms
+from rooms.models import Room
+from rooms.selectors import standing
+from tests.factories import make_room, say
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
+
+PAGE_BYTES = 20_000
+LONG = "\N{GRINNING FACE}" * 1000
+"""4,000 bytes: with what stands around it, four of them fit into a page."""
+FITTING = 4
+
+
+@pytest.fixture(autouse=True)
+def small_pages(settings: Settings) -> None:
+    settings.CHAT_PAGE_BYTES = PAGE_BYTES
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The ids of the messages that were read from the database, with their texts."""
+    ids: list[int] = []
+    load = Message.from_db.__func__  # type: ignore[attr-defined]
+
+    def note(cls: type[Message], db: str, names: Any, values: Any) -> Message:
+        message: Message = load(cls, db, names, values)
+        ids.append(message.pk)
+        return message
+
+    monkeypatch.setattr(Message, "from_db", classmethod(note))
+    return ids
+
+
+def seqs(page: History) -> list[int]:
+    return [message.seq for message in page.messages]
+
+
+def walk(read: Callable[..., History], rel: str, **start: Any) -> list[list[int]]:
+    """The pages as the links lead."""
+    pages, where = [], {"limit": 200, **start}
+    while True:
+        page = read(**where)
+        pages.append(seqs(page))
+        if rel not in page.links:
+            return pages
+        where = page.links[rel]
+
+
+def reader(caller: SignIn, room: Room) -> Callable[..., History]:
+    def read(*, limit: int, before: int | None = None, after: int | None = None) -> History:
+        here = standing(caller.user_id, room.pk)
+        return history(here, before=before, after=after, limit=limit)
+
+    return read
+
+
+def test_history_ends_early_and_leads_on_in_both_directions(ila: SignIn, room: Room) -> None:
+    for _ in range(10):
+        say(ila, room, LONG)
+    read = reader(ila, room)
+    assert walk(read, "prev") == [[7, 8, 9, 10], [3, 4, 5, 6], [1, 2]]
+    assert walk(read, "next", after=0) == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10]]
+    # From the middle either way, also at the very ends.
+    assert walk(read, "prev", before=4) == [[1, 2, 3]]
+    assert walk(read, "next", after=10) == [[]]
+    assert read(limit=200, after=0).links == {"next": {"after": 4, "limit": 200}}
+    assert read(limit=200, before=3).links == {"next": {"after": 2, "limit": 200}}
+
+
+def test_a_page_between_two_messages_ends_early_too(ila: SignIn, room: Room) -> None:
+    for _ in range(8):
+        say(ila, room, LONG)
+    page = reader(ila, room)(limit=200, after=1, before=8)
+    assert seqs(page) == [2, 3, 4, 5]
+    assert page.links["next"]["after"] == 5
+
+
+def test_a_message_longer_than_a_page_has_one_of_its_own(ila: SignIn, room: Room) -> None:
+    for text in ("short", LONG * 6, "short", LONG * 6, LONG * 6):
+        say(ila, room, text)
+    read = reader(ila, room)
+    assert walk(read, "prev") == [[5], [4], [3], [2], [1]]
+    assert walk(read, "next", after=0) == [[1], [2], [3], [4], [5]]
+
+
+def test_no_more_is_read_than_is_sent_but_one(ila: SignIn, room: Room, loaded: list[int]) -> None:
+    for _ in range(12):
+        say(ila, room, LONG)
+    for before in (None, 8):
+        loaded.clear()
+        reader(ila, room)(limit=200, before=before)
+        assert len(loaded) <= FITTING + 1
+    loaded.clear()
+    feed(ila.user_id, before=None, limit=200)
+    assert len(loaded) <= FITTING + 1
+
+
+@pytest.mark.parametrize("text", ["\x01" * 700, '"' * 1800], ids=["controls", "quotes"])
+def test_what_json_escapes_counts_as_it_is_sent(ila: SignIn, room: Room, text: str) -> None:
+    for _ in range(6):
+        say(ila, room, text)
+    assert seqs(reader(ila, room)(limit=200))[0] > 1
+
+
+def test_reactions_count(ila: SignIn, room: Room) -> None:
+    shown = [{"emoji": f"{kind:032}", "count": 50, "users": [10**9] * 50} for kind in range(10)]
+    for _ in range(6):
+        say(ila, room)
+    Message.objects.update(reactions=shown)
+    assert len(reader(ila, room)(limit=200).messages) == 2
+
+
+def test_the_feed_ends_early_and_leads_on(ila: SignIn, room: Room) -> None:
+    for _ in range(10):
+        say(ila, room, LONG)
+    pages = walk(lambda limit, before=None: feed(ila.user_id, before=before, limit=limit), "prev")
+    assert pages == [[7, 8, 9, 10], [3, 4, 5, 6], [1, 2]]
+
+
+def test_my_rooms_end_early_and_lead_on_in_both_directions(ila: SignIn, loaded: list[int]) -> None:
+    rooms = [make_room(owner=[ila.user_id]) for _ in range(9)]
+    for room in rooms:
+        say(ila, room, LONG)
+    newest_first = [room.pk for room in reversed(rooms)]
+    loaded.clear()
+    pages, links, cursor = [], [], None
+    while True:
+        page = my_rooms(ila.user_id, cursor=cursor, limit=200)
+        pages.append([room.pk for room in page])
+        links.append(page.links)
+        if "next" not in page.links:
+            break
+        cursor = page.links["next"]["cursor"]
+    assert [len(page) for page in pages] == [3, 3, 3]
+    assert [pk for page in pages for pk in page] == newest_first
+    # Only the messages that are shown were read.
+    assert len(loaded) == 9
+    back = my_rooms(ila.user_id, cursor=links[2]["prev"]["cursor"], limit=200)
+    assert [room.pk for room in back] == pages[1]
+    back = my_rooms(ila.user_id, cursor=back.links["prev"]["cursor"], limit=200)
+    assert [room.pk for room in back] == pages[0]
+    assert "prev" not in back.links
+
+
+def test_a_page_that_fits_anyway_costs_one_query(
+    ila: SignIn,
+    room: Room,
+    settings: Settings,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    settings.CHAT_PAGE_BYTES = 1024**2
+    say(ila, room)
+    here = standing(ila.user_id, room.pk)
+    for limit, queries in ((50, 1), (200, 2)):
+        with django_assert_num_queries(queries):
+            assert len(history(here, before=None, after=None, limit=limit).messages) == 1
+
+
+def test_without_a_bound_a_page_holds_what_was_asked_for(
+    ila: SignIn, room: Room, settings: Settings
+) -> None:
+    settings.CHAT_PAGE_BYTES = None
+    for _ in range(10):
+        say(ila, room, LONG)
+    assert len(reader(ila, room)(limit=200).messages) == 10
