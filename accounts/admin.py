@@ -20,10 +20,10 @@ from django.utils.functional import cached_property
 from django.utils.html import format_html
 
 from . import selectors, sessions
-from .errors import NoSuchSession
+from .kernel.errors import NoSuchSession
+from .kernel.names import check_name, name_key, search_key
 from .models import Session, User, email_key
 from .moderation import Link, ModeratedAdmin, StaffAction, link_to, read_id, related
-from .names import check_name, name_key, search_key
 from .selectors import starts_with
 
 M = TypeVar("M", bound=Model)

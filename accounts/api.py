@@ -7,7 +7,7 @@ from ninja import Path, Query, Router, Status
 
 from . import selectors, services, sessions, tokens
 from .auth import Bearer, Request, as_user, bearer_token, request_address, sign_in
-from .errors import (
+from .kernel.errors import (
     EmailTaken,
     Forbidden,
     InvalidCredentials,
@@ -21,8 +21,8 @@ from .errors import (
     WrongPassword,
     invalid,
 )
+from .kernel.pagination import Cursor, Limit, keyset_page, write_links
 from .models import Session, User
-from .pagination import Cursor, Limit, keyset_page, write_links
 from .schemas import (
     LoginIn,
     LoginOut,

@@ -12,9 +12,9 @@ from django.utils import timezone
 from ninja.security.base import AuthBase
 
 from . import tokens
-from .errors import NotAuthenticated, SessionEnded, TokenInvalid
+from .kernel.errors import NotAuthenticated, SessionEnded, TokenInvalid
+from .kernel.log_context import note_user
 from .models import Session, User
-from .origin import note_user
 
 TOUCH_EVERY = timedelta(minutes=1)
 """`last_used_at` is written at most this often, so that reading stays free of writes."""

@@ -7,10 +7,10 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
 from .auth import network_of, request_address
-from .errors import Busy, RateLimited
 from .hashing import slot
+from .kernel.errors import Busy, RateLimited
+from .kernel.rate_limits import spend
 from .models import User
-from .rates import spend
 from .selectors import login_key
 
 

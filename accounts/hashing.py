@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
 
-from .connections import give_back
-from .errors import Busy
+from .kernel.db_connections import give_back
+from .kernel.errors import Busy
 from .models import User
 
 SLOTS = max(1, (os.cpu_count() or 2) - 1)

@@ -12,9 +12,9 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from .fields import DisplayField
-from .names import check_name, name_key, search_key
-from .transactions import writing
+from .kernel.db import writing
+from .kernel.model_fields import DisplayField
+from .kernel.names import check_name, name_key, search_key
 
 
 def new_stamp() -> str:

@@ -23,9 +23,9 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.text import capfirst
 
-from .errors import DomainError
+from .kernel.db import writing
+from .kernel.errors import DomainError
 from .schemas import LARGEST_ID
-from .transactions import writing
 
 M = TypeVar("M", bound=Model)
 

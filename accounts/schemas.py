@@ -19,8 +19,8 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
-from .display_text import display_text
-from .names import LONGEST_NAME, check_name
+from .kernel.display_text import display_text
+from .kernel.names import LONGEST_NAME, check_name
 
 
 def _no_nul(text: str) -> str:

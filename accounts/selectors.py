@@ -10,9 +10,9 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from ninja_jwt.tokens import AccessToken, RefreshToken
 
-from .errors import NoSuchUser
+from .kernel.errors import NoSuchUser
+from .kernel.names import name_key, search_key
 from .models import Session, User, email_key
-from .names import name_key, search_key
 
 if TYPE_CHECKING:
     from .schemas import Who

@@ -9,7 +9,8 @@ from django.db import IntegrityError
 
 from . import hashing, tokens
 from .auth import network_of
-from .errors import (
+from .kernel.db import writing
+from .kernel.errors import (
     EmailTaken,
     Invalid,
     InvalidCredentials,
@@ -18,12 +19,11 @@ from .errors import (
     WrongPassword,
     invalid,
 )
+from .kernel.names import LONGEST_NAME, name_from_email, name_key
+from .kernel.rate_limits import spend
 from .models import Session, User, email_key
-from .names import LONGEST_NAME, name_from_email, name_key
-from .rates import spend
 from .selectors import find_by_login, login_key
 from .sessions import open_session
-from .transactions import writing
 
 LONGEST_EMAIL = 254
 MAX_LOGIN_ATTEMPTS = 2

@@ -9,10 +9,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from . import tokens
-from .errors import Forbidden, NoSuchSession, SessionEnded
 from .events import SessionsEnded, publish
+from .kernel.db import writing
+from .kernel.errors import Forbidden, NoSuchSession, SessionEnded
 from .models import Session, User, new_stamp
-from .transactions import writing
 
 REFRESH_GRACE = timedelta(seconds=30)
 """A spent refresh token answers its successor for this long: two tabs, a lost answer."""

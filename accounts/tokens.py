@@ -12,7 +12,7 @@ from jwt import ExpiredSignatureError
 from ninja_jwt.exceptions import TokenError
 from ninja_jwt.tokens import AccessToken, RefreshToken, Token
 
-from .errors import TokenExpired, TokenInvalid
+from .kernel.errors import TokenExpired, TokenInvalid
 from .models import Session
 from .schemas import LARGEST_ID
 

@@ -15,10 +15,10 @@ from ninja.parser import Parser
 from ninja.renderers import JSONRenderer
 from pydantic_core import from_json
 
-from accounts import errors as accounts_errors
 from accounts.api import router as accounts_router
-from accounts.database_errors import migrations_refusal, refusal_of
-from accounts.errors import (
+from accounts.kernel import errors as accounts_errors
+from accounts.kernel.database_errors import migrations_refusal, refusal_of
+from accounts.kernel.errors import (
     MOST_ERRORS,
     MOST_MEMBERS,
     TOO_MANY_MEMBERS,
@@ -26,7 +26,7 @@ from accounts.errors import (
     Invalid,
     sentence_of,
 )
-from accounts.incident import note_incident
+from accounts.kernel.incidents import note_incident
 from messaging import errors as messaging_errors
 from messaging.api import router as messaging_router
 from rooms import errors as rooms_errors

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from accounts.rates import Rate, parse_rate
+from accounts.kernel.rate_limits import Rate, parse_rate
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEVELOPMENT_KEY = "for-development-only-and-known-to-everyone-who-reads-this"

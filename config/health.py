@@ -14,7 +14,7 @@ from django.http import HttpRequest, JsonResponse
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from accounts.database_errors import lacks_migrations
+from accounts.kernel.database_errors import lacks_migrations
 from realtime.shutdown import shutdown
 
 log = logging.getLogger(__name__)

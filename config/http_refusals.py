@@ -7,8 +7,8 @@ from corsheaders.middleware import CorsMiddleware
 from django.core.handlers.asgi import ASGIRequest
 from django.http import JsonResponse
 
-from accounts.errors import Busy
-from accounts.metrics import count_refusal
+from accounts.kernel.errors import Busy
+from accounts.kernel.metrics import count_refusal
 from realtime.servers.http_bodies import BodyRefused
 
 from .middleware import PLAIN

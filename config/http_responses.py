@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from prometheus_client import Counter
 
-from accounts.origin import origin
+from accounts.kernel.log_context import origin
 from realtime.servers.http_responses import HttpConnection
 
 from .http_refusals import Refusal, busy

@@ -2,7 +2,7 @@
 
 One handler writes all of them, those of daphne and uvicorn too: as JSON, one object a line, or as
 plain lines to read while developing (CHAT_LOG_FORMAT). Each names the request or the socket that it
-comes from (`accounts.origin`).
+comes from (`accounts.kernel.log_context`).
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 from websockets.frames import Frame
 
-from accounts.origin import origin
+from accounts.kernel.log_context import origin
 
 from .tracebacks import kind_of, quoteless_traceback, words_of
 

@@ -20,9 +20,9 @@ from django.views.decorators.http import require_safe
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 
-from accounts import errors as accounts_errors
 from accounts.api import REFUSALS as ACCOUNTS_REFUSALS
-from accounts.errors import DomainError, Refusals
+from accounts.kernel import errors as accounts_errors
+from accounts.kernel.errors import DomainError, Refusals
 from messaging import errors as messaging_errors
 from messaging.api import REFUSALS as MESSAGING_REFUSALS
 from rooms.api import REFUSALS as ROOMS_REFUSALS

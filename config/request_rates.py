@@ -12,7 +12,7 @@ from django.http import HttpRequest
 
 from accounts import api as accounts_api
 from accounts.auth import network_of, request_address
-from accounts.rates import spend_at_once, spend_here
+from accounts.kernel.rate_limits import spend_at_once, spend_here
 from messaging import api as messaging_api
 from rooms import api as rooms_api
 

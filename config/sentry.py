@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from accounts.origin import origin
+from accounts.kernel.log_context import origin
 
 from .logs import RedactTokens, is_client_fault, redact
 from .tracebacks import LEFT_OUT, SPEAK_OF_CODE

@@ -93,7 +93,7 @@ def database(url: str) -> dict[str, Any]:
             "factory": PrivateConnection,
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
-            # The net under accounts/checkpoints.py, which copies the log before it gets so long. At
+            # The net under accounts/kernel/sqlite_checkpoints.py, which copies the log before it gets so long. At
             # SQLite's own 1,000 pages a busy second would get there first. The log grows to 16 MB.
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
             " PRAGMA wal_autocheckpoint=4000;"

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
-from accounts.origin import begin
+from accounts.kernel.log_context import begin
 
 HEADER = b"x-request-id"
 # Nothing that could forge a log line or fill one; long enough to be one's own.

@@ -7,20 +7,14 @@ from django.http import HttpResponse
 from ninja import Path, Query, Router, Status
 
 from accounts.auth import Bearer, Request
-from accounts.errors import DomainError, Forbidden, Refusals
-from accounts.pagination import Cursor, Limit, write_links
+from accounts.kernel.errors import DomainError, Forbidden, Refusals
+from accounts.kernel.pagination import Cursor, Limit, write_links
 from accounts.schemas import LARGEST_ID, NameInPath, PathId, answers
 from rooms.errors import REMOVED, NoSuchRoom, NotAMember
 from rooms.selectors import Standing, standing, standing_by_name
 
 from . import selectors, services
-from .errors import (
-    ClientIdReused,
-    MessageDeleted,
-    NoSuchMessage,
-    SenderMismatch,
-    TooManyReactions,
-)
+from .errors import ClientIdReused, MessageDeleted, NoSuchMessage, SenderMismatch, TooManyReactions
 from .events import MessageState
 from .schemas import (
     EditIn,

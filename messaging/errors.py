@@ -1,6 +1,6 @@
 """Refusals about messages."""
 
-from accounts.errors import DomainError
+from accounts.kernel.errors import DomainError
 
 
 class NoSuchMessage(DomainError):

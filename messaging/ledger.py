@@ -10,8 +10,8 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
-from accounts.errors import DomainError, Forbidden, SessionEnded, invalid
-from accounts.names import name_key
+from accounts.kernel.errors import DomainError, Forbidden, SessionEnded, invalid
+from accounts.kernel.names import name_key
 from rooms.errors import REMOVED, NoSuchRoom
 from rooms.models import Ban, Kind, Room, other_of
 

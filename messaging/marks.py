@@ -7,7 +7,7 @@ cost more than writing.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from accounts.errors import DomainError
+from accounts.kernel.errors import DomainError
 from rooms.errors import NotAMember
 from rooms.selectors import standing
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AliasChoices, Field, StringConstraints
 
-from accounts.names import INVISIBLE
+from accounts.kernel.names import INVISIBLE
 from accounts.schemas import Answer, Body, Id, NameInPath, Seq, Timestamp, Who, example
 from rooms.schemas import ROOM_EXAMPLE, RoleName, RoomOut
 

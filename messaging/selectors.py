@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models import F, OuterRef, QuerySet, Subquery, TextField, Value
 from django.db.models.functions import Cast
 
-from accounts.pagination import (
+from accounts.kernel.pagination import (
     Octets,
     Page,
     RowSize,
@@ -81,7 +81,7 @@ def _bytes_of_my_room(room: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A page, oldest first; `links` as in `accounts.pagination.Page`."""
+    """A page, oldest first; `links` as in `accounts.kernel.pagination.Page`."""
 
     messages: list[MessageState]
     links: dict[str, dict[str, Any]]

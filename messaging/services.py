@@ -13,23 +13,18 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.auth import SignIn
-from accounts.connections import give_back
-from accounts.errors import Busy, Forbidden
 from accounts.events import Event, publish
-from accounts.names import name_key
-from accounts.rates import spend_at_once
-from accounts.transactions import writing
+from accounts.kernel.db import writing
+from accounts.kernel.db_connections import give_back
+from accounts.kernel.errors import Busy, Forbidden
+from accounts.kernel.names import name_key
+from accounts.kernel.rate_limits import spend_at_once
 from rooms.models import Role
 from rooms.selectors import Standing, acting_role, staff_standing, standing
 from rooms.services import join_room
 
 from .errors import MessageDeleted, NoSuchMessage, SenderMismatch, TooManyReactions
-from .events import (
-    MessageEdited,
-    MessageErased,
-    MessageState,
-    ReactionsChanged,
-)
+from .events import MessageEdited, MessageErased, MessageState, ReactionsChanged
 from .ledger import Draft, Sent
 from .marks import Mark, Marked
 from .models import Change, Message, Reaction

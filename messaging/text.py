@@ -5,7 +5,7 @@ import json
 
 from django.conf import settings
 
-from accounts.errors import invalid
+from accounts.kernel.errors import invalid
 
 
 def clean_text(text: str, field: str = "content") -> str:

@@ -23,10 +23,10 @@ from typing import Any, overload
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from accounts.database_errors import migrations_refusal
-from accounts.errors import Busy, DomainError
 from accounts.events import Event, announce
-from accounts.transactions import writing
+from accounts.kernel.database_errors import migrations_refusal
+from accounts.kernel.db import writing
+from accounts.kernel.errors import Busy, DomainError
 
 from .events import MessageSent, ReadAdvanced
 from .ledger import Draft, Ledger, Sent

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from accounts.auth import bearer_token, client_address, network_of
-from accounts.errors import Forbidden
+from accounts.kernel.errors import Forbidden
 
 Scope = dict[str, Any]
 SUBPROTOCOL = "bearer"

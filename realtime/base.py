@@ -10,7 +10,7 @@ from channels.consumer import AsyncConsumer
 from django.conf import settings
 
 from accounts.auth import SignIn, sign_in_with
-from accounts.errors import (
+from accounts.kernel.errors import (
     DomainError,
     NotAuthenticated,
     SessionEnded,
@@ -18,9 +18,9 @@ from accounts.errors import (
     TokenInvalid,
     invalid,
 )
-from accounts.incident import note_incident
-from accounts.metrics import count_refusal
-from accounts.rates import give_back, spend_at_once
+from accounts.kernel.incidents import note_incident
+from accounts.kernel.metrics import count_refusal
+from accounts.kernel.rate_limits import give_back, spend_at_once
 from accounts.tokens import Claims, read_access
 from rooms.models import Room
 from rooms.schemas import RoomOut

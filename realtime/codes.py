@@ -1,7 +1,7 @@
 """What each refusal is on a socket: the end of it, or an error frame only (contract §3)."""
 
-from accounts import errors as accounts_errors
-from accounts.errors import DomainError
+from accounts.kernel import errors as accounts_errors
+from accounts.kernel.errors import DomainError
 from messaging import errors as messaging_errors
 from rooms import errors as rooms_errors
 

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import assert_never
 
-from accounts.errors import Forbidden, NoSuchUser, RateLimited, invalid
+from accounts.kernel.errors import Forbidden, NoSuchUser, RateLimited, invalid
+from accounts.kernel.rate_limits import spend_at_once
 from accounts.models import User
-from accounts.rates import spend_at_once
 from messaging import services as messages
 from messaging.errors import ReceiverMismatch
 from messaging.ledger import Sent

@@ -13,8 +13,8 @@ from typing import Any, ParamSpec, TypeVar
 from django.conf import settings
 from django.db import Error, connection
 
-from accounts.database_errors import migrations_refusal, refusal_of
-from accounts.errors import Busy
+from accounts.kernel.database_errors import migrations_refusal, refusal_of
+from accounts.kernel.errors import Busy
 
 P = ParamSpec("P")
 R = TypeVar("R")

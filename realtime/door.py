@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections import deque
 
-from accounts.errors import Busy
+from accounts.kernel.errors import Busy
 
 MOST_WAITING = 2000
 FLOWS_FOR = 0.1

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from accounts.auth import SignIn
-from accounts.errors import DomainError, SessionEnded
+from accounts.kernel.errors import DomainError, SessionEnded
 from rooms.models import Room
 
 from .codes import NORMAL, RESTART, Removed

@@ -7,9 +7,9 @@ import time
 from django.utils import timezone
 
 from accounts.auth import SignIn
-from accounts.errors import Busy
+from accounts.kernel.db import writing
+from accounts.kernel.errors import Busy
 from accounts.models import Session, User
-from accounts.transactions import writing
 
 from .database import on_database
 

@@ -4,7 +4,7 @@ import logging
 from typing import NamedTuple
 
 from accounts.auth import SignIn
-from accounts.errors import DomainError
+from accounts.kernel.errors import DomainError
 
 from .codes import CLOSE_CODES, TOO_SLOW, TooSlow
 from .metrics import outbox_overflows

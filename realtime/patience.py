@@ -5,8 +5,8 @@ from collections import deque
 
 from django.conf import settings
 
-from accounts.errors import RateLimited
-from accounts.rates import Bucket, Rate
+from accounts.kernel.errors import RateLimited
+from accounts.kernel.rate_limits import Bucket, Rate
 
 from .codes import Persistent, Unreadable
 from .protocol import LARGEST_FRAME

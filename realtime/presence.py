@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 
-from accounts.metrics import count_refusal
-from accounts.rates import Rate, buckets
+from accounts.kernel.metrics import count_refusal
+from accounts.kernel.rate_limits import Rate, buckets
 
 from .fanout import Fanout
 from .hub import Hub

@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import from_json
 
-from accounts.errors import MOST_ERRORS, MOST_MEMBERS, TOO_MANY_MEMBERS, sentence_of
+from accounts.kernel.errors import MOST_ERRORS, MOST_MEMBERS, TOO_MANY_MEMBERS, sentence_of
 from accounts.schemas import Id, NameInPath, Seq, Token
 from messaging.schemas import ClientId, MessageMembers, NoAttachments
 from rooms.schemas import RoomOut

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from django.dispatch import receiver
 
 from accounts.events import Event, SessionsEnded, committed
-from accounts.incident import note_incident
+from accounts.kernel.incidents import note_incident
 from messaging.events import (
     MessageEdited,
     MessageErased,

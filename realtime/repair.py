@@ -16,7 +16,7 @@ from datetime import timedelta
 from django.db import connection
 from django.utils import timezone
 
-from accounts.errors import Busy
+from accounts.kernel.errors import Busy
 from messaging.selectors import StoredChange, changes_since
 from rooms.errors import NoSuchRoom
 from rooms.models import Kind, Member, Room

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 
 from django.conf import settings
 
-from accounts.errors import Busy
-from accounts.metrics import count_refusal
+from accounts.kernel.errors import Busy
+from accounts.kernel.metrics import count_refusal
 
 TURN_TIMEOUT = 2.0
 """Seconds after which a turn ends when the client does not take all of its page."""

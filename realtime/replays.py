@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 from django.conf import settings
 
-from accounts.errors import Busy
-from accounts.metrics import count_refusal
+from accounts.kernel.errors import Busy
+from accounts.kernel.metrics import count_refusal
 from messaging.selectors import StoredChange, changes_since, has_more_changes
 from rooms.models import Room
 

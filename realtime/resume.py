@@ -4,8 +4,8 @@ import asyncio
 import time
 
 from accounts.auth import SignIn
-from accounts.errors import DomainError, Forbidden, RateLimited
-from accounts.rates import Rate, buckets
+from accounts.kernel.errors import DomainError, Forbidden, RateLimited
+from accounts.kernel.rate_limits import Rate, buckets
 from rooms.errors import NoSuchRoom, NotAMember
 from rooms.models import Room
 from rooms.selectors import standing

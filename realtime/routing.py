@@ -5,7 +5,7 @@ from typing import Any
 from channels.routing import URLRouter
 from django.urls import re_path
 
-from accounts.errors import DomainError
+from accounts.kernel.errors import DomainError
 from rooms.errors import NoSuchRoom
 
 from .base import refuse

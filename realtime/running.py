@@ -7,7 +7,7 @@ from contextvars import Context
 
 from django.conf import settings
 
-from accounts.rates import buckets, count_with
+from accounts.kernel.rate_limits import buckets, count_with
 from rooms.presence import provide
 
 from .checks import HINT, NO_LAYER

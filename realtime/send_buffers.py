@@ -10,7 +10,7 @@ from collections import Counter
 
 from django.conf import settings
 
-from accounts.metrics import count_refusal
+from accounts.kernel.metrics import count_refusal
 
 from .servers.interface import Event
 

@@ -1,4 +1,4 @@
-"""Rates that all processes count together, in Redis (contract §4; the buckets: `accounts.rates`).
+"""Rates that all processes count together, in Redis (contract §4; the buckets: `accounts.kernel.rate_limits`).
 
 The bucket of Redis runs on its clock, ours on our own: only spans of time cross between them. While
 Redis is away each process counts by itself.
@@ -14,7 +14,7 @@ from concurrent.futures import TimeoutError as TooLate
 
 from django.conf import settings
 
-from accounts.rates import Buckets, Rate
+from accounts.kernel.rate_limits import Buckets, Rate
 
 from .leases import answered
 from .redis_hosts import ANSWER_WITHIN, Answer, Hosts
@@ -49,7 +49,7 @@ Name = tuple[str, Hashable]
 
 
 class SharedRates:
-    """An `Elsewhere` of `accounts.rates`."""
+    """An `Elsewhere` of `accounts.kernel.rate_limits`."""
 
     def __init__(self, hosts: Hosts, buckets: Buckets) -> None:
         self._hosts = hosts

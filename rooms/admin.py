@@ -23,9 +23,9 @@ from accounts.admin import (
     only_match,
     suggestion,
 )
+from accounts.kernel.names import name_key, search_key
 from accounts.models import User
 from accounts.moderation import Link, StaffAction, link_to, list_url, log_action, read_id, related
-from accounts.names import name_key, search_key
 from accounts.selectors import starts_with
 
 from . import services

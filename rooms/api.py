@@ -6,8 +6,8 @@ from django.http import HttpResponse
 from ninja import Path, Query, Router, Status
 
 from accounts.auth import Bearer, Request
-from accounts.errors import Forbidden, NoSuchUser, Refusals
-from accounts.pagination import Cursor, Limit, keyset_page, write_links
+from accounts.kernel.errors import Forbidden, NoSuchUser, Refusals
+from accounts.kernel.pagination import Cursor, Limit, keyset_page, write_links
 from accounts.schemas import NameInPath, PathId, SearchText, answers
 from accounts.selectors import find_user
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from accounts.errors import DomainError
+from accounts.kernel.errors import DomainError
 
 REMOVED = "You were removed from this room"
 

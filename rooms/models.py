@@ -6,9 +6,9 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from accounts.fields import DisplayField
+from accounts.kernel.model_fields import DisplayField
+from accounts.kernel.names import search_key
 from accounts.models import User
-from accounts.names import search_key
 
 
 class Kind(models.TextChoices):

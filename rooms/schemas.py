@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, StringConstraints
 
-from accounts.display_text import display_text
+from accounts.kernel.display_text import display_text
 from accounts.schemas import Answer, Body, Name, NameInPath, Text, Timestamp, Who, example
 
 Title = Annotated[

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from django.db.models import BooleanField, Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
-from accounts.errors import Forbidden
+from accounts.kernel.errors import Forbidden
+from accounts.kernel.names import name_key, search_key
 from accounts.models import User
-from accounts.names import name_key, search_key
 from accounts.selectors import starts_with
 
 from .errors import REMOVED, NoSuchRoom

@@ -9,13 +9,13 @@ from django.db import IntegrityError, connection
 from django.db.models import F, Q
 from django.utils import timezone
 
-from accounts.errors import Forbidden, NoSuchUser
 from accounts.events import publish
+from accounts.kernel.db import writing
+from accounts.kernel.errors import Forbidden, NoSuchUser
+from accounts.kernel.names import check_name, is_name, name_key
+from accounts.kernel.rate_limits import give_back, spend, spend_at_once, spending
 from accounts.models import User
-from accounts.names import check_name, is_name, name_key
-from accounts.rates import give_back, spend, spend_at_once, spending
 from accounts.selectors import find_people, find_user
-from accounts.transactions import writing
 
 from . import selectors
 from .errors import LastOwner, NoSuchMember, NoSuchRoom, NotAMember, RoomExists, unknown_users

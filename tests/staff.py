@@ -9,7 +9,8 @@ from django.http import HttpResponse
 from django.test import Client
 
 from accounts.models import User
-from tests.factories import make_user
+
+from .factories import make_user
 
 
 def signed_in(user: User) -> Client:

@@ -8,8 +8,8 @@ import psycopg
 from django.conf import settings
 from django.db import Error, connection
 
-from accounts.database_errors import missing_migrations
-from accounts.errors import Busy
+from accounts.kernel.database_errors import missing_migrations
+from accounts.kernel.errors import Busy
 
 from .clock import compare
 from .finding import Finding, ok, warning, wrong

@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 from twisted.web import http
 from typing_extensions import override
 
-from accounts.metrics import count_refusal
+from accounts.kernel.metrics import count_refusal
 
 from . import http_responses
 from .control_frames import ControlFrameLimiter

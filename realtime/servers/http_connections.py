@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from django.conf import settings
 
 from accounts.auth import network_of
-from accounts.metrics import count_refusal
+from accounts.kernel.metrics import count_refusal
 
 
 class HeadDeadline:

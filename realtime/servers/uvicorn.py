@@ -28,7 +28,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
-from accounts.metrics import count_refusal
+from accounts.kernel.metrics import count_refusal
 
 from . import http_responses
 from .control_frames import ControlFrameLimiter

@@ -13,11 +13,11 @@ from unittest.mock import Mock
 import pytest
 from django.db import connection
 
-from accounts import checkpoints as checkpoints_module
-from accounts.checkpoints import Checkpoints, checkpoint
-from accounts.checkpoints import checkpoints as of_the_process
+from accounts.kernel import sqlite_checkpoints as checkpoints_module
+from accounts.kernel.db import writing
+from accounts.kernel.sqlite_checkpoints import Checkpoints, checkpoint
+from accounts.kernel.sqlite_checkpoints import checkpoints as of_the_process
 from accounts.models import Session, User
-from accounts.transactions import writing
 
 WITHIN = 20.0
 

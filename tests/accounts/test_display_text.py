@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.display_text import display_text
+from accounts.kernel.display_text import display_text
 
 line = display_text(100)
 lines = display_text(1000, lines=True)

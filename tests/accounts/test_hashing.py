@@ -6,7 +6,7 @@ import time
 import pytest
 
 from accounts import hashing
-from accounts.errors import Busy
+from accounts.kernel.errors import Busy
 
 
 def test_one_too_many_is_told_so_at_once_and_gives_nothing_back(

@@ -9,22 +9,19 @@ from pytest_django import Settings
 
 from accounts import services
 from accounts.auth import network_of, sign_in
-from accounts.errors import (
+from accounts.kernel.errors import (
     EmailTaken,
     Invalid,
     InvalidCredentials,
     RateLimited,
     UsernameTaken,
 )
+from accounts.kernel.rate_limits import Rate, buckets
 from accounts.models import Session, User
-from accounts.rates import Rate, buckets
 from accounts.tokens import Pair
-from tests.accounts.person import (
-    PASSWORD,
-    log_in,
-    register,
-)
 from tests.factories import at_once, commits
+
+from .person import PASSWORD, log_in, register
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cheap_passwords", "unlimited")]
 

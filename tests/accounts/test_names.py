@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.names import (
+from accounts.kernel.names import (
     LONGEST_NAME,
     check_name,
     is_name,

@@ -9,9 +9,9 @@ import pytest
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from accounts.errors import Invalid
+from accounts.kernel.errors import Invalid
+from accounts.kernel.pagination import LONGEST_CURSOR, Page, keyset_page, write_links
 from accounts.models import User
-from accounts.pagination import LONGEST_CURSOR, Page, keyset_page, write_links
 from rooms.models import Room
 from tests.factories import make_room, make_user
 

@@ -13,8 +13,9 @@ from accounts import hashing
 from accounts.auth import sign_in
 from accounts.events import SessionsEnded
 from accounts.models import Session, User
-from tests.accounts.person import PASSWORD, change_password, log_in, log_out, meanwhile, register
 from tests.factories import at_once, heard, make_session, make_user
+
+from .person import PASSWORD, change_password, log_in, log_out, meanwhile, register
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

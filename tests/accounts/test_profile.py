@@ -4,13 +4,10 @@ import pytest
 
 from accounts import services
 from accounts.auth import sign_in
-from accounts.errors import (
-    EmailTaken,
-    Invalid,
-    WrongPassword,
-)
+from accounts.kernel.errors import EmailTaken, Invalid, WrongPassword
 from accounts.models import Session, User
-from tests.accounts.person import PASSWORD, change_password, log_in, meanwhile, register
+
+from .person import PASSWORD, change_password, log_in, meanwhile, register
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cheap_passwords", "unlimited")]
 

@@ -8,15 +8,13 @@ from django.utils import timezone
 
 from accounts import services, sessions
 from accounts.auth import sign_in
-from accounts.errors import (
-    SessionEnded,
-    TokenInvalid,
-)
 from accounts.events import SessionsEnded
+from accounts.kernel.errors import SessionEnded, TokenInvalid
 from accounts.models import Session, User
 from accounts.tokens import Pair, mint
-from tests.accounts.person import age_rotation, register
 from tests.factories import at_once, commits, heard, make_session, make_user
+
+from .person import age_rotation, register
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cheap_passwords", "unlimited")]
 

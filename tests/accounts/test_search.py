@@ -2,8 +2,8 @@
 
 import pytest
 
+from accounts.kernel.pagination import Page, keyset_page
 from accounts.models import User
-from accounts.pagination import Page, keyset_page
 from accounts.selectors import search_users
 from tests.factories import make_user
 

@@ -12,7 +12,8 @@ from pytest_django import Settings
 
 from accounts import hashing, services, sessions
 from accounts.auth import sign_in
-from accounts.errors import (
+from accounts.events import SessionsEnded
+from accounts.kernel.errors import (
     Forbidden,
     Invalid,
     InvalidCredentials,
@@ -20,11 +21,11 @@ from accounts.errors import (
     SessionEnded,
     WrongPassword,
 )
-from accounts.events import SessionsEnded
 from accounts.models import Session, User
 from accounts.selectors import open_sessions
-from tests.accounts.person import PASSWORD, change_password, log_in, log_out, meanwhile, register
 from tests.factories import commits, heard, make_session, make_user
+
+from .person import PASSWORD, change_password, log_in, log_out, meanwhile, register
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cheap_passwords", "unlimited")]
 

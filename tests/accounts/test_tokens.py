@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 
 from accounts.auth import bearer_token
-from accounts.errors import TokenExpired, TokenInvalid
+from accounts.kernel.errors import TokenExpired, TokenInvalid
 from accounts.models import Session
 from accounts.schemas import LARGEST_ID
 from accounts.tokens import LONGEST_TOKEN, mint, read_access, read_refresh

@@ -6,16 +6,7 @@ from statistics import quantiles
 from .bench import MANY_ROOMS, Bench
 from .load import Load
 from .scenarios import until_idle
-from .systems import (
-    DEAD_REDIS,
-    POSTGRESQL,
-    PRODUCT,
-    REDIS,
-    Room,
-    Running,
-    System,
-    acknowledged,
-)
+from .systems import DEAD_REDIS, POSTGRESQL, PRODUCT, REDIS, Room, Running, System, acknowledged
 
 ON_POSTGRES = System(PRODUCT, "uvicorn", POSTGRESQL)
 GROWN = System(PRODUCT, "uvicorn", POSTGRESQL, REDIS)

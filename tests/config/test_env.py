@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from accounts.rates import Rate
+from accounts.kernel.rate_limits import Rate
 from config.env import DEVELOPMENT_KEY, Environment, read_environment
 from config.settings import database
 from tests.servers import ROOT, environment

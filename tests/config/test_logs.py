@@ -154,7 +154,7 @@ def test_a_clients_fault_is_a_warning_without_traceback() -> None:
 
 
 def test_our_own_faults_stay_errors_with_traceback() -> None:
-    for name in ("django.request", "accounts.incident"):
+    for name in ("django.request", "accounts.kernel.incidents"):
         record = refused(name=name)
         assert ClientFaults().filter(record)
         assert record.levelno == logging.ERROR
@@ -172,7 +172,7 @@ def test_a_clients_fault_is_left_out_where_warnings_are() -> None:
 
 def test_a_clients_fault_is_no_event_for_sentry() -> None:
     assert clean_event({}, {"log_record": refused()}) is None
-    assert clean_event({}, {"log_record": refused(name="accounts.incident")}) is not None
+    assert clean_event({}, {"log_record": refused(name="accounts.kernel.incidents")}) is not None
 
 
 def test_the_loggers_of_the_servers_are_guarded() -> None:

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-from accounts.errors import DomainError
+from accounts.kernel.errors import DomainError
 from config.api import STATUS
 from config.middleware import PLAIN
 from config.openapi import REFUSALS, SOCKET_ONLY, document

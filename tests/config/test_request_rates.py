@@ -8,11 +8,12 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from accounts import rates, services, tokens
+from accounts import services, tokens
 from accounts.auth import SignIn
-from accounts.errors import RateLimited, WrongPassword
+from accounts.kernel import rate_limits
+from accounts.kernel.errors import RateLimited, WrongPassword
+from accounts.kernel.rate_limits import Rate
 from accounts.models import Session, User
-from accounts.rates import Rate
 from config.api import api
 from rooms.services import enter_public_room
 from tests.factories import make_room, make_session, make_sign_in, make_user
@@ -41,9 +42,9 @@ MISSING = {
 
 @pytest.fixture(autouse=True)
 def fresh_buckets() -> Iterator[None]:
-    rates.buckets.clear()
+    rate_limits.buckets.clear()
     yield
-    rates.buckets.clear()
+    rate_limits.buckets.clear()
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def call(
 def test_every_operation_is_refused_with_429_when_its_rate_is_used_up(
     caller: SignIn, monkeypatch: pytest.MonkeyPatch, method: str, path: str
 ) -> None:
-    monkeypatch.setattr(rates.buckets, "take", lambda what, whose, rate: 7.2)
+    monkeypatch.setattr(rate_limits.buckets, "take", lambda what, whose, rate: 7.2)
     answer = call(method, path, access_token(caller), body_of(method, path))
     if (method, path) in WITHOUT_RATE:
         assert answer.status_code != 429
@@ -108,7 +109,7 @@ def test_every_operation_is_refused_with_429_when_its_rate_is_used_up(
 def test_a_misshapen_request_is_answered_before_its_rate_is_counted(
     caller: SignIn, monkeypatch: pytest.MonkeyPatch, method: str, path: str, status: int
 ) -> None:
-    monkeypatch.setattr(rates.buckets, "take", lambda what, whose, rate: 7.2)
+    monkeypatch.setattr(rate_limits.buckets, "take", lambda what, whose, rate: 7.2)
     assert call(method, path, access_token(caller)).status_code == status
     assert call(method, path, None).status_code == 401
 
@@ -155,7 +156,7 @@ def test_reads_are_counted_in_this_process_alone(
             self.append(what)
 
     told = Told()
-    monkeypatch.setattr(rates, "_elsewhere", [told])
+    monkeypatch.setattr(rate_limits, "_elsewhere", [told])
     call("GET", "/api/users/me", access_token(caller))
     call("POST", "/api/rooms/{room_id}/leave", access_token(caller))
     assert told == ["CHAT_JOIN_RATE"]

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from django.test import override_settings
 
-from accounts.origin import begin, note_user
+from accounts.kernel.log_context import begin, note_user
 from config.logs import PlainLines, RedactTokens
 from config.tracebacks import LEFT_OUT, quoteless_traceback, words_of
 from config.tracing import identity

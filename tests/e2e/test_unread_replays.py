@@ -9,8 +9,9 @@ import psutil
 import pytest
 
 from tests.clients import Person, fresh, opened, register
-from tests.e2e.test_floods import not_reading
 from tests.servers import Server, serving
+
+from .test_floods import not_reading
 
 SOCKETS = 50
 MISSED = 300

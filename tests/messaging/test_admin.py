@@ -9,21 +9,14 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.auth import SignIn
-from accounts.errors import Forbidden
+from accounts.kernel.errors import Forbidden
+from accounts.kernel.rate_limits import Rate
 from accounts.models import User
-from accounts.rates import Rate
 from messaging.events import MessageErased
 from messaging.models import Message, Reaction
 from messaging.services import add_reaction, delete_message_as_staff
 from rooms.models import Room
-from tests.factories import (
-    commits,
-    heard,
-    make_private_room,
-    make_room,
-    make_user,
-    say,
-)
+from tests.factories import commits, heard, make_private_room, make_room, make_user, say
 from tests.staff import chosen, signed_in, staff, told
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]

@@ -8,15 +8,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.auth import SignIn
-from accounts.errors import Forbidden
+from accounts.kernel.errors import Forbidden
 from messaging import services
 from messaging.errors import MessageDeleted, NoSuchMessage, SenderMismatch, TooManyReactions
-from messaging.events import (
-    MessageEdited,
-    MessageErased,
-    MessageState,
-    ReactionsChanged,
-)
+from messaging.events import MessageEdited, MessageErased, MessageState, ReactionsChanged
 from messaging.models import Message, Reaction
 from messaging.selectors import changes_since, history
 from rooms.errors import NoSuchRoom

@@ -11,8 +11,8 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.auth import sign_in
+from accounts.kernel.rate_limits import buckets
 from accounts.models import Session, User
-from accounts.rates import buckets
 from messaging.management.commands import purge_rooms
 from messaging.models import Message, Reaction
 from rooms.models import Kind, Role, Room

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.auth import SignIn
-from accounts.errors import Invalid
+from accounts.kernel.errors import Invalid
 from messaging import selectors
 from messaging.selectors import History, feed
 from rooms.models import Ban, Kind, Room

@@ -4,21 +4,13 @@ import pytest
 from django.utils import timezone
 
 from accounts.auth import SignIn
-from accounts.errors import Forbidden
+from accounts.kernel.errors import Forbidden
 from messaging import services
 from messaging.events import MessageSent, ReadAdvanced
 from messaging.marks import Mark, Marked
 from rooms.errors import NoSuchRoom, NotAMember
 from rooms.models import Ban, Member, Room
-from tests.factories import (
-    commits,
-    draft,
-    heard,
-    make_room,
-    make_sign_in,
-    say,
-    store_now,
-)
+from tests.factories import commits, draft, heard, make_room, make_sign_in, say, store_now
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 

@@ -3,7 +3,7 @@
 import pytest
 from pytest_django import Settings
 
-from accounts.errors import Invalid
+from accounts.kernel.errors import Invalid
 from messaging.text import clean_text, digest_of
 
 

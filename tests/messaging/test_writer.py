@@ -11,10 +11,10 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from prometheus_client import REGISTRY
 from pytest_django import Settings
 
-from accounts import database_errors
 from accounts.auth import SignIn
-from accounts.errors import Busy, Forbidden, Invalid, SessionEnded
 from accounts.events import Event, committed
+from accounts.kernel import database_errors
+from accounts.kernel.errors import Busy, Forbidden, Invalid, SessionEnded
 from accounts.models import Session, User
 from messaging import ledger, services, writer
 from messaging.errors import ClientIdReused

@@ -3,7 +3,8 @@
 import pytest
 
 from realtime.open_room import OpenRoom
-from tests.realtime.ear import Ear, enter
+
+from .ear import Ear, enter
 
 
 @pytest.fixture(params=[False, True], ids=["by send", "straight"])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from accounts.errors import Forbidden
+from accounts.kernel.errors import Forbidden
 from config.settings import LOOPBACK_ORIGINS
 from realtime.auth import check_origin, chosen_subprotocol, network, offered_token, query
 

@@ -4,8 +4,8 @@ import pytest
 from pytest_django import Settings
 
 from accounts.auth import SignIn
-from accounts.errors import RateLimited
-from accounts.rates import Rate, buckets
+from accounts.kernel.errors import RateLimited
+from accounts.kernel.rate_limits import Rate, buckets
 from realtime import conversation, open_room
 from realtime.conversation import Conversation
 from realtime.hub import Hub

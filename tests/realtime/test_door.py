@@ -11,8 +11,8 @@ import pytest
 from pytest_django import Settings
 
 from accounts.auth import SignIn
-from accounts.errors import Busy
-from accounts.rates import Rate, buckets
+from accounts.kernel.errors import Busy
+from accounts.kernel.rate_limits import Rate, buckets
 from accounts.tokens import Claims
 from realtime import base
 from realtime import door as module

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import pytest
 
-from accounts.errors import DomainError
 from accounts.events import Event, SessionsEnded
+from accounts.kernel.errors import DomainError
 from config.api import STATUS
 from messaging.events import (
     MessageEdited,
@@ -24,7 +24,8 @@ from realtime.codes import CLOSE_CODES, ENDS_AN_OPEN_SOCKET
 from realtime.fanout import Fanout
 from realtime.receivers import RECEIVERS, turns
 from rooms.events import RoomChanged
-from tests.realtime.test_protocol import ROOM
+
+from .test_protocol import ROOM
 
 T = TypeVar("T")
 

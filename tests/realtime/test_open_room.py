@@ -16,7 +16,8 @@ from realtime.codes import TOO_SLOW
 from realtime.delivery.batching import batching
 from realtime.open_room import OpenRoom
 from realtime.send_buffers import send_buffers
-from tests.realtime.ear import Ear, enter, frame, settled
+
+from .ear import Ear, enter, frame, settled
 
 # Order
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 from pytest_django import Settings
 
-from accounts.errors import RateLimited
-from accounts.rates import Rate
+from accounts.kernel.errors import RateLimited
+from accounts.kernel.rate_limits import Rate
 from realtime.codes import Persistent, Unreadable
 from realtime.patience import MOST_REFUSED, Patience
 

@@ -7,7 +7,7 @@ import pytest
 from pytest_django import Settings
 
 from accounts.auth import SignIn
-from accounts.rates import Rate, buckets
+from accounts.kernel.rate_limits import Rate, buckets
 from realtime import presence as module
 from realtime.fanout import Fanout
 from realtime.hub import Hub

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from accounts.errors import MOST_ERRORS, MOST_MEMBERS, TOO_MANY_MEMBERS
+from accounts.kernel.errors import MOST_ERRORS, MOST_MEMBERS, TOO_MANY_MEMBERS
 from realtime.protocol import (
     _CLIENT_FRAMES,
     LARGEST_FRAME,

@@ -10,13 +10,14 @@ from dataclasses import replace
 import pytest
 from pytest_django import Settings
 
-from accounts.errors import Busy
+from accounts.kernel.errors import Busy
 from messaging.selectors import StoredChange
 from realtime import replays as module
 from realtime.replays import ENVELOPE, KEPT_FOR, MAX_PAGE_BYTES, Page, Place, Replays, read_page
 from rooms.models import Room
 from tests.factories import make_room, make_sign_in, say
-from tests.realtime.test_events import state
+
+from .test_events import state
 
 SOON = 5.0
 PLACE = Place(1, 4, 4)

@@ -9,8 +9,8 @@ import pytest
 from pytest_django import Settings
 
 from accounts.auth import SignIn
-from accounts.errors import Busy, RateLimited
-from accounts.rates import buckets
+from accounts.kernel.errors import Busy, RateLimited
+from accounts.kernel.rate_limits import buckets
 from messaging.services import edit_message
 from realtime import replay_turns as replay_turns_module
 from realtime import replays, resume

@@ -5,8 +5,8 @@ from typing import cast
 
 import pytest
 
-from accounts import rates
-from accounts.rates import Buckets, Rate
+from accounts.kernel import rate_limits
+from accounts.kernel.rate_limits import Buckets, Rate
 from realtime import shared_rates as module
 from realtime.redis_hosts import Host, Hosts
 from realtime.shared_rates import TELL_EVERY, WORTH_TELLING, Name, SharedRates
@@ -38,7 +38,7 @@ class Told(SharedRates):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(rates, "time", clock)
+    monkeypatch.setattr(rate_limits, "time", clock)
     return clock
 
 

@@ -13,7 +13,8 @@ from realtime.metrics import counts
 from realtime.open_room import OpenRoom
 from realtime.outbox import Outbox
 from tests.factories import Wire
-from tests.realtime.ear import Ear, enter, frame, settled
+
+from .ear import Ear, enter, frame, settled
 
 
 @pytest.mark.usefixtures("straight")

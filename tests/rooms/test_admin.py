@@ -7,7 +7,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts import moderation
-from accounts.errors import Busy, Forbidden
+from accounts.kernel.errors import Busy, Forbidden
 from accounts.models import User
 from rooms import services
 from rooms.errors import LastOwner, NoSuchRoom

@@ -7,19 +7,12 @@ import pytest
 from django.db import IntegrityError, transaction
 from pytest_django import Settings
 
-from accounts.errors import Forbidden, NoSuchUser, RateLimited
+from accounts.kernel.errors import Forbidden, NoSuchUser, RateLimited
+from accounts.kernel.rate_limits import Rate, buckets
 from accounts.models import User
-from accounts.rates import Rate, buckets
 from messaging.selectors import history
 from rooms import selectors, services
-from rooms.errors import (
-    LastOwner,
-    NoSuchMember,
-    NoSuchRoom,
-    NotAMember,
-    RoomExists,
-    UnknownUsers,
-)
+from rooms.errors import LastOwner, NoSuchMember, NoSuchRoom, NotAMember, RoomExists, UnknownUsers
 from rooms.events import MemberLeft, MemberRemoved, RoomChanged, RoomDeleted
 from rooms.models import Ban, Kind, Member, Role, Room
 from tests.factories import (

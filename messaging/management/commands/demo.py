@@ -9,8 +9,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.auth import SignIn, as_user, sign_in
-from accounts.errors import DomainError, InvalidCredentials, UsernameTaken
-from accounts.names import name_key
+from accounts.kernel.errors import DomainError, InvalidCredentials, UsernameTaken
+from accounts.kernel.names import name_key
 from accounts.services import log_in, register
 from accounts.tokens import Pair
 from messaging import services

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 from django.db import connection, transaction
 
-from .checkpoints import checkpoints
 from .errors import Busy
+from .sqlite_checkpoints import checkpoints
 
 LONGEST_WAIT = 20.0
 """Seconds, as long as SQLite itself is told to wait (`config.settings`)."""
