@@ -25,12 +25,12 @@ from rooms.services import join_room
 
 from .errors import MessageDeleted, NoSuchMessage, SenderMismatch, TooManyReactions
 from .events import MessageEdited, MessageErased, MessageState, ReactionsChanged
-from .ledger import Draft, Sent
-from .marks import Mark, Marked
 from .models import Change, Message, Reaction
 from .selectors import state_of
-from .text import clean_text, digest_of
-from .writer import Writer
+from .validation import clean_text, digest_of
+from .writer.batch import Draft, Sent
+from .writer.queue import Writer
+from .writer.read_markers import Mark, Marked
 
 MOST_REACTION_KINDS = 50
 MOST_REACTORS_SHOWN = 50

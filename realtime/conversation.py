@@ -8,7 +8,7 @@ from accounts.kernel.rate_limits import spend_at_once
 from accounts.models import User
 from messaging import services as messages
 from messaging.errors import ReceiverMismatch
-from messaging.ledger import Sent
+from messaging.writer.batch import Sent
 from rooms import services as rooms
 from rooms.errors import NoSuchRoom
 from rooms.models import Kind, Room

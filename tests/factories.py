@@ -17,10 +17,10 @@ from accounts.auth import SignIn
 from accounts.events import Event, committed
 from accounts.models import Session, User
 from messaging.events import MessageState
-from messaging.ledger import Draft, Sent
-from messaging.marks import Mark
-from messaging.text import digest_of
-from messaging.writer import Outcome, Waiting, store
+from messaging.validation import digest_of
+from messaging.writer.batch import Draft, Sent
+from messaging.writer.queue import Outcome, Waiting, store
+from messaging.writer.read_markers import Mark
 from realtime.outbox import Outbox
 from realtime.servers.interface import Event as AsgiEvent
 from realtime.servers.interface import Write

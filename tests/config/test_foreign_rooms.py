@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts import tokens
 from accounts.auth import SignIn
 from accounts.models import Session
-from messaging.marks import Mark
+from messaging.writer.read_markers import Mark
 from rooms.models import Kind, Room
 from tests.factories import (
     draft,

@@ -15,7 +15,7 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from messaging.marks import Mark
+from messaging.writer.read_markers import Mark
 from rooms.models import Kind, Member, Role, Room
 from rooms.services import delete_room
 from tests.factories import (

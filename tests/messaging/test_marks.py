@@ -7,7 +7,7 @@ from accounts.auth import SignIn
 from accounts.kernel.errors import Forbidden
 from messaging import services
 from messaging.events import MessageSent, ReadAdvanced
-from messaging.marks import Mark, Marked
+from messaging.writer.read_markers import Mark, Marked
 from rooms.errors import NoSuchRoom, NotAMember
 from rooms.models import Ban, Member, Room
 from tests.factories import commits, draft, heard, make_room, make_sign_in, say, store_now

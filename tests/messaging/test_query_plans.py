@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from messaging import statements
+from messaging.writer import sql
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -32,7 +32,7 @@ class Explaining:
 def plans_of(ask: Any, argument: Any, patch: pytest.MonkeyPatch) -> list[str]:
     connection.ensure_connection()
     cursor = Explaining(connection.connection)
-    patch.setattr(statements, "bare_cursor", lambda: cursor)
+    patch.setattr(sql, "bare_cursor", lambda: cursor)
     ask(argument)
     assert cursor.plans
     return cursor.plans
@@ -41,11 +41,11 @@ def plans_of(ask: Any, argument: Any, patch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize(
     ("ask", "argument"),
     [
-        (statements.lock_rooms, [1, 2, 3]),
-        (statements.authors_of, [(1, 1, 1), (2, 2, 1), (3, 3, 1)]),
-        (statements.used_client_ids, [(1, 1, "a"), (2, 2, "a"), (3, 3, "a")]),
-        (statements.quotable_of, [1, 2, 3]),
-        (statements.lock_members, [(1, 1), (2, 2), (3, 3)]),
+        (sql.lock_rooms, [1, 2, 3]),
+        (sql.authors_of, [(1, 1, 1), (2, 2, 1), (3, 3, 1)]),
+        (sql.used_client_ids, [(1, 1, "a"), (2, 2, "a"), (3, 3, "a")]),
+        (sql.quotable_of, [1, 2, 3]),
+        (sql.lock_members, [(1, 1), (2, 2), (3, 3)]),
     ],
 )
 def test_no_statement_of_a_batch_reads_a_whole_table(

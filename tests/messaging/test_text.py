@@ -4,7 +4,7 @@ import pytest
 from pytest_django import Settings
 
 from accounts.kernel.errors import Invalid
-from messaging.text import clean_text, digest_of
+from messaging.validation import clean_text, digest_of
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,14 @@ from accounts.events import Event, committed
 from accounts.kernel import database_errors
 from accounts.kernel.errors import Busy, Forbidden, Invalid, SessionEnded
 from accounts.models import Session, User
-from messaging import ledger, services, writer
+from messaging import services
 from messaging.errors import ClientIdReused
 from messaging.events import MessageSent
-from messaging.ledger import Ledger, Sent
-from messaging.marks import Mark, Marked
 from messaging.models import Message
-from messaging.writer import Writer
+from messaging.writer import batch, queue
+from messaging.writer.batch import Ledger, Sent
+from messaging.writer.queue import Writer
+from messaging.writer.read_markers import Mark, Marked
 from rooms.errors import NoSuchRoom
 from rooms.models import Kind, Member, Room
 from rooms.services import delete_room, remove_member
@@ -464,7 +465,7 @@ def test_a_batch_of_messages_and_read_marks_takes_two_round_trips(
         trips.append(1)
         yield
 
-    monkeypatch.setattr(ledger, "one_round_trip", count)
+    monkeypatch.setattr(batch, "one_round_trip", count)
     mark = Mark(ila.user_id, ila.username, room.pk, 1)
     assert kinds(store_now(draft(ila, room), mark)) == [Sent, Marked]
     assert len(trips) == 2
@@ -539,7 +540,7 @@ def test_a_writer_that_never_wrote_is_closed_at_once() -> None:
 def test_many_threads_get_one_unbroken_order(
     ila: SignIn, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "LARGEST_BATCH", 7)
+    monkeypatch.setattr(queue, "LARGEST_BATCH", 7)
     own, seqs = Writer(), []
 
     def talk() -> None:
@@ -566,7 +567,7 @@ def test_ids_are_counted_on_after_a_deletion(ila: SignIn, room: Room) -> None:
 def test_a_batch_that_meets_a_missing_table_is_refused_with_the_command_to_run(
     ila: SignIn, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def save(ledger: Ledger) -> None:
+    def save(batch: Ledger) -> None:
         raise OperationalError("no such column: messaging_message.pinned")
 
     with monkeypatch.context() as broken:

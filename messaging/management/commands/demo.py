@@ -14,7 +14,7 @@ from accounts.kernel.names import name_key
 from accounts.services import log_in, register
 from accounts.tokens import Pair
 from messaging import services
-from messaging.ledger import Sent
+from messaging.writer.batch import Sent
 from rooms.errors import RoomExists
 from rooms.models import Kind, Room
 from rooms.services import add_members, create_room, open_private_room

@@ -6,17 +6,17 @@ from collections.abc import Iterable, Sequence
 from django.db import transaction
 
 from config.asgi import application
-from messaging import writer
-from messaging.ledger import Sent
+from messaging.writer import queue
+from messaging.writer.batch import Sent
 
 from .plant import plant
 
 __all__ = ["application"]
 COMMITS_LATER = 0.15
-_answered: set[writer.Waiting] = set()
+_answered: set[queue.Waiting] = set()
 
 
-def store_together(batch: Sequence[writer.Waiting]) -> None:
+def store_together(batch: Sequence[queue.Waiting]) -> None:
     with transaction.atomic():
         store(batch)
         early = [waiting for waiting in batch if isinstance(waiting.outcome, Sent)]
@@ -25,9 +25,9 @@ def store_together(batch: Sequence[writer.Waiting]) -> None:
         time.sleep(COMMITS_LATER)
 
 
-def answer(batch: Iterable[writer.Waiting]) -> None:
+def answer(batch: Iterable[queue.Waiting]) -> None:
     real_answer([waiting for waiting in batch if waiting not in _answered])
 
 
-store = plant(writer, "_store_together", store_together)
-real_answer = plant(writer, "_answer", answer)
+store = plant(queue, "_store_together", store_together)
+real_answer = plant(queue, "_answer", answer)

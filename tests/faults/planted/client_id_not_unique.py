@@ -5,8 +5,8 @@ from collections.abc import Collection
 from django.db import connection
 
 from config.asgi import application
-from messaging import ledger
-from messaging.statements import Rows
+from messaging.writer import batch
+from messaging.writer.sql import Rows
 
 from .plant import on_database, plant
 
@@ -23,5 +23,5 @@ def drop_constraint() -> None:
     connection.close()
 
 
-plant(ledger, "used_client_ids", used_client_ids)
+plant(batch, "used_client_ids", used_client_ids)
 on_database(drop_constraint)

@@ -11,10 +11,10 @@ from django.db import connection
 from django.db.models import Max
 
 from config.asgi import application
-from messaging import ledger
 from messaging.models import Message
 from messaging.selectors import StoredChange, state_of
-from messaging.statements import Rows
+from messaging.writer import batch
+from messaging.writer.sql import Rows
 from realtime import repair, replays
 from rooms.models import Room
 
@@ -55,6 +55,6 @@ def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]
     ]
 
 
-plant(ledger, "allocate_ids", allocate_ids)
+plant(batch, "allocate_ids", allocate_ids)
 plant(replays, "changes_since", changes_since)
 plant(repair, "changes_since", changes_since)

@@ -7,9 +7,9 @@ from django.db import transaction
 
 from accounts.events import announce
 from config.asgi import application
-from messaging import writer
 from messaging.events import MessageSent
-from messaging.ledger import Sent
+from messaging.writer import queue
+from messaging.writer.batch import Sent
 
 from .plant import plant
 
@@ -17,7 +17,7 @@ __all__ = ["application"]
 COMMITS_LATER = 0.05
 
 
-def store_together(batch: Sequence[writer.Waiting]) -> None:
+def store_together(batch: Sequence[queue.Waiting]) -> None:
     with transaction.atomic():
         store(batch)
         announce(
@@ -30,4 +30,4 @@ def store_together(batch: Sequence[writer.Waiting]) -> None:
         time.sleep(COMMITS_LATER)
 
 
-store = plant(writer, "_store_together", store_together)
+store = plant(queue, "_store_together", store_together)

@@ -27,11 +27,11 @@ from accounts.events import Event, announce
 from accounts.kernel.database_errors import migrations_refusal
 from accounts.kernel.db import writing
 from accounts.kernel.errors import Busy, DomainError
+from messaging.events import MessageSent, ReadAdvanced
+from messaging.metrics import batch_stored, batch_taken, batches_repeated, messages_stored
 
-from .events import MessageSent, ReadAdvanced
-from .ledger import Draft, Ledger, Sent
-from .marks import Mark, Marked
-from .metrics import batch_stored, batch_taken, batches_repeated, messages_stored
+from .batch import Draft, Ledger, Sent
+from .read_markers import Mark, Marked
 
 CAPACITY = 4096
 """Messages and marks that may wait; one more is refused with `busy`, not queued without end."""

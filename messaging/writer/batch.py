@@ -12,15 +12,15 @@ from django.utils import timezone
 
 from accounts.kernel.errors import DomainError, Forbidden, SessionEnded, invalid
 from accounts.kernel.names import name_key
+from messaging.errors import ClientIdReused, SenderMismatch
+from messaging.events import MessageState
+from messaging.models import Message
+from messaging.selectors import state_of
 from rooms.errors import REMOVED, NoSuchRoom
 from rooms.models import Ban, Kind, Room, other_of
 
-from .errors import ClientIdReused, SenderMismatch
-from .events import MessageState
-from .marks import Mark, Marked, ReadMarkers
-from .models import Message
-from .selectors import state_of
-from .statements import (
+from .read_markers import Mark, Marked, ReadMarkers
+from .sql import (
     COUNT_ON,
     INSERT_MESSAGE,
     READ_ON,

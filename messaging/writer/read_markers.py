@@ -8,10 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from accounts.kernel.errors import DomainError
+from messaging.events import MessageState
 from rooms.errors import NotAMember
 from rooms.selectors import standing
-
-from .events import MessageState
 
 
 @dataclass(frozen=True, slots=True)
