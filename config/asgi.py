@@ -17,10 +17,10 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 
 from realtime.library_versions import report_unfamiliar_libraries  # noqa: E402
+from realtime.lifecycle import lifespan  # noqa: E402
 from realtime.routing import sockets  # noqa: E402
-from realtime.running import run_on  # noqa: E402
+from realtime.runtime import run_on  # noqa: E402
 from realtime.servers.detect import bound_http  # noqa: E402
-from realtime.shutdown import lifespan  # noqa: E402
 
 from .env import DEVELOPMENT_KEY  # noqa: E402
 from .health import check_migrations_at_start  # noqa: E402

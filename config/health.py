@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from accounts.kernel.database_errors import lacks_migrations
-from realtime.shutdown import shutdown
+from realtime.lifecycle import shutdown
 
 log = logging.getLogger(__name__)
 

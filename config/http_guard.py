@@ -16,6 +16,7 @@ from typing import Any
 from django.conf import settings
 
 from accounts.auth import client_address, network_of
+from realtime.lifecycle import shutdown
 from realtime.servers.http_bodies import (
     TOO_LARGE,
     BodyReader,
@@ -24,7 +25,6 @@ from realtime.servers.http_bodies import (
     max_body_size,
 )
 from realtime.servers.http_responses import HttpConnection, http_connection
-from realtime.shutdown import shutdown
 
 from .http_refusals import Refusal, busy, end_refusal, of_body, send_refusal
 from .http_responses import PacedResponse, UnreadConnections

@@ -31,12 +31,12 @@ from accounts.auth import bearer_token
 from messaging import metrics as messaging
 from messaging.services import writer
 from realtime import metrics as realtime
-from realtime.database import repair_threads, socket_threads
-from realtime.door import door
-from realtime.hub import hub
-from realtime.replay_turns import replay_turns
-from realtime.replays import replays
-from realtime.send_buffers import send_buffers
+from realtime.connection.admission import door
+from realtime.db_threads import repair_threads, socket_threads
+from realtime.delivery.hub import hub
+from realtime.delivery.replay_cache import replays
+from realtime.delivery.replay_turns import replay_turns
+from realtime.delivery.send_buffers import send_buffers
 from realtime.servers.http_bodies import unfinished_bodies
 from realtime.servers.http_connections import open_connections
 

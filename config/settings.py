@@ -141,7 +141,7 @@ CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
 # A layer for each Redis, not one over them all: there, one that is dead would stop the others.
 for number, url in enumerate(REDIS_URLS):
     CHANNEL_LAYERS[f"redis-{number + 1}" if number else "default"] = {
-        "BACKEND": "realtime.hint_layer.HintLayer",
+        "BACKEND": "realtime.cluster.redis_layer.HintLayer",
         "CONFIG": {"hosts": [{"address": url, **REDIS_PATIENCE}], "prefix": REDIS_PREFIX},
     }
 

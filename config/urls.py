@@ -3,9 +3,8 @@
 from django.contrib import admin
 from django.urls import path, re_path
 
-from realtime.doctor.echo import echo
-
 from .api import api
+from .doctor.echo import echo
 from .health import healthz, readyz
 from .metrics import metrics
 from .openapi import openapi_json

@@ -6,4 +6,4 @@ class RealtimeConfig(AppConfig):
 
     def ready(self) -> None:
         # Connects the receivers and hands presence to `rooms`.
-        from . import checks, receivers, running  # noqa: F401
+        from . import checks, receivers, runtime  # noqa: F401

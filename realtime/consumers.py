@@ -4,7 +4,7 @@ from accounts.auth import SignIn
 from rooms import services
 from rooms.models import Room
 
-from .base import RoomConsumer
+from .connection.consumer import RoomConsumer
 
 
 class PublicChatConsumer(RoomConsumer):

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import NamedTuple
 
-from . import hint_layer
+from .cluster import redis_layer
 from .metrics import unknown_versions
 from .servers.detect import inside_of
 from .servers.required import Inside, missing_names
@@ -65,7 +65,7 @@ def unfamiliar_libraries() -> list[Library]:
 def _missing(library: str) -> Iterator[str]:
     server = "uvicorn" if library == "uvicorn" else "daphne"
     if library == "channels_redis":
-        required: Iterable[Inside] | None = hint_layer.REQUIRED
+        required: Iterable[Inside] | None = redis_layer.REQUIRED
     else:
         required = getattr(inside_of(server), "REQUIRED", None)
     if required is None:

@@ -18,9 +18,9 @@ from messaging.events import (
 from rooms.events import MemberLeft, MemberRemoved, RoomChanged, RoomDeleted
 
 from .delivery.batching import batching
-from .hub import hub
+from .delivery.hub import hub
 from .protocol import MessageKind, ReadOut, RoomFrame, encode, message_text
-from .running import fanout
+from .runtime import fanout
 
 E = TypeVar("E", bound=Event)
 RECEIVERS: dict[type[Event], Callable[[Any], None]] = {}

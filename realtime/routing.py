@@ -8,7 +8,7 @@ from django.urls import re_path
 from accounts.kernel.errors import DomainError
 from rooms.errors import NoSuchRoom
 
-from .base import refuse
+from .connection.consumer import refuse
 from .consumers import GroupChatConsumer, PrivateChatConsumer, PublicChatConsumer
 
 

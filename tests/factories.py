@@ -21,7 +21,7 @@ from messaging.validation import digest_of
 from messaging.writer.batch import Draft, Sent
 from messaging.writer.queue import Outcome, Waiting, store
 from messaging.writer.read_markers import Mark
-from realtime.outbox import Outbox
+from realtime.delivery.send_queue import Outbox
 from realtime.servers.interface import Event as AsgiEvent
 from realtime.servers.interface import Write
 from rooms.models import Kind, Member, Role, Room

@@ -1,7 +1,7 @@
 """Every refusal that the domain can utter, as one tree.
 
 `code` is stable and for programs, `detail` is for people. What a code means over HTTP stands in
-`config/api.py`, what it means on a socket in `realtime/codes.py`; tests fail on one without both.
+`config/api.py`, what it means on a socket in `realtime/close_codes.py`; tests fail on one without both.
 """
 
 from collections.abc import Callable

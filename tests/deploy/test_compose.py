@@ -15,7 +15,7 @@ import pytest
 from django.conf import settings
 
 from config.settings import env
-from realtime import shutdown
+from realtime import lifecycle
 from tests.clients import crosses_by_hint, opened, register, until_it_crosses
 from tests.redis_server import find_binary
 from tests.servers import ROOT, free_port
@@ -147,7 +147,7 @@ def test_nginx_finds_the_servers_and_never_the_migration() -> None:
 def test_a_server_is_given_the_time_that_its_way_out_may_take() -> None:
     command = image.command()
     theirs = int(command[command.index("--timeout-graceful-shutdown") + 1])
-    ours = env.chat_shutdown_delay + shutdown.ANSWERS_WITHIN + shutdown.FLUSHED_WITHIN
+    ours = env.chat_shutdown_delay + lifecycle.ANSWERS_WITHIN + lifecycle.FLUSHED_WITHIN
     for name in APPS:
         grace = composition.services()[name]["stop_grace_period"]
         assert timedelta(seconds=int(grace.removesuffix("s"))).total_seconds() >= ours + theirs

@@ -147,7 +147,7 @@ async def until_all_are_there(farm: Farm) -> None:
 
 
 def _leases(client: Any) -> int:
-    """How many processes have one; see `realtime.leases` for the key."""
+    """How many processes have one; see `realtime.cluster.leases` for the key."""
     return sum(int(client.zcard(key)) for key in client.keys("chat-*:processes"))
 
 

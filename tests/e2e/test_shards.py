@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from realtime.bus import group_of
-from realtime.shards import shard_of
+from realtime.cluster.broker import group_of
+from realtime.cluster.shards import shard_of
 from tests.clients import (
     BY_REPAIR,
     Person,

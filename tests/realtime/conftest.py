@@ -2,7 +2,7 @@
 
 import pytest
 
-from realtime.open_room import OpenRoom
+from realtime.delivery.local_room import OpenRoom
 
 from .ear import Ear, enter
 

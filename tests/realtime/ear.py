@@ -1,9 +1,9 @@
 """Who listens in a room without a server: an ear, and what it is told."""
 
 from accounts.auth import SignIn
-from realtime.listener import Frame, Listener, text_event
-from realtime.open_room import OpenRoom
-from realtime.outbox import Outbox
+from realtime.delivery.local_room import OpenRoom
+from realtime.delivery.send_queue import Outbox
+from realtime.delivery.subscriber import Frame, Listener, text_event
 from tests.factories import Wire
 
 

@@ -7,7 +7,13 @@ from pytest_django import Settings
 
 from accounts.kernel.errors import Forbidden
 from config.settings import LOOPBACK_ORIGINS
-from realtime.auth import check_origin, chosen_subprotocol, network, offered_token, query
+from realtime.connection.credentials import (
+    check_origin,
+    chosen_subprotocol,
+    network,
+    offered_token,
+    query,
+)
 
 HOST = "chat.example.com"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from realtime import bus as module
-from realtime.bus import RETRY_AFTER, Bus, Call
+from realtime.cluster import broker as module
+from realtime.cluster.broker import RETRY_AFTER, Bus, Call
 
 
 class Layer:

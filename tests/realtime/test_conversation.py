@@ -6,11 +6,12 @@ from pytest_django import Settings
 from accounts.auth import SignIn
 from accounts.kernel.errors import RateLimited
 from accounts.kernel.rate_limits import Rate, buckets
-from realtime import conversation, open_room
-from realtime.conversation import Conversation
-from realtime.hub import Hub
-from realtime.listener import Listener
-from realtime.outbox import Outbox
+from realtime.connection import handlers
+from realtime.connection.handlers import Conversation
+from realtime.delivery import local_room
+from realtime.delivery.hub import Hub
+from realtime.delivery.send_queue import Outbox
+from realtime.delivery.subscriber import Listener
 from realtime.protocol import AnyClientFrame, Join, Typing
 from rooms.models import Kind, Room
 from tests.factories import Wire
@@ -32,7 +33,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     hub = Hub()
     hub.on_open = lambda room: None
     hub.on_rooms_change = lambda room_id: None
-    monkeypatch.setattr(conversation, "fanout", hub)
+    monkeypatch.setattr(handlers, "fanout", hub)
     return hub
 
 
@@ -54,7 +55,7 @@ async def test_the_others_are_told_of_repetitions_now_and_then(
 ) -> None:
     settings.CHAT_ANNOUNCE_UP_TO = None
     clock = Clock()
-    monkeypatch.setattr(open_room, "time", clock)
+    monkeypatch.setattr(local_room, "time", clock)
     room = Room(pk=1, kind=Kind.PUBLIC)
     (speaker, _), (_, other) = come_in(hub, room, 1), come_in(hub, room, 2)
     talk = Conversation(hub, speaker, hub.rooms[1], room)

@@ -21,12 +21,12 @@ from django.test import Client
 from pytest_django import Settings
 from redis import Redis
 
-from realtime.doctor import database, installation, sockets, web
-from realtime.doctor import redis as redis_doctor
-from realtime.doctor.clock import compare
-from realtime.doctor.echo import HEADER, signature
-from realtime.doctor.echo import installation as installation_of_doctor
-from realtime.doctor.finding import Check, Finding, Level, examine, ok
+from config.doctor import database, installation, sockets, web
+from config.doctor import redis as redis_doctor
+from config.doctor.clock import compare
+from config.doctor.echo import HEADER, signature
+from config.doctor.echo import installation as installation_of_doctor
+from config.doctor.finding import Check, Finding, Level, examine, ok
 from tests.redis_server import RedisServer, redis_running
 from tests.servers import ROOT, environment, free_port, manage, serving
 
@@ -202,7 +202,7 @@ def use(settings: Settings, *urls: str) -> None:
     settings.REDIS_URLS = list(urls)
     settings.CHANNEL_LAYERS = {
         f"doctor-{number}": {
-            "BACKEND": "realtime.hint_layer.HintLayer",
+            "BACKEND": "realtime.cluster.redis_layer.HintLayer",
             "CONFIG": {"hosts": [{"address": url}], "prefix": "doctor"},
         }
         for number, url in enumerate(urls)

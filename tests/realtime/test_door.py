@@ -14,12 +14,12 @@ from accounts.auth import SignIn
 from accounts.kernel.errors import Busy
 from accounts.kernel.rate_limits import Rate, buckets
 from accounts.tokens import Claims
-from realtime import base
-from realtime import door as module
-from realtime.door import APART, Door, RefusalQueue, door
-from realtime.hub import Hub, hub
-from realtime.shutdown import shutdown
-from realtime.tally import Tally
+from realtime.cluster.connection_limits import Tally
+from realtime.connection import admission as module
+from realtime.connection import consumer
+from realtime.connection.admission import APART, Door, RefusalQueue, door
+from realtime.delivery.hub import Hub, hub
+from realtime.lifecycle import shutdown
 from rooms.models import Room
 
 
@@ -104,7 +104,7 @@ async def test_one_more_than_may_wait_is_told_to_come_back(
     await waiting
 
 
-class Newcomer(base.RoomConsumer):
+class Newcomer(consumer.RoomConsumer):
     """May enter; while that is looked up the process begins to go down."""
 
     looked_up = False
@@ -132,9 +132,9 @@ async def test_one_who_waits_while_the_process_goes_down_is_sent_to_another(
     when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once all sockets have been closed nobody would close this one."""
-    monkeypatch.setattr(base, "run_on", lambda loop: None)
+    monkeypatch.setattr(consumer, "run_on", lambda loop: None)
     monkeypatch.setattr(shutdown, "leaving", False)
-    monkeypatch.setattr(base, "read_access", lambda token: Claims(1, 1, "jti", 2**31))
+    monkeypatch.setattr(consumer, "read_access", lambda token: Claims(1, 1, "jti", 2**31))
     newcomer = Newcomer()
     if when == "at the door":
         door.note_message()
@@ -182,12 +182,12 @@ def tally() -> Tally:
 @pytest.fixture
 def crowded(monkeypatch: pytest.MonkeyPatch, tally: Tally) -> Iterator[None]:
     """Nobody passes the queue, and counts of limits begin anew."""
-    monkeypatch.setattr(base, "run_on", lambda loop: None)
-    monkeypatch.setattr(base, "tally", tally)
+    monkeypatch.setattr(consumer, "run_on", lambda loop: None)
+    monkeypatch.setattr(consumer, "tally", tally)
     monkeypatch.setattr(module, "APART", 3600)
     monkeypatch.setattr(module, "CROWD_WITHIN", 3600)
-    monkeypatch.setattr(base, "door", door := Door())
-    monkeypatch.setattr(base, "refusal_queue", RefusalQueue(Silent()))
+    monkeypatch.setattr(consumer, "door", door := Door())
+    monkeypatch.setattr(consumer, "refusal_queue", RefusalQueue(Silent()))
     door.note_message()
     monkeypatch.setattr(module, "FLOWS_FOR", 3600)
     buckets.clear()
@@ -241,7 +241,7 @@ async def test_a_bad_token_counts_as_not_signed_in(
 
 @pytest.fixture
 def good_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "read_access", lambda token: Claims(1, 1, "jti", 2**31))
+    monkeypatch.setattr(consumer, "read_access", lambda token: Claims(1, 1, "jti", 2**31))
 
 
 async def test_one_who_waits_in_the_queue_counts_as_not_signed_in(
@@ -277,7 +277,7 @@ async def test_a_session_that_ended_a_moment_ago_takes_nothing_of_its_users_rate
     crowded: None, good_token: None, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.CHAT_CONNECT_RATE = Rate(1, 60, 2)
-    monkeypatch.setattr(base, "hub", own := Hub())
+    monkeypatch.setattr(consumer, "hub", own := Hub())
     own.end_sessions([1])
     for _ in range(5):
         assert await refusal_of(Stranger()) == (4401, "session_ended")

@@ -20,8 +20,8 @@ from messaging.events import (
     ReadAdvanced,
 )
 from realtime import receivers
-from realtime.codes import CLOSE_CODES, ENDS_AN_OPEN_SOCKET
-from realtime.fanout import Fanout
+from realtime.close_codes import CLOSE_CODES, ENDS_AN_OPEN_SOCKET
+from realtime.cluster.broadcaster import Fanout
 from realtime.receivers import RECEIVERS, turns
 from rooms.events import RoomChanged
 

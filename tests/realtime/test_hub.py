@@ -5,9 +5,9 @@ from pytest_django import Settings
 
 from accounts.auth import SignIn
 from realtime.delivery.batching import batching
-from realtime.hub import Hub
-from realtime.listener import Listener
-from realtime.outbox import Outbox
+from realtime.delivery.hub import Hub
+from realtime.delivery.send_queue import Outbox
+from realtime.delivery.subscriber import Listener
 from rooms.models import Room
 from tests.factories import Wire
 

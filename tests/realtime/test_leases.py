@@ -12,14 +12,14 @@ from pytest_django import Settings
 from redis import Redis
 
 from accounts.auth import SignIn
-from realtime.fanout import Fanout
-from realtime.hub import Hub
-from realtime.leases import Leases
-from realtime.listener import Listener
-from realtime.open_room import OpenRoom
-from realtime.outbox import Outbox
-from realtime.presence import UNSURE_FOR, Arrival, Presence
-from realtime.redis_hosts import Hosts
+from realtime.cluster.broadcaster import Fanout
+from realtime.cluster.leases import Leases
+from realtime.cluster.presence import UNSURE_FOR, Arrival, Presence
+from realtime.cluster.redis_client import Hosts
+from realtime.delivery.hub import Hub
+from realtime.delivery.local_room import OpenRoom
+from realtime.delivery.send_queue import Outbox
+from realtime.delivery.subscriber import Listener
 from rooms.models import Room
 from tests.factories import Wire
 from tests.redis_server import RedisServer, redis_running

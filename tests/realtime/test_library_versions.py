@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from realtime import hint_layer, library_versions
-from realtime.doctor import installation
-from realtime.doctor.finding import Finding, Level
+from config.doctor import installation
+from config.doctor.finding import Finding, Level
+from realtime import library_versions
+from realtime.cluster import redis_layer
 from realtime.library_versions import report_unfamiliar_libraries, unfamiliar_libraries
 from realtime.metrics import unknown_versions
 from realtime.servers import daphne, uvicorn
@@ -51,7 +52,7 @@ DOCUMENTED = {
         *("__module__", "getLogger", "set", "wait", "warning"),
         *("persistent", "transport"),  # assigned, as above
     },
-    "realtime/hint_layer.py": {
+    "realtime/cluster/redis_layer.py": {
         *("group_send", "serialize"),  # Channels' layers
         *("execute", "pipeline", "publish"),  # redis-py
     },
@@ -115,7 +116,7 @@ REQUIRED = {
     "realtime/servers/daphne.py": set(daphne.REQUIRED) - {*RESPONSES, *BODIES},
     "realtime/servers/daphne_bodies.py": set(BODIES),
     "realtime/servers/http_responses.py": set(RESPONSES),
-    "realtime/hint_layer.py": set(hint_layer.REQUIRED),
+    "realtime/cluster/redis_layer.py": set(redis_layer.REQUIRED),
 }
 
 
@@ -173,10 +174,10 @@ def only(findings: Iterable[Finding]) -> Finding:
 async def test_hints_go_out_one_by_one_on_a_channels_redis_that_we_do_not_know(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hint_layer, "CAN_PIPELINE", False)
+    monkeypatch.setattr(redis_layer, "CAN_PIPELINE", False)
     sent: list[tuple[str, object]] = []
 
-    class Layer(hint_layer.HintLayer):
+    class Layer(redis_layer.HintLayer):
         async def group_send(self, group: str, message: object) -> None:
             sent.append((group, message))
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime import listener as listener_module
-from realtime import open_room
-from realtime.codes import TOO_SLOW
+from realtime.close_codes import TOO_SLOW
+from realtime.delivery import local_room
+from realtime.delivery import subscriber as listener_module
 from realtime.delivery.batching import batching
-from realtime.open_room import OpenRoom
-from realtime.send_buffers import send_buffers
+from realtime.delivery.local_room import OpenRoom
+from realtime.delivery.send_buffers import send_buffers
 
 from .ear import Ear, enter, frame, settled
 
@@ -78,7 +78,7 @@ def test_what_was_fetched_twice_is_heard_once(room: OpenRoom, ear: Ear) -> None:
 def test_early_frames_are_bounded(
     room: OpenRoom, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(open_room, "MOST_EARLY", 3)
+    monkeypatch.setattr(local_room, "MOST_EARLY", 3)
     assert not any(room.deliver(frame(version)) for version in range(2, 10))
     assert len(room.early) == 3
     room.fill([frame(version) for version in range(1, 10)])

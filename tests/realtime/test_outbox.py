@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 from pytest_django import Settings
 
-from realtime import outbox as outbox_module
-from realtime.codes import NORMAL, TOO_SLOW
-from realtime.outbox import Outbox
-from realtime.send_buffers import send_buffers
+from realtime.close_codes import NORMAL, TOO_SLOW
+from realtime.delivery import send_queue as outbox_module
+from realtime.delivery.send_buffers import send_buffers
+from realtime.delivery.send_queue import Outbox
 from realtime.servers.interface import Event
 from tests.factories import Wire
 

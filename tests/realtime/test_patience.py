@@ -8,8 +8,8 @@ from pytest_django import Settings
 
 from accounts.kernel.errors import RateLimited
 from accounts.kernel.rate_limits import Rate
-from realtime.codes import Persistent, Unreadable
-from realtime.patience import MOST_REFUSED, Patience
+from realtime.close_codes import Persistent, Unreadable
+from realtime.connection.frame_limits import MOST_REFUSED, Patience
 
 
 class Clock:

@@ -8,14 +8,14 @@ from pytest_django import Settings
 
 from accounts.auth import SignIn
 from accounts.kernel.rate_limits import Rate, buckets
-from realtime import presence as module
-from realtime.fanout import Fanout
-from realtime.hub import Hub
-from realtime.leases import Leases
-from realtime.listener import Listener
-from realtime.outbox import Outbox
-from realtime.presence import Presence
-from realtime.redis_hosts import Hosts
+from realtime.cluster import presence as module
+from realtime.cluster.broadcaster import Fanout
+from realtime.cluster.leases import Leases
+from realtime.cluster.presence import Presence
+from realtime.cluster.redis_client import Hosts
+from realtime.delivery.hub import Hub
+from realtime.delivery.send_queue import Outbox
+from realtime.delivery.subscriber import Listener
 from rooms.models import Kind, Room
 from tests.factories import Wire
 

@@ -10,10 +10,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.sessions import end_session
-from realtime.hub import Hub
-from realtime.listener import Listener
-from realtime.outbox import Outbox
-from realtime.repair import LOOK_BACK, Repair, read_ended, read_news
+from realtime.delivery.hub import Hub
+from realtime.delivery.repair import LOOK_BACK, Repair, read_ended, read_news
+from realtime.delivery.send_queue import Outbox
+from realtime.delivery.subscriber import Listener
 from rooms.models import Kind, Room
 from tests.factories import Wire, make_room, make_session, make_sign_in, say
 

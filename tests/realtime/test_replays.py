@@ -12,8 +12,16 @@ from pytest_django import Settings
 
 from accounts.kernel.errors import Busy
 from messaging.selectors import StoredChange
-from realtime import replays as module
-from realtime.replays import ENVELOPE, KEPT_FOR, MAX_PAGE_BYTES, Page, Place, Replays, read_page
+from realtime.delivery import replay_cache as module
+from realtime.delivery.replay_cache import (
+    ENVELOPE,
+    KEPT_FOR,
+    MAX_PAGE_BYTES,
+    Page,
+    Place,
+    Replays,
+    read_page,
+)
 from rooms.models import Room
 from tests.factories import make_room, make_sign_in, say
 

@@ -12,14 +12,14 @@ from accounts.auth import SignIn
 from accounts.kernel.errors import Busy, RateLimited
 from accounts.kernel.rate_limits import buckets
 from messaging.services import edit_message
-from realtime import replay_turns as replay_turns_module
-from realtime import replays, resume
-from realtime.codes import Removed
-from realtime.listener import Frame, Listener, text_event
-from realtime.open_room import OpenRoom
-from realtime.outbox import Outbox
-from realtime.replay_turns import ReplayTurns, replay_turns
-from realtime.replays import Page, Place, read_page
+from realtime.close_codes import Removed
+from realtime.delivery import recovery, replay_cache
+from realtime.delivery import replay_turns as replay_turns_module
+from realtime.delivery.local_room import OpenRoom
+from realtime.delivery.replay_cache import Page, Place, read_page
+from realtime.delivery.replay_turns import ReplayTurns, replay_turns
+from realtime.delivery.send_queue import Outbox
+from realtime.delivery.subscriber import Frame, Listener, text_event
 from realtime.servers.interface import Event
 from rooms.models import Ban, Member
 from tests.factories import Wire, make_room, make_sign_in, say
@@ -47,12 +47,12 @@ def busy(room: OpenRoom, monkeypatch: pytest.MonkeyPatch) -> None:
         room.deliver(Frame(6, 0, text_event(json.dumps({"version": 6}))))
         raise Busy(retry_after=1)
 
-    monkeypatch.setattr(replays, "on_database", fail)
+    monkeypatch.setattr(replay_cache, "on_database", fail)
 
 
 @pytest.mark.parametrize(
     "bring_up",
-    [lambda room, one: resume.replay(room, one, 2), resume.catch_up],
+    [lambda room, one: recovery.replay(room, one, 2), recovery.catch_up],
     ids=["with since", "without"],
 )
 async def test_one_who_comes_in_hears_nothing_beyond_what_could_not_be_read(
@@ -70,17 +70,17 @@ async def test_an_open_socket_goes_on_after_a_resume_that_failed(
     listener, wire = come_in(room, version=5)
     room.settle(listener, 5)
     with pytest.raises(Busy):
-        await resume.replay(room, listener, 2)
+        await recovery.replay(room, listener, 2)
     assert [json.loads(text)["version"] for text in wire.texts] == [6]
 
 
 def test_replays_are_counted_per_user_and_not_per_socket() -> None:
     buckets.clear()
-    for _ in range(resume.REPLAYS.burst):
-        resume.spend_replay(1)
+    for _ in range(recovery.REPLAYS.burst):
+        recovery.spend_replay(1)
     with pytest.raises(RateLimited):
-        resume.spend_replay(1)
-    resume.spend_replay(2)
+        recovery.spend_replay(1)
+    recovery.spend_replay(2)
 
 
 # Page by page
@@ -120,7 +120,7 @@ class Stored:
         here = OpenRoom(self.row.pk, version, access=0)
         here.add(listener)
         try:
-            await resume.replay(here, listener, since)
+            await recovery.replay(here, listener, since)
         finally:
             here.discard(listener)
 
@@ -128,8 +128,8 @@ class Stored:
 @pytest.fixture
 def stored(monkeypatch: pytest.MonkeyPatch, unlimited: None) -> Stored:
     stored = Stored()
-    monkeypatch.setattr(replays, "MAX_PAGE_BYTES", 1)
-    monkeypatch.setattr(replays, "read_page", stored.page)
+    monkeypatch.setattr(replay_cache, "MAX_PAGE_BYTES", 1)
+    monkeypatch.setattr(replay_cache, "read_page", stored.page)
     return stored
 
 
@@ -174,8 +174,8 @@ async def test_one_who_is_removed_during_a_replay_hears_no_further_page(stored: 
 async def test_a_slow_reader_gets_everything_over_several_turns(
     stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replays, "MAX_PAGE_BYTES", 1024 * 1024)
-    monkeypatch.setattr(resume, "STALL_TIMEOUT", 0.01)
+    monkeypatch.setattr(replay_cache, "MAX_PAGE_BYTES", 1024 * 1024)
+    monkeypatch.setattr(recovery, "STALL_TIMEOUT", 0.01)
 
     class Slow(Wire):
         async def send(self, event: Event) -> None:

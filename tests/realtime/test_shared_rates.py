@@ -7,9 +7,9 @@ import pytest
 
 from accounts.kernel import rate_limits
 from accounts.kernel.rate_limits import Buckets, Rate
-from realtime import shared_rates as module
-from realtime.redis_hosts import Host, Hosts
-from realtime.shared_rates import TELL_EVERY, WORTH_TELLING, Name, SharedRates
+from realtime.cluster import rate_limits as module
+from realtime.cluster.rate_limits import TELL_EVERY, WORTH_TELLING, Name, SharedRates
+from realtime.cluster.redis_client import Host, Hosts
 
 RATE = Rate(20, 1, 40)
 WHAT, WHO = "CHAT_MESSAGE_RATE", 7

@@ -1,9 +1,9 @@
 """A message that changed before the repair found it is a `message` only to those who lack it."""
 
 from accounts.auth import SignIn
-from realtime.listener import Frame, Listener, text_event
-from realtime.open_room import OpenRoom
-from realtime.outbox import Outbox
+from realtime.delivery.local_room import OpenRoom
+from realtime.delivery.send_queue import Outbox
+from realtime.delivery.subscriber import Frame, Listener, text_event
 from tests.factories import Wire
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from realtime import open_room
+from realtime.delivery import local_room
 from realtime.delivery.batching import batching
-from realtime.listener import Frame, Listener, text_event
+from realtime.delivery.local_room import OpenRoom
+from realtime.delivery.send_queue import Outbox
+from realtime.delivery.subscriber import Frame, Listener, text_event
 from realtime.metrics import counts
-from realtime.open_room import OpenRoom
-from realtime.outbox import Outbox
 from tests.factories import Wire
 
 from .ear import Ear, enter, frame, settled
@@ -121,7 +121,7 @@ def test_what_is_told_together_leaves_in_one_write() -> None:
 def test_much_that_is_told_together_does_not_wait_for_its_end() -> None:
     room = OpenRoom(1, version=0, access=0)
     ear = enter(room)
-    half = open_room.LARGEST_BUNDLE // 2
+    half = local_room.LARGEST_BUNDLE // 2
     with batching(3):
         for version in (1, 2):
             room.deliver(Frame(version, 0, text_event(str(version).rjust(half))))

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from django.core.management.base import BaseCommand, CommandError
 
-from realtime.doctor.finding import Finding, Level, examine
-from realtime.doctor.rounds import checks
+from config.doctor.finding import Finding, Level, examine
+from config.doctor.rounds import checks
 
 EACH_WITHIN = 15.0
 

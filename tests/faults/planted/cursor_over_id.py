@@ -15,7 +15,7 @@ from messaging.models import Message
 from messaging.selectors import StoredChange, state_of
 from messaging.writer import batch
 from messaging.writer.sql import Rows
-from realtime import repair, replays
+from realtime.delivery import repair, replay_cache
 from rooms.models import Room
 
 from .plant import plant
@@ -56,5 +56,5 @@ def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]
 
 
 plant(batch, "allocate_ids", allocate_ids)
-plant(replays, "changes_since", changes_since)
+plant(replay_cache, "changes_since", changes_since)
 plant(repair, "changes_since", changes_since)

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from realtime.outbox import Outbox
+from realtime.delivery.send_queue import Outbox
 from realtime.servers import control_frames
 from realtime.servers import uvicorn as uvicorn_module
 from realtime.servers.detect import connection_of

@@ -17,7 +17,7 @@ from django.conf import settings
 from accounts.kernel.rate_limits import Buckets, Rate
 
 from .leases import answered
-from .redis_hosts import ANSWER_WITHIN, Answer, Hosts
+from .redis_client import ANSWER_WITHIN, Answer, Hosts
 
 log = logging.getLogger(__name__)
 

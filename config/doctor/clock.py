@@ -1,6 +1,6 @@
 """How far clocks may be apart."""
 
-from realtime.repair import LOOK_BACK
+from realtime.delivery.repair import LOOK_BACK
 
 from .finding import Finding, ok, warning, wrong
 

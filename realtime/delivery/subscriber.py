@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from accounts.auth import SignIn
 from accounts.kernel.errors import DomainError
+from realtime.close_codes import CLOSE_CODES, TOO_SLOW, TooSlow
+from realtime.metrics import outbox_overflows
+from realtime.protocol import ErrorFrame, encode
+from realtime.servers.interface import Event
 
-from .codes import CLOSE_CODES, TOO_SLOW, TooSlow
-from .metrics import outbox_overflows
-from .outbox import Outbox
-from .protocol import ErrorFrame, encode
 from .send_buffers import send_buffers, size_of
-from .servers.interface import Event
+from .send_queue import Outbox
 
 log = logging.getLogger(__name__)
 

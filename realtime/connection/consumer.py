@@ -22,19 +22,7 @@ from accounts.kernel.incidents import note_incident
 from accounts.kernel.metrics import count_refusal
 from accounts.kernel.rate_limits import give_back, spend_at_once
 from accounts.tokens import Claims, read_access
-from rooms.models import Room
-from rooms.schemas import RoomOut
-
-from .auth import (
-    HOW_TO_SIGN_IN,
-    Scope,
-    check_origin,
-    chosen_subprotocol,
-    network,
-    offered_token,
-    query,
-)
-from .codes import (
+from realtime.close_codes import (
     CLOSE_CODES,
     ENDS_AN_OPEN_SOCKET,
     INTERNAL,
@@ -42,16 +30,15 @@ from .codes import (
     AuthTimeout,
     TooManyConnections,
 )
-from .conversation import Conversation
-from .database import on_database
-from .door import door, refusal_queue
-from .hub import hub
-from .listener import Listener, error_frame, text_event
-from .metrics import closed_by_client, counts
-from .open_room import OpenRoom
-from .outbox import Outbox
-from .patience import Patience
-from .protocol import (
+from realtime.db_threads import on_database
+from realtime.delivery.hub import hub
+from realtime.delivery.local_room import OpenRoom
+from realtime.delivery.recovery import catch_up, replay, spend_replay
+from realtime.delivery.send_queue import Outbox
+from realtime.delivery.subscriber import Listener, error_frame, text_event
+from realtime.lifecycle import Restarting, shutdown
+from realtime.metrics import closed_by_client, counts
+from realtime.protocol import (
     AnyClientFrame,
     ErrorFrame,
     FrameError,
@@ -62,10 +49,23 @@ from .protocol import (
     ref_in,
     token_in,
 )
-from .resume import catch_up, replay, spend_replay
-from .running import last_seen, presence, run_on, tally
-from .servers.detect import connection_of
-from .shutdown import Restarting, shutdown
+from realtime.runtime import last_seen, presence, run_on, tally
+from realtime.servers.detect import connection_of
+from rooms.models import Room
+from rooms.schemas import RoomOut
+
+from .admission import door, refusal_queue
+from .credentials import (
+    HOW_TO_SIGN_IN,
+    Scope,
+    check_origin,
+    chosen_subprotocol,
+    network,
+    offered_token,
+    query,
+)
+from .frame_limits import Patience
+from .handlers import Conversation
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from zlib import crc32
 
 from django.conf import settings
 
-from .bus import EVERYONE, Bus, Call
+from .broker import EVERYONE, Bus, Call
 
 
 class Shards:

@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 
-from realtime.bus import Bus, Call
+from realtime.cluster.broker import Bus, Call
 
 from .clock import compare
 from .finding import Finding, ok, warning, wrong

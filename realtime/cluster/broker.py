@@ -16,8 +16,8 @@ from typing import Any
 
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
-from .delivery.batching import batching
-from .metrics import hint_failures
+from realtime.delivery.batching import batching
+from realtime.metrics import hint_failures
 
 log = logging.getLogger(__name__)
 

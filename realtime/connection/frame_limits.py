@@ -7,9 +7,8 @@ from django.conf import settings
 
 from accounts.kernel.errors import RateLimited
 from accounts.kernel.rate_limits import Bucket, Rate
-
-from .codes import Persistent, Unreadable
-from .protocol import LARGEST_FRAME
+from realtime.close_codes import Persistent, Unreadable
+from realtime.protocol import LARGEST_FRAME
 
 MOST_UNREADABLE = 5
 MOST_REFUSED = 200

@@ -9,7 +9,7 @@ from channels_redis.pubsub import (
     RedisSingleShardConnection,
 )
 
-from .servers.required import Inside, missing_names
+from realtime.servers.required import Inside, missing_names
 
 REQUIRED = (
     Inside(RedisPubSubChannelLayer, ("_get_layer",)),

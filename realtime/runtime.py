@@ -11,16 +11,16 @@ from accounts.kernel.rate_limits import buckets, count_with
 from rooms.presence import provide
 
 from .checks import HINT, NO_LAYER
-from .fanout import Fanout
-from .hub import hub
-from .last_seen import LastSeen
-from .leases import Leases
-from .presence import Presence
-from .redis_hosts import Hosts
-from .repair import Repair
-from .shared_rates import SharedRates
-from .shutdown import shutdown
-from .tally import Tally
+from .cluster.broadcaster import Fanout
+from .cluster.connection_limits import Tally
+from .cluster.last_seen import LastSeen
+from .cluster.leases import Leases
+from .cluster.presence import Presence
+from .cluster.rate_limits import SharedRates
+from .cluster.redis_client import Hosts
+from .delivery.hub import hub
+from .delivery.repair import Repair
+from .lifecycle import shutdown
 
 log = logging.getLogger(__name__)
 

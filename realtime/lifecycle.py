@@ -17,8 +17,8 @@ from typing import Any
 
 from django.conf import settings
 
-from .codes import RESTART
-from .hub import hub
+from .close_codes import RESTART
+from .delivery.hub import hub
 
 log = logging.getLogger(__name__)
 

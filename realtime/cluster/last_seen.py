@@ -10,8 +10,7 @@ from accounts.auth import SignIn
 from accounts.kernel.db import writing
 from accounts.kernel.errors import Busy
 from accounts.models import Session, User
-
-from .database import on_database
+from realtime.db_threads import on_database
 
 log = logging.getLogger(__name__)
 

@@ -6,19 +6,19 @@ import time
 from accounts.auth import SignIn
 from accounts.kernel.errors import DomainError, Forbidden, RateLimited
 from accounts.kernel.rate_limits import Rate, buckets
+from realtime.close_codes import Removed
+from realtime.db_threads import on_database
+from realtime.protocol import Resumed, encode
+from realtime.servers.interface import Event
 from rooms.errors import NoSuchRoom, NotAMember
 from rooms.models import Room
 from rooms.selectors import standing
 
-from .codes import Removed
-from .database import on_database
-from .listener import Listener
-from .open_room import OpenRoom
-from .protocol import Resumed, encode
+from .local_room import OpenRoom
+from .replay_cache import Entry, Page, Place, replays
 from .replay_turns import STALL_TIMEOUT, TURN_TIMEOUT, replay_turns
-from .replays import Entry, Page, Place, replays
 from .send_buffers import send_buffers
-from .servers.interface import Event
+from .subscriber import Listener
 
 REPLAYS = Rate(times=5, seconds=1, burst=100)
 """Per user and process, `?since=` and `resume` alike: a thousand frames cost more than a frame. The

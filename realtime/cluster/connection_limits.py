@@ -7,7 +7,8 @@ socket comes, and while Redis is away it is not asked for.
 from collections import Counter
 from collections.abc import Mapping
 
-from .codes import COME_BACK_AFTER, TooManyConnections
+from realtime.close_codes import COME_BACK_AFTER, TooManyConnections
+
 from .leases import Leases, answered
 
 

@@ -20,7 +20,8 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from .metrics import redis_failures
+from realtime.metrics import redis_failures
+
 from .shards import shard_of
 
 log = logging.getLogger(__name__)

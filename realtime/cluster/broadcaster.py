@@ -3,11 +3,11 @@
 from collections.abc import Callable, Collection
 from typing import Any
 
+from realtime.close_codes import Removed
+from realtime.delivery.hub import Hub
 from rooms.errors import NoSuchRoom
 
-from .bus import EVERYONE, Call, group_of
-from .codes import Removed
-from .hub import Hub
+from .broker import EVERYONE, Call, group_of
 from .shards import Shards
 
 

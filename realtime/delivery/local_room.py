@@ -12,12 +12,13 @@ from functools import partial
 
 from django.conf import settings
 
-from .delivery.batching import write_batch
-from .door import door
-from .listener import Frame, Listener, text_event
-from .metrics import counts
-from .servers.framing import frame_cache
-from .servers.interface import Event, Write, ignore_change
+from realtime.connection.admission import door
+from realtime.metrics import counts
+from realtime.servers.framing import frame_cache
+from realtime.servers.interface import Event, Write, ignore_change
+
+from .batching import write_batch
+from .subscriber import Frame, Listener, text_event
 
 log = logging.getLogger(__name__)
 

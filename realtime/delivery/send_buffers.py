@@ -11,8 +11,7 @@ from collections import Counter
 from django.conf import settings
 
 from accounts.kernel.metrics import count_refusal
-
-from .servers.interface import Event
+from realtime.servers.interface import Event
 
 
 def size_of(event: Event) -> int:

@@ -21,13 +21,13 @@ from django.conf import settings
 from accounts.kernel.errors import Busy
 from accounts.kernel.metrics import count_refusal
 from messaging.selectors import StoredChange, changes_since, has_more_changes
+from realtime.db_threads import on_database
+from realtime.protocol import message_text
+from realtime.servers.interface import Event
 from rooms.models import Room
 
-from .database import on_database
-from .listener import text_event
-from .protocol import message_text
 from .send_buffers import size_of
-from .servers.interface import Event
+from .subscriber import text_event
 
 MOST_CHANGES = 1000
 MAX_PAGE_BYTES = 1024 * 1024

@@ -9,16 +9,13 @@ from accounts.models import User
 from messaging import services as messages
 from messaging.errors import ReceiverMismatch
 from messaging.writer.batch import Sent
-from rooms import services as rooms
-from rooms.errors import NoSuchRoom
-from rooms.models import Kind, Room
-
-from .codes import NORMAL
-from .database import on_database
-from .hub import Hub
-from .listener import Listener
-from .open_room import JOIN_EVERY, TYPING_EVERY, OpenRoom
-from .protocol import (
+from realtime.close_codes import NORMAL
+from realtime.db_threads import on_database
+from realtime.delivery.hub import Hub
+from realtime.delivery.local_room import JOIN_EVERY, TYPING_EVERY, OpenRoom
+from realtime.delivery.recovery import lost_room, replay, spend_replay
+from realtime.delivery.subscriber import Listener
+from realtime.protocol import (
     Ack,
     AnyClientFrame,
     Exit,
@@ -35,8 +32,10 @@ from .protocol import (
     TypingOut,
     encode,
 )
-from .resume import lost_room, replay, spend_replay
-from .running import fanout
+from realtime.runtime import fanout
+from rooms import services as rooms
+from rooms.errors import NoSuchRoom
+from rooms.models import Kind, Room
 
 
 class Conversation:

@@ -18,16 +18,16 @@ from django.utils import timezone
 
 from accounts.kernel.errors import Busy
 from messaging.selectors import StoredChange, changes_since
+from realtime.db_threads import repair_threads
+from realtime.metrics import repair_fills
+from realtime.protocol import message_text
 from rooms.errors import NoSuchRoom
 from rooms.models import Kind, Member, Room
 
-from .database import repair_threads
-from .delivery.batching import batching
+from .batching import batching
 from .hub import Hub
-from .listener import Frame, text_event
-from .metrics import repair_fills
-from .open_room import OpenRoom
-from .protocol import message_text
+from .local_room import OpenRoom
+from .subscriber import Frame, text_event
 
 log = logging.getLogger(__name__)
 

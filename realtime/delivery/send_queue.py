@@ -17,10 +17,11 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
-from .metrics import closed_by_server
+from realtime.metrics import closed_by_server
+from realtime.servers.framing import frame_cache
+from realtime.servers.interface import Connection, Event, Write, ignore_change
+
 from .send_buffers import send_buffers, size_of
-from .servers.framing import frame_cache
-from .servers.interface import Connection, Event, Write, ignore_change
 
 log = logging.getLogger(__name__)
 

@@ -16,15 +16,15 @@ from django.conf import settings
 
 from accounts.kernel.metrics import count_refusal
 from accounts.kernel.rate_limits import Rate, buckets
+from realtime.delivery.hub import Hub
+from realtime.delivery.local_room import OpenRoom
+from realtime.delivery.subscriber import Listener
+from realtime.protocol import Exited, Joined, encode
 
-from .fanout import Fanout
-from .hub import Hub
+from .broadcaster import Fanout
 from .lease_scripts import MOST_NAMED
 from .leases import Leases, answered
-from .listener import Listener
-from .open_room import OpenRoom
-from .protocol import Exited, Joined, encode
-from .redis_hosts import ANSWER_WITHIN, Answer
+from .redis_client import ANSWER_WITHIN, Answer
 
 UNSURE_FOR = 3.0
 """Seconds in which every process finds a Redis that is back and tells it whom it holds."""

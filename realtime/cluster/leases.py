@@ -18,7 +18,7 @@ from typing import Any
 from django.conf import settings
 
 from .lease_scripts import BEAT, BURY, COUNT, ENTER, HELD, LEAVE, MAY_TELL, ONLINE
-from .redis_hosts import ANSWER_WITHIN, Answer, Host, Hosts
+from .redis_client import ANSWER_WITHIN, Answer, Host, Hosts
 
 log = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from accounts.auth import SignIn
 from accounts.kernel.errors import DomainError, SessionEnded
+from realtime.close_codes import NORMAL, RESTART, Removed
+from realtime.metrics import counts
 from rooms.models import Room
 
-from .codes import NORMAL, RESTART, Removed
-from .listener import Frame, Listener, text_event
-from .metrics import counts
-from .open_room import OpenRoom
+from .local_room import OpenRoom
+from .subscriber import Frame, Listener, text_event
 
 log = logging.getLogger(__name__)
 
