@@ -265,12 +265,12 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {
-        "client_faults": {"()": "config.logs.ClientFaults"},
-        "redact": {"()": "config.logs.RedactTokens", "quoting": DEBUG},
+        "client_faults": {"()": "config.observability.logs.ClientFaults"},
+        "redact": {"()": "config.observability.logs.RedactTokens", "quoting": DEBUG},
     },
     "formatters": {
-        "text": {"()": "config.logs.PlainLines"},
-        "json": {"()": "config.logs.JsonLines"},
+        "text": {"()": "config.observability.logs.PlainLines"},
+        "json": {"()": "config.observability.logs.JsonLines"},
     },
     "handlers": {
         "console": {

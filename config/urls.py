@@ -6,9 +6,9 @@ from django.urls import path, re_path
 from .api import api
 from .doctor.echo import echo
 from .health import healthz, readyz
-from .metrics import metrics
+from .observability.metrics import metrics
 from .openapi import openapi_json
-from .pages import to_admin, upgrade_required, websocket_guide
+from .views import to_admin, upgrade_required, websocket_guide
 
 urlpatterns = [
     path("api/openapi.json", openapi_json),  # before ninja's own, which is built at each request

@@ -1,7 +1,7 @@
 """What sockets count for Prometheus (docs/operations.md).
 
 Nothing here is done per recipient. What happens with every fan-out or socket is a plain integer of
-the event loop, which `config.metrics` looks at once a second and at each scrape; the rest happens
+the event loop, which `config.observability.metrics` looks at once a second and at each scrape; the rest happens
 so rarely that it may cost a microsecond.
 """
 

@@ -11,8 +11,14 @@ from django.core.exceptions import DisallowedHost
 
 from accounts.models import Session
 from accounts.tokens import mint
-from config.logs import LONGEST_SAID, ClientFaults, RedactTokens, guard_server_logs, redact
-from config.sentry import clean_event
+from config.observability.logs import (
+    LONGEST_SAID,
+    ClientFaults,
+    RedactTokens,
+    guard_server_logs,
+    redact,
+)
+from config.observability.sentry import clean_event
 
 TOKEN = mint(Session(pk=7, user_id=3, refresh_jti="a" * 32)).access
 SECRET = TOKEN.split(".")[2]

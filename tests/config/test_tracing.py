@@ -9,9 +9,9 @@ import pytest
 from django.test import override_settings
 
 from accounts.kernel.log_context import begin, note_user
-from config.logs import PlainLines, RedactTokens
-from config.tracebacks import LEFT_OUT, quoteless_traceback, words_of
-from config.tracing import identity
+from config.observability.logs import PlainLines, RedactTokens
+from config.observability.request_ids import identity
+from config.observability.tracebacks import LEFT_OUT, quoteless_traceback, words_of
 from tests.servers import Server
 
 TEXT = "said in confidence"

@@ -28,6 +28,9 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from accounts.auth import bearer_token
+from config.http_guard import unanswered
+from config.http_responses import response_bytes
+from config.workers import dead_workers, shared_folder
 from messaging import metrics as messaging
 from messaging.services import writer
 from realtime import metrics as realtime
@@ -39,10 +42,6 @@ from realtime.delivery.replay_turns import replay_turns
 from realtime.delivery.send_buffers import send_buffers
 from realtime.servers.http_bodies import unfinished_bodies
 from realtime.servers.http_connections import open_connections
-
-from .http_guard import unanswered
-from .http_responses import response_bytes
-from .workers import dead_workers, shared_folder
 
 log = logging.getLogger(__name__)
 
