@@ -38,7 +38,7 @@ else:
     UsersAdmin, CreationForm, ChangeForm = DjangoUserAdmin, AdminUserCreationForm, UserChangeForm
     RowPaginator = Paginator
 
-MOST_COUNTED = 10_000
+MAX_COUNTED = 10_000
 MAX_MATCHES = 1000
 """Rows that a search by the beginning of a name shows, of each column."""
 MAX_SUGGESTIONS = 5
@@ -48,12 +48,12 @@ admin.site.index_title = "People, rooms and messages"
 
 
 class CappedPaginator(RowPaginator):
-    """Counts to MOST_COUNTED and no further: older rows are found by searching, not by paging."""
+    """Counts to MAX_COUNTED and no further: older rows are found by searching, not by paging."""
 
     @cached_property
     def count(self) -> int:
         rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
-        return rows.order_by()[:MOST_COUNTED].count()
+        return rows.order_by()[:MAX_COUNTED].count()
 
 
 class LargeTableAdmin(ModeratedAdmin[M]):

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Path, Query, Router, Status
 
 from . import selectors, services, sessions, tokens
-from .auth import Bearer, Request, as_user, bearer_token, request_address, sign_in
+from .auth import Bearer, Request, bearer_token, request_address, sign_in, user_of
 from .kernel.errors import (
     EmailTaken,
     Forbidden,
@@ -167,7 +167,7 @@ def read_profile(request: Request) -> User:
 
     Other users see the username and the display name, never the e-mail address.
     """
-    return as_user(request.auth)
+    return user_of(request.auth)
 
 
 @router.patch("/users/me", response=answers({200: MeOut}, 400, 401, 403, 409, 422, 429))
@@ -177,7 +177,7 @@ def change_profile(request: Request, body: ProfileIn) -> User:
     What is left out stays as it is. A new e-mail address needs the current `password`.
     """
     return services.change_profile(
-        user=as_user(request.auth),
+        user=user_of(request.auth),
         session_id=request.auth.session_id,
         display_name=body.display_name,
         email=body.email,
@@ -193,7 +193,7 @@ def change_password(request: Request, body: PasswordIn) -> Status[None]:
     All other sessions of the account end at once; this one goes on.
     """
     services.change_password(
-        user=as_user(request.auth),
+        user=user_of(request.auth),
         session_id=request.auth.session_id,
         old_password=body.old_password,
         new_password=body.new_password,

@@ -16,12 +16,12 @@ from .kernel.errors import NotAuthenticated, SessionEnded, TokenInvalid
 from .kernel.log_context import note_user
 from .models import Session, User
 
-TOUCH_EVERY = timedelta(minutes=1)
+TOUCH_INTERVAL = timedelta(minutes=1)
 """`last_used_at` is written at most this often, so that reading stays free of writes."""
 
 
 @dataclass(frozen=True, slots=True)
-class SignIn:
+class Caller:
     """A caller whose token, session and account are good. `expires_at` is epoch seconds."""
 
     user_id: int
@@ -33,19 +33,19 @@ class SignIn:
 class Request(HttpRequest):
     """A request that passed `Bearer`."""
 
-    auth: SignIn
+    auth: Caller
 
 
 # By hand: it stands before every request and every socket, and building the same query with the ORM
 # costs many times what the database needs to answer it.
-SIGN_IN = (
+SELECT_CALLER = (
     "SELECT u.username, u.is_active AND s.ended_at IS NULL, s.last_used_at < %s"
     " FROM accounts_session s JOIN accounts_user u ON u.id = s.user_id"
     " WHERE s.id = %s AND s.user_id = %s"
 )
 
 
-def sign_in(token: str, *, touch: bool = True) -> SignIn:
+def sign_in(token: str, *, touch: bool = True) -> Caller:
     """The caller behind an access token: one query.
 
     `touch` notes the use of the session, a commit of its own once a minute; sockets note it later,
@@ -57,12 +57,12 @@ def sign_in(token: str, *, touch: bool = True) -> SignIn:
     return sign_in_with(tokens.read_access(token), touch=touch)
 
 
-def sign_in_with(claims: tokens.Claims, *, touch: bool = True) -> SignIn:
+def sign_in_with(claims: tokens.Claims, *, touch: bool = True) -> Caller:
     """The same with the claims of a token that was read before, which takes no database."""
     now = timezone.now()
-    stale = connection.ops.adapt_datetimefield_value(now - TOUCH_EVERY)
+    stale = connection.ops.adapt_datetimefield_value(now - TOUCH_INTERVAL)
     with connection.cursor() as cursor:
-        cursor.execute(SIGN_IN, [stale, claims.session_id, claims.user_id])
+        cursor.execute(SELECT_CALLER, [stale, claims.session_id, claims.user_id])
         row = cursor.fetchone()
     if row is None:
         raise TokenInvalid
@@ -72,7 +72,7 @@ def sign_in_with(claims: tokens.Claims, *, touch: bool = True) -> SignIn:
         raise SessionEnded
     if is_stale and touch:
         Session.objects.filter(pk=claims.session_id).update(last_used_at=now)
-    return SignIn(claims.user_id, username, claims.session_id, claims.expires_at)
+    return Caller(claims.user_id, username, claims.session_id, claims.expires_at)
 
 
 class Bearer(AuthBase):
@@ -85,7 +85,7 @@ class Bearer(AuthBase):
     openapi_scheme = "bearer"
     openapi_bearerFormat = "JWT"  # noqa: N815 - the name in OpenAPI
 
-    def __call__(self, request: HttpRequest) -> SignIn:
+    def __call__(self, request: HttpRequest) -> Caller:
         token = bearer_token(request.headers.get("Authorization", ""))
         if token is None:
             raise NotAuthenticated
@@ -133,6 +133,6 @@ def request_address(request: HttpRequest) -> str | None:
     return client_address(meta.get("REMOTE_ADDR"), meta.get("HTTP_X_FORWARDED_FOR", ""))
 
 
-def as_user(sign_in: SignIn) -> User:
+def user_of(sign_in: Caller) -> User:
     """The caller's whole row, for the few operations that change it."""
     return User.objects.get(pk=sign_in.user_id)

@@ -16,14 +16,14 @@ from .kernel.errors import Busy
 from .models import User
 
 SLOTS = max(1, (os.cpu_count() or 2) - 1)
-LONGEST_WAIT = 10.0
+WAIT_TIMEOUT = 10.0
 """Seconds that a login waits for its turn before it is told to come back."""
-MOST_AT_ONCE = 200
+MAX_CONCURRENT = 200
 """Who hash or wait: several times those who get their turn in time. Each keeps a thread of the
 requests, which are bounded in all (`config.http_guard`)."""
 
 _slots = threading.BoundedSemaphore(SLOTS)
-_places = threading.BoundedSemaphore(MOST_AT_ONCE)
+_places = threading.BoundedSemaphore(MAX_CONCURRENT)
 
 
 class TunablePBKDF2PasswordHasher(PBKDF2PasswordHasher):
@@ -36,14 +36,14 @@ class TunablePBKDF2PasswordHasher(PBKDF2PasswordHasher):
 def slot() -> Iterator[None]:
     """One of the places where a password may be hashed. Raises Busy."""
     give_back()
-    with _held(_places, 0), _held(_slots, LONGEST_WAIT):
+    with _held(_places, 0), _held(_slots, WAIT_TIMEOUT):
         yield
 
 
 @contextmanager
 def _held(places: threading.Semaphore, within: float) -> Iterator[None]:
     if not places.acquire(timeout=within):
-        raise Busy(retry_after=LONGEST_WAIT)
+        raise Busy(retry_after=WAIT_TIMEOUT)
     try:
         yield
     finally:

@@ -25,7 +25,7 @@ from django.utils.text import capfirst
 
 from .kernel.db import writing
 from .kernel.errors import DomainError
-from .schemas import LARGEST_ID
+from .schemas import MAX_ID
 
 M = TypeVar("M", bound=Model)
 
@@ -45,9 +45,9 @@ MAX_NAMED = 10
 
 def read_id(text: str) -> int | None:
     """`12`; None for what is no id."""
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_ID))):
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID))):
         return None
-    return min(int(text), LARGEST_ID)
+    return min(int(text), MAX_ID)
 
 
 @dataclass(frozen=True)  # with slots, Python 3.11 cannot make one of StaffAction[Room]

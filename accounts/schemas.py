@@ -20,7 +20,7 @@ from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
 from .kernel.display_text import display_text
-from .kernel.names import LONGEST_NAME, check_name
+from .kernel.names import MAX_NAME_LENGTH, check_name
 
 
 def _no_nul(text: str) -> str:
@@ -35,13 +35,15 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
-LARGEST_ID = 2**63 - 1
-Id = Annotated[int, Field(strict=True, ge=1, le=LARGEST_ID)]
-PathId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
-Seq = Annotated[int, Field(strict=True, ge=0, le=LARGEST_ID)]
+MAX_ID = 2**63 - 1
+Id = Annotated[int, Field(strict=True, ge=1, le=MAX_ID)]
+PathId = Annotated[int, Field(ge=1, le=MAX_ID)]
+Seq = Annotated[int, Field(strict=True, ge=0, le=MAX_ID)]
 Text = Annotated[str, AfterValidator(_no_nul)]
-Name = Annotated[str, StringConstraints(max_length=4 * LONGEST_NAME), AfterValidator(check_name)]
-NameInPath = Annotated[str, StringConstraints(max_length=4 * LONGEST_NAME), AfterValidator(_no_nul)]
+Name = Annotated[str, StringConstraints(max_length=4 * MAX_NAME_LENGTH), AfterValidator(check_name)]
+NameInPath = Annotated[
+    str, StringConstraints(max_length=4 * MAX_NAME_LENGTH), AfterValidator(_no_nul)
+]
 Password = Annotated[Text, StringConstraints(min_length=1, max_length=1024)]
 Token = Annotated[Text, StringConstraints(max_length=4096)]
 Timestamp = Annotated[
@@ -55,7 +57,9 @@ DisplayName = Annotated[
     AfterValidator(display_text(100)),
 ]
 SearchText = Annotated[Text, StringConstraints(max_length=200)]
-Who = Annotated[str, StringConstraints(max_length=4 * LONGEST_NAME), AfterValidator(_no_nul)] | Id
+Who = (
+    Annotated[str, StringConstraints(max_length=4 * MAX_NAME_LENGTH), AfterValidator(_no_nul)] | Id
+)
 """A person in a list: a JSON string is a username, an integer an id (contract §2)."""
 
 

@@ -19,13 +19,13 @@ from .kernel.errors import (
     WrongPassword,
     invalid,
 )
-from .kernel.names import LONGEST_NAME, name_from_email, name_key
+from .kernel.names import MAX_NAME_LENGTH, name_from_email, name_key
 from .kernel.rate_limits import spend
 from .models import Session, User, email_key
 from .selectors import find_by_login, login_key
 from .sessions import open_session
 
-LONGEST_EMAIL = 254
+MAX_EMAIL_LENGTH = 254
 MAX_LOGIN_ATTEMPTS = 2
 """With the same password: "log out everywhere" during the first one is no wrong password."""
 
@@ -65,8 +65,10 @@ def _check_email(email: str) -> None:
         validate_email(email)
     except ValidationError as error:
         raise invalid("email", "is not an e-mail address") from error
-    if len(email_key(email) or "") > LONGEST_EMAIL:
-        raise invalid("email", f"must have at most {LONGEST_EMAIL} characters", "string_too_long")
+    if len(email_key(email) or "") > MAX_EMAIL_LENGTH:
+        raise invalid(
+            "email", f"must have at most {MAX_EMAIL_LENGTH} characters", "string_too_long"
+        )
 
 
 def _check_password(password: str, user: User, field: str) -> None:
@@ -95,7 +97,7 @@ def _free_name(email: str) -> str:
     if not User.objects.filter(username_key=name_key(base)).exists():
         return base
     # Random rather than counted: a counter would tell how many share the name, and be raced for.
-    return f"{base[: LONGEST_NAME - 7]}-{secrets.randbelow(10**6):06d}"
+    return f"{base[: MAX_NAME_LENGTH - 7]}-{secrets.randbelow(10**6):06d}"
 
 
 def _insert(user: User, name_is_made: bool, address: str | None, user_agent: str) -> Session:

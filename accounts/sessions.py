@@ -16,7 +16,7 @@ from .models import Session, User, new_stamp
 
 REFRESH_GRACE = timedelta(seconds=30)
 """A spent refresh token answers its successor for this long: two tabs, a lost answer."""
-MOST_SPENT = 20
+MAX_SPENT_TOKENS = 20
 """Of them, remembered: nobody refreshes so often within the grace but to make the row grow."""
 
 
@@ -65,7 +65,7 @@ def refresh_tokens(*, refresh: str) -> tokens.Pair:
 
 def _spent_lately(session: Session, now: datetime) -> list[list[Any]]:
     oldest = (now - REFRESH_GRACE).timestamp()
-    return [one for one in session.spent if one[2] >= oldest][-MOST_SPENT:]
+    return [one for one in session.spent if one[2] >= oldest][-MAX_SPENT_TOKENS:]
 
 
 def _rotate(session: Session, now: datetime) -> None:

@@ -14,9 +14,9 @@ from ninja_jwt.tokens import AccessToken, RefreshToken, Token
 
 from .kernel.errors import TokenExpired, TokenInvalid
 from .models import Session
-from .schemas import LARGEST_ID
+from .schemas import MAX_ID
 
-LONGEST_TOKEN = 2048
+MAX_TOKEN_LENGTH = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def read_refresh(token: str) -> Claims:
 
 def _decode(kind: type[Token], token: str) -> Claims:
     # An empty token would be taken for "make a new one", and PyJWT trips over non-ASCII.
-    if not token or len(token) > LONGEST_TOKEN or not token.isascii():
+    if not token or len(token) > MAX_TOKEN_LENGTH or not token.isascii():
         raise TokenInvalid
     try:
         payload: dict[str, Any] = kind(token).payload
@@ -80,7 +80,7 @@ def _decode(kind: type[Token], token: str) -> Claims:
 
 def _id(payload: dict[str, Any], claim: str) -> int:
     value = payload.get(claim)
-    if type(value) is not int or not 0 < value <= LARGEST_ID:
+    if type(value) is not int or not 0 < value <= MAX_ID:
         raise TokenInvalid
     return value
 

@@ -19,14 +19,14 @@ from accounts.api import router as accounts_router
 from accounts.kernel import errors as accounts_errors
 from accounts.kernel.database_errors import migrations_refusal, refusal_of
 from accounts.kernel.errors import (
-    MOST_ERRORS,
-    MOST_MEMBERS,
+    MAX_ERRORS,
+    MAX_MEMBERS,
     TOO_MANY_MEMBERS,
     DomainError,
     Invalid,
     sentence_of,
 )
-from accounts.kernel.incidents import note_incident
+from accounts.kernel.incidents import report_incident
 from messaging import errors as messaging_errors
 from messaging.api import router as messaging_router
 from rooms import errors as rooms_errors
@@ -90,7 +90,7 @@ STATUS: dict[type[DomainError], int] = {
 
 
 BAD_JSON = "bad_json"
-LARGEST_OF_STRANGERS = 65_536
+MAX_ANONYMOUS_BODY = 65_536
 """Bytes of a body where nobody has signed in: nothing else limits who sends what is refused."""
 
 
@@ -100,13 +100,13 @@ class StrictParser(Parser):
     def parse_body(self, request: HttpRequest) -> Any:
         """Ninja turns whatever is raised here into HttpError; `http_error` looks behind it."""
         # Ninja sets `auth` where it asks who it is.
-        if len(request.body) > LARGEST_OF_STRANGERS and not hasattr(request, "auth"):
+        if len(request.body) > MAX_ANONYMOUS_BODY and not hasattr(request, "auth"):
             raise RequestDataTooBig
         try:
             said = from_json(request.body, allow_inf_nan=False)
         except ValueError as error:
             raise HttpError(400, f"The body is not JSON: {error}") from error
-        if isinstance(said, dict) and len(said) > MOST_MEMBERS:
+        if isinstance(said, dict) and len(said) > MAX_MEMBERS:
             raise Invalid(sentence_of(TOO_MANY_MEMBERS), errors=TOO_MANY_MEMBERS)
         return said
 
@@ -180,7 +180,7 @@ def _is_member(part: str) -> bool:
 def misshapen(request: HttpRequest, error: ValidationError) -> HttpResponse:
     errors = [
         {"loc": _field(item["loc"]), "msg": item["msg"], "type": item["type"]}
-        for item in error.errors[:MOST_ERRORS]
+        for item in error.errors[:MAX_ERRORS]
     ]
     return problem(422, "invalid", sentence_of(errors), errors=errors)
 
@@ -221,4 +221,4 @@ def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
 @api.exception_handler(Exception)
 def unforeseen(request: HttpRequest, error: Exception) -> HttpResponse:
     """Nobody gets a traceback; the id is in the answer and in the log."""
-    return problem(500, "internal", note_incident(error, f"at {request.path}"))
+    return problem(500, "internal", report_incident(error, f"at {request.path}"))

@@ -26,14 +26,14 @@ from .env import DEVELOPMENT_KEY  # noqa: E402
 from .health import check_migrations_at_start  # noqa: E402
 from .http_guard import HttpGuard  # noqa: E402
 from .observability.logs import guard_server_logs  # noqa: E402
-from .observability.metrics import keep_sampling  # noqa: E402
+from .observability.metrics import start_sampling  # noqa: E402
 from .observability.request_ids import traced  # noqa: E402
 from .observability.sentry import start_sentry  # noqa: E402
 from .postgres import bound_work  # noqa: E402
 
 bound_work()
 guard_server_logs()
-keep_sampling()
+start_sampling()
 start_sentry()
 bound_http()
 report_unfamiliar_libraries()

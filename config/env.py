@@ -16,10 +16,10 @@ from accounts.kernel.rate_limits import Rate, parse_rate
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEVELOPMENT_KEY = "for-development-only-and-known-to-everyone-who-reads-this"
-SHORTEST_KEY = 32
+MIN_KEY_LENGTH = 32
 MIN_KEY_CHARACTERS = 8
 """Different ones. Of 32 random hexadecimal digits, one key in 27 million has fewer."""
-SHORTEST_TOKEN = 16
+MIN_TOKEN_LENGTH = 16
 DSN = re.compile(r"https?://[^@/\s]+@[^@/\s]+(/[^/\s]+)+")
 
 
@@ -105,7 +105,7 @@ class Environment(BaseSettings):
     chat_replays_per_user: CountOrOff = 4
     chat_replay_bytes: BytesOrOff = 32 * 1024 * 1024
     chat_send_buffer_per_user: BytesOrOff = 16 * 1024 * 1024
-    chat_answer_within: float = Field(10, ge=0.5, le=120)
+    chat_database_timeout: float = Field(10, ge=0.5, le=120)
     chat_requests: CountOrOff = 1000
     chat_requests_per_address: CountOrOff = 500
     chat_requests_per_user: CountOrOff = 4
@@ -117,13 +117,13 @@ class Environment(BaseSettings):
     chat_response_bytes: BytesOrOff = 128 * 1024**2
     chat_unread_timeout: float = Field(40, ge=0.5, le=600)
     chat_database_pool: int = Field(16, ge=1, le=1000)
-    chat_presence_lease: float = Field(20, ge=1, le=50)
-    chat_announce_up_to: CountOrOff = 250
+    chat_presence_ttl: float = Field(20, ge=1, le=50)
+    chat_presence_max_users: CountOrOff = 250
     chat_message_length: LengthOrOff = 4000
-    chat_access_minutes: float = Field(60, gt=0, le=525_600)
-    chat_refresh_days: float = Field(14, gt=0, le=3_650)
+    chat_access_token_minutes: float = Field(60, gt=0, le=525_600)
+    chat_refresh_token_days: float = Field(14, gt=0, le=3_650)
     chat_static_cache_size: BytesOrOff = 4 * 1024 * 1024
-    chat_shutdown_delay: float = Field(0.5, ge=0, le=60)
+    chat_drain_delay: float = Field(0.5, ge=0, le=60)
     chat_trusted_proxies: int = Field(0, ge=0, le=10)
     chat_hsts_seconds: int = Field(3600, ge=0)
     chat_password_iterations: CountOrOff = None
@@ -167,8 +167,8 @@ class Environment(BaseSettings):
     @field_validator("chat_metrics_token")
     @classmethod
     def _long_token(cls, value: str) -> str:
-        if value and (len(value) < SHORTEST_TOKEN or not value.isascii() or " " in value):
-            raise ValueError(f"needs {SHORTEST_TOKEN} plain characters or more, without spaces")
+        if value and (len(value) < MIN_TOKEN_LENGTH or not value.isascii() or " " in value):
+            raise ValueError(f"needs {MIN_TOKEN_LENGTH} plain characters or more, without spaces")
         return value
 
     @field_validator("redis_url")
@@ -207,8 +207,8 @@ def read_environment() -> Environment:
         stop(f"{str(first['loc'][0]).upper()}: {message}")
     if not env.debug and not env.secret_key:
         stop("SECRET_KEY is missing: set it to a long random text, or DEBUG=1 while developing")
-    if not env.debug and len(env.secret_key) < SHORTEST_KEY:
-        stop(f"SECRET_KEY is too short: it signs every token and needs {SHORTEST_KEY} characters")
+    if not env.debug and len(env.secret_key) < MIN_KEY_LENGTH:
+        stop(f"SECRET_KEY is too short: it signs every token and needs {MIN_KEY_LENGTH} characters")
     if not env.debug and env.secret_key.strip() == DEVELOPMENT_KEY:
         stop("SECRET_KEY is the one that stands in the source: whoever reads that can sign tokens")
     if not env.debug and len(set(env.secret_key)) < MIN_KEY_CHARACTERS:

@@ -19,9 +19,9 @@ from realtime.lifecycle import shutdown
 
 log = logging.getLogger(__name__)
 
-REDIS_WITHIN = 0.5
+REDIS_TIMEOUT = 0.5
 """Seconds: less than the second after which most load balancers give up on an answer."""
-REDIS_EVERY = 1.0
+REDIS_INTERVAL = 1.0
 """Anybody may ask us, and several balancers do so at once: Redis must not pay for each of them."""
 
 _migrated: list[bool] = []
@@ -98,7 +98,7 @@ class ChannelLayer:
     def __init__(self, urls: Sequence[str]) -> None:
         self._urls = urls
         self._state = self.OK if urls else self.IN_PROCESS
-        self._asked_at = -REDIS_EVERY
+        self._asked_at = -REDIS_INTERVAL
         self._asking = asyncio.Lock()
 
     async def state(self) -> str:
@@ -106,7 +106,7 @@ class ChannelLayer:
         if not self._urls:
             return self._state
         async with self._asking:
-            if time.monotonic() - self._asked_at >= REDIS_EVERY:
+            if time.monotonic() - self._asked_at >= REDIS_INTERVAL:
                 self._note(await asyncio.gather(*map(_answers, self._urls)))
         return self._state
 
@@ -123,7 +123,7 @@ async def _answers(url: str) -> bool:
     """Over a connection of its own: those of the layer may be dead without knowing it yet."""
     client = Redis.from_url(url)
     try:
-        async with asyncio.timeout(REDIS_WITHIN):
+        async with asyncio.timeout(REDIS_TIMEOUT):
             answer: Any = client.ping()  # typed as if it were of either kind of client
             await answer
     except (RedisError, OSError, TimeoutError):

@@ -216,7 +216,7 @@ async def _answer_in_time(scope: Any, work: asyncio.Future[None], response: Pace
     """
     late = False
     try:
-        await asyncio.wait([work], timeout=settings.CHAT_ANSWER_WITHIN)
+        await asyncio.wait([work], timeout=settings.CHAT_DATABASE_TIMEOUT)
         late = not response.begun and not work.done()
         if not late:
             # A client that reads slowly may take its time.
@@ -231,7 +231,7 @@ async def _answer_in_time(scope: Any, work: asyncio.Future[None], response: Pace
         raise response.refusal
     if late:
         log.warning("A request had no answer in time: %s", scope["path"])
-        raise busy("CHAT_ANSWER_WITHIN")
+        raise busy("CHAT_DATABASE_TIMEOUT")
 
 
 async def _read_body(path: str, head: "Head", receive: Any) -> bytes | None:

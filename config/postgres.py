@@ -17,7 +17,7 @@ def bound_work() -> None:
     entry = settings.DATABASES["default"]
     if entry["ENGINE"] != "django.db.backends.postgresql":
         return
-    patience = settings.CHAT_ANSWER_WITHIN * 1000
+    patience = settings.CHAT_DATABASE_TIMEOUT * 1000
     bounds = {
         "statement_timeout": patience,
         "idle_in_transaction_session_timeout": patience / 2,

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 
 from accounts import api as accounts_api
 from accounts.auth import network_of, request_address
-from accounts.kernel.rate_limits import spend_at_once, spend_here
+from accounts.kernel.rate_limits import consume_locally, spend_here
 from messaging import api as messaging_api
 from rooms import api as rooms_api
 
@@ -59,12 +59,12 @@ def count_requests(view: View) -> View:
     def counted(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         caller = getattr(request, "auth", None)
         if caller is None:
-            spend_at_once("CHAT_REFRESH_RATE", network_of(request_address(request)))
+            consume_locally("CHAT_REFRESH_RATE", network_of(request_address(request)))
         elif request.method == "GET":
             spend_here("CHAT_READ_RATE", caller.user_id)
         else:
             rate = "CHAT_JOIN_RATE" if view in MEMBERSHIPS else "CHAT_WRITE_RATE"
-            spend_at_once(rate, caller.user_id)
+            consume_locally(rate, caller.user_id)
         return view(request, *args, **kwargs)
 
     return counted

@@ -141,7 +141,7 @@ CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
 # A layer for each Redis, not one over them all: there, one that is dead would stop the others.
 for number, url in enumerate(REDIS_URLS):
     CHANNEL_LAYERS[f"redis-{number + 1}" if number else "default"] = {
-        "BACKEND": "realtime.cluster.redis_layer.HintLayer",
+        "BACKEND": "realtime.cluster.redis_layer.RedisLayer",
         "CONFIG": {"hosts": [{"address": url, **REDIS_PATIENCE}], "prefix": REDIS_PREFIX},
     }
 
@@ -166,8 +166,8 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 NINJA_JWT = {
-    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.chat_access_minutes),
-    "REFRESH_TOKEN_LIFETIME": timedelta(days=env.chat_refresh_days),
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.chat_access_token_minutes),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=env.chat_refresh_token_days),
     "SIGNING_KEY": SECRET_KEY,
 }
 
@@ -196,7 +196,7 @@ CHAT_PRESENCE_RATE = env.chat_presence_rate
 CHAT_REPLAYS_PER_USER = env.chat_replays_per_user
 CHAT_REPLAY_BYTES = env.chat_replay_bytes
 CHAT_SEND_BUFFER_PER_USER = env.chat_send_buffer_per_user
-CHAT_ANSWER_WITHIN = env.chat_answer_within
+CHAT_DATABASE_TIMEOUT = env.chat_database_timeout
 CHAT_REQUESTS = env.chat_requests
 CHAT_REQUESTS_PER_ADDRESS = env.chat_requests_per_address
 CHAT_REQUESTS_PER_USER = env.chat_requests_per_user
@@ -207,10 +207,10 @@ CHAT_BODY_BYTES = env.chat_body_bytes
 CHAT_RESPONSE_BYTES_PER_USER = env.chat_response_bytes_per_user
 CHAT_RESPONSE_BYTES = env.chat_response_bytes
 CHAT_UNREAD_TIMEOUT = env.chat_unread_timeout
-CHAT_PRESENCE_LEASE = env.chat_presence_lease
-CHAT_ANNOUNCE_UP_TO = env.chat_announce_up_to
+CHAT_PRESENCE_TTL = env.chat_presence_ttl
+CHAT_PRESENCE_MAX_USERS = env.chat_presence_max_users
 CHAT_MESSAGE_LENGTH = env.chat_message_length
-CHAT_SHUTDOWN_DELAY = env.chat_shutdown_delay
+CHAT_DRAIN_DELAY = env.chat_drain_delay
 CHAT_TRUSTED_PROXIES = env.chat_trusted_proxies
 CHAT_PASSWORD_ITERATIONS = env.chat_password_iterations
 

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 PREFIX = "chat-metrics-"
-YOUNG = 60.0
+MIN_FOLDER_AGE = 60.0
 """Seconds within which a folder without living workers may be one whose first is just starting."""
 
 _held: list[IO[str]] = []
@@ -79,7 +79,7 @@ def _sweep(place: Path, but: Path) -> None:
     """Removes what families that are gone left behind."""
     for folder in place.glob(f"{PREFIX}*"):
         try:
-            is_young = time.time() - folder.stat().st_mtime < YOUNG
+            is_young = time.time() - folder.stat().st_mtime < MIN_FOLDER_AGE
             if folder == but or is_young or any(map(_is_held, folder.glob("*.alive"))):
                 continue
             shutil.rmtree(folder)

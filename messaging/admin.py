@@ -16,9 +16,9 @@ from rooms.models import Room
 from . import services
 from .models import Message
 
-LOOKED_THROUGH = 100_000
+MAX_SEARCHED_ROWS = 100_000
 """Nothing is indexed by sender alone, so a search for one looks at this many of the newest."""
-LONGEST_SHOWN = 80
+MAX_SHOWN_LENGTH = 80
 
 
 def _delete_message(staff_id: int, message: Message) -> bool:
@@ -31,7 +31,7 @@ def _delete_message(staff_id: int, message: Message) -> bool:
 class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
     list_display = ("id", "in_room", "number", "by", "shown", "sent_at", "edited_at", "deleted")
     list_select_related = ("room", "room__low", "room__high", "sender")
-    search_help_text = f"{SEARCH_HELP}. A person's among the newest {LOOKED_THROUGH:,} only"
+    search_help_text = f"{SEARCH_HELP}. A person's among the newest {MAX_SEARCHED_ROWS:,} only"
     fields = (
         *("room", "seq", "sender", "text", "created_at", "edited_at", "deleted"),
         *("answer_to", "reaction_list", "client_id", "version", "created_version", "last_change"),
@@ -53,7 +53,7 @@ class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
         "Room": "The link leads to the room.",
         "Number": "Messages of a room are counted 1, 2, 3 and so on.",
         "Sender": "The link leads to the account.",
-        "Text": f"The first {LONGEST_SHOWN} characters. Empty for a deleted message; texts of "
+        "Text": f"The first {MAX_SHOWN_LENGTH} characters. Empty for a deleted message; texts of "
         "deleted rooms are not shown.",
         "Edited at": "When the sender changed the text last. Earlier texts are not kept.",
         "Deleted": "The sender, an owner, an admin or staff deleted it. The text is gone.",
@@ -91,7 +91,7 @@ class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
     @admin.display(description="text")
     def shown(self, message: Message) -> str:
         text = self.text(message)
-        return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+        return text if len(text) <= MAX_SHOWN_LENGTH else f"{text[:MAX_SHOWN_LENGTH]}…"
 
     @admin.display(description="sent at")
     def sent_at(self, message: Message) -> datetime:
@@ -137,6 +137,6 @@ class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
             return rows
         rows = rows.filter(sender=user)
         if room is not None:
-            return rows.filter(seq__gt=room.last_seq - LOOKED_THROUGH)
+            return rows.filter(seq__gt=room.last_seq - MAX_SEARCHED_ROWS)
         newest = Message.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-        return rows.filter(pk__gt=newest - LOOKED_THROUGH)
+        return rows.filter(pk__gt=newest - MAX_SEARCHED_ROWS)

@@ -9,7 +9,7 @@ from ninja import Path, Query, Router, Status
 from accounts.auth import Bearer, Request
 from accounts.kernel.errors import DomainError, Forbidden, Refusals
 from accounts.kernel.pagination import Cursor, Limit, write_links
-from accounts.schemas import LARGEST_ID, NameInPath, PathId, answers
+from accounts.schemas import MAX_ID, NameInPath, PathId, answers
 from rooms.errors import REMOVED, NoSuchRoom, NotAMember
 from rooms.selectors import Standing, standing, standing_by_name
 
@@ -36,11 +36,9 @@ RoomName = Annotated[
 MessageId = Annotated[PathId, Path(example=1, description="`id` of a message of the room")]
 PathEmoji = Annotated[Emoji, Path(example="👍", description="An emoji")]
 Before = Annotated[
-    int | None, Query(None, ge=0, le=LARGEST_ID, description="Messages before this `seq`")
+    int | None, Query(None, ge=0, le=MAX_ID, description="Messages before this `seq`")
 ]
-After = Annotated[
-    int | None, Query(None, ge=0, le=LARGEST_ID, description="Messages after this `seq`")
-]
+After = Annotated[int | None, Query(None, ge=0, le=MAX_ID, description="Messages after this `seq`")]
 
 
 def _read(

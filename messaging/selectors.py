@@ -24,7 +24,7 @@ from rooms.selectors import Standing, may_be_read
 from .events import MessageState
 from .models import Message
 
-FEED_REACH = 10_000
+MAX_FEED_SCAN = 10_000
 """Messages of the whole site that a page of the feed looks at, to find those that its reader may
 read: who is in no room where much is said would walk through all there are.
 """
@@ -111,11 +111,11 @@ def history(here: Standing, *, before: int | None, after: int | None, limit: int
 def feed(user_id: int, *, before: str | None, limit: int) -> History:
     """The newest messages over all rooms that the caller may read, oldest first.
 
-    No page looks at more than FEED_REACH messages, so one may be short, or empty, and lead on.
+    No page looks at more than MAX_FEED_SCAN messages, so one may be short, or empty, and lead on.
     """
     messages = Message.objects.order_by("-pk").values_list("pk", flat=True)
     top = id_in(before, "before") if before else (messages.first() or 0) + 1
-    bottom = top - FEED_REACH
+    bottom = top - MAX_FEED_SCAN
     rows = Message.objects.filter(may_be_read(user_id), pk__gte=bottom, pk__lt=top)
     rows = rows.select_related("sender", "room", "room__low", "room__high")
     page = keyset_page(

@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.utils import timezone
 
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from accounts.events import Event, publish
 from accounts.kernel.db import writing
 from accounts.kernel.db_connections import give_back
 from accounts.kernel.errors import Busy, Forbidden
 from accounts.kernel.names import name_key
-from accounts.kernel.rate_limits import spend_at_once
+from accounts.kernel.rate_limits import consume_locally
 from rooms.models import Role
 from rooms.selectors import Standing, acting_role, staff_standing, standing
 from rooms.services import join_room
@@ -32,8 +32,8 @@ from .writer.batch import Draft, Sent
 from .writer.queue import Writer
 from .writer.read_markers import Mark, Marked
 
-MOST_REACTION_KINDS = 50
-MOST_REACTORS_SHOWN = 50
+MAX_REACTION_KINDS = 50
+MAX_SHOWN_REACTORS = 50
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ def writer() -> Writer:
     return Writer()
 
 
-def check_sender(caller: SignIn, username: str | None) -> None:
+def check_sender(caller: Caller, username: str | None) -> None:
     """Raises SenderMismatch when a client claims to be somebody else (contract §2 and §3)."""
     if username is not None and name_key(username) != name_key(caller.username):
         raise SenderMismatch
@@ -52,7 +52,7 @@ def check_sender(caller: SignIn, username: str | None) -> None:
 
 def draft_message(
     *,
-    caller: SignIn,
+    caller: Caller,
     room_id: int,
     content: str,
     field: str = "content",
@@ -66,7 +66,7 @@ def draft_message(
     Raises Invalid, naming the text as the client did by `field`, and RateLimited.
     """
     text = clean_text(content, field)
-    spend_at_once("CHAT_MESSAGE_RATE", caller.user_id)
+    consume_locally("CHAT_MESSAGE_RATE", caller.user_id)
     return Draft(
         user_id=caller.user_id,
         session_id=caller.session_id,
@@ -81,7 +81,7 @@ def draft_message(
 
 
 def send_message(draft: Draft) -> Sent:
-    """Stores a message and returns it. Raises Busy and what `Ledger.enter` does."""
+    """Stores a message and returns it. Raises Busy and what `MessageBatch.enter` does."""
     return _stored(writer().submit(draft))
 
 
@@ -94,14 +94,14 @@ def _stored(answer: Future[T]) -> T:
     # The writer may need the connection that this thread would hold while it waits.
     give_back()
     try:
-        return answer.result(settings.CHAT_ANSWER_WITHIN)
+        return answer.result(settings.CHAT_DATABASE_TIMEOUT)
     except TimeoutError:
         raise Busy from None
 
 
 async def _stored_from_loop(answer: asyncio.Future[T]) -> T:
     # A bare timer: `asyncio.timeout` costs several times as much, at every message.
-    patience = answer.get_loop().call_later(settings.CHAT_ANSWER_WITHIN, _give_up, answer)
+    patience = answer.get_loop().call_later(settings.CHAT_DATABASE_TIMEOUT, _give_up, answer)
     try:
         return await answer
     finally:
@@ -154,10 +154,10 @@ def _editing(
         yield _Editing(here, message)
 
 
-def edit_message(*, caller: SignIn, room_id: int, message_id: int, content: str) -> MessageState:
+def edit_message(*, caller: Caller, room_id: int, message_id: int, content: str) -> MessageState:
     """Raises Invalid, RateLimited, NoSuchRoom, NoSuchMessage, Forbidden, MessageDeleted."""
     text = clean_text(content)
-    spend_at_once("CHAT_MESSAGE_RATE", caller.user_id)
+    consume_locally("CHAT_MESSAGE_RATE", caller.user_id)
     with _editing(caller.user_id, room_id, message_id) as editing:
         message = editing.message
         if message.sender_id != caller.user_id:
@@ -170,12 +170,12 @@ def edit_message(*, caller: SignIn, room_id: int, message_id: int, content: str)
         return editing.state()
 
 
-def delete_message(*, caller: SignIn, room_id: int, message_id: int) -> None:
+def delete_message(*, caller: Caller, room_id: int, message_id: int) -> None:
     """Leaves a tombstone; deleting twice is no error.
 
     Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden.
     """
-    spend_at_once("CHAT_MESSAGE_RATE", caller.user_id)
+    consume_locally("CHAT_MESSAGE_RATE", caller.user_id)
     with _editing(caller.user_id, room_id, message_id) as editing:
         message = editing.message
         if message.sender_id != caller.user_id and acting_role(editing.here) == Role.MEMBER:
@@ -203,13 +203,13 @@ def _erase(editing: _Editing) -> bool:
     return True
 
 
-def add_reaction(*, caller: SignIn, room_id: int, message_id: int, emoji: str) -> MessageState:
+def add_reaction(*, caller: Caller, room_id: int, message_id: int, emoji: str) -> MessageState:
     """Reacting joins a public room, as sending does: everybody who has a say there is a member.
 
     Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden, MessageDeleted,
     TooManyReactions.
     """
-    spend_at_once("CHAT_MESSAGE_RATE", caller.user_id)
+    consume_locally("CHAT_MESSAGE_RATE", caller.user_id)
     with _editing(caller.user_id, room_id, message_id) as editing:
         message = editing.message
         if message.deleted:
@@ -221,18 +221,18 @@ def add_reaction(*, caller: SignIn, room_id: int, message_id: int, emoji: str) -
                 join_room(user_id=caller.user_id, room_id=room_id)
             Reaction.objects.create(message=message, user_id=caller.user_id, emoji=emoji)
             tally["count"] += 1
-            if len(tally["users"]) < MOST_REACTORS_SHOWN:
+            if len(tally["users"]) < MAX_SHOWN_REACTORS:
                 tally["users"].append(caller.user_id)
             _show(editing, tally)
         return editing.state()
 
 
-def remove_reaction(*, caller: SignIn, room_id: int, message_id: int, emoji: str) -> MessageState:
+def remove_reaction(*, caller: Caller, room_id: int, message_id: int, emoji: str) -> MessageState:
     """Taking back what is not there changes nothing.
 
     Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden.
     """
-    spend_at_once("CHAT_MESSAGE_RATE", caller.user_id)
+    consume_locally("CHAT_MESSAGE_RATE", caller.user_id)
     with _editing(caller.user_id, room_id, message_id) as editing:
         message = editing.message
         alike = Reaction.objects.filter(message=message, emoji=emoji)
@@ -244,7 +244,7 @@ def remove_reaction(*, caller: SignIn, room_id: int, message_id: int, emoji: str
                 # The next one moves up. Whoever reacts again goes to the end, so that nobody makes
                 # the rows of a much liked message be read again and again.
                 first = alike.order_by("pk").values_list("user_id", flat=True)
-                tally["users"] = list(first[:MOST_REACTORS_SHOWN])
+                tally["users"] = list(first[:MAX_SHOWN_REACTORS])
             _show(editing, tally)
         return editing.state()
 
@@ -258,7 +258,7 @@ def _tally_of(message: Message, emoji: str) -> dict[str, Any]:
     for shown in message.reactions:
         if shown["emoji"] == emoji:
             return dict(shown)
-    if len(message.reactions) >= MOST_REACTION_KINDS:
+    if len(message.reactions) >= MAX_REACTION_KINDS:
         raise TooManyReactions
     return {"emoji": emoji, "count": 0, "users": []}
 
@@ -273,7 +273,7 @@ def _show(editing: _Editing, tally: dict[str, Any]) -> None:
 # Reading
 
 
-def mark_read(*, caller: SignIn, room_id: int, seq: int) -> Marked:
+def mark_read(*, caller: Caller, room_id: int, seq: int) -> Marked:
     """Moves the caller's mark up to `seq`, never back and never past the room's last message.
 
     Raises NoSuchRoom, Forbidden for the removed, NotAMember, Busy.
@@ -281,7 +281,7 @@ def mark_read(*, caller: SignIn, room_id: int, seq: int) -> Marked:
     return _stored(writer().submit(Mark(caller.user_id, caller.username, room_id, seq)))
 
 
-async def mark_read_from_loop(*, caller: SignIn, room_id: int, seq: int) -> Marked:
+async def mark_read_from_loop(*, caller: Caller, room_id: int, seq: int) -> Marked:
     """The same for sockets."""
     mark = Mark(caller.user_id, caller.username, room_id, seq)
     return await _stored_from_loop(writer().submit_from_loop(mark))

@@ -15,7 +15,7 @@ NOT_FOUND = 4404
 TOO_SLOW = 4408
 TOO_MANY = 4429
 
-COME_BACK_AFTER = 10.0
+RECONNECT_DELAY = 10.0
 """Seconds that a socket too many is told to wait: nobody knows when another one closes."""
 
 
@@ -39,12 +39,12 @@ class TooManyConnections(DomainError):
     detail = "Too many open sockets: close one first"
 
 
-class Unreadable(DomainError):
+class TooManyUnreadableFrames(DomainError):
     code = "bad_frame"
     detail = "Too many unreadable frames"
 
 
-class Persistent(DomainError):
+class PersistentlyRateLimited(DomainError):
     code = "rate_limited"
     detail = "Too many frames for too long"
 
@@ -65,9 +65,9 @@ CLOSE_CODES: dict[type[DomainError], int] = {
     rooms_errors.NoSuchRoom: NOT_FOUND,
     accounts_errors.RateLimited: TOO_MANY,
     TooManyConnections: TOO_MANY,
-    Persistent: TOO_MANY,
+    PersistentlyRateLimited: TOO_MANY,
     TooSlow: TOO_SLOW,
-    Unreadable: UNREADABLE,
+    TooManyUnreadableFrames: UNREADABLE,
     # Come back, as after a restart.
     accounts_errors.Busy: RESTART,
     # These cannot happen at the door; were they to, nobody is let in.
@@ -98,7 +98,7 @@ ENDS_AN_OPEN_SOCKET: frozenset[type[DomainError]] = frozenset(
         rooms_errors.NoSuchRoom,
         Removed,
         TooSlow,
-        Unreadable,
-        Persistent,
+        TooManyUnreadableFrames,
+        PersistentlyRateLimited,
     }
 )

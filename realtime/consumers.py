@@ -1,6 +1,6 @@
 """The three kinds of socket: how each finds its room, and who may enter."""
 
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from rooms import services
 from rooms.models import Room
 
@@ -10,19 +10,19 @@ from .connection.consumer import RoomConsumer
 class PublicChatConsumer(RoomConsumer):
     """`/ws/chat/<room_name>/`: open to every signed-in user, made on first use."""
 
-    def enter(self, caller: SignIn, name: str) -> Room:
+    def enter(self, caller: Caller, name: str) -> Room:
         return services.enter_public_room(user_id=caller.user_id, name=name)
 
 
 class GroupChatConsumer(RoomConsumer):
     """`/ws/chat/group/<room_name>/`: members only; to others it might as well not be there."""
 
-    def enter(self, caller: SignIn, name: str) -> Room:
+    def enter(self, caller: Caller, name: str) -> Room:
         return services.enter_group_room(user_id=caller.user_id, name=name)
 
 
 class PrivateChatConsumer(RoomConsumer):
     """`/ws/private/<username>/`: the one room of the caller and that user."""
 
-    def enter(self, caller: SignIn, name: str) -> Room:
+    def enter(self, caller: Caller, name: str) -> Room:
         return services.enter_private_room(user_id=caller.user_id, username=name)

@@ -49,7 +49,7 @@ class Threads:
         try:
             # A thread cannot be stopped: its call goes on, and counts until it ends, so that the
             # bound holds for those behind a database that says nothing.
-            async with asyncio.timeout(settings.CHAT_ANSWER_WITHIN):
+            async with asyncio.timeout(settings.CHAT_DATABASE_TIMEOUT):
                 return await asyncio.shield(answer)
         except TimeoutError:
             raise Busy from None

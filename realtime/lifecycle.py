@@ -1,7 +1,7 @@
 """Going down without losing a word (SIGTERM, SIGINT).
 
 The servers close every socket in the moment of the signal, answers under way or not. So the signal
-is taken first by us: readiness turns 503 and stays so for `CHAT_SHUTDOWN_DELAY`, while everything
+is taken first by us: readiness turns 503 and stays so for `CHAT_DRAIN_DELAY`, while everything
 still works; then no frame or request is taken any more, those under way are answered, the sockets
 close with 1012, and only then the server's own handler is called. A second signal goes straight to
 it.
@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 KNOWN_SERVERS = ("uvicorn.", "twisted.")
-ANSWERS_WITHIN = 10.0
-FLUSHED_WITHIN = 0.3
+ANSWERS_TIMEOUT = 10.0
+FLUSHED_TIMEOUT = 0.3
 
 
 class Restarting(Exception):
@@ -80,17 +80,17 @@ class Shutdown:
 
     async def _leave(self, number: int) -> None:
         try:
-            await asyncio.sleep(settings.CHAT_SHUTDOWN_DELAY)
+            await asyncio.sleep(settings.CHAT_DRAIN_DELAY)
             self.frozen = True
             await self._answered()
             hub.close_all(RESTART)
             # One breath for the close frames to get out.
-            await asyncio.sleep(FLUSHED_WITHIN)
+            await asyncio.sleep(FLUSHED_TIMEOUT)
         finally:
             self._theirs[number](number, None)
 
     async def _answered(self) -> None:
-        for _ in range(int(ANSWERS_WITHIN / 0.02)):
+        for _ in range(int(ANSWERS_TIMEOUT / 0.02)):
             if not self._working:
                 return
             await asyncio.sleep(0.02)

@@ -41,19 +41,21 @@ unknown_versions = Gauge(
     multiprocess_mode="max",
 )
 deliveries = Counter("chat_deliveries", "Frames handed to sockets by fan-out")
-repair_fills = Counter(
-    "chat_repair_fills", "Changes that the repair read from the database and handed on"
+repaired_frames = Counter(
+    "chat_repaired_frames", "Changes that the repair read from the database and handed on"
 )
-hint_failures = Counter(
-    "chat_hint_failures", "Failures to tell or hear other processes through Redis"
+broker_failures = Counter(
+    "chat_broker_failures", "Failures to tell or hear other processes through Redis"
 )
 redis_failures = Counter("chat_redis_failures", "Failures to ask Redis about presence and rates")
-outbox_overflows = Counter("chat_outbox_overflows", "Sockets dropped because they did not read")
+slow_consumer_disconnects = Counter(
+    "chat_slow_consumer_disconnects", "Sockets dropped because they did not read"
+)
 closes = Counter(
     "chat_socket_closes", "Sockets closed, by whom and with which code", ["by", "code"]
 )
-at_the_door = Gauge(
-    "chat_sockets_at_the_door",
+admission_queue = Gauge(
+    "chat_admission_queue",
     "Sockets that wait to be let in, because messages flow",
     multiprocess_mode="livesum",
 )

@@ -19,19 +19,19 @@ from pydantic import (
 )
 from pydantic_core import from_json
 
-from accounts.kernel.errors import MOST_ERRORS, MOST_MEMBERS, TOO_MANY_MEMBERS, sentence_of
+from accounts.kernel.errors import MAX_ERRORS, MAX_MEMBERS, TOO_MANY_MEMBERS, sentence_of
 from accounts.schemas import Id, NameInPath, Seq, Token
 from messaging.schemas import ClientId, MessageMembers, NoAttachments
 from rooms.schemas import RoomOut
 
-LARGEST_FRAME = 65_536
+MAX_FRAME_LENGTH = 65_536
 """Bytes of UTF-8 in one client frame."""
 
-LONGEST_REF = 128
-LARGEST_LOOKED_INTO = 8192
+MAX_REF_LENGTH = 128
+MAX_INSPECTED_LENGTH = 8192
 """Characters of a frame that is refused unread, and whose `ref` is echoed all the same."""
-MOST_SINCE = 10**30
-Ref = Annotated[str, StringConstraints(max_length=LONGEST_REF)]
+MAX_SINCE_DIGITS = 10**30
+Ref = Annotated[str, StringConstraints(max_length=MAX_REF_LENGTH)]
 
 
 def _absent(value: object) -> bool:
@@ -80,7 +80,7 @@ class Read(ClientFrame):
 
 class Resume(ClientFrame):
     type: Literal["resume"] = "resume"
-    since: Annotated[int, Field(strict=True, ge=0, lt=MOST_SINCE)]
+    since: Annotated[int, Field(strict=True, ge=0, lt=MAX_SINCE_DIGITS)]
 
 
 class Ping(ClientFrame):
@@ -92,7 +92,7 @@ def _kind(frame: Any) -> Any:
 
     None ends the matter: pydantic builds no error for each member of a frame of thousands.
     """
-    if not isinstance(frame, dict) or len(frame) > MOST_MEMBERS:
+    if not isinstance(frame, dict) or len(frame) > MAX_MEMBERS:
         return None
     return frame.get("type", "typing" if "typing" in frame else "message")
 
@@ -135,8 +135,8 @@ def parse(text: str | None) -> AnyClientFrame:
     if text is None:
         raise FrameError("bad_frame", "Frames are text, one JSON object each")
     # Four bytes a character at most: the exact count is needed only in between.
-    if len(text) > LARGEST_FRAME // 4 and len(text.encode()) > LARGEST_FRAME:
-        raise FrameError("frame_too_big", f"A frame has at most {LARGEST_FRAME} bytes")
+    if len(text) > MAX_FRAME_LENGTH // 4 and len(text.encode()) > MAX_FRAME_LENGTH:
+        raise FrameError("frame_too_big", f"A frame has at most {MAX_FRAME_LENGTH} bytes")
     try:
         return _CLIENT_FRAMES.validate_json(text)
     except ValidationError as error:
@@ -145,14 +145,14 @@ def parse(text: str | None) -> AnyClientFrame:
 
 def ref_in(text: str | None) -> str | None:
     """The `ref` of a frame that is refused unread; not looked for in a large one, which costs."""
-    if text is None or len(text) > LARGEST_LOOKED_INTO:
+    if text is None or len(text) > MAX_INSPECTED_LENGTH:
         return None
     return _ref_of(_object_in(text))
 
 
 def token_in(text: str | None) -> str | None:
     """The `token` of a frame whose sender is not known yet: nothing else of it counts so far."""
-    if text is None or len(text.encode()) > LARGEST_FRAME:
+    if text is None or len(text.encode()) > MAX_FRAME_LENGTH:
         return None
     token = _object_in(text).get("token")
     return token if isinstance(token, str) else None
@@ -169,7 +169,7 @@ def _object_in(text: str) -> dict[str, Any]:
 
 def _ref_of(said: dict[str, Any]) -> str | None:
     ref = said.get("ref")
-    return ref if isinstance(ref, str) and len(ref) <= LONGEST_REF else None
+    return ref if isinstance(ref, str) and len(ref) <= MAX_REF_LENGTH else None
 
 
 def _frame_error(text: str, error: ValidationError) -> FrameError:
@@ -183,7 +183,7 @@ def _frame_error(text: str, error: ValidationError) -> FrameError:
     if not isinstance(kind, str):
         wrong_type = [{"loc": ["type"], "msg": "must be a string", "type": "string_type"}]
         return FrameError("invalid", "type: must be a string", errors=wrong_type, said=said)
-    if len(said) > MOST_MEMBERS:
+    if len(said) > MAX_MEMBERS:
         return FrameError(
             "invalid", sentence_of(TOO_MANY_MEMBERS), errors=TOO_MANY_MEMBERS, said=said
         )
@@ -193,7 +193,7 @@ def _frame_error(text: str, error: ValidationError) -> FrameError:
     # The first part of each place is the frame's own type.
     errors = [
         {"loc": [str(part) for part in item["loc"][1:]], "msg": item["msg"], "type": item["type"]}
-        for item in found[:MOST_ERRORS]
+        for item in found[:MAX_ERRORS]
     ]
     return FrameError("invalid", sentence_of(errors), errors=errors, said=said)
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from django.dispatch import receiver
 
 from accounts.events import Event, SessionsEnded, committed
-from accounts.kernel.incidents import note_incident
+from accounts.kernel.incidents import report_incident
 from messaging.events import (
     MessageEdited,
     MessageErased,
@@ -39,7 +39,7 @@ def _tell(events: Sequence[Event]) -> None:
                 RECEIVERS[type(event)](event)
             except Exception as error:  # noqa: BLE001 - logged with its traceback
                 # The rest of the batch belongs to other senders. The repair delivers this one.
-                note_incident(error, f"while {type(event).__name__} was published")
+                report_incident(error, f"while {type(event).__name__} was published")
 
 
 def turns(kind: type[E]) -> Callable[[Callable[[E], None]], Callable[[E], None]]:

@@ -7,16 +7,16 @@ from contextvars import Context
 
 from django.conf import settings
 
-from accounts.kernel.rate_limits import buckets, count_with
+from accounts.kernel.rate_limits import buckets, share_limits
 from rooms.presence import provide
 
 from .checks import HINT, NO_LAYER
-from .cluster.broadcaster import Fanout
+from .cluster.broadcaster import Broadcaster
 from .cluster.connection_limits import Tally
 from .cluster.last_seen import LastSeen
 from .cluster.leases import Leases
 from .cluster.presence import Presence
-from .cluster.rate_limits import SharedRates
+from .cluster.rate_limits import ClusterRateLimiter
 from .cluster.redis_client import Hosts
 from .delivery.hub import hub
 from .delivery.repair import Repair
@@ -25,15 +25,15 @@ from .lifecycle import shutdown
 log = logging.getLogger(__name__)
 
 repair = Repair(hub)
-fanout = Fanout(hub)
+fanout = Broadcaster(hub)
 tally = Tally()
 hosts = Hosts()
 leases = Leases(hosts, tally.told)
 tally.share(leases)
 presence = Presence(hub, fanout, leases)
 last_seen = LastSeen()
-shared_rates = SharedRates(hosts, buckets)
-count_with(shared_rates)
+shared_rates = ClusterRateLimiter(hosts, buckets)
+share_limits(shared_rates)
 provide(presence.online)
 
 

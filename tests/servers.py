@@ -29,7 +29,7 @@ RELAXED = {
     "REDIS_URL": "",
     "LOG_LEVEL": "WARNING",
     "CHAT_PASSWORD_ITERATIONS": "1",
-    "CHAT_SHUTDOWN_DELAY": "0.1",
+    "CHAT_DRAIN_DELAY": "0.1",
     "CHAT_REGISTER_RATE": "off",
     "CHAT_LOGIN_RATE": "off",
     "CHAT_LOGIN_NAME_RATE": "off",
@@ -67,7 +67,7 @@ COMMANDS["plain uvicorn"] = ["-m", "uvicorn", "--port"]
 COMMANDS["runserver"] = ["manage.py", "runserver", "--noreload"]
 # The same with uvicorn's access log.
 COMMANDS["loud"] = [part for part in COMMANDS["uvicorn"] if part not in ("--log-level", "warning")]
-STARTS_WITHIN = 60.0
+STARTS_TIMEOUT = 60.0
 
 
 @dataclass
@@ -106,7 +106,7 @@ class Server:
         self._wait_until_ready()
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + STARTS_WITHIN
+        deadline = time.monotonic() + STARTS_TIMEOUT
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 break

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from .errors import Busy
 from .sqlite_checkpoints import checkpoints
 
-LONGEST_WAIT = 20.0
+WAIT_TIMEOUT = 20.0
 """Seconds, as long as SQLite itself is told to wait (`config.settings`)."""
 
 _turn = threading.RLock()
@@ -27,7 +27,7 @@ def writing() -> Iterator[None]:
         with transaction.atomic():
             yield
         return
-    if not _turn.acquire(timeout=LONGEST_WAIT):
+    if not _turn.acquire(timeout=WAIT_TIMEOUT):
         raise Busy
     try:
         with transaction.atomic():

@@ -9,19 +9,19 @@ from typing import Any, ClassVar
 
 FieldErrors = list[dict[str, Any]]
 
-MOST_ERRORS = 20
+MAX_ERRORS = 20
 """So that a request or frame of many faults is not answered with a larger one."""
-MOST_TOLD = 5
-MOST_MEMBERS = 32
+MAX_SHOWN_ERRORS = 5
+MAX_MEMBERS = 32
 """Of one body or frame. No shape has half as many, and each unknown one costs an error."""
 TOO_MANY_MEMBERS: FieldErrors = [
-    {"loc": [], "msg": f"at most {MOST_MEMBERS} members", "type": "too_many_members"}
+    {"loc": [], "msg": f"at most {MAX_MEMBERS} members", "type": "too_many_members"}
 ]
 
 
 def sentence_of(errors: FieldErrors) -> str:
     """The first few of them, for people."""
-    told = [(".".join(map(str, error["loc"])), error["msg"]) for error in errors[:MOST_TOLD]]
+    told = [(".".join(map(str, error["loc"])), error["msg"]) for error in errors[:MAX_SHOWN_ERRORS]]
     return "; ".join(": ".join(filter(None, parts)) for parts in told)
 
 

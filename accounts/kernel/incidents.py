@@ -6,7 +6,7 @@ import uuid
 log = logging.getLogger(__name__)
 
 
-def note_incident(error: Exception, where: str) -> str:
+def report_incident(error: Exception, where: str) -> str:
     """Logs the error with its traceback; the sentence for the client, with the incident's id."""
     incident = uuid.uuid4().hex[:12]
     log.error(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from .scripts import mixes_digits, mixes_scripts, piles_up_marks
 
-LONGEST_NAME = 64
+MAX_NAME_LENGTH = 64
 PUNCTUATION = frozenset("_.+-")
 
 # Letters and marks that draw nothing: two names that differ by one of them look the same.
@@ -28,7 +28,7 @@ def name_key(name: str) -> str:
 
 def search_key(text: str) -> str:
     """The start of a title or display name, in the form in which searches compare it."""
-    return name_key(text)[:LONGEST_NAME]
+    return name_key(text)[:MAX_NAME_LENGTH]
 
 
 def check_name(name: str) -> str:
@@ -47,8 +47,8 @@ def check_name(name: str) -> str:
 def _check_characters(name: str) -> str:
     stored = unicodedata.normalize("NFC", name)
     key = name_key(stored)
-    if not stored or len(stored) > LONGEST_NAME or len(key) > LONGEST_NAME:
-        raise ValueError(f"must have 1 to {LONGEST_NAME} characters")
+    if not stored or len(stored) > MAX_NAME_LENGTH or len(key) > MAX_NAME_LENGTH:
+        raise ValueError(f"must have 1 to {MAX_NAME_LENGTH} characters")
     # The key is checked too: some letters fold into spaces or signs.
     if not all(_may_stand(character) for character in stored + key):
         raise ValueError("may hold letters, marks, digits and _ . + - only")
@@ -85,6 +85,6 @@ def _may_stand(character: str) -> bool:
 def name_from_email(email: str) -> str:
     """A username made of the local part, or of what is ASCII in it; else `user`."""
     local = unicodedata.normalize("NFKC", email.partition("@")[0])
-    kept = "".join(character for character in local if _may_stand(character))[:LONGEST_NAME]
+    kept = "".join(character for character in local if _may_stand(character))[:MAX_NAME_LENGTH]
     plain = "".join(character for character in kept if character.isascii())
     return next((name for name in (kept, plain) if is_new_name(name)), "user")

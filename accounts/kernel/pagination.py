@@ -19,12 +19,14 @@ from ninja import Query
 from .errors import Invalid, invalid
 
 Row = TypeVar("Row", bound=Model)
-LONGEST_CURSOR = 600
+MAX_CURSOR_LENGTH = 600
 """A name of 64 characters of four bytes each, and a date or an id, in base64."""
 Limit = Annotated[int, Query(50, ge=1, le=200, description="How many, at most 200")]
 Cursor = Annotated[
     str | None,
-    Query(None, max_length=LONGEST_CURSOR, description="From the `Link` header of an earlier page"),
+    Query(
+        None, max_length=MAX_CURSOR_LENGTH, description="From the `Link` header of an earlier page"
+    ),
 ]
 
 

@@ -3,7 +3,7 @@
 Counted in this process. A bucket is one float, the time at which it is full again (GCRA), so a
 check costs a dictionary look-up; the table is bounded and full buckets are forgotten first.
 
-Several processes count together through an `Elsewhere`: what is rare and dear (a sign-in, a room)
+Several processes count together through an `ClusterLimits`: what is rare and dear (a sign-in, a room)
 is asked for there first, messages are told afterwards, so that none waits for it.
 """
 
@@ -20,7 +20,7 @@ from .errors import DomainError, RateLimited
 from .metrics import count_refusal
 
 PERIODS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-LARGEST_TABLE = 100_000
+MAX_TABLE_SIZE = 100_000
 ROUNDING = 1e-9
 
 
@@ -76,7 +76,7 @@ class Buckets:
     def take(self, what: str, whose: Hashable, rate: Rate) -> float:
         now = time.monotonic()
         with self._lock:
-            if len(self._buckets) >= LARGEST_TABLE:
+            if len(self._buckets) >= MAX_TABLE_SIZE:
                 self._forget_full(now)
             return self._buckets.setdefault((what, whose), Bucket()).take(rate, now)
 
@@ -107,17 +107,17 @@ class Buckets:
 
     def _forget_full(self, now: float) -> None:
         self._buckets = {key: one for key, one in self._buckets.items() if one.full_at > now}
-        if len(self._buckets) >= LARGEST_TABLE:
+        if len(self._buckets) >= MAX_TABLE_SIZE:
             # Someone fills the table faster than buckets fill up. Those go that would be full
             # soonest: whoever has spent the most stays refused. Many at once, for sorting is dear.
             by_emptiness = sorted(self._buckets.items(), key=lambda item: -item[1].full_at)
-            self._buckets = dict(by_emptiness[: LARGEST_TABLE * 9 // 10])
+            self._buckets = dict(by_emptiness[: MAX_TABLE_SIZE * 9 // 10])
 
 
 buckets = Buckets()
 
 
-class Elsewhere(Protocol):
+class ClusterLimits(Protocol):
     """The other processes, which count the same things."""
 
     def take(self, what: str, whose: Hashable, rate: Rate) -> float:
@@ -130,10 +130,10 @@ class Elsewhere(Protocol):
         """Undoes a `take`, some time later."""
 
 
-_elsewhere: list[Elsewhere] = []
+_elsewhere: list[ClusterLimits] = []
 
 
-def count_with(elsewhere: Elsewhere) -> None:
+def share_limits(elsewhere: ClusterLimits) -> None:
     _elsewhere[:] = [elsewhere]
 
 
@@ -173,7 +173,7 @@ def give_back(setting: str, whose: Hashable) -> None:
         elsewhere.give_back(setting, whose, rate)
 
 
-def spend_at_once(setting: str, whose: Hashable) -> None:
+def consume_locally(setting: str, whose: Hashable) -> None:
     """The same without waiting for anybody: the others hear of it a moment later."""
     rate = spend_here(setting, whose)
     if rate is None:

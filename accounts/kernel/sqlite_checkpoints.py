@@ -20,7 +20,7 @@ COMMITS = 100
 """A commit that meets a checkpoint waits with it for the disk: where few speak, less than one
 message in a hundred.
 """
-AT_MOST_EVERY = 0.5
+MIN_INTERVAL = 0.5
 
 
 class Checkpoints:
@@ -52,7 +52,7 @@ class Checkpoints:
     def _run(self) -> None:
         while self._is_due.wait():
             # And not at once: what was committed just now is on its way to all who hear it.
-            time.sleep(AT_MOST_EVERY)
+            time.sleep(MIN_INTERVAL)
             self._is_due.clear()
             try:
                 checkpoint(self._database)

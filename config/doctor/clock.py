@@ -1,6 +1,6 @@
 """How far clocks may be apart."""
 
-from realtime.delivery.repair import LOOK_BACK
+from realtime.delivery.repair import ENDED_SESSIONS_WINDOW
 
 from .finding import Finding, ok, warning, wrong
 
@@ -12,7 +12,7 @@ def compare(whose: str, theirs: float, ours: float) -> Finding:
     apart = abs(theirs - ours)
     late = "behind" if theirs > ours else "ahead of"
     said = f"This machine's clock is {apart:.1f} s {late} that of {whose}"
-    if apart >= LOOK_BACK.total_seconds():
+    if apart >= ENDED_SESSIONS_WINDOW.total_seconds():
         return wrong(
             f"{said}: sockets of ended sessions may stay open while Redis is away, and tokens end "
             "at the wrong time. Let NTP set both clocks."

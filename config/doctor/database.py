@@ -14,7 +14,7 @@ from accounts.kernel.errors import Busy
 from .clock import compare
 from .finding import Finding, ok, warning, wrong
 
-OLDEST_POSTGRES = 140_000
+MIN_POSTGRES = 140_000
 AWAY_ERRORS = (Error, psycopg.Error, Busy)
 AWAY = "Cannot tell: the database does not answer."
 REASONS = {
@@ -93,7 +93,7 @@ def _sqlite(cursor: Any, took: float) -> Iterator[Finding]:
 
 def _postgres(cursor: Any, took: float) -> Iterator[Finding]:
     version = _value(cursor, "SHOW server_version")
-    if int(_value(cursor, "SHOW server_version_num")) < OLDEST_POSTGRES:
+    if int(_value(cursor, "SHOW server_version_num")) < MIN_POSTGRES:
         yield wrong(f"PostgreSQL {version} is too old: 14 is the oldest that Django works with.")
     for name in ("fsync", "synchronous_commit", "full_page_writes"):
         if _value(cursor, f"SHOW {name}") == "off":

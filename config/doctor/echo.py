@@ -13,7 +13,7 @@ from accounts.auth import request_address
 
 HEADER = "X-Chat-Doctor"
 SALT = "chat.doctor"
-GOOD_FOR = 300
+SIGNATURE_TTL = 300
 """Seconds: the clocks of the two may differ, and that is for the doctor to say."""
 
 _process = uuid.uuid4().hex
@@ -33,7 +33,7 @@ def installation() -> str:
 async def echo(request: HttpRequest) -> JsonResponse:
     """To anybody else there is nothing here."""
     try:
-        TimestampSigner(salt=SALT).unsign(request.headers.get(HEADER, ""), max_age=GOOD_FOR)
+        TimestampSigner(salt=SALT).unsign(request.headers.get(HEADER, ""), max_age=SIGNATURE_TTL)
     except BadSignature:
         raise Http404 from None
     forwarded = [part for part in request.headers.get("X-Forwarded-For", "").split(",") if part]

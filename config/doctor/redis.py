@@ -17,9 +17,9 @@ from realtime.cluster.broker import Bus, Call
 from .clock import compare
 from .finding import Finding, ok, warning, wrong
 
-OLDEST = 6
+MIN_REDIS_VERSION = 6
 PATIENCE = {"socket_timeout": 3, "socket_connect_timeout": 3}
-HINT_WITHIN = 4.0
+HINT_TIMEOUT = 4.0
 SLOW_HINT = 0.1
 NONE = "No REDIS_URL: right for one server process."
 
@@ -65,8 +65,10 @@ def _look_at(url: str) -> Iterator[Finding]:
         )
         return
     version = str(server["redis_version"])
-    if int(version.partition(".")[0]) < OLDEST:
-        yield wrong(f"Redis {version} at {where} is too old: {OLDEST} is the oldest that we test.")
+    if int(version.partition(".")[0]) < MIN_REDIS_VERSION:
+        yield wrong(
+            f"Redis {version} at {where} is too old: {MIN_REDIS_VERSION} is the oldest that we test."
+        )
     kept = " It writes to disk, which the chat does not need." if keeps.get("aof_enabled") else ""
     yield ok(f"Redis {version} at {where} answers in {took:.0f} ms.{kept}")
 
@@ -99,7 +101,7 @@ def look_at_hints() -> Iterator[Finding]:
         took = asyncio.run(_round_trip(alias))
         if took is None:
             yield wrong(
-                f"A hint published at {where} did not come back within {HINT_WITHIN:g} s. Let the "
+                f"A hint published at {where} did not come back within {HINT_TIMEOUT:g} s. Let the "
                 "Redis user of the chat use PUBLISH and SUBSCRIBE on its channels."
             )
         elif took > SLOW_HINT:
@@ -124,7 +126,7 @@ async def _round_trip(alias: str) -> float | None:
     here.start()
     there.start()
     there.refresh(group)
-    deadline = time.monotonic() + HINT_WITHIN
+    deadline = time.monotonic() + HINT_TIMEOUT
     # The subscription is under way: what is said before it is there is lost, as in life.
     while time.monotonic() < deadline:
         if await _comes_back(here, group, heard, 0.3) is not None:

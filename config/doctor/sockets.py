@@ -17,7 +17,7 @@ from .web import reason_of
 PATIENCE = 5.0
 PATH = "/ws/chat/doctor/?token=none"
 STRANGER = "https://doctor.invalid"
-MOST_FRAMES = 5
+MAX_FRAMES = 5
 
 
 def refusal(url: str, origin: str | None = None) -> tuple[int, str]:
@@ -46,7 +46,7 @@ async def _refusal(url: str, origin: str | None) -> tuple[int, str]:
     ) as connection:
         said = ""
         try:
-            for _ in range(MOST_FRAMES):
+            for _ in range(MAX_FRAMES):
                 async with asyncio.timeout(PATIENCE):
                     said = _code_in(await connection.recv()) or said
         except ConnectionClosed as closing:

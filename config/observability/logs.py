@@ -23,7 +23,7 @@ from .tracebacks import kind_of, quoteless_traceback, words_of
 # Anybody may write what is looked through here, on the event loop: every run is possessive and no
 # dot is asked for behind the first, so that nothing is walked twice.
 TOKEN = re.compile(r"eyJ[\w-]{10,}+(?:(?:\.|%2[eE])[\w-]*+){0,2}|(?<=token=)(?!%s)[^&\s\"']++")
-LONGEST_SAID = 8192
+MAX_LOGGED_LENGTH = 8192
 """Characters of one argument, or of a message without any: a URL may be of any length."""
 # All that follows the first line of asyncio's complaints, or how a task ended within it.
 TASK = re.compile(r"\n.*| (exception|result)=.*", re.DOTALL)
@@ -40,10 +40,10 @@ def _cut(text: str) -> str:
 
     What was cut stays as it is when the next filter sees it.
     """
-    if len(text) <= LONGEST_SAID:
+    if len(text) <= MAX_LOGGED_LENGTH:
         return text
     ending = f"… ({len(text)} characters)"
-    return text[: LONGEST_SAID - len(ending)] + ending
+    return text[: MAX_LOGGED_LENGTH - len(ending)] + ending
 
 
 class RedactTokens(logging.Filter):

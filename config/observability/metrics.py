@@ -45,7 +45,7 @@ from realtime.servers.http_connections import open_connections
 
 log = logging.getLogger(__name__)
 
-SAMPLE_EVERY = 1.0
+SAMPLE_INTERVAL = 1.0
 
 # They say when a counter was made, double the size of the answer, and nothing here asks for them.
 disable_created_metrics()
@@ -142,7 +142,7 @@ def sample() -> None:
         realtime.sockets.set(realtime.counts.sockets)
         realtime.rooms.set(len(hub.rooms))
         realtime.counted_connections.set(len(open_connections))
-        realtime.at_the_door.set(len(door))
+        realtime.admission_queue.set(len(door))
         realtime.database_calls.set(len(socket_threads) + len(repair_threads))
         realtime.send_buffer_bytes.set(send_buffers.total)
         realtime.replays.set(len(replay_turns))
@@ -170,7 +170,7 @@ def _sample_pool() -> None:
         total.follow(statistics.get(name, 0) * unit)
 
 
-def keep_sampling() -> None:
+def start_sampling() -> None:
     """In a worker: what it knows must stand in the files when another one is scraped."""
     if shared_folder() is not None:
         threading.Thread(target=_sample_again, name="metrics", daemon=True).start()
@@ -183,7 +183,7 @@ def _sample_again() -> None:
         except Exception:
             # It must outlive anything: its values would stand still and look true.
             log.exception("The metrics of this worker were not brought up to date")
-        time.sleep(SAMPLE_EVERY)
+        time.sleep(SAMPLE_INTERVAL)
 
 
 def exposition() -> bytes:

@@ -23,7 +23,7 @@ SENT = (
     *("event_id", "timestamp", "level", "platform", "logger", "exception"),
     *("release", "environment", "server_name", "sdk"),
 )
-FLUSHED_WITHIN = 2.0
+FLUSHED_TIMEOUT = 2.0
 
 _guard = RedactTokens(quoting=False)
 
@@ -61,7 +61,7 @@ def start_sentry() -> None:
         max_request_body_size="never",
         max_breadcrumbs=0,
         auto_session_tracking=False,
-        shutdown_timeout=FLUSHED_WITHIN,
+        shutdown_timeout=FLUSHED_TIMEOUT,
     )
 
 

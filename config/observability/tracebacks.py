@@ -19,7 +19,7 @@ SPEAK_OF_CODE = (
     MemoryError,
 )
 LEFT_OUT = "its words are left out: they may quote a message"
-LONGEST_CHAIN = 10
+MAX_CHAIN_LENGTH = 10
 
 
 def words_of(error: BaseException) -> str:
@@ -39,7 +39,7 @@ def quoteless_traceback(error: BaseException) -> str:
 def chain(error: BaseException) -> Iterator[BaseException]:
     """The error, what it was raised from or during, and so on."""
     one: BaseException | None = error
-    for _ in range(LONGEST_CHAIN):
+    for _ in range(MAX_CHAIN_LENGTH):
         if one is None:
             return
         yield one

@@ -21,16 +21,16 @@ from rooms.models import Ban, Kind, Room, other_of
 
 from .read_markers import Mark, Marked, ReadMarkers
 from .sql import (
-    COUNT_ON,
+    ADVANCE_READ_MARKERS,
     INSERT_MESSAGE,
-    READ_ON,
+    UPDATE_ROOM_COUNTERS,
+    active_senders,
     allocate_ids,
-    authors_of,
     bare_cursor,
     lock_members,
     lock_rooms,
     one_round_trip,
-    quotable_of,
+    replyable_messages,
     used_client_ids,
     write,
 )
@@ -89,7 +89,7 @@ class LockedRoom:
         return room
 
 
-class Ledger:
+class MessageBatch:
     """Made inside a transaction; `enter` each draft in order, `mark` what is read, then `save`."""
 
     def __init__(self, drafts: Sequence[Draft], marks: Sequence[Mark] = ()) -> None:
@@ -98,11 +98,11 @@ class Ledger:
         with one_round_trip():
             rooms = lock_rooms({draft.room_id for draft in drafts})
             members = lock_members(_members_to_lock(drafts, marks))
-            authors = authors_of({(one.room_id, one.user_id, one.session_id) for one in drafts})
+            authors = active_senders({(one.room_id, one.user_id, one.session_id) for one in drafts})
             used = used_client_ids(
                 {(one.room_id, one.user_id, one.client_id) for one in drafts if one.client_id}
             )
-            quotable = quotable_of({draft.reply_to for draft in drafts if draft.reply_to})
+            quotable = replyable_messages({draft.reply_to for draft in drafts if draft.reply_to})
             free_ids = allocate_ids(len(drafts))
             self._rooms = {row[0]: LockedRoom(*row) for row in rooms()}
             self._markers = ReadMarkers(members())
@@ -210,14 +210,14 @@ class Ledger:
         with one_round_trip():
             if self._new:
                 self._save_messages(cursor)
-            write(cursor, READ_ON, moved)
+            write(cursor, ADVANCE_READ_MARKERS, moved)
 
     def _save_messages(self, cursor: Any) -> None:
         now = connection.ops.adapt_datetimefield_value(self._now)
         write(cursor, INSERT_MESSAGE, [_row(*new, now) for new in self._new])
         changed = {message.room_id: self._rooms[message.room_id] for _, message in self._new}
         rooms = [(room.last_seq, room.version, now, room.pk) for room in changed.values()]
-        write(cursor, COUNT_ON, rooms)
+        write(cursor, UPDATE_ROOM_COUNTERS, rooms)
         if self._joining:
             cursor.executemany(
                 "INSERT INTO rooms_member (room_id, user_id, role, last_read_seq, muted, joined_at)"

@@ -30,12 +30,12 @@ from accounts.kernel.errors import Busy, DomainError
 from messaging.events import MessageSent, ReadAdvanced
 from messaging.metrics import batch_stored, batch_taken, batches_repeated, messages_stored
 
-from .batch import Draft, Ledger, Sent
+from .batch import Draft, MessageBatch, Sent
 from .read_markers import Mark, Marked
 
 CAPACITY = 4096
 """Messages and marks that may wait; one more is refused with `busy`, not queued without end."""
-LARGEST_BATCH = 512
+MAX_BATCH_SIZE = 512
 CONFLICTS = frozenset({"40P01", "40001"})
 """Of PostgreSQL: a deadlock, and a transaction that could not be serialised."""
 
@@ -131,7 +131,7 @@ class Writer:
         with self._wake:
             while not self._queue and not self._closing:
                 self._wake.wait()
-            count = min(len(self._queue), LARGEST_BATCH)
+            count = min(len(self._queue), MAX_BATCH_SIZE)
             return [self._queue.popleft() for _ in range(count)]
 
 
@@ -237,7 +237,7 @@ def _store_together(batch: Sequence[Waiting]) -> None:
     drafts = [one.work for one in batch if isinstance(one.work, Draft)]
     marks = [one.work for one in batch if isinstance(one.work, Mark)]
     with writing(), connection.wrap_database_errors:
-        ledger = Ledger(drafts, marks)
+        ledger = MessageBatch(drafts, marks)
         sent = iter([_enter(ledger, draft) for draft in drafts])
         marked = iter([ledger.mark(mark) for mark in marks])
         ledger.save()
@@ -246,7 +246,7 @@ def _store_together(batch: Sequence[Waiting]) -> None:
         waiting.outcome = next(sent if isinstance(waiting.work, Draft) else marked)
 
 
-def _enter(ledger: Ledger, draft: Draft) -> Sent | DomainError:
+def _enter(ledger: MessageBatch, draft: Draft) -> Sent | DomainError:
     try:
         return ledger.enter(draft)
     except DomainError as refusal:

@@ -69,7 +69,7 @@ class ReadMarkers:
         return Marked(now, last - now, moved=now > read)
 
     def moved(self) -> list[tuple[int, int, int]]:
-        """The rows of `statements.READ_ON`."""
+        """The rows of `statements.ADVANCE_READ_MARKERS`."""
         return [(seq, *key) for key, seq in sorted(self._moved.items())]
 
 

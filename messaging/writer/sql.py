@@ -91,7 +91,7 @@ def lock_rooms(ids: Collection[int]) -> Rows:
 # however good the index. CROSS JOIN makes it begin with what is asked for.
 
 
-def authors_of(keys: Collection[tuple[int, int, int]]) -> Rows:
+def active_senders(keys: Collection[tuple[int, int, int]]) -> Rows:
     """Room, user, session, username and whether a member, of those whose sign-in is good.
 
     `keys` are rooms, users and sessions. Read once the rooms are locked: a removal takes the same
@@ -147,7 +147,7 @@ def lock_members(keys: Collection[tuple[int, int]]) -> Rows:
     )
 
 
-def quotable_of(ids: Collection[int]) -> Rows:
+def replyable_messages(ids: Collection[int]) -> Rows:
     """Id and room of those messages that may be replied to."""
     if not ids:
         return _nothing
@@ -191,13 +191,13 @@ _INTO_MESSAGES = (
     " VALUES "
 )
 INSERT_MESSAGE = Write(_INTO_MESSAGES + _MESSAGE, _INTO_MESSAGES + "{rows}", _MESSAGE)
-COUNT_ON = Write(
+UPDATE_ROOM_COUNTERS = Write(
     one="UPDATE rooms_room SET last_seq = %s, version = %s, active_at = %s WHERE id = %s",
     all="UPDATE rooms_room SET last_seq = n.last_seq, version = n.version, active_at = n.at"
     " FROM (VALUES {rows}) AS n (last_seq, version, at, id) WHERE rooms_room.id = n.id",
     row="(%s::bigint, %s::bigint, %s::timestamptz, %s::bigint)",
 )
-READ_ON = Write(
+ADVANCE_READ_MARKERS = Write(
     one="UPDATE rooms_member SET last_read_seq = max(last_read_seq, %s)"
     " WHERE room_id = %s AND user_id = %s",
     all="UPDATE rooms_member SET last_read_seq = n.seq"

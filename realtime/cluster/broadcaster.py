@@ -11,7 +11,7 @@ from .broker import EVERYONE, Call, group_of
 from .shards import Shards
 
 
-class Fanout:
+class Broadcaster:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._bus = Shards(self._take, self._wants)

@@ -17,14 +17,14 @@ from typing import Any
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
 from realtime.delivery.batching import batching
-from realtime.metrics import hint_failures
+from realtime.metrics import broker_failures
 
 log = logging.getLogger(__name__)
 
-PUBLISH_WITHIN = 1.0
-RETRY_AFTER = 1.0
-MOST_WAITING = 10_000
-LOG_EVERY = 10.0
+PUBLISH_TIMEOUT = 1.0
+RETRY_DELAY = 1.0
+MAX_WAITING = 10_000
+LOG_INTERVAL = 10.0
 EVERYONE = "everyone"
 
 Call = list[Any]
@@ -54,7 +54,7 @@ class Bus:
         self._wake_out = asyncio.Event()
         self._wake_stale = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._logged_at = -LOG_EVERY
+        self._logged_at = -LOG_INTERVAL
 
     def start(self) -> None:
         """On the loop of the sockets."""
@@ -73,7 +73,7 @@ class Bus:
         """Queues a call for the other processes; drops it when too many wait."""
         if self._layer is None:
             return
-        if self._waiting >= MOST_WAITING:
+        if self._waiting >= MAX_WAITING:
             self._note_failure("too many hints wait")
             return
         self._waiting += 1
@@ -92,7 +92,7 @@ class Bus:
                 await work()
             except Exception as error:  # noqa: BLE001 - Redis may fail in any way and come back
                 self._note_failure(type(error).__name__)
-                await asyncio.sleep(RETRY_AFTER)
+                await asyncio.sleep(RETRY_DELAY)
 
     async def _send_all(self) -> None:
         while True:
@@ -103,7 +103,7 @@ class Bus:
                 group: {"type": "hint", "from": self._me, "calls": calls}
                 for group, calls in outgoing.items()
             }
-            async with asyncio.timeout(PUBLISH_WITHIN):
+            async with asyncio.timeout(PUBLISH_TIMEOUT):
                 await self._layer.groups_send(hints)
 
     async def _receive_all(self) -> None:
@@ -139,19 +139,19 @@ class Bus:
     async def _subscribe(self, group: str) -> None:
         wanted, has = self._wants(group), group in self._subscribed
         if wanted and not has:
-            async with asyncio.timeout(PUBLISH_WITHIN):
+            async with asyncio.timeout(PUBLISH_TIMEOUT):
                 await self._layer.group_add(group, self._channel)
             self._subscribed.add(group)
         elif has and not wanted:
-            async with asyncio.timeout(PUBLISH_WITHIN):
+            async with asyncio.timeout(PUBLISH_TIMEOUT):
                 await self._layer.group_discard(group, self._channel)
             self._subscribed.discard(group)
         if self._wants(group) == (group in self._subscribed):
             self._stale.pop(group, None)
 
     def _note_failure(self, what: str) -> None:
-        hint_failures.inc()
+        broker_failures.inc()
         now = time.monotonic()
-        if now - self._logged_at >= LOG_EVERY:
+        if now - self._logged_at >= LOG_INTERVAL:
             self._logged_at = now
             log.warning("Hints to other processes fail (%s): the repair delivers instead", what)

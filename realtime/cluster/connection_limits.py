@@ -7,7 +7,7 @@ socket comes, and while Redis is away it is not asked for.
 from collections import Counter
 from collections.abc import Mapping
 
-from realtime.close_codes import COME_BACK_AFTER, TooManyConnections
+from realtime.close_codes import RECONNECT_DELAY, TooManyConnections
 
 from .leases import Leases, answered
 
@@ -26,7 +26,7 @@ class Tally:
     def take(self, name: str, most: int | None, refusal: str | None = None) -> None:
         """Counts one in. Raises TooManyConnections, and then it was not."""
         if most is not None and self._counts[name] >= most:
-            raise TooManyConnections(refusal, retry_after=COME_BACK_AFTER)
+            raise TooManyConnections(refusal, retry_after=RECONNECT_DELAY)
         self._counts[name] += 1
 
     async def check(self, name: str, most: int | None, refusal: str | None = None) -> None:
@@ -36,7 +36,7 @@ class Tally:
         self._told.add(name)
         everywhere = await answered(self._leases.count(name, self._counts[name]))
         if everywhere is not None and everywhere > most:
-            raise TooManyConnections(refusal, retry_after=COME_BACK_AFTER)
+            raise TooManyConnections(refusal, retry_after=RECONNECT_DELAY)
 
     def give_back(self, name: str) -> None:
         self._counts[name] -= 1

@@ -6,7 +6,7 @@ import time
 
 from django.utils import timezone
 
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from accounts.kernel.db import writing
 from accounts.kernel.errors import Busy
 from accounts.models import Session, User
@@ -14,10 +14,10 @@ from realtime.db_threads import on_database
 
 log = logging.getLogger(__name__)
 
-MOST_AT_ONCE = 5000
-SEEN_EVERY = 60.0
-WRITE_EVERY = 2.0
-LARGEST_TABLE = 100_000
+MAX_CONCURRENT = 5000
+LAST_SEEN_INTERVAL = 60.0
+WRITE_INTERVAL = 2.0
+MAX_TABLE_SIZE = 100_000
 
 
 class LastSeen:
@@ -26,12 +26,12 @@ class LastSeen:
         self._unwritten: dict[int, int] = {}
         self._writing: asyncio.Task[None] | None = None
 
-    def note(self, caller: SignIn) -> None:
+    def note(self, caller: Caller) -> None:
         """A user came or went; written at most once a minute."""
         user_id, now = caller.user_id, time.monotonic()
-        if now - self._seen.get(user_id, -SEEN_EVERY) < SEEN_EVERY:
+        if now - self._seen.get(user_id, -LAST_SEEN_INTERVAL) < LAST_SEEN_INTERVAL:
             return
-        if len(self._seen) >= LARGEST_TABLE:
+        if len(self._seen) >= MAX_TABLE_SIZE:
             self._seen.clear()
         self._seen[user_id] = now
         self._unwritten[user_id] = caller.session_id
@@ -40,7 +40,7 @@ class LastSeen:
 
     async def _write_together(self) -> None:
         """One commit for all who came and went in a while: a thousand would cost a thousand."""
-        await asyncio.sleep(WRITE_EVERY)
+        await asyncio.sleep(WRITE_INTERVAL)
         self._writing = None
         seen, self._unwritten = self._unwritten, {}
         try:
@@ -53,8 +53,8 @@ class LastSeen:
 def _write(seen: dict[int, int]) -> None:
     """`seen` maps users to the sessions that they used."""
     now, people = timezone.now(), sorted(seen.items())
-    for first in range(0, len(people), MOST_AT_ONCE):
-        some = dict(people[first : first + MOST_AT_ONCE])
+    for first in range(0, len(people), MAX_CONCURRENT):
+        some = dict(people[first : first + MAX_CONCURRENT])
         with writing():
             User.objects.filter(pk__in=some.keys()).update(last_seen=now)
             Session.objects.filter(pk__in=some.values()).update(last_used_at=now)

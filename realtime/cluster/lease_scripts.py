@@ -10,7 +10,7 @@ Keys, each with our prefix, on every host of REDIS_URL for what is kept there:
   epoch               string       made up when there is none: another one means that all was lost
 """
 
-MOST_NAMED = 100
+MAX_NAMED = 100
 """Names in `ready` (contract §3)."""
 
 # Who holds something has a lease, also one who was given up and has not noticed: it may die before
@@ -35,8 +35,8 @@ if redis.call('SADD', held, pair) == 1 then
 end
 local count = redis.call('HLEN', room)
 local names = {{}}
-local page = redis.call('HSCAN', room, 0, 'COUNT', {MOST_NAMED})[2]
-for i = 2, math.min(#page, {2 * MOST_NAMED}), 2 do
+local page = redis.call('HSCAN', room, 0, 'COUNT', {MAX_NAMED})[2]
+for i = 2, math.min(#page, {2 * MAX_NAMED}), 2 do
   names[#names + 1] = string.match(page[i], '^%d+ (.*)$')
 end
 return {{first, count, names}}
@@ -73,7 +73,7 @@ for _, each in ipairs(redis.call('HVALS', count)) do total = total + tonumber(ea
 return total
 """
 # Whether the lease was still good: if not, somebody may have given up what we held. And the epoch.
-BEAT = """
+HEARTBEAT = """
 local processes, epoch, held = KEYS[1], KEYS[2], KEYS[3]
 local me, lease, new_epoch = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local time = redis.call('TIME')
@@ -85,7 +85,7 @@ redis.call('SET', epoch, new_epoch, 'NX')
 return {good and 1 or 0, redis.call('GET', epoch)}
 """
 # Gives up a part of what one dead process held: those who are gone with it, and whether to go on.
-BURY = """
+REAP = """
 local prefix = ARGV[1]
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
@@ -116,7 +116,7 @@ return {1, gone}
 HELD = "return redis.call('SMEMBERS', KEYS[1])"
 ONLINE = "return redis.call('HMGET', KEYS[1], unpack(ARGV))"
 # Of processes that each had the last socket of a user whom nobody holds, the first to ask tells it.
-MAY_TELL = """
+MAY_PUBLISH_EXIT = """
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then return 0 end
 return redis.call('SET', KEYS[2], '', 'NX', 'EX', ARGV[2]) and 1 or 0
 """

@@ -17,14 +17,14 @@ from typing import Any
 
 from django.conf import settings
 
-from .lease_scripts import BEAT, BURY, COUNT, ENTER, HELD, LEAVE, MAY_TELL, ONLINE
-from .redis_client import ANSWER_WITHIN, Answer, Host, Hosts
+from .lease_scripts import COUNT, ENTER, HEARTBEAT, HELD, LEAVE, MAY_PUBLISH_EXIT, ONLINE, REAP
+from .redis_client import ANSWER_TIMEOUT, Answer, Host, Hosts
 
 log = logging.getLogger(__name__)
 
-BEATS_PER_LEASE = 4
-TRY_AGAIN_EVERY = 1.0
-TOLD_FOR = 10
+HEARTBEATS_PER_LEASE = 4
+TRY_AGAIN_INTERVAL = 1.0
+EXIT_PUBLISHED_TTL = 10
 """Seconds between two tabs that close while Redis is away for a moment, and some."""
 
 
@@ -102,7 +102,7 @@ class Leases:
         """A future of 1 if no process holds them there and none was told so a moment ago."""
         room = _room(room_id)
         keys = [_key(room), _key(f"told:{room_id} {user_id}")]
-        return self._hosts.of(room).ask(MAY_TELL, keys, user_id, TOLD_FOR)
+        return self._hosts.of(room).ask(MAY_PUBLISH_EXIT, keys, user_id, EXIT_PUBLISHED_TTL)
 
     async def online(self, room_id: int, user_ids: Collection[int]) -> set[int]:
         """Which of these users any process holds in the room."""
@@ -122,14 +122,14 @@ class Leases:
             except Exception:
                 # It must outlive anything: without it this process would be taken for dead.
                 log.exception("The lease at Redis was not renewed")
-            await host.until_down(within=settings.CHAT_PRESENCE_LEASE / BEATS_PER_LEASE)
+            await host.until_down(within=settings.CHAT_PRESENCE_TTL / HEARTBEATS_PER_LEASE)
             if not host.up:
-                await asyncio.sleep(TRY_AGAIN_EVERY)
+                await asyncio.sleep(TRY_AGAIN_INTERVAL)
 
     async def _beat(self, host: Host) -> None:
         keys, new_epoch = [_key("processes"), _key("epoch")], uuid.uuid4().hex[:16]
         keys.append(_key(f"held:{self._me}"))
-        answer = await host.ask(BEAT, keys, self._me, _lease(), new_epoch, anyway=True)
+        answer = await host.ask(HEARTBEAT, keys, self._me, _lease(), new_epoch, anyway=True)
         if answer is None:
             return
         good, epoch = answer
@@ -139,7 +139,7 @@ class Leases:
         if not (good and was_up):
             self._steady_since[host] = time.monotonic()
             await self._restate(host, given_up=not (good or forgot))
-        elif time.monotonic() - self._steady_since[host] > settings.CHAT_PRESENCE_LEASE:
+        elif time.monotonic() - self._steady_since[host] > settings.CHAT_PRESENCE_TTL:
             # Not right after Redis was away: the leases of all have ended then, also of those who
             # live and are about to renew them.
             await self._bury(host)
@@ -199,7 +199,7 @@ class Leases:
         """Gives up what dead processes held; several that try share the work."""
         more = 1
         while more:
-            answer = await host.ask(BURY, [_key("processes")], _key(""))
+            answer = await host.ask(REAP, [_key("processes")], _key(""))
             more, gone = answer or (0, [])
             for room_id, name, count in zip(gone[::3], gone[1::3], gone[2::3], strict=True):
                 self.on_gone(int(room_id), name, int(count))
@@ -207,12 +207,12 @@ class Leases:
 
 async def answered(answer: Answer) -> Any:
     """Waits no longer than a host may take, also when a long queue is before the question."""
-    await asyncio.wait([answer], timeout=ANSWER_WITHIN)
+    await asyncio.wait([answer], timeout=ANSWER_TIMEOUT)
     return answer.result() if answer.done() else None
 
 
 def _lease() -> str:
-    return f"{settings.CHAT_PRESENCE_LEASE}"
+    return f"{settings.CHAT_PRESENCE_TTL}"
 
 
 def _room(room_id: int) -> str:

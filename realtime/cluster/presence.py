@@ -17,16 +17,16 @@ from django.conf import settings
 from accounts.kernel.metrics import count_refusal
 from accounts.kernel.rate_limits import Rate, buckets
 from realtime.delivery.hub import Hub
-from realtime.delivery.local_room import OpenRoom
+from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.subscriber import Listener
 from realtime.protocol import Exited, Joined, encode
 
-from .broadcaster import Fanout
-from .lease_scripts import MOST_NAMED
+from .broadcaster import Broadcaster
+from .lease_scripts import MAX_NAMED
 from .leases import Leases, answered
-from .redis_client import ANSWER_WITHIN, Answer
+from .redis_client import ANSWER_TIMEOUT, Answer
 
-UNSURE_FOR = 3.0
+EXIT_CONFIRMATION_DELAY = 3.0
 """Seconds in which every process finds a Redis that is back and tells it whom it holds."""
 MAX_EXIT_DELAY = 30.0
 """Seconds that an `exit` waits at most when its user comes and goes too often."""
@@ -41,13 +41,13 @@ class Arrival(NamedTuple):
 
 
 class Presence:
-    def __init__(self, hub: Hub, fanout: Fanout, leases: Leases) -> None:
+    def __init__(self, hub: Hub, fanout: Broadcaster, leases: Leases) -> None:
         self._hub = hub
         self._fanout = fanout
         self._leases = leases
         self._loop: asyncio.AbstractEventLoop | None = None
         # Departures that nobody was told of yet, by room and user: at most one a socket that was
-        # open here UNSURE_FOR ago.
+        # open here EXIT_CONFIRMATION_DELAY ago.
         self._unsure: dict[tuple[int, int], asyncio.TimerHandle] = {}
         leases.people = self._people
         leases.on_gone = self._tell_exit
@@ -58,7 +58,7 @@ class Presence:
         """On the loop of the sockets."""
         self._loop = asyncio.get_running_loop()
 
-    async def arrives(self, here: OpenRoom, listener: Listener) -> Arrival:
+    async def arrives(self, here: LocalRoom, listener: Listener) -> Arrival:
         """Counts in a socket that was attached just now."""
         user_id, name = listener.caller.user_id, listener.caller.username
         never_gone = self._drop_unsure(here.id, user_id)
@@ -72,11 +72,11 @@ class Presence:
             entered.add_done_callback(lambda answer: _note_others(listener, answer.result()))
             found = await answered(entered)
         if found is None:
-            return Arrival(first, len(here.users), list(islice(here.names.values(), MOST_NAMED)))
+            return Arrival(first, len(here.users), list(islice(here.names.values(), MAX_NAMED)))
         is_first, here.crowd, names = found
         return Arrival(bool(is_first) and not never_gone, here.crowd, names)
 
-    def announce(self, here: OpenRoom, listener: Listener) -> None:
+    def announce(self, here: LocalRoom, listener: Listener) -> None:
         """Tells the room of a user's first socket, the joiner too."""
         here.note_said("join", listener.caller.user_id)
         text = encode(Joined(username=listener.caller.username))
@@ -85,7 +85,7 @@ class Presence:
         else:
             listener.say(text)
 
-    def departs(self, here: OpenRoom, listener: Listener) -> None:
+    def departs(self, here: LocalRoom, listener: Listener) -> None:
         """Counts out a user's last socket here; the room is told when it was the last anywhere."""
         if not self._leases.active:
             # Not ready any more when the whole process goes down.
@@ -95,16 +95,16 @@ class Presence:
         left = self._leases.leave(here.id, listener.caller.user_id)
         left.add_done_callback(lambda answer: self._left(here, listener, answer.result()))
 
-    def _left(self, here: OpenRoom, listener: Listener, answer: list[int] | None) -> None:
+    def _left(self, here: LocalRoom, listener: Listener, answer: list[int] | None) -> None:
         last, here.crowd = answer or (0, len(here.users))
         if not listener.announced:
             return
         if last:
             self._exit(here, listener, here.crowd)
         elif answer is None:
-            self._ask_later(here, listener, UNSURE_FOR)
+            self._ask_later(here, listener, EXIT_CONFIRMATION_DELAY)
 
-    def _exit(self, here: OpenRoom, listener: Listener, left: int) -> None:
+    def _exit(self, here: LocalRoom, listener: Listener, left: int) -> None:
         """Tells the room at once, or later when this user comes and goes in a loop.
 
         A user who returns before that is told of neither way: the room never saw them leave. So the
@@ -116,13 +116,13 @@ class Presence:
         else:
             self._tell_exit(here.id, listener.caller.username, left)
 
-    def _ask_later(self, here: OpenRoom, listener: Listener, delay: float) -> None:
+    def _ask_later(self, here: LocalRoom, listener: Listener, delay: float) -> None:
         user_id = listener.caller.user_id
         self._drop_unsure(here.id, user_id)  # they left before, and came and left again
         asking = asyncio.get_running_loop().call_later(delay, self._ask, here, listener)
         self._unsure[here.id, user_id] = asking
 
-    def _ask(self, here: OpenRoom, listener: Listener) -> None:
+    def _ask(self, here: LocalRoom, listener: Listener) -> None:
         """Whether they are held elsewhere, unless they came back here before we knew."""
         user_id, name = listener.caller.user_id, listener.caller.username
         del self._unsure[here.id, user_id]
@@ -155,7 +155,7 @@ class Presence:
         self._tell(room_id, Exited(username=username), left)
 
     def _tell(self, room_id: int, what: Joined | Exited, people: int) -> None:
-        most: int | None = settings.CHAT_ANNOUNCE_UP_TO
+        most: int | None = settings.CHAT_PRESENCE_MAX_USERS
         if most is None or people <= most:
             self._fanout.say(room_id, encode(what))
 
@@ -168,7 +168,7 @@ class Presence:
             return found
         asked = asyncio.run_coroutine_threadsafe(self._leases.online(room_id, missing), self._loop)
         try:
-            return found | asked.result(ANSWER_WITHIN * 2)
+            return found | asked.result(ANSWER_TIMEOUT * 2)
         except TooLate:
             return found
 

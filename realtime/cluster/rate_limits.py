@@ -17,14 +17,14 @@ from django.conf import settings
 from accounts.kernel.rate_limits import Buckets, Rate
 
 from .leases import answered
-from .redis_client import ANSWER_WITHIN, Answer, Hosts
+from .redis_client import ANSWER_TIMEOUT, Answer, Hosts
 
 log = logging.getLogger(__name__)
 
-TELL_EVERY = 0.5
-WORTH_TELLING = 0.25
+REPORT_INTERVAL = 0.5
+MIN_REPORTED_USE = 0.25
 """Of the burst: whoever uses less costs nothing, and has it back before it matters to others."""
-MOST_NOTED = 20_000
+MAX_PENDING_REPORTS = 20_000
 
 # GCRA, in microseconds: {how long to wait (0: taken), how long until the bucket is full again}.
 TAKE = """
@@ -48,8 +48,8 @@ MICRO = 1_000_000
 Name = tuple[str, Hashable]
 
 
-class SharedRates:
-    """An `Elsewhere` of `accounts.kernel.rate_limits`."""
+class ClusterRateLimiter:
+    """An `ClusterLimits` of `accounts.kernel.rate_limits`."""
 
     def __init__(self, hosts: Hosts, buckets: Buckets) -> None:
         self._hosts = hosts
@@ -66,27 +66,27 @@ class SharedRates:
             self._task = asyncio.ensure_future(self._tell_all())
 
     def take(self, what: str, whose: Hashable, rate: Rate) -> float:
-        """For threads. See `Elsewhere`."""
+        """For threads. See `ClusterLimits`."""
         if self._loop is None:
             return 0.0
         asked = asyncio.run_coroutine_threadsafe(self._take((what, whose), rate, 1), self._loop)
         try:
-            return asked.result(ANSWER_WITHIN * 2)
+            return asked.result(ANSWER_TIMEOUT * 2)
         except TooLate:
             log.warning("A rate was counted in this process alone: its loop is busy")
             return 0.0
 
     def tell(self, what: str, whose: Hashable, rate: Rate) -> None:
-        """From any thread. See `Elsewhere`."""
+        """From any thread. See `ClusterLimits`."""
         if self._loop is None:
             return
         with self._lock:
             _, times = self._notes.get((what, whose), (rate, 0))
-            if times or len(self._notes) < MOST_NOTED:
+            if times or len(self._notes) < MAX_PENDING_REPORTS:
                 self._notes[what, whose] = rate, times + 1
 
     def give_back(self, what: str, whose: Hashable, rate: Rate) -> None:
-        """From any thread. See `Elsewhere`."""
+        """From any thread. See `ClusterLimits`."""
         if self._loop is not None:
             asyncio.run_coroutine_threadsafe(
                 self._take((what, whose), rate, -1, told=1), self._loop
@@ -94,7 +94,7 @@ class SharedRates:
 
     async def _tell_all(self) -> None:
         while True:
-            await asyncio.sleep(TELL_EVERY)
+            await asyncio.sleep(REPORT_INTERVAL)
             try:
                 await self._tell_once()
             except Exception:
@@ -118,7 +118,7 @@ class SharedRates:
             for name, (rate, times) in self._notes.items():
                 used = self._buckets.used(*name, rate)
                 note = rate, min(times, math.ceil(used * rate.burst))
-                if used > WORTH_TELLING:
+                if used > MIN_REPORTED_USE:
                     busy[name] = note
                 elif used > 0:
                     quiet[name] = note

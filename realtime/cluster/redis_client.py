@@ -26,12 +26,12 @@ from .shards import shard_of
 
 log = logging.getLogger(__name__)
 
-ANSWER_WITHIN = 0.5
+ANSWER_TIMEOUT = 0.5
 """Seconds that one batch may take: a socket that signs in waits for it once, then no more."""
-MOST_WAITING = 100_000
+MAX_WAITING = 100_000
 """Enough to tell a host that lost everything what this process holds, in one go."""
-LARGEST_BATCH = 100
-LOG_EVERY = 10.0
+MAX_BATCH_SIZE = 100
+LOG_INTERVAL = 10.0
 
 Answer = asyncio.Future[Any]
 
@@ -55,14 +55,14 @@ class Host:
         self._down.set()
         self._client: Any = Redis.from_url(
             url,
-            socket_timeout=ANSWER_WITHIN,
-            socket_connect_timeout=ANSWER_WITHIN,
+            socket_timeout=ANSWER_TIMEOUT,
+            socket_connect_timeout=ANSWER_TIMEOUT,
             retry=Retry(NoBackoff(), 0),
             decode_responses=True,
         )
         self._waiting: deque[Question] = deque()
         self._wake = asyncio.Event()
-        self._logged_at = -LOG_EVERY
+        self._logged_at = -LOG_INTERVAL
         self._task = asyncio.ensure_future(self._ask_all())
 
     @property
@@ -87,7 +87,7 @@ class Host:
     ) -> Answer:
         """A future of what the script returns; None when Redis is away, never an exception."""
         answer: Answer = asyncio.get_running_loop().create_future()
-        if len(self._waiting) >= MOST_WAITING:
+        if len(self._waiting) >= MAX_WAITING:
             # What was not sent would be missing there: the host is brought up to date anew.
             self._fail("too many questions wait")
         if self.up or anyway:
@@ -102,7 +102,7 @@ class Host:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                count = min(len(self._waiting), LARGEST_BATCH)
+                count = min(len(self._waiting), MAX_BATCH_SIZE)
                 await self._ask([self._waiting.popleft() for _ in range(count)])
 
     async def _ask(self, batch: Sequence[Question]) -> None:
@@ -111,7 +111,7 @@ class Host:
             # The whole script each time: Redis knows it by its hash, and a restarted one learns it.
             pipeline.eval(one.script, len(one.keys), *one.keys, *one.arguments)
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with asyncio.timeout(ANSWER_TIMEOUT):
                 answers = await pipeline.execute(raise_on_error=False)
         except Exception as error:  # noqa: BLE001 - Redis may fail in any way and come back
             answers = [None] * len(batch)
@@ -133,7 +133,7 @@ class Host:
         for one in waiting:
             _tell(one, None)
         now = time.monotonic()
-        if now - self._logged_at >= LOG_EVERY:
+        if now - self._logged_at >= LOG_INTERVAL:
             self._logged_at = now
             log.warning("Redis does not answer; each process counts by itself: %s", what)
 

@@ -20,7 +20,7 @@ REQUIRED = (
 CAN_PIPELINE = not missing_names(REQUIRED)
 
 
-class HintLayer(RedisPubSubChannelLayer):  # type: ignore[misc]  # it is not typed
+class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]  # it is not typed
     """For one host: each Redis has a layer of its own (`shards`)."""
 
     async def groups_send(self, messages: Mapping[str, Any]) -> None:

@@ -10,12 +10,12 @@ from collections import deque
 
 from accounts.kernel.errors import Busy
 
-MOST_WAITING = 2000
-FLOWS_FOR = 0.1
+MAX_WAITING = 2000
+MESSAGE_FLOW_TTL = 0.1
 """Seconds after a message in which the next one is expected."""
-APART = 0.010
+ADMISSION_INTERVAL = 0.010
 """Seconds from one to the next, as long as few wait."""
-CROWD_WITHIN = 0.5
+CROWD_ADMISSION_TIME = 0.5
 """Divided by those who wait, the pause of a crowd: when a thousand come back at once, it is they
 who wait for messages."""
 MAX_REFUSALS = 200
@@ -27,7 +27,7 @@ class Door:
 
     def __init__(self) -> None:
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._told_at = -FLOWS_FOR
+        self._told_at = -MESSAGE_FLOW_TTL
 
     def __len__(self) -> int:
         """Those who wait."""
@@ -44,7 +44,7 @@ class Door:
         """
         if not self._waiting and not self.messages_flow():
             return
-        if len(self) >= MOST_WAITING:
+        if len(self) >= MAX_WAITING:
             raise Busy
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
@@ -53,14 +53,14 @@ class Door:
         await turn
 
     def messages_flow(self) -> bool:
-        return time.monotonic() - self._told_at < FLOWS_FOR
+        return time.monotonic() - self._told_at < MESSAGE_FLOW_TTL
 
     def _open_after_a_pause(self) -> None:
         pause = self._pause() if self.messages_flow() else 0.0
         asyncio.get_running_loop().call_later(pause, self._open)
 
     def _pause(self) -> float:
-        return min(APART, CROWD_WITHIN / len(self))
+        return min(ADMISSION_INTERVAL, CROWD_ADMISSION_TIME / len(self))
 
     def _open(self) -> None:
         turn = self._waiting.popleft()
@@ -90,7 +90,7 @@ class RefusalQueue(Door):
         return self._door.messages_flow()
 
     def _pause(self) -> float:
-        return APART
+        return ADMISSION_INTERVAL
 
 
 door = Door()

@@ -9,7 +9,7 @@ from typing import Any
 from channels.consumer import AsyncConsumer
 from django.conf import settings
 
-from accounts.auth import SignIn, sign_in_with
+from accounts.auth import Caller, sign_in_with
 from accounts.kernel.errors import (
     DomainError,
     NotAuthenticated,
@@ -18,9 +18,9 @@ from accounts.kernel.errors import (
     TokenInvalid,
     invalid,
 )
-from accounts.kernel.incidents import note_incident
+from accounts.kernel.incidents import report_incident
 from accounts.kernel.metrics import count_refusal
-from accounts.kernel.rate_limits import give_back, spend_at_once
+from accounts.kernel.rate_limits import consume_locally, give_back
 from accounts.tokens import Claims, read_access
 from realtime.close_codes import (
     CLOSE_CODES,
@@ -32,9 +32,9 @@ from realtime.close_codes import (
 )
 from realtime.db_threads import on_database
 from realtime.delivery.hub import hub
-from realtime.delivery.local_room import OpenRoom
-from realtime.delivery.recovery import catch_up, replay, spend_replay
-from realtime.delivery.send_queue import Outbox
+from realtime.delivery.local_room import LocalRoom
+from realtime.delivery.recovery import catch_up, consume_replay, replay
+from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Listener, error_frame, text_event
 from realtime.lifecycle import Restarting, shutdown
 from realtime.metrics import closed_by_client, counts
@@ -65,14 +65,14 @@ from .credentials import (
     query,
 )
 from .frame_limits import Patience
-from .handlers import Conversation
+from .handlers import FrameHandlers
 
 log = logging.getLogger(__name__)
 
-FIRST_FRAME_WITHIN = 10.0
-CLOSE_WITHIN = 10.0
-TOO_MANY_THERE = "Too many open sockets from this address"
-TOO_MANY_WAIT = "Too many sockets from this address wait to sign in"
+FIRST_FRAME_TIMEOUT = 10.0
+CLOSE_TIMEOUT = 10.0
+TOO_MANY_FROM_ADDRESS = "Too many open sockets from this address"
+TOO_MANY_PENDING = "Too many sockets from this address wait to sign in"
 VERSION = re.compile(r"[0-9]{1,30}")
 
 
@@ -87,7 +87,7 @@ class RoomConsumer(AsyncConsumer):
     or thread hop beside the one that waits for its next frame.
     """
 
-    def enter(self, caller: SignIn, name: str) -> Room:
+    def enter(self, caller: Caller, name: str) -> Room:
         """The room that the URL names. Raises the DomainError of whoever may not enter."""
         raise NotImplementedError
 
@@ -95,9 +95,9 @@ class RoomConsumer(AsyncConsumer):
         self._scope: Scope = scope
         connection = connection_of(receive, send)
         self._receive = connection.receive
-        self._outbox = Outbox(connection)
+        self._outbox = SendQueue(connection)
         self._patience = Patience()
-        self._talk: Conversation | None = None
+        self._talk: FrameHandlers | None = None
         self._token = ""
         self._counted: tuple[str, ...] = ()
         self._pending = ""
@@ -159,7 +159,7 @@ class RoomConsumer(AsyncConsumer):
         Raises AuthTimeout, NotAuthenticated.
         """
         try:
-            async with asyncio.timeout(FIRST_FRAME_WITHIN):
+            async with asyncio.timeout(FIRST_FRAME_TIMEOUT):
                 text = await self._next_text()
         except TimeoutError:
             raise AuthTimeout from None
@@ -193,9 +193,9 @@ class RoomConsumer(AsyncConsumer):
             return
         peer, most = f"address:{network(self._scope)}", settings.CHAT_PENDING_PER_ADDRESS
         try:
-            tally.take(peer, most, TOO_MANY_WAIT)
+            tally.take(peer, most, TOO_MANY_PENDING)
             self._pending = peer
-            await tally.check(peer, most, TOO_MANY_WAIT)
+            await tally.check(peer, most, TOO_MANY_PENDING)
         except TooManyConnections:
             count_refusal("CHAT_PENDING_PER_ADDRESS")
             await refusal_queue.wait()
@@ -206,9 +206,9 @@ class RoomConsumer(AsyncConsumer):
             tally.give_back(self._pending)
         self._pending = ""
 
-    async def _let_in(self, token: str, claims: Claims) -> Conversation:
+    async def _let_in(self, token: str, claims: Claims) -> FrameHandlers:
         hub.check_session(claims.session_id)
-        spend_at_once("CHAT_CONNECT_RATE", claims.user_id)
+        consume_locally("CHAT_CONNECT_RATE", claims.user_id)
         await self._count_in(claims.user_id)
         await door.pass_through()
         shutdown.turn_back_newcomers()
@@ -221,19 +221,19 @@ class RoomConsumer(AsyncConsumer):
         self._token = token
         since = self._since()
         if since is not None:
-            spend_replay(caller.user_id)
+            consume_replay(caller.user_id)
         # Meanwhile the sockets of all rooms may have been closed: nobody would close this one.
         shutdown.turn_back_newcomers()
         listener = Listener(self._outbox, caller, room.pk, room.version, room.access)
         here = hub.attach(listener, room)
         self._end_pending()
-        self._talk = talk = Conversation(hub, listener, here, room)
+        self._talk = talk = FrameHandlers(hub, listener, here, room)
         self._watch_expiry(caller)
         await self._greet(here, listener, room)
         await self._catch_up(here, listener, since)
         return talk
 
-    async def _greet(self, here: OpenRoom, listener: Listener, room: Room) -> None:
+    async def _greet(self, here: LocalRoom, listener: Listener, room: Room) -> None:
         """Says `ready`, the first frame of all, and tells the room who has come. Raises Gone."""
         arrival = await presence.arrives(here, listener)
         if self._outbox.closing:
@@ -252,7 +252,7 @@ class RoomConsumer(AsyncConsumer):
             presence.announce(here, listener)
         last_seen.note(caller)
 
-    async def _catch_up(self, here: OpenRoom, listener: Listener, since: int | None) -> None:
+    async def _catch_up(self, here: LocalRoom, listener: Listener, since: int | None) -> None:
         """Tells what it missed, and lets go of what was held back meanwhile."""
         if since is not None:
             await replay(here, listener, since)
@@ -273,7 +273,7 @@ class RoomConsumer(AsyncConsumer):
         """Raises TooManyConnections."""
         await self._count(f"user:{user_id}", settings.CHAT_SOCKETS_PER_USER)
         await self._count(
-            f"from:{network(self._scope)}", settings.CHAT_SOCKETS_PER_ADDRESS, TOO_MANY_THERE
+            f"from:{network(self._scope)}", settings.CHAT_SOCKETS_PER_ADDRESS, TOO_MANY_FROM_ADDRESS
         )
 
     async def _count(self, name: str, most: int | None, refusal: str | None = None) -> None:
@@ -284,7 +284,7 @@ class RoomConsumer(AsyncConsumer):
         self._counted += (name,)
         await tally.check(name, most, refusal)
 
-    def _admit(self, claims: Claims) -> tuple[SignIn, Room]:
+    def _admit(self, claims: Claims) -> tuple[Caller, Room]:
         """On a database thread: who is it, and may they enter."""
         caller = sign_in_with(claims, touch=False)
         name: str = self._scope["url_route"]["kwargs"]["name"]
@@ -292,7 +292,7 @@ class RoomConsumer(AsyncConsumer):
 
     # Frames
 
-    async def _handle(self, talk: Conversation, text: str | None) -> None:
+    async def _handle(self, talk: FrameHandlers, text: str | None) -> None:
         """Takes one frame and answers what is wrong with it. Raises what ends the socket."""
         if shutdown.frozen:
             raise Restarting
@@ -305,17 +305,17 @@ class RoomConsumer(AsyncConsumer):
         if self._outbox.closing:
             raise Gone
 
-    async def _try(self, talk: Conversation, text: str | None) -> ErrorFrame | None:
+    async def _try(self, talk: FrameHandlers, text: str | None) -> ErrorFrame | None:
         ref: str | None = None
         try:
-            self._patience.spend_frame()
+            self._patience.consume_frame()
             frame = parse(text)
             ref = frame.ref
             await self._obey(talk, frame)
         except FrameError as error:
-            self._patience.note_wrong(text)
+            self._patience.charge_invalid_frame(text)
             if error.code == "bad_frame":
-                self._patience.note_unreadable()
+                self._patience.count_unreadable_frame()
             return ErrorFrame(
                 code=error.code, message=error.message, ref=error.ref, errors=error.errors
             )
@@ -330,7 +330,7 @@ class RoomConsumer(AsyncConsumer):
             return _incident(error, ref)
         return None
 
-    async def _obey(self, talk: Conversation, frame: AnyClientFrame) -> None:
+    async def _obey(self, talk: FrameHandlers, frame: AnyClientFrame) -> None:
         if frame.token is not None and frame.token != self._token:
             await self._renew(talk.listener, frame.token)
         await talk.take(frame)
@@ -347,7 +347,7 @@ class RoomConsumer(AsyncConsumer):
             self._token = token
             self._watch_expiry(caller)
 
-    def _watch_expiry(self, caller: SignIn) -> None:
+    def _watch_expiry(self, caller: Caller) -> None:
         if self._expiry is not None:
             self._expiry.cancel()
         left = max(0.0, caller.expires_at - time.time())
@@ -377,7 +377,7 @@ class RoomConsumer(AsyncConsumer):
     async def _close(self, code: int, reason: str = "") -> None:
         self._outbox.close(code, reason)
         try:
-            async with asyncio.timeout(CLOSE_WITHIN):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self._outbox.drained()
         except TimeoutError:
             self._outbox.cut()
@@ -396,13 +396,13 @@ class RoomConsumer(AsyncConsumer):
 
 
 def _incident(error: Exception, ref: str | None) -> ErrorFrame:
-    return ErrorFrame(code="internal", message=note_incident(error, "on a socket"), ref=ref)
+    return ErrorFrame(code="internal", message=report_incident(error, "on a socket"), ref=ref)
 
 
 async def refuse(scope: Scope, receive: Any, send: Any, error: DomainError) -> None:
     """Accepts, says why, closes: for addresses that no consumer serves."""
     await receive()
-    outbox = Outbox(connection_of(receive, send))
+    outbox = SendQueue(connection_of(receive, send))
     outbox.put({"type": "websocket.accept", "subprotocol": chosen_subprotocol(scope)})
     outbox.put(text_event(encode(error_frame(error))))
     outbox.close(CLOSE_CODES[type(error)], error.code)

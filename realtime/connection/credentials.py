@@ -12,7 +12,7 @@ from accounts.kernel.errors import Forbidden
 
 Scope = dict[str, Any]
 SUBPROTOCOL = "bearer"
-MOST_FIELDS = 20
+MAX_FIELDS = 20
 HOW_TO_SIGN_IN = (
     "Send an access token: in the header Authorization: Bearer <token>, as subprotocols"
     ' "bearer, <token>", as ?token=<token> in the URL, or as "token" in the first frame'
@@ -31,7 +31,7 @@ def query(scope: Scope, name: str) -> str | None:
     """The first value of a query parameter, "" when it stands there empty."""
     text = scope.get("query_string", b"").decode("latin-1")
     try:
-        pairs = parse_qs(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
+        pairs = parse_qs(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:
         return ""
     return pairs[name][0] if name in pairs else None

@@ -7,11 +7,11 @@ from django.conf import settings
 
 from accounts.kernel.errors import RateLimited
 from accounts.kernel.rate_limits import Bucket, Rate
-from realtime.close_codes import Persistent, Unreadable
-from realtime.protocol import LARGEST_FRAME
+from realtime.close_codes import PersistentlyRateLimited, TooManyUnreadableFrames
+from realtime.protocol import MAX_FRAME_LENGTH
 
-MOST_UNREADABLE = 5
-MOST_REFUSED = 200
+MAX_UNREADABLE = 5
+MAX_REFUSED = 200
 WINDOW = 60.0
 CHEAP = 512
 """Characters of a wrong frame that are looked through at the cost of a good one."""
@@ -27,8 +27,8 @@ class Patience:
         self._unreadable: deque[float] | None = None
         self._refused: deque[float] | None = None
 
-    def spend_frame(self) -> None:
-        """Raises RateLimited for a frame too many, and Persistent for going on all the same."""
+    def consume_frame(self) -> None:
+        """Raises RateLimited for a frame too many, and PersistentlyRateLimited for going on all the same."""
         rate: Rate | None = settings.CHAT_FRAME_RATE
         if rate is None:
             return
@@ -36,22 +36,22 @@ class Patience:
         if wait <= 0:
             return
         self._refused = self._refused if self._refused is not None else deque()
-        if _too_many(self._refused, MOST_REFUSED):
-            raise Persistent(retry_after=WINDOW)
+        if _too_many(self._refused, MAX_REFUSED):
+            raise PersistentlyRateLimited(retry_after=WINDOW)
         raise RateLimited("Too many frames: wait a moment", retry_after=wait)
 
-    def note_wrong(self, text: str | None) -> None:
+    def charge_invalid_frame(self, text: str | None) -> None:
         """A frame that cannot be taken counts once more for each 512 characters that it has."""
         rate: Rate | None = settings.CHAT_FRAME_RATE
-        more = min(len(text or ""), LARGEST_FRAME) // CHEAP
+        more = min(len(text or ""), MAX_FRAME_LENGTH) // CHEAP
         if more and rate is not None:
             self._bucket.owe(rate, time.monotonic(), more)
 
-    def note_unreadable(self) -> None:
-        """Raises Unreadable with the fifth within a minute."""
+    def count_unreadable_frame(self) -> None:
+        """Raises TooManyUnreadableFrames with the fifth within a minute."""
         self._unreadable = self._unreadable if self._unreadable is not None else deque()
-        if _too_many(self._unreadable, MOST_UNREADABLE):
-            raise Unreadable
+        if _too_many(self._unreadable, MAX_UNREADABLE):
+            raise TooManyUnreadableFrames
 
 
 def _too_many(moments: deque[float], most: int) -> bool:

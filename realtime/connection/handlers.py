@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from accounts.kernel.errors import Forbidden, NoSuchUser, RateLimited, invalid
-from accounts.kernel.rate_limits import spend_at_once
+from accounts.kernel.rate_limits import consume_locally
 from accounts.models import User
 from messaging import services as messages
 from messaging.errors import ReceiverMismatch
@@ -12,8 +12,8 @@ from messaging.writer.batch import Sent
 from realtime.close_codes import NORMAL
 from realtime.db_threads import on_database
 from realtime.delivery.hub import Hub
-from realtime.delivery.local_room import JOIN_EVERY, TYPING_EVERY, OpenRoom
-from realtime.delivery.recovery import lost_room, replay, spend_replay
+from realtime.delivery.local_room import JOIN_INTERVAL, TYPING_INTERVAL, LocalRoom
+from realtime.delivery.recovery import consume_replay, lost_room, replay
 from realtime.delivery.subscriber import Listener
 from realtime.protocol import (
     Ack,
@@ -38,12 +38,12 @@ from rooms.errors import NoSuchRoom
 from rooms.models import Kind, Room
 
 
-class Conversation:
+class FrameHandlers:
     """One socket that was let in, talking."""
 
     __slots__ = ("_here", "_hub", "_kind", "_other_id", "listener")
 
-    def __init__(self, hub: Hub, listener: Listener, here: OpenRoom, room: Room) -> None:
+    def __init__(self, hub: Hub, listener: Listener, here: LocalRoom, room: Room) -> None:
         self._hub = hub
         self._here = here
         self._kind = room.kind
@@ -107,7 +107,7 @@ class Conversation:
         return private, self._here.id
 
     async def _resume(self, frame: Resume) -> None:
-        spend_replay(self.listener.caller.user_id)
+        consume_replay(self.listener.caller.user_id)
         await replay(self._here, self.listener, frame.since, frame.ref)
 
     def _typing(self, frame: Typing) -> None:
@@ -130,10 +130,10 @@ class Conversation:
         if not typing:
             if not self._here.allow_again("typing", user_id):
                 return False
-        elif not self._here.may_say("typing", user_id, TYPING_EVERY):
+        elif not self._here.may_say("typing", user_id, TYPING_INTERVAL):
             return False
         try:
-            spend_at_once("CHAT_TYPING_RATE", user_id)
+            consume_locally("CHAT_TYPING_RATE", user_id)
         except RateLimited:
             self._here.allow_again("typing", user_id)
             raise
@@ -142,7 +142,7 @@ class Conversation:
     def _join(self, frame: Join) -> None:
         caller = self.listener.caller
         self.listener.say(encode(Joined(username=caller.username, ref=frame.ref)))
-        if self._here.announces and self._here.may_say("join", caller.user_id, JOIN_EVERY):
+        if self._here.announces and self._here.may_say("join", caller.user_id, JOIN_INTERVAL):
             text = encode(Joined(username=caller.username))
             fanout.say(self._here.id, text, but=caller.user_id)
 

@@ -8,22 +8,22 @@ import logging
 from collections.abc import Callable, Collection
 from typing import Any
 
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from accounts.kernel.errors import DomainError, SessionEnded
 from realtime.close_codes import NORMAL, RESTART, Removed
 from realtime.metrics import counts
 from rooms.models import Room
 
-from .local_room import OpenRoom
+from .local_room import LocalRoom
 from .subscriber import Frame, Listener, text_event
 
 log = logging.getLogger(__name__)
 
-MOST_ENDED = 10_000
+MAX_ENDED_SESSIONS = 10_000
 """Remembered for the moment between the check of a token and the subscription; seconds would do."""
 
 
-def _nobody_mends(room: OpenRoom) -> None:
+def _nobody_mends(room: LocalRoom) -> None:
     log.warning("Room %d waits for a repair that was not started", room.id)
 
 
@@ -31,7 +31,7 @@ def _nobody_subscribes(room_id: int) -> None:
     log.warning("Room %d is not known to the bus", room_id)
 
 
-def _nobody_is_told(room: OpenRoom, listener: Listener) -> None:
+def _nobody_is_told(room: LocalRoom, listener: Listener) -> None:
     log.warning("Room %d is not told that user %d left", room.id, listener.caller.user_id)
 
 
@@ -39,18 +39,18 @@ class Hub:
     """The one of this process: see `hub` below."""
 
     def __init__(self) -> None:
-        self.rooms: dict[int, OpenRoom] = {}
+        self.rooms: dict[int, LocalRoom] = {}
         self._by_session: dict[int, set[Listener]] = {}
         # Sessions that ended a moment ago: a socket that was checked just before must not slip in.
         self._ended: dict[int, None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.on_trouble: Callable[[OpenRoom], None] = _nobody_mends
+        self.on_trouble: Callable[[LocalRoom], None] = _nobody_mends
         """Called when a room waits for something: the repair's way in."""
-        self.on_open: Callable[[OpenRoom], None] = _nobody_mends
+        self.on_open: Callable[[LocalRoom], None] = _nobody_mends
         """Called when a room gets its first socket here, to see whether something slipped by."""
         self.on_rooms_change: Callable[[int], None] = _nobody_subscribes
         """Called with the id of a room that was opened or closed here."""
-        self.on_departure: Callable[[OpenRoom, Listener], None] = _nobody_is_told
+        self.on_departure: Callable[[LocalRoom, Listener], None] = _nobody_is_told
         """Called when the last socket of a user in a room has left: presence's way in."""
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> bool:
@@ -67,7 +67,7 @@ class Hub:
 
     # Coming and going
 
-    def attach(self, listener: Listener, room: Room) -> OpenRoom:
+    def attach(self, listener: Listener, room: Room) -> LocalRoom:
         """Subscribes a socket that was authorised against this room row. Raises SessionEnded.
 
         Whatever was committed between that look and now shows in the versions and access counters
@@ -76,7 +76,7 @@ class Hub:
         self.check_session(listener.caller.session_id)
         here = self.rooms.get(room.pk)
         if here is None:
-            here = self.rooms[room.pk] = OpenRoom(room.pk, room.version, room.access)
+            here = self.rooms[room.pk] = LocalRoom(room.pk, room.version, room.access)
             self.on_rooms_change(room.pk)
             self.on_open(here)
         elif here.access != room.access:
@@ -106,7 +106,7 @@ class Hub:
         if not sockets:
             del self._by_session[listener.caller.session_id]
 
-    def renew(self, listener: Listener, caller: SignIn) -> None:
+    def renew(self, listener: Listener, caller: Caller) -> None:
         """The socket goes on under another sign-in of the same user. Raises SessionEnded."""
         self.check_session(caller.session_id)
         self._forget_session(listener)
@@ -165,7 +165,7 @@ class Hub:
             self.on_trouble(here)
 
     def keep_only(
-        self, here: OpenRoom, asked: Collection[int], members: Collection[int], access: int
+        self, here: LocalRoom, asked: Collection[int], members: Collection[int], access: int
     ) -> None:
         """Ends the sockets of those asked for who are not members at this `access`."""
         lost = set(asked) - set(members)
@@ -179,7 +179,7 @@ class Hub:
         if here is not None:
             self.end_all(here.listeners(), error)
 
-    def send_back(self, here: OpenRoom) -> None:
+    def send_back(self, here: LocalRoom) -> None:
         """What was missed cannot be told here: they come back with `since`."""
         for listener in here.listeners():
             self.detach(listener)
@@ -199,7 +199,7 @@ class Hub:
         for session_id in session_ids:
             self._ended[session_id] = None
             self.end_all(list(self._by_session.get(session_id, ())), SessionEnded())
-        while len(self._ended) > MOST_ENDED:
+        while len(self._ended) > MAX_ENDED_SESSIONS:
             del self._ended[next(iter(self._ended))]
 
     def check_session(self, session_id: int) -> None:

@@ -22,17 +22,17 @@ from .subscriber import Frame, Listener, text_event
 
 log = logging.getLogger(__name__)
 
-MOST_EARLY = 2000
+MAX_OUT_OF_ORDER = 2000
 """Frames that wait for one before them; the repair reads from the database what is not kept."""
-LARGEST_BUNDLE = 16_000
+MAX_WRITE_LENGTH = 16_000
 """Characters that a room joins for one write, in UTF-8 less than 64 KiB. Servers feel by such
 amounts who does not read: after more at a time everybody would wait as if they did not.
 """
-TYPING_EVERY = 1.0
-JOIN_EVERY = 10.0
+TYPING_INTERVAL = 1.0
+JOIN_INTERVAL = 10.0
 
 
-class OpenRoom:
+class LocalRoom:
     __slots__ = (
         "access",
         "crowd",
@@ -79,7 +79,7 @@ class OpenRoom:
         """In a crowd join, exit, typing and read concern nobody, and each would cost a frame for
         all (decision 11).
         """
-        most: int | None = settings.CHAT_ANNOUNCE_UP_TO
+        most: int | None = settings.CHAT_PRESENCE_MAX_USERS
         return most is None or max(len(self.users), self.crowd) <= most
 
     def add(self, listener: Listener) -> None:
@@ -166,7 +166,7 @@ class OpenRoom:
         if frame.version <= self.version:
             return True
         if frame.version > self.version + 1 or frame.access > self.access:
-            if len(self.early) < MOST_EARLY:
+            if len(self.early) < MAX_OUT_OF_ORDER:
                 self.early[frame.version] = frame
             return False
         self._emit(frame)
@@ -205,7 +205,7 @@ class OpenRoom:
         """To those who have exactly what the room has; once the bundle closes, if one is open."""
         counts.deliveries += len(self.ways) + len(self.live)
         characters = len(event["text"])
-        if self.unwritten_characters + characters > LARGEST_BUNDLE:
+        if self.unwritten_characters + characters > MAX_WRITE_LENGTH:
             self.write_out()
         if write_batch.is_open and not self.unwritten:
             write_batch.add(self)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from accounts.kernel.errors import DomainError, Forbidden, RateLimited
 from accounts.kernel.rate_limits import Rate, buckets
 from realtime.close_codes import Removed
@@ -14,7 +14,7 @@ from rooms.errors import NoSuchRoom, NotAMember
 from rooms.models import Room
 from rooms.selectors import standing
 
-from .local_room import OpenRoom
+from .local_room import LocalRoom
 from .replay_cache import Entry, Page, Place, replays
 from .replay_turns import STALL_TIMEOUT, TURN_TIMEOUT, replay_turns
 from .send_buffers import send_buffers
@@ -27,7 +27,7 @@ TURN = 100
 """Frames after which others have their turn."""
 
 
-def spend_replay(user_id: int) -> None:
+def consume_replay(user_id: int) -> None:
     """Raises RateLimited."""
     wait = buckets.take("replay", user_id, REPLAYS)
     if wait > 0:
@@ -57,7 +57,7 @@ class Progress:
         return max(heard, self.told) if self.told > self.since else heard
 
 
-async def replay(here: OpenRoom, listener: Listener, since: int, ref: str | None = None) -> None:
+async def replay(here: LocalRoom, listener: Listener, since: int, ref: str | None = None) -> None:
     """Sends what changed after `since`, then `resumed`; what comes meanwhile is held back.
 
     At the reader's pace. Raises Busy when the database is away or too many replay, and Removed.
@@ -79,7 +79,7 @@ async def replay(here: OpenRoom, listener: Listener, since: int, ref: str | None
     here.settle(listener, reached)
 
 
-async def catch_up(here: OpenRoom, listener: Listener) -> None:
+async def catch_up(here: LocalRoom, listener: Listener) -> None:
     """What was said between the check of a newcomer and its subscription: no frame tells of it.
 
     Raises Busy, Removed: then the socket must be closed, as after a failed `replay`.
@@ -149,7 +149,7 @@ def lost_room(room_id: int) -> DomainError:
     return Removed() if there else NoSuchRoom()
 
 
-def check_member(caller: SignIn, room_id: int) -> None:
+def check_member(caller: Caller, room_id: int) -> None:
     """Raises Removed, NoSuchRoom, NotAMember."""
     try:
         here = standing(caller.user_id, room_id)

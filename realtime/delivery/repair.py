@@ -19,25 +19,25 @@ from django.utils import timezone
 from accounts.kernel.errors import Busy
 from messaging.selectors import StoredChange, changes_since
 from realtime.db_threads import repair_threads
-from realtime.metrics import repair_fills
+from realtime.metrics import repaired_frames
 from realtime.protocol import message_text
 from rooms.errors import NoSuchRoom
 from rooms.models import Kind, Member, Room
 
 from .batching import batching
 from .hub import Hub
-from .local_room import OpenRoom
+from .local_room import LocalRoom
 from .subscriber import Frame, text_event
 
 log = logging.getLogger(__name__)
 
-GRACE = 0.03
+REPAIR_DELAY = 0.03
 """Seconds that a jump waits by itself: two threads may report their commits in either order."""
-EVERY = 1.0
-MOST_MISSED = 5000
+CHECK_INTERVAL = 1.0
+MAX_REPAIRED_CHANGES = 5000
 """Changes that are handed on after the fact; who missed more comes back and reads history."""
 ROOMS_PER_QUERY = 5000
-LOOK_BACK = timedelta(seconds=150)
+ENDED_SESSIONS_WINDOW = timedelta(seconds=150)
 """How far back ended sessions are looked for, counted from the last look: more than clocks of hosts
 may differ."""
 
@@ -51,7 +51,9 @@ class Truth:
     members: Collection[int] | None
 
 
-def read_truth(room_id: int, version: int, access: int, user_ids: Collection[int]) -> Truth | None:
+def room_snapshot(
+    room_id: int, version: int, access: int, user_ids: Collection[int]
+) -> Truth | None:
     """None for a deleted room. Members are looked up only when the access counter moved.
 
     Who may listen is read after what there is to hear: a removal in between is then seen, and one
@@ -61,7 +63,9 @@ def read_truth(room_id: int, version: int, access: int, user_ids: Collection[int
     room = rooms.first()
     if room is None:
         return None
-    changes = changes_since(room, version, limit=MOST_MISSED) if room.version > version else []
+    changes = (
+        changes_since(room, version, limit=MAX_REPAIRED_CHANGES) if room.version > version else []
+    )
     counters = rooms.values_list("access", flat=True).first()
     if counters is None:
         return None
@@ -76,7 +80,7 @@ Counters = tuple[int, int]
 """Version and access."""
 
 
-def read_news(known: Mapping[int, Counters]) -> dict[int, Counters | None]:
+def changed_counters(known: Mapping[int, Counters]) -> dict[int, Counters | None]:
     """The counters of those rooms that are not where they are known to be; None for deleted ones.
 
     Asked every second for all open rooms, so it is all one statement with a parameter or three: ten
@@ -125,15 +129,15 @@ ENDED_ON_SQLITE = (
 )
 
 
-def read_ended(open_ids: Collection[int], seconds: float) -> list[int]:
+def ended_sessions(open_ids: Collection[int], seconds: float) -> list[int]:
     """Returns those of these sessions that ended in so many seconds and a bit.
 
     One statement with two parameters, asked every second: without the ids each process would
-    receive every session that ended anywhere within LOOK_BACK.
+    receive every session that ended anywhere within ENDED_SESSIONS_WINDOW.
     """
     if not open_ids:
         return []
-    since = timezone.now() - timedelta(seconds=seconds) - LOOK_BACK
+    since = timezone.now() - timedelta(seconds=seconds) - ENDED_SESSIONS_WINDOW
     statement, ids = ENDED_ON_SQLITE, json.dumps(list(open_ids))
     if connection.vendor == "postgresql":
         statement, ids = ENDED_ON_POSTGRESQL, "{" + ",".join(map(str, open_ids)) + "}"
@@ -157,12 +161,12 @@ class Repair:
         """Begins to watch; called on the loop that the sockets live on."""
         self._watch = asyncio.ensure_future(self._watch_all())
 
-    def soon(self, room: OpenRoom) -> None:
+    def soon(self, room: LocalRoom) -> None:
         """Looks at one room after the grace; once however often it is asked for meanwhile."""
         if room.id not in self._mending:
             self._mending[room.id] = asyncio.ensure_future(self._mend_later(room))
 
-    def check_opened(self, room: OpenRoom) -> None:
+    def check_opened(self, room: LocalRoom) -> None:
         """Compares rooms that were just opened, all of one moment with one query.
 
         Between the check of a newcomer and its subscription something may have been said or
@@ -173,16 +177,16 @@ class Repair:
             self._checking = asyncio.ensure_future(self._check_opened())
 
     async def _check_opened(self) -> None:
-        await asyncio.sleep(GRACE)
+        await asyncio.sleep(REPAIR_DELAY)
         opened, self._opened = self._opened, []
         try:
             await self._compare_all(opened)
         except Busy:
             log.warning("The check of opened rooms waits for the repair: the database is busy")
 
-    async def _mend_later(self, room: OpenRoom) -> None:
+    async def _mend_later(self, room: LocalRoom) -> None:
         try:
-            await asyncio.sleep(GRACE)
+            await asyncio.sleep(REPAIR_DELAY)
             while await self._mend(room):
                 pass
         except Busy:
@@ -194,12 +198,12 @@ class Repair:
                 # Opened anew meanwhile, and its own calls found this task in the way.
                 self.soon(again)
 
-    async def _mend(self, room: OpenRoom) -> bool:
+    async def _mend(self, room: LocalRoom) -> bool:
         """Brings a room up to date; True when it has to be looked at once more."""
         if self._hub.rooms.get(room.id) is not room:
             return False
         asked = frozenset(room.users)
-        truth = await repair_threads.run(read_truth, room.id, room.version, room.access, asked)
+        truth = await repair_threads.run(room_snapshot, room.id, room.version, room.access, asked)
         if truth is None:
             self._hub.close_room(room.id, NoSuchRoom())
             return False
@@ -209,17 +213,17 @@ class Repair:
         if truth.members is not None and truth.access > room.access:
             self._hub.keep_only(room, asked, truth.members, truth.access)
         room.access = max(room.access, truth.access)
-        if len(truth.changes) == MOST_MISSED:
+        if len(truth.changes) == MAX_REPAIRED_CHANGES:
             self._hub.send_back(room)
             return False
-        repair_fills.inc(sum(change.message.version > room.version for change in truth.changes))
+        repaired_frames.inc(sum(change.message.version > room.version for change in truth.changes))
         with batching(len(truth.changes)):
             room.fill([_frame(change) for change in truth.changes])
         return bool(room.early)
 
     async def _watch_all(self) -> None:
         while True:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(CHECK_INTERVAL)
             try:
                 await self._look()
             except Busy:
@@ -232,7 +236,7 @@ class Repair:
         await self._compare_all(list(self._hub.rooms))
         now = time.monotonic()
         open_ids = tuple(self._hub.open_sessions())
-        ended = await repair_threads.run(read_ended, open_ids, now - self._looked_at)
+        ended = await repair_threads.run(ended_sessions, open_ids, now - self._looked_at)
         self._looked_at = now
         self._hub.end_sessions(ended)
 
@@ -240,7 +244,7 @@ class Repair:
         for first in range(0, len(ids), ROOMS_PER_QUERY):
             rooms = map(self._hub.rooms.get, ids[first : first + ROOMS_PER_QUERY])
             known = {room.id: (room.version, room.access) for room in rooms if room is not None}
-            news = await repair_threads.run(read_news, known)
+            news = await repair_threads.run(changed_counters, known)
             for room_id, counters in news.items():
                 self._compare(room_id, known[room_id], counters)
 

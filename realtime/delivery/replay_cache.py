@@ -29,13 +29,13 @@ from rooms.models import Room
 from .send_buffers import size_of
 from .subscriber import text_event
 
-MOST_CHANGES = 1000
+MAX_CHANGES = 1000
 MAX_PAGE_BYTES = 1024 * 1024
 ROWS_PER_QUERY = 64
 """What most clients miss is one query; of the longest messages it is 1 MB of rows."""
 MAX_IDLE_BYTES = 4 * 1024 * 1024
 """Pages that nobody reads just now; those that were asked for last are kept."""
-KEPT_FOR = 10.0
+CACHE_TTL = 10.0
 """Seconds, as long as a crowd takes to come back."""
 PAGE_TIMEOUT = 30.0
 """Seconds that a replay waits until the pages of others are written."""
@@ -113,7 +113,7 @@ def read_page(place: Place) -> Page:
 def _is_too_far(room: Room, since: int) -> bool:
     if since > room.version:
         return True
-    return room.version - since > MOST_CHANGES and has_more_changes(room, since, MOST_CHANGES)
+    return room.version - since > MAX_CHANGES and has_more_changes(room, since, MAX_CHANGES)
 
 
 def _changes(room: Room, after: int) -> Iterator[StoredChange]:
@@ -285,7 +285,7 @@ class Replays:
 
 
 def _is_fresh(page: Page) -> bool:
-    return time.monotonic() - page.read_at < KEPT_FOR
+    return time.monotonic() - page.read_at < CACHE_TTL
 
 
 replays = Replays()

@@ -25,16 +25,16 @@ from .send_buffers import send_buffers, size_of
 
 log = logging.getLogger(__name__)
 
-MOST_FRAMES = 1000
+MAX_FRAMES = 1000
 MAX_BYTES = 1024 * 1024
 """Of the texts as they are in memory; see `send_buffers` for the bound on all sockets of a user."""
-LAST_WORD_WITHIN = 3.0
+LAST_FRAME_TIMEOUT = 3.0
 """Seconds in which one who does not read may begin to, and learn why the socket closes."""
 CUT = 1006
 """What a client sees of a connection that ends without a close frame (RFC 6455 §7.1.5)."""
 
 
-class Outbox:
+class SendQueue:
     """One per socket. Single-threaded: everything happens on the socket's loop."""
 
     __slots__ = (
@@ -143,7 +143,7 @@ class Outbox:
         self.close(code, reason)
         if self._task is not None:
             loop = asyncio.get_running_loop()
-            loop.call_later(LAST_WORD_WITHIN, self._cut_if_stuck, self._task)
+            loop.call_later(LAST_FRAME_TIMEOUT, self._cut_if_stuck, self._task)
 
     def _cut_if_stuck(self, task: asyncio.Task[None]) -> None:
         if not task.done():
@@ -183,7 +183,7 @@ class Outbox:
         return not self._is_full() and not send_buffers.is_full(self.user_id)
 
     def _is_full(self) -> bool:
-        return self._bytes > MAX_BYTES or len(self._queue or ()) > MOST_FRAMES
+        return self._bytes > MAX_BYTES or len(self._queue or ()) > MAX_FRAMES
 
     def _drop_droppable(self) -> None:
         kept = [(event, droppable) for event, droppable in self._queue or () if not droppable]

@@ -3,19 +3,19 @@
 import logging
 from typing import NamedTuple
 
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from accounts.kernel.errors import DomainError
 from realtime.close_codes import CLOSE_CODES, TOO_SLOW, TooSlow
-from realtime.metrics import outbox_overflows
+from realtime.metrics import slow_consumer_disconnects
 from realtime.protocol import ErrorFrame, encode
 from realtime.servers.interface import Event
 
 from .send_buffers import send_buffers, size_of
-from .send_queue import Outbox
+from .send_queue import SendQueue
 
 log = logging.getLogger(__name__)
 
-MOST_HELD = 800
+MAX_BUFFERED_FRAMES = 800
 """Frames held back while a socket replays; beyond it the client has to come back.
 
 Fewer than an outbox takes, into which they go all at once.
@@ -67,7 +67,7 @@ class Listener:
     )
 
     def __init__(
-        self, outbox: Outbox, caller: SignIn, room_id: int, version: int, access: int = 0
+        self, outbox: SendQueue, caller: Caller, room_id: int, version: int, access: int = 0
     ) -> None:
         self.outbox = outbox
         self.caller = caller
@@ -106,7 +106,7 @@ class Listener:
         held.append(frame)
         self._count_held(size_of(frame.event))
         if (
-            len(held) > MOST_HELD
+            len(held) > MAX_BUFFERED_FRAMES
             or self.held_bytes > MAX_HELD_BYTES
             or send_buffers.is_full(self.caller.user_id)
         ):
@@ -136,7 +136,7 @@ class Listener:
         if self.outbox.closing:
             return
         log.info("Dropped a socket of user %d: it does not read", self.caller.user_id)
-        outbox_overflows.inc()
+        slow_consumer_disconnects.inc()
         self.forget_held()
         self.outbox.give_up(text_event(encode(error_frame(TooSlow()))), TOO_SLOW, TooSlow.code)
 

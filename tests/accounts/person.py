@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from accounts import hashing, services, sessions
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from accounts.models import Session, User
 from accounts.tokens import Pair
 
@@ -31,7 +31,7 @@ def log_in(name: str = "ila", password: str = PASSWORD) -> tuple[User, Pair]:
     return services.log_in(name=name, password=password, address="192.0.2.1", user_agent="test")
 
 
-def log_out(caller: SignIn | None = None, refresh: str | None = None, **how: bool) -> None:
+def log_out(caller: Caller | None = None, refresh: str | None = None, **how: bool) -> None:
     sessions.log_out(
         user_id=caller.user_id if caller else None,
         session_id=caller.session_id if caller else None,
@@ -40,7 +40,7 @@ def log_out(caller: SignIn | None = None, refresh: str | None = None, **how: boo
     )
 
 
-def change_password(user: User, caller: SignIn, old: str, new: str) -> None:
+def change_password(user: User, caller: Caller, old: str, new: str) -> None:
     services.change_password(
         user=user,
         session_id=caller.session_id,

@@ -465,7 +465,7 @@ def test_the_log_says_who_did_what(root: Client) -> None:
 
 
 def test_no_list_counts_a_whole_table(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts_admin, "MOST_COUNTED", 2)
+    monkeypatch.setattr(accounts_admin, "MAX_COUNTED", 2)
     ila = make_sign_in()
     room = make_room(member=[ila.user_id])
     for _ in range(4):
@@ -498,7 +498,7 @@ def test_a_page_costs_the_same_queries_however_many_rows(root: Client) -> None:
 def test_a_search_for_a_sender_stops_at_the_newest(
     root: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messaging_admin, "LOOKED_THROUGH", 2)
+    monkeypatch.setattr(messaging_admin, "MAX_SEARCHED_ROWS", 2)
     ila, room = make_sign_in(make_user("ila")), make_room(name="sports")
     ids = [say(ila, room).id for _ in range(4)]
     for search in ("@ila", "sports @ila"):

@@ -93,7 +93,7 @@ def test_however_often_is_committed_checkpoints_come_now_and_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints_module, "COMMITS", 1)
-    monkeypatch.setattr(checkpoints_module, "AT_MOST_EVERY", every := 0.05)
+    monkeypatch.setattr(checkpoints_module, "MIN_INTERVAL", every := 0.05)
     copy = Mock()
     monkeypatch.setattr(checkpoints_module, "checkpoint", copy)
     checkpoints = Checkpoints()
@@ -136,7 +136,7 @@ def test_checkpoints_go_on_after_one_that_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints_module, "COMMITS", 1)
-    monkeypatch.setattr(checkpoints_module, "AT_MOST_EVERY", 0.01)
+    monkeypatch.setattr(checkpoints_module, "MIN_INTERVAL", 0.01)
     checkpoints = Checkpoints()
     checkpoints.note_commit(tmp_path / "gone.sqlite3")
     database = tmp_path / "chat.sqlite3"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.kernel.names import (
-    LONGEST_NAME,
+    MAX_NAME_LENGTH,
     check_name,
     is_name,
     is_new_name,
@@ -127,7 +127,7 @@ def test_a_stored_name_stays_a_name_of_the_same_key(name: str) -> None:
     stored = check_name(name)
     assert check_name(stored) == stored
     assert name_key(stored) == name_key(name)
-    assert len(name_key(stored)) <= LONGEST_NAME
+    assert len(name_key(stored)) <= MAX_NAME_LENGTH
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 
 from accounts.kernel.errors import Invalid
-from accounts.kernel.pagination import LONGEST_CURSOR, Page, keyset_page, write_links
+from accounts.kernel.pagination import MAX_CURSOR_LENGTH, Page, keyset_page, write_links
 from accounts.models import User
 from rooms.models import Room
 from tests.factories import make_room, make_user
@@ -101,7 +101,7 @@ def test_the_longest_name_in_any_script_makes_a_cursor_of_ours(letter: str) -> N
     for digit in "12":
         make_user(letter * 63 + digit)
     cursor = page_of_users(limit=1).links["next"]["cursor"]
-    assert len(cursor) <= LONGEST_CURSOR
+    assert len(cursor) <= MAX_CURSOR_LENGTH
     assert names(page_of_users(cursor, limit=1)) == letter * 63 + "2"
 
 

@@ -86,7 +86,7 @@ def test_each_thing_and_each_caller_has_a_bucket_of_its_own(clock: Clock) -> Non
 def test_a_full_table_forgets_the_full_buckets_first(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limits, "LARGEST_TABLE", 3)
+    monkeypatch.setattr(rate_limits, "MAX_TABLE_SIZE", 3)
     buckets = Buckets()
     buckets.take("slow", 1, Rate(1, 3600, 1))
     for whose in (1, 2):
@@ -99,7 +99,7 @@ def test_a_full_table_forgets_the_full_buckets_first(
 def test_a_table_that_somebody_fills_keeps_those_who_have_to_wait_the_longest(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limits, "LARGEST_TABLE", 20)
+    monkeypatch.setattr(rate_limits, "MAX_TABLE_SIZE", 20)
     buckets, rate = Buckets(), Rate(3, 3600, 3)
     for guesser in ("one", "another"):
         assert [buckets.take("slow", guesser, rate) for _ in range(3)] == [0.0] * 3

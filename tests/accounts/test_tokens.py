@@ -10,8 +10,8 @@ from django.conf import settings
 from accounts.auth import bearer_token
 from accounts.kernel.errors import TokenExpired, TokenInvalid
 from accounts.models import Session
-from accounts.schemas import LARGEST_ID
-from accounts.tokens import LONGEST_TOKEN, mint, read_access, read_refresh
+from accounts.schemas import MAX_ID
+from accounts.tokens import MAX_TOKEN_LENGTH, mint, read_access, read_refresh
 
 KEY = settings.SECRET_KEY
 
@@ -92,7 +92,7 @@ def test_a_forged_token_with_our_key_is_read() -> None:
         "eyJ.eyJ.",
         "é",
         "\ud800",
-        "a" * (LONGEST_TOKEN + 1),
+        "a" * (MAX_TOKEN_LENGTH + 1),
         forged(key="k" * 64),
         forged(key=KEY * 2, algorithm="HS512"),
         forged(key="", algorithm="none"),
@@ -104,7 +104,7 @@ def test_what_is_not_signed_by_us_is_invalid(token: str) -> None:
 
 
 @pytest.mark.parametrize("claim", ["user_id", "sid"])
-@pytest.mark.parametrize("value", [None, "3", 3.0, True, 0, -1, LARGEST_ID + 1, [3]])
+@pytest.mark.parametrize("value", [None, "3", 3.0, True, 0, -1, MAX_ID + 1, [3]])
 def test_an_id_that_is_no_id_is_invalid(claim: str, value: Any) -> None:
     claims: dict[str, Any] = {claim: value}
     with pytest.raises(TokenInvalid):

@@ -11,7 +11,7 @@ from .processes import Missing
 
 PEER = Path(__file__).parent / "peers" / "socketio"
 MODULES = CACHE / "node" / "node_modules"
-INSTALLS_WITHIN = 300
+INSTALLS_TIMEOUT = 300
 
 
 def command(*, stores: bool) -> list[str]:
@@ -44,7 +44,7 @@ def _install() -> None:
             [npm, "install", "--no-audit", "--no-fund", "--no-package-lock"],
             cwd=folder,
             capture_output=True,
-            timeout=INSTALLS_WITHIN,
+            timeout=INSTALLS_TIMEOUT,
             check=True,
         )
     except (subprocess.SubprocessError, OSError):

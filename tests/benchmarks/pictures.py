@@ -19,8 +19,8 @@ from .systems import PRODUCT
 FOLDER = "pictures"
 LIBRARY = "matplotlib==3.11.2"
 INSTALLED = CACHE / "drawing"
-INSTALLS_WITHIN = 300
-DRAWS_WITHIN = 120
+INSTALLS_TIMEOUT = 300
+DRAWS_TIMEOUT = 120
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def draw(results: Results, folder: Path) -> list[Picture]:
         env=os.environ | {"PYTHONPATH": str(INSTALLED), "MPLCONFIGDIR": str(INSTALLED)},
         input=json.dumps([asdict(picture) | {"lines": lines} for picture, lines in plans]),
         text=True,
-        timeout=DRAWS_WITHIN,
+        timeout=DRAWS_TIMEOUT,
         check=True,
     )
     return [picture for picture, _ in plans]
@@ -118,7 +118,7 @@ def _install() -> None:
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run(
         [*install, "--upgrade", "--target", str(INSTALLED), LIBRARY],
-        timeout=INSTALLS_WITHIN,
+        timeout=INSTALLS_TIMEOUT,
         check=True,
     )
     stamp.write_text(LIBRARY)

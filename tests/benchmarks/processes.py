@@ -14,7 +14,7 @@ from tests.servers import ROOT, free_port
 
 from . import cores
 
-STARTS_WITHIN = 30.0
+STARTS_TIMEOUT = 30.0
 PORT = "PORT"
 """Stands in a command for the port that the process shall listen on."""
 
@@ -62,7 +62,7 @@ def served(
 
 
 def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + STARTS_WITHIN
+    deadline = time.monotonic() + STARTS_TIMEOUT
     while process.poll() is None and time.monotonic() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

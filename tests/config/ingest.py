@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-ARRIVES_WITHIN = 10.0
+ARRIVES_TIMEOUT = 10.0
 
 
 class Ingest:
@@ -38,7 +38,7 @@ class Ingest:
 
     def events(self, count: int) -> list[dict[str, Any]]:
         """Waits for so many; an envelope is lines of JSON: its head, an item's head, the item."""
-        deadline = time.monotonic() + ARRIVES_WITHIN
+        deadline = time.monotonic() + ARRIVES_TIMEOUT
         while True:
             items = [json.loads(line) for body in self.bodies for line in body.splitlines()[2::2]]
             events = [item for item in items if "exception" in item or "logentry" in item]

@@ -69,12 +69,12 @@ def test_development_needs_nothing_else() -> None:
         ("CHAT_PENDING_PER_ADDRESS", "-5"),
         ("CHAT_MESSAGE_LENGTH", "0"),
         ("CHAT_MESSAGE_LENGTH", "16001"),
-        ("CHAT_ACCESS_MINUTES", "0"),
-        ("CHAT_ACCESS_MINUTES", "inf"),
-        ("CHAT_ACCESS_MINUTES", "1e300"),
-        ("CHAT_ACCESS_MINUTES", "nan"),
-        ("CHAT_REFRESH_DAYS", "-1"),
-        ("CHAT_REFRESH_DAYS", "inf"),
+        ("CHAT_ACCESS_TOKEN_MINUTES", "0"),
+        ("CHAT_ACCESS_TOKEN_MINUTES", "inf"),
+        ("CHAT_ACCESS_TOKEN_MINUTES", "1e300"),
+        ("CHAT_ACCESS_TOKEN_MINUTES", "nan"),
+        ("CHAT_REFRESH_TOKEN_DAYS", "-1"),
+        ("CHAT_REFRESH_TOKEN_DAYS", "inf"),
         ("CHAT_TRUSTED_PROXIES", "11"),
         ("CHAT_HSTS_SECONDS", "-1"),
         ("CHAT_PASSWORD_ITERATIONS", "0"),
@@ -159,7 +159,7 @@ def test_limits_have_the_defaults_of_the_contract() -> None:
     assert env.chat_room_rate == Rate(60, 3600, 60)
     assert (env.chat_sockets_per_user, env.chat_pending_per_address) == (50, 20)
     assert env.chat_message_length == 4000
-    assert (env.chat_access_minutes, env.chat_refresh_days) == (60, 14)
+    assert (env.chat_access_token_minutes, env.chat_refresh_token_days) == (60, 14)
 
 
 def test_each_new_file_has_a_key_of_its_own(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts import tokens
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from accounts.models import Session
 from messaging.writer.read_markers import Mark
 from rooms.models import Kind, Room
@@ -46,16 +46,16 @@ BY_ID = [
 
 
 @pytest.fixture
-def ila() -> SignIn:
+def ila() -> Caller:
     return make_sign_in(make_user("ila"))
 
 
 @pytest.fixture
-def stranger() -> SignIn:
+def stranger() -> Caller:
     return make_sign_in()
 
 
-def asked(caller: SignIn, method: str, path: str, body: Any) -> tuple[int, bytes, list[str]]:
+def asked(caller: Caller, method: str, path: str, body: Any) -> tuple[int, bytes, list[str]]:
     """Status and body of an answer, and the statements that it took."""
     token = tokens.mint(Session.objects.get(pk=caller.session_id)).access
     with CaptureQueriesContext(
@@ -75,7 +75,7 @@ def asked(caller: SignIn, method: str, path: str, body: Any) -> tuple[int, bytes
 
 @pytest.mark.parametrize(("method", "path", "body"), BY_ID)
 def test_a_foreign_room_answers_by_id_as_a_missing_one(
-    ila: SignIn, stranger: SignIn, method: str, path: str, body: Any
+    ila: Caller, stranger: Caller, method: str, path: str, body: Any
 ) -> None:
     group = make_room(Kind.GROUP, owner=[ila.user_id])
     private = make_private_room(ila.user_id, make_user())
@@ -93,7 +93,7 @@ def test_a_foreign_room_answers_by_id_as_a_missing_one(
     [("GET", "/history/{name}", None), ("POST", "/messages", {"room": "{name}", "content": "x"})],
 )
 def test_a_foreign_room_answers_by_name_as_a_missing_one(
-    ila: SignIn, stranger: SignIn, method: str, path: str, body: dict[str, str] | None
+    ila: Caller, stranger: Caller, method: str, path: str, body: dict[str, str] | None
 ) -> None:
     room = make_room(Kind.GROUP, name="friends", owner=[ila.user_id])
     say(ila, room)
@@ -109,7 +109,7 @@ def test_a_foreign_room_answers_by_name_as_a_missing_one(
 
 @pytest.mark.parametrize("what", ["message", "mark"])
 def test_the_writer_asks_as_much_about_a_foreign_room_as_about_a_missing_one(
-    ila: SignIn, stranger: SignIn, what: str
+    ila: Caller, stranger: Caller, what: str
 ) -> None:
     room = make_room(Kind.GROUP, owner=[ila.user_id])
     say(ila, room)

@@ -12,7 +12,7 @@ from django.core.exceptions import DisallowedHost
 from accounts.models import Session
 from accounts.tokens import mint
 from config.observability.logs import (
-    LONGEST_SAID,
+    MAX_LOGGED_LENGTH,
     ClientFaults,
     RedactTokens,
     guard_server_logs,
@@ -89,12 +89,12 @@ def test_what_is_long_is_cut_once_however_many_filters_it_passes(log: Log) -> No
     assert first.startswith('"GET /?aaa')
     assert first.endswith('… (100002 characters)" 200')
     assert second.endswith("… (100002 characters)")
-    assert len(second) == LONGEST_SAID
+    assert len(second) == MAX_LOGGED_LENGTH
 
 
 @pytest.mark.parametrize("left", range(0, len(TOKEN) + 40, 20))
 def test_a_token_that_is_cut_in_two_stays_secret(log: Log, left: int) -> None:
-    log[0].warning("%s", f"{'-' * (LONGEST_SAID - left)} {TOKEN} and more")
+    log[0].warning("%s", f"{'-' * (MAX_LOGGED_LENGTH - left)} {TOKEN} and more")
     assert TOKEN[:16] not in log[1].getvalue()
 
 

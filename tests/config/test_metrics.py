@@ -19,14 +19,14 @@ from tests.conftest import Register
 from tests.metrics import scrape, values
 from tests.servers import ROOT, Server, serving
 
-UP_TO_DATE_WITHIN = 30.0
+UP_TO_DATE_TIMEOUT = 30.0
 """Seconds: a worker writes down what it knows once in one of them, a new one has to start first."""
 TOKEN = "a-token-for-prometheus"
 
 
 async def scraped_until(server: Server, **expected: float) -> dict[str, float]:
     """The first scrape with these values."""
-    deadline = time.monotonic() + UP_TO_DATE_WITHIN
+    deadline = time.monotonic() + UP_TO_DATE_TIMEOUT
     while True:
         found = await scrape(server)
         wrong = {name: found.get(name) for name in expected if found.get(name) != expected[name]}
@@ -169,7 +169,7 @@ async def people(two_workers: Server) -> AsyncIterator[list[Person]]:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    deadline = time.monotonic() + UP_TO_DATE_WITHIN
+    deadline = time.monotonic() + UP_TO_DATE_TIMEOUT
     while not await condition():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)

@@ -9,7 +9,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts import services, tokens
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from accounts.kernel import rate_limits
 from accounts.kernel.errors import RateLimited, WrongPassword
 from accounts.kernel.rate_limits import Rate
@@ -48,11 +48,11 @@ def fresh_buckets() -> Iterator[None]:
 
 
 @pytest.fixture
-def caller() -> SignIn:
+def caller() -> Caller:
     return make_sign_in()
 
 
-def access_token(caller: SignIn) -> str:
+def access_token(caller: Caller) -> str:
     return tokens.mint(Session.objects.get(pk=caller.session_id)).access
 
 
@@ -89,7 +89,7 @@ def call(
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_every_operation_is_refused_with_429_when_its_rate_is_used_up(
-    caller: SignIn, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+    caller: Caller, monkeypatch: pytest.MonkeyPatch, method: str, path: str
 ) -> None:
     monkeypatch.setattr(rate_limits.buckets, "take", lambda what, whose, rate: 7.2)
     answer = call(method, path, access_token(caller), body_of(method, path))
@@ -107,7 +107,7 @@ def test_every_operation_is_refused_with_429_when_its_rate_is_used_up(
     [("GET", "/api/rooms?limit=0", 422), ("POST", "/api/rooms/999/read", 422)],
 )
 def test_a_misshapen_request_is_answered_before_its_rate_is_counted(
-    caller: SignIn, monkeypatch: pytest.MonkeyPatch, method: str, path: str, status: int
+    caller: Caller, monkeypatch: pytest.MonkeyPatch, method: str, path: str, status: int
 ) -> None:
     monkeypatch.setattr(rate_limits.buckets, "take", lambda what, whose, rate: 7.2)
     assert call(method, path, access_token(caller)).status_code == status
@@ -123,7 +123,7 @@ def test_a_misshapen_request_is_answered_before_its_rate_is_counted(
     ],
 )
 def test_a_user_who_calls_too_often_is_refused_and_others_are_not(
-    caller: SignIn, settings: Settings, method: str, path: str, setting: str
+    caller: Caller, settings: Settings, method: str, path: str, setting: str
 ) -> None:
     setattr(settings, setting, Rate(1, 60, 2))
     token, other = access_token(caller), access_token(make_sign_in())
@@ -137,7 +137,7 @@ def test_a_user_who_calls_too_often_is_refused_and_others_are_not(
     assert call(method, path, token, body, "192.0.2.2").status_code == 429
 
 
-def test_refreshes_and_token_checks_count_by_address(caller: SignIn, settings: Settings) -> None:
+def test_refreshes_and_token_checks_count_by_address(caller: Caller, settings: Settings) -> None:
     settings.CHAT_REFRESH_RATE = Rate(1, 60, 2)
     pair = tokens.mint(Session.objects.get(pk=caller.session_id))
     check, refresh = {"token": pair.access}, {"refresh": pair.refresh}
@@ -149,7 +149,7 @@ def test_refreshes_and_token_checks_count_by_address(caller: SignIn, settings: S
 
 
 def test_reads_are_counted_in_this_process_alone(
-    caller: SignIn, monkeypatch: pytest.MonkeyPatch
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Told(list[str]):
         def tell(self, what: str, whose: object, rate: Rate) -> None:

@@ -16,7 +16,7 @@ def test_what_dead_families_left_is_swept_and_nothing_else(tmp_path: Path) -> No
     for folder in (ours, dead, alive, young, foreign):
         folder.mkdir()
         (folder / "7.alive").touch()
-        long_ago = time.time() - 2 * workers.YOUNG
+        long_ago = time.time() - 2 * workers.MIN_FOLDER_AGE
         if folder != young:
             os.utime(folder, (long_ago, long_ago))
     with (alive / "7.alive").open() as held:

@@ -27,7 +27,7 @@ from . import composition, image
 ADDRESSES = ("127.0.0.2", "127.0.0.3")
 HOST = "chat.example.com"
 PASSWORD = "not a common one"
-STARTS_WITHIN = 30.0
+STARTS_TIMEOUT = 30.0
 POSTGRES_TOOLS = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
 INIT_FILE = ROOT / "docs/deploy/postgres-init.sql"
 # Off, as all tests but those of limits have them; in production they come from .env as well.
@@ -35,7 +35,7 @@ FROM_DOTENV = {
     "CHAT_PASSWORD_ITERATIONS": "1",
     "CHAT_REGISTER_RATE": "off",
     "CHAT_LOGIN_RATE": "off",
-    "CHAT_SHUTDOWN_DELAY": "0.1",
+    "CHAT_DRAIN_DELAY": "0.1",
 }
 
 
@@ -75,7 +75,7 @@ class Container:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, env=self.variables, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + STARTS_WITHIN
+        deadline = time.monotonic() + STARTS_TIMEOUT
         while not self._is_ready():
             assert time.monotonic() < deadline, self.log()
             assert self.process.poll() is None, self.log()

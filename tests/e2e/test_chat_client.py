@@ -41,7 +41,9 @@ def chat(
 @pytest.fixture(scope="module")
 def short_lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose access tokens expire after three seconds."""
-    with serving("daphne", tmp_path_factory.mktemp("chat"), CHAT_ACCESS_MINUTES="0.05") as running:
+    with serving(
+        "daphne", tmp_path_factory.mktemp("chat"), CHAT_ACCESS_TOKEN_MINUTES="0.05"
+    ) as running:
         yield running
 
 

@@ -14,7 +14,7 @@ from tests.servers import Server
 
 TRIALS = 12
 CLOSE = 8
-READS_AFTER = 1.5
+READS_DELAY = 1.5
 """Seconds: longer than the one that autobahn waits by itself for the answer to a close."""
 FLOOD = masked(b'{"type":"ping"}') * 3000
 
@@ -37,7 +37,7 @@ class LateReader:
                 pass
             await loop.sock_sendall(self.raw, frames)
             flooding = asyncio.ensure_future(self._flood())
-            await asyncio.sleep(READS_AFTER)
+            await asyncio.sleep(READS_DELAY)
             code = await self._read_code()
             flooding.cancel()
             await asyncio.wait([flooding])

@@ -1,4 +1,4 @@
-"""Above CHAT_ANNOUNCE_UP_TO users a room is a crowd: who comes, types or reads is not told."""
+"""Above CHAT_PRESENCE_MAX_USERS users a room is a crowd: who comes, types or reads is not told."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ ANNOUNCED = {"join", "exit", "typing", "read"}
 
 
 async def test_a_crowd_hears_messages_and_nothing_of_comings_and_goings(tmp_path: Path) -> None:
-    with serving("uvicorn", tmp_path, CHAT_ANNOUNCE_UP_TO="2") as server:
+    with serving("uvicorn", tmp_path, CHAT_PRESENCE_MAX_USERS="2") as server:
         ila, kaushal, third = [await register(server.http, server.ws) for _ in range(3)]
         name = fresh("crowd")
         hears, types, comes = ila.public(name), kaushal.public(name), third.public(name)

@@ -17,8 +17,8 @@ from tests.postgres_server import PostgresServer, postgres_running
 from tests.servers import RELAXED, ROOT, Server, serving
 
 HOME = "https://web.example.com"
-LIMITS = {"CHAT_ANSWER_WITHIN": "3", "CHAT_DATABASE_POOL": "3", "ALLOWED_ORIGINS": HOME}
-BUSY_WITHIN = 15.0
+LIMITS = {"CHAT_DATABASE_TIMEOUT": "3", "CHAT_DATABASE_POOL": "3", "ALLOWED_ORIGINS": HOME}
+BUSY_TIMEOUT = 15.0
 WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 SHOW = """
 from django.db import connection
@@ -42,7 +42,7 @@ WITH lost AS (
     UPDATE rooms_room SET version = 1, last_seq = 1 WHERE name = %(room)s RETURNING id
 ) DELETE FROM messaging_message WHERE version > 1 AND room_id IN (SELECT id FROM lost)
 """
-BACK_WITHIN = 30.0
+BACK_TIMEOUT = 30.0
 
 
 @dataclass
@@ -80,7 +80,7 @@ def standing_still(site: Site, room: int) -> Iterator[None]:
 
 
 async def until_answered(person: Person) -> None:
-    async with asyncio.timeout(BACK_WITHIN):
+    async with asyncio.timeout(BACK_TIMEOUT):
         while (await person.get("/my-rooms")).status_code != 200:
             await asyncio.sleep(0.1)
 
@@ -94,7 +94,7 @@ async def test_a_database_that_says_nothing_makes_busy_and_comes_back_by_itself(
         with site.postgres.frozen():
             await socket.send(type="message", message="x", ref="1", client_id="once")
             by_rest = asyncio.ensure_future(ila.http.get("/my-rooms", headers={"Origin": HOME}))
-            refused = await socket.hear("error", BUSY_WITHIN)
+            refused = await socket.hear("error", BUSY_TIMEOUT)
             assert (refused["code"], refused["ref"]) == ("busy", "1")
             assert refused["retry_after"] > 0
             answer = await by_rest
@@ -102,7 +102,7 @@ async def test_a_database_that_says_nothing_makes_busy_and_comes_back_by_itself(
             assert int(answer.headers["Retry-After"]) > 0
             assert answer.headers["Access-Control-Allow-Origin"] == HOME
         await socket.send(type="message", message="x", ref="2", client_id="once")
-        stored = await socket.hear("ack", BACK_WITHIN)
+        stored = await socket.hear("ack", BACK_TIMEOUT)
         assert (stored["ref"], stored["seq"]) == ("2", 1)
         await until_answered(ila)
 
@@ -115,7 +115,7 @@ async def test_a_statement_ends_in_the_database_when_its_client_has_been_told(si
             with site.postgres.locked(site.database, "rooms_room"):
                 answer = await ila.patch(f"/rooms/{room}", {"title": "Never"})
                 assert (answer.status_code, answer.json()["code"]) == (503, "busy")
-                async with asyncio.timeout(BUSY_WITHIN):
+                async with asyncio.timeout(BUSY_TIMEOUT):
                     while watcher.execute(WAITING).fetchall():
                         await asyncio.sleep(0.1)
             await until_answered(ila)

@@ -15,9 +15,9 @@ KEEP_ALIVE = {
     "uvicorn": ("--ws-ping-interval", "--ws-ping-timeout"),
     "daphne": ("--ping-interval", "--ping-timeout"),
 }
-MOST_MEMORY = 8 * 1024 * 1024
+MAX_MEMORY = 8 * 1024 * 1024
 """Bytes by which a server may grow."""
-GONE_WITHIN = 40.0
+GONE_TIMEOUT = 40.0
 CROWD = 12_000
 """Pings whose pongs no kernel and no buffer of a server takes."""
 
@@ -94,14 +94,14 @@ async def test_one_who_floods_and_reads_nothing_takes_little_memory_and_is_cut(
     def until_it_is_cut() -> None:
         nonlocal most
         raw.sendall(piece(TEXT))
-        give_up_at = time.monotonic() + GONE_WITHIN
+        give_up_at = time.monotonic() + GONE_TIMEOUT
         while time.monotonic() < give_up_at:
             raw.sendall(flood * 1000)
             most = max(most, process.memory_info().rss)
 
     with raw, pytest.raises(ConnectionError):
         until_it_is_cut()
-    assert most - before < MOST_MEMORY
+    assert most - before < MAX_MEMORY
     await person.http.aclose()
 
 

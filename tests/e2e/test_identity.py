@@ -440,7 +440,9 @@ async def test_the_private_url_knows_users_only_and_not_oneself(person: Register
 
 @pytest.fixture
 def hasty(server: Server, tmp_path: Path) -> Iterator[Server]:
-    with serving(server.kind, tmp_path, CHAT_ACCESS_MINUTES="0.1", LOG_LEVEL="DEBUG") as running:
+    with serving(
+        server.kind, tmp_path, CHAT_ACCESS_TOKEN_MINUTES="0.1", LOG_LEVEL="DEBUG"
+    ) as running:
         yield running
 
 

@@ -27,10 +27,10 @@ from tests.redis_server import RedisServer, redis_running
 from tests.servers import Server, serving_together
 
 LEASE = 2
-GONE_WITHIN = LEASE * 1.5 + 10
-BACK_WITHIN = 20.0
+GONE_TIMEOUT = LEASE * 1.5 + 10
+BACK_TIMEOUT = 20.0
 LIMITS = {
-    "CHAT_PRESENCE_LEASE": f"{LEASE}",
+    "CHAT_PRESENCE_TTL": f"{LEASE}",
     "CHAT_SOCKETS_PER_USER": "4",
     "CHAT_SOCKETS_PER_ADDRESS": "6",
     "CHAT_PENDING_PER_ADDRESS": "4",
@@ -139,7 +139,7 @@ async def _is_let_in(socket: Socket) -> bool:
 
 async def until_all_are_there(farm: Farm) -> None:
     """Waits until each process holds its lease again at each Redis, which forgot them all."""
-    async with asyncio.timeout(BACK_WITHIN):
+    async with asyncio.timeout(BACK_TIMEOUT):
         for one in farm.redis:
             with redis.Redis(port=one.port) as client:
                 while _leases(client) != len(farm.servers):
@@ -206,7 +206,7 @@ async def test_whoever_was_on_a_process_that_is_killed_goes_offline_everywhere(
             assert await next_join(watching) == kaushal.username
             farm.servers[2].kill()
             try:
-                gone = await watching.hear("exit", GONE_WITHIN)
+                gone = await watching.hear("exit", GONE_TIMEOUT)
                 assert gone["username"] == kaushal.username
                 for number in range(2):
                     assert await online(at(ila, number), ready["room"]["id"]) == others
@@ -225,7 +225,7 @@ async def test_a_redis_that_forgot_everything_is_told_again(
         for one in farm.redis:
             one.kill()
             one.start()
-        deadline = time.monotonic() + BACK_WITHIN
+        deadline = time.monotonic() + BACK_TIMEOUT
         while await online(at(ila, 2), room_id) != {ila.username, kaushal.username}:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.1)

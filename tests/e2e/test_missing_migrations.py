@@ -10,7 +10,7 @@ import pytest
 
 from tests.clients import Socket
 from tests.postgres_server import postgres_running
-from tests.servers import RELAXED, STARTS_WITHIN, Server, environment, free_port
+from tests.servers import RELAXED, STARTS_TIMEOUT, Server, environment, free_port
 
 SENTENCE = "The database lacks migrations: run python manage.py migrate"
 
@@ -19,7 +19,7 @@ class Unmigrated(Server):
     """Waits until the process is up: it never gets ready."""
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + STARTS_WITHIN
+        deadline = time.monotonic() + STARTS_TIMEOUT
         while time.monotonic() < deadline:
             try:
                 httpx.get(f"{self.http}/healthz", timeout=2, verify=False)

@@ -7,7 +7,7 @@ from tests.clients import Person, fresh
 from tests.conftest import Register
 
 MESSAGES = 80
-LONGEST = "\N{GRINNING FACE}" * 4000
+MAX_AGE_DAYS = "\N{GRINNING FACE}" * 4000
 """16,000 bytes, and three times as many where they are escaped."""
 MAX_PAGE = 1.1 * 1024**2
 
@@ -32,7 +32,9 @@ async def test_pages_of_long_messages_end_early_and_links_lead_on(person: Regist
     name = fresh("long")
     room = (await ila.post("/rooms", {"name": name, "kind": "group"})).json()["id"]
     path = f"/rooms/{room}/messages"
-    sent = await asyncio.gather(*(ila.post(path, {"content": LONGEST}) for _ in range(MESSAGES)))
+    sent = await asyncio.gather(
+        *(ila.post(path, {"content": MAX_AGE_DAYS}) for _ in range(MESSAGES))
+    )
     assert {answer.status_code for answer in sent} == {201}
     everything = list(range(1, MESSAGES + 1))
     for start, rel in (

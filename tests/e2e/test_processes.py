@@ -19,7 +19,7 @@ from tests.clients import (
 from tests.redis_server import RedisServer, redis_running
 from tests.servers import Server, serving_together
 
-ACK_WITHIN = 5.0
+ACK_TIMEOUT = 5.0
 
 
 @dataclass
@@ -173,7 +173,7 @@ async def test_redis_may_die_and_come_back_while_people_talk(pair: Pair, group: 
         pair.redis.kill()
         for number in range(5):
             await here.send(type="message", message=f"{number}", client_id=f"{number}")
-            assert (await here.hear("ack", ACK_WITHIN))["seq"] == number + 1
+            assert (await here.hear("ack", ACK_TIMEOUT))["seq"] == number + 1
             heard = await there.hear("message", BY_REPAIR)
             assert heard["message"] == f"{number}"
         pair.redis.start()

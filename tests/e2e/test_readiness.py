@@ -22,8 +22,8 @@ from tests.metrics import scrape
 from tests.redis_server import RedisServer, redis_running
 from tests.servers import Server, free_port, serving
 
-SEEN_WITHIN = 20.0
-ACK_WITHIN = 5.0
+SEEN_TIMEOUT = 20.0
+ACK_TIMEOUT = 5.0
 
 
 def ready(server: Server) -> tuple[int, dict[str, str]]:
@@ -34,7 +34,7 @@ def ready(server: Server) -> tuple[int, dict[str, str]]:
 
 async def ready_as(server: Server, status: str) -> dict[str, str]:
     """Waits for the status; 200 all the while."""
-    deadline = time.monotonic() + SEEN_WITHIN
+    deadline = time.monotonic() + SEEN_TIMEOUT
     while True:
         code, answer = ready(server)
         assert code == 200, answer
@@ -67,26 +67,26 @@ async def test_without_redis_the_service_is_degraded_and_ready(tmp_path: Path) -
         async with person.http, opened(socket):
             redis.kill()
             await ready_as(server, "degraded")
-            failures, deadline = 0.0, time.monotonic() + SEEN_WITHIN
+            failures, deadline = 0.0, time.monotonic() + SEEN_TIMEOUT
             while not failures:
                 assert time.monotonic() < deadline
                 await socket.send(message="said without Redis", ref="r")
-                await socket.hear("ack", ACK_WITHIN)
-                failures = (await scrape(server))["chat_hint_failures_total"]
+                await socket.hear("ack", ACK_TIMEOUT)
+                failures = (await scrape(server))["chat_broker_failures_total"]
             redis.start()
             await ready_as(server, "ok")
 
 
 async def test_one_of_two_redis_is_named_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "REDIS_WITHIN", 10.0)
-    monkeypatch.setattr(health, "REDIS_EVERY", 3600.0)
+    monkeypatch.setattr(health, "REDIS_TIMEOUT", 10.0)
+    monkeypatch.setattr(health, "REDIS_INTERVAL", 3600.0)
     with redis_running() as redis:
         layer = ChannelLayer([redis.url, f"redis://127.0.0.1:{free_port()}/0"])
         assert await layer.state() == "1 of 2 unreachable"
         redis.kill()
         # Not asked again so soon.
         assert await layer.state() == "1 of 2 unreachable"
-        monkeypatch.setattr(health, "REDIS_EVERY", 0.0)
+        monkeypatch.setattr(health, "REDIS_INTERVAL", 0.0)
         assert await layer.state() == "2 of 2 unreachable"
 
 

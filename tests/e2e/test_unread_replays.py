@@ -18,7 +18,7 @@ MISSED = 300
 TEXT = "😀" * 4000
 """16 KB a message, so 5 MB for each socket."""
 MAX_MEMORY = 100 * 1024 * 1024
-WATCHED_FOR = 4.0
+WATCHED_DURATION = 4.0
 
 
 @pytest.fixture(scope="module", params=["uvicorn", "daphne"])
@@ -50,7 +50,7 @@ async def memory_of_unread_replays(server: Server, person: Person, room: str) ->
             raw, _ = await asyncio.to_thread(not_reading, url)
             stack.enter_context(raw)
         reading = asyncio.create_task(replayed(person, room))
-        until = time.monotonic() + WATCHED_FOR
+        until = time.monotonic() + WATCHED_DURATION
         while time.monotonic() < until:
             most = max(most, process.memory_info().rss)
             await asyncio.sleep(0.02)

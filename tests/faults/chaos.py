@@ -11,10 +11,10 @@ from .cluster import Cluster
 from .notes import Removal
 from .seat import Seat
 
-EVERY = (0.05, 0.4)
-LARGEST_CUT = 40_000
-LONGEST_FREEZE = 2.0
-LONGEST_DELAY = 0.05
+CHECK_INTERVAL = (0.05, 0.4)
+MAX_CUT = 40_000
+MAX_FREEZE = 2.0
+MAX_DELAY = 0.05
 AWAY = (0.1, 1.5)
 
 
@@ -47,7 +47,7 @@ class Chaos:
         ]
         async with asyncio.TaskGroup() as group:
             while True:
-                await asyncio.sleep(self._rng.uniform(*EVERY))
+                await asyncio.sleep(self._rng.uniform(*CHECK_INTERVAL))
                 group.create_task(self._rng.choice(kinds)())
 
     def _count(self, what: str) -> None:
@@ -57,7 +57,7 @@ class Chaos:
         """At a random byte, in the middle of frames and of HTTP answers."""
         if links := self._cluster.links:
             self._count("cuts")
-            self._rng.choice(links).cut_after(self._rng.randint(1, LARGEST_CUT))
+            self._rng.choice(links).cut_after(self._rng.randint(1, MAX_CUT))
 
     async def _hold_up(self) -> None:
         if links := self._cluster.links:
@@ -65,18 +65,18 @@ class Chaos:
             link = self._rng.choice(links)
             link.freeze()
             try:
-                await asyncio.sleep(self._rng.uniform(0.1, LONGEST_FREEZE))
+                await asyncio.sleep(self._rng.uniform(0.1, MAX_FREEZE))
             finally:
                 link.thaw()
 
     async def _slow_down(self) -> None:
         if links := self._cluster.links:
             self._count("slowed down")
-            self._rng.choice(links).delay = self._rng.uniform(0, LONGEST_DELAY)
+            self._rng.choice(links).delay = self._rng.uniform(0, MAX_DELAY)
 
     async def _freeze(self) -> None:
         self._count("frozen readers")
-        await self._rng.choice(self._seats).freeze(self._rng.uniform(0.1, LONGEST_FREEZE))
+        await self._rng.choice(self._seats).freeze(self._rng.uniform(0.1, MAX_FREEZE))
 
     async def remove(self, *, connected: bool = False) -> bool:
         """Takes a member out of a room and brings them back, even when all else ends.

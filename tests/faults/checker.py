@@ -12,7 +12,7 @@ from .truth import Room
 Rooms = dict[int, Room]
 Views = dict[tuple[int, int], list[Frame]]
 """By user and room: what the member's client shows in the end."""
-MOST_SHOWN = 5
+MAX_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def report(violations: list[Violation]) -> str:
     lines = []
     for name, count in Counter(one.check for one in violations).items():
         lines.append(f"{name}: {count}")
-        shown = [one.detail for one in violations if one.check == name][:MOST_SHOWN]
+        shown = [one.detail for one in violations if one.check == name][:MAX_SHOWN]
         lines += [f"    {detail}" for detail in shown]
     return "\n".join(lines) or "no violations"
 

@@ -9,7 +9,7 @@ import httpx
 
 from .notes import Account, Notes
 
-ANSWERS_WITHIN = 10.0
+ANSWERS_TIMEOUT = 10.0
 PASSWORD = "a long walk 4711"
 
 Address = Callable[[], str]
@@ -22,7 +22,7 @@ class Client:
         self.notes = notes
         self._http = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {account.access}"},
-            timeout=ANSWERS_WITHIN,
+            timeout=ANSWERS_TIMEOUT,
             trust_env=False,
             verify=False,  # plain HTTP: spares the reading of all certificates
         )

@@ -18,8 +18,8 @@ from .raw import RawSocket, handshake, place
 SIGN_UPS_AT_ONCE = 16
 SEEN_BEFORE = 100
 MISSED = 50
-CAUGHT_UP_WITHIN = 10.0
-GIVES_UP_AFTER = 60.0
+CAUGHT_UP_TIMEOUT = 10.0
+GIVES_UP_DELAY = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +102,10 @@ class Crowd:
             for one in results
             if isinstance(one, BaseException)
         ]
-        seconds = took[-1] if took else GIVES_UP_AFTER
-        if violations or seconds > CAUGHT_UP_WITHIN:
+        seconds = took[-1] if took else GIVES_UP_DELAY
+        if violations or seconds > CAUGHT_UP_TIMEOUT:
             violations.append(Violation("in_time", f"all caught up after {seconds:.1f} s"))
-        median = took[len(took) // 2] if took else GIVES_UP_AFTER
+        median = took[len(took) // 2] if took else GIVES_UP_DELAY
         worked = sum(server.cpu_times()[:2]) - sum(work[:2])
         return Return(len(self._clients), kind, seconds, median, self._tries, worked, violations)
 
@@ -113,7 +113,7 @@ class Crowd:
         """The moment at which it knew everything. Tries again as a client does."""
         url = f"ws://{client.address()}{self._room.path}"
         url = f"{url}?token={client.account.access}&since={SEEN_BEFORE}"
-        async with asyncio.timeout(GIVES_UP_AFTER):
+        async with asyncio.timeout(GIVES_UP_DELAY):
             while True:
                 self._tries += 1
                 try:

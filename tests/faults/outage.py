@@ -15,7 +15,7 @@ from .site import Site
 from .talk import Talk, talking
 
 RATE = 30.0
-NORMAL_AFTER = 3.0
+NORMAL_DELAY = 3.0
 """Seconds after its return within which all is as before."""
 DOWN = 4.0
 UP = 3.0
@@ -55,7 +55,7 @@ class Outage:
         self._away.append((begun, time.monotonic()))
 
     async def is_over(self, seconds: float) -> None:
-        await asyncio.sleep(NORMAL_AFTER)
+        await asyncio.sleep(NORMAL_DELAY)
         begun = time.monotonic()
         await asyncio.sleep(seconds)
         self._normal.append((begun, time.monotonic()))
@@ -105,7 +105,7 @@ class Outage:
         expect(
             heard.p99 <= limits.by_hint,
             "normal_again",
-            f"from {NORMAL_AFTER:.0f} s after its return on to other processes {heard},"
+            f"from {NORMAL_DELAY:.0f} s after its return on to other processes {heard},"
             f" answers {acknowledgements(notes, self._normal)}",
         )
 

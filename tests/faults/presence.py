@@ -15,9 +15,9 @@ from .latency import FOREVER
 from .notes import Frame, Notes, RoomRef
 from .site import Site
 
-OFFLINE_WITHIN = 60.0
-TOLD_WITHIN = 5.0
-LOOKS_EVERY = 0.2
+OFFLINE_TIMEOUT = 60.0
+TOLD_TIMEOUT = 5.0
+LOOKS_INTERVAL = 0.2
 STAYS = 2.0
 """Seconds for which nothing may be said of one who has another tab."""
 KILLED = 1
@@ -110,11 +110,11 @@ class Town:
     async def _until_they_hear_one_another(self) -> None:
         """Right after Redis was away, an `exit` may be lost with the hints."""
         others = len(self._watchers) - 1
-        async with asyncio.timeout(OFFLINE_WITHIN):
+        async with asyncio.timeout(OFFLINE_TIMEOUT):
             while any(len(watcher.heard) < others for watcher in self._watchers):
                 for watcher in self._watchers:
                     await watcher.type()
-                await asyncio.sleep(LOOKS_EVERY)
+                await asyncio.sleep(LOOKS_INTERVAL)
 
     async def close(self) -> None:
         for tab in self._watchers + self._tabs:
@@ -134,11 +134,11 @@ class Town:
         findings.expect(stays and not told, "stays_online", f"one tab closed: {told} exits told")
         begun = time.monotonic()
         await second.close()
-        took = await self._until(lambda online: one.account.username not in online, TOLD_WITHIN)
-        await self._until_told({one.account.username}, begun + TOLD_WITHIN)
+        took = await self._until(lambda online: one.account.username not in online, TOLD_TIMEOUT)
+        await self._until_told({one.account.username}, begun + TOLD_TIMEOUT)
         told = self._exits({one.account.username})
         findings.expect(
-            took <= TOLD_WITHIN and told == len(self._watchers),
+            took <= TOLD_TIMEOUT and told == len(self._watchers),
             "goes_with_the_last",
             f"both closed: offline everywhere after {took:.1f} s,"
             f" {told} exits told to {len(self._watchers)} watchers",
@@ -154,11 +154,11 @@ class Town:
         await self._until(lambda online: names <= online)
         begun = time.monotonic()
         await self._place.servers.kill(KILLED)
-        took = await self._until(lambda online: not names & online, OFFLINE_WITHIN, begun)
-        await self._until_told(names, begun + OFFLINE_WITHIN)
+        took = await self._until(lambda online: not names & online, OFFLINE_TIMEOUT, begun)
+        await self._until_told(names, begun + OFFLINE_TIMEOUT)
         told, expected = self._exits(names), len(names) * len(self._watchers)
         findings.expect(
-            took <= OFFLINE_WITHIN and told == expected,
+            took <= OFFLINE_TIMEOUT and told == expected,
             "goes_with_the_process",
             f"{len(names)} users of a killed process: offline everywhere after {took:.1f} s,"
             f" {told} of {expected} exits told",
@@ -182,17 +182,17 @@ class Town:
         while self._exits(names) < len(names) * len(self._watchers):
             if time.monotonic() > deadline:
                 break
-            await asyncio.sleep(LOOKS_EVERY)
+            await asyncio.sleep(LOOKS_INTERVAL)
 
     async def _until(
-        self, holds: Holds, within: float = OFFLINE_WITHIN, begun: float | None = None
+        self, holds: Holds, within: float = OFFLINE_TIMEOUT, begun: float | None = None
     ) -> float:
         """Seconds until it holds at every process."""
         begun = time.monotonic() if begun is None else begun
         while (passed := time.monotonic() - begun) <= within:
             if await self._everywhere(holds):
                 return passed
-            await asyncio.sleep(LOOKS_EVERY)
+            await asyncio.sleep(LOOKS_INTERVAL)
         return FOREVER
 
     async def _everywhere(self, holds: Holds) -> bool:
@@ -203,5 +203,5 @@ class Town:
         """Who is online, as one process has it."""
         path = f"/rooms/{self._room.id}/members?limit=200"
         while (answer := await self._clients[0].call("GET", path, at=address)) is None:
-            await asyncio.sleep(LOOKS_EVERY)
+            await asyncio.sleep(LOOKS_INTERVAL)
         return {member["username"] for member in answer.json() if member["online"]}

@@ -13,8 +13,8 @@ from .talk import Talk, talking
 
 RATE = 40.0
 BETWEEN = 1.0
-LOOKS_EVERY = 0.02
-GIVES_UP_AFTER = 60.0
+LOOKS_INTERVAL = 0.02
+GIVES_UP_DELAY = 60.0
 
 
 async def postgres_crashes(
@@ -46,7 +46,7 @@ async def _crash(place: Site, talk: Talk, times: int, took: list[float]) -> None
 
 async def _served_again(talk: Talk, since: float) -> float:
     """Seconds until each process acknowledged a message."""
-    while (passed := time.monotonic() - since) < GIVES_UP_AFTER:
+    while (passed := time.monotonic() - since) < GIVES_UP_DELAY:
         served = {
             one.via
             for one in reversed(talk.notes.sent.values())
@@ -54,7 +54,7 @@ async def _served_again(talk: Talk, since: float) -> float:
         }
         if served >= set(talk.servers.addresses):
             return passed
-        await asyncio.sleep(LOOKS_EVERY)
+        await asyncio.sleep(LOOKS_INTERVAL)
     return FOREVER
 
 

@@ -13,8 +13,8 @@ from .client import Client, chance
 from .notes import CHANGES, Answer, Frame, RoomRef, Session, heard
 from .view import View
 
-READY_WITHIN = 10.0
-ACKNOWLEDGED_WITHIN = 5.0
+READY_TIMEOUT = 10.0
+ACKNOWLEDGED_TIMEOUT = 5.0
 RESUMES = 0.15
 """How often it comes back without `since` and asks by a `resume` frame instead."""
 RELOADS = 0.15
@@ -74,7 +74,7 @@ class Seat:
             url if since is None else f"{url}&since={since}",
             compression=None,
             max_size=None,
-            open_timeout=READY_WITHIN,
+            open_timeout=READY_TIMEOUT,
             close_timeout=1,
             ping_interval=None,
             proxy=None,
@@ -100,7 +100,7 @@ class Seat:
         return RELOADS * min(1.0, SHORT_HISTORY / max(1, len(self.view.messages)))
 
     async def _enter(self, socket: ClientConnection, since: int | None, address: str) -> None:
-        first: Frame = json.loads(await asyncio.wait_for(socket.recv(), READY_WITHIN))
+        first: Frame = json.loads(await asyncio.wait_for(socket.recv(), READY_TIMEOUT))
         if first["type"] != "ready":
             if first.get("code") == "internal":
                 self.client.notes.errors.append(f"at the door: {first}")
@@ -197,7 +197,7 @@ class Seat:
         waiting: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
         self._waiting[client_id] = waiting
         try:
-            async with asyncio.timeout(ACKNOWLEDGED_WITHIN):
+            async with asyncio.timeout(ACKNOWLEDGED_TIMEOUT):
                 await socket.send(frame)
                 if twice:
                     await socket.send(frame)

@@ -26,19 +26,19 @@ LENGTH = CHARACTERS * len(LETTER.encode())
 """Bytes of each message; the moment it was sent is in there and makes it a few shorter."""
 PROBES = 5
 """Sockets that speak and measure; all other readers only swallow bytes."""
-MEASURED_FOR = 12.0
-TRIED_FOR = 3.0
-SETTLES_WITHIN = 4.0
-GONE_WITHIN = 15.0
-MOST_MEMORY = 2 * 1024 * 1024
+MEASURE_DURATION = 12.0
+TRY_TIMEOUT = 3.0
+SETTLES_TIMEOUT = 4.0
+GONE_TIMEOUT = 15.0
+MAX_MEMORY = 2 * 1024 * 1024
 """Bytes of the server's memory for each stuck socket."""
 FOREVER = float("inf")
-LOOKS_EVERY = 0.5
+LOOKS_INTERVAL = 0.5
 HEADROOM = 0.7
 STEP = 1.5
 KEEPS_UP = 0.3
 LEAST_RATE = 500_000.0
-MOST_DELAY = 2.0
+MAX_DELAY = 2.0
 """Times the others' p99 without the stuck ones."""
 NOISE = 0.010
 """Seconds of p99 that say nothing: two processes share two cores with everything else."""
@@ -52,7 +52,7 @@ class Burden:
     stuck: int = 50
     rate: float = 2_000_000.0
     kind: str = "uvicorn"
-    seconds: float = MEASURED_FOR
+    seconds: float = MEASURE_DURATION
 
 
 @dataclass(slots=True)
@@ -68,15 +68,15 @@ class Cost:
     @property
     def violations(self) -> list[Violation]:
         found = []
-        if self.memory > MOST_MEMORY:
+        if self.memory > MAX_MEMORY:
             found.append(
                 Violation("memory", f"{self.memory / 2**20:.1f} MiB for each stuck socket")
             )
-        if self.gone > GONE_WITHIN:
+        if self.gone > GONE_TIMEOUT:
             found.append(Violation("gone", f"stuck sockets are open after {self.gone:.1f} s"))
         if self.cut:
             found.append(Violation("innocent", f"{self.cut} readers were cut off"))
-        if self.stuck > MOST_DELAY * self.quiet + NOISE:
+        if self.stuck > MAX_DELAY * self.quiet + NOISE:
             found.append(Violation("delay", f"p99 {self.quiet:.4f} s became {self.stuck:.4f} s"))
         return found
 
@@ -147,14 +147,14 @@ async def _quiet(probes: "Sequence[Probe]", burden: Burden) -> float:
     while rate > LEAST_RATE:
         rate /= 2
     _pace(probes, rate)
-    await asyncio.sleep(SETTLES_WITHIN)  # hundreds of sockets are still on their way in
+    await asyncio.sleep(SETTLES_TIMEOUT)  # hundreds of sockets are still on their way in
     while rate < most and await _keeps_up(probes, min(STEP * rate, most)):
         rate = min(STEP * rate, most)
     if rate < most:
         rate *= HEADROOM
     while True:
         _pace(probes, rate)
-        await asyncio.sleep(SETTLES_WITHIN)
+        await asyncio.sleep(SETTLES_TIMEOUT)
         quiet, _ = await _p99(probes, burden.seconds)
         if quiet < KEEPS_UP or rate < LEAST_RATE:
             return quiet
@@ -168,7 +168,7 @@ def _pace(probes: "Sequence[Probe]", rate: float) -> None:
 
 async def _keeps_up(probes: "Sequence[Probe]", rate: float) -> bool:
     _pace(probes, rate)
-    p99, carried = await _p99(probes, TRIED_FOR)
+    p99, carried = await _p99(probes, TRY_TIMEOUT)
     return p99 < KEEPS_UP and carried > 0.9 * rate
 
 
@@ -189,7 +189,7 @@ async def _watch(
     """The most memory until the last stuck socket is gone from the server, and when that was."""
     begun, peak = time.monotonic(), before
     ports, seen = {one.port for one in stuck}, set[int]()
-    while (passed := time.monotonic() - begun) < (2 * GONE_WITHIN if ports else FOREVER):
+    while (passed := time.monotonic() - begun) < (2 * GONE_TIMEOUT if ports else FOREVER):
         for one in stuck:
             one.speak()
         peak = max(peak, server.memory_info().rss)
@@ -197,7 +197,7 @@ async def _watch(
         seen |= there
         if ports and seen == ports and not there:
             break
-        await asyncio.sleep(LOOKS_EVERY)
+        await asyncio.sleep(LOOKS_INTERVAL)
     return peak, passed
 
 

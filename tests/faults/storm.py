@@ -10,7 +10,7 @@ from .chaos import Chaos
 from .checker import Violation
 from .cluster import Cluster, cluster
 from .site import site
-from .talk import PEOPLE, SETTLES_WITHIN, Talk
+from .talk import PEOPLE, SETTLES_TIMEOUT, Talk
 
 SECONDS_PER_FAULT = 12.0
 MESSAGES_PER_SECOND = 40.0
@@ -29,7 +29,7 @@ class Plan:
     kind: str = "uvicorn"
     application: str = "config.asgi:application"
     people: int = PEOPLE
-    settles_within: float = SETTLES_WITHIN
+    settles_within: float = SETTLES_TIMEOUT
     seed: int | None = None
     name: str = ""
     """Goes before the names of people and rooms, where several storms share an installation."""

@@ -18,8 +18,8 @@ from .truth import read_quiet_room
 
 PEOPLE = 8
 AUTHORS_PER_SEAT = 2
-SETTLES_WITHIN = 40.0
-RELEASES_EVERY = 0.1
+SETTLES_TIMEOUT = 40.0
+RELEASES_INTERVAL = 0.1
 
 
 @asynccontextmanager
@@ -42,7 +42,7 @@ class Talk:
         *,
         name: str = "",
         people: int = PEOPLE,
-        settles_within: float = SETTLES_WITHIN,
+        settles_within: float = SETTLES_TIMEOUT,
     ) -> None:
         self.servers = servers
         self.rng = rng
@@ -122,10 +122,10 @@ class Talk:
         """Until cancelled. What nobody could begin is not made up for."""
         owed = 0.0
         while True:
-            owed += rate * RELEASES_EVERY
+            owed += rate * RELEASES_INTERVAL
             self.budget.release(max(0, int(owed) - self.budget.left))
             owed -= int(owed)
-            await asyncio.sleep(RELEASES_EVERY)
+            await asyncio.sleep(RELEASES_INTERVAL)
 
     # Afterwards
 

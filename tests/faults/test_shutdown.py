@@ -85,7 +85,7 @@ async def test_a_server_goes_down_without_losing_a_word(kind: str, tmp_path: Pat
         kind=kind,
         processes=1,
         application=APPLICATION,
-        CHAT_SHUTDOWN_DELAY=str(DELAY),
+        CHAT_DRAIN_DELAY=str(DELAY),
     ) as servers:
         server = servers.servers[0]
         client = await sign_up("person", lambda: f"127.0.0.1:{server.port}", Notes())

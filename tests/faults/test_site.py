@@ -28,7 +28,7 @@ pytestmark = [
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
-    async with site(tmp_path_factory.mktemp("site"), CHAT_PRESENCE_LEASE="6") as running:
+    async with site(tmp_path_factory.mktemp("site"), CHAT_PRESENCE_TTL="6") as running:
         yield running
 
 

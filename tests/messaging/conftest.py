@@ -2,21 +2,21 @@
 
 import pytest
 
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from rooms.models import Kind, Room
 from tests.factories import make_room, make_sign_in, make_user
 
 
 @pytest.fixture
-def ila() -> SignIn:
+def ila() -> Caller:
     return make_sign_in(make_user("ila"))
 
 
 @pytest.fixture
-def friend() -> SignIn:
+def friend() -> Caller:
     return make_sign_in(make_user("friend"))
 
 
 @pytest.fixture
-def room(ila: SignIn, friend: SignIn) -> Room:
+def room(ila: Caller, friend: Caller) -> Room:
     return make_room(Kind.GROUP, owner=[ila.user_id], member=[friend.user_id])

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from accounts.kernel.errors import Forbidden
 from accounts.kernel.rate_limits import Rate
 from accounts.models import User
@@ -37,7 +37,7 @@ def root(boss: User) -> Client:
 
 @commits
 def test_messages_of_every_kind_of_room_leave_tombstones(
-    root: Client, boss: User, room: Room, ila: SignIn, friend: SignIn
+    root: Client, boss: User, room: Room, ila: Caller, friend: Caller
 ) -> None:
     private = make_private_room(ila.user_id, User.objects.get(pk=friend.user_id))
     first, second = say(ila, room, SECRET), say(friend, room, SECRET, reply_to=None)
@@ -60,7 +60,7 @@ def test_messages_of_every_kind_of_room_leave_tombstones(
 
 @commits
 def test_deleting_twice_changes_and_logs_nothing_more(
-    root: Client, room: Room, ila: SignIn
+    root: Client, room: Room, ila: Caller
 ) -> None:
     message = say(ila, room)
     page = f"{MESSAGES}{message.id}/do/delete_messages/"
@@ -74,7 +74,7 @@ def test_deleting_twice_changes_and_logs_nothing_more(
 
 
 def test_many_messages_go_at_once_whatever_the_rate(
-    root: Client, room: Room, ila: SignIn, settings: Settings
+    root: Client, room: Room, ila: Caller, settings: Settings
 ) -> None:
     settings.CHAT_MESSAGE_RATE = Rate(1, 3600, 1)
     ids = [say(ila, room).id for _ in range(20)]
@@ -84,7 +84,7 @@ def test_many_messages_go_at_once_whatever_the_rate(
 
 @commits
 def test_a_confirmation_shows_which_messages_and_changes_nothing(
-    root: Client, room: Room, ila: SignIn
+    root: Client, room: Room, ila: Caller
 ) -> None:
     message, gone = say(ila, room, SECRET), say(ila, room, SECRET)
     root.post(f"{MESSAGES}{gone.id}/do/delete_messages/")
@@ -99,7 +99,7 @@ def test_a_confirmation_shows_which_messages_and_changes_nothing(
     assert events == []
 
 
-def test_deleting_needs_its_permission(room: Room, ila: SignIn) -> None:
+def test_deleting_needs_its_permission(room: Room, ila: Caller) -> None:
     message = say(ila, room)
     page = f"{MESSAGES}{message.id}/do/delete_messages/"
     without = staff("view_message", "change_message")
@@ -116,7 +116,7 @@ def test_deleting_needs_its_permission(room: Room, ila: SignIn) -> None:
     assert Message.objects.filter(deleted=True).count() == 1
 
 
-def test_texts_of_deleted_rooms_are_not_shown(root: Client, room: Room, ila: SignIn) -> None:
+def test_texts_of_deleted_rooms_are_not_shown(root: Client, room: Room, ila: Caller) -> None:
     message = say(ila, room, SECRET)
     Room.objects.filter(pk=room.pk).update(deleted_at=timezone.now())
     for page in (MESSAGES, f"{MESSAGES}{message.id}/change/"):
@@ -128,7 +128,7 @@ def test_texts_of_deleted_rooms_are_not_shown(root: Client, room: Room, ila: Sig
     assert SECRET not in text
 
 
-def test_a_message_leads_to_its_room_and_its_sender(root: Client, room: Room, ila: SignIn) -> None:
+def test_a_message_leads_to_its_room_and_its_sender(root: Client, room: Room, ila: Caller) -> None:
     public = make_room(name="sports")
     message = say(ila, public)
     pages = [
@@ -143,7 +143,7 @@ def test_a_message_leads_to_its_room_and_its_sender(root: Client, room: Room, il
     assert "/ban/add/?" not in root.get(f"{MESSAGES}{other.id}/change/").content.decode()
 
 
-def test_text_is_shown_as_text(root: Client, room: Room, ila: SignIn) -> None:
+def test_text_is_shown_as_text(root: Client, room: Room, ila: Caller) -> None:
     message = say(ila, room, "<script>alert(1)</script>")
     for page in (
         MESSAGES,
@@ -154,7 +154,7 @@ def test_text_is_shown_as_text(root: Client, room: Room, ila: SignIn) -> None:
 
 
 def test_an_answer_and_reactions_are_readable(
-    root: Client, room: Room, ila: SignIn, friend: SignIn
+    root: Client, room: Room, ila: Caller, friend: Caller
 ) -> None:
     first = say(ila, room)
     second = say(friend, room, reply_to=first.id)
@@ -164,7 +164,7 @@ def test_an_answer_and_reactions_are_readable(
     assert "👍 1" in page
 
 
-def test_the_list_costs_the_same_queries_however_many_rooms(root: Client, ila: SignIn) -> None:
+def test_the_list_costs_the_same_queries_however_many_rooms(root: Client, ila: Caller) -> None:
     def cost() -> int:
         with CaptureQueriesContext(connection) as queries:
             root.get(MESSAGES)

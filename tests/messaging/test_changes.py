@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from accounts.kernel.errors import Forbidden
 from messaging import services
 from messaging.errors import MessageDeleted, NoSuchMessage, SenderMismatch, TooManyReactions
@@ -34,29 +34,29 @@ from tests.factories import (
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 
 
-def edit(caller: SignIn, message: MessageState, content: str) -> MessageState:
+def edit(caller: Caller, message: MessageState, content: str) -> MessageState:
     return services.edit_message(
         caller=caller, room_id=message.room_id, message_id=message.id, content=content
     )
 
 
-def delete(caller: SignIn, message: MessageState) -> None:
+def delete(caller: Caller, message: MessageState) -> None:
     services.delete_message(caller=caller, room_id=message.room_id, message_id=message.id)
 
 
-def react(caller: SignIn, message: MessageState, emoji: str = "👍") -> MessageState:
+def react(caller: Caller, message: MessageState, emoji: str = "👍") -> MessageState:
     return services.add_reaction(
         caller=caller, room_id=message.room_id, message_id=message.id, emoji=emoji
     )
 
 
-def unreact(caller: SignIn, message: MessageState, emoji: str = "👍") -> MessageState:
+def unreact(caller: Caller, message: MessageState, emoji: str = "👍") -> MessageState:
     return services.remove_reaction(
         caller=caller, room_id=message.room_id, message_id=message.id, emoji=emoji
     )
 
 
-def make_members(room: Room, people: Iterable[SignIn]) -> None:
+def make_members(room: Room, people: Iterable[Caller]) -> None:
     for person in people:
         make_member(room, person.user_id)
 
@@ -73,7 +73,7 @@ def replayed(room: Room, since: int) -> list[tuple[str, int, int]]:
 
 
 def test_every_change_counts_one_version_and_no_seq(
-    ila: SignIn, friend: SignIn, room: Room
+    ila: Caller, friend: Caller, room: Room
 ) -> None:
     one, two = say(ila, room), say(friend, room)
     versions = [
@@ -88,7 +88,7 @@ def test_every_change_counts_one_version_and_no_seq(
     assert (room.last_seq, room.version) == (2, 7)
 
 
-def test_what_changes_nothing_counts_nothing(ila: SignIn, room: Room) -> None:
+def test_what_changes_nothing_counts_nothing(ila: Caller, room: Room) -> None:
     message = say(ila, room, "Hey")
     edit(ila, message, "  Hey ")
     unreact(ila, message)
@@ -102,7 +102,7 @@ def test_what_changes_nothing_counts_nothing(ila: SignIn, room: Room) -> None:
 
 
 @commits
-def test_changes_of_many_at_once_count_each_by_one(ila: SignIn, friend: SignIn, room: Room) -> None:
+def test_changes_of_many_at_once_count_each_by_one(ila: Caller, friend: Caller, room: Room) -> None:
     message = say(ila, room)
     calls: list[Callable[[], object]] = [
         lambda: edit(ila, message, "better"),
@@ -118,7 +118,7 @@ def test_changes_of_many_at_once_count_each_by_one(ila: SignIn, friend: SignIn, 
 
 
 @commits
-def test_each_change_is_told_once_after_its_commit(ila: SignIn, room: Room) -> None:
+def test_each_change_is_told_once_after_its_commit(ila: Caller, room: Room) -> None:
     message = say(ila, room)
     with heard() as events:
         edited = edit(ila, message, "better")
@@ -132,7 +132,7 @@ def test_each_change_is_told_once_after_its_commit(ila: SignIn, room: Room) -> N
 # Editing
 
 
-def test_an_edit_keeps_place_and_time_and_says_when(ila: SignIn, room: Room) -> None:
+def test_an_edit_keeps_place_and_time_and_says_when(ila: Caller, room: Room) -> None:
     message = say(ila, room, "Hey")
     edited = edit(ila, message, " Hey you ")
     assert (edited.content, edited.seq, edited.timestamp) == ("Hey you", 1, message.timestamp)
@@ -140,12 +140,12 @@ def test_an_edit_keeps_place_and_time_and_says_when(ila: SignIn, room: Room) -> 
     assert edited == history_of(room, ila)[0]
 
 
-def test_only_its_author_edits_a_message(ila: SignIn, friend: SignIn, room: Room) -> None:
+def test_only_its_author_edits_a_message(ila: Caller, friend: Caller, room: Room) -> None:
     with pytest.raises(Forbidden):
         edit(ila, say(friend, room), "mine now")
 
 
-def test_a_deleted_message_is_not_edited_or_reacted_to(ila: SignIn, room: Room) -> None:
+def test_a_deleted_message_is_not_edited_or_reacted_to(ila: Caller, room: Room) -> None:
     message = say(ila, room)
     delete(ila, message)
     with pytest.raises(MessageDeleted):
@@ -154,21 +154,21 @@ def test_a_deleted_message_is_not_edited_or_reacted_to(ila: SignIn, room: Room) 
         react(ila, message)
 
 
-def test_who_may_not_edit_hears_that_first(ila: SignIn, friend: SignIn, room: Room) -> None:
+def test_who_may_not_edit_hears_that_first(ila: Caller, friend: Caller, room: Room) -> None:
     message = say(ila, room)
     delete(ila, message)
     with pytest.raises(Forbidden):
         edit(friend, message, "again")
 
 
-def test_a_message_is_found_in_its_own_room_only(ila: SignIn, room: Room) -> None:
+def test_a_message_is_found_in_its_own_room_only(ila: Caller, room: Room) -> None:
     message = say(ila, room)
     elsewhere = make_room(owner=[ila.user_id])
     with pytest.raises(NoSuchMessage):
         services.edit_message(caller=ila, room_id=elsewhere.pk, message_id=message.id, content="x")
 
 
-def test_the_removed_change_nothing(ila: SignIn, friend: SignIn) -> None:
+def test_the_removed_change_nothing(ila: Caller, friend: Caller) -> None:
     group = make_room(Kind.GROUP, owner=[ila.user_id], member=[friend.user_id])
     public = make_room(owner=[ila.user_id], member=[friend.user_id])
     for where, refusal in ((group, NoSuchRoom), (public, Forbidden)):
@@ -185,7 +185,7 @@ def test_the_removed_change_nothing(ila: SignIn, friend: SignIn) -> None:
 # Deleting
 
 
-def test_a_tombstone_keeps_its_place_and_nothing_else(ila: SignIn, room: Room) -> None:
+def test_a_tombstone_keeps_its_place_and_nothing_else(ila: Caller, room: Room) -> None:
     quoted = say(ila, room)
     message = say(ila, room, "secret", reply_to=quoted.id, client_id="one")
     react(ila, message)
@@ -210,7 +210,7 @@ def test_owners_and_admins_delete_messages_of_others(role: str, allowed: bool) -
     assert Message.objects.get().deleted == allowed
 
 
-def test_staff_delete_messages_of_public_rooms_only(ila: SignIn) -> None:
+def test_staff_delete_messages_of_public_rooms_only(ila: Caller) -> None:
     staff = make_sign_in(make_user(is_staff=True))
     group = make_room(Kind.GROUP, owner=[ila.user_id], member=[staff.user_id])
     delete(staff, say(ila, make_room()))
@@ -223,7 +223,7 @@ def test_staff_delete_messages_of_public_rooms_only(ila: SignIn) -> None:
 
 
 def test_reactions_are_counted_and_name_who_reacted(
-    ila: SignIn, friend: SignIn, room: Room
+    ila: Caller, friend: Caller, room: Room
 ) -> None:
     message = say(ila, room)
     react(friend, message)
@@ -240,7 +240,7 @@ def test_reactions_are_counted_and_name_who_reacted(
     }
 
 
-def test_reacting_joins_a_public_room(ila: SignIn, friend: SignIn) -> None:
+def test_reacting_joins_a_public_room(ila: Caller, friend: Caller) -> None:
     public = make_room(owner=[ila.user_id])
     message = say(ila, public)
     say(ila, public)
@@ -251,7 +251,7 @@ def test_reacting_joins_a_public_room(ila: SignIn, friend: SignIn) -> None:
     assert (public.member_count, public.version, member.last_read_seq) == (2, 4, 2)
 
 
-def test_a_refused_reaction_joins_nothing(ila: SignIn, friend: SignIn) -> None:
+def test_a_refused_reaction_joins_nothing(ila: Caller, friend: Caller) -> None:
     public = make_room(owner=[ila.user_id])
     message = say(ila, public)
     delete(ila, message)
@@ -264,7 +264,7 @@ def test_a_refused_reaction_joins_nothing(ila: SignIn, friend: SignIn) -> None:
 
 
 def test_a_reaction_is_taken_back_by_who_made_it_only(
-    ila: SignIn, friend: SignIn, room: Room
+    ila: Caller, friend: Caller, room: Room
 ) -> None:
     message = say(ila, room)
     react(friend, message)
@@ -272,10 +272,10 @@ def test_a_reaction_is_taken_back_by_who_made_it_only(
 
 
 def test_the_first_reactors_are_named_and_all_are_counted(
-    room: Room, ila: SignIn, monkeypatch: pytest.MonkeyPatch
+    room: Room, ila: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever comes and goes: the list is always what counting all rows anew would show."""
-    monkeypatch.setattr(services, "MOST_REACTORS_SHOWN", 3)
+    monkeypatch.setattr(services, "MAX_SHOWN_REACTORS", 3)
     message, people, chance = say(ila, room), [make_sign_in() for _ in range(6)], Random(5)
     make_members(room, people)
     most = 0
@@ -292,7 +292,7 @@ def test_the_first_reactors_are_named_and_all_are_counted(
     assert most > 3
 
 
-def test_a_reaction_asks_no_more_the_more_there_are(room: Room, ila: SignIn) -> None:
+def test_a_reaction_asks_no_more_the_more_there_are(room: Room, ila: Caller) -> None:
     message = say(ila, room)
     asked = []
     for number in range(20):
@@ -307,9 +307,9 @@ def test_a_reaction_asks_no_more_the_more_there_are(room: Room, ila: SignIn) -> 
 
 
 def test_a_message_holds_fifty_different_reactions(
-    ila: SignIn, room: Room, monkeypatch: pytest.MonkeyPatch
+    ila: Caller, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "MOST_REACTION_KINDS", 2)
+    monkeypatch.setattr(services, "MAX_REACTION_KINDS", 2)
     message = say(ila, room)
     react(ila, message, "1")
     react(ila, message, "2")
@@ -321,7 +321,7 @@ def test_a_message_holds_fifty_different_reactions(
 # What changed since
 
 
-def test_a_new_message_is_shown_as_it_is_now(ila: SignIn, room: Room) -> None:
+def test_a_new_message_is_shown_as_it_is_now(ila: Caller, room: Room) -> None:
     message = say(ila, room, "Hey")
     edit(ila, message, "Hey you")
     (change,) = changes_since(room, 0, limit=10)
@@ -333,7 +333,7 @@ def test_a_new_message_is_shown_as_it_is_now(ila: SignIn, room: Room) -> None:
 
 
 def test_an_older_message_is_shown_as_its_latest_change(
-    ila: SignIn, friend: SignIn, room: Room
+    ila: Caller, friend: Caller, room: Room
 ) -> None:
     one, two, three, _ = [say(ila, room) for _ in range(4)]
     edit(ila, one, "better")
@@ -342,7 +342,7 @@ def test_an_older_message_is_shown_as_its_latest_change(
     assert replayed(room, 4) == [("edit", 1, 5), ("reaction", 2, 6), ("delete", 3, 7)]
 
 
-def test_a_superseded_change_is_left_out(ila: SignIn, room: Room) -> None:
+def test_a_superseded_change_is_left_out(ila: Caller, room: Room) -> None:
     message = say(ila, room)
     edit(ila, message, "better")
     react(ila, message)
@@ -351,13 +351,13 @@ def test_a_superseded_change_is_left_out(ila: SignIn, room: Room) -> None:
     assert replayed(room, 3) == []
 
 
-def test_a_new_message_that_was_deleted_is_a_message_still(ila: SignIn, room: Room) -> None:
+def test_a_new_message_that_was_deleted_is_a_message_still(ila: Caller, room: Room) -> None:
     delete(ila, say(ila, room))
     (change,) = changes_since(room, 0, limit=10)
     assert (change.kind, change.message.deleted, change.message.content) == ("message", True, "")
 
 
-def test_changes_come_in_order_of_version_and_as_many_as_asked(ila: SignIn, room: Room) -> None:
+def test_changes_come_in_order_of_version_and_as_many_as_asked(ila: Caller, room: Room) -> None:
     messages = [say(ila, room) for _ in range(4)]
     edit(ila, messages[0], "better")
     assert replayed(room, 0) == [
@@ -369,7 +369,7 @@ def test_changes_come_in_order_of_version_and_as_many_as_asked(ila: SignIn, room
     assert [change.message.version for change in changes_since(room, 1, limit=2)] == [2, 3]
 
 
-def test_changes_of_other_rooms_are_not_shown(ila: SignIn, room: Room) -> None:
+def test_changes_of_other_rooms_are_not_shown(ila: Caller, room: Room) -> None:
     say(ila, make_room())
     assert replayed(room, 0) == []
 
@@ -378,7 +378,7 @@ def test_changes_of_other_rooms_are_not_shown(ila: SignIn, room: Room) -> None:
 
 
 def history_of(
-    room: Room, caller: SignIn, *, before: int | None = None, after: int | None = None
+    room: Room, caller: Caller, *, before: int | None = None, after: int | None = None
 ) -> list[MessageState]:
     here = standing(caller.user_id, room.pk)
     return history(here, before=before, after=after, limit=3).messages
@@ -399,13 +399,13 @@ def history_of(
     ],
 )
 def test_a_page_runs_from_old_to_new(
-    ila: SignIn, room: Room, before: int | None, after: int | None, seqs: list[int]
+    ila: Caller, room: Room, before: int | None, after: int | None, seqs: list[int]
 ) -> None:
     store_now(*[draft(ila, room) for _ in range(7)])
     assert [one.seq for one in history_of(room, ila, before=before, after=after)] == seqs
 
 
-def test_links_lead_from_page_to_page(ila: SignIn, room: Room) -> None:
+def test_links_lead_from_page_to_page(ila: Caller, room: Room) -> None:
     store_now(*[draft(ila, room) for _ in range(7)])
     here = standing(ila.user_id, room.pk)
     newest = history(here, before=None, after=None, limit=3)
@@ -419,7 +419,7 @@ def test_links_lead_from_page_to_page(ila: SignIn, room: Room) -> None:
 # Whose message it is
 
 
-def test_a_sender_may_name_themselves_and_nobody_else(ila: SignIn) -> None:
+def test_a_sender_may_name_themselves_and_nobody_else(ila: Caller) -> None:
     services.check_sender(ila, None)
     services.check_sender(ila, "ILA")
     with pytest.raises(SenderMismatch):

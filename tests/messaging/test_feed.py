@@ -5,7 +5,7 @@ import base64
 import pytest
 from django.utils import timezone
 
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from accounts.kernel.errors import Invalid
 from messaging import selectors
 from messaging.selectors import History, feed
@@ -16,12 +16,12 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def room(ila: SignIn) -> Room:
+def room(ila: Caller) -> Room:
     return make_room(owner=[ila.user_id])
 
 
 @pytest.fixture
-def secret(ila: SignIn) -> Room:
+def secret(ila: Caller) -> Room:
     return make_room(Kind.GROUP, owner=[ila.user_id])
 
 
@@ -29,7 +29,7 @@ def told(page: History) -> list[str]:
     return [message.content for message in page.messages]
 
 
-def walk(reader: SignIn, limit: int = 2) -> list[list[str]]:
+def walk(reader: Caller, limit: int = 2) -> list[list[str]]:
     """All pages, from the newest back, as their links lead."""
     pages, before = [], None
     while True:
@@ -40,7 +40,7 @@ def walk(reader: SignIn, limit: int = 2) -> list[list[str]]:
         before = page.links["prev"]["before"]
 
 
-def test_the_feed_holds_what_one_may_read(ila: SignIn, room: Room, secret: Room) -> None:
+def test_the_feed_holds_what_one_may_read(ila: Caller, room: Room, secret: Room) -> None:
     guest, banned = make_sign_in(), make_sign_in()
     Ban.objects.create(room=room, user_id=banned.user_id)
     private = make_private_room(guest.user_id, make_user())
@@ -54,9 +54,9 @@ def test_the_feed_holds_what_one_may_read(ila: SignIn, room: Room, secret: Room)
 
 
 def test_a_page_of_the_feed_looks_at_so_many_messages_and_leads_on(
-    ila: SignIn, room: Room, secret: Room, monkeypatch: pytest.MonkeyPatch
+    ila: Caller, room: Room, secret: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(selectors, "FEED_REACH", 4)
+    monkeypatch.setattr(selectors, "MAX_FEED_SCAN", 4)
     for number in range(5):
         say(ila, room, str(number))
     for _ in range(9):
@@ -70,9 +70,9 @@ def test_a_page_of_the_feed_looks_at_so_many_messages_and_leads_on(
 
 
 def test_a_feed_whose_oldest_messages_are_not_for_one_ends(
-    ila: SignIn, room: Room, secret: Room, monkeypatch: pytest.MonkeyPatch
+    ila: Caller, room: Room, secret: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(selectors, "FEED_REACH", 2)
+    monkeypatch.setattr(selectors, "MAX_FEED_SCAN", 2)
     for _ in range(5):
         say(ila, secret)
     say(ila, room, "last")
@@ -84,7 +84,7 @@ def test_a_feed_whose_oldest_messages_are_not_for_one_ends(
 
 @pytest.mark.parametrize("cursor", ['["p", 1]', '["n", "1"]', '["n", null]', '["n"]', "[]", "{"])
 def test_a_cursor_that_we_did_not_make_walks_through_nothing(
-    cursor: str, ila: SignIn, room: Room
+    cursor: str, ila: Caller, room: Room
 ) -> None:
     for number in range(5):
         say(ila, room, str(number))

@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from accounts.kernel.errors import Forbidden
 from messaging import services
 from messaging.events import MessageSent, ReadAdvanced
@@ -15,11 +15,11 @@ from tests.factories import commits, draft, heard, make_room, make_sign_in, say,
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 
 
-def mark(caller: SignIn, room: Room, seq: int) -> Mark:
+def mark(caller: Caller, room: Room, seq: int) -> Mark:
     return Mark(caller.user_id, caller.username, room.pk, seq)
 
 
-def mark_read(caller: SignIn, room: Room, seq: int) -> tuple[int, int]:
+def mark_read(caller: Caller, room: Room, seq: int) -> tuple[int, int]:
     """The mark and the number unread."""
     (outcome,) = store_now(mark(caller, room, seq))
     assert isinstance(outcome, Marked), outcome
@@ -27,7 +27,7 @@ def mark_read(caller: SignIn, room: Room, seq: int) -> tuple[int, int]:
 
 
 def test_a_read_mark_goes_forward_and_never_past_the_end(
-    ila: SignIn, friend: SignIn, room: Room
+    ila: Caller, friend: Caller, room: Room
 ) -> None:
     store_now(*[draft(ila, room) for _ in range(5)])
     assert mark_read(friend, room, 3) == (3, 2)
@@ -35,7 +35,7 @@ def test_a_read_mark_goes_forward_and_never_past_the_end(
     assert mark_read(friend, room, 99) == (5, 0)
 
 
-def test_edits_make_nothing_unread(ila: SignIn, friend: SignIn, room: Room) -> None:
+def test_edits_make_nothing_unread(ila: Caller, friend: Caller, room: Room) -> None:
     message = say(ila, room)
     mark_read(friend, room, 1)
     services.edit_message(caller=ila, room_id=room.pk, message_id=message.id, content="better")
@@ -43,7 +43,7 @@ def test_edits_make_nothing_unread(ila: SignIn, friend: SignIn, room: Room) -> N
 
 
 @commits
-def test_a_mark_is_told_only_when_it_moved(ila: SignIn, friend: SignIn, room: Room) -> None:
+def test_a_mark_is_told_only_when_it_moved(ila: Caller, friend: Caller, room: Room) -> None:
     say(ila, room)
     with heard() as events:
         for _ in range(2):
@@ -52,7 +52,7 @@ def test_a_mark_is_told_only_when_it_moved(ila: SignIn, friend: SignIn, room: Ro
 
 
 def test_marks_of_one_batch_follow_each_other_and_the_messages(
-    ila: SignIn, friend: SignIn, room: Room
+    ila: Caller, friend: Caller, room: Room
 ) -> None:
     outcomes = store_now(
         mark(friend, room, 9), draft(ila, room), mark(friend, room, 1), mark(ila, room, 0)
@@ -67,14 +67,14 @@ def test_marks_of_one_batch_follow_each_other_and_the_messages(
 
 @commits
 def test_a_mark_is_told_after_the_message_that_it_marks(
-    ila: SignIn, friend: SignIn, room: Room
+    ila: Caller, friend: Caller, room: Room
 ) -> None:
     with heard() as events:
         store_now(mark(friend, room, 1), draft(ila, room))
     assert [type(event) for event in events] == [MessageSent, ReadAdvanced]
 
 
-def test_one_refused_mark_fails_alone(ila: SignIn, friend: SignIn, room: Room) -> None:
+def test_one_refused_mark_fails_alone(ila: Caller, friend: Caller, room: Room) -> None:
     """Each as it would be refused by itself."""
     say(ila, room)
     stranger, public, deleted = make_sign_in(), make_room(), make_room(owner=[ila.user_id])
@@ -97,7 +97,7 @@ def test_one_refused_mark_fails_alone(ila: SignIn, friend: SignIn, room: Room) -
     ]
 
 
-def test_nothing_is_unread_less_than_not_at_all(friend: SignIn, room: Room) -> None:
+def test_nothing_is_unread_less_than_not_at_all(friend: Caller, room: Room) -> None:
     """On PostgreSQL a mark that was waited for may be ahead of the look at the room."""
     Member.objects.filter(room=room, user_id=friend.user_id).update(last_read_seq=1)
     assert mark_read(friend, room, 1) == (1, 0)

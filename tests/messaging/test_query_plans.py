@@ -42,9 +42,9 @@ def plans_of(ask: Any, argument: Any, patch: pytest.MonkeyPatch) -> list[str]:
     ("ask", "argument"),
     [
         (sql.lock_rooms, [1, 2, 3]),
-        (sql.authors_of, [(1, 1, 1), (2, 2, 1), (3, 3, 1)]),
+        (sql.active_senders, [(1, 1, 1), (2, 2, 1), (3, 3, 1)]),
         (sql.used_client_ids, [(1, 1, "a"), (2, 2, "a"), (3, 3, "a")]),
-        (sql.quotable_of, [1, 2, 3]),
+        (sql.replyable_messages, [1, 2, 3]),
         (sql.lock_members, [(1, 1), (2, 2), (3, 3)]),
     ],
 )

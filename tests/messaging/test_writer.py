@@ -11,7 +11,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from prometheus_client import REGISTRY
 from pytest_django import Settings
 
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from accounts.events import Event, committed
 from accounts.kernel import database_errors
 from accounts.kernel.errors import Busy, Forbidden, Invalid, SessionEnded
@@ -21,7 +21,7 @@ from messaging.errors import ClientIdReused
 from messaging.events import MessageSent
 from messaging.models import Message
 from messaging.writer import batch, queue
-from messaging.writer.batch import Ledger, Sent
+from messaging.writer.batch import MessageBatch, Sent
 from messaging.writer.queue import Writer
 from messaging.writer.read_markers import Mark, Marked
 from rooms.errors import NoSuchRoom
@@ -54,7 +54,7 @@ def thread() -> Iterator[Writer]:
 
 
 @pytest.fixture
-def room(ila: SignIn) -> Room:
+def room(ila: Caller) -> Room:
     return make_room(Kind.GROUP, name="friends", owner=[ila.user_id])
 
 
@@ -70,7 +70,7 @@ def contents(room: Room) -> list[str]:
 # One batch
 
 
-def test_a_batch_is_stored_in_the_order_of_the_queue(ila: SignIn, room: Room) -> None:
+def test_a_batch_is_stored_in_the_order_of_the_queue(ila: Caller, room: Room) -> None:
     outcomes = store_now(*[draft(ila, room, str(number)) for number in range(50)])
     assert [one.message.seq for one in outcomes if isinstance(one, Sent)] == list(range(1, 51))
     assert contents(room) == [str(number) for number in range(50)]
@@ -78,14 +78,14 @@ def test_a_batch_is_stored_in_the_order_of_the_queue(ila: SignIn, room: Room) ->
     assert (room.last_seq, room.version) == (50, 50)
 
 
-def test_rooms_of_one_batch_count_each_for_itself(ila: SignIn, room: Room) -> None:
+def test_rooms_of_one_batch_count_each_for_itself(ila: Caller, room: Room) -> None:
     other = make_room(member=[ila.user_id])
     outcomes = store_now(*[draft(ila, where) for where in (room, other, other, room)])
     counted = [(one.message.room_id, one.message.seq) for one in outcomes if isinstance(one, Sent)]
     assert counted == [(room.pk, 1), (other.pk, 1), (other.pk, 2), (room.pk, 2)]
 
 
-def test_an_answer_is_what_was_stored(ila: SignIn, room: Room) -> None:
+def test_an_answer_is_what_was_stored(ila: Caller, room: Room) -> None:
     said = say(ila, room, "Hey", client_id="one")
     stored = Message.objects.get()
     assert (said.id, said.seq, said.version) == (stored.pk, stored.seq, stored.version)
@@ -93,13 +93,13 @@ def test_an_answer_is_what_was_stored(ila: SignIn, room: Room) -> None:
     assert (said.room, said.username, said.receiver) == ("friends", "ila", None)
 
 
-def test_a_private_message_names_its_receiver(ila: SignIn) -> None:
+def test_a_private_message_names_its_receiver(ila: Caller) -> None:
     other = make_user()
     said = say(ila, make_private_room(ila.user_id, other))
     assert (said.room, said.receiver) == (None, other.pk)
 
 
-def test_one_bad_message_fails_alone(ila: SignIn, room: Room) -> None:
+def test_one_bad_message_fails_alone(ila: Caller, room: Room) -> None:
     stranger = make_sign_in()
     outcomes = store_now(
         draft(ila, room, "first"),
@@ -116,7 +116,7 @@ def test_one_bad_message_fails_alone(ila: SignIn, room: Room) -> None:
 @commits
 @pytest.mark.parametrize("bad", [None, "\ud800"])  # NOT NULL; what UTF-8 cannot hold
 def test_a_message_that_the_database_refuses_fails_alone(
-    ila: SignIn, room: Room, thread: Writer, bad: Any, caplog: pytest.LogCaptureFixture
+    ila: Caller, room: Room, thread: Writer, bad: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with transaction.atomic(), caplog.at_level(logging.CRITICAL):
         answers = [thread.submit(draft(ila, room, text)) for text in ("first", bad, "last")]
@@ -128,7 +128,7 @@ def test_a_message_that_the_database_refuses_fails_alone(
 
 
 @pytest.mark.parametrize("how", ["elsewhere", "deleted", "unknown"])
-def test_only_what_stands_in_the_room_may_be_quoted(ila: SignIn, room: Room, how: str) -> None:
+def test_only_what_stands_in_the_room_may_be_quoted(ila: Caller, room: Room, how: str) -> None:
     quoted = say(ila, make_room() if how == "elsewhere" else room)
     if how == "deleted":
         Message.objects.update(deleted=True)
@@ -136,7 +136,7 @@ def test_only_what_stands_in_the_room_may_be_quoted(ila: SignIn, room: Room, how
     assert kinds(store_now(draft(ila, room, reply_to=reply_to))) == [Invalid]
 
 
-def test_a_quote_is_kept(ila: SignIn, room: Room) -> None:
+def test_a_quote_is_kept(ila: Caller, room: Room) -> None:
     quoted = say(ila, room)
     assert say(ila, room, reply_to=quoted.id).reply_to == quoted.id
 
@@ -144,7 +144,7 @@ def test_a_quote_is_kept(ila: SignIn, room: Room) -> None:
 # Who may send
 
 
-def test_sending_joins_a_public_room_once(ila: SignIn) -> None:
+def test_sending_joins_a_public_room_once(ila: Caller) -> None:
     room, author = make_room(), make_sign_in()
     say(author, room)
     store_now(draft(ila, room), draft(ila, room))
@@ -154,7 +154,7 @@ def test_sending_joins_a_public_room_once(ila: SignIn) -> None:
     assert room.member_count == room.members.count() == 2
 
 
-def test_sending_reads_for_the_sender_alone(ila: SignIn, room: Room) -> None:
+def test_sending_reads_for_the_sender_alone(ila: Caller, room: Room) -> None:
     other = make_sign_in()
     Member.objects.create(room=room, user_id=other.user_id)
     store_now(draft(ila, room), draft(ila, room), draft(other, room), draft(ila, room))
@@ -170,26 +170,26 @@ def test_the_removed_are_refused(kind: Kind, refusal: type[Exception]) -> None:
     assert kinds(store_now(draft(gone, room))) == [refusal]
 
 
-def test_a_deleted_room_takes_no_messages(ila: SignIn, room: Room) -> None:
+def test_a_deleted_room_takes_no_messages(ila: Caller, room: Room) -> None:
     delete_room(user_id=ila.user_id, room_id=room.pk)
     assert kinds(store_now(draft(ila, room))) == [NoSuchRoom]
 
 
-def test_an_ended_session_is_refused(ila: SignIn, room: Room) -> None:
+def test_an_ended_session_is_refused(ila: Caller, room: Room) -> None:
     other = make_session(User.objects.get(pk=ila.user_id))
-    ended = SignIn(ila.user_id, "ila", other.pk, ila.expires_at)
+    ended = Caller(ila.user_id, "ila", other.pk, ila.expires_at)
     other.ended_at = other.created_at
     other.save()
     assert kinds(store_now(draft(ended, room), draft(ila, room))) == [SessionEnded, Sent]
 
 
-def test_a_session_of_somebody_else_is_refused(ila: SignIn, room: Room) -> None:
+def test_a_session_of_somebody_else_is_refused(ila: Caller, room: Room) -> None:
     other = make_sign_in()
-    mixed = SignIn(ila.user_id, "ila", other.session_id, ila.expires_at)
+    mixed = Caller(ila.user_id, "ila", other.session_id, ila.expires_at)
     assert kinds(store_now(draft(mixed, room))) == [SessionEnded]
 
 
-def test_the_deactivated_are_refused(ila: SignIn, room: Room) -> None:
+def test_the_deactivated_are_refused(ila: Caller, room: Room) -> None:
     User.objects.filter(pk=ila.user_id).update(is_active=False)
     assert kinds(store_now(draft(ila, room))) == [SessionEnded]
 
@@ -210,7 +210,7 @@ def test_a_removal_that_commits_first_wins(thread: Writer) -> None:
 
 @commits
 def test_an_end_of_a_session_that_commits_first_wins(
-    ila: SignIn, room: Room, thread: Writer
+    ila: Caller, room: Room, thread: Writer
 ) -> None:
     with transaction.atomic():
         Room.objects.update(title="held")
@@ -225,7 +225,7 @@ def test_an_end_of_a_session_that_commits_first_wins(
 # Sending twice
 
 
-def test_a_client_id_makes_one_message_within_a_batch(ila: SignIn, room: Room) -> None:
+def test_a_client_id_makes_one_message_within_a_batch(ila: Caller, room: Room) -> None:
     first, again = store_now(*[draft(ila, room, client_id="one")] * 2)
     assert isinstance(first, Sent)
     assert isinstance(again, Sent)
@@ -234,7 +234,7 @@ def test_a_client_id_makes_one_message_within_a_batch(ila: SignIn, room: Room) -
     assert contents(room) == ["hello"]
 
 
-def test_a_client_id_makes_one_message_over_batches(ila: SignIn, room: Room) -> None:
+def test_a_client_id_makes_one_message_over_batches(ila: Caller, room: Room) -> None:
     said = say(ila, room, client_id="one")
     say(ila, room, "in between")
     (again,) = store_now(draft(ila, room, client_id="one"))
@@ -243,7 +243,7 @@ def test_a_client_id_makes_one_message_over_batches(ila: SignIn, room: Room) -> 
     assert (room.last_seq, room.version) == (2, 2)
 
 
-def test_a_client_id_answers_the_message_as_it_is_now(ila: SignIn, room: Room) -> None:
+def test_a_client_id_answers_the_message_as_it_is_now(ila: Caller, room: Room) -> None:
     say(ila, room, client_id="one")
     Message.objects.update(content="", deleted=True, version=2)
     (again,) = store_now(draft(ila, room, client_id="one"))
@@ -251,7 +251,7 @@ def test_a_client_id_answers_the_message_as_it_is_now(ila: SignIn, room: Room) -
     assert (again.message.content, again.message.deleted, again.message.version) == ("", True, 2)
 
 
-def test_a_reply_may_be_repeated_when_what_it_quotes_is_gone(ila: SignIn, room: Room) -> None:
+def test_a_reply_may_be_repeated_when_what_it_quotes_is_gone(ila: Caller, room: Room) -> None:
     quoted = say(ila, room)
     reply = say(ila, room, client_id="one", reply_to=quoted.id)
     Message.objects.filter(pk=quoted.id).update(deleted=True)
@@ -259,7 +259,7 @@ def test_a_reply_may_be_repeated_when_what_it_quotes_is_gone(ila: SignIn, room: 
     assert again == Sent(reply, duplicate=True)
 
 
-def test_a_client_id_with_something_else_is_refused(ila: SignIn, room: Room) -> None:
+def test_a_client_id_with_something_else_is_refused(ila: Caller, room: Room) -> None:
     quoted = say(ila, room, client_id="one")
     outcomes = store_now(
         draft(ila, room, "another text", client_id="one"),
@@ -270,7 +270,7 @@ def test_a_client_id_with_something_else_is_refused(ila: SignIn, room: Room) -> 
     assert kinds(outcomes) == [ClientIdReused, ClientIdReused, Sent, ClientIdReused]
 
 
-def test_a_client_id_is_of_one_sender_in_one_room(ila: SignIn, room: Room) -> None:
+def test_a_client_id_is_of_one_sender_in_one_room(ila: Caller, room: Room) -> None:
     other, elsewhere = make_sign_in(), make_room()
     Member.objects.create(room=room, user_id=other.user_id)
     outcomes = store_now(
@@ -281,7 +281,7 @@ def test_a_client_id_is_of_one_sender_in_one_room(ila: SignIn, room: Room) -> No
     assert [one.duplicate for one in outcomes if isinstance(one, Sent)] == [False] * 3
 
 
-def test_a_repeat_from_one_who_was_removed_is_refused(ila: SignIn) -> None:
+def test_a_repeat_from_one_who_was_removed_is_refused(ila: Caller) -> None:
     gone = make_sign_in()
     room = make_room(Kind.GROUP, owner=[ila.user_id], member=[gone.user_id])
     say(gone, room, client_id="one")
@@ -293,7 +293,7 @@ def test_a_repeat_from_one_who_was_removed_is_refused(ila: SignIn) -> None:
 
 
 @commits
-def test_what_waits_is_stored_together(ila: SignIn, room: Room, thread: Writer) -> None:
+def test_what_waits_is_stored_together(ila: Caller, room: Room, thread: Writer) -> None:
     batches: list[int] = []
 
     def listen(sender: object, events: Sequence[Event], **kwargs: object) -> None:
@@ -311,7 +311,7 @@ def test_what_waits_is_stored_together(ila: SignIn, room: Room, thread: Writer) 
 
 
 @commits
-def test_callers_on_a_loop_are_answered_there(ila: SignIn, room: Room, thread: Writer) -> None:
+def test_callers_on_a_loop_are_answered_there(ila: Caller, room: Room, thread: Writer) -> None:
     import asyncio
 
     async def send() -> Sent:
@@ -322,7 +322,7 @@ def test_callers_on_a_loop_are_answered_there(ila: SignIn, room: Room, thread: W
 
 @commits
 def test_callers_on_a_loop_wait_for_a_database_that_hangs_only_so_long(
-    ila: SignIn,
+    ila: Caller,
     room: Room,
     thread: Writer,
     monkeypatch: pytest.MonkeyPatch,
@@ -331,7 +331,7 @@ def test_callers_on_a_loop_wait_for_a_database_that_hangs_only_so_long(
     import asyncio
 
     monkeypatch.setattr(services, "writer", lambda: thread)
-    settings.CHAT_ANSWER_WITHIN = 0.05
+    settings.CHAT_DATABASE_TIMEOUT = 0.05
     with transaction.atomic():
         Room.objects.update(title="held")
         with pytest.raises(Busy):
@@ -342,7 +342,7 @@ def test_callers_on_a_loop_wait_for_a_database_that_hangs_only_so_long(
 
 @commits
 def test_a_full_queue_raises_busy_and_stores_what_it_took(
-    ila: SignIn, room: Room, thread: Writer
+    ila: Caller, room: Room, thread: Writer
 ) -> None:
     taken = []
     with transaction.atomic(), suppress(Busy):
@@ -359,18 +359,18 @@ def test_a_full_queue_raises_busy_and_stores_what_it_took(
 @commits
 @pytest.mark.parametrize("fault", [OperationalError("disk I/O error"), RuntimeError("a bug")])
 def test_a_failing_database_answers_busy_and_the_thread_lives_on(
-    ila: SignIn,
+    ila: Caller,
     room: Room,
     thread: Writer,
     fault: Exception,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def fail(self: Ledger) -> None:
+    def fail(self: MessageBatch) -> None:
         raise fault
 
     with heard() as events, monkeypatch.context() as broken, caplog.at_level(logging.CRITICAL):
-        broken.setattr(Ledger, "save", fail)
+        broken.setattr(MessageBatch, "save", fail)
         with pytest.raises(Busy):
             thread.submit(draft(ila, room, client_id="one")).result(WITHIN)
     assert events == []
@@ -380,7 +380,7 @@ def test_a_failing_database_answers_busy_and_the_thread_lives_on(
 
 @commits
 def test_a_commit_that_fails_is_answered_busy_and_told_to_nobody(
-    ila: SignIn, room: Room, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ila: Caller, room: Room, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail() -> None:
         raise OperationalError("disk I/O error")
@@ -394,16 +394,16 @@ def test_a_commit_that_fails_is_answered_busy_and_told_to_nobody(
 
 @commits
 def test_a_batch_that_the_database_refuses_is_tried_one_by_one(
-    ila: SignIn, room: Room, monkeypatch: pytest.MonkeyPatch
+    ila: Caller, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save = Ledger.save
+    save = MessageBatch.save
 
-    def refuse_many(self: Ledger) -> None:
+    def refuse_many(self: MessageBatch) -> None:
         if len(self._new) > 1:
             raise IntegrityError("no more than one")
         save(self)
 
-    monkeypatch.setattr(Ledger, "save", refuse_many)
+    monkeypatch.setattr(MessageBatch, "save", refuse_many)
     with heard() as events:
         outcomes = store_now(*[draft(ila, room, text) for text in "abc"])
     assert kinds(outcomes) == [Sent] * 3
@@ -411,11 +411,11 @@ def test_a_batch_that_the_database_refuses_is_tried_one_by_one(
     assert len(events) == 3
 
 
-def failing_saves(*sqlstates: str | None) -> Callable[[Ledger], None]:
-    """A `Ledger.save` that fails in these ways first, as PostgreSQL would have it."""
-    faults, save = list(sqlstates), Ledger.save
+def failing_saves(*sqlstates: str | None) -> Callable[[MessageBatch], None]:
+    """A `MessageBatch.save` that fails in these ways first, as PostgreSQL would have it."""
+    faults, save = list(sqlstates), MessageBatch.save
 
-    def fail(self: Ledger) -> None:
+    def fail(self: MessageBatch) -> None:
         if not faults:
             return save(self)
         cause = Exception("of the driver")
@@ -428,9 +428,9 @@ def failing_saves(*sqlstates: str | None) -> Callable[[Ledger], None]:
 @commits
 @pytest.mark.parametrize("sqlstate", ["40P01", "40001"])
 def test_a_batch_that_lost_a_deadlock_is_stored_again(
-    ila: SignIn, room: Room, monkeypatch: pytest.MonkeyPatch, sqlstate: str
+    ila: Caller, room: Room, monkeypatch: pytest.MonkeyPatch, sqlstate: str
 ) -> None:
-    monkeypatch.setattr(Ledger, "save", failing_saves(sqlstate))
+    monkeypatch.setattr(MessageBatch, "save", failing_saves(sqlstate))
     before = REGISTRY.get_sample_value("chat_writer_repeated_batches_total")
     with heard() as events:
         outcomes = store_now(draft(ila, room, "a"), draft(ila, room, "b"))
@@ -443,20 +443,20 @@ def test_a_batch_that_lost_a_deadlock_is_stored_again(
 @commits
 @pytest.mark.parametrize("sqlstates", [("40P01", "40P01"), ("57014",), (None,)])
 def test_a_batch_is_stored_again_only_once_and_only_after_a_conflict(
-    ila: SignIn,
+    ila: Caller,
     room: Room,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     sqlstates: tuple[str | None, ...],
 ) -> None:
-    monkeypatch.setattr(Ledger, "save", failing_saves(*sqlstates))
+    monkeypatch.setattr(MessageBatch, "save", failing_saves(*sqlstates))
     with caplog.at_level(logging.CRITICAL):
         assert store_now(draft(ila, room)) == [None]
     assert kinds(store_now(draft(ila, room))) == [Sent]
 
 
 def test_a_batch_of_messages_and_read_marks_takes_two_round_trips(
-    ila: SignIn, room: Room, monkeypatch: pytest.MonkeyPatch
+    ila: Caller, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trips: list[int] = []
 
@@ -472,7 +472,7 @@ def test_a_batch_of_messages_and_read_marks_takes_two_round_trips(
 
 
 @commits
-def test_events_are_told_after_the_commit_in_the_order_of_versions(ila: SignIn, room: Room) -> None:
+def test_events_are_told_after_the_commit_in_the_order_of_versions(ila: Caller, room: Room) -> None:
     seen: list[tuple[bool, int]] = []
 
     def listen(sender: object, events: Sequence[Event], **kwargs: object) -> None:
@@ -491,7 +491,7 @@ def test_events_are_told_after_the_commit_in_the_order_of_versions(ila: SignIn, 
 
 
 @commits
-def test_refusals_and_repeats_are_told_to_nobody(ila: SignIn, room: Room) -> None:
+def test_refusals_and_repeats_are_told_to_nobody(ila: Caller, room: Room) -> None:
     say(ila, room, client_id="one")
     with heard() as events:
         store_now(draft(ila, room, client_id="one"), draft(make_sign_in(), room))
@@ -500,7 +500,7 @@ def test_refusals_and_repeats_are_told_to_nobody(ila: SignIn, room: Room) -> Non
 
 @commits
 def test_a_failing_listener_fails_no_send(
-    ila: SignIn, room: Room, thread: Writer, caplog: pytest.LogCaptureFixture
+    ila: Caller, room: Room, thread: Writer, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(sender: object, **kwargs: object) -> None:
         raise RuntimeError("a bug")
@@ -514,7 +514,7 @@ def test_a_failing_listener_fails_no_send(
 
 @commits
 def test_a_caller_that_gave_up_leaves_the_others_their_answers(
-    ila: SignIn, room: Room, thread: Writer
+    ila: Caller, room: Room, thread: Writer
 ) -> None:
     with transaction.atomic():
         gone, patient = (thread.submit(draft(ila, room)) for _ in range(2))
@@ -523,7 +523,7 @@ def test_a_caller_that_gave_up_leaves_the_others_their_answers(
 
 
 @commits
-def test_closing_stores_what_was_taken_and_takes_no_more(ila: SignIn, room: Room) -> None:
+def test_closing_stores_what_was_taken_and_takes_no_more(ila: Caller, room: Room) -> None:
     own = Writer()
     answers = [own.submit(draft(ila, room)) for _ in range(5)]
     own.close()
@@ -538,9 +538,9 @@ def test_a_writer_that_never_wrote_is_closed_at_once() -> None:
 
 @commits
 def test_many_threads_get_one_unbroken_order(
-    ila: SignIn, room: Room, monkeypatch: pytest.MonkeyPatch
+    ila: Caller, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "LARGEST_BATCH", 7)
+    monkeypatch.setattr(queue, "MAX_BATCH_SIZE", 7)
     own, seqs = Writer(), []
 
     def talk() -> None:
@@ -558,20 +558,20 @@ def test_many_threads_get_one_unbroken_order(
     assert sorted(seqs) == list(range(1, 101))
 
 
-def test_ids_are_counted_on_after_a_deletion(ila: SignIn, room: Room) -> None:
+def test_ids_are_counted_on_after_a_deletion(ila: Caller, room: Room) -> None:
     last = say(ila, room)
     Message.objects.all().delete()
     assert say(ila, room).id == last.id + 1
 
 
 def test_a_batch_that_meets_a_missing_table_is_refused_with_the_command_to_run(
-    ila: SignIn, room: Room, monkeypatch: pytest.MonkeyPatch
+    ila: Caller, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def save(batch: Ledger) -> None:
+    def save(batch: MessageBatch) -> None:
         raise OperationalError("no such column: messaging_message.pinned")
 
     with monkeypatch.context() as broken:
-        broken.setattr(Ledger, "save", save)
+        broken.setattr(MessageBatch, "save", save)
         broken.setattr(database_errors, "lacks_migrations", lambda: True)
         (outcome,) = store_now(draft(ila, room, "Hey"))
     assert isinstance(outcome, Busy)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from realtime.delivery.local_room import OpenRoom
+from realtime.delivery.local_room import LocalRoom
 
 from .ear import Ear, enter
 
@@ -18,10 +18,10 @@ def straight(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def room(way: None) -> OpenRoom:
-    return OpenRoom(1, version=0, access=0)
+def room(way: None) -> LocalRoom:
+    return LocalRoom(1, version=0, access=0)
 
 
 @pytest.fixture
-def ear(room: OpenRoom) -> Ear:
+def ear(room: LocalRoom) -> Ear:
     return enter(room)

@@ -1,8 +1,8 @@
 """Who listens in a room without a server: an ear, and what it is told."""
 
-from accounts.auth import SignIn
-from realtime.delivery.local_room import OpenRoom
-from realtime.delivery.send_queue import Outbox
+from accounts.auth import Caller
+from realtime.delivery.local_room import LocalRoom
+from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Frame, Listener, text_event
 from tests.factories import Wire
 
@@ -15,7 +15,7 @@ class Ear(Listener):
 
     def __init__(self, version: int = 0, user_id: int = 1) -> None:
         self.wire = Wire(quick=self.quick)
-        super().__init__(Outbox(self.wire), SignIn(user_id, f"user{user_id}", 1, 0), 1, version)
+        super().__init__(SendQueue(self.wire), Caller(user_id, f"user{user_id}", 1, 0), 1, version)
         self.outbox.put({"type": "websocket.accept"})
 
     @property
@@ -27,7 +27,7 @@ def frame(version: int, access: int = 0) -> Frame:
     return Frame(version, access, text_event(str(version)))
 
 
-def enter(room: OpenRoom, version: int = 0, user_id: int = 1) -> Ear:
+def enter(room: LocalRoom, version: int = 0, user_id: int = 1) -> Ear:
     """A socket that read `version` from the database and has settled."""
     ear = Ear(version, user_id)
     room.add(ear)
@@ -36,7 +36,7 @@ def enter(room: OpenRoom, version: int = 0, user_id: int = 1) -> Ear:
     return ear
 
 
-def settled(room: OpenRoom) -> set[Listener]:
+def settled(room: LocalRoom) -> set[Listener]:
     """Those who have exactly what the room has."""
     assert not room.ways.keys() & room.live
     return {*room.ways, *room.live}

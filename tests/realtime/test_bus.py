@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from realtime.cluster import broker as module
-from realtime.cluster.broker import RETRY_AFTER, Bus, Call
+from realtime.cluster.broker import RETRY_DELAY, Bus, Call
 
 
 class Layer:
@@ -46,5 +46,5 @@ async def test_a_call_that_this_version_does_not_know_holds_up_no_other(
     async with started(Bus("default", take, lambda group: True)):
         layer.hints.put_nowait({"from": "other", "calls": [["later"], ["deliver", 1]]})
         layer.hints.put_nowait({"from": "other", "calls": [["deliver", 2]]})
-        async with asyncio.timeout(RETRY_AFTER / 2):
+        async with asyncio.timeout(RETRY_DELAY / 2):
             assert [await taken.get() for _ in range(2)] == [["deliver", 1], ["deliver", 2]]

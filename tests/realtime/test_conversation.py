@@ -3,14 +3,14 @@
 import pytest
 from pytest_django import Settings
 
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from accounts.kernel.errors import RateLimited
 from accounts.kernel.rate_limits import Rate, buckets
 from realtime.connection import handlers
-from realtime.connection.handlers import Conversation
+from realtime.connection.handlers import FrameHandlers
 from realtime.delivery import local_room
 from realtime.delivery.hub import Hub
-from realtime.delivery.send_queue import Outbox
+from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Listener
 from realtime.protocol import AnyClientFrame, Join, Typing
 from rooms.models import Kind, Room
@@ -39,7 +39,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
 
 def come_in(hub: Hub, room: Room, user_id: int) -> tuple[Listener, Wire]:
     wire = Wire()
-    listener = Listener(Outbox(wire), SignIn(user_id, f"user{user_id}", user_id, 0), room.pk, 0)
+    listener = Listener(SendQueue(wire), Caller(user_id, f"user{user_id}", user_id, 0), room.pk, 0)
     hub.attach(listener, room)
     listener.ready = True
     return listener, wire
@@ -53,12 +53,12 @@ async def test_the_others_are_told_of_repetitions_now_and_then(
     monkeypatch: pytest.MonkeyPatch,
     settings: Settings,
 ) -> None:
-    settings.CHAT_ANNOUNCE_UP_TO = None
+    settings.CHAT_PRESENCE_MAX_USERS = None
     clock = Clock()
     monkeypatch.setattr(local_room, "time", clock)
     room = Room(pk=1, kind=Kind.PUBLIC)
     (speaker, _), (_, other) = come_in(hub, room, 1), come_in(hub, room, 2)
-    talk = Conversation(hub, speaker, hub.rooms[1], room)
+    talk = FrameHandlers(hub, speaker, hub.rooms[1], room)
     heard = []
     for later in (0, every - 0.1, every + 0.1, 2 * every, 2 * every + 0.2):
         clock.now = 1000 + later
@@ -73,7 +73,7 @@ async def test_an_end_of_typing_is_passed_on_once_after_a_beginning(
     settings.CHAT_TYPING_RATE = None
     room = Room(pk=1, kind=Kind.PUBLIC)
     (speaker, _), (twin, _), (_, other) = [come_in(hub, room, user_id) for user_id in (1, 1, 2)]
-    talks = [Conversation(hub, one, hub.rooms[1], room) for one in (speaker, twin)]
+    talks = [FrameHandlers(hub, one, hub.rooms[1], room) for one in (speaker, twin)]
     heard = []
     for talk, typing in ((0, False), (0, True), (1, False), (0, False), (1, False), (1, True)):
         await talks[talk].take(Typing(typing=typing))
@@ -88,7 +88,7 @@ async def test_typing_of_all_sockets_of_a_user_is_counted_together(
     settings.CHAT_TYPING_RATE = Rate(1, 60, 4)
     rooms = [Room(pk=number, kind=Kind.PUBLIC) for number in (1, 2, 3)]
     others = [come_in(hub, room, 2)[1] for room in rooms]
-    talks = [Conversation(hub, come_in(hub, one, 1)[0], hub.rooms[one.pk], one) for one in rooms]
+    talks = [FrameHandlers(hub, come_in(hub, one, 1)[0], hub.rooms[one.pk], one) for one in rooms]
     for talk in talks[:2]:
         for typing in (True, False):
             await talk.take(Typing(typing=typing))

@@ -202,7 +202,7 @@ def use(settings: Settings, *urls: str) -> None:
     settings.REDIS_URLS = list(urls)
     settings.CHANNEL_LAYERS = {
         f"doctor-{number}": {
-            "BACKEND": "realtime.cluster.redis_layer.HintLayer",
+            "BACKEND": "realtime.cluster.redis_layer.RedisLayer",
             "CONFIG": {"hosts": [{"address": url}], "prefix": "doctor"},
         }
         for number, url in enumerate(urls)
@@ -245,7 +245,7 @@ def test_a_redis_that_wants_a_password_is_wrong(settings: Settings, redis: Redis
 def test_a_redis_that_passes_nothing_on_is_wrong(
     settings: Settings, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_doctor, "HINT_WITHIN", 0.7)
+    monkeypatch.setattr(redis_doctor, "HINT_TIMEOUT", 0.7)
     with Redis(port=redis.port) as client:
         client.execute_command("ACL", "SETUSER", "default", "-@pubsub")
         try:

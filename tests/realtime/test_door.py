@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from accounts.kernel.errors import Busy
 from accounts.kernel.rate_limits import Rate, buckets
 from accounts.tokens import Claims
 from realtime.cluster.connection_limits import Tally
 from realtime.connection import admission as module
 from realtime.connection import consumer
-from realtime.connection.admission import APART, Door, RefusalQueue, door
+from realtime.connection.admission import ADMISSION_INTERVAL, Door, RefusalQueue, door
 from realtime.delivery.hub import Hub, hub
 from realtime.lifecycle import shutdown
 from rooms.models import Room
@@ -56,8 +56,8 @@ async def test_few_come_in_apart_and_in_order_while_messages_flow() -> None:
         begun = time.monotonic()
         await asyncio.gather(*map(come, range(10)))
     assert [number for number, _ in came] == list(range(10))
-    assert came[0][1] - begun >= 0.9 * APART
-    assert came[-1][1] - begun >= 9 * APART
+    assert came[0][1] - begun >= 0.9 * ADMISSION_INTERVAL
+    assert came[-1][1] - begun >= 9 * ADMISSION_INTERVAL
 
 
 async def test_a_crowd_does_not_wait_longer_the_larger_it_is() -> None:
@@ -66,15 +66,15 @@ async def test_a_crowd_does_not_wait_longer_the_larger_it_is() -> None:
         begun = time.monotonic()
         await asyncio.gather(*(door.pass_through() for _ in range(1000)))
         took = time.monotonic() - begun
-    assert took < 1000 * APART * 0.8
+    assert took < 1000 * ADMISSION_INTERVAL * 0.8
 
 
 async def test_those_who_wait_come_in_when_nothing_is_said_any_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     door = Door()
-    monkeypatch.setattr(module, "APART", 0.5)
-    monkeypatch.setattr(module, "CROWD_WITHIN", 60)
+    monkeypatch.setattr(module, "ADMISSION_INTERVAL", 0.5)
+    monkeypatch.setattr(module, "CROWD_ADMISSION_TIME", 60)
     door.note_message()
     begun = time.monotonic()
     await asyncio.gather(*(door.pass_through() for _ in range(20)))
@@ -95,7 +95,7 @@ async def test_one_more_than_may_wait_is_told_to_come_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     door = Door()
-    monkeypatch.setattr(module, "MOST_WAITING", 1)
+    monkeypatch.setattr(module, "MAX_WAITING", 1)
     door.note_message()
     waiting = asyncio.create_task(door.pass_through())
     await asyncio.sleep(0)
@@ -109,9 +109,9 @@ class Newcomer(consumer.RoomConsumer):
 
     looked_up = False
 
-    def _admit(self, claims: Claims) -> tuple[SignIn, Room]:
+    def _admit(self, claims: Claims) -> tuple[Caller, Room]:
         self.looked_up = shutdown.leaving = True
-        return SignIn(1, "ila", 1, 2**31), Room(pk=1, name="general", kind="public")
+        return Caller(1, "ila", 1, 2**31), Room(pk=1, name="general", kind="public")
 
     async def come(self) -> list[dict[str, Any]]:
         """What the server was told to send."""
@@ -184,12 +184,12 @@ def crowded(monkeypatch: pytest.MonkeyPatch, tally: Tally) -> Iterator[None]:
     """Nobody passes the queue, and counts of limits begin anew."""
     monkeypatch.setattr(consumer, "run_on", lambda loop: None)
     monkeypatch.setattr(consumer, "tally", tally)
-    monkeypatch.setattr(module, "APART", 3600)
-    monkeypatch.setattr(module, "CROWD_WITHIN", 3600)
+    monkeypatch.setattr(module, "ADMISSION_INTERVAL", 3600)
+    monkeypatch.setattr(module, "CROWD_ADMISSION_TIME", 3600)
     monkeypatch.setattr(consumer, "door", door := Door())
     monkeypatch.setattr(consumer, "refusal_queue", RefusalQueue(Silent()))
     door.note_message()
-    monkeypatch.setattr(module, "FLOWS_FOR", 3600)
+    monkeypatch.setattr(module, "MESSAGE_FLOW_TTL", 3600)
     buckets.clear()
     yield
     buckets.clear()
@@ -209,7 +209,7 @@ async def test_refusals_come_apart_while_messages_flow_and_at_once_beyond_a_boun
         await door.pass_through()  # those that are let in do not wait behind them
         assert not waiting[4].done()
         await asyncio.gather(*waiting)
-    assert time.monotonic() - begun >= 5 * APART * 0.9
+    assert time.monotonic() - begun >= 5 * ADMISSION_INTERVAL * 0.9
 
 
 async def refusal_of(newcomer: Stranger) -> tuple[int, str]:

@@ -21,7 +21,7 @@ from messaging.events import (
 )
 from realtime import receivers
 from realtime.close_codes import CLOSE_CODES, ENDS_AN_OPEN_SOCKET
-from realtime.cluster.broadcaster import Fanout
+from realtime.cluster.broadcaster import Broadcaster
 from realtime.receivers import RECEIVERS, turns
 from rooms.events import RoomChanged
 
@@ -118,7 +118,7 @@ def test_a_code_of_the_domain_means_one_thing() -> None:
 # What the receivers tell the hub
 
 
-class Told(Fanout):
+class Told(Broadcaster):
     """Writes down what it is told to send."""
 
     def __init__(self) -> None:

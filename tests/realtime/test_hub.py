@@ -3,10 +3,10 @@
 import pytest
 from pytest_django import Settings
 
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from realtime.delivery.batching import batching
 from realtime.delivery.hub import Hub
-from realtime.delivery.send_queue import Outbox
+from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Listener
 from rooms.models import Room
 from tests.factories import Wire
@@ -22,9 +22,9 @@ def hub() -> Hub:
 def enter(hub: Hub, user_id: int) -> Wire:
     """A socket in room 1 that is written to past its outbox."""
     wire = Wire(quick=True)
-    outbox = Outbox(wire)
+    outbox = SendQueue(wire)
     outbox.put({"type": "websocket.accept"})
-    listener = Listener(outbox, SignIn(user_id, f"user{user_id}", user_id, 0), 1, 0)
+    listener = Listener(outbox, Caller(user_id, f"user{user_id}", user_id, 0), 1, 0)
     here = hub.attach(listener, Room(pk=1))
     listener.ready = True
     here.settle(listener, 0)
@@ -41,7 +41,7 @@ def test_a_copy_follows_what_was_said_before_it(hub: Hub) -> None:
 
 @pytest.mark.parametrize("most", [1, None], ids=["in a crowd", "in a small room"])
 def test_a_read_mark_follows_its_message(hub: Hub, settings: Settings, most: int | None) -> None:
-    settings.CHAT_ANNOUNCE_UP_TO = most
+    settings.CHAT_PRESENCE_MAX_USERS = most
     reader, other = enter(hub, 1), enter(hub, 2)
     with batching(2):
         hub.deliver(1, 1, 0, "a message")

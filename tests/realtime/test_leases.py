@@ -11,14 +11,14 @@ import pytest
 from pytest_django import Settings
 from redis import Redis
 
-from accounts.auth import SignIn
-from realtime.cluster.broadcaster import Fanout
+from accounts.auth import Caller
+from realtime.cluster.broadcaster import Broadcaster
 from realtime.cluster.leases import Leases
-from realtime.cluster.presence import UNSURE_FOR, Arrival, Presence
+from realtime.cluster.presence import EXIT_CONFIRMATION_DELAY, Arrival, Presence
 from realtime.cluster.redis_client import Hosts
 from realtime.delivery.hub import Hub
-from realtime.delivery.local_room import OpenRoom
-from realtime.delivery.send_queue import Outbox
+from realtime.delivery.local_room import LocalRoom
+from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Listener
 from rooms.models import Room
 from tests.factories import Wire
@@ -39,8 +39,8 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 @pytest.fixture(autouse=True)
 def _short(settings: Settings, redis: RedisServer) -> None:
     settings.REDIS_URLS = [redis.url]
-    settings.CHAT_PRESENCE_LEASE = LEASE
-    settings.CHAT_ANNOUNCE_UP_TO = None
+    settings.CHAT_PRESENCE_TTL = LEASE
+    settings.CHAT_PRESENCE_MAX_USERS = None
 
 
 class Mouth:
@@ -63,7 +63,7 @@ class Process:
         self.hub.on_open = self.hub.on_trouble = lambda room: None
         self.hub.on_rooms_change = lambda room_id: None
         self.mouth = Mouth()
-        self.presence = Presence(self.hub, cast(Fanout, self.mouth), self.leases)
+        self.presence = Presence(self.hub, cast(Broadcaster, self.mouth), self.leases)
 
     async def start(self) -> None:
         if not self.hosts.all:
@@ -87,12 +87,12 @@ class Process:
             await host.close()
 
     def attach(self, room_id: int, user_id: int) -> Listener:
-        caller = SignIn(user_id, f"user{user_id}", 1, 0)
-        listener = Listener(Outbox(Wire()), caller, room_id, 0)
+        caller = Caller(user_id, f"user{user_id}", 1, 0)
+        listener = Listener(SendQueue(Wire()), caller, room_id, 0)
         self.hub.attach(listener, Room(pk=room_id))
         return listener
 
-    def here(self, room_id: int) -> OpenRoom:
+    def here(self, room_id: int) -> LocalRoom:
         return self.hub.rooms[room_id]
 
     async def arrives(self, room_id: int, user_id: int) -> Arrival:
@@ -137,7 +137,7 @@ def away(redis: RedisServer) -> Iterator[None]:
 
 
 async def told_after_all(process: Process, user_id: int) -> None:
-    async with asyncio.timeout(UNSURE_FOR + SOON):
+    async with asyncio.timeout(EXIT_CONFIRMATION_DELAY + SOON):
         while not process.exits(user_id):
             await asyncio.sleep(0.05)
 
@@ -226,7 +226,7 @@ async def test_whoever_is_back_before_anybody_was_told_never_left(redis: RedisSe
             await asyncio.sleep(0)
             arrival = await alone.arrives(8, 81)
             assert not arrival.first
-            await asyncio.sleep(UNSURE_FOR + 0.2)
+            await asyncio.sleep(EXIT_CONFIRMATION_DELAY + 0.2)
         assert alone.exits(81) == 0
 
 
@@ -238,7 +238,7 @@ async def test_whoever_is_back_before_redis_failed_to_answer_is_not_said_to_leav
         with away(redis):
             alone.leaves(11)
             await alone.arrives(11, 111)
-            await asyncio.sleep(UNSURE_FOR + 0.5)
+            await asyncio.sleep(EXIT_CONFIRMATION_DELAY + 0.5)
         assert alone.exits(111) == 0
 
 
@@ -274,7 +274,7 @@ async def test_nobody_joins_again_at_a_redis_that_forgot_everything(redis: Redis
 async def test_a_redis_that_paused_between_two_beats_is_found_again_soon(
     redis: RedisServer, settings: Settings
 ) -> None:
-    settings.CHAT_PRESENCE_LEASE = 40
+    settings.CHAT_PRESENCE_TTL = 40
     async with processes(1) as (alone,):
         with away(redis):
             assert await alone.leases.held(12, [1]) is None
@@ -323,7 +323,7 @@ async def test_two_departures_that_nobody_answered_for_are_told_as_one(redis: Re
             for _ in range(2):
                 await alone.arrives(16, 161)
                 alone.leaves(16)
-            await asyncio.sleep(UNSURE_FOR + 0.5)
+            await asyncio.sleep(EXIT_CONFIRMATION_DELAY + 0.5)
             assert alone.exits(161) == 1
 
 
@@ -337,7 +337,7 @@ async def test_two_tabs_that_close_while_redis_is_away_are_told_as_one_exit(
             await asyncio.gather(first.leases.held(17, [1]), second.leases.held(17, [1]))
             first.leaves(17)
             second.leaves(17)
-        await asyncio.sleep(UNSURE_FOR + 0.5)
+        await asyncio.sleep(EXIT_CONFIRMATION_DELAY + 0.5)
         assert await first.leases.online(17, [171]) == set()
         assert first.exits(171) + second.exits(171) == 1
 

@@ -177,7 +177,7 @@ async def test_hints_go_out_one_by_one_on_a_channels_redis_that_we_do_not_know(
     monkeypatch.setattr(redis_layer, "CAN_PIPELINE", False)
     sent: list[tuple[str, object]] = []
 
-    class Layer(redis_layer.HintLayer):
+    class Layer(redis_layer.RedisLayer):
         async def group_send(self, group: str, message: object) -> None:
             sent.append((group, message))
 

@@ -14,7 +14,7 @@ from realtime.close_codes import TOO_SLOW
 from realtime.delivery import local_room
 from realtime.delivery import subscriber as listener_module
 from realtime.delivery.batching import batching
-from realtime.delivery.local_room import OpenRoom
+from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.send_buffers import send_buffers
 
 from .ear import Ear, enter, frame, settled
@@ -22,26 +22,26 @@ from .ear import Ear, enter, frame, settled
 # Order
 
 
-def test_the_next_version_goes_out_at_once(room: OpenRoom, ear: Ear) -> None:
+def test_the_next_version_goes_out_at_once(room: LocalRoom, ear: Ear) -> None:
     assert all(room.deliver(frame(version)) for version in (1, 2, 3))
     assert ear.heard == [1, 2, 3]
 
 
 def test_all_who_listen_share_one_event() -> None:
-    room = OpenRoom(1, version=0, access=0)
+    room = LocalRoom(1, version=0, access=0)
     ear, other = enter(room), enter(room, user_id=2)
     room.deliver(frame(1))
     assert ear.wire.sent[-1] is other.wire.sent[-1]
 
 
-def test_an_older_version_is_dropped(room: OpenRoom, ear: Ear) -> None:
+def test_an_older_version_is_dropped(room: LocalRoom, ear: Ear) -> None:
     room.deliver(frame(1))
     assert room.deliver(frame(1))
     assert room.deliver(frame(0))
     assert ear.heard == [1]
 
 
-def test_a_jump_waits_for_what_is_missing(room: OpenRoom, ear: Ear) -> None:
+def test_a_jump_waits_for_what_is_missing(room: LocalRoom, ear: Ear) -> None:
     assert not room.deliver(frame(3))
     assert not room.deliver(frame(2))
     assert ear.heard == []
@@ -50,7 +50,7 @@ def test_a_jump_waits_for_what_is_missing(room: OpenRoom, ear: Ear) -> None:
     assert room.early == {}
 
 
-def test_more_than_one_hole_stays_trouble(room: OpenRoom, ear: Ear) -> None:
+def test_more_than_one_hole_stays_trouble(room: LocalRoom, ear: Ear) -> None:
     room.deliver(frame(2))
     room.deliver(frame(4))
     assert not room.deliver(frame(1))
@@ -59,14 +59,14 @@ def test_more_than_one_hole_stays_trouble(room: OpenRoom, ear: Ear) -> None:
     assert ear.heard == [1, 2, 3, 4]
 
 
-def test_what_the_database_had_fills_the_hole(room: OpenRoom, ear: Ear) -> None:
+def test_what_the_database_had_fills_the_hole(room: LocalRoom, ear: Ear) -> None:
     room.deliver(frame(4))
     room.fill([frame(1), frame(3)])  # 2 was superseded
     assert ear.heard == [1, 3, 4]
     assert room.early == {}
 
 
-def test_what_was_fetched_twice_is_heard_once(room: OpenRoom, ear: Ear) -> None:
+def test_what_was_fetched_twice_is_heard_once(room: LocalRoom, ear: Ear) -> None:
     room.deliver(frame(1))
     room.deliver(frame(3))
     room.fill([frame(1), frame(2), frame(3), frame(4)])
@@ -76,9 +76,9 @@ def test_what_was_fetched_twice_is_heard_once(room: OpenRoom, ear: Ear) -> None:
 
 
 def test_early_frames_are_bounded(
-    room: OpenRoom, ear: Ear, monkeypatch: pytest.MonkeyPatch
+    room: LocalRoom, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_room, "MOST_EARLY", 3)
+    monkeypatch.setattr(local_room, "MAX_OUT_OF_ORDER", 3)
     assert not any(room.deliver(frame(version)) for version in range(2, 10))
     assert len(room.early) == 3
     room.fill([frame(version) for version in range(1, 10)])
@@ -101,7 +101,7 @@ def test_any_order_is_heard_rising_and_complete(
 
 def _arrive(arriving: list[tuple[int, int]]) -> list[tuple[int, Ear]]:
     """Each ear with what it had when it came."""
-    room = OpenRoom(1, version=0, access=0)
+    room = LocalRoom(1, version=0, access=0)
     ears = [(0, enter(room))]
     for version, ahead in arriving:
         room.deliver(frame(version))
@@ -113,7 +113,7 @@ def _arrive(arriving: list[tuple[int, int]]) -> list[tuple[int, Ear]]:
     return ears
 
 
-def test_a_shuffled_thousand_is_heard_in_order(room: OpenRoom, ear: Ear) -> None:
+def test_a_shuffled_thousand_is_heard_in_order(room: LocalRoom, ear: Ear) -> None:
     versions = list(range(1, 1001)) * 2
     random.Random(5).shuffle(versions)
     for version in versions:
@@ -124,7 +124,7 @@ def test_a_shuffled_thousand_is_heard_in_order(room: OpenRoom, ear: Ear) -> None
 # Access
 
 
-def test_a_higher_access_counter_waits_until_somebody_looked(room: OpenRoom, ear: Ear) -> None:
+def test_a_higher_access_counter_waits_until_somebody_looked(room: LocalRoom, ear: Ear) -> None:
     assert not room.deliver(frame(1, access=1))
     assert ear.heard == []
     room.access = 1
@@ -132,7 +132,7 @@ def test_a_higher_access_counter_waits_until_somebody_looked(room: OpenRoom, ear
     assert ear.heard == [1]
 
 
-def test_nothing_overtakes_a_frame_that_waits_for_access(room: OpenRoom, ear: Ear) -> None:
+def test_nothing_overtakes_a_frame_that_waits_for_access(room: LocalRoom, ear: Ear) -> None:
     room.deliver(frame(1, access=1))
     assert not room.deliver(frame(2, access=1))
     assert not room.deliver(frame(2))
@@ -142,7 +142,7 @@ def test_nothing_overtakes_a_frame_that_waits_for_access(room: OpenRoom, ear: Ea
     assert ear.heard == [1, 2]
 
 
-def test_early_frames_of_a_later_access_wait_on(room: OpenRoom, ear: Ear) -> None:
+def test_early_frames_of_a_later_access_wait_on(room: LocalRoom, ear: Ear) -> None:
     room.deliver(frame(3, access=2))
     room.deliver(frame(2, access=1))
     room.access = 1
@@ -153,13 +153,13 @@ def test_early_frames_of_a_later_access_wait_on(room: OpenRoom, ear: Ear) -> Non
     assert ear.heard == [1, 2, 3]
 
 
-def test_a_lower_access_counter_is_an_older_frame_and_passes(room: OpenRoom, ear: Ear) -> None:
+def test_a_lower_access_counter_is_an_older_frame_and_passes(room: LocalRoom, ear: Ear) -> None:
     room.access = 5
     assert room.deliver(frame(1, access=3))
     assert ear.heard == [1]
 
 
-def test_one_who_was_taken_out_hears_no_more(room: OpenRoom, ear: Ear) -> None:
+def test_one_who_was_taken_out_hears_no_more(room: LocalRoom, ear: Ear) -> None:
     room.deliver(frame(1, access=1))
     room.discard(ear)
     room.access = 1
@@ -170,7 +170,7 @@ def test_one_who_was_taken_out_hears_no_more(room: OpenRoom, ear: Ear) -> None:
 # Settling
 
 
-def test_what_comes_during_a_replay_is_held_back_and_then_heard(room: OpenRoom) -> None:
+def test_what_comes_during_a_replay_is_held_back_and_then_heard(room: LocalRoom) -> None:
     ear = Ear()
     room.add(ear)
     room.deliver(frame(1))
@@ -183,7 +183,7 @@ def test_what_comes_during_a_replay_is_held_back_and_then_heard(room: OpenRoom) 
     assert ear.heard == [2, 3]
 
 
-def test_one_ahead_of_the_room_hears_no_version_twice(room: OpenRoom) -> None:
+def test_one_ahead_of_the_room_hears_no_version_twice(room: LocalRoom) -> None:
     ahead, behind = enter(room, version=2), enter(room)
     assert ahead in room.settling
     for version in (1, 2, 3):
@@ -193,7 +193,9 @@ def test_one_ahead_of_the_room_hears_no_version_twice(room: OpenRoom) -> None:
     assert settled(room) == {ahead, behind}
 
 
-def test_a_listener_that_replays_again_misses_and_repeats_nothing(room: OpenRoom, ear: Ear) -> None:
+def test_a_listener_that_replays_again_misses_and_repeats_nothing(
+    room: LocalRoom, ear: Ear
+) -> None:
     room.deliver(frame(1))
     room.unsettle(ear)
     room.deliver(frame(2))
@@ -205,7 +207,7 @@ def test_a_listener_that_replays_again_misses_and_repeats_nothing(room: OpenRoom
     assert settled(room) == {ear}
 
 
-def test_a_replay_behind_what_was_heard_repeats_nothing_live(room: OpenRoom, ear: Ear) -> None:
+def test_a_replay_behind_what_was_heard_repeats_nothing_live(room: LocalRoom, ear: Ear) -> None:
     for version in (1, 2, 3):
         room.deliver(frame(version))
     room.unsettle(ear)
@@ -214,8 +216,8 @@ def test_a_replay_behind_what_was_heard_repeats_nothing_live(room: OpenRoom, ear
     assert ear.heard == [1, 2, 3, 4]
 
 
-def test_a_replay_that_never_ends_is_cut(room: OpenRoom, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener_module, "MOST_HELD", 3)
+def test_a_replay_that_never_ends_is_cut(room: LocalRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener_module, "MAX_BUFFERED_FRAMES", 3)
     ear = Ear()
     room.add(ear)
     for version in (1, 2, 3):
@@ -227,7 +229,7 @@ def test_a_replay_that_never_ends_is_cut(room: OpenRoom, monkeypatch: pytest.Mon
 
 
 def test_bytes_that_are_held_back_during_a_replay_are_bounded(
-    room: OpenRoom, monkeypatch: pytest.MonkeyPatch
+    room: LocalRoom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, size = send_buffers.total, sys.getsizeof("1")
     monkeypatch.setattr(listener_module, "MAX_HELD_BYTES", 3 * size)
@@ -252,7 +254,7 @@ def test_bytes_that_are_held_back_during_a_replay_are_bounded(
 # Who is here
 
 
-def test_a_user_is_here_from_the_first_socket_to_the_last(room: OpenRoom) -> None:
+def test_a_user_is_here_from_the_first_socket_to_the_last(room: LocalRoom) -> None:
     one, two = Ear(user_id=7), Ear(user_id=7)
     room.add(one)
     room.add(two)
@@ -263,7 +265,7 @@ def test_a_user_is_here_from_the_first_socket_to_the_last(room: OpenRoom) -> Non
     assert not room.names
 
 
-def test_sockets_are_found_by_their_user(room: OpenRoom) -> None:
+def test_sockets_are_found_by_their_user(room: LocalRoom) -> None:
     mine, other = enter(room, user_id=7), enter(room, user_id=8)
     assert room.listeners_of(7) == [mine]
     assert room.holds(other)
@@ -274,21 +276,21 @@ def test_sockets_are_found_by_their_user(room: OpenRoom) -> None:
 # Frames outside the order
 
 
-def test_a_word_reaches_all_who_are_ready_but_the_speaker(room: OpenRoom, ear: Ear) -> None:
+def test_a_word_reaches_all_who_are_ready_but_the_speaker(room: LocalRoom, ear: Ear) -> None:
     other, not_ready = enter(room, user_id=2), Ear(user_id=3)
     room.add(not_ready)
     room.say("0", but=1)
     assert (ear.heard, other.heard, not_ready.heard) == ([], [0], [])
 
 
-def test_one_who_replays_hears_a_word_at_once(room: OpenRoom, ear: Ear) -> None:
+def test_one_who_replays_hears_a_word_at_once(room: LocalRoom, ear: Ear) -> None:
     room.unsettle(ear)
     room.say("0")
     assert ear.heard == [0]
 
 
 def test_a_word_is_said_once_in_a_while_by_each(
-    room: OpenRoom, monkeypatch: pytest.MonkeyPatch
+    room: LocalRoom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
@@ -300,7 +302,7 @@ def test_a_word_is_said_once_in_a_while_by_each(
     assert room.may_say("typing", 1, 1.0)
 
 
-def test_one_who_was_sent_away_does_not_come_back_by_a_replay(room: OpenRoom) -> None:
+def test_one_who_was_sent_away_does_not_come_back_by_a_replay(room: LocalRoom) -> None:
     gone, stays = Ear(user_id=7), Ear(user_id=7)
     room.add(gone)
     room.add(stays)
@@ -310,7 +312,7 @@ def test_one_who_was_sent_away_does_not_come_back_by_a_replay(room: OpenRoom) ->
     assert room.users == {7: 1}
 
 
-def test_only_those_let_in_before_a_loss_of_membership_are_unjudged(room: OpenRoom) -> None:
+def test_only_those_let_in_before_a_loss_of_membership_are_unjudged(room: LocalRoom) -> None:
     early, late = Ear(user_id=7), Ear(user_id=8)
     early.access, late.access = 0, 1
     room.add(early)

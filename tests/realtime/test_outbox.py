@@ -10,7 +10,7 @@ from pytest_django import Settings
 from realtime.close_codes import NORMAL, TOO_SLOW
 from realtime.delivery import send_queue as outbox_module
 from realtime.delivery.send_buffers import send_buffers
-from realtime.delivery.send_queue import Outbox
+from realtime.delivery.send_queue import SendQueue
 from realtime.servers.interface import Event
 from tests.factories import Wire
 
@@ -25,11 +25,11 @@ def wire() -> Wire:
 
 
 @pytest.fixture
-def outbox(wire: Wire) -> Outbox:
-    return Outbox(wire)
+def outbox(wire: Wire) -> SendQueue:
+    return SendQueue(wire)
 
 
-async def stuck(wire: Wire, outbox: Outbox) -> None:
+async def stuck(wire: Wire, outbox: SendQueue) -> None:
     """The peer stops reading while "0" is on its way."""
     wire.block()
     assert outbox.put(word("0"))
@@ -37,7 +37,7 @@ async def stuck(wire: Wire, outbox: Outbox) -> None:
 
 
 def test_a_send_that_does_not_block_is_done_at_once_and_needs_no_loop(
-    wire: Wire, outbox: Outbox
+    wire: Wire, outbox: SendQueue
 ) -> None:
     event = word("a")
     assert outbox.put(event)
@@ -46,14 +46,14 @@ def test_a_send_that_does_not_block_is_done_at_once_and_needs_no_loop(
 
 def test_a_text_goes_straight_once_there_is_a_way() -> None:
     wire = Wire(quick=True)
-    outbox = Outbox(wire)
+    outbox = SendQueue(wire)
     assert [outbox.put(word(text)) for text in "012"] == [True, True, True]
     assert (wire.texts, wire.writes) == (["0", "1", "2"], 2)
 
 
 async def test_nothing_goes_straight_while_something_waits() -> None:
     wire = Wire(quick=True)
-    outbox = Outbox(wire)
+    outbox = SendQueue(wire)
     changes: list[bool] = []
     outbox.on_way_change = lambda: changes.append(outbox.way is not None)
     outbox.put(word("first"))
@@ -69,9 +69,11 @@ async def test_nothing_goes_straight_while_something_waits() -> None:
     assert changes == [True, False, True]
 
 
-@pytest.mark.parametrize("end", [lambda outbox: outbox.close(NORMAL), Outbox.discard, Outbox.cut])
-def test_nothing_goes_straight_once_it_ends(end: Callable[[Outbox], None]) -> None:
-    outbox = Outbox(Wire(quick=True))
+@pytest.mark.parametrize(
+    "end", [lambda outbox: outbox.close(NORMAL), SendQueue.discard, SendQueue.cut]
+)
+def test_nothing_goes_straight_once_it_ends(end: Callable[[SendQueue], None]) -> None:
+    outbox = SendQueue(Wire(quick=True))
     outbox.put(word("0"))
     assert outbox.way is not None
     end(outbox)
@@ -84,25 +86,25 @@ def test_one_whose_way_fails_is_cut() -> None:
             raise ConnectionResetError
 
     torn = Torn(quick=True)
-    outbox = Outbox(torn)
+    outbox = SendQueue(torn)
     assert outbox.put(word("0"))
     assert outbox.put(word("1"))
     assert torn.aborted
     assert outbox.way is None
 
 
-async def test_a_blocked_peer_delays_nobody(wire: Wire, outbox: Outbox) -> None:
+async def test_a_blocked_peer_delays_nobody(wire: Wire, outbox: SendQueue) -> None:
     other = Wire()
     await stuck(wire, outbox)
     assert outbox.put(word("1"))
-    assert Outbox(other).put(word("1"))
+    assert SendQueue(other).put(word("1"))
     assert (wire.texts, other.texts) == ([], ["1"])
     wire.unblock()
     await outbox.drained()
     assert wire.texts == ["0", "1"]
 
 
-async def test_the_order_is_kept_over_blocking_and_reading(wire: Wire, outbox: Outbox) -> None:
+async def test_the_order_is_kept_over_blocking_and_reading(wire: Wire, outbox: SendQueue) -> None:
     said: list[str] = []
     for _ in range(3):
         wire.block()
@@ -120,7 +122,7 @@ async def test_the_order_is_kept_over_blocking_and_reading(wire: Wire, outbox: O
     assert wire.texts == said
 
 
-async def test_drained_waits_for_what_waits(wire: Wire, outbox: Outbox) -> None:
+async def test_drained_waits_for_what_waits(wire: Wire, outbox: SendQueue) -> None:
     await outbox.drained()
     await stuck(wire, outbox)
     draining = asyncio.ensure_future(outbox.drained())
@@ -132,9 +134,9 @@ async def test_drained_waits_for_what_waits(wire: Wire, outbox: Outbox) -> None:
 
 
 async def test_too_many_frames_are_refused(
-    wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+    wire: Wire, outbox: SendQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "MOST_FRAMES", 3)
+    monkeypatch.setattr(outbox_module, "MAX_FRAMES", 3)
     await stuck(wire, outbox)
     assert [outbox.put(word(text)) for text in "1234"] == [True, True, True, False]
     outbox.discard()
@@ -142,7 +144,7 @@ async def test_too_many_frames_are_refused(
 
 @pytest.mark.parametrize("letter", ["a", "é", "語", "😀"])
 async def test_too_many_bytes_are_refused(
-    letter: str, wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+    letter: str, wire: Wire, outbox: SendQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many bytes a character of the peer's choice takes."""
     text = letter * 1000
@@ -157,7 +159,7 @@ async def test_bytes_of_all_sockets_of_a_user_are_bounded_together(
     end: str, settings: Settings
 ) -> None:
     wires = [Wire() for _ in range(4)]
-    outboxes = [Outbox(wire) for wire in wires]
+    outboxes = [SendQueue(wire) for wire in wires]
     *own, other = outboxes
     text = "x" * 10_000
     settings.CHAT_SEND_BUFFER_PER_USER = 5 * sys.getsizeof(text)
@@ -178,10 +180,10 @@ async def test_bytes_of_all_sockets_of_a_user_are_bounded_together(
 
 
 async def test_what_was_written_makes_room_again(
-    wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+    wire: Wire, outbox: SendQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox_module, "MAX_BYTES", 2 * sys.getsizeof("12345"))
-    monkeypatch.setattr(outbox_module, "MOST_FRAMES", 2)
+    monkeypatch.setattr(outbox_module, "MAX_FRAMES", 2)
     for _ in range(5):
         await stuck(wire, outbox)
         assert outbox.put(word("12345"))
@@ -192,9 +194,9 @@ async def test_what_was_written_makes_room_again(
 
 
 async def test_the_droppable_go_first(
-    wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+    wire: Wire, outbox: SendQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "MOST_FRAMES", 3)
+    monkeypatch.setattr(outbox_module, "MAX_FRAMES", 3)
     await stuck(wire, outbox)
     for text in "ab":
         outbox.put(word(text), droppable=True)
@@ -208,9 +210,9 @@ async def test_the_droppable_go_first(
 
 
 async def test_a_droppable_frame_never_makes_a_reader_too_slow(
-    wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+    wire: Wire, outbox: SendQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "MOST_FRAMES", 2)
+    monkeypatch.setattr(outbox_module, "MAX_FRAMES", 2)
     await stuck(wire, outbox)
     outbox.put(word("1"))
     assert all(outbox.put(word("typing"), droppable=True) for _ in range(20))
@@ -221,7 +223,7 @@ async def test_a_droppable_frame_never_makes_a_reader_too_slow(
 
 
 async def test_a_close_comes_after_what_waits_and_nothing_after_it(
-    wire: Wire, outbox: Outbox
+    wire: Wire, outbox: SendQueue
 ) -> None:
     await stuck(wire, outbox)
     outbox.put(word("1"))
@@ -233,7 +235,7 @@ async def test_a_close_comes_after_what_waits_and_nothing_after_it(
     assert wire.sent == [word("0"), word("1"), end]
 
 
-def test_closing_twice_closes_once(wire: Wire, outbox: Outbox) -> None:
+def test_closing_twice_closes_once(wire: Wire, outbox: SendQueue) -> None:
     outbox.close(NORMAL)
     outbox.close(TOO_SLOW)
     assert wire.sent == [{"type": "websocket.close", "code": NORMAL, "reason": ""}]
@@ -247,7 +249,7 @@ class Broken(Wire):
 
 def test_a_peer_that_is_gone_troubles_nobody() -> None:
     broken = Broken()
-    outbox = Outbox(broken)
+    outbox = SendQueue(broken)
     assert outbox.put(word("1"))
     assert outbox.gone
     assert outbox.put(word("2"))
@@ -257,7 +259,7 @@ def test_a_peer_that_is_gone_troubles_nobody() -> None:
 
 async def test_a_peer_that_goes_while_it_blocks_troubles_nobody() -> None:
     broken = Broken()
-    outbox = Outbox(broken)
+    outbox = SendQueue(broken)
     await stuck(broken, outbox)
     outbox.put(word("1"))
     broken.unblock()
@@ -267,7 +269,7 @@ async def test_a_peer_that_goes_while_it_blocks_troubles_nobody() -> None:
 
 
 async def test_cutting_ends_the_connection_and_forgets_what_waits(
-    wire: Wire, outbox: Outbox
+    wire: Wire, outbox: SendQueue
 ) -> None:
     await stuck(wire, outbox)
     outbox.put(word("1"))
@@ -282,7 +284,7 @@ async def test_cutting_ends_the_connection_and_forgets_what_waits(
 LAST_WORD = word("too slow")
 
 
-async def test_one_who_reads_again_hears_why_it_is_given_up(wire: Wire, outbox: Outbox) -> None:
+async def test_one_who_reads_again_hears_why_it_is_given_up(wire: Wire, outbox: SendQueue) -> None:
     await stuck(wire, outbox)
     outbox.put(word("1"))
     outbox.give_up(LAST_WORD, TOO_SLOW)
@@ -298,9 +300,9 @@ async def test_one_who_reads_again_hears_why_it_is_given_up(wire: Wire, outbox: 
 
 
 async def test_one_who_does_not_even_take_the_last_word_is_cut(
-    wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+    wire: Wire, outbox: SendQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "LAST_WORD_WITHIN", 0.05)
+    monkeypatch.setattr(outbox_module, "LAST_FRAME_TIMEOUT", 0.05)
     await stuck(wire, outbox)
     outbox.give_up(LAST_WORD, TOO_SLOW)
     assert not wire.aborted
@@ -310,13 +312,13 @@ async def test_one_who_does_not_even_take_the_last_word_is_cut(
     assert wire.texts == []
 
 
-async def test_a_socket_is_given_up_once(wire: Wire, outbox: Outbox) -> None:
+async def test_a_socket_is_given_up_once(wire: Wire, outbox: SendQueue) -> None:
     for _ in range(2):
         outbox.give_up(LAST_WORD, TOO_SLOW)
     assert [event["type"] for event in wire.sent] == ["websocket.send", "websocket.close"]
 
 
-async def test_a_cancelled_send_that_blocked_ends_cleanly(wire: Wire, outbox: Outbox) -> None:
+async def test_a_cancelled_send_that_blocked_ends_cleanly(wire: Wire, outbox: SendQueue) -> None:
     wire.block()
     outbox.put(word("0"))
     outbox.discard()  # before its task ever ran
@@ -325,7 +327,9 @@ async def test_a_cancelled_send_that_blocked_ends_cleanly(wire: Wire, outbox: Ou
     assert wire.texts == []
 
 
-async def test_one_who_waits_for_the_outbox_is_freed_by_a_cut(wire: Wire, outbox: Outbox) -> None:
+async def test_one_who_waits_for_the_outbox_is_freed_by_a_cut(
+    wire: Wire, outbox: SendQueue
+) -> None:
     await stuck(wire, outbox)
     draining = asyncio.ensure_future(outbox.drained())
     await asyncio.sleep(0)

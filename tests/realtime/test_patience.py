@@ -8,8 +8,8 @@ from pytest_django import Settings
 
 from accounts.kernel.errors import RateLimited
 from accounts.kernel.rate_limits import Rate
-from realtime.close_codes import Persistent, Unreadable
-from realtime.connection.frame_limits import MOST_REFUSED, Patience
+from realtime.close_codes import PersistentlyRateLimited, TooManyUnreadableFrames
+from realtime.connection.frame_limits import MAX_REFUSED, Patience
 
 
 class Clock:
@@ -37,17 +37,17 @@ def test_the_fifth_unreadable_frame_of_a_minute_closes(
     clock: Clock, later: float, forgiven: bool
 ) -> None:
     patience = Patience()
-    times(4, patience.note_unreadable)
+    times(4, patience.count_unreadable_frame)
     clock.now += later
     if forgiven:
-        times(4, patience.note_unreadable)
-    with pytest.raises(Unreadable):
-        patience.note_unreadable()
+        times(4, patience.count_unreadable_frame)
+    with pytest.raises(TooManyUnreadableFrames):
+        patience.count_unreadable_frame()
 
 
 def refused(patience: Patience) -> None:
     with pytest.raises(RateLimited):
-        patience.spend_frame()
+        patience.consume_frame()
 
 
 @pytest.mark.parametrize(("later", "forgiven"), [(59.9, False), (60.1, True)])
@@ -56,10 +56,10 @@ def test_frames_that_are_refused_for_a_minute_close(
 ) -> None:
     settings.CHAT_FRAME_RATE = Rate(1, 3600, 1)
     patience = Patience()
-    patience.spend_frame()
-    times(MOST_REFUSED - 1, lambda: refused(patience))
+    patience.consume_frame()
+    times(MAX_REFUSED - 1, lambda: refused(patience))
     clock.now += later
     if forgiven:
-        times(MOST_REFUSED - 1, lambda: refused(patience))
-    with pytest.raises(Persistent):
-        patience.spend_frame()
+        times(MAX_REFUSED - 1, lambda: refused(patience))
+    with pytest.raises(PersistentlyRateLimited):
+        patience.consume_frame()

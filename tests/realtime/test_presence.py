@@ -6,15 +6,15 @@ import json
 import pytest
 from pytest_django import Settings
 
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from accounts.kernel.rate_limits import Rate, buckets
 from realtime.cluster import presence as module
-from realtime.cluster.broadcaster import Fanout
+from realtime.cluster.broadcaster import Broadcaster
 from realtime.cluster.leases import Leases
 from realtime.cluster.presence import Presence
 from realtime.cluster.redis_client import Hosts
 from realtime.delivery.hub import Hub
-from realtime.delivery.send_queue import Outbox
+from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Listener
 from rooms.models import Kind, Room
 from tests.factories import Wire
@@ -28,14 +28,14 @@ class Town:
     def __init__(self) -> None:
         self.hub = Hub()
         self.hub.on_open = lambda room: None
-        fanout = Fanout(self.hub)
+        fanout = Broadcaster(self.hub)
         self.presence = Presence(self.hub, fanout, Leases(Hosts(), dict))
         self.wire = Wire()
         self._attach(1, self.wire)
 
     def _attach(self, user_id: int, wire: Wire) -> Listener:
-        caller = SignIn(user_id, f"user{user_id}", user_id, 0)
-        listener = Listener(Outbox(wire), caller, ROOM.pk, 0)
+        caller = Caller(user_id, f"user{user_id}", user_id, 0)
+        listener = Listener(SendQueue(wire), caller, ROOM.pk, 0)
         self.hub.attach(listener, ROOM)
         listener.ready = listener.announced = True
         return listener

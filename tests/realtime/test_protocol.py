@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from accounts.kernel.errors import MOST_ERRORS, MOST_MEMBERS, TOO_MANY_MEMBERS
+from accounts.kernel.errors import MAX_ERRORS, MAX_MEMBERS, TOO_MANY_MEMBERS
 from realtime.protocol import (
     _CLIENT_FRAMES,
-    LARGEST_FRAME,
-    LARGEST_LOOKED_INTO,
-    LONGEST_REF,
+    MAX_FRAME_LENGTH,
+    MAX_INSPECTED_LENGTH,
+    MAX_REF_LENGTH,
     Ack,
     AnyClientFrame,
     ClientFrame,
@@ -106,7 +106,7 @@ def refused(frame: object) -> FrameError:
         ({"type": "exit", "ref": "r"}, Exit(ref="r")),
         ({"type": "read", "seq": 0}, Read(seq=0)),
         ({"type": "resume", "since": 2**70}, Resume(since=2**70)),
-        ({"type": "ping", "ref": "é" * LONGEST_REF}, Ping(ref="é" * LONGEST_REF)),
+        ({"type": "ping", "ref": "é" * MAX_REF_LENGTH}, Ping(ref="é" * MAX_REF_LENGTH)),
     ],
 )
 def test_a_frame_is_read(said: dict[str, Any], frame: AnyClientFrame) -> None:
@@ -172,7 +172,7 @@ def test_an_unknown_member_is_an_error_that_keeps_the_ref(kind: type[ClientFrame
         ({"type": "resume", "since": -1}, "since"),
         ({"type": "resume", "since": None}, "since"),
         ({"type": "ping", "ref": 5}, "ref"),
-        ({"type": "ping", "ref": "a" * (LONGEST_REF + 1)}, "ref"),
+        ({"type": "ping", "ref": "a" * (MAX_REF_LENGTH + 1)}, "ref"),
         ({"type": "ping", "token": 5}, "token"),
         ({"type": "ping", "token": "a" * 5000}, "token"),
     ],
@@ -231,7 +231,7 @@ def test_a_binary_frame_is_a_bad_frame() -> None:
 
 @pytest.mark.parametrize("letter", ["a", "é", "€", "😀"])
 def test_a_frame_has_at_most_64_kib_of_utf_8(letter: str) -> None:
-    room = LARGEST_FRAME - len('{"message":""}')
+    room = MAX_FRAME_LENGTH - len('{"message":""}')
     text = letter * (room // len(letter.encode()))
     filled = text + "a" * (room - len(text.encode()))
     assert parse(f'{{"message":"{filled}"}}') == SendMessage(message=filled)
@@ -239,14 +239,14 @@ def test_a_frame_has_at_most_64_kib_of_utf_8(letter: str) -> None:
 
 
 def test_a_ref_that_is_too_long_is_not_echoed() -> None:
-    assert refused({"type": "shout", "ref": "a" * (LONGEST_REF + 1)}).ref is None
+    assert refused({"type": "shout", "ref": "a" * (MAX_REF_LENGTH + 1)}).ref is None
 
 
 @pytest.mark.parametrize("kind", MINIMAL)
 def test_of_too_many_members_none_is_named(kind: type[ClientFrame]) -> None:
-    few = {f"m{number}": 1 for number in range(MOST_MEMBERS - len(MINIMAL[kind]) - 1)}
+    few = {f"m{number}": 1 for number in range(MAX_MEMBERS - len(MINIMAL[kind]) - 1)}
     told = refused(MINIMAL[kind] | few | {"ref": "r"})
-    assert len(told.errors or ()) == min(len(few), MOST_ERRORS)
+    assert len(told.errors or ()) == min(len(few), MAX_ERRORS)
     error = refused(MINIMAL[kind] | few | {"ref": "r", "one": "more"})
     assert (error.code, error.ref, error.errors) == ("invalid", "r", TOO_MANY_MEMBERS)
 
@@ -271,7 +271,7 @@ WRONG_BUT_AN_OBJECT = [
 def test_token_and_ref_are_found_in_what_is_wrong_otherwise(said: dict[str, Any]) -> None:
     text = json.dumps(said | {"token": "abc", "ref": "r"})
     assert token_in(text) == "abc"
-    assert ref_in(text) == ("r" if len(text) <= LARGEST_LOOKED_INTO else None)
+    assert ref_in(text) == ("r" if len(text) <= MAX_INSPECTED_LENGTH else None)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_token_and_ref_are_found_in_what_is_wrong_otherwise(said: dict[str, Any]
     [
         *(None, "", "{", "[]", '"token"', "{}", '{"token": 5, "ref": 5}'),
         *('{"token": "a", "ref": NaN}', '{"token": "\\ud800"}', '{"a":' * 5000),
-        json.dumps({"token": "a", "ref": "r", "message": "x" * LARGEST_FRAME}),
+        json.dumps({"token": "a", "ref": "r", "message": "x" * MAX_FRAME_LENGTH}),
     ],
     ids=lambda text: str(text)[:40],
 )

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from accounts.sessions import end_session
 from realtime.delivery.hub import Hub
-from realtime.delivery.repair import LOOK_BACK, Repair, read_ended, read_news
-from realtime.delivery.send_queue import Outbox
+from realtime.delivery.repair import ENDED_SESSIONS_WINDOW, Repair, changed_counters, ended_sessions
+from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Listener
 from rooms.models import Kind, Room
 from tests.factories import Wire, make_room, make_session, make_sign_in, say
@@ -29,44 +29,44 @@ def test_only_rooms_that_are_elsewhere_are_news() -> None:
     rooms = [make(name) for name in ("same", "older here", "removal", "ahead here")]
     same, older, removal, ahead = (room.pk for room in rooms)
     known = {same: (3, 1), older: (2, 1), removal: (3, 0), ahead: (4, 1)}
-    assert read_news(known) == {older: (3, 1), removal: (3, 1), ahead: (3, 1)}
+    assert changed_counters(known) == {older: (3, 1), removal: (3, 1), ahead: (3, 1)}
 
 
 def test_a_deleted_room_is_news() -> None:
     room = make("gone")
     Room.objects.filter(pk=room.pk).update(deleted_at=timezone.now())
-    assert read_news({room.pk: (3, 1)}) == {room.pk: None}
+    assert changed_counters({room.pk: (3, 1)}) == {room.pk: None}
 
 
 def test_ten_thousand_rooms_are_one_query() -> None:
     room = make("here")
     known = {room.pk: (3, 1)} | dict.fromkeys(range(1_000_000, 1_010_000), (1, 0))
     with CaptureQueriesContext(connection) as queries:
-        assert len(read_news(known)) == 10_000
+        assert len(changed_counters(known)) == 10_000
     assert len(queries) == 1
 
 
 def test_no_room_is_no_news() -> None:
-    assert read_news({}) == {}
+    assert changed_counters({}) == {}
 
 
 def test_only_sessions_that_are_open_here_are_asked_about() -> None:
     now = timezone.now()
     going_on, ended, elsewhere, long_ago = [
         make_session(ended_at=end).pk
-        for end in (None, now, now, now - LOOK_BACK - timedelta(seconds=9))
+        for end in (None, now, now, now - ENDED_SESSIONS_WINDOW - timedelta(seconds=9))
     ]
     with CaptureQueriesContext(connection) as queries:
-        assert read_ended([going_on, ended, long_ago, 10**9], 1) == [ended]
+        assert ended_sessions([going_on, ended, long_ago, 10**9], 1) == [ended]
     assert len(queries) == 1
-    assert read_ended([elsewhere], 1) == [elsewhere]
-    assert read_ended([], 1) == []
+    assert ended_sessions([elsewhere], 1) == [elsewhere]
+    assert ended_sessions([], 1) == []
 
 
 def test_ten_thousand_open_sessions_are_one_statement() -> None:
     ended = make_session(ended_at=timezone.now()).pk
     with CaptureQueriesContext(connection) as queries:
-        assert read_ended([ended, *range(1_000_000, 1_010_000)], 1) == [ended]
+        assert ended_sessions([ended, *range(1_000_000, 1_010_000)], 1) == [ended]
     assert len(queries) == 1
 
 
@@ -76,7 +76,7 @@ async def test_a_session_that_ended_elsewhere_is_closed_here() -> None:
     hub.on_rooms_change = lambda _: None
     repair, caller = Repair(hub), await sync_to_async(make_sign_in)()
     room = await sync_to_async(make)("open")
-    listener = Listener(Outbox(wire), caller, room.pk, room.version, room.access)
+    listener = Listener(SendQueue(wire), caller, room.pk, room.version, room.access)
     hub.attach(listener, room)
     await repair._look()
     assert not listener.outbox.closing
@@ -100,7 +100,7 @@ async def test_what_was_missed_comes_in_order_and_in_one_write() -> None:
     hub, wire = Hub(), Wire(quick=True)
     hub.on_rooms_change = lambda _: None
     repair = Repair(hub)
-    outbox = Outbox(wire)
+    outbox = SendQueue(wire)
     outbox.put({"type": "websocket.accept"})
     listener = Listener(outbox, await sync_to_async(make_sign_in)(), room.access, 0)
     here = hub.attach(listener, Room(pk=room.pk, access=room.access))

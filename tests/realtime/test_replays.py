@@ -14,8 +14,8 @@ from accounts.kernel.errors import Busy
 from messaging.selectors import StoredChange
 from realtime.delivery import replay_cache as module
 from realtime.delivery.replay_cache import (
+    CACHE_TTL,
     ENVELOPE,
-    KEPT_FOR,
     MAX_PAGE_BYTES,
     Page,
     Place,
@@ -148,7 +148,7 @@ async def test_a_read_that_failed_is_not_kept(reads: Reads) -> None:
 
 async def test_an_old_read_is_made_anew(reads: Reads) -> None:
     replays = Replays()
-    (await get(replays)).read_at -= KEPT_FOR
+    (await get(replays)).read_at -= CACHE_TTL
     await get(replays)
     assert len(reads.made) == 2
 

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from accounts.auth import SignIn
+from accounts.auth import Caller
 from accounts.kernel.errors import Busy, RateLimited
 from accounts.kernel.rate_limits import buckets
 from messaging.services import edit_message
 from realtime.close_codes import Removed
 from realtime.delivery import recovery, replay_cache
 from realtime.delivery import replay_turns as replay_turns_module
-from realtime.delivery.local_room import OpenRoom
+from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.replay_cache import Page, Place, read_page
 from realtime.delivery.replay_turns import ReplayTurns, replay_turns
-from realtime.delivery.send_queue import Outbox
+from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Frame, Listener, text_event
 from realtime.servers.interface import Event
 from rooms.models import Ban, Member
@@ -26,21 +26,21 @@ from tests.factories import Wire, make_room, make_sign_in, say
 
 
 @pytest.fixture
-def room() -> OpenRoom:
-    return OpenRoom(1, version=5, access=0)
+def room() -> LocalRoom:
+    return LocalRoom(1, version=5, access=0)
 
 
-def come_in(room: OpenRoom, version: int) -> tuple[Listener, Wire]:
+def come_in(room: LocalRoom, version: int) -> tuple[Listener, Wire]:
     """A socket that read `version` at the door, and for which frames are held back."""
     wire = Wire()
-    listener = Listener(Outbox(wire), SignIn(1, "ila", 1, 0), room.id, version)
+    listener = Listener(SendQueue(wire), Caller(1, "ila", 1, 0), room.id, version)
     room.add(listener)
     listener.ready = True
     return listener, wire
 
 
 @pytest.fixture
-def busy(room: OpenRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+def busy(room: LocalRoom, monkeypatch: pytest.MonkeyPatch) -> None:
     """The database fails, and before it does, somebody says version 6."""
 
     async def fail(*_: Any) -> None:
@@ -56,7 +56,7 @@ def busy(room: OpenRoom, monkeypatch: pytest.MonkeyPatch) -> None:
     ids=["with since", "without"],
 )
 async def test_one_who_comes_in_hears_nothing_beyond_what_could_not_be_read(
-    room: OpenRoom, busy: None, bring_up: Callable[[OpenRoom, Listener], Awaitable[None]]
+    room: LocalRoom, busy: None, bring_up: Callable[[LocalRoom, Listener], Awaitable[None]]
 ) -> None:
     listener, wire = come_in(room, version=3)
     with pytest.raises(Busy):
@@ -65,7 +65,7 @@ async def test_one_who_comes_in_hears_nothing_beyond_what_could_not_be_read(
 
 
 async def test_an_open_socket_goes_on_after_a_resume_that_failed(
-    room: OpenRoom, busy: None
+    room: LocalRoom, busy: None
 ) -> None:
     listener, wire = come_in(room, version=5)
     room.settle(listener, 5)
@@ -77,10 +77,10 @@ async def test_an_open_socket_goes_on_after_a_resume_that_failed(
 def test_replays_are_counted_per_user_and_not_per_socket() -> None:
     buckets.clear()
     for _ in range(recovery.REPLAYS.burst):
-        recovery.spend_replay(1)
+        recovery.consume_replay(1)
     with pytest.raises(RateLimited):
-        recovery.spend_replay(1)
-    recovery.spend_replay(2)
+        recovery.consume_replay(1)
+    recovery.consume_replay(2)
 
 
 # Page by page
@@ -116,8 +116,8 @@ class Stored:
 
     async def replay(self, wire: Wire, since: int, version: int) -> None:
         """To a socket that was let in at a version."""
-        listener = Listener(Outbox(wire), self.caller, self.row.pk, version)
-        here = OpenRoom(self.row.pk, version, access=0)
+        listener = Listener(SendQueue(wire), self.caller, self.row.pk, version)
+        here = LocalRoom(self.row.pk, version, access=0)
         here.add(listener)
         try:
             await recovery.replay(here, listener, since)

@@ -8,7 +8,7 @@ import pytest
 from accounts.kernel import rate_limits
 from accounts.kernel.rate_limits import Buckets, Rate
 from realtime.cluster import rate_limits as module
-from realtime.cluster.rate_limits import TELL_EVERY, WORTH_TELLING, Name, SharedRates
+from realtime.cluster.rate_limits import MIN_REPORTED_USE, REPORT_INTERVAL, ClusterRateLimiter, Name
 from realtime.cluster.redis_client import Host, Hosts
 
 RATE = Rate(20, 1, 40)
@@ -22,7 +22,7 @@ class Clock:
         return self.now
 
 
-class Told(SharedRates):
+class Told(ClusterRateLimiter):
     """Remembers how many it would tell; the test says when half a second is over."""
 
     def __init__(self, buckets: Buckets) -> None:
@@ -45,7 +45,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 async def test_who_stays_below_a_rate_is_not_charged_for_it_at_the_first_burst(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "TELL_EVERY", 3600)
+    monkeypatch.setattr(module, "REPORT_INTERVAL", 3600)
     buckets = Buckets()
     shared = Told(buckets)
     shared.start()
@@ -58,11 +58,11 @@ async def test_who_stays_below_a_rate_is_not_charged_for_it_at_the_first_burst(
     for _ in range(19 * 60):
         clock.now += 1 / 19
         send()
-        if clock.now - looked >= TELL_EVERY:
+        if clock.now - looked >= REPORT_INTERVAL:
             looked = clock.now
             shared.look()
     assert shared.told == []
-    burst = int(RATE.burst * WORTH_TELLING) + 1
+    burst = int(RATE.burst * MIN_REPORTED_USE) + 1
     for _ in range(burst):
         send()
     shared.look()
@@ -73,7 +73,7 @@ async def test_who_stays_below_a_rate_is_not_charged_for_it_at_the_first_burst(
 async def test_the_task_that_shares_rates_survives_any_exception(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "TELL_EVERY", 0.001)
+    monkeypatch.setattr(module, "REPORT_INTERVAL", 0.001)
     shared = Told(Buckets())
     looks = 0
     goes_on = asyncio.Event()

@@ -1,16 +1,16 @@
 """A message that changed before the repair found it is a `message` only to those who lack it."""
 
-from accounts.auth import SignIn
-from realtime.delivery.local_room import OpenRoom
-from realtime.delivery.send_queue import Outbox
+from accounts.auth import Caller
+from realtime.delivery.local_room import LocalRoom
+from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Frame, Listener, text_event
 from tests.factories import Wire
 
 
 def _listener(user_id: int, version: int) -> tuple[Listener, Wire]:
     wire = Wire()
-    caller = SignIn(user_id, f"user{user_id}", 1, 0)
-    return Listener(Outbox(wire), caller, 1, version), wire
+    caller = Caller(user_id, f"user{user_id}", 1, 0)
+    return Listener(SendQueue(wire), caller, 1, version), wire
 
 
 def _edited(created: int, version: int) -> Frame:
@@ -18,7 +18,7 @@ def _edited(created: int, version: int) -> Frame:
 
 
 def test_one_who_replayed_further_than_the_room_hears_a_change() -> None:
-    room = OpenRoom(1, 55, 0)
+    room = LocalRoom(1, 55, 0)
     live, heard_live = _listener(1, 55)
     ahead, heard_ahead = _listener(2, 60)
     for listener, version in ((live, 55), (ahead, 60)):
@@ -30,7 +30,7 @@ def test_one_who_replayed_further_than_the_room_hears_a_change() -> None:
 
 
 def test_one_who_is_caught_up_with_during_a_repair_hears_a_change() -> None:
-    room = OpenRoom(1, 55, 0)
+    room = LocalRoom(1, 55, 0)
     ahead, heard = _listener(1, 60)
     room.add(ahead)
     room.settle(ahead, 60)
@@ -42,7 +42,7 @@ def test_one_who_is_caught_up_with_during_a_repair_hears_a_change() -> None:
 
 
 def test_one_who_still_replays_hears_a_change_when_released() -> None:
-    room = OpenRoom(1, 55, 0)
+    room = LocalRoom(1, 55, 0)
     listener, heard = _listener(1, 50)
     room.add(listener)
     room.fill([_edited(58, 62), _edited(61, 63)])
@@ -51,7 +51,7 @@ def test_one_who_still_replays_hears_a_change_when_released() -> None:
 
 
 def test_one_who_heard_it_while_the_database_was_read_hears_a_change() -> None:
-    room = OpenRoom(1, 55, 0)
+    room = LocalRoom(1, 55, 0)
     listener, heard = _listener(1, 55)
     room.add(listener)
     room.settle(listener, 55)

@@ -8,8 +8,8 @@ import pytest
 
 from realtime.delivery import local_room
 from realtime.delivery.batching import batching
-from realtime.delivery.local_room import OpenRoom
-from realtime.delivery.send_queue import Outbox
+from realtime.delivery.local_room import LocalRoom
+from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Frame, Listener, text_event
 from realtime.metrics import counts
 from tests.factories import Wire
@@ -19,7 +19,7 @@ from .ear import Ear, enter, frame, settled
 
 @pytest.mark.usefixtures("straight")
 def test_one_for_whom_nothing_waits_is_written_to_directly() -> None:
-    room = OpenRoom(1, version=0, access=0)
+    room = LocalRoom(1, version=0, access=0)
     ear = enter(room)
     room.deliver(frame(1))
     assert room.ways.keys() == {ear}
@@ -36,10 +36,10 @@ class Deaf(Wire):
 
 @pytest.mark.usefixtures("straight")
 async def test_one_who_stops_reading_hears_each_version_once_and_delays_nobody() -> None:
-    room = OpenRoom(1, version=0, access=0)
+    room = LocalRoom(1, version=0, access=0)
     ear, deaf = enter(room), Ear(user_id=2)
     deaf.wire = Deaf(quick=True)
-    deaf.outbox = Outbox(deaf.wire)
+    deaf.outbox = SendQueue(deaf.wire)
     deaf.outbox.put({"type": "websocket.accept"})
     room.add(deaf)
     room.settle(deaf, 0)
@@ -56,7 +56,7 @@ async def test_one_who_stops_reading_hears_each_version_once_and_delays_nobody()
 
 @pytest.mark.usefixtures("straight")
 def test_one_whose_way_fails_is_cut_and_takes_nothing_from_the_others() -> None:
-    room = OpenRoom(1, version=0, access=0)
+    room = LocalRoom(1, version=0, access=0)
     torn, ear = enter(room), enter(room, user_id=2)
     way, failed = room.ways[torn], False
 
@@ -76,11 +76,11 @@ def test_one_whose_way_fails_is_cut_and_takes_nothing_from_the_others() -> None:
 
 
 @pytest.mark.usefixtures("straight")
-@pytest.mark.parametrize("goes", [OpenRoom.discard, OpenRoom.unsettle])
+@pytest.mark.parametrize("goes", [LocalRoom.discard, LocalRoom.unsettle])
 def test_one_who_was_taken_out_does_not_come_back_when_its_peer_stops_reading(
-    goes: Callable[[OpenRoom, Listener], object],
+    goes: Callable[[LocalRoom, Listener], object],
 ) -> None:
-    room = OpenRoom(1, version=0, access=0)
+    room = LocalRoom(1, version=0, access=0)
     enter(room, user_id=2)
     ear = enter(room)
     goes(room, ear)
@@ -88,7 +88,7 @@ def test_one_who_was_taken_out_does_not_come_back_when_its_peer_stops_reading(
     assert ear not in settled(room)
 
 
-def test_deliveries_are_counted_whichever_way_they_go(room: OpenRoom, ear: Ear) -> None:
+def test_deliveries_are_counted_whichever_way_they_go(room: LocalRoom, ear: Ear) -> None:
     before = counts.deliveries
     room.deliver(frame(1))
     room.say("0")
@@ -97,7 +97,7 @@ def test_deliveries_are_counted_whichever_way_they_go(room: OpenRoom, ear: Ear) 
 
 @pytest.mark.usefixtures("straight")
 def test_nothing_is_written_to_one_that_closes() -> None:
-    room = OpenRoom(1, version=0, access=0)
+    room = LocalRoom(1, version=0, access=0)
     ear = enter(room)
     ear.close(1000)
     room.deliver(frame(1))
@@ -106,7 +106,7 @@ def test_nothing_is_written_to_one_that_closes() -> None:
 
 @pytest.mark.usefixtures("straight")
 def test_what_is_told_together_leaves_in_one_write() -> None:
-    room = OpenRoom(1, version=0, access=0)
+    room = LocalRoom(1, version=0, access=0)
     ear = enter(room)
     with batching(3):
         for version in (1, 2, 3):
@@ -119,9 +119,9 @@ def test_what_is_told_together_leaves_in_one_write() -> None:
 
 @pytest.mark.usefixtures("straight")
 def test_much_that_is_told_together_does_not_wait_for_its_end() -> None:
-    room = OpenRoom(1, version=0, access=0)
+    room = LocalRoom(1, version=0, access=0)
     ear = enter(room)
-    half = local_room.LARGEST_BUNDLE // 2
+    half = local_room.MAX_WRITE_LENGTH // 2
     with batching(3):
         for version in (1, 2):
             room.deliver(Frame(version, 0, text_event(str(version).rjust(half))))
@@ -136,7 +136,7 @@ def test_much_that_is_told_together_does_not_wait_for_its_end() -> None:
 
 
 def test_whoever_comes_goes_or_replays_meanwhile_hears_each_version_once(
-    room: OpenRoom, ear: Ear
+    room: LocalRoom, ear: Ear
 ) -> None:
     goes, replays = enter(room, user_id=2), enter(room, user_id=3)
     with batching(9):
@@ -152,7 +152,7 @@ def test_whoever_comes_goes_or_replays_meanwhile_hears_each_version_once(
     assert (replays.heard, comes.heard) == ([1, 2, 3, 4], [4])
 
 
-def test_a_word_follows_what_was_said_before_it(room: OpenRoom, ear: Ear) -> None:
+def test_a_word_follows_what_was_said_before_it(room: LocalRoom, ear: Ear) -> None:
     with batching(2):
         room.deliver(frame(1))
         room.say("0")
@@ -163,7 +163,7 @@ def test_a_word_follows_what_was_said_before_it(room: OpenRoom, ear: Ear) -> Non
 @pytest.mark.parametrize("seed", range(20))
 async def test_whatever_blocks_and_reads_again_hears_all_in_order(seed: int) -> None:
     chance = random.Random(seed)
-    room = OpenRoom(1, version=0, access=0)
+    room = LocalRoom(1, version=0, access=0)
     ears = [enter(room, user_id=number) for number in range(1, 6)]
     blocked: set[Ear] = set()
     while room.version < 200:

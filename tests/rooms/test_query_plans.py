@@ -69,7 +69,7 @@ def test_what_led_by_an_index_of_its_own_still_walks_one() -> None:
 
 
 def test_the_feed_walks_back_from_the_newest_no_further_than_its_reach() -> None:
-    rows = Message.objects.filter(may_be_read(1), pk__gte=0, pk__lt=messages.FEED_REACH)
+    rows = Message.objects.filter(may_be_read(1), pk__gte=0, pk__lt=messages.MAX_FEED_SCAN)
     first, *others = plan_of(rows, "-pk").splitlines()
     assert "messaging_message USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in first
     assert "ORDER BY" not in "".join(others)

@@ -10,7 +10,7 @@ from accounts.selectors import over_for
 
 CHUNK = 5000
 """Rows per transaction: those who sign in meanwhile wait for one chunk at most."""
-LONGEST = 36_500
+MAX_AGE_DAYS = 36_500
 
 
 class Command(BaseCommand):
@@ -28,8 +28,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         days: int = options["older_than_days"]
         # A day at least: the repair of every process looks for those that ended lately.
-        if not 1 <= days <= LONGEST:
-            raise CommandError(f"--older-than-days must be between 1 and {LONGEST}")
+        if not 1 <= days <= MAX_AGE_DAYS:
+            raise CommandError(f"--older-than-days must be between 1 and {MAX_AGE_DAYS}")
         deleted = 0
         while chunk := list(over_for(days).order_by("pk").values_list("pk", flat=True)[:CHUNK]):
             deleted += Session.objects.filter(pk__in=chunk).delete()[0]

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.auth import SignIn, as_user, sign_in
+from accounts.auth import Caller, sign_in, user_of
 from accounts.kernel.errors import DomainError, InvalidCredentials, UsernameTaken
 from accounts.kernel.names import name_key
 from accounts.services import log_in, register
@@ -116,12 +116,12 @@ def _log_in(name: str) -> Pair:
     return pair
 
 
-def _rooms(callers: dict[str, SignIn]) -> dict[str, Room]:
+def _rooms(callers: dict[str, Caller]) -> dict[str, Room]:
     """One room of each kind. Those of an earlier run are taken as they are."""
     owner = callers["ila"].user_id
     rooms = {PUBLIC: _room(owner, PUBLIC, Kind.PUBLIC), GROUP: _room(owner, GROUP, Kind.GROUP)}
     add_members(user_id=owner, room_id=rooms[GROUP].pk, people=list(PEOPLE))
-    other = as_user(callers["kaushal"])
+    other = user_of(callers["kaushal"])
     rooms[PRIVATE] = open_private_room(user_id=owner, other=other)
     return rooms
 
@@ -137,7 +137,7 @@ def _room(owner: int, name: str, kind: Kind) -> Room:
     return room
 
 
-def _talk(callers: dict[str, SignIn], rooms: dict[str, Room]) -> None:
+def _talk(callers: dict[str, Caller], rooms: dict[str, Room]) -> None:
     for name, room in rooms.items():
         sent = [
             _say(callers[who], room, number, text)
@@ -150,7 +150,7 @@ def _talk(callers: dict[str, SignIn], rooms: dict[str, Room]) -> None:
             )
 
 
-def _say(caller: SignIn, room: Room, number: int, text: str) -> Sent:
+def _say(caller: Caller, room: Room, number: int, text: str) -> Sent:
     """The `client_id` makes the second run find what the first one said."""
     draft = services.draft_message(
         caller=caller, room_id=room.pk, content=text, client_id=f"demo-{number}"

@@ -14,7 +14,7 @@ from rooms.models import Room
 
 CHUNK = 5000
 """Messages per transaction: those who send meanwhile wait for one chunk at most."""
-LONGEST = 36_500
+MAX_AGE_DAYS = 36_500
 
 
 class Command(BaseCommand):
@@ -34,8 +34,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         days: int = options["older_than_days"]
-        if not 0 <= days <= LONGEST:
-            raise CommandError(f"--older-than-days must be between 0 and {LONGEST}")
+        if not 0 <= days <= MAX_AGE_DAYS:
+            raise CommandError(f"--older-than-days must be between 0 and {MAX_AGE_DAYS}")
         rooms = erased = 0
         for room in _rooms_to_purge(days):
             rooms += 1

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from config.doctor.finding import Finding, Level, examine
 from config.doctor.rounds import checks
 
-EACH_WITHIN = 15.0
+EACH_TIMEOUT = 15.0
 
 
 class Command(BaseCommand):
@@ -25,7 +25,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--url", help="where people reach it, such as https://chat.example.com")
         parser.add_argument(
-            "--timeout", type=float, default=EACH_WITHIN, help="seconds for each check"
+            "--timeout", type=float, default=EACH_TIMEOUT, help="seconds for each check"
         )
 
     def handle(self, *args: Any, url: str | None, timeout: float, **options: Any) -> None:
