@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Path, Query, Router, Status
 
 from . import selectors, services, sessions, tokens
-from .auth import Bearer, Request, bearer_token, request_address, sign_in, user_of
+from .auth import Bearer, Request, authenticate, bearer_token, request_address, user_of
 from .kernel.errors import (
     EmailTaken,
     Forbidden,
@@ -91,7 +91,7 @@ def login(request: HttpRequest, body: LoginIn) -> dict[str, Any]:
 
 
 @router.post("/token/refresh", auth=None, response=answers({200: TokensOut}, 400, 401, 422))
-def refresh_tokens(request: HttpRequest, body: RefreshIn) -> tokens.Pair:
+def refresh_tokens(request: HttpRequest, body: RefreshIn) -> tokens.TokenPair:
     """Exchange a refresh token for new tokens.
 
     A refresh token works once. Sent again within 30 seconds it answers the same pair, for two tabs
@@ -106,7 +106,7 @@ def verify_token(request: HttpRequest, body: TokenIn) -> dict[str, Any]:
 
     The answer is 200 with `{}` when the token works now, else 401 with the reason.
     """
-    sign_in(body.token)
+    authenticate(body.token)
     return {}
 
 
@@ -129,7 +129,7 @@ def logout(request: HttpRequest, body: LogoutIn | None = None) -> Status[None]:
         raise NotAuthenticated
     caller = None
     try:
-        caller = sign_in(token) if token is not None else None
+        caller = authenticate(token) if token is not None else None
     except TokenExpired:
         if body.refresh is None:
             raise

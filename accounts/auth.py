@@ -45,7 +45,7 @@ SELECT_CALLER = (
 )
 
 
-def sign_in(token: str, *, touch: bool = True) -> Caller:
+def authenticate(token: str, *, touch: bool = True) -> Caller:
     """The caller behind an access token: one query.
 
     `touch` notes the use of the session, a commit of its own once a minute; sockets note it later,
@@ -89,7 +89,7 @@ class Bearer(AuthBase):
         token = bearer_token(request.headers.get("Authorization", ""))
         if token is None:
             raise NotAuthenticated
-        return sign_in(token)
+        return authenticate(token)
 
 
 def bearer_token(header: str) -> str | None:
@@ -133,6 +133,6 @@ def request_address(request: HttpRequest) -> str | None:
     return client_address(meta.get("REMOTE_ADDR"), meta.get("HTTP_X_FORWARDED_FOR", ""))
 
 
-def user_of(sign_in: Caller) -> User:
+def user_of(authenticate: Caller) -> User:
     """The caller's whole row, for the few operations that change it."""
-    return User.objects.get(pk=sign_in.user_id)
+    return User.objects.get(pk=authenticate.user_id)

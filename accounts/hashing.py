@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
 
-from .kernel.db_connections import give_back
+from .kernel.db_connections import release_connection
 from .kernel.errors import Busy
 from .models import User
 
@@ -35,7 +35,7 @@ class TunablePBKDF2PasswordHasher(PBKDF2PasswordHasher):
 @contextmanager
 def slot() -> Iterator[None]:
     """One of the places where a password may be hashed. Raises Busy."""
-    give_back()
+    release_connection()
     with _held(_places, 0), _held(_slots, WAIT_TIMEOUT):
         yield
 

@@ -57,7 +57,7 @@ DisplayName = Annotated[
     AfterValidator(display_text(100)),
 ]
 SearchText = Annotated[Text, StringConstraints(max_length=200)]
-Who = (
+UserRef = (
     Annotated[str, StringConstraints(max_length=4 * MAX_NAME_LENGTH), AfterValidator(_no_nul)] | Id
 )
 """A person in a list: a JSON string is a username, an integer an id (contract §2)."""

@@ -15,7 +15,7 @@ from .kernel.names import name_key, search_key
 from .models import Session, User, email_key
 
 if TYPE_CHECKING:
-    from .schemas import Who
+    from .schemas import UserRef
 
 LAST_CHARACTER = "\U0010ffff"
 
@@ -42,7 +42,7 @@ def find_by_login(name: str) -> User | None:
     return User.objects.filter(**{column: login_key(name)}).first()
 
 
-def find_people(people: "Collection[Who]") -> tuple[list[User], list[str]]:
+def find_people(people: "Collection[UserRef]") -> tuple[list[User], list[str]]:
     """Active users for a list of usernames and ids, and those that name nobody, as text."""
     keys = {name_key(who): who for who in people if isinstance(who, str)}
     ids = {who for who in people if isinstance(who, int)}

@@ -38,7 +38,7 @@ def register(
     password2: str | None,
     address: str | None,
     user_agent: str,
-) -> tuple[User, tokens.Pair]:
+) -> tuple[User, tokens.TokenPair]:
     """A new account and its first sign-in.
 
     Raises Invalid, RateLimited, UsernameTaken, EmailTaken, Busy.
@@ -117,7 +117,7 @@ def _insert(user: User, name_is_made: bool, address: str | None, user_agent: str
 
 def log_in(
     *, name: str, password: str, address: str | None, user_agent: str
-) -> tuple[User, tokens.Pair]:
+) -> tuple[User, tokens.TokenPair]:
     """A new sign-in by username or e-mail.
 
     Raises RateLimited, Busy, and one InvalidCredentials for an unknown name, a wrong password and

@@ -33,7 +33,7 @@ def open_session(user: User, address: str | None, user_agent: str) -> Session:
     )
 
 
-def refresh_tokens(*, refresh: str) -> tokens.Pair:
+def refresh_tokens(*, refresh: str) -> tokens.TokenPair:
     """Spends a refresh token for its successor, exactly once however many ask at the same instant.
 
     Raises TokenInvalid, TokenExpired, SessionEnded; a spent token after the grace ends its session.

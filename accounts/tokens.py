@@ -20,7 +20,7 @@ MAX_TOKEN_LENGTH = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class TokenPair:
     access: str
     refresh: str
 
@@ -35,10 +35,10 @@ class Claims:
     expires_at: int
 
 
-def mint(session: Session) -> Pair:
+def mint(session: Session) -> TokenPair:
     """The pair that is good for this session since its last rotation."""
     access_jti = hashlib.sha256(session.refresh_jti.encode()).hexdigest()[:32]
-    return Pair(
+    return TokenPair(
         access=_encode(AccessToken(), session, access_jti),
         refresh=_encode(RefreshToken(), session, session.refresh_jti),
     )

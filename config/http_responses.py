@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from prometheus_client import Counter
 
-from accounts.kernel.log_context import origin
+from accounts.kernel.log_context import log_context
 from realtime.servers.http_responses import HttpConnection
 
 from .http_refusals import Refusal, busy
@@ -220,7 +220,7 @@ class PacedResponse:
     def _caller_name(self) -> str:
         """The user, once the request has signed in; else the address."""
         if self._caller is None:
-            here = origin()
+            here = log_context()
             user_id = None if here is None else here.user_id
             self._caller = f"user:{user_id}" if user_id is not None else f"{self._network}"
         return self._caller

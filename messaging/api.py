@@ -11,7 +11,7 @@ from accounts.kernel.errors import DomainError, Forbidden, Refusals
 from accounts.kernel.pagination import Cursor, Limit, write_links
 from accounts.schemas import MAX_ID, NameInPath, PathId, answers
 from rooms.errors import REMOVED, NoSuchRoom, NotAMember
-from rooms.selectors import Standing, standing, standing_by_name
+from rooms.selectors import RoomAccess, room_access, room_access_by_name
 
 from . import selectors, services
 from .errors import ClientIdReused, MessageDeleted, NoSuchMessage, SenderMismatch, TooManyReactions
@@ -44,7 +44,7 @@ After = Annotated[int | None, Query(None, ge=0, le=MAX_ID, description="Messages
 def _read(
     request: Request,
     response: HttpResponse,
-    here: Standing,
+    here: RoomAccess,
     *,
     before: int | None,
     after: int | None,
@@ -66,7 +66,7 @@ def _send(request: Request, room: int | str, body: MessageIn) -> Status[MessageS
         reply_to=body.reply_to,
     )
     if isinstance(room, str):
-        draft = replace(draft, room_id=standing_by_name(request.auth.user_id, room).room.pk)
+        draft = replace(draft, room_id=room_access_by_name(request.auth.user_id, room).room.pk)
     sent = services.send_message(draft)
     return Status(200 if sent.duplicate else 201, sent.message)
 
@@ -131,7 +131,7 @@ def read_messages(
     A page runs from old to new. Without `before` and `after` it is the newest; `Link` leads to the
     pages around it.
     """
-    here = standing(request.auth.user_id, room_id)
+    here = room_access(request.auth.user_id, room_id)
     return _read(request, response, here, before=before, after=after, limit=limit)
 
 
@@ -158,7 +158,7 @@ def read_messages_alias(
 
     The same as `GET /api/rooms/{room_id}/messages`.
     """
-    here = standing(request.auth.user_id, room_id)
+    here = room_access(request.auth.user_id, room_id)
     return _read(request, response, here, before=before, after=after, limit=limit)
 
 
@@ -184,7 +184,7 @@ def read_history(
 
     For public and group rooms. The same as `GET /api/rooms/{room_id}/messages`.
     """
-    here = standing_by_name(request.auth.user_id, room_name)
+    here = room_access_by_name(request.auth.user_id, room_name)
     return _read(request, response, here, before=before, after=after, limit=limit)
 
 

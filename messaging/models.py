@@ -9,7 +9,7 @@ from accounts.models import User
 from rooms.models import Room
 
 
-class Change(models.TextChoices):
+class ChangeKind(models.TextChoices):
     """What a message's latest version is: the `type` of the frame that tells of it."""
 
     MESSAGE = "message"
@@ -34,7 +34,9 @@ class Message(models.Model):
     seq = models.PositiveBigIntegerField()
     version = models.PositiveBigIntegerField()
     created_version = models.PositiveBigIntegerField()
-    last_change = models.CharField(max_length=8, choices=Change.choices, default=Change.MESSAGE)
+    last_change = models.CharField(
+        max_length=8, choices=ChangeKind.choices, default=ChangeKind.MESSAGE
+    )
     content = models.TextField()
     created_at = models.DateTimeField()
     edited_at = models.DateTimeField(null=True, blank=True)

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, AliasChoices, Field, StringConstraints
 
 from accounts.kernel.names import INVISIBLE
-from accounts.schemas import Answer, Body, Id, NameInPath, Seq, Timestamp, Who, example
+from accounts.schemas import Answer, Body, Id, NameInPath, Seq, Timestamp, UserRef, example
 from rooms.schemas import ROOM_EXAMPLE, RoleName, RoomOut
 
 # Signs that draw nothing themselves and make one emoji of several: the joiner (families), and the
@@ -67,7 +67,7 @@ class MessageToRoomIn(MessageIn):
     """`room` is a name or an id."""
 
     model_config = example({"room": "friends", "content": "Hey everyone!"})
-    room: Who
+    room: UserRef
 
 
 class ReadIn(Body):

@@ -18,8 +18,8 @@ from accounts.kernel.pagination import (
     keyset_page,
     read_rows,
 )
-from rooms.models import Kind, Room
-from rooms.selectors import Standing, may_be_read
+from rooms.models import Room, RoomKind
+from rooms.selectors import RoomAccess, may_be_read
 
 from .events import MessageState
 from .models import Message
@@ -87,7 +87,7 @@ class History:
     links: dict[str, dict[str, Any]]
 
 
-def history(here: Standing, *, before: int | None, after: int | None, limit: int) -> History:
+def history(here: RoomAccess, *, before: int | None, after: int | None, limit: int) -> History:
     """Messages of a room by `seq`: the newest, those before or after one, or between two.
 
     Raises Forbidden for the removed. `seq` has no gaps, so the ends tell whether there is more.
@@ -202,7 +202,7 @@ def my_rooms(user_id: int, *, cursor: str | None, limit: int) -> Page[Any]:
     last = Message.objects.filter(room=OuterRef("pk"), seq=OuterRef("last_seq"))
     rooms = (
         Room.objects.filter(members__user_id=user_id, deleted_at=None)
-        .exclude(kind=Kind.PRIVATE, last_seq=0)
+        .exclude(kind=RoomKind.PRIVATE, last_seq=0)
         .select_related("low", "high")
         .annotate(
             role=F("members__role"),

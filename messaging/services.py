@@ -15,22 +15,22 @@ from django.utils import timezone
 from accounts.auth import Caller
 from accounts.events import Event, publish
 from accounts.kernel.db import writing
-from accounts.kernel.db_connections import give_back
+from accounts.kernel.db_connections import release_connection
 from accounts.kernel.errors import Busy, Forbidden
 from accounts.kernel.names import name_key
 from accounts.kernel.rate_limits import consume_locally
 from rooms.models import Role
-from rooms.selectors import Standing, acting_role, staff_standing, standing
+from rooms.selectors import RoomAccess, acting_role, room_access, staff_standing
 from rooms.services import join_room
 
 from .errors import MessageDeleted, NoSuchMessage, SenderMismatch, TooManyReactions
 from .events import MessageEdited, MessageErased, MessageState, ReactionsChanged
-from .models import Change, Message, Reaction
+from .models import ChangeKind, Message, Reaction
 from .selectors import state_of
 from .validation import clean_text, digest_of
 from .writer.batch import Draft, Sent
 from .writer.queue import Writer
-from .writer.read_markers import Mark, Marked
+from .writer.read_markers import MarkRead, ReadMarker
 
 MAX_REACTION_KINDS = 50
 MAX_SHOWN_REACTORS = 50
@@ -92,7 +92,7 @@ async def send_message_from_loop(draft: Draft) -> Sent:
 
 def _stored(answer: Future[T]) -> T:
     # The writer may need the connection that this thread would hold while it waits.
-    give_back()
+    release_connection()
     try:
         return answer.result(settings.CHAT_DATABASE_TIMEOUT)
     except TimeoutError:
@@ -118,10 +118,10 @@ def _give_up(answer: asyncio.Future[Any]) -> None:
 
 @dataclass(slots=True)
 class _Editing:
-    here: Standing
+    here: RoomAccess
     message: Message
 
-    def store(self, change: Change, event: type[Any], *fields: str) -> None:
+    def store(self, change: ChangeKind, event: type[Any], *fields: str) -> None:
         """Gives the message the room's next version and tells of it after commit."""
         room, message = self.here.room, self.message
         room.version += 1
@@ -144,7 +144,7 @@ def _editing(
         if staff_permission:
             here = staff_standing(user_id, room_id, staff_permission)
         else:
-            here = standing(user_id, room_id, lock=True)
+            here = room_access(user_id, room_id, lock=True)
             here.check_may_read()
         message = (
             Message.objects.select_related("sender").filter(room=here.room, pk=message_id).first()
@@ -166,7 +166,7 @@ def edit_message(*, caller: Caller, room_id: int, message_id: int, content: str)
             raise MessageDeleted
         if text != message.content:
             message.content, message.edited_at = text, timezone.now()
-            editing.store(Change.EDIT, MessageEdited, "content", "edited_at")
+            editing.store(ChangeKind.EDIT, MessageEdited, "content", "edited_at")
         return editing.state()
 
 
@@ -199,7 +199,7 @@ def _erase(editing: _Editing) -> bool:
     Reaction.objects.filter(message=message).delete()
     message.content, message.reactions, message.reply_to = "", [], None
     message.deleted = True
-    editing.store(Change.DELETE, MessageErased, "content", "reactions", "reply_to", "deleted")
+    editing.store(ChangeKind.DELETE, MessageErased, "content", "reactions", "reply_to", "deleted")
     return True
 
 
@@ -267,21 +267,21 @@ def _show(editing: _Editing, tally: dict[str, Any]) -> None:
     others = [shown for shown in editing.message.reactions if shown["emoji"] != tally["emoji"]]
     shown = [*others, tally] if tally["count"] else others
     editing.message.reactions = sorted(shown, key=itemgetter("emoji"))
-    editing.store(Change.REACTION, ReactionsChanged, "reactions")
+    editing.store(ChangeKind.REACTION, ReactionsChanged, "reactions")
 
 
 # Reading
 
 
-def mark_read(*, caller: Caller, room_id: int, seq: int) -> Marked:
+def mark_read(*, caller: Caller, room_id: int, seq: int) -> ReadMarker:
     """Moves the caller's mark up to `seq`, never back and never past the room's last message.
 
     Raises NoSuchRoom, Forbidden for the removed, NotAMember, Busy.
     """
-    return _stored(writer().submit(Mark(caller.user_id, caller.username, room_id, seq)))
+    return _stored(writer().submit(MarkRead(caller.user_id, caller.username, room_id, seq)))
 
 
-async def mark_read_from_loop(*, caller: Caller, room_id: int, seq: int) -> Marked:
+async def mark_read_from_loop(*, caller: Caller, room_id: int, seq: int) -> ReadMarker:
     """The same for sockets."""
-    mark = Mark(caller.user_id, caller.username, room_id, seq)
+    mark = MarkRead(caller.user_id, caller.username, room_id, seq)
     return await _stored_from_loop(writer().submit_from_loop(mark))

@@ -20,7 +20,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Threads:
+class DatabaseThreads:
     """Some threads, and a bound for the calls that run or wait for one."""
 
     def __init__(self, name: str, threads: int, longest_queue: int) -> None:
@@ -61,9 +61,9 @@ class Threads:
             answer.exception()
 
 
-socket_threads = Threads("socket-database", threads=4, longest_queue=2000)
+socket_threads = DatabaseThreads("socket-database", threads=4, longest_queue=2000)
 on_database = socket_threads.run
-repair_threads = Threads("repair-database", threads=1, longest_queue=200)
+repair_threads = DatabaseThreads("repair-database", threads=1, longest_queue=200)
 """Behind no client's call: however many knock at the door, what was lost is found."""
 
 

@@ -102,12 +102,12 @@ def room_deleted(event: RoomDeleted) -> None:
 
 @turns(MemberRemoved)
 def member_removed(event: MemberRemoved) -> None:
-    fanout.take_out(event.room_id, event.user_id, event.access, removed=True)
+    fanout.disconnect_member(event.room_id, event.user_id, event.access, removed=True)
 
 
 @turns(MemberLeft)
 def member_left(event: MemberLeft) -> None:
-    fanout.take_out(event.room_id, event.user_id, event.access, removed=False)
+    fanout.disconnect_member(event.room_id, event.user_id, event.access, removed=False)
 
 
 @turns(SessionsEnded)

@@ -12,12 +12,12 @@ from rooms.presence import provide
 
 from .checks import HINT, NO_LAYER
 from .cluster.broadcaster import Broadcaster
-from .cluster.connection_limits import Tally
+from .cluster.connection_limits import ConnectionCounter
 from .cluster.last_seen import LastSeen
 from .cluster.leases import Leases
 from .cluster.presence import Presence
 from .cluster.rate_limits import ClusterRateLimiter
-from .cluster.redis_client import Hosts
+from .cluster.redis_client import RedisClients
 from .delivery.hub import hub
 from .delivery.repair import Repair
 from .lifecycle import shutdown
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 repair = Repair(hub)
 fanout = Broadcaster(hub)
-tally = Tally()
-hosts = Hosts()
+tally = ConnectionCounter()
+hosts = RedisClients()
 leases = Leases(hosts, tally.told)
 tally.share(leases)
 presence = Presence(hub, fanout, leases)

@@ -29,12 +29,12 @@ from accounts.moderation import Link, StaffAction, link_to, list_url, log_action
 from accounts.selectors import starts_with
 
 from . import services
-from .models import Ban, Kind, Member, Role, Room
+from .models import Ban, Member, Role, Room, RoomKind
 
 M = TypeVar("M", bound=Model)
 
 SEARCH_HELP = "A room by the beginning of its name or by #id, a person by @username, or both"
-NAMED = (Kind.PUBLIC, Kind.GROUP)
+NAMED = (RoomKind.PUBLIC, RoomKind.GROUP)
 
 if TYPE_CHECKING:
     BanModelForm = forms.ModelForm[Ban]
@@ -225,7 +225,7 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
             *related(request, "Messages", "messaging.message", search),
             *related(request, "Members", "rooms.member", search),
         ]
-        if row.kind == Kind.PUBLIC:
+        if row.kind == RoomKind.PUBLIC:
             links += [*related(request, "Bans", "rooms.ban", search), *ban_link(request, row)]
         return links
 
@@ -250,7 +250,7 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
 
     def has_change_permission(self, request: HttpRequest, obj: Room | None = None) -> bool:
         allowed = request.user.has_perm("rooms.change_room")
-        return allowed and (obj is None or (obj.kind == Kind.PUBLIC and obj.deleted_at is None))
+        return allowed and (obj is None or (obj.kind == RoomKind.PUBLIC and obj.deleted_at is None))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Room | None = None) -> list[str]:
         fields = [name for _, options in self.fieldsets for name in options["fields"]]
@@ -269,7 +269,11 @@ def link_to_list(model: str, room: Room, count: int) -> str:
 
 def ban_link(request: HttpRequest, room: Room, user: User | None = None) -> list[Link]:
     """The form that bans somebody from a public room, filled in as far as is known."""
-    if room.kind != Kind.PUBLIC or room.deleted_at or not request.user.has_perm("rooms.add_ban"):
+    if (
+        room.kind != RoomKind.PUBLIC
+        or room.deleted_at
+        or not request.user.has_perm("rooms.add_ban")
+    ):
         return []
     known = {"room": f"#{room.pk}"} | ({"user": user.username} if user else {})
     label = "Ban the sender" if user else "Ban somebody"
@@ -313,7 +317,7 @@ def _role_action(role: Role, label: str, effect: str) -> StaffAction[Member]:
         done=f"made {role.value}",
         perform=_give(role),
         confirm=False,
-        applies=lambda member: member.room.kind != Kind.PRIVATE and member.role != role,
+        applies=lambda member: member.room.kind != RoomKind.PRIVATE and member.role != role,
         log_on=lambda member: member.room,
     )
 
@@ -335,7 +339,7 @@ class MemberAdmin(SearchableAdmin[Member], ReadOnlyAdmin[Member]):
             "be removed.",
             done="removed",
             perform=_remove_member,
-            applies=lambda member: member.room.kind != Kind.PRIVATE,
+            applies=lambda member: member.room.kind != RoomKind.PRIVATE,
             log_on=lambda member: member.room,
         ),
         _role_action(

@@ -108,7 +108,7 @@ def read_room(request: Request, room_id: RoomId) -> Room:
 
     A room that you may not see answers 404, as one that does not exist.
     """
-    return selectors.standing(request.auth.user_id, room_id).room
+    return selectors.room_access(request.auth.user_id, room_id).room
 
 
 @router.patch("/rooms/{room_id}", response=answers({200: RoomOut}, 400, 401, 403, 404, 422))
@@ -166,7 +166,7 @@ def list_members(
 
     `online` is true for members with an open socket in this room.
     """
-    here = selectors.standing(request.auth.user_id, room_id)
+    here = selectors.room_access(request.auth.user_id, room_id)
     here.check_may_read()
     page = keyset_page(selectors.members_of(here.room), ["pk"], cursor=cursor, limit=limit)
     write_links(request, response, page.links)

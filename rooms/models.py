@@ -11,7 +11,7 @@ from accounts.kernel.names import search_key
 from accounts.models import User
 
 
-class Kind(models.TextChoices):
+class RoomKind(models.TextChoices):
     PUBLIC = "public"
     GROUP = "group"
     PRIVATE = "private"
@@ -33,7 +33,7 @@ class Room(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    kind = models.CharField(max_length=7, choices=Kind.choices)
+    kind = models.CharField(max_length=7, choices=RoomKind.choices)
     name = models.CharField(max_length=64, null=True)  # noqa: DJ001 - private rooms have none
     name_key = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001
     # The pair of a private room, by rising id, so that it exists once whoever opens it.
@@ -68,7 +68,7 @@ class Room(models.Model):
             models.CheckConstraint(
                 name="room_is_named_or_a_pair",
                 condition=Q(
-                    kind=Kind.PRIVATE,
+                    kind=RoomKind.PRIVATE,
                     name_key=None,
                     name=None,
                     # Comparing with NULL would pass the check.
@@ -77,7 +77,7 @@ class Room(models.Model):
                     low__lt=F("high"),
                 )
                 | Q(
-                    ~Q(kind=Kind.PRIVATE),
+                    ~Q(kind=RoomKind.PRIVATE),
                     name_key__isnull=False,
                     name__isnull=False,
                     low=None,

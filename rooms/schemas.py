@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AliasChoices, Field, StringConstraints
 
 from accounts.kernel.display_text import display_text
-from accounts.schemas import Answer, Body, Name, NameInPath, Text, Timestamp, Who, example
+from accounts.schemas import Answer, Body, Name, NameInPath, Text, Timestamp, UserRef, example
 
 Title = Annotated[
     Text,
@@ -20,7 +20,7 @@ Topic = Annotated[
 KindName = Literal["public", "group", "private"]
 NamedKind = Literal["public", "group"]
 RoleName = Literal["owner", "admin", "member"]
-People = Annotated[list[Who], Field(max_length=1000)]
+People = Annotated[list[UserRef], Field(max_length=1000)]
 
 
 class RoomIn(Body):

@@ -11,11 +11,11 @@ from accounts.models import User
 from accounts.selectors import starts_with
 
 from .errors import REMOVED, NoSuchRoom
-from .models import Ban, Kind, Member, Role, Room
+from .models import Ban, Member, Role, Room, RoomKind
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RoomAccess:
     """A room that a caller may see, and what the caller is in it."""
 
     room: Room
@@ -33,7 +33,7 @@ def may_be_read(user_id: int, room: str = "room") -> Q:
     """Of rows with a `room`: whether the caller may read it. Asked for each that is looked at."""
     own = Member.objects.filter(room=OuterRef(room), user_id=user_id)
     banned = Ban.objects.filter(room=OuterRef(room), user_id=user_id)
-    public = Q(**{f"{room}__kind": Kind.PUBLIC}) & ~Q(Exists(banned))
+    public = Q(**{f"{room}__kind": RoomKind.PUBLIC}) & ~Q(Exists(banned))
     return Q(**{f"{room}__deleted_at": None}) & (public | Q(Exists(own)))
 
 
@@ -47,18 +47,18 @@ def find_rooms(user_id: int, *, text: str, kind: str | None) -> list[QuerySet[Ro
         by_name = starts_with("name_key", name_key(text))
         by_title = starts_with("title_key", search_key(text))
     walks = []
-    if kind in (None, Kind.PUBLIC):
-        public = rooms.filter(kind=Kind.PUBLIC)
+    if kind in (None, RoomKind.PUBLIC):
+        public = rooms.filter(kind=RoomKind.PUBLIC)
         walks += [public.filter(by_name), public.filter(by_title)] if text else [public]
-    if kind != Kind.PUBLIC:
+    if kind != RoomKind.PUBLIC:
         own = rooms.filter(by_name | by_title, members__user_id=user_id)
         # Which kinds it is not: asked for the one that it is, SQLite would look at all of that kind
         # rather than at those of one user.
-        walks.append(own.exclude(kind__in=set(Kind) - {kind}) if kind else own)
+        walks.append(own.exclude(kind__in=set(RoomKind) - {kind}) if kind else own)
     return walks
 
 
-def standing(user_id: int, room_id: int, *, lock: bool = False) -> Standing:
+def room_access(user_id: int, room_id: int, *, lock: bool = False) -> RoomAccess:
     """The caller's standing in a room.
 
     With `lock`, inside a transaction, the room's row is held until it ends: nobody stores a
@@ -67,12 +67,12 @@ def standing(user_id: int, room_id: int, *, lock: bool = False) -> Standing:
     rooms = _visible_rooms(user_id).select_related("low", "high")
     if lock:
         rooms = rooms.select_for_update(of=("self",))
-    return _stand(user_id, rooms.filter(pk=room_id).first())
+    return _access_to(user_id, rooms.filter(pk=room_id).first())
 
 
-def standing_by_name(user_id: int, name: str) -> Standing:
+def room_access_by_name(user_id: int, name: str) -> RoomAccess:
     """The same for a public or group room by its name."""
-    return _stand(user_id, _visible_rooms(user_id).filter(name_key=name_key(name)).first())
+    return _access_to(user_id, _visible_rooms(user_id).filter(name_key=name_key(name)).first())
 
 
 # By hand, as in `accounts.auth`: building the same condition with the ORM doubles the cost.
@@ -92,25 +92,25 @@ def _visible_rooms(user_id: int) -> QuerySet[Room]:
     return Room.objects.filter(visible, deleted_at=None)
 
 
-def _stand(user_id: int, room: Room | None) -> Standing:
+def _access_to(user_id: int, room: Room | None) -> RoomAccess:
     if room is None:
         raise NoSuchRoom
     # Anew, for a removal may have had the lock that was waited for.
     member = Member.objects.filter(room=room, user_id=user_id).first()
     if member is not None:
-        return Standing(room, user_id, member)
-    if room.kind != Kind.PUBLIC:
+        return RoomAccess(room, user_id, member)
+    if room.kind != RoomKind.PUBLIC:
         raise NoSuchRoom
     banned = Ban.objects.filter(room=room, user_id=user_id).exists()
-    return Standing(room, user_id, None, banned)
+    return RoomAccess(room, user_id, None, banned)
 
 
-def acting_role(here: Standing) -> Role:
+def acting_role(here: RoomAccess) -> Role:
     """What the caller may act as. Staff look after public rooms as an owner would: one made by
     connecting has no other.
     """
     role = Role(here.member.role) if here.member else Role.MEMBER
-    if here.room.kind == Kind.PUBLIC and role != Role.OWNER:
+    if here.room.kind == RoomKind.PUBLIC and role != Role.OWNER:
         staff = User.objects.filter(pk=here.user_id, is_staff=True, is_active=True)
         return Role.OWNER if staff.exists() else role
     return role
@@ -126,7 +126,7 @@ def check_staff(user_id: int, permission: str) -> None:
         raise Forbidden(f"Only staff with the permission {permission} may do this")
 
 
-def staff_standing(user_id: int, room_id: int, permission: str) -> Standing:
+def staff_standing(user_id: int, room_id: int, permission: str) -> RoomAccess:
     """Any existing room, locked, for staff who moderate it without being a member.
 
     It says nothing about reading: no selector of messages takes it. Raises Forbidden, NoSuchRoom.
@@ -136,7 +136,7 @@ def staff_standing(user_id: int, room_id: int, permission: str) -> Standing:
     room = rooms.filter(pk=room_id, deleted_at=None).first()
     if room is None:
         raise NoSuchRoom
-    return Standing(room, user_id, Member.objects.filter(room=room, user_id=user_id).first())
+    return RoomAccess(room, user_id, Member.objects.filter(room=room, user_id=user_id).first())
 
 
 def find_member(room: Room, username: str) -> Member | None:

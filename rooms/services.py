@@ -20,12 +20,12 @@ from accounts.selectors import find_people, find_user
 from . import selectors
 from .errors import LastOwner, NoSuchMember, NoSuchRoom, NotAMember, RoomExists, unknown_users
 from .events import MemberLeft, MemberRemoved, RoomChanged, RoomDeleted
-from .models import Ban, Kind, Member, Role, Room
+from .models import Ban, Member, Role, Room, RoomKind
 from .schemas import RoomOut
-from .selectors import Standing
+from .selectors import RoomAccess
 
 if TYPE_CHECKING:
-    from accounts.schemas import Who
+    from accounts.schemas import UserRef
 
 MAX_NAMED = 20
 MANAGERS = frozenset({Role.OWNER, Role.ADMIN})
@@ -39,10 +39,10 @@ def create_room(
     *,
     user_id: int,
     name: str,
-    kind: str = Kind.PUBLIC,
+    kind: str = RoomKind.PUBLIC,
     title: str = "",
     topic: str = "",
-    members: "Collection[Who]" = (),
+    members: "Collection[UserRef]" = (),
 ) -> Room:
     """A public or group room that the caller owns. Raises RateLimited, UnknownUsers, RoomExists."""
     with spending("CHAT_ROOM_RATE", user_id):
@@ -64,7 +64,7 @@ def create_room(
     return room
 
 
-def _people(members: "Collection[Who]") -> list[User]:
+def _people(members: "Collection[UserRef]") -> list[User]:
     users, unknown = find_people(members)
     if unknown:
         raise unknown_users(unknown[:MAX_NAMED])
@@ -94,7 +94,9 @@ def open_private_room(*, user_id: int, other: User) -> Room:
     if room is not None:
         return room
     spend("CHAT_ROOM_RATE", user_id)
-    made = Room(kind=Kind.PRIVATE, low_id=low, high_id=high, created_by_id=user_id, member_count=2)
+    made = Room(
+        kind=RoomKind.PRIVATE, low_id=low, high_id=high, created_by_id=user_id, member_count=2
+    )
     try:
         _insert(made, {low: Role.MEMBER, high: Role.MEMBER})
     except IntegrityError:  # the other was first
@@ -115,7 +117,7 @@ def enter_public_room(*, user_id: int, name: str) -> Room:
     room = _room_of_member(user_id, name)
     if room is None:
         return _enter_as_stranger(user_id, name)
-    if room.kind == Kind.GROUP:
+    if room.kind == RoomKind.GROUP:
         raise Forbidden("This is a group room: connect to /ws/chat/group/<room_name>/")
     return room
 
@@ -143,7 +145,7 @@ def _enter_as_stranger(user_id: int, name: str) -> Room:
         room = _make_on_first_use(user_id, name)
     if room.deleted_at is not None:
         raise NoSuchRoom
-    if room.kind == Kind.GROUP:
+    if room.kind == RoomKind.GROUP:
         raise NotAMember
     consume_locally("CHAT_JOIN_RATE", user_id)
     return join_room(user_id=user_id, room_id=room.pk)
@@ -155,7 +157,7 @@ def _make_on_first_use(user_id: int, name: str) -> Room:
     except ValueError:
         raise NoSuchRoom from None
     spend("CHAT_ROOM_RATE", user_id)
-    room = Room(kind=Kind.PUBLIC, name=stored, name_key=name_key(stored), created_by_id=user_id)
+    room = Room(kind=RoomKind.PUBLIC, name=stored, name_key=name_key(stored), created_by_id=user_id)
     try:
         _insert(room, {})
     except IntegrityError:
@@ -167,7 +169,7 @@ def _make_on_first_use(user_id: int, name: str) -> Room:
 def enter_group_room(*, user_id: int, name: str) -> Room:
     """Raises NotAMember alike for a group of others and for one that does not exist."""
     room = _room_of_member(user_id, name)
-    if room is None or room.kind != Kind.GROUP:
+    if room is None or room.kind != RoomKind.GROUP:
         raise NotAMember
     return room
 
@@ -198,7 +200,7 @@ def join_room(*, user_id: int, room_id: int) -> Room:
     Raises NoSuchRoom when it is not public, Forbidden for the removed.
     """
     with writing():
-        here = selectors.standing(user_id, room_id, lock=True)
+        here = selectors.room_access(user_id, room_id, lock=True)
         here.check_may_read()
         if here.member is not None:
             return here.room
@@ -212,18 +214,18 @@ def join_room(*, user_id: int, room_id: int) -> Room:
 def leave_room(*, user_id: int, room_id: int) -> None:
     """Raises NoSuchRoom, NotAMember, Forbidden for a private room, LastOwner of a group."""
     with writing():
-        here = selectors.standing(user_id, room_id, lock=True)
-        if here.room.kind == Kind.PRIVATE:
+        here = selectors.room_access(user_id, room_id, lock=True)
+        if here.room.kind == RoomKind.PRIVATE:
             raise Forbidden("A private room cannot be left")
         if here.member is None:
             raise NotAMember
-        if here.room.kind == Kind.GROUP and selectors.is_last_owner(here.member):
+        if here.room.kind == RoomKind.GROUP and selectors.is_last_owner(here.member):
             raise LastOwner
-        access = _take_out(here.room, here.member)
+        access = _end_membership(here.room, here.member)
         publish(MemberLeft(room_id, user_id, access))
 
 
-def _take_out(room: Room, member: Member | None) -> int:
+def _end_membership(room: Room, member: Member | None) -> int:
     """Ends a membership under the room's lock and returns the room's new access counter."""
     if member is not None:
         member.delete()
@@ -246,7 +248,7 @@ def remove_member(*, user_id: int, room_id: int, username: str, as_staff: bool =
     return here.room.version
 
 
-def _remove(here: Standing, role: Role, username: str) -> int:
+def _remove(here: RoomAccess, role: Role, username: str) -> int:
     """Removes under the room's lock, and bans where anybody may enter; returns the user's id."""
     member = selectors.find_member(here.room, username)
     gone_id = member.user_id if member else _stranger(here.room, username)
@@ -254,11 +256,11 @@ def _remove(here: Standing, role: Role, username: str) -> int:
         raise Forbidden("To go yourself, leave the room")
     if role != Role.OWNER and member is not None and member.role != Role.MEMBER:
         raise Forbidden("Only an owner may remove owners and admins")
-    if here.room.kind == Kind.GROUP and member is not None and selectors.is_last_owner(member):
+    if here.room.kind == RoomKind.GROUP and member is not None and selectors.is_last_owner(member):
         raise LastOwner(LAST_OWNER)
-    if here.room.kind == Kind.PUBLIC:
+    if here.room.kind == RoomKind.PUBLIC:
         Ban.objects.get_or_create(room=here.room, user_id=gone_id)
-    access = _take_out(here.room, member)
+    access = _end_membership(here.room, member)
     publish(MemberRemoved(here.room.pk, gone_id, access))
     return gone_id
 
@@ -269,7 +271,7 @@ def ban_user(*, user_id: int, room_id: int, username: str) -> Ban:
     Raises NoSuchRoom, NoSuchMember, Forbidden for other rooms, where removing is enough.
     """
     with _managed(user_id, room_id, "rooms.add_ban") as (here, role):
-        if here.room.kind != Kind.PUBLIC:
+        if here.room.kind != RoomKind.PUBLIC:
             raise Forbidden("Only public rooms have bans: remove the member of a group")
         return Ban.objects.get(room=here.room, user_id=_remove(here, role, username))
 
@@ -283,14 +285,14 @@ def lift_ban(*, user_id: int, room_id: int, banned_id: int) -> bool:
 
 def _stranger(room: Room, username: str) -> int:
     """Somebody who is no member but could become one at any time. Raises NoSuchMember."""
-    if room.kind == Kind.PUBLIC:
+    if room.kind == RoomKind.PUBLIC:
         with suppress(NoSuchUser):
             return find_user(username).pk
     raise NoSuchMember
 
 
 def add_members(
-    *, user_id: int, room_id: int, people: "Collection[Who]"
+    *, user_id: int, room_id: int, people: "Collection[UserRef]"
 ) -> tuple[Room, list[str], list[str]]:
     """Adds people and lifts their bans: the room, whom it added, and all members, by name.
 
@@ -320,7 +322,11 @@ def change_role(
         if own_role != Role.OWNER:
             raise Forbidden("Only an owner may change roles")
         member = _member(here.room, username)
-        if role != Role.OWNER and here.room.kind == Kind.GROUP and selectors.is_last_owner(member):
+        if (
+            role != Role.OWNER
+            and here.room.kind == RoomKind.GROUP
+            and selectors.is_last_owner(member)
+        ):
             raise LastOwner(LAST_OWNER if as_staff else None)
         member.role = role
         member.save(update_fields=["role"])
@@ -380,7 +386,7 @@ def _lock_members(room: Room) -> None:
 @contextmanager
 def _managed(
     user_id: int, room_id: int, staff_permission: str = "", *, private: bool = False
-) -> Iterator[tuple[Standing, Role]]:
+) -> Iterator[tuple[RoomAccess, Role]]:
     """A transaction that holds the room, for an owner or admin of it, with the role to judge by.
 
     With `staff_permission`, staff who have it act as an owner would, in groups too.
@@ -390,9 +396,9 @@ def _managed(
             here = selectors.staff_standing(user_id, room_id, staff_permission)
             role = Role.OWNER
         else:
-            here = selectors.standing(user_id, room_id, lock=True)
+            here = selectors.room_access(user_id, room_id, lock=True)
             role = selectors.acting_role(here)
-        if here.room.kind == Kind.PRIVATE and not private:
+        if here.room.kind == RoomKind.PRIVATE and not private:
             raise Forbidden("This cannot be done in a private room")
         if role not in MANAGERS:
             raise Forbidden

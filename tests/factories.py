@@ -19,12 +19,12 @@ from accounts.models import Session, User
 from messaging.events import MessageState
 from messaging.validation import digest_of
 from messaging.writer.batch import Draft, Sent
-from messaging.writer.queue import Outcome, Waiting, store
-from messaging.writer.read_markers import Mark
+from messaging.writer.queue import Outcome, QueuedWrite, store
+from messaging.writer.read_markers import MarkRead
 from realtime.delivery.send_queue import SendQueue
 from realtime.servers.interface import Event as AsgiEvent
 from realtime.servers.interface import Write
-from rooms.models import Kind, Member, Role, Room
+from rooms.models import Member, Role, Room, RoomKind
 from rooms.services import open_private_room
 
 commits = pytest.mark.django_db(transaction=True)
@@ -51,7 +51,9 @@ def make_sign_in(user: User | None = None) -> Caller:
     return Caller(session.user_id, session.user.username, session.pk, int(time.time()) + 3600)
 
 
-def make_room(kind: Kind = Kind.PUBLIC, *, name: str | None = None, **roles: Sequence[int]) -> Room:
+def make_room(
+    kind: RoomKind = RoomKind.PUBLIC, *, name: str | None = None, **roles: Sequence[int]
+) -> Room:
     """A public or group room: `make_room(Kind.GROUP, owner=[1], member=[2, 3])`, by user id."""
     name = name or f"room{next(_numbers)}"
     count = sum(map(len, roles.values()))
@@ -81,9 +83,9 @@ def draft(caller: Caller, room: Room, content: str = "hello", **fields: Any) -> 
     )
 
 
-def store_now(*works: Draft | Mark) -> list[Outcome | None]:
+def store_now(*works: Draft | MarkRead) -> list[Outcome | None]:
     """Stores a batch in this thread; the outcomes as the writer would answer them."""
-    batch = [Waiting(one, Future()) for one in works]
+    batch = [QueuedWrite(one, Future()) for one in works]
     store(batch)
     return [waiting.outcome for waiting in batch]
 

@@ -3,7 +3,7 @@
 from django.db import connection
 
 
-def give_back() -> None:
+def release_connection() -> None:
     """Before a long wait: whoever keeps a connection of the pool meanwhile keeps others from it.
 
     SQLite has no pool, and within a transaction the connection is needed.

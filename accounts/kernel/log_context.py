@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Origin:
+class LogContext:
     """`kind` is the name of the id: `request_id` or `connection_id`."""
 
     kind: str
@@ -17,20 +17,20 @@ class Origin:
     user_id: int | None = None
 
 
-_origin: ContextVar[Origin | None] = ContextVar("origin", default=None)
+_context: ContextVar[LogContext | None] = ContextVar("origin", default=None)
 
 
 def begin(kind: str, identity: str) -> None:
-    _origin.set(Origin(kind, identity))
+    _context.set(LogContext(kind, identity))
 
 
-def origin() -> Origin | None:
+def log_context() -> LogContext | None:
     """None for what the process does of its own accord."""
-    return _origin.get()
+    return _context.get()
 
 
 def note_user(user_id: int) -> None:
     """Who it is, as soon as that is known. Seen from all threads that work for this origin."""
-    here = _origin.get()
+    here = _context.get()
     if here is not None:
         here.user_id = user_id

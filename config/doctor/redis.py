@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 
-from realtime.cluster.broker import Bus, Call
+from realtime.cluster.broker import Broker, Call
 
 from .clock import compare
 from .finding import Finding, ok, warning, wrong
@@ -122,7 +122,7 @@ async def _round_trip(alias: str) -> float | None:
     """Seconds from one bus to another over one channel layer, None when nothing came."""
     group = f"doctor.{uuid.uuid4().hex}"
     heard: asyncio.Queue[Call] = asyncio.Queue()
-    here, there = (Bus(alias, heard.put_nowait, group.__eq__) for _ in range(2))
+    here, there = (Broker(alias, heard.put_nowait, group.__eq__) for _ in range(2))
     here.start()
     there.start()
     there.refresh(group)
@@ -136,7 +136,7 @@ async def _round_trip(alias: str) -> float | None:
 
 
 async def _comes_back(
-    bus: Bus, group: str, heard: "asyncio.Queue[Call]", within: float
+    bus: Broker, group: str, heard: "asyncio.Queue[Call]", within: float
 ) -> float | None:
     started = time.monotonic()
     bus.publish(group, [started])

@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 from websockets.frames import Frame
 
-from accounts.kernel.log_context import origin
+from accounts.kernel.log_context import log_context
 
 from .tracebacks import kind_of, quoteless_traceback, words_of
 
@@ -135,7 +135,7 @@ class PlainLines(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         line = super().formatMessage(record)
-        here = origin()
+        here = log_context()
         if here is None:
             return line
         user = f" user {here.user_id}" if here.user_id is not None else ""
@@ -153,7 +153,7 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
             "process": record.process,
         }
-        here = origin()
+        here = log_context()
         if here is not None:
             line[here.kind] = here.id
             if here.user_id is not None:

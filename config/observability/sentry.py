@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from accounts.kernel.log_context import origin
+from accounts.kernel.log_context import log_context
 
 from .logs import RedactTokens, is_client_fault, redact
 from .tracebacks import LEFT_OUT, SPEAK_OF_CODE
@@ -88,7 +88,7 @@ def clean_event(event: "Event", hint: "Hint") -> "Event | None":
 
 def _say_where_from(sent: dict[str, Any], incident: str | None) -> None:
     tags = {"incident": incident} if incident else {}
-    here = origin()
+    here = log_context()
     if here is not None:
         tags[here.kind] = here.id
         if here.user_id is not None:

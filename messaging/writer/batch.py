@@ -17,9 +17,9 @@ from messaging.events import MessageState
 from messaging.models import Message
 from messaging.selectors import state_of
 from rooms.errors import REMOVED, NoSuchRoom
-from rooms.models import Ban, Kind, Room, other_of
+from rooms.models import Ban, Room, RoomKind, other_of
 
-from .read_markers import Mark, Marked, ReadMarkers
+from .read_markers import MarkRead, ReadMarker, ReadMarkers
 from .sql import (
     ADVANCE_READ_MARKERS,
     INSERT_MESSAGE,
@@ -63,7 +63,7 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class EarlierSend:
     """What a `client_id` was used for: the digest of what it said, and the message."""
 
     digest: str
@@ -92,7 +92,7 @@ class LockedRoom:
 class MessageBatch:
     """Made inside a transaction; `enter` each draft in order, `mark` what is read, then `save`."""
 
-    def __init__(self, drafts: Sequence[Draft], marks: Sequence[Mark] = ()) -> None:
+    def __init__(self, drafts: Sequence[Draft], marks: Sequence[MarkRead] = ()) -> None:
         self._now = timezone.now()
         # The room's lock is the first: whatever is read after it is read under it.
         with one_round_trip():
@@ -147,7 +147,7 @@ class MessageBatch:
         """Judged under the lock that a removal takes too. Sending joins a public room."""
         if (room.pk, user_id) in self._members:
             return
-        if room.kind != Kind.PUBLIC:
+        if room.kind != RoomKind.PUBLIC:
             raise NoSuchRoom
         if Ban.objects.filter(room_id=room.pk, user_id=user_id).exists():
             raise Forbidden(REMOVED)
@@ -181,22 +181,22 @@ class MessageBatch:
         self._markers.note_message(message)
         if draft.client_id is not None:
             key = (room.pk, draft.user_id, draft.client_id)
-            self._known[key] = Known(draft.digest, message)
+            self._known[key] = EarlierSend(draft.digest, message)
         return message
 
-    def _load_known(self, found: Sequence[int]) -> dict[tuple[int, int, str], Known]:
+    def _load_known(self, found: Sequence[int]) -> dict[tuple[int, int, str], EarlierSend]:
         if not found:
             return {}
         messages = Message.objects.select_related("sender").in_bulk(found)
         return {
-            (row.room_id, row.sender_id, row.client_id or ""): Known(
+            (row.room_id, row.sender_id, row.client_id or ""): EarlierSend(
                 row.client_digest, state_of(row, self._rooms[row.room_id].as_model())
             )
             for row in messages.values()
             if row.room_id in self._rooms
         }
 
-    def mark(self, mark: Mark) -> Marked | DomainError:
+    def mark(self, mark: MarkRead) -> ReadMarker | DomainError:
         """Moves a read marker, after the messages of the batch, which may be what it marks."""
         room = self._rooms.get(mark.room_id)
         return self._markers.move(mark, room.last_seq if room else 0)
@@ -230,7 +230,7 @@ class MessageBatch:
             )
 
 
-def _members_to_lock(drafts: Sequence[Draft], marks: Sequence[Mark]) -> set[tuple[int, int]]:
+def _members_to_lock(drafts: Sequence[Draft], marks: Sequence[MarkRead]) -> set[tuple[int, int]]:
     """Those whose read markers may move. SQLite has no locks of rows to take in an order."""
     keys = {(mark.room_id, mark.user_id) for mark in marks}
     if connection.features.has_select_for_update:
@@ -254,7 +254,7 @@ def _row(draft: Draft, message: MessageState, now: Any) -> tuple[Any, ...]:
     )
 
 
-def _again(known: Known, draft: Draft) -> Sent:
+def _again(known: EarlierSend, draft: Draft) -> Sent:
     if known.digest != draft.digest:
         raise ClientIdReused
     return Sent(known.message, duplicate=True)

@@ -31,7 +31,7 @@ from messaging.events import MessageSent, ReadAdvanced
 from messaging.metrics import batch_stored, batch_taken, batches_repeated, messages_stored
 
 from .batch import Draft, MessageBatch, Sent
-from .read_markers import Mark, Marked
+from .read_markers import MarkRead, ReadMarker
 
 CAPACITY = 4096
 """Messages and marks that may wait; one more is refused with `busy`, not queued without end."""
@@ -42,14 +42,14 @@ CONFLICTS = frozenset({"40P01", "40001"})
 log = logging.getLogger(__name__)
 
 
-Outcome = Sent | Marked | DomainError
+Outcome = Sent | ReadMarker | DomainError
 
 
 @dataclass(slots=True, eq=False)
-class Waiting:
+class QueuedWrite:
     """A draft or a mark in the queue. `answer` is an asyncio future for callers on a loop."""
 
-    work: Draft | Mark
+    work: Draft | MarkRead
     answer: Future[Any] | asyncio.Future[Any]
     outcome: Outcome | None = None
     since: float = field(default_factory=time.monotonic)
@@ -60,7 +60,7 @@ class Writer:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._queue: deque[Waiting] = deque()
+        self._queue: deque[QueuedWrite] = deque()
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
@@ -68,28 +68,28 @@ class Writer:
     @overload
     def submit(self, work: Draft) -> Future[Sent]: ...
     @overload
-    def submit(self, work: Mark) -> Future[Marked]: ...
-    def submit(self, work: Draft | Mark) -> Future[Any]:
+    def submit(self, work: MarkRead) -> Future[ReadMarker]: ...
+    def submit(self, work: Draft | MarkRead) -> Future[Any]:
         """For callers with a thread of their own: a future of the stored message or mark.
 
         It raises the DomainError that refused it. Raises Busy when the queue is full. Messages of
         one caller are stored in the order given.
         """
         answer: Future[Any] = Future()
-        self._enqueue(Waiting(work, answer))
+        self._enqueue(QueuedWrite(work, answer))
         return answer
 
     @overload
     def submit_from_loop(self, work: Draft) -> asyncio.Future[Sent]: ...
     @overload
-    def submit_from_loop(self, work: Mark) -> asyncio.Future[Marked]: ...
-    def submit_from_loop(self, work: Draft | Mark) -> asyncio.Future[Any]:
+    def submit_from_loop(self, work: MarkRead) -> asyncio.Future[ReadMarker]: ...
+    def submit_from_loop(self, work: Draft | MarkRead) -> asyncio.Future[Any]:
         """The same for callers on the running loop."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._enqueue(Waiting(work, answer))
+        self._enqueue(QueuedWrite(work, answer))
         return answer
 
-    def _enqueue(self, waiting: Waiting) -> None:
+    def _enqueue(self, waiting: QueuedWrite) -> None:
         with self._wake:
             if len(self._queue) >= self._capacity or self._closing:
                 raise Busy
@@ -127,7 +127,7 @@ class Writer:
             _answer(batch)
         connection.close()
 
-    def _next_batch(self) -> list[Waiting]:
+    def _next_batch(self) -> list[QueuedWrite]:
         with self._wake:
             while not self._queue and not self._closing:
                 self._wake.wait()
@@ -135,9 +135,9 @@ class Writer:
             return [self._queue.popleft() for _ in range(count)]
 
 
-def _answer(batch: Iterable[Waiting]) -> None:
+def _answer(batch: Iterable[QueuedWrite]) -> None:
     """Tells everybody, with one hop to each event loop however many wait there."""
-    on_loops: dict[asyncio.AbstractEventLoop, list[Waiting]] = {}
+    on_loops: dict[asyncio.AbstractEventLoop, list[QueuedWrite]] = {}
     for waiting in batch:
         if isinstance(waiting.answer, asyncio.Future):
             on_loops.setdefault(waiting.answer.get_loop(), []).append(waiting)
@@ -149,21 +149,21 @@ def _answer(batch: Iterable[Waiting]) -> None:
             loop.call_soon_threadsafe(_resolve_all, some)
 
 
-def _resolve_all(batch: Iterable[Waiting]) -> None:
+def _resolve_all(batch: Iterable[QueuedWrite]) -> None:
     for waiting in batch:
         # A caller that gave up has cancelled its future.
         if not waiting.answer.done():
             _resolve(waiting)
 
 
-def _resolve(waiting: Waiting) -> None:
-    if isinstance(waiting.outcome, Sent | Marked):
+def _resolve(waiting: QueuedWrite) -> None:
+    if isinstance(waiting.outcome, Sent | ReadMarker):
         waiting.answer.set_result(waiting.outcome)
     else:
         waiting.answer.set_exception(waiting.outcome or Busy())
 
 
-def store(batch: Sequence[Waiting]) -> None:
+def store(batch: Sequence[QueuedWrite]) -> None:
     """Stores a batch, sets each `outcome`, and announces what was stored.
 
     A lost or locked database leaves the outcomes empty, which is answered with Busy: whether the
@@ -193,7 +193,7 @@ def store(batch: Sequence[Waiting]) -> None:
         announce([*sent, *read])
 
 
-def _store_or_refuse(batch: Sequence[Waiting]) -> None:
+def _store_or_refuse(batch: Sequence[QueuedWrite]) -> None:
     """Stores the batch. Refuses all of it when the database lacks migrations."""
     try:
         _store_or_repeat(batch)
@@ -205,19 +205,21 @@ def _store_or_refuse(batch: Sequence[Waiting]) -> None:
             waiting.outcome = refusal
 
 
-def _message_sent(waiting: Waiting) -> Iterable[Event]:
+def _message_sent(waiting: QueuedWrite) -> Iterable[Event]:
     match waiting:
-        case Waiting(work=Draft(via_room_id=via), outcome=Sent(message, duplicate=False)):
+        case QueuedWrite(work=Draft(via_room_id=via), outcome=Sent(message, duplicate=False)):
             yield MessageSent(message, via)
 
 
-def _read_advanced(waiting: Waiting) -> Iterable[Event]:
+def _read_advanced(waiting: QueuedWrite) -> Iterable[Event]:
     match waiting:
-        case Waiting(work=Mark(user_id, username, room_id), outcome=Marked(seq, moved=True)):
+        case QueuedWrite(
+            work=MarkRead(user_id, username, room_id), outcome=ReadMarker(seq, moved=True)
+        ):
             yield ReadAdvanced(room_id, user_id, username, seq)
 
 
-def _store_or_repeat(batch: Sequence[Waiting]) -> None:
+def _store_or_repeat(batch: Sequence[QueuedWrite]) -> None:
     """Stores a batch, a second time when PostgreSQL ended the first in favour of another."""
     try:
         _store_together(batch)
@@ -233,9 +235,9 @@ def _is_conflict(error: OperationalError) -> bool:
     return getattr(error.__cause__, "sqlstate", None) in CONFLICTS
 
 
-def _store_together(batch: Sequence[Waiting]) -> None:
+def _store_together(batch: Sequence[QueuedWrite]) -> None:
     drafts = [one.work for one in batch if isinstance(one.work, Draft)]
-    marks = [one.work for one in batch if isinstance(one.work, Mark)]
+    marks = [one.work for one in batch if isinstance(one.work, MarkRead)]
     with writing(), connection.wrap_database_errors:
         ledger = MessageBatch(drafts, marks)
         sent = iter([_enter(ledger, draft) for draft in drafts])

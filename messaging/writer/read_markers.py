@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from accounts.kernel.errors import DomainError
 from messaging.events import MessageState
 from rooms.errors import NotAMember
-from rooms.selectors import standing
+from rooms.selectors import room_access
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class MarkRead:
     """A member has read everything up to `seq`."""
 
     user_id: int
@@ -24,7 +24,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class ReadMarker:
     """Where the mark is now, how many messages come after it, and whether it `moved`."""
 
     seq: int
@@ -50,7 +50,7 @@ class ReadMarkers:
         """Sending also reads, for the sender alone."""
         self._moved[message.room_id, message.sender] = message.seq
 
-    def move(self, mark: Mark, last_seq: int) -> Marked | DomainError:
+    def move(self, mark: MarkRead, last_seq: int) -> ReadMarker | DomainError:
         """Moves a marker up, never back and never past the room's last message.
 
         `last_seq` is the room's as this batch counts it, 0 when it counts nothing there. Returns
@@ -66,16 +66,16 @@ class ReadMarkers:
         now = max(read, min(mark.seq, last))
         if now > read:
             self._moved[key] = now
-        return Marked(now, last - now, moved=now > read)
+        return ReadMarker(now, last - now, moved=now > read)
 
     def moved(self) -> list[tuple[int, int, int]]:
         """The rows of `statements.ADVANCE_READ_MARKERS`."""
         return [(seq, *key) for key, seq in sorted(self._moved.items())]
 
 
-def _refusal(mark: Mark) -> DomainError:
+def _refusal(mark: MarkRead) -> DomainError:
     try:
-        standing(mark.user_id, mark.room_id).check_may_read()
+        room_access(mark.user_id, mark.room_id).check_may_read()
     except DomainError as refusal:
         return refusal
     return NotAMember()

@@ -174,7 +174,7 @@ def allocate_ids(count: int) -> Rows:
     return lambda: [(pk,) for pk in range(last + 1, last + count + 1)]
 
 
-class Write(NamedTuple):
+class BulkStatement(NamedTuple):
     """A statement for many rows. PostgreSQL takes them all in one, `row` being one of them: it
     would parse and plan each anew. SQLite has prepared `one` after the first.
     """
@@ -190,14 +190,14 @@ _INTO_MESSAGES = (
     " last_change, content, created_at, deleted, reply_to, client_id, client_digest, reactions)"
     " VALUES "
 )
-INSERT_MESSAGE = Write(_INTO_MESSAGES + _MESSAGE, _INTO_MESSAGES + "{rows}", _MESSAGE)
-UPDATE_ROOM_COUNTERS = Write(
+INSERT_MESSAGE = BulkStatement(_INTO_MESSAGES + _MESSAGE, _INTO_MESSAGES + "{rows}", _MESSAGE)
+UPDATE_ROOM_COUNTERS = BulkStatement(
     one="UPDATE rooms_room SET last_seq = %s, version = %s, active_at = %s WHERE id = %s",
     all="UPDATE rooms_room SET last_seq = n.last_seq, version = n.version, active_at = n.at"
     " FROM (VALUES {rows}) AS n (last_seq, version, at, id) WHERE rooms_room.id = n.id",
     row="(%s::bigint, %s::bigint, %s::timestamptz, %s::bigint)",
 )
-ADVANCE_READ_MARKERS = Write(
+ADVANCE_READ_MARKERS = BulkStatement(
     one="UPDATE rooms_member SET last_read_seq = max(last_read_seq, %s)"
     " WHERE room_id = %s AND user_id = %s",
     all="UPDATE rooms_member SET last_read_seq = n.seq"
@@ -208,7 +208,7 @@ ADVANCE_READ_MARKERS = Write(
 )
 
 
-def write(cursor: Any, write: Write, rows: Sequence[tuple[Any, ...]]) -> None:
+def write(cursor: Any, write: BulkStatement, rows: Sequence[tuple[Any, ...]]) -> None:
     if connection.vendor == "postgresql":
         sql = write.all.format(rows=_marks(len(rows), write.row))
         cursor.execute(sql, [value for row in rows for value in row])

@@ -21,7 +21,7 @@ class Broadcaster:
             "copy": hub.copy,
             "say": hub.say,
             "mark": hub.mark,
-            "take_out": self._take_out,
+            "take_out": self._disconnect_member,
             "close_room": self._close_room,
             "end_sessions": hub.end_sessions,
         }
@@ -66,7 +66,7 @@ class Broadcaster:
         """How far a user has read."""
         self._everywhere(group_of(room_id), "mark", room_id, user_id, text)
 
-    def take_out(self, room_id: int, user_id: int, access: int, removed: bool) -> None:
+    def disconnect_member(self, room_id: int, user_id: int, access: int, removed: bool) -> None:
         """Ends a user's sockets in a room: 4403 for the removed, 1000 for those who left."""
         self._everywhere(group_of(room_id), "take_out", room_id, user_id, access, removed)
 
@@ -76,8 +76,8 @@ class Broadcaster:
     def end_sessions(self, session_ids: Collection[int]) -> None:
         self._everywhere(EVERYONE, "end_sessions", list(session_ids))
 
-    def _take_out(self, room_id: int, user_id: int, access: int, removed: bool) -> None:
-        self._hub.take_out(room_id, user_id, access, Removed() if removed else None)
+    def _disconnect_member(self, room_id: int, user_id: int, access: int, removed: bool) -> None:
+        self._hub.disconnect_member(room_id, user_id, access, Removed() if removed else None)
 
     def _close_room(self, room_id: int) -> None:
         self._hub.close_room(room_id, NoSuchRoom())

@@ -35,7 +35,7 @@ def group_of(room_id: int) -> str:
     return f"room.{room_id}"
 
 
-class Bus:
+class Broker:
     """Inactive with the layer in memory: no other process could hear it."""
 
     def __init__(

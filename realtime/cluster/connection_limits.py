@@ -12,7 +12,7 @@ from realtime.close_codes import RECONNECT_DELAY, TooManyConnections
 from .leases import Leases, answered
 
 
-class Tally:
+class ConnectionCounter:
     """Counts by name, such as `user:3`. What is taken is given back, whatever `check` says."""
 
     def __init__(self) -> None:

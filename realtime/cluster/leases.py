@@ -18,7 +18,7 @@ from typing import Any
 from django.conf import settings
 
 from .lease_scripts import COUNT, ENTER, HEARTBEAT, HELD, LEAVE, MAY_PUBLISH_EXIT, ONLINE, REAP
-from .redis_client import ANSWER_TIMEOUT, Answer, Host, Hosts
+from .redis_client import ANSWER_TIMEOUT, Answer, Host, RedisClients
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Leases:
     lease in time (a virtual machine that stood still, a network that was cut).
     """
 
-    def __init__(self, hosts: Hosts, counts: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(self, hosts: RedisClients, counts: Callable[[], Mapping[str, int]]) -> None:
         self._hosts = hosts
         self._counts = counts
         self.people: Callable[[], Mapping[int, Mapping[int, str]]] = dict
@@ -51,7 +51,7 @@ class Leases:
         self._steady_since: dict[Host, float] = {}
         self._epochs: dict[Host, str] = {}
         # Pairs of room and user who came while Redis was away: no more than have a socket here.
-        self._untold: set[str] = set()
+        self._unpublished: set[str] = set()
 
     def start(self) -> None:
         """On the loop of the sockets, after the hosts."""
@@ -74,16 +74,16 @@ class Leases:
 
     def _note(self, pair: str, is_told: bool) -> None:
         if is_told:
-            self._untold.discard(pair)
+            self._unpublished.discard(pair)
         else:
-            self._untold.add(pair)
+            self._unpublished.add(pair)
 
     def leave(self, room_id: int, user_id: int) -> Answer:
         """A future of [1 if nobody holds them there any more, users left in the room]."""
         room, pair = _room(room_id), _pair(room_id, user_id)
         answer = self._hosts.of(room).ask(LEAVE, self._keys(room), user_id, pair)
         # Only then: what they came with may still be waiting for its answer.
-        answer.add_done_callback(lambda _: self._untold.discard(pair))
+        answer.add_done_callback(lambda _: self._unpublished.discard(pair))
         return answer
 
     def count(self, name: str, number: int) -> Answer:
@@ -98,7 +98,7 @@ class Leases:
         room = _room(room_id)
         return self._hosts.of(room).ask(ONLINE, [_key(room)], *user_ids)
 
-    def may_tell_exit(self, room_id: int, user_id: int) -> Answer:
+    def may_publish_exit(self, room_id: int, user_id: int) -> Answer:
         """A future of 1 if no process holds them there and none was told so a moment ago."""
         room = _room(room_id)
         keys = [_key(room), _key(f"told:{room_id} {user_id}")]
@@ -118,7 +118,7 @@ class Leases:
     async def _keep(self, host: Host) -> None:
         while True:
             try:
-                await self._beat(host)
+                await self._heartbeat(host)
             except Exception:
                 # It must outlive anything: without it this process would be taken for dead.
                 log.exception("The lease at Redis was not renewed")
@@ -126,7 +126,7 @@ class Leases:
             if not host.up:
                 await asyncio.sleep(TRY_AGAIN_INTERVAL)
 
-    async def _beat(self, host: Host) -> None:
+    async def _heartbeat(self, host: Host) -> None:
         keys, new_epoch = [_key("processes"), _key("epoch")], uuid.uuid4().hex[:16]
         keys.append(_key(f"held:{self._me}"))
         answer = await host.ask(HEARTBEAT, keys, self._me, _lease(), new_epoch, anyway=True)
@@ -138,13 +138,13 @@ class Leases:
         self._epochs[host] = epoch
         if not (good and was_up):
             self._steady_since[host] = time.monotonic()
-            await self._restate(host, given_up=not (good or forgot))
+            await self._restore(host, given_up=not (good or forgot))
         elif time.monotonic() - self._steady_since[host] > settings.CHAT_PRESENCE_TTL:
             # Not right after Redis was away: the leases of all have ended then, also of those who
             # live and are about to renew them.
-            await self._bury(host)
+            await self._reap(host)
 
-    async def _restate(self, host: Host, *, given_up: bool) -> None:
+    async def _restore(self, host: Host, *, given_up: bool) -> None:
         """Makes Redis hold what this process holds, after it forgot it or could not be told.
 
         Questions keep their order, so what changes meanwhile is told after what is told here, and
@@ -164,7 +164,7 @@ class Leases:
 
     def _mine(self, host: Host, given_up: bool) -> dict[str, Callable[[], object]]:
         """What this process holds on one host, and how to say so."""
-        enter = self._enter_again if given_up else self.enter
+        enter = self._reenter if given_up else self.enter
         things: dict[str, Callable[[], object]] = {}
         for room_id, people in self.people().items():
             if self._hosts.of(_room(room_id)) is host:
@@ -175,8 +175,8 @@ class Leases:
                 things[f"n {name}"] = partial(self.count, name, number)
         return things
 
-    def _enter_again(self, room_id: int, user_id: int, name: str) -> None:
-        if _pair(room_id, user_id) in self._untold:
+    def _reenter(self, room_id: int, user_id: int, name: str) -> None:
+        if _pair(room_id, user_id) in self._unpublished:
             # Nobody took them for gone; the room heard `join` when they came.
             self.enter(room_id, user_id, name)
             return
@@ -195,7 +195,7 @@ class Leases:
         room_id, user_id = rest.split(" ")
         return self.leave(int(room_id), int(user_id))
 
-    async def _bury(self, host: Host) -> None:
+    async def _reap(self, host: Host) -> None:
         """Gives up what dead processes held; several that try share the work."""
         more = 1
         while more:

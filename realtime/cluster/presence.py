@@ -18,7 +18,7 @@ from accounts.kernel.metrics import count_refusal
 from accounts.kernel.rate_limits import Rate, buckets
 from realtime.delivery.hub import Hub
 from realtime.delivery.local_room import LocalRoom
-from realtime.delivery.subscriber import Listener
+from realtime.delivery.subscriber import Subscriber
 from realtime.protocol import Exited, Joined, encode
 
 from .broadcaster import Broadcaster
@@ -50,96 +50,96 @@ class Presence:
         # open here EXIT_CONFIRMATION_DELAY ago.
         self._unsure: dict[tuple[int, int], asyncio.TimerHandle] = {}
         leases.people = self._people
-        leases.on_gone = self._tell_exit
-        leases.on_back = self._tell_join
+        leases.on_gone = self._publish_exit
+        leases.on_back = self._publish_join
         hub.on_departure = self.departs
 
     def start(self) -> None:
         """On the loop of the sockets."""
         self._loop = asyncio.get_running_loop()
 
-    async def arrives(self, here: LocalRoom, listener: Listener) -> Arrival:
+    async def arrives(self, here: LocalRoom, subscriber: Subscriber) -> Arrival:
         """Counts in a socket that was attached just now."""
-        user_id, name = listener.caller.user_id, listener.caller.username
+        user_id, name = subscriber.caller.user_id, subscriber.caller.username
         never_gone = self._drop_unsure(here.id, user_id)
         first = here.users[user_id] == 1 and not never_gone
         # Whoever was first told the room, and whoever is last tells it, ready or not.
-        listener.announced = not first
+        subscriber.announced = not first
         found = None
         if self._leases.active:
             entered = self._leases.enter(here.id, user_id, name)
             # At once, before the answer to a departure can come: not when this goes on.
-            entered.add_done_callback(lambda answer: _note_others(listener, answer.result()))
+            entered.add_done_callback(lambda answer: _note_others(subscriber, answer.result()))
             found = await answered(entered)
         if found is None:
             return Arrival(first, len(here.users), list(islice(here.names.values(), MAX_NAMED)))
-        is_first, here.crowd, names = found
-        return Arrival(bool(is_first) and not never_gone, here.crowd, names)
+        is_first, here.online_total, names = found
+        return Arrival(bool(is_first) and not never_gone, here.online_total, names)
 
-    def announce(self, here: LocalRoom, listener: Listener) -> None:
+    def announce(self, here: LocalRoom, subscriber: Subscriber) -> None:
         """Tells the room of a user's first socket, the joiner too."""
-        here.note_said("join", listener.caller.user_id)
-        text = encode(Joined(username=listener.caller.username))
+        here.note_sent("join", subscriber.caller.user_id)
+        text = encode(Joined(username=subscriber.caller.username))
         if here.announces:
             self._fanout.say(here.id, text)
         else:
-            listener.say(text)
+            subscriber.say(text)
 
-    def departs(self, here: LocalRoom, listener: Listener) -> None:
+    def departs(self, here: LocalRoom, subscriber: Subscriber) -> None:
         """Counts out a user's last socket here; the room is told when it was the last anywhere."""
         if not self._leases.active:
             # Not ready any more when the whole process goes down.
-            if listener.ready:
-                self._exit(here, listener, len(here.users))
+            if subscriber.ready:
+                self._exit(here, subscriber, len(here.users))
             return
-        left = self._leases.leave(here.id, listener.caller.user_id)
-        left.add_done_callback(lambda answer: self._left(here, listener, answer.result()))
+        left = self._leases.leave(here.id, subscriber.caller.user_id)
+        left.add_done_callback(lambda answer: self._left(here, subscriber, answer.result()))
 
-    def _left(self, here: LocalRoom, listener: Listener, answer: list[int] | None) -> None:
-        last, here.crowd = answer or (0, len(here.users))
-        if not listener.announced:
+    def _left(self, here: LocalRoom, subscriber: Subscriber, answer: list[int] | None) -> None:
+        last, here.online_total = answer or (0, len(here.users))
+        if not subscriber.announced:
             return
         if last:
-            self._exit(here, listener, here.crowd)
+            self._exit(here, subscriber, here.online_total)
         elif answer is None:
-            self._ask_later(here, listener, EXIT_CONFIRMATION_DELAY)
+            self._ask_later(here, subscriber, EXIT_CONFIRMATION_DELAY)
 
-    def _exit(self, here: LocalRoom, listener: Listener, left: int) -> None:
+    def _exit(self, here: LocalRoom, subscriber: Subscriber, left: int) -> None:
         """Tells the room at once, or later when this user comes and goes in a loop.
 
         A user who returns before that is told of neither way: the room never saw them leave. So the
         announcements of `join` are bounded as well, for each but the first follows an `exit`.
         """
-        wait = _spend_exit(here.id, listener.caller.user_id)
+        wait = _spend_exit(here.id, subscriber.caller.user_id)
         if wait > 0:
-            self._ask_later(here, listener, min(wait, MAX_EXIT_DELAY))
+            self._ask_later(here, subscriber, min(wait, MAX_EXIT_DELAY))
         else:
-            self._tell_exit(here.id, listener.caller.username, left)
+            self._publish_exit(here.id, subscriber.caller.username, left)
 
-    def _ask_later(self, here: LocalRoom, listener: Listener, delay: float) -> None:
-        user_id = listener.caller.user_id
+    def _ask_later(self, here: LocalRoom, subscriber: Subscriber, delay: float) -> None:
+        user_id = subscriber.caller.user_id
         self._drop_unsure(here.id, user_id)  # they left before, and came and left again
-        asking = asyncio.get_running_loop().call_later(delay, self._ask, here, listener)
+        asking = asyncio.get_running_loop().call_later(delay, self._ask, here, subscriber)
         self._unsure[here.id, user_id] = asking
 
-    def _ask(self, here: LocalRoom, listener: Listener) -> None:
+    def _ask(self, here: LocalRoom, subscriber: Subscriber) -> None:
         """Whether they are held elsewhere, unless they came back here before we knew."""
-        user_id, name = listener.caller.user_id, listener.caller.username
+        user_id, name = subscriber.caller.user_id, subscriber.caller.username
         del self._unsure[here.id, user_id]
         now = self._hub.rooms.get(here.id)
         if now is not None and user_id in now.users:
             return
         _spend_exit(here.id, user_id)
         if not self._leases.active:
-            self._tell_exit(here.id, name, len(now.users) if now is not None else 0)
+            self._publish_exit(here.id, name, len(now.users) if now is not None else 0)
             return
 
         def tell(answer: Answer) -> None:
             # While Redis is still away each process tells those here.
             if answer.result() in {None, 1}:
-                self._tell_exit(here.id, name, len(here.users))
+                self._publish_exit(here.id, name, len(here.users))
 
-        self._leases.may_tell_exit(here.id, user_id).add_done_callback(tell)
+        self._leases.may_publish_exit(here.id, user_id).add_done_callback(tell)
 
     def _drop_unsure(self, room_id: int, user_id: int) -> bool:
         """Asks no more after a departure; True when they left a moment ago and nobody was told."""
@@ -148,10 +148,10 @@ class Presence:
             asking.cancel()
         return asking is not None
 
-    def _tell_join(self, room_id: int, username: str, people: int) -> None:
+    def _publish_join(self, room_id: int, username: str, people: int) -> None:
         self._tell(room_id, Joined(username=username), people)
 
-    def _tell_exit(self, room_id: int, username: str, left: int) -> None:
+    def _publish_exit(self, room_id: int, username: str, left: int) -> None:
         self._tell(room_id, Exited(username=username), left)
 
     def _tell(self, room_id: int, what: Joined | Exited, people: int) -> None:
@@ -188,6 +188,6 @@ def _spend_exit(room_id: int, user_id: int) -> float:
     return wait
 
 
-def _note_others(listener: Listener, answer: list[Any] | None) -> None:
+def _note_others(subscriber: Subscriber, answer: list[Any] | None) -> None:
     if answer is not None and not answer[0]:
-        listener.announced = True
+        subscriber.announced = True

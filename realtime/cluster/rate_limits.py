@@ -17,7 +17,7 @@ from django.conf import settings
 from accounts.kernel.rate_limits import Buckets, Rate
 
 from .leases import answered
-from .redis_client import ANSWER_TIMEOUT, Answer, Hosts
+from .redis_client import ANSWER_TIMEOUT, Answer, RedisClients
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ Name = tuple[str, Hashable]
 class ClusterRateLimiter:
     """An `ClusterLimits` of `accounts.kernel.rate_limits`."""
 
-    def __init__(self, hosts: Hosts, buckets: Buckets) -> None:
+    def __init__(self, hosts: RedisClients, buckets: Buckets) -> None:
         self._hosts = hosts
         self._buckets = buckets
         self._loop: asyncio.AbstractEventLoop | None = None

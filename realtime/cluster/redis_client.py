@@ -147,7 +147,7 @@ def _tell(question: Question, answer: Any) -> None:
         question.answer.set_result(answer)
 
 
-class Hosts:
+class RedisClients:
     """All hosts; none without REDIS_URL."""
 
     def __init__(self) -> None:

@@ -10,12 +10,12 @@ from zlib import crc32
 
 from django.conf import settings
 
-from .broker import EVERYONE, Bus, Call
+from .broker import EVERYONE, Broker, Call
 
 
 class Shards:
     def __init__(self, take: Callable[[Call], None], wants: Callable[[str], bool]) -> None:
-        self._buses = [Bus(alias, take, wants) for alias in settings.CHANNEL_LAYERS]
+        self._buses = [Broker(alias, take, wants) for alias in settings.CHANNEL_LAYERS]
 
     def start(self) -> None:
         """On the loop of the sockets."""
@@ -33,7 +33,7 @@ class Shards:
     def refresh(self, group: str) -> None:
         self._carrier(group).refresh(group)
 
-    def _carrier(self, group: str) -> Bus:
+    def _carrier(self, group: str) -> Broker:
         return self._buses[shard_of(group, len(self._buses))]
 
 

@@ -22,7 +22,7 @@ MAX_REFUSALS = 200
 """Sockets that wait to be refused, 5 MB or so; further ones are refused at once."""
 
 
-class Door:
+class AdmissionQueue:
     """One per process, on the loop of its sockets."""
 
     def __init__(self) -> None:
@@ -70,14 +70,14 @@ class Door:
             self._open_after_a_pause()
 
 
-class RefusalQueue(Door):
+class RefusalQueue(AdmissionQueue):
     """Paces the refusal of sockets while messages flow, apart from those that are let in.
 
     Refused at once, clients with bad tokens come again as fast as the process can refuse them, and
     each costs it a millisecond that the messages wait.
     """
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: AdmissionQueue) -> None:
         super().__init__()
         self._door = door
 
@@ -93,5 +93,5 @@ class RefusalQueue(Door):
         return ADMISSION_INTERVAL
 
 
-door = Door()
+door = AdmissionQueue()
 refusal_queue = RefusalQueue(door)

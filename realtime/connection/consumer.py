@@ -35,7 +35,7 @@ from realtime.delivery.hub import hub
 from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.recovery import catch_up, consume_replay, replay
 from realtime.delivery.send_queue import SendQueue
-from realtime.delivery.subscriber import Listener, error_frame, text_event
+from realtime.delivery.subscriber import Subscriber, error_frame, text_event
 from realtime.lifecycle import Restarting, shutdown
 from realtime.metrics import closed_by_client, counts
 from realtime.protocol import (
@@ -64,7 +64,7 @@ from .credentials import (
     offered_token,
     query,
 )
-from .frame_limits import Patience
+from .frame_limits import FrameLimiter
 from .handlers import FrameHandlers
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ TOO_MANY_PENDING = "Too many sockets from this address wait to sign in"
 VERSION = re.compile(r"[0-9]{1,30}")
 
 
-class Gone(Exception):
+class Disconnected(Exception):
     """The peer has left, or the socket was closed by us: there is nothing more to do."""
 
 
@@ -95,9 +95,9 @@ class RoomConsumer(AsyncConsumer):
         self._scope: Scope = scope
         connection = connection_of(receive, send)
         self._receive = connection.receive
-        self._outbox = SendQueue(connection)
-        self._patience = Patience()
-        self._talk: FrameHandlers | None = None
+        self._queue = SendQueue(connection)
+        self._limiter = FrameLimiter()
+        self._handlers: FrameHandlers | None = None
         self._token = ""
         self._counted: tuple[str, ...] = ()
         self._pending = ""
@@ -105,11 +105,11 @@ class RoomConsumer(AsyncConsumer):
         run_on(asyncio.get_running_loop())
         counts.sockets += 1
         try:
-            await self._live()
-        except Gone:
+            await self._run()
+        except Disconnected:
             log.debug("A socket is gone")
         except Restarting:
-            self._leave()
+            self._release()
             await self._close(RESTART)
         except DomainError as refusal:
             await self._refuse(refusal)
@@ -118,12 +118,12 @@ class RoomConsumer(AsyncConsumer):
             await self._break_down(error)
         finally:
             counts.sockets -= 1
-            self._leave()
+            self._release()
             self._end_pending()
 
-    async def _live(self) -> None:
+    async def _run(self) -> None:
         await self._receive()  # websocket.connect
-        self._outbox.put(
+        self._queue.put(
             {"type": "websocket.accept", "subprotocol": chosen_subprotocol(self._scope)}
         )
         shutdown.turn_back_newcomers()
@@ -132,22 +132,22 @@ class RoomConsumer(AsyncConsumer):
         if token is None:
             await self._begin_pending()
             token, first = await self._first_frame()
-        talk = await self._let_in(token, await self._read_token(token))
+        handlers = await self._admit_socket(token, await self._read_token(token))
         if first is not None:
-            await self._handle(talk, first)
+            await self._handle(handlers, first)
         while True:
             # One who does not read is not listened to either: its frames wait with it.
-            await self._outbox.drained()
-            await self._handle(talk, await self._next_text())
+            await self._queue.drained()
+            await self._handle(handlers, await self._next_text())
 
     async def _next_text(self) -> str | None:
         """The text of the next frame, None for a binary one. Raises Gone."""
         event = await self._receive()
-        if self._outbox.closing:
-            raise Gone
+        if self._queue.closing:
+            raise Disconnected
         if event["type"] == "websocket.disconnect":
             closed_by_client(event.get("code"))
-            raise Gone
+            raise Disconnected
         text: str | None = event.get("text")
         return text
 
@@ -206,10 +206,10 @@ class RoomConsumer(AsyncConsumer):
             tally.give_back(self._pending)
         self._pending = ""
 
-    async def _let_in(self, token: str, claims: Claims) -> FrameHandlers:
+    async def _admit_socket(self, token: str, claims: Claims) -> FrameHandlers:
         hub.check_session(claims.session_id)
         consume_locally("CHAT_CONNECT_RATE", claims.user_id)
-        await self._count_in(claims.user_id)
+        await self._count_socket(claims.user_id)
         await door.pass_through()
         shutdown.turn_back_newcomers()
         try:
@@ -224,21 +224,21 @@ class RoomConsumer(AsyncConsumer):
             consume_replay(caller.user_id)
         # Meanwhile the sockets of all rooms may have been closed: nobody would close this one.
         shutdown.turn_back_newcomers()
-        listener = Listener(self._outbox, caller, room.pk, room.version, room.access)
-        here = hub.attach(listener, room)
+        subscriber = Subscriber(self._queue, caller, room.pk, room.version, room.access)
+        here = hub.subscribe(subscriber, room)
         self._end_pending()
-        self._talk = talk = FrameHandlers(hub, listener, here, room)
+        self._handlers = handlers = FrameHandlers(hub, subscriber, here, room)
         self._watch_expiry(caller)
-        await self._greet(here, listener, room)
-        await self._catch_up(here, listener, since)
-        return talk
+        await self._greet(here, subscriber, room)
+        await self._catch_up(here, subscriber, since)
+        return handlers
 
-    async def _greet(self, here: LocalRoom, listener: Listener, room: Room) -> None:
+    async def _greet(self, here: LocalRoom, subscriber: Subscriber, room: Room) -> None:
         """Says `ready`, the first frame of all, and tells the room who has come. Raises Gone."""
-        arrival = await presence.arrives(here, listener)
-        if self._outbox.closing:
-            raise Gone
-        caller = listener.caller
+        arrival = await presence.arrives(here, subscriber)
+        if self._queue.closing:
+            raise Disconnected
+        caller = subscriber.caller
         ready = Ready(
             room=RoomOut.model_validate(room),
             user=UserOut(id=caller.user_id, username=caller.username),
@@ -246,21 +246,21 @@ class RoomConsumer(AsyncConsumer):
             online=arrival.names,
             online_count=arrival.people,
         )
-        listener.say(encode(ready))
-        listener.ready = listener.announced = True
+        subscriber.say(encode(ready))
+        subscriber.ready = subscriber.announced = True
         if arrival.first:
-            presence.announce(here, listener)
+            presence.announce(here, subscriber)
         last_seen.note(caller)
 
-    async def _catch_up(self, here: LocalRoom, listener: Listener, since: int | None) -> None:
+    async def _catch_up(self, here: LocalRoom, subscriber: Subscriber, since: int | None) -> None:
         """Tells what it missed, and lets go of what was held back meanwhile."""
         if since is not None:
-            await replay(here, listener, since)
+            await replay(here, subscriber, since)
             return
-        if here.version > listener.version:
-            await catch_up(here, listener)
+        if here.version > subscriber.version:
+            await catch_up(here, subscriber)
         else:
-            here.settle(listener, listener.version)
+            here.finish_catch_up(subscriber, subscriber.version)
         if query(self._scope, "since") is not None:
             self._answer(error_frame(invalid("since", "must be a version, such as 41")))
 
@@ -269,7 +269,7 @@ class RoomConsumer(AsyncConsumer):
         since = query(self._scope, "since")
         return int(since) if since is not None and VERSION.fullmatch(since) else None
 
-    async def _count_in(self, user_id: int) -> None:
+    async def _count_socket(self, user_id: int) -> None:
         """Raises TooManyConnections."""
         await self._count(f"user:{user_id}", settings.CHAT_SOCKETS_PER_USER)
         await self._count(
@@ -292,30 +292,30 @@ class RoomConsumer(AsyncConsumer):
 
     # Frames
 
-    async def _handle(self, talk: FrameHandlers, text: str | None) -> None:
+    async def _handle(self, handlers: FrameHandlers, text: str | None) -> None:
         """Takes one frame and answers what is wrong with it. Raises what ends the socket."""
         if shutdown.frozen:
             raise Restarting
-        if self._outbox.closing:
-            raise Gone
+        if self._queue.closing:
+            raise Disconnected
         with shutdown.working():
-            wrong = await self._try(talk, text)
+            wrong = await self._try(handlers, text)
         if wrong is not None:
             self._answer(wrong)
-        if self._outbox.closing:
-            raise Gone
+        if self._queue.closing:
+            raise Disconnected
 
-    async def _try(self, talk: FrameHandlers, text: str | None) -> ErrorFrame | None:
+    async def _try(self, handlers: FrameHandlers, text: str | None) -> ErrorFrame | None:
         ref: str | None = None
         try:
-            self._patience.consume_frame()
+            self._limiter.consume_frame()
             frame = parse(text)
             ref = frame.ref
-            await self._obey(talk, frame)
+            await self._execute(handlers, frame)
         except FrameError as error:
-            self._patience.charge_invalid_frame(text)
+            self._limiter.charge_invalid_frame(text)
             if error.code == "bad_frame":
-                self._patience.count_unreadable_frame()
+                self._limiter.count_unreadable_frame()
             return ErrorFrame(
                 code=error.code, message=error.message, ref=error.ref, errors=error.errors
             )
@@ -324,26 +324,26 @@ class RoomConsumer(AsyncConsumer):
                 raise
             # A frame too many was not parsed.
             return error_frame(refusal, ref or ref_in(text))
-        except Gone:
+        except Disconnected:
             raise
         except Exception as error:  # noqa: BLE001 - as in __call__
             return _incident(error, ref)
         return None
 
-    async def _obey(self, talk: FrameHandlers, frame: AnyClientFrame) -> None:
+    async def _execute(self, handlers: FrameHandlers, frame: AnyClientFrame) -> None:
         if frame.token is not None and frame.token != self._token:
-            await self._renew(talk.listener, frame.token)
-        await talk.take(frame)
+            await self._renew(handlers.subscriber, frame.token)
+        await handlers.take(frame)
 
-    async def _renew(self, listener: Listener, token: str) -> None:
+    async def _renew(self, subscriber: Subscriber, token: str) -> None:
         """A good token of the same user goes on for longer; any other one ends the socket."""
         caller = await on_database(sign_in_with, read_access(token))
-        if self._outbox.closing:
-            raise Gone
-        if caller.user_id != listener.caller.user_id:
+        if self._queue.closing:
+            raise Disconnected
+        if caller.user_id != subscriber.caller.user_id:
             raise TokenInvalid
-        if caller.expires_at > listener.caller.expires_at:
-            hub.renew(listener, caller)
+        if caller.expires_at > subscriber.caller.expires_at:
+            hub.renew(subscriber, caller)
             self._token = token
             self._watch_expiry(caller)
 
@@ -354,42 +354,42 @@ class RoomConsumer(AsyncConsumer):
         self._expiry = asyncio.get_running_loop().call_later(left, self._expire)
 
     def _expire(self) -> None:
-        if self._talk is not None:
-            hub.end_all([self._talk.listener], TokenExpired())
+        if self._handlers is not None:
+            hub.disconnect([self._handlers.subscriber], TokenExpired())
 
     # Closing
 
     def _answer(self, frame: ErrorFrame) -> None:
-        self._outbox.put(text_event(encode(frame)))
+        self._queue.put(text_event(encode(frame)))
 
     async def _refuse(self, refusal: DomainError) -> None:
         """Says why and closes. A refusal is always: accept, error frame, close with the code."""
-        self._leave()
+        self._release()
         self._answer(error_frame(refusal))
         await self._close(CLOSE_CODES[type(refusal)], refusal.code)
 
     async def _break_down(self, error: Exception) -> None:
-        self._leave()
+        self._release()
         incident = _incident(error, None)
         self._answer(incident)
         await self._close(INTERNAL, incident.code)
 
     async def _close(self, code: int, reason: str = "") -> None:
-        self._outbox.close(code, reason)
+        self._queue.close(code, reason)
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._outbox.drained()
+                await self._queue.drained()
         except TimeoutError:
-            self._outbox.cut()
+            self._queue.cut()
 
-    def _leave(self) -> None:
+    def _release(self) -> None:
         """Undoes whatever was done so far; safe to call twice."""
         if self._expiry is not None:
             self._expiry.cancel()
-        if self._talk is not None:
-            hub.detach(self._talk.listener)
-            last_seen.note(self._talk.listener.caller)
-            self._talk = None
+        if self._handlers is not None:
+            hub.unsubscribe(self._handlers.subscriber)
+            last_seen.note(self._handlers.subscriber.caller)
+            self._handlers = None
         counted, self._counted = self._counted, ()
         for name in counted:
             tally.give_back(name)

@@ -17,7 +17,7 @@ CHEAP = 512
 """Characters of a wrong frame that are looked through at the cost of a good one."""
 
 
-class Patience:
+class FrameLimiter:
     """Counters of one socket; the lists are made only for those who need them."""
 
     __slots__ = ("_bucket", "_refused", "_unreadable")

@@ -15,7 +15,7 @@ from realtime.metrics import counts
 from rooms.models import Room
 
 from .local_room import LocalRoom
-from .subscriber import Frame, Listener, text_event
+from .subscriber import Subscriber, VersionedFrame, text_event
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,8 @@ def _nobody_subscribes(room_id: int) -> None:
     log.warning("Room %d is not known to the bus", room_id)
 
 
-def _nobody_is_told(room: LocalRoom, listener: Listener) -> None:
-    log.warning("Room %d is not told that user %d left", room.id, listener.caller.user_id)
+def _nobody_is_told(room: LocalRoom, subscriber: Subscriber) -> None:
+    log.warning("Room %d is not told that user %d left", room.id, subscriber.caller.user_id)
 
 
 class Hub:
@@ -40,7 +40,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.rooms: dict[int, LocalRoom] = {}
-        self._by_session: dict[int, set[Listener]] = {}
+        self._by_session: dict[int, set[Subscriber]] = {}
         # Sessions that ended a moment ago: a socket that was checked just before must not slip in.
         self._ended: dict[int, None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -50,7 +50,7 @@ class Hub:
         """Called when a room gets its first socket here, to see whether something slipped by."""
         self.on_rooms_change: Callable[[int], None] = _nobody_subscribes
         """Called with the id of a room that was opened or closed here."""
-        self.on_departure: Callable[[LocalRoom, Listener], None] = _nobody_is_told
+        self.on_departure: Callable[[LocalRoom, Subscriber], None] = _nobody_is_told
         """Called when the last socket of a user in a room has left: presence's way in."""
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> bool:
@@ -67,13 +67,13 @@ class Hub:
 
     # Coming and going
 
-    def attach(self, listener: Listener, room: Room) -> LocalRoom:
+    def subscribe(self, subscriber: Subscriber, room: Room) -> LocalRoom:
         """Subscribes a socket that was authorised against this room row. Raises SessionEnded.
 
         Whatever was committed between that look and now shows in the versions and access counters
         of the next frame, or of the check that is asked for here.
         """
-        self.check_session(listener.caller.session_id)
+        self.check_session(subscriber.caller.session_id)
         here = self.rooms.get(room.pk)
         if here is None:
             here = self.rooms[room.pk] = LocalRoom(room.pk, room.version, room.access)
@@ -83,42 +83,42 @@ class Hub:
             # Judged by an older look at the members: the check must ask for them again.
             here.access = min(here.access, room.access)
             self.on_trouble(here)
-        here.add(listener)
-        self._by_session.setdefault(listener.caller.session_id, set()).add(listener)
+        here.add(subscriber)
+        self._by_session.setdefault(subscriber.caller.session_id, set()).add(subscriber)
         return here
 
-    def detach(self, listener: Listener) -> None:
+    def unsubscribe(self, subscriber: Subscriber) -> None:
         """Unsubscribes. Safe to call twice."""
-        here = self.rooms.get(listener.room_id)
-        if here is None or not here.holds(listener):
+        here = self.rooms.get(subscriber.room_id)
+        if here is None or not here.holds(subscriber):
             return
-        self._forget_session(listener)
-        was_last = here.discard(listener)
+        self._forget_session(subscriber)
+        was_last = here.discard(subscriber)
         if not here.users:
             del self.rooms[here.id]
             self.on_rooms_change(here.id)
         if was_last:
-            self.on_departure(here, listener)
+            self.on_departure(here, subscriber)
 
-    def _forget_session(self, listener: Listener) -> None:
-        sockets = self._by_session[listener.caller.session_id]
-        sockets.discard(listener)
+    def _forget_session(self, subscriber: Subscriber) -> None:
+        sockets = self._by_session[subscriber.caller.session_id]
+        sockets.discard(subscriber)
         if not sockets:
-            del self._by_session[listener.caller.session_id]
+            del self._by_session[subscriber.caller.session_id]
 
-    def renew(self, listener: Listener, caller: Caller) -> None:
+    def renew(self, subscriber: Subscriber, caller: Caller) -> None:
         """The socket goes on under another sign-in of the same user. Raises SessionEnded."""
         self.check_session(caller.session_id)
-        self._forget_session(listener)
-        listener.caller = caller
-        self._by_session.setdefault(caller.session_id, set()).add(listener)
+        self._forget_session(subscriber)
+        subscriber.caller = caller
+        self._by_session.setdefault(caller.session_id, set()).add(subscriber)
 
     # What is told
 
     def deliver(self, room_id: int, version: int, access: int, text: str) -> None:
         """A versioned frame of a room."""
         here = self.rooms.get(room_id)
-        if here is not None and not here.deliver(Frame(version, access, text_event(text))):
+        if here is not None and not here.deliver(VersionedFrame(version, access, text_event(text))):
             self.on_trouble(here)
 
     def copy(self, room_id: int, user_ids: Collection[int], text: str) -> None:
@@ -129,10 +129,10 @@ class Hub:
         # Not before the message that it may be about.
         here.write_out()
         event = text_event(text)
-        theirs = [one for user_id in user_ids for one in here.listeners_of(user_id) if one.ready]
+        theirs = [one for user_id in user_ids for one in here.subscribers_of(user_id) if one.ready]
         counts.deliveries += len(theirs)
-        for listener in theirs:
-            listener.write(event)
+        for subscriber in theirs:
+            subscriber.write(event)
 
     def say(self, room_id: int, text: str, but: int | None = None, droppable: bool = False) -> None:
         """A frame outside the order, to all but the sockets of one user."""
@@ -151,54 +151,56 @@ class Hub:
 
     # Revocation
 
-    def take_out(self, room_id: int, user_id: int, access: int, error: DomainError | None) -> None:
+    def disconnect_member(
+        self, room_id: int, user_id: int, access: int, error: DomainError | None
+    ) -> None:
         """Ends a user's sockets in a room after a loss of membership that raised `access`."""
         here = self.rooms.get(room_id)
         if here is None:
             return
         # Those who were let in again after it are members.
-        self.end_all([one for one in here.listeners_of(user_id) if one.access < access], error)
+        self.disconnect([one for one in here.subscribers_of(user_id) if one.access < access], error)
         if access == here.access + 1:
             here.access = access
             here.fill(())
         elif access > here.access:
             self.on_trouble(here)
 
-    def keep_only(
+    def disconnect_lost_members(
         self, here: LocalRoom, asked: Collection[int], members: Collection[int], access: int
     ) -> None:
         """Ends the sockets of those asked for who are not members at this `access`."""
         lost = set(asked) - set(members)
-        judged = [one for one in here.listeners() if one.access < access]
-        self.end_all([one for one in judged if one.caller.user_id in lost], Removed())
+        judged = [one for one in here.subscribers() if one.access < access]
+        self.disconnect([one for one in judged if one.caller.user_id in lost], Removed())
         for one in judged:
             one.access = access
 
     def close_room(self, room_id: int, error: DomainError) -> None:
         here = self.rooms.get(room_id)
         if here is not None:
-            self.end_all(here.listeners(), error)
+            self.disconnect(here.subscribers(), error)
 
-    def send_back(self, here: LocalRoom) -> None:
+    def ask_to_reconnect(self, here: LocalRoom) -> None:
         """What was missed cannot be told here: they come back with `since`."""
-        for listener in here.listeners():
-            self.detach(listener)
-            listener.close(RESTART)
+        for subscriber in here.subscribers():
+            self.unsubscribe(subscriber)
+            subscriber.close(RESTART)
 
     def close_all(self, code: int) -> None:
         """The process goes down: nobody is told more than the code."""
-        listeners = [one for here in list(self.rooms.values()) for one in here.listeners()]
-        for listener in listeners:
-            listener.ready = False
-        for listener in listeners:
-            self.detach(listener)
-            listener.close(code)
+        subscribers = [one for here in list(self.rooms.values()) for one in here.subscribers()]
+        for subscriber in subscribers:
+            subscriber.ready = False
+        for subscriber in subscribers:
+            self.unsubscribe(subscriber)
+            subscriber.close(code)
 
     def end_sessions(self, session_ids: Collection[int]) -> None:
         """Closes the sockets of ended sign-ins, and those that are just being let in."""
         for session_id in session_ids:
             self._ended[session_id] = None
-            self.end_all(list(self._by_session.get(session_id, ())), SessionEnded())
+            self.disconnect(list(self._by_session.get(session_id, ())), SessionEnded())
         while len(self._ended) > MAX_ENDED_SESSIONS:
             del self._ended[next(iter(self._ended))]
 
@@ -210,15 +212,15 @@ class Hub:
     def open_sessions(self) -> Collection[int]:
         return self._by_session.keys()
 
-    def end_all(self, listeners: Collection[Listener], error: DomainError | None) -> None:
+    def disconnect(self, subscribers: Collection[Subscriber], error: DomainError | None) -> None:
         """Without an error they close as after a leave."""
-        for listener in listeners:
+        for subscriber in subscribers:
             # Out of the room first: nothing more reaches it, whatever its outbox still writes.
-            self.detach(listener)
+            self.unsubscribe(subscriber)
             if error is None:
-                listener.close(NORMAL)
+                subscriber.close(NORMAL)
             else:
-                listener.end(error)
+                subscriber.end(error)
 
 
 hub = Hub()

@@ -18,7 +18,7 @@ from realtime.servers.framing import frame_cache
 from realtime.servers.interface import Event, Write, ignore_change
 
 from .batching import write_batch
-from .subscriber import Frame, Listener, text_event
+from .subscriber import Subscriber, VersionedFrame, text_event
 
 log = logging.getLogger(__name__)
 
@@ -35,40 +35,40 @@ JOIN_INTERVAL = 10.0
 class LocalRoom:
     __slots__ = (
         "access",
-        "crowd",
-        "early",
+        "catching_up",
+        "direct_writers",
         "id",
-        "live",
         "names",
-        "settling",
+        "online_total",
+        "out_of_order",
+        "queued_subscribers",
         "throttled",
         "unwritten",
         "unwritten_characters",
         "users",
         "version",
-        "ways",
     )
 
     def __init__(self, room_id: int, version: int, access: int) -> None:
         self.id = room_id
         self.version = version
         self.access = access
-        self.ways: dict[Listener, Write] = {}
+        self.direct_writers: dict[Subscriber, Write] = {}
         """Those who have exactly what the room has, each with the way past their outbox. The loop
         over the ways is the hot path, and touches nothing else of anybody: in a large room whatever
         is looked at for each recipient is in no cache.
         """
-        self.live: set[Listener] = set()
+        self.queued_subscribers: set[Subscriber] = set()
         """Those who have exactly what the room has and are written to by their outbox."""
-        self.settling: set[Listener] = set()
+        self.catching_up: set[Subscriber] = set()
         """Those who replay, or who read a version from the database that has not come here yet."""
-        self.early: dict[int, Frame] = {}
+        self.out_of_order: dict[int, VersionedFrame] = {}
         self.unwritten: list[Event] = []
         """What `ways` and `live` have yet to be written while a bundle is open."""
         self.unwritten_characters = 0
         self.users: dict[int, int] = {}
         self.names: dict[int, str] = {}
-        self.crowd = 0
+        self.online_total = 0
         """Users in the room over all processes, as of the last that came or went here."""
         self.throttled: dict[tuple[str, int], float] = {}
 
@@ -80,101 +80,109 @@ class LocalRoom:
         all (decision 11).
         """
         most: int | None = settings.CHAT_PRESENCE_MAX_USERS
-        return most is None or max(len(self.users), self.crowd) <= most
+        return most is None or max(len(self.users), self.online_total) <= most
 
-    def add(self, listener: Listener) -> None:
-        self.settling.add(listener)
-        user_id = listener.caller.user_id
+    def add(self, subscriber: Subscriber) -> None:
+        self.catching_up.add(subscriber)
+        user_id = subscriber.caller.user_id
         self.users[user_id] = self.users.get(user_id, 0) + 1
-        self.names[user_id] = listener.caller.username
+        self.names[user_id] = subscriber.caller.username
 
-    def discard(self, listener: Listener) -> bool:
+    def discard(self, subscriber: Subscriber) -> bool:
         """True when it was the user's last socket here."""
-        self._take_from_live(listener)
-        self.settling.discard(listener)
-        listener.forget_held()
-        user_id = listener.caller.user_id
+        self._remove_from_receivers(subscriber)
+        self.catching_up.discard(subscriber)
+        subscriber.forget_held()
+        user_id = subscriber.caller.user_id
         self.users[user_id] -= 1
         if self.users[user_id]:
             return False
         del self.users[user_id], self.names[user_id]
         for what in ("typing", "join"):
-            self.allow_again(what, user_id)
+            self.reset_throttle(what, user_id)
         return True
 
-    def holds(self, listener: Listener) -> bool:
-        return listener in self.ways or listener in self.live or listener in self.settling
-
-    def listeners(self) -> list[Listener]:
-        return [*self.ways, *self.live, *self.settling]
-
-    def listeners_of(self, user_id: int) -> list[Listener]:
-        return [one for one in self.listeners() if one.caller.user_id == user_id]
-
-    def has_unjudged(self, asked: Collection[int], access: int) -> bool:
-        """Whether somebody came in meanwhile who was let in before the counter rose so far."""
-        return any(
-            one.access < access and one.caller.user_id not in asked for one in self.listeners()
+    def holds(self, subscriber: Subscriber) -> bool:
+        return (
+            subscriber in self.direct_writers
+            or subscriber in self.queued_subscribers
+            or subscriber in self.catching_up
         )
 
-    def settle(self, listener: Listener, version: int) -> None:
-        """Everything up to `version` was replayed to it; from here on it hears what comes."""
-        listener.release(version)
-        self._promote(listener)
+    def subscribers(self) -> list[Subscriber]:
+        return [*self.direct_writers, *self.queued_subscribers, *self.catching_up]
 
-    def _promote(self, listener: Listener) -> None:
-        if listener in self.settling and listener.held is None and listener.version <= self.version:
+    def subscribers_of(self, user_id: int) -> list[Subscriber]:
+        return [one for one in self.subscribers() if one.caller.user_id == user_id]
+
+    def has_unchecked(self, asked: Collection[int], access: int) -> bool:
+        """Whether somebody came in meanwhile who was let in before the counter rose so far."""
+        return any(
+            one.access < access and one.caller.user_id not in asked for one in self.subscribers()
+        )
+
+    def finish_catch_up(self, subscriber: Subscriber, version: int) -> None:
+        """Everything up to `version` was replayed to it; from here on it hears what comes."""
+        subscriber.release(version)
+        self._promote(subscriber)
+
+    def _promote(self, subscriber: Subscriber) -> None:
+        if (
+            subscriber in self.catching_up
+            and subscriber.buffer is None
+            and subscriber.version <= self.version
+        ):
             # It has heard by itself what the others have yet to be written.
             self.write_out()
-            self.settling.discard(listener)
-            listener.outbox.on_way_change = partial(self._route, listener)
-            self._route(listener)
+            self.catching_up.discard(subscriber)
+            subscriber.outbox.on_way_change = partial(self._route, subscriber)
+            self._route(subscriber)
 
-    def _route(self, listener: Listener) -> None:
+    def _route(self, subscriber: Subscriber) -> None:
         """How a live one is written to; called again when its outbox says that it has changed."""
-        way = listener.outbox.way
+        way = subscriber.outbox.way
         if way is not None:
-            self.live.discard(listener)
-            self.ways[listener] = way
+            self.queued_subscribers.discard(subscriber)
+            self.direct_writers[subscriber] = way
         else:
-            self.ways.pop(listener, None)
-            self.live.add(listener)
+            self.direct_writers.pop(subscriber, None)
+            self.queued_subscribers.add(subscriber)
 
-    def _take_from_live(self, listener: Listener) -> None:
+    def _remove_from_receivers(self, subscriber: Subscriber) -> None:
         self.write_out()
-        listener.outbox.on_way_change = ignore_change
-        self.ways.pop(listener, None)
-        self.live.discard(listener)
+        subscriber.outbox.on_way_change = ignore_change
+        self.direct_writers.pop(subscriber, None)
+        self.queued_subscribers.discard(subscriber)
 
     def _promote_all(self) -> None:
-        for listener in list(self.settling):
-            self._promote(listener)
+        for subscriber in list(self.catching_up):
+            self._promote(subscriber)
 
-    def unsettle(self, listener: Listener) -> None:
+    def begin_catch_up(self, subscriber: Subscriber) -> None:
         """Holds back what comes while it replays; nothing for one that was sent away meanwhile."""
-        if not self.holds(listener):
+        if not self.holds(subscriber):
             return
-        if listener.held is None:
-            listener.held = []
-        self._take_from_live(listener)
-        self.settling.add(listener)
+        if subscriber.buffer is None:
+            subscriber.buffer = []
+        self._remove_from_receivers(subscriber)
+        self.catching_up.add(subscriber)
 
     # Versions in order
 
-    def deliver(self, frame: Frame) -> bool:
+    def deliver(self, frame: VersionedFrame) -> bool:
         """Hands on a versioned frame. False when it has to wait for what is missing before it."""
         if frame.version <= self.version:
             return True
         if frame.version > self.version + 1 or frame.access > self.access:
-            if len(self.early) < MAX_OUT_OF_ORDER:
-                self.early[frame.version] = frame
+            if len(self.out_of_order) < MAX_OUT_OF_ORDER:
+                self.out_of_order[frame.version] = frame
             return False
         self._emit(frame)
-        self._emit_early()
+        self._emit_out_of_order()
         self._promote_all()
-        return not self.early
+        return not self.out_of_order
 
-    def fill(self, frames: Iterable[Frame]) -> None:
+    def fill(self, frames: Iterable[VersionedFrame]) -> None:
         """Hands on what the database had, in order; versions that were replaced are missing.
 
         Each frame is as it is for those who had what the room had when it began. Who had more is
@@ -184,26 +192,28 @@ class LocalRoom:
         for frame in frames:
             if frame.version > self.version:
                 self._emit(frame.after(told))
-        self.early = {version: one for version, one in self.early.items() if version > self.version}
-        self._emit_early()
+        self.out_of_order = {
+            version: one for version, one in self.out_of_order.items() if version > self.version
+        }
+        self._emit_out_of_order()
         self._promote_all()
 
-    def _emit_early(self) -> None:
-        while (frame := self.early.get(self.version + 1)) and frame.access <= self.access:
-            del self.early[frame.version]
+    def _emit_out_of_order(self) -> None:
+        while (frame := self.out_of_order.get(self.version + 1)) and frame.access <= self.access:
+            del self.out_of_order[frame.version]
             self._emit(frame)
 
-    def _emit(self, frame: Frame) -> None:
+    def _emit(self, frame: VersionedFrame) -> None:
         self.version = frame.version
         door.note_message()
-        counts.deliveries += len(self.settling)
-        for listener in list(self.settling):
-            listener.hear(frame)
+        counts.deliveries += len(self.catching_up)
+        for subscriber in list(self.catching_up):
+            subscriber.hear(frame)
         self._tell_settled(frame.event)
 
     def _tell_settled(self, event: Event) -> None:
         """To those who have exactly what the room has; once the bundle closes, if one is open."""
-        counts.deliveries += len(self.ways) + len(self.live)
+        counts.deliveries += len(self.direct_writers) + len(self.queued_subscribers)
         characters = len(event["text"])
         if self.unwritten_characters + characters > MAX_WRITE_LENGTH:
             self.write_out()
@@ -220,21 +230,21 @@ class LocalRoom:
             return
         events, self.unwritten, self.unwritten_characters = self.unwritten, [], 0
         # Before anything is written: one that is found not to read moves to `live`, and has it all.
-        live = list(self.live)
-        if self.ways:
+        queued_subscribers = list(self.queued_subscribers)
+        if self.direct_writers:
             self._write_past(b"".join([frame_cache.of(event["text"]) for event in events]))
-        for listener in live:
+        for subscriber in queued_subscribers:
             for event in events:
-                listener.write(event)
+                subscriber.write(event)
 
     def _write_past(self, data: bytes) -> None:
-        for way in list(self.ways.values()):
+        for way in list(self.direct_writers.values()):
             try:
                 way(data)
             except Exception as error:  # noqa: BLE001 - whatever it raises, half a frame may be out
                 log.debug("A socket takes no more: %s", type(error).__name__)
-                for listener in [one for one, its in self.ways.items() if its is way]:
-                    listener.outbox.cut()
+                for subscriber in [one for one, its in self.direct_writers.items() if its is way]:
+                    subscriber.outbox.cut()
 
     # Frames outside the order: typing, join, exit, read
 
@@ -243,27 +253,27 @@ class LocalRoom:
         event = text_event(text)
         if but is None and not droppable:
             self._tell_settled(event)
-            others: Collection[Listener] = self.settling
+            others: Collection[Subscriber] = self.catching_up
         else:
             self.write_out()
-            others = self.listeners()
+            others = self.subscribers()
         told = [one for one in others if one.ready and one.caller.user_id != but]
         counts.deliveries += len(told)
-        for listener in told:
+        for subscriber in told:
             # One that was cut meanwhile takes nothing more.
-            listener.write(event, droppable=droppable)
+            subscriber.write(event, droppable=droppable)
 
-    def may_say(self, what: str, user_id: int, every: float) -> bool:
+    def may_send(self, what: str, user_id: int, every: float) -> bool:
         """At most once in `every` seconds for one user."""
         if time.monotonic() - self.throttled.get((what, user_id), -every) < every:
             return False
-        self.note_said(what, user_id)
+        self.note_sent(what, user_id)
         return True
 
-    def note_said(self, what: str, user_id: int) -> None:
+    def note_sent(self, what: str, user_id: int) -> None:
         """From now on it counts as said by them."""
         self.throttled[what, user_id] = time.monotonic()
 
-    def allow_again(self, what: str, user_id: int) -> bool:
+    def reset_throttle(self, what: str, user_id: int) -> bool:
         """Lets a user say it at once. False when they did not say it before."""
         return self.throttled.pop((what, user_id), None) is not None

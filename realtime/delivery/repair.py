@@ -22,12 +22,12 @@ from realtime.db_threads import repair_threads
 from realtime.metrics import repaired_frames
 from realtime.protocol import message_text
 from rooms.errors import NoSuchRoom
-from rooms.models import Kind, Member, Room
+from rooms.models import Member, Room, RoomKind
 
 from .batching import batching
 from .hub import Hub
 from .local_room import LocalRoom
-from .subscriber import Frame, text_event
+from .subscriber import VersionedFrame, text_event
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ may differ."""
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
+class RoomSnapshot:
     """What the database says of a room: what changed, its access counter, who still belongs."""
 
     changes: list[StoredChange]
@@ -53,7 +53,7 @@ class Truth:
 
 def room_snapshot(
     room_id: int, version: int, access: int, user_ids: Collection[int]
-) -> Truth | None:
+) -> RoomSnapshot | None:
     """None for a deleted room. Members are looked up only when the access counter moved.
 
     Who may listen is read after what there is to hear: a removal in between is then seen, and one
@@ -70,10 +70,10 @@ def room_snapshot(
     if counters is None:
         return None
     members = None
-    if counters != access and room.kind != Kind.PRIVATE:
+    if counters != access and room.kind != RoomKind.PRIVATE:
         rows = Member.objects.filter(room=room, user_id__in=user_ids)
         members = set(rows.values_list("user_id", flat=True))
-    return Truth(changes, counters, members)
+    return RoomSnapshot(changes, counters, members)
 
 
 Counters = tuple[int, int]
@@ -149,22 +149,22 @@ def ended_sessions(open_ids: Collection[int], seconds: float) -> list[int]:
 class Repair:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._mending: dict[int, asyncio.Task[None]] = {}
+        self._repairing: dict[int, asyncio.Task[None]] = {}
         self._watch: asyncio.Task[None] | None = None
-        self._looked_at = time.monotonic()
+        self._checked_at = time.monotonic()
         self._opened: list[int] = []
         self._checking: asyncio.Task[None] | None = None
-        hub.on_trouble = self.soon
+        hub.on_trouble = self.request_repair
         hub.on_open = self.check_opened
 
     def start(self) -> None:
         """Begins to watch; called on the loop that the sockets live on."""
         self._watch = asyncio.ensure_future(self._watch_all())
 
-    def soon(self, room: LocalRoom) -> None:
+    def request_repair(self, room: LocalRoom) -> None:
         """Looks at one room after the grace; once however often it is asked for meanwhile."""
-        if room.id not in self._mending:
-            self._mending[room.id] = asyncio.ensure_future(self._mend_later(room))
+        if room.id not in self._repairing:
+            self._repairing[room.id] = asyncio.ensure_future(self._repair_later(room))
 
     def check_opened(self, room: LocalRoom) -> None:
         """Compares rooms that were just opened, all of one moment with one query.
@@ -184,21 +184,21 @@ class Repair:
         except Busy:
             log.warning("The check of opened rooms waits for the repair: the database is busy")
 
-    async def _mend_later(self, room: LocalRoom) -> None:
+    async def _repair_later(self, room: LocalRoom) -> None:
         try:
             await asyncio.sleep(REPAIR_DELAY)
-            while await self._mend(room):
+            while await self._repair(room):
                 pass
         except Busy:
             log.warning("Room %d waits for the database", room.id)
         finally:
-            del self._mending[room.id]
+            del self._repairing[room.id]
             again = self._hub.rooms.get(room.id)
             if again is not None and again is not room:
                 # Opened anew meanwhile, and its own calls found this task in the way.
-                self.soon(again)
+                self.request_repair(again)
 
-    async def _mend(self, room: LocalRoom) -> bool:
+    async def _repair(self, room: LocalRoom) -> bool:
         """Brings a room up to date; True when it has to be looked at once more."""
         if self._hub.rooms.get(room.id) is not room:
             return False
@@ -207,37 +207,37 @@ class Repair:
         if truth is None:
             self._hub.close_room(room.id, NoSuchRoom())
             return False
-        if truth.access > room.access and room.has_unjudged(asked, truth.access):
+        if truth.access > room.access and room.has_unchecked(asked, truth.access):
             return True
         # First who may listen, then what there is to hear.
         if truth.members is not None and truth.access > room.access:
-            self._hub.keep_only(room, asked, truth.members, truth.access)
+            self._hub.disconnect_lost_members(room, asked, truth.members, truth.access)
         room.access = max(room.access, truth.access)
         if len(truth.changes) == MAX_REPAIRED_CHANGES:
-            self._hub.send_back(room)
+            self._hub.ask_to_reconnect(room)
             return False
         repaired_frames.inc(sum(change.message.version > room.version for change in truth.changes))
         with batching(len(truth.changes)):
             room.fill([_frame(change) for change in truth.changes])
-        return bool(room.early)
+        return bool(room.out_of_order)
 
     async def _watch_all(self) -> None:
         while True:
             await asyncio.sleep(CHECK_INTERVAL)
             try:
-                await self._look()
+                await self._check()
             except Busy:
                 log.warning("The repair waits for the database")
             except Exception:
                 # It must outlive anything: without it a lost frame is never found.
                 log.exception("The repair failed and goes on")
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         await self._compare_all(list(self._hub.rooms))
         now = time.monotonic()
         open_ids = tuple(self._hub.open_sessions())
-        ended = await repair_threads.run(ended_sessions, open_ids, now - self._looked_at)
-        self._looked_at = now
+        ended = await repair_threads.run(ended_sessions, open_ids, now - self._checked_at)
+        self._checked_at = now
         self._hub.end_sessions(ended)
 
     async def _compare_all(self, ids: list[int]) -> None:
@@ -254,18 +254,18 @@ class Repair:
         if room is None:
             return
         if counters is None or counters[0] > room.version or counters[1] > room.access:
-            self.soon(room)
+            self.request_repair(room)
         elif counters[0] < known[0] or counters[1] < known[1]:
             # An older state of the database has taken over. It counts the same versions once more,
             # and nobody here would hear what gets one of them.
             log.warning("Room %d in the database is behind what was told of it", room_id)
-            self._hub.send_back(room)
+            self._hub.ask_to_reconnect(room)
 
 
-def _frame(change: StoredChange) -> Frame:
+def _frame(change: StoredChange) -> VersionedFrame:
     message = change.message
     event = text_event(message_text(change.kind, message))
     if change.kind == change.change:
-        return Frame(message.version, message.access, event)
+        return VersionedFrame(message.version, message.access, event)
     changed = text_event(message_text(change.change, message))
-    return Frame(message.version, message.access, event, change.created, changed)
+    return VersionedFrame(message.version, message.access, event, change.created, changed)

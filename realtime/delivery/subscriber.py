@@ -26,7 +26,7 @@ different rooms do not, so each socket counts them as its own.
 """
 
 
-class Frame(NamedTuple):
+class VersionedFrame(NamedTuple):
     """A versioned frame: `event` is the ASGI event with the text, shared by all who hear it.
 
     `changed` is there when it tells of a message that was made at `created` and changed since: the
@@ -39,25 +39,25 @@ class Frame(NamedTuple):
     created: int = 0
     changed: Event | None = None
 
-    def after(self, version: int) -> "Frame":
+    def after(self, version: int) -> "VersionedFrame":
         """As it is for one who was told everything up to `version`."""
         if self.changed is None or self.created > version:
             return self
-        return Frame(self.version, self.access, self.changed)
+        return VersionedFrame(self.version, self.access, self.changed)
 
 
 def text_event(text: str) -> Event:
     return {"type": "websocket.send", "text": text}
 
 
-class Listener:
+class Subscriber:
     """Holds frames back while it joins or replays, then hears each version once, rising."""
 
     __slots__ = (
         "access",
         "announced",
+        "buffer",
         "caller",
-        "held",
         "held_bytes",
         "known",
         "outbox",
@@ -80,33 +80,33 @@ class Listener:
         self.ready = False
         self.announced = False
         """Whether the room may have heard of its coming, and so has to hear of its going."""
-        self.held: list[Frame] | None = []
+        self.buffer: list[VersionedFrame] | None = []
         self.held_bytes = 0
         outbox.belong_to(caller.user_id)
 
-    def hear(self, frame: Frame) -> None:
+    def hear(self, frame: VersionedFrame) -> None:
         """Takes the next versioned frame of the room; older ones than it has are dropped."""
         if self.outbox.gone or self.outbox.closing:
             return
-        if self.held is not None:
-            self._hold(self.held, frame)
+        if self.buffer is not None:
+            self._hold(self.buffer, frame)
         elif frame.version > self.version:
             self.version = frame.version
             self.write(frame.after(self.known).event)
 
     def release(self, version: int) -> None:
         """Ends the holding back: everything up to `version` was replayed."""
-        held, self.held = self.held, None
+        buffer, self.buffer = self.buffer, None
         self._count_held(-self.held_bytes)
         self.version = self.known = max(self.version, version)
-        for frame in held or ():
+        for frame in buffer or ():
             self.hear(frame)
 
-    def _hold(self, held: list[Frame], frame: Frame) -> None:
-        held.append(frame)
+    def _hold(self, buffer: list[VersionedFrame], frame: VersionedFrame) -> None:
+        buffer.append(frame)
         self._count_held(size_of(frame.event))
         if (
-            len(held) > MAX_BUFFERED_FRAMES
+            len(buffer) > MAX_BUFFERED_FRAMES
             or self.held_bytes > MAX_HELD_BYTES
             or send_buffers.is_full(self.caller.user_id)
         ):
@@ -114,10 +114,10 @@ class Listener:
 
     def forget_held(self, version: int | None = None) -> None:
         """Forgets what was held back up to a version, or all of it once the socket has left."""
-        if not self.held:
+        if not self.buffer:
             return
-        kept = [] if version is None else [one for one in self.held if one.version > version]
-        self.held[:] = kept
+        kept = [] if version is None else [one for one in self.buffer if one.version > version]
+        self.buffer[:] = kept
         self._count_held(sum(size_of(one.event) for one in kept) - self.held_bytes)
 
     def _count_held(self, size: int) -> None:

@@ -9,14 +9,14 @@ from django.utils import timezone
 from accounts import hashing, services, sessions
 from accounts.auth import Caller
 from accounts.models import Session, User
-from accounts.tokens import Pair
+from accounts.tokens import TokenPair
 
 PASSWORD = "a sentence to remember"
 
 
 def register(
     username: str | None = "ila", email: str | None = None, password: str = PASSWORD
-) -> tuple[User, Pair]:
+) -> tuple[User, TokenPair]:
     return services.register(
         username=username,
         email=email,
@@ -27,7 +27,7 @@ def register(
     )
 
 
-def log_in(name: str = "ila", password: str = PASSWORD) -> tuple[User, Pair]:
+def log_in(name: str = "ila", password: str = PASSWORD) -> tuple[User, TokenPair]:
     return services.log_in(name=name, password=password, address="192.0.2.1", user_agent="test")
 
 

@@ -17,7 +17,7 @@ from accounts.moderation import ModeratedAdmin
 from messaging import admin as messaging_admin
 from messaging.models import Message
 from rooms.events import RoomChanged
-from rooms.models import Ban, Kind, Member, Room
+from rooms.models import Ban, Member, Room, RoomKind
 from tests.factories import (
     heard,
     make_private_room,
@@ -60,7 +60,7 @@ def shown(answer: HttpResponse) -> list[int]:
 
 def test_every_page_opens(root: Client) -> None:
     ila, kaushal = make_sign_in(make_user("ila")), make_user("kaushal")
-    room = make_room(Kind.GROUP, name="friends", owner=[ila.user_id])
+    room = make_room(RoomKind.GROUP, name="friends", owner=[ila.user_id])
     private = make_private_room(ila.user_id, kaushal)
     ban = Ban.objects.create(room=make_room(), user=kaushal)
     message = say(ila, room)
@@ -283,7 +283,7 @@ def test_the_title_of_a_public_room_changes_and_is_told(root: Client) -> None:
         )
     assert answer.status_code == 302
     room.refresh_from_db()
-    assert (room.title, room.name, room.kind) == ("All about sports", "sports", Kind.PUBLIC)
+    assert (room.title, room.name, room.kind) == ("All about sports", "sports", RoomKind.PUBLIC)
     assert [type(event) for event in events] == [RoomChanged]
 
 
@@ -302,7 +302,7 @@ def test_forms_take_no_invisible_characters(root: Client) -> None:
 
 
 def test_groups_are_only_looked_at(root: Client) -> None:
-    room = make_room(Kind.GROUP)
+    room = make_room(RoomKind.GROUP)
     answer = root.post(f"/admin/rooms/room/{room.pk}/change/", {"title": "Mine", "topic": ""})
     assert answer.status_code == 403
     room.refresh_from_db()

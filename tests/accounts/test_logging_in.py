@@ -8,7 +8,7 @@ from django.contrib.auth.hashers import MD5PasswordHasher
 from pytest_django import Settings
 
 from accounts import services
-from accounts.auth import network_of, sign_in
+from accounts.auth import authenticate, network_of
 from accounts.kernel.errors import (
     EmailTaken,
     Invalid,
@@ -18,7 +18,7 @@ from accounts.kernel.errors import (
 )
 from accounts.kernel.rate_limits import Rate, buckets
 from accounts.models import Session, User
-from accounts.tokens import Pair
+from accounts.tokens import TokenPair
 from tests.factories import at_once, commits
 
 from .person import PASSWORD, log_in, register
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cheap_passwords", 
 
 def test_registering_signs_in() -> None:
     user, pair = register()
-    caller = sign_in(pair.access)
+    caller = authenticate(pair.access)
     assert (caller.user_id, caller.username) == (user.pk, "ila")
 
 
@@ -137,7 +137,7 @@ def test_neighbours_of_an_ipv6_network_share_its_limits(settings: Settings) -> N
     settings.CHAT_REGISTER_RATE = settings.CHAT_LOGIN_RATE = Rate(2, 60, 2)
     buckets.clear()
 
-    def come_from(host: int) -> tuple[User, Pair]:
+    def come_from(host: int) -> tuple[User, TokenPair]:
         where = {"address": f"2001:db8::{host}", "user_agent": "test"}
         with suppress(RateLimited):
             services.register(

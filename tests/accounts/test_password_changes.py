@@ -10,7 +10,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts import hashing
-from accounts.auth import sign_in
+from accounts.auth import authenticate
 from accounts.events import SessionsEnded
 from accounts.models import Session, User
 from tests.factories import at_once, heard, make_session, make_user
@@ -109,11 +109,11 @@ def test_the_admin_page_keeps_the_cookie_that_changed_the_password(boss: User) -
 def test_a_new_password_by_the_api_keeps_its_session_and_ends_cookies(boss: User) -> None:
     cookie, (user, pair) = in_admin(boss), log_in("boss")
     _, other = log_in("boss")
-    other_id = sign_in(other.access).session_id
+    other_id = authenticate(other.access).session_id
     with heard() as events:
-        change_password(user, sign_in(pair.access), PASSWORD, NEW_PASSWORD)
+        change_password(user, authenticate(pair.access), PASSWORD, NEW_PASSWORD)
     assert events == [SessionsEnded(boss.pk, frozenset({other_id}))]
-    assert sign_in(pair.access).user_id == boss.pk
+    assert authenticate(pair.access).user_id == boss.pk
     assert not is_in(cookie)
 
 
@@ -136,7 +136,7 @@ def test_a_row_that_was_read_before_brings_nothing_back(boss: User) -> None:
         stale.save()
     assert events == []
     assert log_in("boss", NEW_PASSWORD)
-    assert sign_in(again.access).user_id
+    assert authenticate(again.access).user_id
     assert not is_in(cookie)
     assert User.objects.get().display_name == "Boss"
     assert Session.objects.exclude(ended_at=None).count() == 1, pair
@@ -200,7 +200,7 @@ def test_all_logins_to_the_admin_at_once_succeed_while_the_hash_is_due(due: User
 def test_a_password_is_changed_while_a_login_renews_the_hash(due: User) -> None:
     _, pair = register("ila")
     user = User.objects.get(username="ila")
-    caller = sign_in(pair.access)
+    caller = authenticate(pair.access)
     # What a login at the same time stores.
     User.objects.store_rehash(user.pk, user.password, make_password(PASSWORD))
     change_password(user, caller, PASSWORD, NEW_PASSWORD)
@@ -213,4 +213,4 @@ def test_a_login_survives_logging_out_everywhere_meanwhile(
     _, pair = log_in("boss")
     meanwhile(monkeypatch, "matches", lambda: log_out(refresh=pair.refresh, everywhere=True))
     _, late = log_in("boss")
-    assert sign_in(late.access).user_id == boss.pk
+    assert authenticate(late.access).user_id == boss.pk

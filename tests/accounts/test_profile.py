@@ -3,7 +3,7 @@
 import pytest
 
 from accounts import services
-from accounts.auth import sign_in
+from accounts.auth import authenticate
 from accounts.kernel.errors import EmailTaken, Invalid, WrongPassword
 from accounts.models import Session, User
 
@@ -35,7 +35,7 @@ def test_a_new_email_needs_the_password() -> None:
 
 def test_whose_password_changed_meanwhile_sets_no_email(monkeypatch: pytest.MonkeyPatch) -> None:
     thief, _ = register(email="ila@example.com")
-    owner, own = User.objects.get(), sign_in(log_in()[1].access)
+    owner, own = User.objects.get(), authenticate(log_in()[1].access)
 
     def owner_is_first() -> None:
         change_password(owner, own, PASSWORD, "the owner's sentence")

@@ -7,11 +7,11 @@ import time_machine
 from django.utils import timezone
 
 from accounts import services, sessions
-from accounts.auth import sign_in
+from accounts.auth import authenticate
 from accounts.events import SessionsEnded
 from accounts.kernel.errors import SessionEnded, TokenInvalid
 from accounts.models import Session, User
-from accounts.tokens import Pair, mint
+from accounts.tokens import TokenPair, mint
 from tests.factories import at_once, commits, heard, make_session, make_user
 
 from .person import age_rotation, register
@@ -26,32 +26,32 @@ def test_a_token_of_a_session_that_is_not_there_is_invalid() -> None:
     token = mint(session).access
     session.delete()
     with pytest.raises(TokenInvalid):
-        sign_in(token)
+        authenticate(token)
 
 
 def test_a_token_whose_session_is_another_users_is_invalid() -> None:
     session = make_session()
     session.user_id = make_user().pk
     with pytest.raises(TokenInvalid):
-        sign_in(mint(session).access)
+        authenticate(mint(session).access)
 
 
 def test_the_deactivated_are_out_at_once() -> None:
     user, pair = register()
     services.deactivate(user=user)
     with pytest.raises(SessionEnded):
-        sign_in(pair.access)
+        authenticate(pair.access)
 
 
 def test_last_used_at_is_written_once_a_minute() -> None:
     long_ago = timezone.now() - timedelta(minutes=2)
     session = make_session(last_used_at=long_ago)
     token = mint(session).access
-    sign_in(token)
+    authenticate(token)
     session.refresh_from_db()
     touched = session.last_used_at
     assert touched > long_ago
-    sign_in(token)
+    authenticate(token)
     session.refresh_from_db()
     assert session.last_used_at == touched
 
@@ -63,7 +63,7 @@ def test_a_refresh_token_is_spent_for_a_new_pair() -> None:
     _, pair = register()
     successor = sessions.refresh_tokens(refresh=pair.refresh)
     assert successor.refresh != pair.refresh
-    assert sign_in(successor.access).session_id == sign_in(pair.access).session_id
+    assert authenticate(successor.access).session_id == authenticate(pair.access).session_id
 
 
 def test_a_spent_refresh_token_answers_the_same_successor_within_the_grace() -> None:
@@ -77,7 +77,7 @@ def test_a_spent_refresh_token_is_answered_late_in_the_grace_too() -> None:
     first = sessions.refresh_tokens(refresh=pair.refresh)
     age_rotation(28)
     again = sessions.refresh_tokens(refresh=pair.refresh)
-    assert sign_in(again.access).session_id == sign_in(first.access).session_id
+    assert authenticate(again.access).session_id == authenticate(first.access).session_id
 
 
 def test_a_refresh_repeated_at_a_host_whose_clock_is_ahead_gets_the_same_successor() -> None:
@@ -96,7 +96,7 @@ def test_a_spent_refresh_token_ends_the_session_after_the_grace() -> None:
         sessions.refresh_tokens(refresh=pair.refresh)
     assert [type(event) for event in events] == [SessionsEnded]
     with pytest.raises(SessionEnded):
-        sign_in(successor.access)
+        authenticate(successor.access)
     with pytest.raises(SessionEnded):
         sessions.refresh_tokens(refresh=successor.refresh)
 
@@ -107,7 +107,7 @@ def test_each_of_several_spent_refresh_tokens_answers_its_own_successor() -> Non
     third = sessions.refresh_tokens(refresh=second.refresh)
     assert sessions.refresh_tokens(refresh=first.refresh) == second
     assert sessions.refresh_tokens(refresh=second.refresh) == third
-    assert sign_in(third.access).session_id == sign_in(second.access).session_id
+    assert authenticate(third.access).session_id == authenticate(second.access).session_id
 
 
 @commits
@@ -132,7 +132,7 @@ def test_only_the_last_of_many_spent_refresh_tokens_are_remembered() -> None:
 def test_all_who_refresh_at_the_same_instant_get_one_successor() -> None:
     _, pair = register()
     outcomes = at_once(*[lambda: sessions.refresh_tokens(refresh=pair.refresh)] * 6)
-    assert all(isinstance(outcome, Pair) for outcome in outcomes), outcomes
+    assert all(isinstance(outcome, TokenPair) for outcome in outcomes), outcomes
     assert len(set(map(str, outcomes))) == 1
 
 

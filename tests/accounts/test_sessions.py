@@ -11,7 +11,7 @@ from ninja_jwt.tokens import AccessToken
 from pytest_django import Settings
 
 from accounts import hashing, services, sessions
-from accounts.auth import sign_in
+from accounts.auth import authenticate
 from accounts.events import SessionsEnded
 from accounts.kernel.errors import (
     Forbidden,
@@ -36,15 +36,15 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cheap_passwords", 
 def test_logging_out_by_access_token_ends_this_session_only() -> None:
     user, pair = register()
     _, other = log_in()
-    caller = sign_in(pair.access)
+    caller = authenticate(pair.access)
     with heard() as events:
         log_out(caller)
     assert events == [SessionsEnded(user.pk, frozenset({caller.session_id}))]
     with pytest.raises(SessionEnded):
-        sign_in(pair.access)
+        authenticate(pair.access)
     with pytest.raises(SessionEnded):
         sessions.refresh_tokens(refresh=pair.refresh)
-    assert sign_in(other.access).user_id
+    assert authenticate(other.access).user_id
 
 
 def test_logging_out_by_refresh_token_alone_ends_its_session() -> None:
@@ -52,8 +52,8 @@ def test_logging_out_by_refresh_token_alone_ends_its_session() -> None:
     _, other = log_in()
     log_out(refresh=pair.refresh)
     with pytest.raises(SessionEnded):
-        sign_in(pair.access)
-    assert sign_in(other.access).user_id
+        authenticate(pair.access)
+    assert authenticate(other.access).user_id
 
 
 def test_a_refresh_token_logs_out_beside_an_access_token_that_ran_out(client: Client) -> None:
@@ -94,16 +94,16 @@ def test_the_token_of_an_ended_session_ends_no_others() -> None:
     _, other = log_in()
     with pytest.raises(SessionEnded):
         log_out(refresh=pair.refresh, everywhere=True)
-    assert sign_in(other.access).user_id
+    assert authenticate(other.access).user_id
 
 
 def test_a_refresh_token_of_somebody_else_ends_nothing() -> None:
     _, pair = register()
     _, other = register("other")
     with pytest.raises(Forbidden):
-        log_out(sign_in(pair.access), refresh=other.refresh)
-    assert sign_in(other.access).user_id
-    assert sign_in(pair.access).user_id
+        log_out(authenticate(pair.access), refresh=other.refresh)
+    assert authenticate(other.access).user_id
+    assert authenticate(pair.access).user_id
 
 
 @commits
@@ -122,13 +122,13 @@ def test_a_session_is_ended_by_its_user_only_and_once() -> None:
 def test_a_new_password_ends_the_other_sessions() -> None:
     user, pair = register()
     _, other = log_in()
-    other_id = sign_in(other.access).session_id
+    other_id = authenticate(other.access).session_id
     with heard() as events:
-        change_password(user, sign_in(pair.access), PASSWORD, "another sentence")
+        change_password(user, authenticate(pair.access), PASSWORD, "another sentence")
     assert events == [SessionsEnded(user.pk, frozenset({other_id}))]
-    assert sign_in(pair.access).user_id
+    assert authenticate(pair.access).user_id
     with pytest.raises(SessionEnded):
-        sign_in(other.access)
+        authenticate(other.access)
     with pytest.raises(InvalidCredentials):
         log_in()
     assert log_in(password="another sentence")
@@ -138,7 +138,7 @@ def test_a_new_password_ends_the_other_sessions() -> None:
 def test_a_new_password_with_no_other_sessions_ends_nothing() -> None:
     user, pair = register()
     with heard() as events:
-        change_password(user, sign_in(pair.access), PASSWORD, "another sentence")
+        change_password(user, authenticate(pair.access), PASSWORD, "another sentence")
     assert events == []
 
 
@@ -152,9 +152,9 @@ def test_a_refused_change_of_password_changes_nothing(
     user, pair = register()
     _, other = log_in()
     with heard() as events, pytest.raises(error):
-        change_password(user, sign_in(pair.access), old, new)
+        change_password(user, authenticate(pair.access), old, new)
     assert events == []
-    assert sign_in(other.access).user_id
+    assert authenticate(other.access).user_id
     assert log_in()
 
 
@@ -165,21 +165,21 @@ def test_a_new_password_is_not_overridden_by_one_that_was_on_its_way(
     owner, own = log_in()
 
     def owner_is_first() -> None:
-        change_password(owner, sign_in(own.access), PASSWORD, "the owner's sentence")
+        change_password(owner, authenticate(own.access), PASSWORD, "the owner's sentence")
 
-    stolen = sign_in(pair.access)
+    stolen = authenticate(pair.access)
     meanwhile(monkeypatch, "hash_password", owner_is_first)
     with pytest.raises(SessionEnded):
         change_password(thief, stolen, PASSWORD, "the thief's sentence")
     assert log_in(password="the owner's sentence")
-    assert sign_in(own.access).user_id
+    assert authenticate(own.access).user_id
 
 
 def test_of_two_new_passwords_by_one_session_the_first_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     user, pair = register()
-    again, caller = User.objects.get(), sign_in(pair.access)
+    again, caller = User.objects.get(), authenticate(pair.access)
     meanwhile(
         monkeypatch,
         "hash_password",
@@ -192,7 +192,7 @@ def test_of_two_new_passwords_by_one_session_the_first_stays(
 
 def test_a_session_that_ends_meanwhile_sets_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     user, pair = register()
-    caller = sign_in(pair.access)
+    caller = authenticate(pair.access)
     meanwhile(monkeypatch, "hash_password", lambda: log_out(refresh=pair.refresh))
     with pytest.raises(SessionEnded):
         change_password(user, caller, PASSWORD, "another sentence")
@@ -205,7 +205,7 @@ def test_a_password_changed_meanwhile_is_not_overridden_by_a_renewed_hash(
     monkeypatch.setattr(hashing.TunablePBKDF2PasswordHasher, "iterations", 1)
     user, pair = register()
     stale = User.objects.get()
-    change_password(user, sign_in(pair.access), PASSWORD, "another sentence")
+    change_password(user, authenticate(pair.access), PASSWORD, "another sentence")
     renewed = "accounts.hashing.TunablePBKDF2PasswordHasher"
     settings.PASSWORD_HASHERS = [renewed, *settings.PASSWORD_HASHERS]
     assert stale.check_password(PASSWORD)
@@ -266,7 +266,7 @@ def test_a_session_whose_access_token_lives_longer_is_listed_as_long(
     monkeypatch.setattr(AccessToken, "lifetime", timedelta(days=30))
     user, pair = register()
     with time_machine.travel(timedelta(days=20)):
-        assert sign_in(pair.access).user_id == user.pk
+        assert authenticate(pair.access).user_id == user.pk
         assert open_sessions(user.pk).count() == 1
 
 
@@ -277,7 +277,7 @@ def test_purging_forgets_the_sessions_that_are_over_and_no_others(
     for days, ended in ((29, True), (31, True), (43, False), (45, False)):
         _, pair = register(f"user{days}")
         moment = timezone.now() - timedelta(days=days)
-        session = Session.objects.filter(pk=sign_in(pair.access).session_id)
+        session = Session.objects.filter(pk=authenticate(pair.access).session_id)
         session.update(rotated_at=moment, ended_at=moment if ended else None)
     call_command("purge_sessions")
     assert capsys.readouterr().out == "Deleted 2 sessions.\n"

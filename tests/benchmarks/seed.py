@@ -81,12 +81,12 @@ def _people(plan: list[Plan]) -> list[tuple["User", str]]:
 
 
 def _rooms(plan: list[Plan]) -> "list[Room]":
-    from rooms.models import Kind, Room
+    from rooms.models import Room, RoomKind
 
     return Room.objects.bulk_create(
         [
             Room(
-                kind=Kind.GROUP,
+                kind=RoomKind.GROUP,
                 name=one.name,
                 name_key=one.name,
                 member_count=one.members,

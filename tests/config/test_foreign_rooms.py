@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from accounts import tokens
 from accounts.auth import Caller
 from accounts.models import Session
-from messaging.writer.read_markers import Mark
-from rooms.models import Kind, Room
+from messaging.writer.read_markers import MarkRead
+from rooms.models import Room, RoomKind
 from tests.factories import (
     draft,
     make_private_room,
@@ -77,7 +77,7 @@ def asked(caller: Caller, method: str, path: str, body: Any) -> tuple[int, bytes
 def test_a_foreign_room_answers_by_id_as_a_missing_one(
     ila: Caller, stranger: Caller, method: str, path: str, body: Any
 ) -> None:
-    group = make_room(Kind.GROUP, owner=[ila.user_id])
+    group = make_room(RoomKind.GROUP, owner=[ila.user_id])
     private = make_private_room(ila.user_id, make_user())
     message = say(ila, group)
     missing, *foreign = (
@@ -95,7 +95,7 @@ def test_a_foreign_room_answers_by_id_as_a_missing_one(
 def test_a_foreign_room_answers_by_name_as_a_missing_one(
     ila: Caller, stranger: Caller, method: str, path: str, body: dict[str, str] | None
 ) -> None:
-    room = make_room(Kind.GROUP, name="friends", owner=[ila.user_id])
+    room = make_room(RoomKind.GROUP, name="friends", owner=[ila.user_id])
     say(ila, room)
 
     def ask(name: str) -> tuple[int, bytes, list[str]]:
@@ -111,12 +111,12 @@ def test_a_foreign_room_answers_by_name_as_a_missing_one(
 def test_the_writer_asks_as_much_about_a_foreign_room_as_about_a_missing_one(
     ila: Caller, stranger: Caller, what: str
 ) -> None:
-    room = make_room(Kind.GROUP, owner=[ila.user_id])
+    room = make_room(RoomKind.GROUP, owner=[ila.user_id])
     say(ila, room)
 
     def statements(pk: int) -> tuple[list[object], int]:
         where = Room(pk=pk)
-        mark = Mark(stranger.user_id, stranger.username, pk, 1)
+        mark = MarkRead(stranger.user_id, stranger.username, pk, 1)
         executed: list[str] = []
         raw = connection.connection
         if connection.vendor == "sqlite":

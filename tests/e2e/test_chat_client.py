@@ -47,7 +47,7 @@ def short_lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-def sign_in(server: Server, name: str) -> dict[str, str]:
+def authenticate(server: Server, name: str) -> dict[str, str]:
     """Headers of a new session."""
     account = {"username": name, "password": PASSWORD}
     answer = httpx.post(f"{server.http}/api/login", json=account, timeout=20, verify=False)
@@ -58,7 +58,7 @@ def contents(server: Server, name: str, room: str) -> list[str]:
     answer = httpx.get(
         f"{server.http}/api/history/{room}/",
         params={"limit": 200},
-        headers=sign_in(server, name),
+        headers=authenticate(server, name),
         timeout=20,
         verify=False,
     )
@@ -79,7 +79,7 @@ def test_what_is_piped_in_is_acknowledged_before_it_ends(daphne: Server) -> None
     assert f"   {name} (member), online" in again.stdout
     # A start leaves no session behind: what is open is of `contents` and of this call.
     sessions = httpx.get(
-        f"{daphne.http}/api/sessions", headers=sign_in(daphne, name), timeout=20, verify=False
+        f"{daphne.http}/api/sessions", headers=authenticate(daphne, name), timeout=20, verify=False
     )
     assert len(sessions.json()) == 2
 
@@ -203,7 +203,7 @@ def test_an_expired_token_is_renewed_and_an_ended_session_ends_it(short_lived: S
         ended = httpx.post(
             f"{server.http}/api/logout",
             json={"everywhere": True},
-            headers=sign_in(server, name),
+            headers=authenticate(server, name),
             verify=False,
         )
         assert ended.status_code == 204

@@ -3,7 +3,7 @@
 import pytest
 
 from accounts.auth import Caller
-from rooms.models import Kind, Room
+from rooms.models import Room, RoomKind
 from tests.factories import make_room, make_sign_in, make_user
 
 
@@ -19,4 +19,4 @@ def friend() -> Caller:
 
 @pytest.fixture
 def room(ila: Caller, friend: Caller) -> Room:
-    return make_room(Kind.GROUP, owner=[ila.user_id], member=[friend.user_id])
+    return make_room(RoomKind.GROUP, owner=[ila.user_id], member=[friend.user_id])

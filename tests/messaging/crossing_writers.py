@@ -15,8 +15,8 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from messaging.writer.read_markers import Mark
-from rooms.models import Kind, Member, Role, Room
+from messaging.writer.read_markers import MarkRead
+from rooms.models import Member, Role, Room, RoomKind
 from rooms.services import delete_room
 from tests.factories import (
     at_once,
@@ -36,12 +36,12 @@ def sending_and_reading() -> list[object]:
     """Each side sends in one room, and has read what the other side sends in the other one."""
     first, *people = [make_sign_in() for _ in range(3)]
     everybody = [first, *people]
-    rooms = [make_room(Kind.GROUP, member=[one.user_id for one in everybody]) for _ in people]
+    rooms = [make_room(RoomKind.GROUP, member=[one.user_id for one in everybody]) for _ in people]
     Room.objects.update(last_seq=1, version=1)
 
     def side(mine: int) -> Side:
         readers = (first, people[1 - mine])
-        read = [Mark(one.user_id, one.username, rooms[1 - mine].pk, 1) for one in readers]
+        read = [MarkRead(one.user_id, one.username, rooms[1 - mine].pk, 1) for one in readers]
         return lambda: store_now(draft(people[mine], rooms[mine]), *read).count(None)
 
     return crossing(Member.objects.filter(user_id=first.user_id), side(0), side(1))
@@ -50,11 +50,11 @@ def sending_and_reading() -> list[object]:
 def reading_and_deleting() -> list[object]:
     """One side deletes a room, in which its members read."""
     people = [make_user() for _ in range(5)]
-    room = make_room(Kind.GROUP)
+    room = make_room(RoomKind.GROUP)
     for user in reversed(people):  # so that the order of the table is not that of ids
         make_member(room, user.pk, Role.OWNER)
     Room.objects.update(last_seq=1, version=1)
-    marks = [Mark(user.pk, user.username, room.pk, 1) for user in people]
+    marks = [MarkRead(user.pk, user.username, room.pk, 1) for user in people]
     return crossing(
         Member.objects.filter(room=room, user=people[2]),
         lambda: store_now(*marks).count(None),

@@ -15,8 +15,8 @@ from messaging.events import MessageEdited, MessageErased, MessageState, Reactio
 from messaging.models import Message, Reaction
 from messaging.selectors import changes_since, history
 from rooms.errors import NoSuchRoom
-from rooms.models import Kind, Member, Room
-from rooms.selectors import standing
+from rooms.models import Member, Room, RoomKind
+from rooms.selectors import room_access
 from rooms.services import remove_member
 from tests.factories import (
     at_once,
@@ -169,7 +169,7 @@ def test_a_message_is_found_in_its_own_room_only(ila: Caller, room: Room) -> Non
 
 
 def test_the_removed_change_nothing(ila: Caller, friend: Caller) -> None:
-    group = make_room(Kind.GROUP, owner=[ila.user_id], member=[friend.user_id])
+    group = make_room(RoomKind.GROUP, owner=[ila.user_id], member=[friend.user_id])
     public = make_room(owner=[ila.user_id], member=[friend.user_id])
     for where, refusal in ((group, NoSuchRoom), (public, Forbidden)):
         message = say(friend, where)
@@ -199,7 +199,7 @@ def test_a_tombstone_keeps_its_place_and_nothing_else(ila: Caller, room: Room) -
 @pytest.mark.parametrize(("role", "allowed"), [("owner", True), ("admin", True), ("member", False)])
 def test_owners_and_admins_delete_messages_of_others(role: str, allowed: bool) -> None:
     author, caller = make_sign_in(), make_sign_in()
-    room = make_room(Kind.GROUP, owner=[author.user_id])
+    room = make_room(RoomKind.GROUP, owner=[author.user_id])
     make_member(room, caller.user_id)
     Member.objects.filter(user_id=caller.user_id).update(role=role)
     message = say(author, room)
@@ -212,7 +212,7 @@ def test_owners_and_admins_delete_messages_of_others(role: str, allowed: bool) -
 
 def test_staff_delete_messages_of_public_rooms_only(ila: Caller) -> None:
     staff = make_sign_in(make_user(is_staff=True))
-    group = make_room(Kind.GROUP, owner=[ila.user_id], member=[staff.user_id])
+    group = make_room(RoomKind.GROUP, owner=[ila.user_id], member=[staff.user_id])
     delete(staff, say(ila, make_room()))
     with pytest.raises(Forbidden):
         delete(staff, say(ila, group))
@@ -380,7 +380,7 @@ def test_changes_of_other_rooms_are_not_shown(ila: Caller, room: Room) -> None:
 def history_of(
     room: Room, caller: Caller, *, before: int | None = None, after: int | None = None
 ) -> list[MessageState]:
-    here = standing(caller.user_id, room.pk)
+    here = room_access(caller.user_id, room.pk)
     return history(here, before=before, after=after, limit=3).messages
 
 
@@ -407,7 +407,7 @@ def test_a_page_runs_from_old_to_new(
 
 def test_links_lead_from_page_to_page(ila: Caller, room: Room) -> None:
     store_now(*[draft(ila, room) for _ in range(7)])
-    here = standing(ila.user_id, room.pk)
+    here = room_access(ila.user_id, room.pk)
     newest = history(here, before=None, after=None, limit=3)
     assert newest.links == {"prev": {"before": 5, "limit": 3}}
     middle = history(here, before=5, after=None, limit=3)

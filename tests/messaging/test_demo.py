@@ -10,12 +10,12 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts.auth import sign_in
+from accounts.auth import authenticate
 from accounts.kernel.rate_limits import buckets
 from accounts.models import Session, User
 from messaging.management.commands import purge_rooms
 from messaging.models import Message, Reaction
-from rooms.models import Kind, Role, Room
+from rooms.models import Role, Room, RoomKind
 from rooms.services import delete_room
 from tests.factories import make_room, make_sign_in, make_user, say
 
@@ -45,9 +45,9 @@ def run(command: str, *arguments: str) -> str:
 def test_the_demo_has_a_room_of_each_kind_with_messages() -> None:
     run("demo")
     assert {room.kind: room.last_seq for room in Room.objects.all()} == {
-        Kind.PUBLIC: 3,
-        Kind.GROUP: 3,
-        Kind.PRIVATE: 2,
+        RoomKind.PUBLIC: 3,
+        RoomKind.GROUP: 3,
+        RoomKind.PRIVATE: 2,
     }
     assert list(User.objects.order_by("pk").values_list("username", flat=True)) == [
         "ila",
@@ -70,7 +70,7 @@ def test_the_second_run_adds_nothing_but_sign_ins() -> None:
 def test_its_tokens_are_good_and_its_urls_hold_them() -> None:
     printed = run("demo")
     tokens = re.findall(r"^(eyJ\S+)$", printed, re.MULTILINE)
-    assert [sign_in(token).username for token in tokens] == ["ila", "kaushal", "maya"]
+    assert [authenticate(token).username for token in tokens] == ["ila", "kaushal", "maya"]
     for path in ("chat/lobby", "chat/group/weekend", "private/kaushal"):
         assert re.search(rf"ws://[\w.]+:\d+/ws/{path}/\?token={re.escape(tokens[0])}", printed)
 
@@ -98,7 +98,7 @@ def test_the_demo_takes_nobody_elses_name() -> None:
 
 
 def test_the_demo_takes_nobody_elses_room() -> None:
-    make_room(Kind.GROUP, name="weekend")
+    make_room(RoomKind.GROUP, name="weekend")
     with pytest.raises(CommandError, match="weekend"):
         run("demo")
 

@@ -9,7 +9,7 @@ from accounts.auth import Caller
 from accounts.kernel.errors import Invalid
 from messaging import selectors
 from messaging.selectors import History, feed
-from rooms.models import Ban, Kind, Room
+from rooms.models import Ban, Room, RoomKind
 from tests.factories import make_private_room, make_room, make_sign_in, make_user, say
 
 pytestmark = pytest.mark.django_db
@@ -22,7 +22,7 @@ def room(ila: Caller) -> Room:
 
 @pytest.fixture
 def secret(ila: Caller) -> Room:
-    return make_room(Kind.GROUP, owner=[ila.user_id])
+    return make_room(RoomKind.GROUP, owner=[ila.user_id])
 
 
 def told(page: History) -> list[str]:

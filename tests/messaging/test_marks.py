@@ -7,7 +7,7 @@ from accounts.auth import Caller
 from accounts.kernel.errors import Forbidden
 from messaging import services
 from messaging.events import MessageSent, ReadAdvanced
-from messaging.writer.read_markers import Mark, Marked
+from messaging.writer.read_markers import MarkRead, ReadMarker
 from rooms.errors import NoSuchRoom, NotAMember
 from rooms.models import Ban, Member, Room
 from tests.factories import commits, draft, heard, make_room, make_sign_in, say, store_now
@@ -15,14 +15,14 @@ from tests.factories import commits, draft, heard, make_room, make_sign_in, say,
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 
 
-def mark(caller: Caller, room: Room, seq: int) -> Mark:
-    return Mark(caller.user_id, caller.username, room.pk, seq)
+def mark(caller: Caller, room: Room, seq: int) -> MarkRead:
+    return MarkRead(caller.user_id, caller.username, room.pk, seq)
 
 
 def mark_read(caller: Caller, room: Room, seq: int) -> tuple[int, int]:
     """The mark and the number unread."""
     (outcome,) = store_now(mark(caller, room, seq))
-    assert isinstance(outcome, Marked), outcome
+    assert isinstance(outcome, ReadMarker), outcome
     return outcome.seq, outcome.unread
 
 
@@ -57,10 +57,10 @@ def test_marks_of_one_batch_follow_each_other_and_the_messages(
     outcomes = store_now(
         mark(friend, room, 9), draft(ila, room), mark(friend, room, 1), mark(ila, room, 0)
     )
-    assert [one for one in outcomes if isinstance(one, Marked)] == [
-        Marked(1, 0, moved=True),
-        Marked(1, 0, moved=False),
-        Marked(1, 0, moved=False),  # sending also reads
+    assert [one for one in outcomes if isinstance(one, ReadMarker)] == [
+        ReadMarker(1, 0, moved=True),
+        ReadMarker(1, 0, moved=False),
+        ReadMarker(1, 0, moved=False),  # sending also reads
     ]
     assert mark_read(friend, room, 0) == (1, 0)
 
@@ -93,7 +93,7 @@ def test_one_refused_mark_fails_alone(ila: Caller, friend: Caller, room: Room) -
         NotAMember,
         Forbidden,
         NoSuchRoom,
-        Marked,
+        ReadMarker,
     ]
 
 

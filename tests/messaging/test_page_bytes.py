@@ -10,7 +10,7 @@ from accounts.auth import Caller
 from messaging.models import Message
 from messaging.selectors import History, feed, history, my_rooms
 from rooms.models import Room
-from rooms.selectors import standing
+from rooms.selectors import room_access
 from tests.factories import make_room, say
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
@@ -58,7 +58,7 @@ def walk(read: Callable[..., History], rel: str, **start: Any) -> list[list[int]
 
 def reader(caller: Caller, room: Room) -> Callable[..., History]:
     def read(*, limit: int, before: int | None = None, after: int | None = None) -> History:
-        here = standing(caller.user_id, room.pk)
+        here = room_access(caller.user_id, room.pk)
         return history(here, before=before, after=after, limit=limit)
 
     return read
@@ -160,7 +160,7 @@ def test_a_page_that_fits_anyway_costs_one_query(
 ) -> None:
     settings.CHAT_PAGE_BYTES = 1024**2
     say(ila, room)
-    here = standing(ila.user_id, room.pk)
+    here = room_access(ila.user_id, room.pk)
     for limit, queries in ((50, 1), (200, 2)):
         with django_assert_num_queries(queries):
             assert len(history(here, before=None, after=None, limit=limit).messages) == 1

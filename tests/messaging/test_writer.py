@@ -23,9 +23,9 @@ from messaging.models import Message
 from messaging.writer import batch, queue
 from messaging.writer.batch import MessageBatch, Sent
 from messaging.writer.queue import Writer
-from messaging.writer.read_markers import Mark, Marked
+from messaging.writer.read_markers import MarkRead, ReadMarker
 from rooms.errors import NoSuchRoom
-from rooms.models import Kind, Member, Room
+from rooms.models import Member, Room, RoomKind
 from rooms.services import delete_room, remove_member
 from tests.factories import (
     commits,
@@ -55,7 +55,7 @@ def thread() -> Iterator[Writer]:
 
 @pytest.fixture
 def room(ila: Caller) -> Room:
-    return make_room(Kind.GROUP, name="friends", owner=[ila.user_id])
+    return make_room(RoomKind.GROUP, name="friends", owner=[ila.user_id])
 
 
 def kinds(outcomes: Sequence[object]) -> list[type]:
@@ -162,8 +162,10 @@ def test_sending_reads_for_the_sender_alone(ila: Caller, room: Room) -> None:
     assert list(marks) == [4, 3]
 
 
-@pytest.mark.parametrize(("kind", "refusal"), [(Kind.GROUP, NoSuchRoom), (Kind.PUBLIC, Forbidden)])
-def test_the_removed_are_refused(kind: Kind, refusal: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    ("kind", "refusal"), [(RoomKind.GROUP, NoSuchRoom), (RoomKind.PUBLIC, Forbidden)]
+)
+def test_the_removed_are_refused(kind: RoomKind, refusal: type[Exception]) -> None:
     owner, gone = make_user(), make_sign_in()
     room = make_room(kind, owner=[owner.pk], member=[gone.user_id])
     remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
@@ -197,7 +199,7 @@ def test_the_deactivated_are_refused(ila: Caller, room: Room) -> None:
 @commits
 def test_a_removal_that_commits_first_wins(thread: Writer) -> None:
     owner, gone = make_user(), make_sign_in()
-    room = make_room(Kind.GROUP, owner=[owner.pk], member=[gone.user_id])
+    room = make_room(RoomKind.GROUP, owner=[owner.pk], member=[gone.user_id])
     with transaction.atomic():
         remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
         answer = thread.submit(draft(gone, room))
@@ -283,7 +285,7 @@ def test_a_client_id_is_of_one_sender_in_one_room(ila: Caller, room: Room) -> No
 
 def test_a_repeat_from_one_who_was_removed_is_refused(ila: Caller) -> None:
     gone = make_sign_in()
-    room = make_room(Kind.GROUP, owner=[ila.user_id], member=[gone.user_id])
+    room = make_room(RoomKind.GROUP, owner=[ila.user_id], member=[gone.user_id])
     say(gone, room, client_id="one")
     remove_member(user_id=ila.user_id, room_id=room.pk, username=gone.username)
     assert kinds(store_now(draft(gone, room, client_id="one"))) == [NoSuchRoom]
@@ -466,8 +468,8 @@ def test_a_batch_of_messages_and_read_marks_takes_two_round_trips(
         yield
 
     monkeypatch.setattr(batch, "one_round_trip", count)
-    mark = Mark(ila.user_id, ila.username, room.pk, 1)
-    assert kinds(store_now(draft(ila, room), mark)) == [Sent, Marked]
+    mark = MarkRead(ila.user_id, ila.username, room.pk, 1)
+    assert kinds(store_now(draft(ila, room), mark)) == [Sent, ReadMarker]
     assert len(trips) == 2
 
 

@@ -3,11 +3,11 @@
 from accounts.auth import Caller
 from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.send_queue import SendQueue
-from realtime.delivery.subscriber import Frame, Listener, text_event
+from realtime.delivery.subscriber import Subscriber, VersionedFrame, text_event
 from tests.factories import Wire
 
 
-class Ear(Listener):
+class Ear(Subscriber):
     """A listener of a fake connection that remembers which versions it heard."""
 
     quick = False
@@ -23,8 +23,8 @@ class Ear(Listener):
         return [int(text) for text in self.wire.texts]
 
 
-def frame(version: int, access: int = 0) -> Frame:
-    return Frame(version, access, text_event(str(version)))
+def frame(version: int, access: int = 0) -> VersionedFrame:
+    return VersionedFrame(version, access, text_event(str(version)))
 
 
 def enter(room: LocalRoom, version: int = 0, user_id: int = 1) -> Ear:
@@ -32,11 +32,11 @@ def enter(room: LocalRoom, version: int = 0, user_id: int = 1) -> Ear:
     ear = Ear(version, user_id)
     room.add(ear)
     ear.ready = True
-    room.settle(ear, version)
+    room.finish_catch_up(ear, version)
     return ear
 
 
-def settled(room: LocalRoom) -> set[Listener]:
+def settled(room: LocalRoom) -> set[Subscriber]:
     """Those who have exactly what the room has."""
-    assert not room.ways.keys() & room.live
-    return {*room.ways, *room.live}
+    assert not room.direct_writers.keys() & room.queued_subscribers
+    return {*room.direct_writers, *room.queued_subscribers}

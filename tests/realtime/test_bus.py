@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from realtime.cluster import broker as module
-from realtime.cluster.broker import RETRY_DELAY, Bus, Call
+from realtime.cluster.broker import RETRY_DELAY, Broker, Call
 
 
 class Layer:
@@ -25,7 +25,7 @@ class Layer:
 
 
 @asynccontextmanager
-async def started(bus: Bus) -> AsyncIterator[None]:
+async def started(bus: Broker) -> AsyncIterator[None]:
     bus.start()
     try:
         yield
@@ -43,7 +43,7 @@ async def test_a_call_that_this_version_does_not_know_holds_up_no_other(
         {"deliver": taken.put_nowait}[call[0]](call)
 
     monkeypatch.setattr(module, "get_channel_layer", lambda alias: layer)
-    async with started(Bus("default", take, lambda group: True)):
+    async with started(Broker("default", take, lambda group: True)):
         layer.hints.put_nowait({"from": "other", "calls": [["later"], ["deliver", 1]]})
         layer.hints.put_nowait({"from": "other", "calls": [["deliver", 2]]})
         async with asyncio.timeout(RETRY_DELAY / 2):

@@ -11,9 +11,9 @@ from realtime.connection.handlers import FrameHandlers
 from realtime.delivery import local_room
 from realtime.delivery.hub import Hub
 from realtime.delivery.send_queue import SendQueue
-from realtime.delivery.subscriber import Listener
+from realtime.delivery.subscriber import Subscriber
 from realtime.protocol import AnyClientFrame, Join, Typing
-from rooms.models import Kind, Room
+from rooms.models import Room, RoomKind
 from tests.factories import Wire
 
 
@@ -37,12 +37,14 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     return hub
 
 
-def come_in(hub: Hub, room: Room, user_id: int) -> tuple[Listener, Wire]:
+def come_in(hub: Hub, room: Room, user_id: int) -> tuple[Subscriber, Wire]:
     wire = Wire()
-    listener = Listener(SendQueue(wire), Caller(user_id, f"user{user_id}", user_id, 0), room.pk, 0)
-    hub.attach(listener, room)
-    listener.ready = True
-    return listener, wire
+    subscriber = Subscriber(
+        SendQueue(wire), Caller(user_id, f"user{user_id}", user_id, 0), room.pk, 0
+    )
+    hub.subscribe(subscriber, room)
+    subscriber.ready = True
+    return subscriber, wire
 
 
 @pytest.mark.parametrize(("frame", "every"), [(Typing(), 1), (Join(), 10)], ids=["typing", "join"])
@@ -56,7 +58,7 @@ async def test_the_others_are_told_of_repetitions_now_and_then(
     settings.CHAT_PRESENCE_MAX_USERS = None
     clock = Clock()
     monkeypatch.setattr(local_room, "time", clock)
-    room = Room(pk=1, kind=Kind.PUBLIC)
+    room = Room(pk=1, kind=RoomKind.PUBLIC)
     (speaker, _), (_, other) = come_in(hub, room, 1), come_in(hub, room, 2)
     talk = FrameHandlers(hub, speaker, hub.rooms[1], room)
     heard = []
@@ -71,7 +73,7 @@ async def test_an_end_of_typing_is_passed_on_once_after_a_beginning(
     hub: Hub, settings: Settings
 ) -> None:
     settings.CHAT_TYPING_RATE = None
-    room = Room(pk=1, kind=Kind.PUBLIC)
+    room = Room(pk=1, kind=RoomKind.PUBLIC)
     (speaker, _), (twin, _), (_, other) = [come_in(hub, room, user_id) for user_id in (1, 1, 2)]
     talks = [FrameHandlers(hub, one, hub.rooms[1], room) for one in (speaker, twin)]
     heard = []
@@ -86,7 +88,7 @@ async def test_typing_of_all_sockets_of_a_user_is_counted_together(
 ) -> None:
     buckets.clear()
     settings.CHAT_TYPING_RATE = Rate(1, 60, 4)
-    rooms = [Room(pk=number, kind=Kind.PUBLIC) for number in (1, 2, 3)]
+    rooms = [Room(pk=number, kind=RoomKind.PUBLIC) for number in (1, 2, 3)]
     others = [come_in(hub, room, 2)[1] for room in rooms]
     talks = [FrameHandlers(hub, come_in(hub, one, 1)[0], hub.rooms[one.pk], one) for one in rooms]
     for talk in talks[:2]:

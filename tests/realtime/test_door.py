@@ -14,17 +14,17 @@ from accounts.auth import Caller
 from accounts.kernel.errors import Busy
 from accounts.kernel.rate_limits import Rate, buckets
 from accounts.tokens import Claims
-from realtime.cluster.connection_limits import Tally
+from realtime.cluster.connection_limits import ConnectionCounter
 from realtime.connection import admission as module
 from realtime.connection import consumer
-from realtime.connection.admission import ADMISSION_INTERVAL, Door, RefusalQueue, door
+from realtime.connection.admission import ADMISSION_INTERVAL, AdmissionQueue, RefusalQueue, door
 from realtime.delivery.hub import Hub, hub
 from realtime.lifecycle import shutdown
 from rooms.models import Room
 
 
 @asynccontextmanager
-async def messages_flowing_past(door: Door) -> AsyncIterator[None]:
+async def messages_flowing_past(door: AdmissionQueue) -> AsyncIterator[None]:
     async def flow() -> None:
         while True:
             door.note_message()
@@ -39,14 +39,14 @@ async def messages_flowing_past(door: Door) -> AsyncIterator[None]:
 
 
 async def test_all_come_in_at_once_while_nothing_is_said() -> None:
-    door = Door()
+    door = AdmissionQueue()
     # Without a task or a turn of the loop: nobody would resume this coroutine.
     with pytest.raises(StopIteration):
         door.pass_through().send(None)
 
 
 async def test_few_come_in_apart_and_in_order_while_messages_flow() -> None:
-    door, came = Door(), list[tuple[int, float]]()
+    door, came = AdmissionQueue(), list[tuple[int, float]]()
 
     async def come(number: int) -> None:
         await door.pass_through()
@@ -61,7 +61,7 @@ async def test_few_come_in_apart_and_in_order_while_messages_flow() -> None:
 
 
 async def test_a_crowd_does_not_wait_longer_the_larger_it_is() -> None:
-    door = Door()
+    door = AdmissionQueue()
     async with messages_flowing_past(door):
         begun = time.monotonic()
         await asyncio.gather(*(door.pass_through() for _ in range(1000)))
@@ -72,7 +72,7 @@ async def test_a_crowd_does_not_wait_longer_the_larger_it_is() -> None:
 async def test_those_who_wait_come_in_when_nothing_is_said_any_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    door = Door()
+    door = AdmissionQueue()
     monkeypatch.setattr(module, "ADMISSION_INTERVAL", 0.5)
     monkeypatch.setattr(module, "CROWD_ADMISSION_TIME", 60)
     door.note_message()
@@ -82,7 +82,7 @@ async def test_those_who_wait_come_in_when_nothing_is_said_any_more(
 
 
 async def test_one_who_gives_up_holds_up_nobody() -> None:
-    door = Door()
+    door = AdmissionQueue()
     door.note_message()
     gone, here = (asyncio.create_task(door.pass_through()) for _ in range(2))
     await asyncio.sleep(0)
@@ -94,7 +94,7 @@ async def test_one_who_gives_up_holds_up_nobody() -> None:
 async def test_one_more_than_may_wait_is_told_to_come_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    door = Door()
+    door = AdmissionQueue()
     monkeypatch.setattr(module, "MAX_WAITING", 1)
     door.note_message()
     waiting = asyncio.create_task(door.pass_through())
@@ -169,24 +169,24 @@ class Stranger(Newcomer):
         return sent
 
 
-class Silent(Door):
+class Silent(AdmissionQueue):
     def messages_flow(self) -> bool:
         return False
 
 
 @pytest.fixture
-def tally() -> Tally:
-    return Tally()
+def tally() -> ConnectionCounter:
+    return ConnectionCounter()
 
 
 @pytest.fixture
-def crowded(monkeypatch: pytest.MonkeyPatch, tally: Tally) -> Iterator[None]:
+def crowded(monkeypatch: pytest.MonkeyPatch, tally: ConnectionCounter) -> Iterator[None]:
     """Nobody passes the queue, and counts of limits begin anew."""
     monkeypatch.setattr(consumer, "run_on", lambda loop: None)
     monkeypatch.setattr(consumer, "tally", tally)
     monkeypatch.setattr(module, "ADMISSION_INTERVAL", 3600)
     monkeypatch.setattr(module, "CROWD_ADMISSION_TIME", 3600)
-    monkeypatch.setattr(consumer, "door", door := Door())
+    monkeypatch.setattr(consumer, "door", door := AdmissionQueue())
     monkeypatch.setattr(consumer, "refusal_queue", RefusalQueue(Silent()))
     door.note_message()
     monkeypatch.setattr(module, "MESSAGE_FLOW_TTL", 3600)
@@ -199,7 +199,7 @@ async def test_refusals_come_apart_while_messages_flow_and_at_once_beyond_a_boun
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "MAX_REFUSALS", 5)
-    door = Door()
+    door = AdmissionQueue()
     queue = RefusalQueue(door)
     async with messages_flowing_past(door):
         begun = time.monotonic()
@@ -229,7 +229,7 @@ async def test_a_bad_token_takes_no_place_in_the_queue_and_no_database(
 
 
 async def test_a_bad_token_counts_as_not_signed_in(
-    crowded: None, tally: Tally, settings: Settings
+    crowded: None, tally: ConnectionCounter, settings: Settings
 ) -> None:
     settings.CHAT_PENDING_PER_ADDRESS = 1
     tally.take("address:192.0.2.9", None)
@@ -245,19 +245,19 @@ def good_token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_one_who_waits_in_the_queue_counts_as_not_signed_in(
-    crowded: None, good_token: None, tally: Tally, settings: Settings
+    crowded: None, good_token: None, tally: ConnectionCounter, settings: Settings
 ) -> None:
     """A crowd with good tokens comes in all the same: it is those without that are refused."""
     settings.CHAT_PENDING_PER_ADDRESS = 2
-    crowd = [asyncio.create_task(Stranger().come()) for _ in range(3)]
+    online_total = [asyncio.create_task(Stranger().come()) for _ in range(3)]
     await asyncio.sleep(0.01)
-    assert not any(one.done() for one in crowd)
+    assert not any(one.done() for one in online_total)
     anonymous = Stranger()
     anonymous.token = b""
     assert await refusal_of(anonymous) == (4429, "too_many_connections")
-    for one in crowd:
+    for one in online_total:
         one.cancel()
-    await asyncio.gather(*crowd, return_exceptions=True)
+    await asyncio.gather(*online_total, return_exceptions=True)
     assert not tally._counts
 
 

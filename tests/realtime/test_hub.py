@@ -7,7 +7,7 @@ from accounts.auth import Caller
 from realtime.delivery.batching import batching
 from realtime.delivery.hub import Hub
 from realtime.delivery.send_queue import SendQueue
-from realtime.delivery.subscriber import Listener
+from realtime.delivery.subscriber import Subscriber
 from rooms.models import Room
 from tests.factories import Wire
 
@@ -24,10 +24,10 @@ def enter(hub: Hub, user_id: int) -> Wire:
     wire = Wire(quick=True)
     outbox = SendQueue(wire)
     outbox.put({"type": "websocket.accept"})
-    listener = Listener(outbox, Caller(user_id, f"user{user_id}", user_id, 0), 1, 0)
-    here = hub.attach(listener, Room(pk=1))
-    listener.ready = True
-    here.settle(listener, 0)
+    subscriber = Subscriber(outbox, Caller(user_id, f"user{user_id}", user_id, 0), 1, 0)
+    here = hub.subscribe(subscriber, Room(pk=1))
+    subscriber.ready = True
+    here.finish_catch_up(subscriber, 0)
     return wire
 
 
@@ -61,10 +61,10 @@ def test_what_several_rooms_are_told_together_reaches_each(hub: Hub) -> None:
 
 def test_one_that_is_taken_out_hears_what_was_said_before_and_nothing_after(hub: Hub) -> None:
     gone, stays = enter(hub, 1), enter(hub, 2)
-    hub.on_departure = lambda here, listener: None
+    hub.on_departure = lambda here, subscriber: None
     with batching(3):
         hub.deliver(1, 1, 0, "before")
-        hub.take_out(1, 1, 1, None)
+        hub.disconnect_member(1, 1, 1, None)
         hub.deliver(1, 2, 1, "after")
     assert gone.texts == ["before"]
     assert stays.texts == ["before", "after"]

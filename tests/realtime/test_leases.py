@@ -15,11 +15,11 @@ from accounts.auth import Caller
 from realtime.cluster.broadcaster import Broadcaster
 from realtime.cluster.leases import Leases
 from realtime.cluster.presence import EXIT_CONFIRMATION_DELAY, Arrival, Presence
-from realtime.cluster.redis_client import Hosts
+from realtime.cluster.redis_client import RedisClients
 from realtime.delivery.hub import Hub
 from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.send_queue import SendQueue
-from realtime.delivery.subscriber import Listener
+from realtime.delivery.subscriber import Subscriber
 from rooms.models import Room
 from tests.factories import Wire
 from tests.redis_server import RedisServer, redis_running
@@ -57,7 +57,7 @@ class Process:
     """A hub and its leases, as `running` puts them together."""
 
     def __init__(self) -> None:
-        self.hosts = Hosts()
+        self.hosts = RedisClients()
         self.leases = Leases(self.hosts, dict)
         self.hub = Hub()
         self.hub.on_open = self.hub.on_trouble = lambda room: None
@@ -86,25 +86,25 @@ class Process:
         for host in self.hosts.all:
             await host.close()
 
-    def attach(self, room_id: int, user_id: int) -> Listener:
+    def subscribe(self, room_id: int, user_id: int) -> Subscriber:
         caller = Caller(user_id, f"user{user_id}", 1, 0)
-        listener = Listener(SendQueue(Wire()), caller, room_id, 0)
-        self.hub.attach(listener, Room(pk=room_id))
-        return listener
+        subscriber = Subscriber(SendQueue(Wire()), caller, room_id, 0)
+        self.hub.subscribe(subscriber, Room(pk=room_id))
+        return subscriber
 
     def here(self, room_id: int) -> LocalRoom:
         return self.hub.rooms[room_id]
 
     async def arrives(self, room_id: int, user_id: int) -> Arrival:
         """As a socket does that signs in and hears `ready`."""
-        listener = self.attach(room_id, user_id)
-        arrival = await self.presence.arrives(self.here(room_id), listener)
-        listener.announced = True
+        subscriber = self.subscribe(room_id, user_id)
+        arrival = await self.presence.arrives(self.here(room_id), subscriber)
+        subscriber.announced = True
         return arrival
 
     def leaves(self, room_id: int) -> None:
-        for listener in self.here(room_id).listeners():
-            self.hub.detach(listener)
+        for subscriber in self.here(room_id).subscribers():
+            self.hub.unsubscribe(subscriber)
 
     def exits(self, user_id: int) -> int:
         return self._told("exit", user_id)
@@ -183,8 +183,8 @@ async def test_a_process_that_dies_is_given_up_by_another() -> None:
 async def test_exit_is_told_when_the_last_socket_ends_before_it_was_ready() -> None:
     async with processes(2) as (first, second):
         await first.arrives(3, 31)
-        early = second.attach(3, 31)
-        await second.presence.arrives(second.here(3), early)
+        out_of_order = second.subscribe(3, 31)
+        await second.presence.arrives(second.here(3), out_of_order)
         for process in (first, second):
             assert first.exits(31) + second.exits(31) == 0
             process.leaves(3)

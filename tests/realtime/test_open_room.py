@@ -47,7 +47,7 @@ def test_a_jump_waits_for_what_is_missing(room: LocalRoom, ear: Ear) -> None:
     assert ear.heard == []
     assert room.deliver(frame(1))
     assert ear.heard == [1, 2, 3]
-    assert room.early == {}
+    assert room.out_of_order == {}
 
 
 def test_more_than_one_hole_stays_trouble(room: LocalRoom, ear: Ear) -> None:
@@ -63,7 +63,7 @@ def test_what_the_database_had_fills_the_hole(room: LocalRoom, ear: Ear) -> None
     room.deliver(frame(4))
     room.fill([frame(1), frame(3)])  # 2 was superseded
     assert ear.heard == [1, 3, 4]
-    assert room.early == {}
+    assert room.out_of_order == {}
 
 
 def test_what_was_fetched_twice_is_heard_once(room: LocalRoom, ear: Ear) -> None:
@@ -72,7 +72,7 @@ def test_what_was_fetched_twice_is_heard_once(room: LocalRoom, ear: Ear) -> None
     room.fill([frame(1), frame(2), frame(3), frame(4)])
     room.fill([frame(2), frame(4)])
     assert ear.heard == [1, 2, 3, 4]
-    assert room.early == {}
+    assert room.out_of_order == {}
 
 
 def test_early_frames_are_bounded(
@@ -80,7 +80,7 @@ def test_early_frames_are_bounded(
 ) -> None:
     monkeypatch.setattr(local_room, "MAX_OUT_OF_ORDER", 3)
     assert not any(room.deliver(frame(version)) for version in range(2, 10))
-    assert len(room.early) == 3
+    assert len(room.out_of_order) == 3
     room.fill([frame(version) for version in range(1, 10)])
     assert ear.heard == list(range(1, 10))
 
@@ -109,7 +109,7 @@ def _arrive(arriving: list[tuple[int, int]]) -> list[tuple[int, Ear]]:
             since = room.version + ahead
             ears.append((since, enter(room, since)))
     room.fill([frame(version) for version in range(1, 21)])
-    assert not room.settling
+    assert not room.catching_up
     return ears
 
 
@@ -176,7 +176,7 @@ def test_what_comes_during_a_replay_is_held_back_and_then_heard(room: LocalRoom)
     room.deliver(frame(1))
     room.deliver(frame(2))
     assert ear.heard == []
-    room.settle(ear, 1)  # 1 was replayed
+    room.finish_catch_up(ear, 1)  # 1 was replayed
     assert ear.heard == [2]
     assert settled(room) == {ear}
     room.deliver(frame(3))
@@ -185,7 +185,7 @@ def test_what_comes_during_a_replay_is_held_back_and_then_heard(room: LocalRoom)
 
 def test_one_ahead_of_the_room_hears_no_version_twice(room: LocalRoom) -> None:
     ahead, behind = enter(room, version=2), enter(room)
-    assert ahead in room.settling
+    assert ahead in room.catching_up
     for version in (1, 2, 3):
         room.deliver(frame(version))
     assert ahead.heard == [3]
@@ -197,11 +197,11 @@ def test_a_listener_that_replays_again_misses_and_repeats_nothing(
     room: LocalRoom, ear: Ear
 ) -> None:
     room.deliver(frame(1))
-    room.unsettle(ear)
+    room.begin_catch_up(ear)
     room.deliver(frame(2))
     room.deliver(frame(3))
     assert ear.heard == [1]
-    room.settle(ear, 2)
+    room.finish_catch_up(ear, 2)
     room.deliver(frame(4))
     assert ear.heard == [1, 3, 4]
     assert settled(room) == {ear}
@@ -210,8 +210,8 @@ def test_a_listener_that_replays_again_misses_and_repeats_nothing(
 def test_a_replay_behind_what_was_heard_repeats_nothing_live(room: LocalRoom, ear: Ear) -> None:
     for version in (1, 2, 3):
         room.deliver(frame(version))
-    room.unsettle(ear)
-    room.settle(ear, 1)
+    room.begin_catch_up(ear)
+    room.finish_catch_up(ear, 1)
     room.deliver(frame(4))
     assert ear.heard == [1, 2, 3, 4]
 
@@ -246,7 +246,7 @@ def test_bytes_that_are_held_back_during_a_replay_are_bounded(
     assert leaves.outbox.closing
     assert not ear.outbox.closing
     room.discard(leaves)
-    room.settle(ear, 2)
+    room.finish_catch_up(ear, 2)
     assert ear.heard == [3, 4, 5]
     assert send_buffers.total == before
 
@@ -267,7 +267,7 @@ def test_a_user_is_here_from_the_first_socket_to_the_last(room: LocalRoom) -> No
 
 def test_sockets_are_found_by_their_user(room: LocalRoom) -> None:
     mine, other = enter(room, user_id=7), enter(room, user_id=8)
-    assert room.listeners_of(7) == [mine]
+    assert room.subscribers_of(7) == [mine]
     assert room.holds(other)
     room.discard(other)
     assert not room.holds(other)
@@ -284,7 +284,7 @@ def test_a_word_reaches_all_who_are_ready_but_the_speaker(room: LocalRoom, ear: 
 
 
 def test_one_who_replays_hears_a_word_at_once(room: LocalRoom, ear: Ear) -> None:
-    room.unsettle(ear)
+    room.begin_catch_up(ear)
     room.say("0")
     assert ear.heard == [0]
 
@@ -294,12 +294,12 @@ def test_a_word_is_said_once_in_a_while_by_each(
 ) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    assert room.may_say("typing", 1, 1.0)
-    assert room.may_say("typing", 2, 1.0)
-    assert room.may_say("join", 1, 1.0)
-    assert not room.may_say("typing", 1, 1.0)
+    assert room.may_send("typing", 1, 1.0)
+    assert room.may_send("typing", 2, 1.0)
+    assert room.may_send("join", 1, 1.0)
+    assert not room.may_send("typing", 1, 1.0)
     now += 1
-    assert room.may_say("typing", 1, 1.0)
+    assert room.may_send("typing", 1, 1.0)
 
 
 def test_one_who_was_sent_away_does_not_come_back_by_a_replay(room: LocalRoom) -> None:
@@ -307,15 +307,15 @@ def test_one_who_was_sent_away_does_not_come_back_by_a_replay(room: LocalRoom) -
     room.add(gone)
     room.add(stays)
     room.discard(gone)
-    room.unsettle(gone)
+    room.begin_catch_up(gone)
     assert not room.holds(gone)
     assert room.users == {7: 1}
 
 
 def test_only_those_let_in_before_a_loss_of_membership_are_unjudged(room: LocalRoom) -> None:
-    early, late = Ear(user_id=7), Ear(user_id=8)
-    early.access, late.access = 0, 1
-    room.add(early)
+    out_of_order, late = Ear(user_id=7), Ear(user_id=8)
+    out_of_order.access, late.access = 0, 1
+    room.add(out_of_order)
     room.add(late)
-    assert room.has_unjudged(asked=[], access=1)
-    assert not room.has_unjudged(asked=[7], access=1)
+    assert room.has_unchecked(asked=[], access=1)
+    assert not room.has_unchecked(asked=[7], access=1)

@@ -9,7 +9,7 @@ from pytest_django import Settings
 from accounts.kernel.errors import RateLimited
 from accounts.kernel.rate_limits import Rate
 from realtime.close_codes import PersistentlyRateLimited, TooManyUnreadableFrames
-from realtime.connection.frame_limits import MAX_REFUSED, Patience
+from realtime.connection.frame_limits import MAX_REFUSED, FrameLimiter
 
 
 class Clock:
@@ -36,7 +36,7 @@ def times(count: int, call: Callable[[], None]) -> None:
 def test_the_fifth_unreadable_frame_of_a_minute_closes(
     clock: Clock, later: float, forgiven: bool
 ) -> None:
-    patience = Patience()
+    patience = FrameLimiter()
     times(4, patience.count_unreadable_frame)
     clock.now += later
     if forgiven:
@@ -45,7 +45,7 @@ def test_the_fifth_unreadable_frame_of_a_minute_closes(
         patience.count_unreadable_frame()
 
 
-def refused(patience: Patience) -> None:
+def refused(patience: FrameLimiter) -> None:
     with pytest.raises(RateLimited):
         patience.consume_frame()
 
@@ -55,7 +55,7 @@ def test_frames_that_are_refused_for_a_minute_close(
     clock: Clock, settings: Settings, later: float, forgiven: bool
 ) -> None:
     settings.CHAT_FRAME_RATE = Rate(1, 3600, 1)
-    patience = Patience()
+    patience = FrameLimiter()
     patience.consume_frame()
     times(MAX_REFUSED - 1, lambda: refused(patience))
     clock.now += later

@@ -12,14 +12,14 @@ from realtime.cluster import presence as module
 from realtime.cluster.broadcaster import Broadcaster
 from realtime.cluster.leases import Leases
 from realtime.cluster.presence import Presence
-from realtime.cluster.redis_client import Hosts
+from realtime.cluster.redis_client import RedisClients
 from realtime.delivery.hub import Hub
 from realtime.delivery.send_queue import SendQueue
-from realtime.delivery.subscriber import Listener
-from rooms.models import Kind, Room
+from realtime.delivery.subscriber import Subscriber
+from rooms.models import Room, RoomKind
 from tests.factories import Wire
 
-ROOM = Room(pk=1, kind=Kind.PUBLIC)
+ROOM = Room(pk=1, kind=RoomKind.PUBLIC)
 
 
 class Town:
@@ -29,26 +29,26 @@ class Town:
         self.hub = Hub()
         self.hub.on_open = lambda room: None
         fanout = Broadcaster(self.hub)
-        self.presence = Presence(self.hub, fanout, Leases(Hosts(), dict))
+        self.presence = Presence(self.hub, fanout, Leases(RedisClients(), dict))
         self.wire = Wire()
         self._attach(1, self.wire)
 
-    def _attach(self, user_id: int, wire: Wire) -> Listener:
+    def _attach(self, user_id: int, wire: Wire) -> Subscriber:
         caller = Caller(user_id, f"user{user_id}", user_id, 0)
-        listener = Listener(SendQueue(wire), caller, ROOM.pk, 0)
-        self.hub.attach(listener, ROOM)
-        listener.ready = listener.announced = True
-        return listener
+        subscriber = Subscriber(SendQueue(wire), caller, ROOM.pk, 0)
+        self.hub.subscribe(subscriber, ROOM)
+        subscriber.ready = subscriber.announced = True
+        return subscriber
 
-    async def comes(self) -> Listener:
-        listener = self._attach(2, Wire())
+    async def comes(self) -> Subscriber:
+        subscriber = self._attach(2, Wire())
         here = self.hub.rooms[ROOM.pk]
-        if (await self.presence.arrives(here, listener)).first:
-            self.presence.announce(here, listener)
-        return listener
+        if (await self.presence.arrives(here, subscriber)).first:
+            self.presence.announce(here, subscriber)
+        return subscriber
 
     async def comes_and_goes(self) -> None:
-        self.hub.detach(await self.comes())
+        self.hub.unsubscribe(await self.comes())
 
     @property
     def told(self) -> list[str]:
@@ -77,6 +77,6 @@ async def test_a_user_who_returned_before_an_exit_was_told_never_left(town: Town
     stays = await town.comes()
     await asyncio.sleep(0.1)
     assert town.told == ["join", "exit"] * 2 + ["join"]
-    town.hub.detach(stays)
+    town.hub.unsubscribe(stays)
     await asyncio.sleep(0.1)
     assert town.told[-1] == "exit"

@@ -13,8 +13,8 @@ from accounts.sessions import end_session
 from realtime.delivery.hub import Hub
 from realtime.delivery.repair import ENDED_SESSIONS_WINDOW, Repair, changed_counters, ended_sessions
 from realtime.delivery.send_queue import SendQueue
-from realtime.delivery.subscriber import Listener
-from rooms.models import Kind, Room
+from realtime.delivery.subscriber import Subscriber
+from rooms.models import Room, RoomKind
 from tests.factories import Wire, make_room, make_session, make_sign_in, say
 
 pytestmark = pytest.mark.django_db
@@ -22,7 +22,7 @@ MISSED = 40
 
 
 def make(name: str) -> Room:
-    return Room.objects.create(kind=Kind.PUBLIC, name=name, name_key=name, version=3, access=1)
+    return Room.objects.create(kind=RoomKind.PUBLIC, name=name, name_key=name, version=3, access=1)
 
 
 def test_only_rooms_that_are_elsewhere_are_news() -> None:
@@ -76,12 +76,12 @@ async def test_a_session_that_ended_elsewhere_is_closed_here() -> None:
     hub.on_rooms_change = lambda _: None
     repair, caller = Repair(hub), await sync_to_async(make_sign_in)()
     room = await sync_to_async(make)("open")
-    listener = Listener(SendQueue(wire), caller, room.pk, room.version, room.access)
-    hub.attach(listener, room)
-    await repair._look()
-    assert not listener.outbox.closing
+    subscriber = Subscriber(SendQueue(wire), caller, room.pk, room.version, room.access)
+    hub.subscribe(subscriber, room)
+    await repair._check()
+    assert not subscriber.outbox.closing
     await sync_to_async(end_session)(user_id=caller.user_id, session_id=caller.session_id)
-    await repair._look()
+    await repair._check()
     assert wire.sent[-1] == {"type": "websocket.close", "code": 4401, "reason": "session_ended"}
 
 
@@ -102,11 +102,11 @@ async def test_what_was_missed_comes_in_order_and_in_one_write() -> None:
     repair = Repair(hub)
     outbox = SendQueue(wire)
     outbox.put({"type": "websocket.accept"})
-    listener = Listener(outbox, await sync_to_async(make_sign_in)(), room.access, 0)
-    here = hub.attach(listener, Room(pk=room.pk, access=room.access))
-    listener.ready = True
-    here.settle(listener, 0)
-    repair.soon(here)
+    subscriber = Subscriber(outbox, await sync_to_async(make_sign_in)(), room.access, 0)
+    here = hub.subscribe(subscriber, Room(pk=room.pk, access=room.access))
+    subscriber.ready = True
+    here.finish_catch_up(subscriber, 0)
+    repair.request_repair(here)
     async with asyncio.timeout(20):
         while here.version < MISSED:
             await asyncio.sleep(0.01)

@@ -101,13 +101,13 @@ async def test_a_read_that_reaches_less_far_than_needed_is_made_anew(reads: Read
 async def test_a_read_under_way_that_began_too_early_is_made_anew(reads: Reads) -> None:
     replays = Replays()
     reads.may_end.clear()
-    early = asyncio.ensure_future(get(replays))
+    out_of_order = asyncio.ensure_future(get(replays))
     await begun(reads, 1)
     reads.version = 11
     late = asyncio.ensure_future(get(replays, needed=11))
     await asyncio.sleep(0)
     reads.may_end.set()
-    assert ((await early).version, (await late).version) == (10, 11)
+    assert ((await out_of_order).version, (await late).version) == (10, 11)
 
 
 async def test_rooms_and_versions_are_told_apart(reads: Reads) -> None:
@@ -176,10 +176,10 @@ async def test_a_page_that_is_not_the_last_serves_whatever_is_needed(reads: Read
 
 async def test_no_page_was_read_before_the_one_before_it_ended(reads: Reads) -> None:
     replays = Replays()
-    early = await get(replays, Place(1, 4, 7))
+    out_of_order = await get(replays, Place(1, 4, 7))
     first = await get(replays)
     async with replays.page(Place(1, 4, 7), 10, first.read_at) as later:
-        assert later is not early
+        assert later is not out_of_order
     async with replays.page(Place(1, 4, 7), 10, first.read_at) as shared:
         assert shared is later
 

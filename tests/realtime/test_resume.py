@@ -19,7 +19,7 @@ from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.replay_cache import Page, Place, read_page
 from realtime.delivery.replay_turns import ReplayTurns, replay_turns
 from realtime.delivery.send_queue import SendQueue
-from realtime.delivery.subscriber import Frame, Listener, text_event
+from realtime.delivery.subscriber import Subscriber, VersionedFrame, text_event
 from realtime.servers.interface import Event
 from rooms.models import Ban, Member
 from tests.factories import Wire, make_room, make_sign_in, say
@@ -30,13 +30,13 @@ def room() -> LocalRoom:
     return LocalRoom(1, version=5, access=0)
 
 
-def come_in(room: LocalRoom, version: int) -> tuple[Listener, Wire]:
+def come_in(room: LocalRoom, version: int) -> tuple[Subscriber, Wire]:
     """A socket that read `version` at the door, and for which frames are held back."""
     wire = Wire()
-    listener = Listener(SendQueue(wire), Caller(1, "ila", 1, 0), room.id, version)
-    room.add(listener)
-    listener.ready = True
-    return listener, wire
+    subscriber = Subscriber(SendQueue(wire), Caller(1, "ila", 1, 0), room.id, version)
+    room.add(subscriber)
+    subscriber.ready = True
+    return subscriber, wire
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def busy(room: LocalRoom, monkeypatch: pytest.MonkeyPatch) -> None:
     """The database fails, and before it does, somebody says version 6."""
 
     async def fail(*_: Any) -> None:
-        room.deliver(Frame(6, 0, text_event(json.dumps({"version": 6}))))
+        room.deliver(VersionedFrame(6, 0, text_event(json.dumps({"version": 6}))))
         raise Busy(retry_after=1)
 
     monkeypatch.setattr(replay_cache, "on_database", fail)
@@ -56,21 +56,21 @@ def busy(room: LocalRoom, monkeypatch: pytest.MonkeyPatch) -> None:
     ids=["with since", "without"],
 )
 async def test_one_who_comes_in_hears_nothing_beyond_what_could_not_be_read(
-    room: LocalRoom, busy: None, bring_up: Callable[[LocalRoom, Listener], Awaitable[None]]
+    room: LocalRoom, busy: None, bring_up: Callable[[LocalRoom, Subscriber], Awaitable[None]]
 ) -> None:
-    listener, wire = come_in(room, version=3)
+    subscriber, wire = come_in(room, version=3)
     with pytest.raises(Busy):
-        await bring_up(room, listener)
+        await bring_up(room, subscriber)
     assert wire.texts == []
 
 
 async def test_an_open_socket_goes_on_after_a_resume_that_failed(
     room: LocalRoom, busy: None
 ) -> None:
-    listener, wire = come_in(room, version=5)
-    room.settle(listener, 5)
+    subscriber, wire = come_in(room, version=5)
+    room.finish_catch_up(subscriber, 5)
     with pytest.raises(Busy):
-        await recovery.replay(room, listener, 2)
+        await recovery.replay(room, subscriber, 2)
     assert [json.loads(text)["version"] for text in wire.texts] == [6]
 
 
@@ -116,13 +116,13 @@ class Stored:
 
     async def replay(self, wire: Wire, since: int, version: int) -> None:
         """To a socket that was let in at a version."""
-        listener = Listener(SendQueue(wire), self.caller, self.row.pk, version)
+        subscriber = Subscriber(SendQueue(wire), self.caller, self.row.pk, version)
         here = LocalRoom(self.row.pk, version, access=0)
-        here.add(listener)
+        here.add(subscriber)
         try:
-            await recovery.replay(here, listener, since)
+            await recovery.replay(here, subscriber, since)
         finally:
-            here.discard(listener)
+            here.discard(subscriber)
 
 
 @pytest.fixture

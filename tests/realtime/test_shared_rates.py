@@ -9,7 +9,7 @@ from accounts.kernel import rate_limits
 from accounts.kernel.rate_limits import Buckets, Rate
 from realtime.cluster import rate_limits as module
 from realtime.cluster.rate_limits import MIN_REPORTED_USE, REPORT_INTERVAL, ClusterRateLimiter, Name
-from realtime.cluster.redis_client import Host, Hosts
+from realtime.cluster.redis_client import Host, RedisClients
 
 RATE = Rate(20, 1, 40)
 WHAT, WHO = "CHAT_MESSAGE_RATE", 7
@@ -26,7 +26,7 @@ class Told(ClusterRateLimiter):
     """Remembers how many it would tell; the test says when half a second is over."""
 
     def __init__(self, buckets: Buckets) -> None:
-        hosts = Hosts()
+        hosts = RedisClients()
         hosts.all = [cast(Host, object())]  # never asked
         super().__init__(hosts, buckets)
         self.told: list[int] = []

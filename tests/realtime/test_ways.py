@@ -10,7 +10,7 @@ from realtime.delivery import local_room
 from realtime.delivery.batching import batching
 from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.send_queue import SendQueue
-from realtime.delivery.subscriber import Frame, Listener, text_event
+from realtime.delivery.subscriber import Subscriber, VersionedFrame, text_event
 from realtime.metrics import counts
 from tests.factories import Wire
 
@@ -22,7 +22,7 @@ def test_one_for_whom_nothing_waits_is_written_to_directly() -> None:
     room = LocalRoom(1, version=0, access=0)
     ear = enter(room)
     room.deliver(frame(1))
-    assert room.ways.keys() == {ear}
+    assert room.direct_writers.keys() == {ear}
     assert (ear.heard, ear.wire.writes) == ([1], 1)
 
 
@@ -42,23 +42,23 @@ async def test_one_who_stops_reading_hears_each_version_once_and_delays_nobody()
     deaf.outbox = SendQueue(deaf.wire)
     deaf.outbox.put({"type": "websocket.accept"})
     room.add(deaf)
-    room.settle(deaf, 0)
+    room.finish_catch_up(deaf, 0)
     for version in (1, 2, 3):
         room.deliver(frame(version))
     assert (ear.heard, deaf.heard) == ([1, 2, 3], [1])
-    assert room.ways.keys() == {ear}
-    assert room.live == {deaf}
+    assert room.direct_writers.keys() == {ear}
+    assert room.queued_subscribers == {deaf}
     deaf.wire.unblock()
     await deaf.outbox.drained()
     assert deaf.heard == [1, 2, 3]
-    assert room.ways.keys() == {ear, deaf}
+    assert room.direct_writers.keys() == {ear, deaf}
 
 
 @pytest.mark.usefixtures("straight")
 def test_one_whose_way_fails_is_cut_and_takes_nothing_from_the_others() -> None:
     room = LocalRoom(1, version=0, access=0)
     torn, ear = enter(room), enter(room, user_id=2)
-    way, failed = room.ways[torn], False
+    way, failed = room.direct_writers[torn], False
 
     def fail_once(data: bytes) -> None:
         nonlocal failed
@@ -67,7 +67,7 @@ def test_one_whose_way_fails_is_cut_and_takes_nothing_from_the_others() -> None:
             raise MemoryError
         way(data)
 
-    room.ways[torn] = fail_once
+    room.direct_writers[torn] = fail_once
     room.deliver(frame(1))
     room.deliver(frame(2))
     assert ear.heard == [1, 2]
@@ -76,9 +76,9 @@ def test_one_whose_way_fails_is_cut_and_takes_nothing_from_the_others() -> None:
 
 
 @pytest.mark.usefixtures("straight")
-@pytest.mark.parametrize("goes", [LocalRoom.discard, LocalRoom.unsettle])
+@pytest.mark.parametrize("goes", [LocalRoom.discard, LocalRoom.begin_catch_up])
 def test_one_who_was_taken_out_does_not_come_back_when_its_peer_stops_reading(
-    goes: Callable[[LocalRoom, Listener], object],
+    goes: Callable[[LocalRoom, Subscriber], object],
 ) -> None:
     room = LocalRoom(1, version=0, access=0)
     enter(room, user_id=2)
@@ -124,14 +124,14 @@ def test_much_that_is_told_together_does_not_wait_for_its_end() -> None:
     half = local_room.MAX_WRITE_LENGTH // 2
     with batching(3):
         for version in (1, 2):
-            room.deliver(Frame(version, 0, text_event(str(version).rjust(half))))
+            room.deliver(VersionedFrame(version, 0, text_event(str(version).rjust(half))))
             assert ear.heard == []
         room.deliver(frame(3))
         assert (ear.heard, ear.wire.writes) == ([1, 2], 1)
     assert (ear.heard, ear.wire.writes) == ([1, 2, 3], 2)
     # What was written does not count towards the next.
     with batching(2):
-        room.deliver(Frame(4, 0, text_event("4".rjust(2 * half))))
+        room.deliver(VersionedFrame(4, 0, text_event("4".rjust(2 * half))))
         assert ear.wire.writes == 2
 
 
@@ -143,10 +143,10 @@ def test_whoever_comes_goes_or_replays_meanwhile_hears_each_version_once(
         room.deliver(frame(1))
         room.discard(goes)
         room.deliver(frame(2))
-        room.unsettle(replays)
+        room.begin_catch_up(replays)
         room.deliver(frame(3))
         comes = enter(room, version=3, user_id=4)
-        room.settle(replays, 2)
+        room.finish_catch_up(replays, 2)
         room.deliver(frame(4))
     assert (ear.heard, goes.heard) == ([1, 2, 3, 4], [1])
     assert (replays.heard, comes.heard) == ([1, 2, 3, 4], [4])
@@ -186,4 +186,4 @@ async def test_whatever_blocks_and_reads_again_hears_all_in_order(seed: int) -> 
         await ear.outbox.drained()
     room.deliver(frame(room.version + 1))
     assert all(ear.heard == list(range(1, room.version + 1)) for ear in ears)
-    assert room.ways.keys() == set(ears)
+    assert room.direct_writers.keys() == set(ears)

@@ -12,7 +12,7 @@ from accounts.models import User
 from rooms import services
 from rooms.errors import LastOwner, NoSuchRoom
 from rooms.events import MemberRemoved, RoomDeleted
-from rooms.models import Ban, Kind, Member, Role, Room
+from rooms.models import Ban, Member, Role, Room, RoomKind
 from tests.factories import (
     commits,
     heard,
@@ -51,7 +51,7 @@ def maya() -> User:
 
 @pytest.fixture
 def group(ila: User, maya: User) -> Room:
-    return make_room(Kind.GROUP, name="friends", owner=[ila.pk], member=[maya.pk])
+    return make_room(RoomKind.GROUP, name="friends", owner=[ila.pk], member=[maya.pk])
 
 
 def member_of(room: Room, user: User) -> Member:

@@ -14,7 +14,7 @@ from messaging.selectors import history
 from rooms import selectors, services
 from rooms.errors import LastOwner, NoSuchMember, NoSuchRoom, NotAMember, RoomExists, UnknownUsers
 from rooms.events import MemberLeft, MemberRemoved, RoomChanged, RoomDeleted
-from rooms.models import Ban, Kind, Member, Role, Room
+from rooms.models import Ban, Member, Role, Room, RoomKind
 from tests.factories import (
     at_once,
     commits,
@@ -53,13 +53,13 @@ def test_a_pair_has_one_private_room() -> None:
     low, high = make_user(), make_user()
     make_private_room(low.pk, high)
     with pytest.raises(IntegrityError, match=r"room_pair_once|low_id"):
-        Room.objects.create(kind=Kind.PRIVATE, low=low, high=high)
+        Room.objects.create(kind=RoomKind.PRIVATE, low=low, high=high)
 
 
 def test_a_name_is_of_one_living_room() -> None:
-    Room.objects.create(kind=Kind.PUBLIC, name="Sports", name_key="sports")
+    Room.objects.create(kind=RoomKind.PUBLIC, name="Sports", name_key="sports")
     with pytest.raises(IntegrityError, match=r"room_name_once|name_key"):
-        Room.objects.create(kind=Kind.GROUP, name="sports", name_key="sports")
+        Room.objects.create(kind=RoomKind.GROUP, name="sports", name_key="sports")
 
 
 def test_a_member_is_in_a_room_once() -> None:
@@ -79,16 +79,16 @@ def test_a_ban_stands_once() -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        {"kind": Kind.PUBLIC},
-        {"kind": Kind.GROUP, "name": "a"},
-        {"kind": Kind.GROUP, "name_key": "a"},
-        {"kind": Kind.PUBLIC, "name": "a", "name_key": "a", "low": 0, "high": 1},
-        {"kind": Kind.PRIVATE},
-        {"kind": Kind.PRIVATE, "low": 0},
-        {"kind": Kind.PRIVATE, "low": 0, "high": 0},
-        {"kind": Kind.PRIVATE, "low": 1, "high": 0},
-        {"kind": Kind.PRIVATE, "low": 0, "high": 1, "name": "a"},
-        {"kind": Kind.PRIVATE, "low": 0, "high": 1, "name_key": "a"},
+        {"kind": RoomKind.PUBLIC},
+        {"kind": RoomKind.GROUP, "name": "a"},
+        {"kind": RoomKind.GROUP, "name_key": "a"},
+        {"kind": RoomKind.PUBLIC, "name": "a", "name_key": "a", "low": 0, "high": 1},
+        {"kind": RoomKind.PRIVATE},
+        {"kind": RoomKind.PRIVATE, "low": 0},
+        {"kind": RoomKind.PRIVATE, "low": 0, "high": 0},
+        {"kind": RoomKind.PRIVATE, "low": 1, "high": 0},
+        {"kind": RoomKind.PRIVATE, "low": 0, "high": 1, "name": "a"},
+        {"kind": RoomKind.PRIVATE, "low": 0, "high": 1, "name_key": "a"},
     ],
 )
 def test_a_room_is_either_named_or_a_pair(values: dict[str, Any]) -> None:
@@ -112,7 +112,7 @@ def test_a_version_never_falls_behind_the_messages() -> None:
 def test_who_makes_a_room_owns_it() -> None:
     owner, friend = make_user(), make_user()
     room = services.create_room(
-        user_id=owner.pk, name="Sports", kind=Kind.GROUP, members=[friend.username, owner.pk]
+        user_id=owner.pk, name="Sports", kind=RoomKind.GROUP, members=[friend.username, owner.pk]
     )
     assert role_of(owner.pk, room) == Role.OWNER
     assert role_of(friend.pk, room) == Role.MEMBER
@@ -150,7 +150,7 @@ def test_connecting_makes_no_room_that_looks_like_another(settings: Settings) ->
 @pytest.mark.parametrize("name", ["sports", "SPORTS", "ｓｐｏｒｔｓ"])
 def test_a_room_name_is_taken_however_it_is_written(name: str) -> None:
     user = make_user()
-    services.create_room(user_id=user.pk, name="Sports", kind=Kind.GROUP)
+    services.create_room(user_id=user.pk, name="Sports", kind=RoomKind.GROUP)
     with pytest.raises(RoomExists):
         services.create_room(user_id=user.pk, name=name)
 
@@ -245,7 +245,7 @@ def test_there_is_no_private_room_with_nobody_or_the_deactivated() -> None:
 def test_a_public_room_is_made_on_first_use_and_has_no_owner() -> None:
     user = make_user()
     room = services.enter_public_room(user_id=user.pk, name="Zoe\u0308")
-    assert (room.name, room.kind) == ("Zoë", Kind.PUBLIC)
+    assert (room.name, room.kind) == ("Zoë", RoomKind.PUBLIC)
     assert role_of(user.pk, room) == Role.MEMBER
     assert counts_right(room)
 
@@ -296,7 +296,7 @@ def test_a_room_made_after_a_deletion_is_entered() -> None:
 
 
 def test_a_group_is_closed_to_others_at_both_addresses() -> None:
-    make_room(Kind.GROUP, name="friends", owner=[make_user().pk])
+    make_room(RoomKind.GROUP, name="friends", owner=[make_user().pk])
     stranger = make_user().pk
     with pytest.raises(NotAMember):
         services.enter_public_room(user_id=stranger, name="friends")
@@ -307,7 +307,7 @@ def test_a_group_is_closed_to_others_at_both_addresses() -> None:
 
 def test_each_kind_of_room_has_its_own_address() -> None:
     user = make_user()
-    group = make_room(Kind.GROUP, name="friends", owner=[user.pk])
+    group = make_room(RoomKind.GROUP, name="friends", owner=[user.pk])
     make_room(name="sports", owner=[user.pk])
     assert services.enter_group_room(user_id=user.pk, name="FRIENDS") == group
     with pytest.raises(Forbidden):
@@ -329,11 +329,11 @@ def test_what_was_said_before_joining_is_read() -> None:
     assert counts_right(room)
 
 
-@pytest.mark.parametrize("kind", [Kind.GROUP, Kind.PRIVATE])
-def test_a_room_of_others_looks_like_none(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [RoomKind.GROUP, RoomKind.PRIVATE])
+def test_a_room_of_others_looks_like_none(kind: RoomKind) -> None:
     one, other = make_user(), make_user()
     private = make_private_room(one.pk, other)
-    room = private if kind == Kind.PRIVATE else make_room(Kind.GROUP, owner=[one.pk])
+    room = private if kind == RoomKind.PRIVATE else make_room(RoomKind.GROUP, owner=[one.pk])
     stranger = make_user().pk
     with pytest.raises(NoSuchRoom):
         services.join_room(user_id=stranger, room_id=room.pk)
@@ -362,7 +362,7 @@ def test_one_who_is_not_in_a_public_room_cannot_leave_it() -> None:
 
 def test_the_last_owner_of_a_group_hands_over_first() -> None:
     owner, friend = make_user(), make_user("friend")
-    room = make_room(Kind.GROUP, owner=[owner.pk], member=[friend.pk])
+    room = make_room(RoomKind.GROUP, owner=[owner.pk], member=[friend.pk])
     with pytest.raises(LastOwner):
         services.leave_room(user_id=owner.pk, room_id=room.pk)
     with pytest.raises(LastOwner):
@@ -400,7 +400,7 @@ def test_a_private_room_cannot_be_left_or_managed() -> None:
 @commits
 def test_a_removal_tells_the_last_version_that_the_removed_may_have_seen() -> None:
     owner, gone = make_user(), make_sign_in()
-    room = make_room(Kind.GROUP, owner=[owner.pk], member=[gone.user_id])
+    room = make_room(RoomKind.GROUP, owner=[owner.pk], member=[gone.user_id])
     said = say(gone, room)
     with heard() as events:
         version = services.remove_member(
@@ -420,7 +420,7 @@ def test_the_removed_of_a_public_room_stay_out_until_they_are_added() -> None:
     with pytest.raises(Forbidden):
         services.join_room(user_id=gone.pk, room_id=room.pk)
     with pytest.raises(Forbidden):
-        history(selectors.standing(gone.pk, room.pk), before=None, after=None, limit=50)
+        history(selectors.room_access(gone.pk, room.pk), before=None, after=None, limit=50)
     services.add_members(user_id=owner.pk, room_id=room.pk, people=[gone.pk])
     assert services.enter_public_room(user_id=gone.pk, name=room.name or "") == room
     assert counts_right(room)
@@ -471,7 +471,7 @@ def test_an_admin_bans_strangers_and_nobody_bans_oneself_or_nobody() -> None:
 
 def test_the_removed_of_a_group_may_be_added_again() -> None:
     owner, gone = make_user(), make_user()
-    room = make_room(Kind.GROUP, owner=[owner.pk], member=[gone.pk])
+    room = make_room(RoomKind.GROUP, owner=[owner.pk], member=[gone.pk])
     services.remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
     with pytest.raises(NotAMember):
         services.enter_group_room(user_id=gone.pk, name=room.name or "")
@@ -496,7 +496,7 @@ def test_the_removed_of_a_group_may_be_added_again() -> None:
 )
 def test_a_role_removes_only_lesser_ones(by: str, whom: str, allowed: bool) -> None:
     actor, target, owner = make_user(), make_user(), make_user()
-    room = make_room(Kind.GROUP, owner=[owner.pk])
+    room = make_room(RoomKind.GROUP, owner=[owner.pk])
     make_member(room, actor.pk, Role(by))
     make_member(room, target.pk, Role(whom))
     try:
@@ -508,7 +508,7 @@ def test_a_role_removes_only_lesser_ones(by: str, whom: str, allowed: bool) -> N
 
 def test_nobody_removes_themselves_or_one_who_is_not_there() -> None:
     owner = make_user()
-    room = make_room(Kind.GROUP, owner=[owner.pk])
+    room = make_room(RoomKind.GROUP, owner=[owner.pk])
     with pytest.raises(Forbidden):
         services.remove_member(user_id=owner.pk, room_id=room.pk, username=owner.username)
     with pytest.raises(NoSuchMember):
@@ -534,7 +534,7 @@ def test_only_an_owner_changes_roles_and_deletes(role: str) -> None:
 
 def test_whether_one_may_is_asked_before_whether_it_can_be() -> None:
     owner, admin = make_user("owner"), make_user()
-    room = make_room(Kind.GROUP, owner=[owner.pk], admin=[admin.pk])
+    room = make_room(RoomKind.GROUP, owner=[owner.pk], admin=[admin.pk])
     with pytest.raises(Forbidden):
         services.change_role(user_id=admin.pk, room_id=room.pk, username="owner", role=Role.MEMBER)
 
@@ -542,7 +542,7 @@ def test_whether_one_may_is_asked_before_whether_it_can_be() -> None:
 def test_staff_look_after_public_rooms_only() -> None:
     staff, owner = make_user(is_staff=True), make_user("owner")
     public = make_room(member=[owner.pk])
-    group = make_room(Kind.GROUP, owner=[owner.pk], member=[staff.pk])
+    group = make_room(RoomKind.GROUP, owner=[owner.pk], member=[staff.pk])
     services.remove_member(user_id=staff.pk, room_id=public.pk, username="owner")
     services.add_members(user_id=staff.pk, room_id=public.pk, people=["owner"])
     assert role_of(owner.pk, public) == Role.MEMBER
@@ -566,14 +566,14 @@ def test_a_new_title_is_told_and_leaves_the_topic() -> None:
 @commits
 def test_a_deleted_room_is_gone_for_everybody() -> None:
     owner, friend = make_user(), make_user()
-    room = make_room(Kind.GROUP, owner=[owner.pk], member=[friend.pk])
+    room = make_room(RoomKind.GROUP, owner=[owner.pk], member=[friend.pk])
     with heard() as events:
         services.delete_room(user_id=owner.pk, room_id=room.pk)
     assert events == [RoomDeleted(room.pk)]
     for user in (owner, friend):
         assert room not in rooms_seen_by(user.pk)
         with pytest.raises(NoSuchRoom):
-            selectors.standing(user.pk, room.pk)
+            selectors.room_access(user.pk, room.pk)
         with pytest.raises(NotAMember):
             services.enter_group_room(user_id=user.pk, name=room.name or "")
 

@@ -8,15 +8,15 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.auth import Caller, sign_in, user_of
+from accounts.auth import Caller, authenticate, user_of
 from accounts.kernel.errors import DomainError, InvalidCredentials, UsernameTaken
 from accounts.kernel.names import name_key
 from accounts.services import log_in, register
-from accounts.tokens import Pair
+from accounts.tokens import TokenPair
 from messaging import services
 from messaging.writer.batch import Sent
 from rooms.errors import RoomExists
-from rooms.models import Kind, Room
+from rooms.models import Room, RoomKind
 from rooms.services import add_members, create_room, open_private_room
 
 PASSWORD = "password123"  # noqa: S105 - known to everyone, hence only while developing
@@ -50,20 +50,20 @@ class Command(BaseCommand):
             )
         try:
             pairs = {name: _enter(name) for name in PEOPLE}
-            callers = {name: sign_in(pair.access) for name, pair in pairs.items()}
+            callers = {name: authenticate(pair.access) for name, pair in pairs.items()}
             rooms = _rooms(callers)
             _talk(callers, rooms)
         except DomainError as refusal:
             raise CommandError(f"The demo cannot be made: {refusal.message}") from refusal
         self._print(pairs, rooms)
 
-    def _print(self, pairs: dict[str, Pair], rooms: dict[str, Room]) -> None:
+    def _print(self, pairs: dict[str, TokenPair], rooms: dict[str, Room]) -> None:
         # HOST and PORT are no settings of Django, which therefore does not hand them out.
         env = import_module(os.environ["DJANGO_SETTINGS_MODULE"]).env
         host = {"0.0.0.0": "localhost", "::": "localhost"}.get(env.host, env.host)  # noqa: S104
         at = f"[{host}]:{env.port}" if ":" in host else f"{host}:{env.port}"
         access = pairs["ila"].access
-        minutes = round((sign_in(pairs["ila"].access).expires_at - time.time()) / 60)
+        minutes = round((authenticate(pairs["ila"].access).expires_at - time.time()) / 60)
         self.stdout.write(
             f"Everyone's password is {PASSWORD}. The tokens are good for {minutes} minutes."
         )
@@ -90,7 +90,7 @@ class Command(BaseCommand):
         self.stdout.write(f"\nSwagger UI: http://{at}/api/docs")
 
 
-def _enter(name: str) -> Pair:
+def _enter(name: str) -> TokenPair:
     """A sign-in of this person, who is made the first time."""
     try:
         _, pair = register(
@@ -106,7 +106,7 @@ def _enter(name: str) -> Pair:
     return pair
 
 
-def _log_in(name: str) -> Pair:
+def _log_in(name: str) -> TokenPair:
     try:
         _, pair = log_in(name=name, password=PASSWORD, address=None, user_agent="manage.py demo")
     except InvalidCredentials:
@@ -119,14 +119,17 @@ def _log_in(name: str) -> Pair:
 def _rooms(callers: dict[str, Caller]) -> dict[str, Room]:
     """One room of each kind. Those of an earlier run are taken as they are."""
     owner = callers["ila"].user_id
-    rooms = {PUBLIC: _room(owner, PUBLIC, Kind.PUBLIC), GROUP: _room(owner, GROUP, Kind.GROUP)}
+    rooms = {
+        PUBLIC: _room(owner, PUBLIC, RoomKind.PUBLIC),
+        GROUP: _room(owner, GROUP, RoomKind.GROUP),
+    }
     add_members(user_id=owner, room_id=rooms[GROUP].pk, people=list(PEOPLE))
     other = user_of(callers["kaushal"])
     rooms[PRIVATE] = open_private_room(user_id=owner, other=other)
     return rooms
 
 
-def _room(owner: int, name: str, kind: Kind) -> Room:
+def _room(owner: int, name: str, kind: RoomKind) -> Room:
     try:
         return create_room(user_id=owner, name=name, kind=kind, title=f"The {name}")
     except RoomExists:

@@ -13,10 +13,10 @@ from .plant import plant
 
 __all__ = ["application"]
 COMMITS_LATER = 0.15
-_answered: set[queue.Waiting] = set()
+_answered: set[queue.QueuedWrite] = set()
 
 
-def store_together(batch: Sequence[queue.Waiting]) -> None:
+def store_together(batch: Sequence[queue.QueuedWrite]) -> None:
     with transaction.atomic():
         store(batch)
         early = [waiting for waiting in batch if isinstance(waiting.outcome, Sent)]
@@ -25,7 +25,7 @@ def store_together(batch: Sequence[queue.Waiting]) -> None:
         time.sleep(COMMITS_LATER)
 
 
-def answer(batch: Iterable[queue.Waiting]) -> None:
+def answer(batch: Iterable[queue.QueuedWrite]) -> None:
     real_answer([waiting for waiting in batch if waiting not in _answered])
 
 

@@ -17,7 +17,7 @@ __all__ = ["application"]
 COMMITS_LATER = 0.05
 
 
-def store_together(batch: Sequence[queue.Waiting]) -> None:
+def store_together(batch: Sequence[queue.QueuedWrite]) -> None:
     with transaction.atomic():
         store(batch)
         announce(
