@@ -21,6 +21,7 @@ from .kernel.errors import (
     WrongPassword,
     invalid,
 )
+from .kernel.fields import PathId, SearchText, answers
 from .kernel.pagination import Cursor, Limit, keyset_page, write_links
 from .models import Session, User
 from .schemas import (
@@ -29,18 +30,15 @@ from .schemas import (
     LogoutIn,
     MeOut,
     PasswordIn,
-    PathId,
     ProfileIn,
     RefreshIn,
     RegisterIn,
     RegisterOut,
-    SearchText,
     SessionOut,
     TokenIn,
     TokensOut,
     UserOut,
     ValidOut,
-    answers,
 )
 
 router = Router(tags=["Accounts"], auth=Bearer())

@@ -25,7 +25,7 @@ from django.utils.text import capfirst
 
 from .kernel.db import writing
 from .kernel.errors import DomainError
-from .schemas import MAX_ID
+from .kernel.fields import MAX_ID
 
 M = TypeVar("M", bound=Model)
 

@@ -15,7 +15,7 @@ from .kernel.names import name_key, search_key
 from .models import Session, User, email_key
 
 if TYPE_CHECKING:
-    from .schemas import UserRef
+    from .kernel.fields import UserRef
 
 LAST_CHARACTER = "\U0010ffff"
 

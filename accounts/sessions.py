@@ -9,9 +9,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from . import tokens
-from .events import SessionsEnded, publish
+from .events import SessionsEnded
 from .kernel.db import writing
 from .kernel.errors import Forbidden, NoSuchSession, SessionEnded
+from .kernel.events import publish
 from .models import Session, User, new_stamp
 
 REFRESH_GRACE = timedelta(seconds=30)

@@ -13,8 +13,8 @@ from ninja_jwt.exceptions import TokenError
 from ninja_jwt.tokens import AccessToken, RefreshToken, Token
 
 from .kernel.errors import TokenExpired, TokenInvalid
+from .kernel.fields import MAX_ID
 from .models import Session
-from .schemas import MAX_ID
 
 MAX_TOKEN_LENGTH = 2048
 

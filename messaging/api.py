@@ -8,8 +8,8 @@ from ninja import Path, Query, Router, Status
 
 from accounts.auth import Bearer, Request
 from accounts.kernel.errors import DomainError, Forbidden, Refusals
+from accounts.kernel.fields import MAX_ID, NameInPath, PathId, answers
 from accounts.kernel.pagination import Cursor, Limit, write_links
-from accounts.schemas import MAX_ID, NameInPath, PathId, answers
 from rooms.errors import REMOVED, NoSuchRoom, NotAMember
 from rooms.selectors import RoomAccess, room_access, room_access_by_name
 

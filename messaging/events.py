@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from accounts.events import Event
+from accounts.kernel.events import Event
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AliasChoices, Field, StringConstraints
 
+from accounts.kernel.fields import Answer, Body, Id, NameInPath, Seq, Timestamp, UserRef, example
 from accounts.kernel.names import INVISIBLE
-from accounts.schemas import Answer, Body, Id, NameInPath, Seq, Timestamp, UserRef, example
 from rooms.schemas import ROOM_EXAMPLE, RoleName, RoomOut
 
 # Signs that draw nothing themselves and make one emoji of several: the joiner (families), and the

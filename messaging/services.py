@@ -13,10 +13,10 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.auth import Caller
-from accounts.events import Event, publish
 from accounts.kernel.db import writing
 from accounts.kernel.db_connections import release_connection
 from accounts.kernel.errors import Busy, Forbidden
+from accounts.kernel.events import Event, publish
 from accounts.kernel.names import name_key
 from accounts.kernel.rate_limits import consume_locally
 from rooms.models import Role

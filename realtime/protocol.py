@@ -20,7 +20,8 @@ from pydantic import (
 from pydantic_core import from_json
 
 from accounts.kernel.errors import MAX_ERRORS, MAX_MEMBERS, TOO_MANY_MEMBERS, sentence_of
-from accounts.schemas import Id, NameInPath, Seq, Token
+from accounts.kernel.fields import Id, NameInPath, Seq
+from accounts.schemas import Token
 from messaging.schemas import ClientId, MessageMembers, NoAttachments
 from rooms.schemas import RoomOut
 

@@ -5,7 +5,8 @@ from typing import Any, TypeVar
 
 from django.dispatch import receiver
 
-from accounts.events import Event, SessionsEnded, committed
+from accounts.events import SessionsEnded
+from accounts.kernel.events import Event, committed
 from accounts.kernel.incidents import report_incident
 from messaging.events import (
     MessageEdited,

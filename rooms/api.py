@@ -7,8 +7,8 @@ from ninja import Path, Query, Router, Status
 
 from accounts.auth import Bearer, Request
 from accounts.kernel.errors import Forbidden, NoSuchUser, Refusals
+from accounts.kernel.fields import NameInPath, PathId, SearchText, answers
 from accounts.kernel.pagination import Cursor, Limit, keyset_page, write_links
-from accounts.schemas import NameInPath, PathId, SearchText, answers
 from accounts.selectors import find_user
 
 from . import selectors, services

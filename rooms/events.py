@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from accounts.events import Event
+from accounts.kernel.events import Event
 
 from .schemas import RoomOut
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AliasChoices, Field, StringConstraints
 
 from accounts.kernel.display_text import display_text
-from accounts.schemas import Answer, Body, Name, NameInPath, Text, Timestamp, UserRef, example
+from accounts.kernel.fields import Answer, Body, Name, NameInPath, Text, Timestamp, UserRef, example
 
 Title = Annotated[
     Text,

@@ -9,9 +9,9 @@ from django.db import IntegrityError, connection
 from django.db.models import F, Q
 from django.utils import timezone
 
-from accounts.events import publish
 from accounts.kernel.db import writing
 from accounts.kernel.errors import Forbidden, NoSuchUser
+from accounts.kernel.events import publish
 from accounts.kernel.names import check_name, is_name, name_key
 from accounts.kernel.rate_limits import consume_locally, give_back, spend, spending
 from accounts.models import User
@@ -25,7 +25,7 @@ from .schemas import RoomOut
 from .selectors import RoomAccess
 
 if TYPE_CHECKING:
-    from accounts.schemas import UserRef
+    from accounts.kernel.fields import UserRef
 
 MAX_NAMED = 20
 MANAGERS = frozenset({Role.OWNER, Role.ADMIN})

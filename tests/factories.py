@@ -14,7 +14,7 @@ import pytest
 from django.db import connections
 
 from accounts.auth import Caller
-from accounts.events import Event, committed
+from accounts.kernel.events import Event, committed
 from accounts.models import Session, User
 from messaging.events import MessageState
 from messaging.validation import digest_of

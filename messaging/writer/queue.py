@@ -23,10 +23,10 @@ from typing import Any, overload
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from accounts.events import Event, announce
 from accounts.kernel.database_errors import migrations_refusal
 from accounts.kernel.db import writing
 from accounts.kernel.errors import Busy, DomainError
+from accounts.kernel.events import Event, announce
 from messaging.events import MessageSent, ReadAdvanced
 from messaging.metrics import batch_stored, batch_taken, batches_repeated, messages_stored
 

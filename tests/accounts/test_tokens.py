@@ -9,8 +9,8 @@ from django.conf import settings
 
 from accounts.auth import bearer_token
 from accounts.kernel.errors import TokenExpired, TokenInvalid
+from accounts.kernel.fields import MAX_ID
 from accounts.models import Session
-from accounts.schemas import MAX_ID
 from accounts.tokens import MAX_TOKEN_LENGTH, mint, read_access, read_refresh
 
 KEY = settings.SECRET_KEY

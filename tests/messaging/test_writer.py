@@ -12,9 +12,9 @@ from prometheus_client import REGISTRY
 from pytest_django import Settings
 
 from accounts.auth import Caller
-from accounts.events import Event, committed
 from accounts.kernel import database_errors
 from accounts.kernel.errors import Busy, Forbidden, Invalid, SessionEnded
+from accounts.kernel.events import Event, committed
 from accounts.models import Session, User
 from messaging import services
 from messaging.errors import ClientIdReused

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import pytest
 
-from accounts.events import Event, SessionsEnded
+from accounts.events import SessionsEnded
 from accounts.kernel.errors import DomainError
+from accounts.kernel.events import Event
 from config.api import STATUS
 from messaging.events import (
     MessageEdited,

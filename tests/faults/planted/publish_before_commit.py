@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from django.db import transaction
 
-from accounts.events import announce
+from accounts.kernel.events import announce
 from config.asgi import application
 from messaging.events import MessageSent
 from messaging.writer import queue
