@@ -6,24 +6,31 @@ exactly what they look for, and no filter asks for what no index answers.
 
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import ADDITION, DELETION, LogEntry
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
-from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
-from django.utils.functional import cached_property
 from django.utils.html import format_html
 
 from . import selectors, sessions
+from .kernel.admin import (
+    MAX_MATCHES,
+    MAX_SUGGESTIONS,
+    Ambiguous,
+    CappedPaginator,
+    ReadOnlyAdmin,
+    only_match,
+    suggestion,
+)
 from .kernel.errors import NoSuchSession
+from .kernel.moderation import Link, ModeratedAdmin, StaffAction, link_to, read_id, related
 from .kernel.names import check_name, name_key, search_key
 from .models import Session, User, email_key
-from .moderation import Link, ModeratedAdmin, StaffAction, link_to, read_id, related
 from .selectors import starts_with
 
 M = TypeVar("M", bound=Model)
@@ -33,72 +40,12 @@ if TYPE_CHECKING:
     UsersAdmin = DjangoUserAdmin[User]
     CreationForm = AdminUserCreationForm[User]
     ChangeForm = UserChangeForm[User]
-    RowPaginator = Paginator[Any]
 else:
     UsersAdmin, CreationForm, ChangeForm = DjangoUserAdmin, AdminUserCreationForm, UserChangeForm
-    RowPaginator = Paginator
 
-MAX_COUNTED = 10_000
-MAX_MATCHES = 1000
-"""Rows that a search by the beginning of a name shows, of each column."""
-MAX_SUGGESTIONS = 5
 
 admin.site.site_header = admin.site.site_title = "Chat administration"
 admin.site.index_title = "People, rooms and messages"
-
-
-class CappedPaginator(RowPaginator):
-    """Counts to MAX_COUNTED and no further: older rows are found by searching, not by paging."""
-
-    @cached_property
-    def count(self) -> int:
-        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
-        return rows.order_by()[:MAX_COUNTED].count()
-
-
-class LargeTableAdmin(ModeratedAdmin[M]):
-    """A list over a table of any size, newest first."""
-
-    show_facets = admin.ShowFacets.NEVER  # it would count the table once for each choice
-
-    ordering = ("-id",)
-    sortable_by = ()
-    paginator = CappedPaginator
-    show_full_result_count = False
-    list_per_page = 100
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Hand-made query strings may not ask for what would scan the table."""
-        return lookup.partition("__")[0] in self.list_filter
-
-
-class ReadOnlyAdmin(LargeTableAdmin[M]):
-    """To look at. Rows change through the services, so that rules hold and sockets hear of it."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class Ambiguous(Exception):
-    """Several rows begin with what was searched for; holds some of their names."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self.names = sorted(names)
-        super().__init__(", ".join(self.names))
-
-
-def only_match(rows: Iterable[M]) -> M | None:
-    """The row, None without any. Raises Ambiguous when there are several."""
-    found = {row.pk: row for row in rows}
-    if len(found) > 1:
-        raise Ambiguous(str(row) for row in list(found.values())[:MAX_SUGGESTIONS])
-    return next(iter(found.values()), None)
 
 
 def find_person(text: str) -> User | None:
@@ -108,10 +55,6 @@ def find_person(text: str) -> User | None:
     if user is not None or not key:
         return user
     return only_match(User.objects.filter(starts_with("username_key", key))[: MAX_SUGGESTIONS + 1])
-
-
-def suggestion(refusal: Ambiguous) -> str:
-    return f"Several names begin like this: {refusal}. Give more of the one you mean"
 
 
 def found_by_person(

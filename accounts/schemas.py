@@ -1,4 +1,4 @@
-"""Shapes of the accounts API, and the field types that every app's shapes share.
+"""Shapes of the accounts API.
 
 Nothing here imports Django: the frames of `realtime/protocol.py` are built on the same types.
 """

@@ -32,6 +32,7 @@ INSTALLED_APPS = [
     "rooms",
     "messaging",
     "realtime",
+    "config",  # manage.py doctor
 ]
 
 # All of these run on the event loop: one that cannot would cost each request a thread hop.
@@ -93,8 +94,8 @@ def database(url: str) -> dict[str, Any]:
             "factory": PrivateConnection,
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
-            # The net under accounts/kernel/sqlite_checkpoints.py, which copies the log before it gets so long. At
-            # SQLite's own 1,000 pages a busy second would get there first. The log grows to 16 MB.
+            # accounts/kernel/sqlite_checkpoints.py copies the log before it is that long. SQLite's
+            # own 1,000 pages would be reached first in a busy second. The log grows to 16 MB.
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
             " PRAGMA wal_autocheckpoint=4000;"
             # A long reader, such as a backup, makes it grow further, by what is written meanwhile.

@@ -7,9 +7,9 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.admin import ReadOnlyAdmin
+from accounts.kernel.admin import ReadOnlyAdmin
+from accounts.kernel.moderation import Link, StaffAction, link_to, related
 from accounts.models import User
-from accounts.moderation import Link, StaffAction, link_to, related
 from rooms.admin import SEARCH_HELP, SearchableAdmin, ban_link, room_name
 from rooms.models import Room
 

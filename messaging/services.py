@@ -19,16 +19,16 @@ from accounts.kernel.errors import Busy, Forbidden
 from accounts.kernel.events import Event, publish
 from accounts.kernel.names import name_key
 from accounts.kernel.rate_limits import consume_locally
+from rooms.membership import join_room
 from rooms.models import Role
 from rooms.selectors import RoomAccess, acting_role, room_access, staff_standing
-from rooms.services import join_room
 
 from .errors import MessageDeleted, NoSuchMessage, SenderMismatch, TooManyReactions
 from .events import MessageEdited, MessageErased, MessageState, ReactionsChanged
 from .models import ChangeKind, Message, Reaction
 from .selectors import state_of
 from .validation import clean_text, digest_of
-from .writer.batch import Draft, Sent
+from .writer.commands import Draft, Sent
 from .writer.queue import Writer
 from .writer.read_markers import MarkRead, ReadMarker
 

@@ -1,7 +1,7 @@
 """The three kinds of socket: how each finds its room, and who may enter."""
 
 from accounts.auth import Caller
-from rooms import services
+from rooms import membership
 from rooms.models import Room
 
 from .connection.consumer import RoomConsumer
@@ -11,18 +11,18 @@ class PublicChatConsumer(RoomConsumer):
     """`/ws/chat/<room_name>/`: open to every signed-in user, made on first use."""
 
     def enter(self, caller: Caller, name: str) -> Room:
-        return services.enter_public_room(user_id=caller.user_id, name=name)
+        return membership.enter_public_room(user_id=caller.user_id, name=name)
 
 
 class GroupChatConsumer(RoomConsumer):
     """`/ws/chat/group/<room_name>/`: members only; to others it might as well not be there."""
 
     def enter(self, caller: Caller, name: str) -> Room:
-        return services.enter_group_room(user_id=caller.user_id, name=name)
+        return membership.enter_group_room(user_id=caller.user_id, name=name)
 
 
 class PrivateChatConsumer(RoomConsumer):
     """`/ws/private/<username>/`: the one room of the caller and that user."""
 
     def enter(self, caller: Caller, name: str) -> Room:
-        return services.enter_private_room(user_id=caller.user_id, username=name)
+        return membership.enter_private_room(user_id=caller.user_id, username=name)

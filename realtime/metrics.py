@@ -1,8 +1,8 @@
 """What sockets count for Prometheus (docs/operations.md).
 
 Nothing here is done per recipient. What happens with every fan-out or socket is a plain integer of
-the event loop, which `config.observability.metrics` looks at once a second and at each scrape; the rest happens
-so rarely that it may cost a microsecond.
+the event loop, which `config.observability.metrics` reads once a second and at each scrape. The
+rest happens so rarely that it may cost a microsecond.
 """
 
 from prometheus_client import Counter, Gauge

@@ -13,22 +13,30 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 
-from accounts.admin import (
+from accounts.admin import find_person
+from accounts.kernel.admin import (
     MAX_MATCHES,
     MAX_SUGGESTIONS,
     Ambiguous,
     LargeTableAdmin,
     ReadOnlyAdmin,
-    find_person,
     only_match,
     suggestion,
 )
+from accounts.kernel.moderation import (
+    Link,
+    StaffAction,
+    link_to,
+    list_url,
+    log_action,
+    read_id,
+    related,
+)
 from accounts.kernel.names import name_key, search_key
 from accounts.models import User
-from accounts.moderation import Link, StaffAction, link_to, list_url, log_action, read_id, related
 from accounts.selectors import starts_with
 
-from . import services
+from . import membership, services
 from .models import Ban, Member, Role, Room, RoomKind
 
 M = TypeVar("M", bound=Model)
@@ -285,7 +293,7 @@ def ban_link(request: HttpRequest, room: Room, user: User | None = None) -> list
 
 
 def _remove_member(staff_id: int, member: Member) -> bool:
-    services.remove_member(
+    membership.remove_member(
         user_id=staff_id, room_id=member.room_id, username=member.user.username, as_staff=True
     )
     return True
@@ -295,7 +303,7 @@ def _give(role: Role) -> Callable[[int, Member], bool]:
     def perform(staff_id: int, member: Member) -> bool:
         if member.role == role:
             return False
-        services.change_role(
+        membership.change_role(
             user_id=staff_id,
             room_id=member.room_id,
             username=member.user.username,
@@ -401,7 +409,7 @@ class MemberAdmin(SearchableAdmin[Member], ReadOnlyAdmin[Member]):
 
 
 def _lift_ban(staff_id: int, ban: Ban) -> bool:
-    return services.lift_ban(user_id=staff_id, room_id=ban.room_id, banned_id=ban.user_id)
+    return membership.lift_ban(user_id=staff_id, room_id=ban.room_id, banned_id=ban.user_id)
 
 
 BAN_EFFECT = (
@@ -491,7 +499,7 @@ class BanAdmin(SearchableAdmin[Ban], ReadOnlyAdmin[Ban]):
         return request.user.has_perm("rooms.add_ban")
 
     def save_model(self, request: HttpRequest, obj: Ban, form: Any, change: bool) -> None:
-        ban = services.ban_user(
+        ban = membership.ban_user(
             user_id=request.user.pk or 0, room_id=obj.room_id, username=obj.user.username
         )
         obj.pk = ban.pk

@@ -11,7 +11,7 @@ from accounts.kernel.fields import NameInPath, PathId, SearchText, answers
 from accounts.kernel.pagination import Cursor, Limit, keyset_page, write_links
 from accounts.selectors import find_user
 
-from . import selectors, services
+from . import membership, selectors, services
 from .errors import (
     REMOVED,
     LastOwner,
@@ -138,7 +138,7 @@ def join_room(request: Request, room_id: RoomId) -> Room:
 
     Members find the room in `/api/my-rooms`. Sending a message joins, too.
     """
-    return services.join_room(user_id=request.auth.user_id, room_id=room_id)
+    return membership.join_room(user_id=request.auth.user_id, room_id=room_id)
 
 
 @router.post("/rooms/{room_id}/leave", response=answers({204: None}, 401, 403, 404, 409, 422))
@@ -148,7 +148,7 @@ def leave_room(request: Request, room_id: RoomId) -> Status[None]:
     Your open sockets there close with 1000. The last owner of a group first makes somebody else an
     owner, or deletes the room.
     """
-    services.leave_room(user_id=request.auth.user_id, room_id=room_id)
+    membership.leave_room(user_id=request.auth.user_id, room_id=room_id)
     return Status(204, None)
 
 
@@ -195,7 +195,7 @@ def add_members(request: Request, room_id: RoomId, body: MembersIn) -> dict[str,
     For owners and admins. A string is a username, an integer an id. With an unknown one nobody is
     added. Adding a banned user lifts the ban.
     """
-    room, added, everyone = services.add_members(
+    room, added, everyone = membership.add_members(
         user_id=request.auth.user_id, room_id=room_id, people=body.members
     )
     return {"room": room, "added_members": added, "all_members": everyone}
@@ -212,7 +212,7 @@ def change_role(
 
     For owners. A group always keeps one owner.
     """
-    member = services.change_role(
+    member = membership.change_role(
         user_id=request.auth.user_id, room_id=room_id, username=username, role=Role(body.role)
     )
     online = online_in(room_id, [member.user_id])
@@ -229,7 +229,7 @@ def remove_member(request: Request, room_id: RoomId, username: Username) -> dict
     For owners and admins. No change of the room after `version` reaches the removed user. From a
     public room any user can be removed, member or not: a removal there is a ban, too.
     """
-    version = services.remove_member(
+    version = membership.remove_member(
         user_id=request.auth.user_id, room_id=room_id, username=username
     )
     return {"version": version}

@@ -18,7 +18,7 @@ from accounts.kernel.events import Event, committed
 from accounts.models import Session, User
 from messaging.events import MessageState
 from messaging.validation import digest_of
-from messaging.writer.batch import Draft, Sent
+from messaging.writer.commands import Draft, Sent
 from messaging.writer.queue import Outcome, QueuedWrite, store
 from messaging.writer.read_markers import MarkRead
 from realtime.delivery.send_queue import SendQueue

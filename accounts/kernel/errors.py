@@ -1,7 +1,7 @@
-"""Every refusal that the domain can utter, as one tree.
+"""All errors of the domain, as one tree.
 
-`code` is stable and for programs, `detail` is for people. What a code means over HTTP stands in
-`config/api.py`, what it means on a socket in `realtime/close_codes.py`; tests fail on one without both.
+`code` is stable and for programs, `detail` is for people. `config/api.py` maps each error to an
+HTTP status, `realtime/close_codes.py` to a close code; tests fail on an unmapped one.
 """
 
 from collections.abc import Callable

@@ -1,10 +1,11 @@
-"""How often something may be done: one token bucket per thing and key (contract §4).
+"""Rate limits: one token bucket for each action and key (contract §4).
 
 Counted in this process. A bucket is one float, the time at which it is full again (GCRA), so a
 check costs a dictionary look-up; the table is bounded and full buckets are forgotten first.
 
-Several processes count together through an `ClusterLimits`: what is rare and dear (a sign-in, a room)
-is asked for there first, messages are told afterwards, so that none waits for it.
+With Redis, limits are shared through `ClusterLimits`. Rare, expensive actions (login, room
+creation) check Redis first; messages are counted locally and reported afterwards, so sending never
+waits for Redis.
 """
 
 import re

@@ -67,7 +67,7 @@ def _look_at(url: str) -> Iterator[Finding]:
     version = str(server["redis_version"])
     if int(version.partition(".")[0]) < MIN_REDIS_VERSION:
         yield wrong(
-            f"Redis {version} at {where} is too old: {MIN_REDIS_VERSION} is the oldest that we test."
+            f"Redis {version} at {where} is too old: {MIN_REDIS_VERSION} is the oldest tested."
         )
     kept = " It writes to disk, which the chat does not need." if keeps.get("aof_enabled") else ""
     yield ok(f"Redis {version} at {where} answers in {took:.0f} ms.{kept}")

@@ -19,6 +19,7 @@ from messaging.selectors import state_of
 from rooms.errors import REMOVED, NoSuchRoom
 from rooms.models import Ban, Room, RoomKind, other_of
 
+from .commands import Draft, Sent
 from .read_markers import MarkRead, ReadMarker, ReadMarkers
 from .sql import (
     ADVANCE_READ_MARKERS,
@@ -34,32 +35,6 @@ from .sql import (
     used_client_ids,
     write,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A message that passed all checks that need no database.
-
-    `username` is whom the client claims to be, if it said so.
-    """
-
-    user_id: int
-    session_id: int
-    room_id: int
-    content: str
-    digest: str = ""
-    client_id: str | None = None
-    reply_to: int | None = None
-    via_room_id: int | None = None
-    username: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A stored message; `duplicate` when its `client_id` had stored it before."""
-
-    message: MessageState
-    duplicate: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ from accounts.kernel.events import Event, announce
 from messaging.events import MessageSent, ReadAdvanced
 from messaging.metrics import batch_stored, batch_taken, batches_repeated, messages_stored
 
-from .batch import Draft, MessageBatch, Sent
+from .batch import MessageBatch
+from .commands import Draft, Sent
 from .read_markers import MarkRead, ReadMarker
 
 CAPACITY = 4096

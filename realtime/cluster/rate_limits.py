@@ -1,4 +1,6 @@
-"""Rates that all processes count together, in Redis (contract §4; the buckets: `accounts.kernel.rate_limits`).
+"""Counts rates of all processes together, in Redis (contract §4).
+
+The buckets of one process are in `accounts.kernel.rate_limits`.
 
 The bucket of Redis runs on its clock, ours on our own: only spans of time cross between them. While
 Redis is away each process counts by itself.

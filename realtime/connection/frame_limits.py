@@ -28,7 +28,7 @@ class FrameLimiter:
         self._refused: deque[float] | None = None
 
     def consume_frame(self) -> None:
-        """Raises RateLimited for a frame too many, and PersistentlyRateLimited for going on all the same."""
+        """Raises RateLimited for a frame too many, PersistentlyRateLimited after 200 a minute."""
         rate: Rate | None = settings.CHAT_FRAME_RATE
         if rate is None:
             return

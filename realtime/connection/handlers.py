@@ -8,7 +8,7 @@ from accounts.kernel.rate_limits import consume_locally
 from accounts.models import User
 from messaging import services as messages
 from messaging.errors import ReceiverMismatch
-from messaging.writer.batch import Sent
+from messaging.writer.commands import Sent
 from realtime.close_codes import NORMAL
 from realtime.db_threads import on_database
 from realtime.delivery.hub import Hub

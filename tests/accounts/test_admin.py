@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts import admin as accounts_admin
 from accounts.events import SessionsEnded
+from accounts.kernel.moderation import ModeratedAdmin
 from accounts.models import User
-from accounts.moderation import ModeratedAdmin
 from messaging import admin as messaging_admin
 from messaging.models import Message
 from rooms.events import RoomChanged

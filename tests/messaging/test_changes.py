@@ -15,9 +15,9 @@ from messaging.events import MessageEdited, MessageErased, MessageState, Reactio
 from messaging.models import Message, Reaction
 from messaging.selectors import changes_since, history
 from rooms.errors import NoSuchRoom
+from rooms.membership import remove_member
 from rooms.models import Member, Room, RoomKind
 from rooms.selectors import room_access
-from rooms.services import remove_member
 from tests.factories import (
     at_once,
     commits,

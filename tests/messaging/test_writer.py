@@ -21,12 +21,14 @@ from messaging.errors import ClientIdReused
 from messaging.events import MessageSent
 from messaging.models import Message
 from messaging.writer import batch, queue
-from messaging.writer.batch import MessageBatch, Sent
+from messaging.writer.batch import MessageBatch
+from messaging.writer.commands import Sent
 from messaging.writer.queue import Writer
 from messaging.writer.read_markers import MarkRead, ReadMarker
 from rooms.errors import NoSuchRoom
+from rooms.membership import remove_member
 from rooms.models import Member, Room, RoomKind
-from rooms.services import delete_room, remove_member
+from rooms.services import delete_room
 from tests.factories import (
     commits,
     draft,

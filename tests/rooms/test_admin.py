@@ -6,10 +6,10 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from accounts import moderation
+from accounts.kernel import moderation
 from accounts.kernel.errors import Busy, Forbidden
 from accounts.models import User
-from rooms import services
+from rooms import membership, services
 from rooms.errors import LastOwner, NoSuchRoom
 from rooms.events import MemberRemoved, RoomDeleted
 from rooms.models import Ban, Member, Role, Room, RoomKind
@@ -109,7 +109,7 @@ def test_two_people_may_open_a_new_private_room_after_staff_deleted_theirs(
     new = services.open_private_room(user_id=maya.pk, other=ila)
     assert new.pk != old.pk
     assert new.deleted_at is None
-    assert services.enter_private_room(user_id=ila.pk, username="maya") == new
+    assert membership.enter_private_room(user_id=ila.pk, username="maya") == new
     assert services.open_private_room(user_id=ila.pk, other=maya) == new
 
 
@@ -131,7 +131,7 @@ def test_a_confirmation_lists_what_will_happen_and_changes_nothing(
 
 @commits
 def test_looking_at_any_page_changes_nothing(root: Client, group: Room, maya: User) -> None:
-    ban = services.ban_user(
+    ban = membership.ban_user(
         user_id=User.objects.get(username="boss").pk,
         room_id=make_room(name="sports").pk,
         username="maya",
@@ -174,7 +174,7 @@ def test_removal_from_a_public_room_is_a_ban(root: Client, maya: User) -> None:
     root.post(MEMBERS, chosen("remove_members", member_of(room, maya)))
     assert Ban.objects.filter(room=room, user=maya).exists()
     with pytest.raises(Forbidden):
-        services.join_room(user_id=maya.pk, room_id=room.pk)
+        membership.join_room(user_id=maya.pk, room_id=room.pk)
 
 
 def test_the_last_owner_of_a_group_is_neither_removed_nor_demoted(
@@ -277,9 +277,9 @@ def test_anybody_is_banned_from_a_public_room_and_comes_back_after(
     root.post(f"{BANS}add/", {"room": "sports", "user": "maya"})
     assert Ban.objects.count() == 1, "twice is harmless"
     with pytest.raises(Forbidden):
-        services.join_room(user_id=maya.pk, room_id=room.pk)
+        membership.join_room(user_id=maya.pk, room_id=room.pk)
     assert told(root.post(BANS, chosen("lift_bans", ban, confirmed=False)))[-1] == "1 ban lifted"
-    services.join_room(user_id=maya.pk, room_id=room.pk)
+    membership.join_room(user_id=maya.pk, room_id=room.pk)
     assert LogEntry.objects.latest("pk").change_message == "Ban of maya in sports: lifted"
 
 
@@ -317,7 +317,7 @@ def test_each_action_needs_its_permission(
     group: Room, maya: User, boss: User, action: str, permission: str, look: str
 ) -> None:
     public = make_room(name="sports")
-    ban = services.ban_user(user_id=boss.pk, room_id=public.pk, username="maya")
+    ban = membership.ban_user(user_id=boss.pk, room_id=public.pk, username="maya")
     lists = {"view_room": ROOMS, "view_member": MEMBERS, "view_ban": BANS}
     rows = {"view_room": group, "view_member": member_of(group, maya), "view_ban": ban}
     page, row = lists[look], rows[look]
@@ -360,19 +360,19 @@ def test_the_services_ask_for_the_permission_themselves(group: Room, boss: User)
         who = {"user_id": user.pk, "room_id": group.pk}
         for call in (
             lambda who=who: services.delete_room(**who, as_staff=True),
-            lambda who=who: services.remove_member(**who, username="maya", as_staff=True),
-            lambda who=who: services.change_role(
+            lambda who=who: membership.remove_member(**who, username="maya", as_staff=True),
+            lambda who=who: membership.change_role(
                 **who, username="maya", role=Role.OWNER, as_staff=True
             ),
-            lambda who=who: services.ban_user(**who, username="maya"),
-            lambda who=who: services.lift_ban(**who, banned_id=1),
+            lambda who=who: membership.ban_user(**who, username="maya"),
+            lambda who=who: membership.lift_ban(**who, banned_id=1),
         ):
             with pytest.raises(Forbidden, match="Only staff with the permission rooms"):
                 call()
     with pytest.raises(NoSuchRoom):
         services.delete_room(user_id=boss.pk, room_id=group.pk)  # as anybody who is no member
     with pytest.raises(LastOwner):
-        services.remove_member(user_id=boss.pk, room_id=group.pk, username="ila", as_staff=True)
+        membership.remove_member(user_id=boss.pk, room_id=group.pk, username="ila", as_staff=True)
 
 
 # What pages show

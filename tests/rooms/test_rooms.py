@@ -11,7 +11,7 @@ from accounts.kernel.errors import Forbidden, NoSuchUser, RateLimited
 from accounts.kernel.rate_limits import Rate, buckets
 from accounts.models import User
 from messaging.selectors import history
-from rooms import selectors, services
+from rooms import membership, selectors, services
 from rooms.errors import LastOwner, NoSuchMember, NoSuchRoom, NotAMember, RoomExists, UnknownUsers
 from rooms.events import MemberLeft, MemberRemoved, RoomChanged, RoomDeleted
 from rooms.models import Ban, Member, Role, Room, RoomKind
@@ -139,12 +139,12 @@ def test_connecting_makes_no_room_that_looks_like_another(settings: Settings) ->
     user = make_user()
     for name in ("sрorts", "s" + "\u0301" * 9, "1١"):
         with pytest.raises(NoSuchRoom):
-            services.enter_public_room(user_id=user.pk, name=name)
+            membership.enter_public_room(user_id=user.pk, name=name)
     assert not Room.objects.exists()
     # A refusal costs nothing, and a room that is older than the rule is entered as before.
-    assert services.enter_public_room(user_id=user.pk, name="sports").pk
+    assert membership.enter_public_room(user_id=user.pk, name="sports").pk
     old = make_room(name="sрorts")
-    assert services.enter_public_room(user_id=user.pk, name="SРORTS") == old
+    assert membership.enter_public_room(user_id=user.pk, name="SРORTS") == old
 
 
 @pytest.mark.parametrize("name", ["sports", "SPORTS", "ｓｐｏｒｔｓ"])
@@ -178,12 +178,12 @@ def test_making_rooms_is_limited(settings: Settings) -> None:
     buckets.clear()
     settings.CHAT_ROOM_RATE = Rate(1, 60, 1)
     user = make_user()
-    services.enter_public_room(user_id=user.pk, name="one")
+    membership.enter_public_room(user_id=user.pk, name="one")
     with pytest.raises(RateLimited):
-        services.enter_public_room(user_id=user.pk, name="two")
+        membership.enter_public_room(user_id=user.pk, name="two")
     with pytest.raises(RateLimited):
         services.open_private_room(user_id=user.pk, other=make_user())
-    services.enter_public_room(user_id=user.pk, name="one")
+    membership.enter_public_room(user_id=user.pk, name="one")
 
 
 def test_a_room_that_was_not_made_is_not_counted(settings: Settings) -> None:
@@ -206,8 +206,8 @@ def test_a_room_that_was_not_made_is_not_counted(settings: Settings) -> None:
 
 def test_a_pair_meets_in_one_room_whoever_opens_it() -> None:
     one, other = make_user("one"), make_user("other")
-    room = services.enter_private_room(user_id=one.pk, username="OTHER")
-    assert services.enter_private_room(user_id=other.pk, username="one") == room
+    room = membership.enter_private_room(user_id=one.pk, username="OTHER")
+    assert membership.enter_private_room(user_id=other.pk, username="one") == room
     assert services.open_private_room(user_id=other.pk, other=one) == room
     assert room.pair_names == ["one", "other"]
     assert counts_right(room)
@@ -217,8 +217,8 @@ def test_a_pair_meets_in_one_room_whoever_opens_it() -> None:
 def test_a_pair_that_meets_at_the_same_instant_gets_one_room() -> None:
     one, other = make_user("one"), make_user("other")
     outcomes = at_once(
-        lambda: services.enter_private_room(user_id=one.pk, username="other"),
-        lambda: services.enter_private_room(user_id=other.pk, username="one"),
+        lambda: membership.enter_private_room(user_id=one.pk, username="other"),
+        lambda: membership.enter_private_room(user_id=other.pk, username="one"),
     )
     assert outcomes == [Room.objects.get()] * 2
 
@@ -226,7 +226,7 @@ def test_a_pair_that_meets_at_the_same_instant_gets_one_room() -> None:
 def test_nobody_has_a_private_room_with_themselves() -> None:
     user = make_user("ila")
     with pytest.raises(Forbidden):
-        services.enter_private_room(user_id=user.pk, username="ILA")
+        membership.enter_private_room(user_id=user.pk, username="ILA")
 
 
 def test_there_is_no_private_room_with_nobody_or_the_deactivated() -> None:
@@ -236,7 +236,7 @@ def test_there_is_no_private_room_with_nobody_or_the_deactivated() -> None:
     gone.save()
     for name in ("gone", "nobody", "no/body", "a\x00", ""):
         with pytest.raises(NoSuchUser):
-            services.enter_private_room(user_id=user.pk, username=name)
+            membership.enter_private_room(user_id=user.pk, username=name)
 
 
 # Entering by socket
@@ -244,7 +244,7 @@ def test_there_is_no_private_room_with_nobody_or_the_deactivated() -> None:
 
 def test_a_public_room_is_made_on_first_use_and_has_no_owner() -> None:
     user = make_user()
-    room = services.enter_public_room(user_id=user.pk, name="Zoe\u0308")
+    room = membership.enter_public_room(user_id=user.pk, name="Zoe\u0308")
     assert (room.name, room.kind) == ("Zoë", RoomKind.PUBLIC)
     assert role_of(user.pk, room) == Role.MEMBER
     assert counts_right(room)
@@ -252,8 +252,8 @@ def test_a_public_room_is_made_on_first_use_and_has_no_owner() -> None:
 
 def test_entering_a_room_again_changes_nothing() -> None:
     user = make_user()
-    room = services.enter_public_room(user_id=user.pk, name="sports")
-    assert services.enter_public_room(user_id=user.pk, name="SPORTS") == room
+    room = membership.enter_public_room(user_id=user.pk, name="sports")
+    assert membership.enter_public_room(user_id=user.pk, name="SPORTS") == room
     assert counts_right(room)
 
 
@@ -261,7 +261,7 @@ def test_entering_a_room_again_changes_nothing() -> None:
 def test_a_first_use_by_many_at_once_makes_one_room() -> None:
     ids = [make_user().pk for _ in range(4)]
     calls: list[Callable[[], Room]] = [
-        lambda user_id=user_id: services.enter_public_room(user_id=user_id, name="sports")  # type: ignore[misc]
+        lambda user_id=user_id: membership.enter_public_room(user_id=user_id, name="sports")  # type: ignore[misc]
         for user_id in ids
     ]
     outcomes = at_once(*calls)
@@ -274,7 +274,7 @@ def test_a_first_use_by_many_at_once_makes_one_room() -> None:
 @pytest.mark.parametrize("name", ["", "a b", "a@b", "..", "a" * 65, "a\x00"])
 def test_an_impossible_name_is_no_room(name: str) -> None:
     with pytest.raises(NoSuchRoom):
-        services.enter_public_room(user_id=make_user().pk, name=name)
+        membership.enter_public_room(user_id=make_user().pk, name=name)
     assert not Room.objects.exists()
 
 
@@ -284,7 +284,7 @@ def test_entering_does_not_make_a_deleted_room_again() -> None:
     services.delete_room(user_id=owner.pk, room_id=room.pk)
     for user_id in (owner.pk, make_user().pk):
         with pytest.raises(NoSuchRoom):
-            services.enter_public_room(user_id=user_id, name="sports")
+            membership.enter_public_room(user_id=user_id, name="sports")
 
 
 def test_a_room_made_after_a_deletion_is_entered() -> None:
@@ -292,28 +292,28 @@ def test_a_room_made_after_a_deletion_is_entered() -> None:
     room = make_room(name="sports", owner=[owner.pk])
     services.delete_room(user_id=owner.pk, room_id=room.pk)
     again = services.create_room(user_id=owner.pk, name="sports")
-    assert services.enter_public_room(user_id=make_user().pk, name="sports") == again
+    assert membership.enter_public_room(user_id=make_user().pk, name="sports") == again
 
 
 def test_a_group_is_closed_to_others_at_both_addresses() -> None:
     make_room(RoomKind.GROUP, name="friends", owner=[make_user().pk])
     stranger = make_user().pk
     with pytest.raises(NotAMember):
-        services.enter_public_room(user_id=stranger, name="friends")
+        membership.enter_public_room(user_id=stranger, name="friends")
     for name in ("friends", "nothing", "im possible", "a\x00"):
         with pytest.raises(NotAMember):
-            services.enter_group_room(user_id=stranger, name=name)
+            membership.enter_group_room(user_id=stranger, name=name)
 
 
 def test_each_kind_of_room_has_its_own_address() -> None:
     user = make_user()
     group = make_room(RoomKind.GROUP, name="friends", owner=[user.pk])
     make_room(name="sports", owner=[user.pk])
-    assert services.enter_group_room(user_id=user.pk, name="FRIENDS") == group
+    assert membership.enter_group_room(user_id=user.pk, name="FRIENDS") == group
     with pytest.raises(Forbidden):
-        services.enter_public_room(user_id=user.pk, name="friends")
+        membership.enter_public_room(user_id=user.pk, name="friends")
     with pytest.raises(NotAMember):
-        services.enter_group_room(user_id=user.pk, name="sports")
+        membership.enter_group_room(user_id=user.pk, name="sports")
 
 
 # Coming and going
@@ -322,8 +322,8 @@ def test_each_kind_of_room_has_its_own_address() -> None:
 def test_what_was_said_before_joining_is_read() -> None:
     room, author, user = make_room(), make_sign_in(), make_user()
     say(author, room)
-    services.join_room(user_id=user.pk, room_id=room.pk)
-    services.join_room(user_id=user.pk, room_id=room.pk)
+    membership.join_room(user_id=user.pk, room_id=room.pk)
+    membership.join_room(user_id=user.pk, room_id=room.pk)
     member = Member.objects.get(room=room, user=user)
     assert member.last_read_seq == 1
     assert counts_right(room)
@@ -336,9 +336,9 @@ def test_a_room_of_others_looks_like_none(kind: RoomKind) -> None:
     room = private if kind == RoomKind.PRIVATE else make_room(RoomKind.GROUP, owner=[one.pk])
     stranger = make_user().pk
     with pytest.raises(NoSuchRoom):
-        services.join_room(user_id=stranger, room_id=room.pk)
+        membership.join_room(user_id=stranger, room_id=room.pk)
     with pytest.raises(NoSuchRoom):
-        services.leave_room(user_id=stranger, room_id=room.pk)
+        membership.leave_room(user_id=stranger, room_id=room.pk)
     with pytest.raises(NoSuchRoom):
         services.change_room(user_id=stranger, room_id=room.pk, title="x", topic=None)
     assert room not in rooms_seen_by(stranger)
@@ -349,7 +349,7 @@ def test_leaving_raises_the_access_counter_and_is_told() -> None:
     user = make_user()
     room = make_room(member=[user.pk])
     with heard() as events:
-        services.leave_room(user_id=user.pk, room_id=room.pk)
+        membership.leave_room(user_id=user.pk, room_id=room.pk)
     assert events == [MemberLeft(room.pk, user.pk, access=1)]
     assert role_of(user.pk, room) is None
     assert counts_right(room)
@@ -357,27 +357,27 @@ def test_leaving_raises_the_access_counter_and_is_told() -> None:
 
 def test_one_who_is_not_in_a_public_room_cannot_leave_it() -> None:
     with pytest.raises(NotAMember):
-        services.leave_room(user_id=make_user().pk, room_id=make_room().pk)
+        membership.leave_room(user_id=make_user().pk, room_id=make_room().pk)
 
 
 def test_the_last_owner_of_a_group_hands_over_first() -> None:
     owner, friend = make_user(), make_user("friend")
     room = make_room(RoomKind.GROUP, owner=[owner.pk], member=[friend.pk])
     with pytest.raises(LastOwner):
-        services.leave_room(user_id=owner.pk, room_id=room.pk)
+        membership.leave_room(user_id=owner.pk, room_id=room.pk)
     with pytest.raises(LastOwner):
-        services.change_role(
+        membership.change_role(
             user_id=owner.pk, room_id=room.pk, username=owner.username, role=Role.MEMBER
         )
-    services.change_role(user_id=owner.pk, room_id=room.pk, username="Friend", role=Role.OWNER)
-    services.leave_room(user_id=owner.pk, room_id=room.pk)
+    membership.change_role(user_id=owner.pk, room_id=room.pk, username="Friend", role=Role.OWNER)
+    membership.leave_room(user_id=owner.pk, room_id=room.pk)
     assert role_of(friend.pk, room) == Role.OWNER
 
 
 def test_the_last_owner_of_a_public_room_may_leave() -> None:
     owner = make_user()
     room = make_room(owner=[owner.pk])
-    services.leave_room(user_id=owner.pk, room_id=room.pk)
+    membership.leave_room(user_id=owner.pk, room_id=room.pk)
     assert role_of(owner.pk, room) is None
 
 
@@ -385,11 +385,11 @@ def test_a_private_room_cannot_be_left_or_managed() -> None:
     one, other = make_user(), make_user()
     room = make_private_room(one.pk, other)
     with pytest.raises(Forbidden):
-        services.leave_room(user_id=one.pk, room_id=room.pk)
+        membership.leave_room(user_id=one.pk, room_id=room.pk)
     with pytest.raises(Forbidden):
-        services.remove_member(user_id=one.pk, room_id=room.pk, username=other.username)
+        membership.remove_member(user_id=one.pk, room_id=room.pk, username=other.username)
     with pytest.raises(Forbidden):
-        services.add_members(user_id=one.pk, room_id=room.pk, people=[make_user().pk])
+        membership.add_members(user_id=one.pk, room_id=room.pk, people=[make_user().pk])
     with pytest.raises(Forbidden):
         services.delete_room(user_id=one.pk, room_id=room.pk)
 
@@ -403,7 +403,7 @@ def test_a_removal_tells_the_last_version_that_the_removed_may_have_seen() -> No
     room = make_room(RoomKind.GROUP, owner=[owner.pk], member=[gone.user_id])
     said = say(gone, room)
     with heard() as events:
-        version = services.remove_member(
+        version = membership.remove_member(
             user_id=owner.pk, room_id=room.pk, username=gone.username.upper()
         )
     assert version == said.version
@@ -414,15 +414,15 @@ def test_a_removal_tells_the_last_version_that_the_removed_may_have_seen() -> No
 def test_the_removed_of_a_public_room_stay_out_until_they_are_added() -> None:
     owner, gone = make_user(), make_user()
     room = make_room(owner=[owner.pk], member=[gone.pk])
-    services.remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
+    membership.remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
     with pytest.raises(Forbidden):
-        services.enter_public_room(user_id=gone.pk, name=room.name or "")
+        membership.enter_public_room(user_id=gone.pk, name=room.name or "")
     with pytest.raises(Forbidden):
-        services.join_room(user_id=gone.pk, room_id=room.pk)
+        membership.join_room(user_id=gone.pk, room_id=room.pk)
     with pytest.raises(Forbidden):
         history(selectors.room_access(gone.pk, room.pk), before=None, after=None, limit=50)
-    services.add_members(user_id=owner.pk, room_id=room.pk, people=[gone.pk])
-    assert services.enter_public_room(user_id=gone.pk, name=room.name or "") == room
+    membership.add_members(user_id=owner.pk, room_id=room.pk, people=[gone.pk])
+    assert membership.enter_public_room(user_id=gone.pk, name=room.name or "") == room
     assert counts_right(room)
 
 
@@ -433,10 +433,10 @@ def test_one_who_is_no_member_of_a_public_room_can_be_banned(has_been_there: boo
     room = make_room(owner=[owner.pk])
     if has_been_there:
         say(gone, room)
-        services.leave_room(user_id=gone.user_id, room_id=room.pk)
+        membership.leave_room(user_id=gone.user_id, room_id=room.pk)
     room.refresh_from_db()
     with heard() as events:
-        version = services.remove_member(
+        version = membership.remove_member(
             user_id=owner.pk, room_id=room.pk, username=gone.username.upper()
         )
     assert version == room.version
@@ -444,8 +444,8 @@ def test_one_who_is_no_member_of_a_public_room_can_be_banned(has_been_there: boo
     assert isinstance(store_now(draft(gone, room))[0], Forbidden)
     assert counts_right(room)
     # Once more, because the answer was lost.
-    services.remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
-    services.add_members(user_id=owner.pk, room_id=room.pk, people=[gone.user_id])
+    membership.remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
+    membership.add_members(user_id=owner.pk, room_id=room.pk, people=[gone.user_id])
     assert say(gone, room).sender == gone.user_id
 
 
@@ -455,7 +455,7 @@ def test_an_admin_bans_strangers_and_nobody_bans_oneself_or_nobody() -> None:
     room = make_room(owner=[owner.pk], admin=[admin.pk])
 
     def ban(username: str, by: User = admin) -> int:
-        return services.remove_member(user_id=by.pk, room_id=room.pk, username=username)
+        return membership.remove_member(user_id=by.pk, room_id=room.pk, username=username)
 
     for nobody in ("nobody", left.username):
         with pytest.raises(NoSuchMember):
@@ -472,11 +472,11 @@ def test_an_admin_bans_strangers_and_nobody_bans_oneself_or_nobody() -> None:
 def test_the_removed_of_a_group_may_be_added_again() -> None:
     owner, gone = make_user(), make_user()
     room = make_room(RoomKind.GROUP, owner=[owner.pk], member=[gone.pk])
-    services.remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
+    membership.remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
     with pytest.raises(NotAMember):
-        services.enter_group_room(user_id=gone.pk, name=room.name or "")
+        membership.enter_group_room(user_id=gone.pk, name=room.name or "")
     assert not Ban.objects.exists()
-    _, added, everyone = services.add_members(
+    _, added, everyone = membership.add_members(
         user_id=owner.pk, room_id=room.pk, people=[gone.username, owner.pk]
     )
     assert added == [gone.username]
@@ -500,7 +500,7 @@ def test_a_role_removes_only_lesser_ones(by: str, whom: str, allowed: bool) -> N
     make_member(room, actor.pk, Role(by))
     make_member(room, target.pk, Role(whom))
     try:
-        services.remove_member(user_id=actor.pk, room_id=room.pk, username=target.username)
+        membership.remove_member(user_id=actor.pk, room_id=room.pk, username=target.username)
     except Forbidden:
         assert not allowed
     assert (role_of(target.pk, room) is None) == allowed
@@ -510,9 +510,9 @@ def test_nobody_removes_themselves_or_one_who_is_not_there() -> None:
     owner = make_user()
     room = make_room(RoomKind.GROUP, owner=[owner.pk])
     with pytest.raises(Forbidden):
-        services.remove_member(user_id=owner.pk, room_id=room.pk, username=owner.username)
+        membership.remove_member(user_id=owner.pk, room_id=room.pk, username=owner.username)
     with pytest.raises(NoSuchMember):
-        services.remove_member(user_id=owner.pk, room_id=room.pk, username=make_user().username)
+        membership.remove_member(user_id=owner.pk, room_id=room.pk, username=make_user().username)
 
 
 # Managing
@@ -524,7 +524,7 @@ def test_only_an_owner_changes_roles_and_deletes(role: str) -> None:
     room = make_room(owner=[owner.pk])
     make_member(room, user.pk, Role(role))
     with pytest.raises(Forbidden):
-        services.change_role(
+        membership.change_role(
             user_id=user.pk, room_id=room.pk, username=user.username, role=Role.OWNER
         )
     with pytest.raises(Forbidden):
@@ -536,15 +536,17 @@ def test_whether_one_may_is_asked_before_whether_it_can_be() -> None:
     owner, admin = make_user("owner"), make_user()
     room = make_room(RoomKind.GROUP, owner=[owner.pk], admin=[admin.pk])
     with pytest.raises(Forbidden):
-        services.change_role(user_id=admin.pk, room_id=room.pk, username="owner", role=Role.MEMBER)
+        membership.change_role(
+            user_id=admin.pk, room_id=room.pk, username="owner", role=Role.MEMBER
+        )
 
 
 def test_staff_look_after_public_rooms_only() -> None:
     staff, owner = make_user(is_staff=True), make_user("owner")
     public = make_room(member=[owner.pk])
     group = make_room(RoomKind.GROUP, owner=[owner.pk], member=[staff.pk])
-    services.remove_member(user_id=staff.pk, room_id=public.pk, username="owner")
-    services.add_members(user_id=staff.pk, room_id=public.pk, people=["owner"])
+    membership.remove_member(user_id=staff.pk, room_id=public.pk, username="owner")
+    membership.add_members(user_id=staff.pk, room_id=public.pk, people=["owner"])
     assert role_of(owner.pk, public) == Role.MEMBER
     services.change_room(user_id=staff.pk, room_id=public.pk, title="Ours", topic=None)
     services.delete_room(user_id=staff.pk, room_id=public.pk)
@@ -575,7 +577,7 @@ def test_a_deleted_room_is_gone_for_everybody() -> None:
         with pytest.raises(NoSuchRoom):
             selectors.room_access(user.pk, room.pk)
         with pytest.raises(NotAMember):
-            services.enter_group_room(user_id=user.pk, name=room.name or "")
+            membership.enter_group_room(user_id=user.pk, name=room.name or "")
 
 
 @commits

@@ -14,10 +14,11 @@ from accounts.kernel.names import name_key
 from accounts.services import log_in, register
 from accounts.tokens import TokenPair
 from messaging import services
-from messaging.writer.batch import Sent
+from messaging.writer.commands import Sent
 from rooms.errors import RoomExists
+from rooms.membership import add_members
 from rooms.models import Room, RoomKind
-from rooms.services import add_members, create_room, open_private_room
+from rooms.services import create_room, open_private_room
 
 PASSWORD = "password123"  # noqa: S105 - known to everyone, hence only while developing
 PEOPLE = ("ila", "kaushal", "maya")

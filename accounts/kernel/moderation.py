@@ -23,9 +23,9 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.text import capfirst
 
-from .kernel.db import writing
-from .kernel.errors import DomainError
-from .kernel.fields import MAX_ID
+from .db import writing
+from .errors import DomainError
+from .fields import MAX_ID
 
 M = TypeVar("M", bound=Model)
 
