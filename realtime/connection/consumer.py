@@ -1,4 +1,7 @@
-"""The life of a socket, from accept to close. How each kind finds its room: `consumers.py`."""
+"""One WebSocket from accept to close: receive loop, errors as frames, closing.
+
+The handshake is in `handshake.py`. How each kind of socket finds its room: `consumers.py`.
+"""
 
 import asyncio
 import logging
@@ -22,22 +25,14 @@ from accounts.kernel.incidents import report_incident
 from accounts.kernel.metrics import count_refusal
 from accounts.kernel.rate_limits import consume_locally, give_back
 from accounts.tokens import Claims, read_access
-from realtime.close_codes import (
-    CLOSE_CODES,
-    ENDS_AN_OPEN_SOCKET,
-    INTERNAL,
-    RESTART,
-    AuthTimeout,
-    TooManyConnections,
-)
-from realtime.db_threads import on_database
-from realtime.delivery.hub import hub
+from realtime.close_codes import CLOSE_CODES, ENDS_AN_OPEN_SOCKET, CloseCode
 from realtime.delivery.local_room import LocalRoom
-from realtime.delivery.recovery import catch_up, consume_replay, replay
+from realtime.delivery.recovery import consume_replay
 from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber, error_frame, text_event
-from realtime.lifecycle import Restarting, shutdown
-from realtime.metrics import closed_by_client, counts
+from realtime.errors import AuthTimeout, TooManyConnections
+from realtime.lifecycle import Restarting
+from realtime.metrics import closed_by_client
 from realtime.protocol import (
     AnyClientFrame,
     ErrorFrame,
@@ -49,12 +44,11 @@ from realtime.protocol import (
     ref_in,
     token_in,
 )
-from realtime.runtime import last_seen, presence, run_on, tally
+from realtime.runtime import runtime
 from realtime.servers.detect import connection_of
 from rooms.models import Room
 from rooms.schemas import RoomOut
 
-from .admission import door, refusal_queue
 from .credentials import (
     HOW_TO_SIGN_IN,
     Scope,
@@ -95,29 +89,29 @@ class RoomConsumer(AsyncConsumer):
         self._scope: Scope = scope
         connection = connection_of(receive, send)
         self._receive = connection.receive
-        self._queue = SendQueue(connection)
+        self._queue = SendQueue(connection, runtime.state)
         self._limiter = FrameLimiter()
         self._handlers: FrameHandlers | None = None
         self._token = ""
         self._counted: tuple[str, ...] = ()
         self._pending = ""
         self._expiry: asyncio.TimerHandle | None = None
-        run_on(asyncio.get_running_loop())
-        counts.sockets += 1
+        runtime.start(asyncio.get_running_loop())
+        runtime.state.counts.sockets += 1
         try:
             await self._run()
         except Disconnected:
             log.debug("A socket is gone")
         except Restarting:
             self._release()
-            await self._close(RESTART)
+            await self._close(CloseCode.RESTART)
         except DomainError as refusal:
             await self._refuse(refusal)
         except Exception as error:  # noqa: BLE001 - logged with its traceback
             # Nobody gets a traceback; the id is on the wire and in the log.
             await self._break_down(error)
         finally:
-            counts.sockets -= 1
+            runtime.state.counts.sockets -= 1
             self._release()
             self._end_pending()
 
@@ -126,7 +120,7 @@ class RoomConsumer(AsyncConsumer):
         self._queue.put(
             {"type": "websocket.accept", "subprotocol": chosen_subprotocol(self._scope)}
         )
-        shutdown.turn_back_newcomers()
+        runtime.lifecycle.check_accepting()
         check_origin(self._scope)
         token, first = offered_token(self._scope), None
         if token is None:
@@ -176,12 +170,12 @@ class RoomConsumer(AsyncConsumer):
             claims = read_access(token)
         except DomainError:
             await self._begin_pending()
-            await refusal_queue.wait()
+            await runtime.refusals.wait_for_refusal()
             raise
         if not self._pending:
             # Counted until it is let in, but not refused: a crowd that returns comes at once.
             self._pending = f"address:{network(self._scope)}"
-            tally.take(self._pending, None)
+            runtime.connections.acquire(self._pending, None)
         return claims
 
     async def _begin_pending(self) -> None:
@@ -193,27 +187,27 @@ class RoomConsumer(AsyncConsumer):
             return
         peer, most = f"address:{network(self._scope)}", settings.CHAT_PENDING_PER_ADDRESS
         try:
-            tally.take(peer, most, TOO_MANY_PENDING)
+            runtime.connections.acquire(peer, most, TOO_MANY_PENDING)
             self._pending = peer
-            await tally.check(peer, most, TOO_MANY_PENDING)
+            await runtime.connections.check(peer, most, TOO_MANY_PENDING)
         except TooManyConnections:
             count_refusal("CHAT_PENDING_PER_ADDRESS")
-            await refusal_queue.wait()
+            await runtime.refusals.wait_for_refusal()
             raise
 
     def _end_pending(self) -> None:
         if self._pending:
-            tally.give_back(self._pending)
+            runtime.connections.release(self._pending)
         self._pending = ""
 
     async def _admit_socket(self, token: str, claims: Claims) -> FrameHandlers:
-        hub.check_session(claims.session_id)
+        runtime.hub.check_session(claims.session_id)
         consume_locally("CHAT_CONNECT_RATE", claims.user_id)
         await self._count_socket(claims.user_id)
-        await door.pass_through()
-        shutdown.turn_back_newcomers()
+        await runtime.admission.wait_for_turn()
+        runtime.lifecycle.check_accepting()
         try:
-            caller, room = await on_database(self._admit, claims)
+            caller, row = await runtime.database.run(self._admit, claims)
         except (SessionEnded, TokenInvalid):
             # Or a token that was taken away from a thief would still use up its owner's rate.
             give_back("CHAT_CONNECT_RATE", claims.user_id)
@@ -223,44 +217,44 @@ class RoomConsumer(AsyncConsumer):
         if since is not None:
             consume_replay(caller.user_id)
         # Meanwhile the sockets of all rooms may have been closed: nobody would close this one.
-        shutdown.turn_back_newcomers()
-        subscriber = Subscriber(self._queue, caller, room.pk, room.version, room.access)
-        here = hub.subscribe(subscriber, room)
+        runtime.lifecycle.check_accepting()
+        subscriber = Subscriber(self._queue, caller, row.pk, row.version, row.access)
+        room = runtime.hub.subscribe(subscriber, row)
         self._end_pending()
-        self._handlers = handlers = FrameHandlers(hub, subscriber, here, room)
+        self._handlers = handlers = FrameHandlers(runtime, subscriber, room, row)
         self._watch_expiry(caller)
-        await self._greet(here, subscriber, room)
-        await self._catch_up(here, subscriber, since)
+        await self._greet(room, subscriber, row)
+        await self._catch_up(room, subscriber, since)
         return handlers
 
-    async def _greet(self, here: LocalRoom, subscriber: Subscriber, room: Room) -> None:
-        """Says `ready`, the first frame of all, and tells the room who has come. Raises Gone."""
-        arrival = await presence.arrives(here, subscriber)
+    async def _greet(self, room: LocalRoom, subscriber: Subscriber, row: Room) -> None:
+        """Sends `ready`, the first frame, and publishes `join`. Raises Disconnected."""
+        arrival = await runtime.presence.arrive(room, subscriber)
         if self._queue.closing:
             raise Disconnected
         caller = subscriber.caller
         ready = Ready(
-            room=RoomOut.model_validate(room),
+            room=RoomOut.model_validate(row),
             user=UserOut(id=caller.user_id, username=caller.username),
-            version=room.version,
+            version=row.version,
             online=arrival.names,
             online_count=arrival.people,
         )
-        subscriber.say(encode(ready))
+        subscriber.send(encode(ready))
         subscriber.ready = subscriber.announced = True
         if arrival.first:
-            presence.announce(here, subscriber)
-        last_seen.note(caller)
+            runtime.presence.publish_join(room, subscriber)
+        runtime.last_seen.record(caller)
 
-    async def _catch_up(self, here: LocalRoom, subscriber: Subscriber, since: int | None) -> None:
-        """Tells what it missed, and lets go of what was held back meanwhile."""
+    async def _catch_up(self, room: LocalRoom, subscriber: Subscriber, since: int | None) -> None:
+        """Sends what the client missed, then the frames that were buffered meanwhile."""
         if since is not None:
-            await replay(here, subscriber, since)
+            await runtime.recovery.replay(room, subscriber, since)
             return
-        if here.version > subscriber.version:
-            await catch_up(here, subscriber)
+        if room.version > subscriber.version:
+            await runtime.recovery.catch_up(room, subscriber)
         else:
-            here.finish_catch_up(subscriber, subscriber.version)
+            room.finish_catch_up(subscriber, subscriber.version)
         if query(self._scope, "since") is not None:
             self._answer(error_frame(invalid("since", "must be a version, such as 41")))
 
@@ -279,10 +273,10 @@ class RoomConsumer(AsyncConsumer):
     async def _count(self, name: str, most: int | None, refusal: str | None = None) -> None:
         if most is None:
             return
-        tally.take(name, most, refusal)
+        runtime.connections.acquire(name, most, refusal)
         # Before anything is waited for: whatever ends this socket, it is given back.
         self._counted += (name,)
-        await tally.check(name, most, refusal)
+        await runtime.connections.check(name, most, refusal)
 
     def _admit(self, claims: Claims) -> tuple[Caller, Room]:
         """On a database thread: who is it, and may they enter."""
@@ -294,11 +288,11 @@ class RoomConsumer(AsyncConsumer):
 
     async def _handle(self, handlers: FrameHandlers, text: str | None) -> None:
         """Takes one frame and answers what is wrong with it. Raises what ends the socket."""
-        if shutdown.frozen:
+        if runtime.lifecycle.stopped:
             raise Restarting
         if self._queue.closing:
             raise Disconnected
-        with shutdown.working():
+        with runtime.lifecycle.working():
             wrong = await self._try(handlers, text)
         if wrong is not None:
             self._answer(wrong)
@@ -333,17 +327,17 @@ class RoomConsumer(AsyncConsumer):
     async def _execute(self, handlers: FrameHandlers, frame: AnyClientFrame) -> None:
         if frame.token is not None and frame.token != self._token:
             await self._renew(handlers.subscriber, frame.token)
-        await handlers.take(frame)
+        await handlers.handle(frame)
 
     async def _renew(self, subscriber: Subscriber, token: str) -> None:
         """A good token of the same user goes on for longer; any other one ends the socket."""
-        caller = await on_database(sign_in_with, read_access(token))
+        caller = await runtime.database.run(sign_in_with, read_access(token))
         if self._queue.closing:
             raise Disconnected
         if caller.user_id != subscriber.caller.user_id:
             raise TokenInvalid
         if caller.expires_at > subscriber.caller.expires_at:
-            hub.renew(subscriber, caller)
+            runtime.hub.renew(subscriber, caller)
             self._token = token
             self._watch_expiry(caller)
 
@@ -355,7 +349,7 @@ class RoomConsumer(AsyncConsumer):
 
     def _expire(self) -> None:
         if self._handlers is not None:
-            hub.disconnect([self._handlers.subscriber], TokenExpired())
+            runtime.hub.disconnect([self._handlers.subscriber], TokenExpired())
 
     # Closing
 
@@ -372,7 +366,7 @@ class RoomConsumer(AsyncConsumer):
         self._release()
         incident = _incident(error, None)
         self._answer(incident)
-        await self._close(INTERNAL, incident.code)
+        await self._close(CloseCode.INTERNAL, incident.code)
 
     async def _close(self, code: int, reason: str = "") -> None:
         self._queue.close(code, reason)
@@ -387,12 +381,12 @@ class RoomConsumer(AsyncConsumer):
         if self._expiry is not None:
             self._expiry.cancel()
         if self._handlers is not None:
-            hub.unsubscribe(self._handlers.subscriber)
-            last_seen.note(self._handlers.subscriber.caller)
+            runtime.hub.unsubscribe(self._handlers.subscriber)
+            runtime.last_seen.record(self._handlers.subscriber.caller)
             self._handlers = None
         counted, self._counted = self._counted, ()
         for name in counted:
-            tally.give_back(name)
+            runtime.connections.release(name)
 
 
 def _incident(error: Exception, ref: str | None) -> ErrorFrame:
@@ -402,7 +396,7 @@ def _incident(error: Exception, ref: str | None) -> ErrorFrame:
 async def refuse(scope: Scope, receive: Any, send: Any, error: DomainError) -> None:
     """Accepts, says why, closes: for addresses that no consumer serves."""
     await receive()
-    outbox = SendQueue(connection_of(receive, send))
+    outbox = SendQueue(connection_of(receive, send), runtime.state)
     outbox.put({"type": "websocket.accept", "subprotocol": chosen_subprotocol(scope)})
     outbox.put(text_event(encode(error_frame(error))))
     outbox.close(CLOSE_CODES[type(error)], error.code)

@@ -18,10 +18,10 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 from realtime.metrics import closed_by_server
-from realtime.servers.framing import frame_cache
 from realtime.servers.interface import Connection, Event, Write, ignore_change
 
-from .send_buffers import send_buffers, size_of
+from .local_state import LocalState
+from .send_buffers import size_of
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +40,10 @@ class SendQueue:
     __slots__ = (
         "_bytes",
         "_connection",
+        "_frame_cache",
         "_queue",
         "_task",
+        "buffers",
         "closing",
         "gone",
         "on_way_change",
@@ -49,8 +51,10 @@ class SendQueue:
         "way",
     )
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, state: LocalState) -> None:
         self._connection = connection
+        self._frame_cache = state.frame_cache
+        self.buffers = state.send_buffers
         connection.watch(self._look_for_way)
         self.way: Write | None = None
         """Past `send`, for whole frames: only while nothing waits here and nothing ends."""
@@ -99,7 +103,7 @@ class SendQueue:
 
     def _go(self, way: Write, text: str) -> None:
         try:
-            way(frame_cache.of(text))
+            way(self._frame_cache.of(text))
         except Exception as error:  # noqa: BLE001 - whatever it raises, half a frame may be out
             log.debug("A socket takes no more: %s", type(error).__name__)
             self.cut()
@@ -180,7 +184,7 @@ class SendQueue:
         self._count(size_of(event))
         if self._is_full():
             self._drop_droppable()
-        return not self._is_full() and not send_buffers.is_full(self.user_id)
+        return not self._is_full() and not self.buffers.is_full(self.user_id)
 
     def _is_full(self) -> bool:
         return self._bytes > MAX_BYTES or len(self._queue or ()) > MAX_FRAMES
@@ -197,7 +201,7 @@ class SendQueue:
 
     def _count(self, size: int) -> None:
         self._bytes += size
-        send_buffers.add(self.user_id, size)
+        self.buffers.add(self.user_id, size)
 
     async def _finish(self, coroutine: Coroutine[Any, Any, None], waiting_for: Any) -> None:
         try:

@@ -16,7 +16,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 import h11
 from django.conf import settings
@@ -33,10 +33,11 @@ from accounts.kernel.metrics import count_refusal
 from . import http_responses
 from .control_frames import ControlFrameLimiter
 from .draining import DRAIN_INTERVAL, MAX_DRAIN
+from .http_bodies import UnfinishedBodies
 from .http_connections import (
     HeadDeadline,
+    OpenConnections,
     leave_uncounted,
-    open_connections,
     too_large_head,
     too_many_headers,
 )
@@ -306,6 +307,9 @@ def connection(_: Receive, send: Send) -> UvicornConnection | None:
 class HttpConnection:
     """What both HTTP classes do: a deadline for each request head, and a place for each address."""
 
+    open_connections: ClassVar[OpenConnections]
+    """Set by `bound_http`: uvicorn builds the protocols that build this."""
+
     def __init__(self, protocol: Any) -> None:
         self._protocol = protocol
         self._deadline = HeadDeadline(self._expire)
@@ -316,7 +320,7 @@ class HttpConnection:
         transport = self._protocol.transport
         peer = transport.get_extra_info("peername")
         # On a Unix socket it is a text, mostly an empty one.
-        self._leave = open_connections.enter(peer[0] if isinstance(peer, tuple) else None)
+        self._leave = self.open_connections.enter(peer[0] if isinstance(peer, tuple) else None)
         if self._leave is None:
             transport.abort()
         else:
@@ -493,12 +497,13 @@ class BoundedH11(H11Protocol):
         super().connection_lost(exc)
 
 
-def bound_http() -> None:
-    """From now on uvicorn makes bounded protocols. Nothing happens the second time.
+def bound_http(connections: OpenConnections, _: UnfinishedBodies) -> None:
+    """Makes uvicorn build bounded protocols from now on.
 
     It has chosen its classes by now, and is to be started by its own command: so a class of its
     own makes ours where one of it is asked for.
     """
+    HttpConnection.open_connections = connections
     for stock, bounded, required in (
         (HttpToolsProtocol, BoundedHttpTools, HTTPTOOLS),
         (H11Protocol, BoundedH11, H11),

@@ -3,6 +3,7 @@
 import pytest
 
 from realtime.delivery.local_room import LocalRoom
+from tests.realtime.wiring import local_room
 
 from .ear import Ear, enter
 
@@ -19,7 +20,7 @@ def straight(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def room(way: None) -> LocalRoom:
-    return LocalRoom(1, version=0, access=0)
+    return local_room(1, version=0, access=0)
 
 
 @pytest.fixture

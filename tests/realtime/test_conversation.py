@@ -10,11 +10,11 @@ from realtime.connection import handlers
 from realtime.connection.handlers import FrameHandlers
 from realtime.delivery import local_room
 from realtime.delivery.hub import Hub
-from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber
 from realtime.protocol import AnyClientFrame, Join, Typing
 from rooms.models import Room, RoomKind
 from tests.factories import Wire
+from tests.realtime.wiring import make_hub, send_queue
 
 
 class Clock:
@@ -30,7 +30,7 @@ class Clock:
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     """Of this process alone."""
-    hub = Hub()
+    hub = make_hub()
     hub.on_open = lambda room: None
     hub.on_rooms_change = lambda room_id: None
     monkeypatch.setattr(handlers, "fanout", hub)
@@ -40,7 +40,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
 def come_in(hub: Hub, room: Room, user_id: int) -> tuple[Subscriber, Wire]:
     wire = Wire()
     subscriber = Subscriber(
-        SendQueue(wire), Caller(user_id, f"user{user_id}", user_id, 0), room.pk, 0
+        send_queue(wire), Caller(user_id, f"user{user_id}", user_id, 0), room.pk, 0
     )
     hub.subscribe(subscriber, room)
     subscriber.ready = True

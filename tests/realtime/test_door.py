@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pytest_django import Settings
+from realtime.connection.admission import ADMISSION_INTERVAL, AdmissionQueue, RefusalQueue, door
 
 from accounts.auth import Caller
 from accounts.kernel.errors import Busy
@@ -17,10 +18,10 @@ from accounts.tokens import Claims
 from realtime.cluster.connection_limits import ConnectionCounter
 from realtime.connection import admission as module
 from realtime.connection import consumer
-from realtime.connection.admission import ADMISSION_INTERVAL, AdmissionQueue, RefusalQueue, door
-from realtime.delivery.hub import Hub, hub
+from realtime.delivery.hub import hub
 from realtime.lifecycle import shutdown
 from rooms.models import Room
+from tests.realtime.wiring import make_hub
 
 
 @asynccontextmanager
@@ -277,7 +278,7 @@ async def test_a_session_that_ended_a_moment_ago_takes_nothing_of_its_users_rate
     crowded: None, good_token: None, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.CHAT_CONNECT_RATE = Rate(1, 60, 2)
-    monkeypatch.setattr(consumer, "hub", own := Hub())
+    monkeypatch.setattr(consumer, "hub", own := make_hub())
     own.end_sessions([1])
     for _ in range(5):
         assert await refusal_of(Stranger()) == (4401, "session_ended")

@@ -16,12 +16,11 @@ from realtime.cluster.broadcaster import Broadcaster
 from realtime.cluster.leases import Leases
 from realtime.cluster.presence import EXIT_CONFIRMATION_DELAY, Arrival, Presence
 from realtime.cluster.redis_client import RedisClients
-from realtime.delivery.hub import Hub
 from realtime.delivery.local_room import LocalRoom
-from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber
 from rooms.models import Room
 from tests.factories import Wire
+from tests.realtime.wiring import make_hub, send_queue
 from tests.redis_server import RedisServer, redis_running
 
 LEASE = 1.0
@@ -59,7 +58,7 @@ class Process:
     def __init__(self) -> None:
         self.hosts = RedisClients()
         self.leases = Leases(self.hosts, dict)
-        self.hub = Hub()
+        self.hub = make_hub()
         self.hub.on_open = self.hub.on_trouble = lambda room: None
         self.hub.on_rooms_change = lambda room_id: None
         self.mouth = Mouth()
@@ -88,7 +87,7 @@ class Process:
 
     def subscribe(self, room_id: int, user_id: int) -> Subscriber:
         caller = Caller(user_id, f"user{user_id}", 1, 0)
-        subscriber = Subscriber(SendQueue(Wire()), caller, room_id, 0)
+        subscriber = Subscriber(send_queue(Wire()), caller, room_id, 0)
         self.hub.subscribe(subscriber, Room(pk=room_id))
         return subscriber
 

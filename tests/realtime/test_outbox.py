@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 from pytest_django import Settings
 
-from realtime.close_codes import NORMAL, TOO_SLOW
+from realtime.close_codes import CloseCode
 from realtime.delivery import send_queue as outbox_module
-from realtime.delivery.send_buffers import send_buffers
 from realtime.delivery.send_queue import SendQueue
 from realtime.servers.interface import Event
 from tests.factories import Wire
+from tests.realtime.wiring import send_queue, state
 
 
 def word(text: str) -> Event:
@@ -26,7 +26,7 @@ def wire() -> Wire:
 
 @pytest.fixture
 def outbox(wire: Wire) -> SendQueue:
-    return SendQueue(wire)
+    return send_queue(wire)
 
 
 async def stuck(wire: Wire, outbox: SendQueue) -> None:
@@ -46,14 +46,14 @@ def test_a_send_that_does_not_block_is_done_at_once_and_needs_no_loop(
 
 def test_a_text_goes_straight_once_there_is_a_way() -> None:
     wire = Wire(quick=True)
-    outbox = SendQueue(wire)
+    outbox = send_queue(wire)
     assert [outbox.put(word(text)) for text in "012"] == [True, True, True]
     assert (wire.texts, wire.writes) == (["0", "1", "2"], 2)
 
 
 async def test_nothing_goes_straight_while_something_waits() -> None:
     wire = Wire(quick=True)
-    outbox = SendQueue(wire)
+    outbox = send_queue(wire)
     changes: list[bool] = []
     outbox.on_way_change = lambda: changes.append(outbox.way is not None)
     outbox.put(word("first"))
@@ -70,10 +70,10 @@ async def test_nothing_goes_straight_while_something_waits() -> None:
 
 
 @pytest.mark.parametrize(
-    "end", [lambda outbox: outbox.close(NORMAL), SendQueue.discard, SendQueue.cut]
+    "end", [lambda outbox: outbox.close(CloseCode.NORMAL), SendQueue.discard, SendQueue.cut]
 )
 def test_nothing_goes_straight_once_it_ends(end: Callable[[SendQueue], None]) -> None:
-    outbox = SendQueue(Wire(quick=True))
+    outbox = send_queue(Wire(quick=True))
     outbox.put(word("0"))
     assert outbox.way is not None
     end(outbox)
@@ -86,7 +86,7 @@ def test_one_whose_way_fails_is_cut() -> None:
             raise ConnectionResetError
 
     torn = Torn(quick=True)
-    outbox = SendQueue(torn)
+    outbox = send_queue(torn)
     assert outbox.put(word("0"))
     assert outbox.put(word("1"))
     assert torn.aborted
@@ -97,7 +97,7 @@ async def test_a_blocked_peer_delays_nobody(wire: Wire, outbox: SendQueue) -> No
     other = Wire()
     await stuck(wire, outbox)
     assert outbox.put(word("1"))
-    assert SendQueue(other).put(word("1"))
+    assert send_queue(other).put(word("1"))
     assert (wire.texts, other.texts) == ([], ["1"])
     wire.unblock()
     await outbox.drained()
@@ -159,11 +159,11 @@ async def test_bytes_of_all_sockets_of_a_user_are_bounded_together(
     end: str, settings: Settings
 ) -> None:
     wires = [Wire() for _ in range(4)]
-    outboxes = [SendQueue(wire) for wire in wires]
+    outboxes = [send_queue(wire) for wire in wires]
     *own, other = outboxes
     text = "x" * 10_000
     settings.CHAT_SEND_BUFFER_PER_USER = 5 * sys.getsizeof(text)
-    before = send_buffers.total
+    before = state.send_buffers.total
     for wire, outbox, user_id in zip(wires, outboxes, (71, 71, 71, 72), strict=True):
         await stuck(wire, outbox)
         outbox.belong_to(user_id)
@@ -175,8 +175,8 @@ async def test_bytes_of_all_sockets_of_a_user_are_bounded_together(
             await outbox.drained()
         else:
             outbox.cut() if end == "cut" else outbox._lost(ConnectionResetError())
-    assert send_buffers.total == before
-    assert not send_buffers.is_full(71)
+    assert state.send_buffers.total == before
+    assert not state.send_buffers.is_full(71)
 
 
 async def test_what_was_written_makes_room_again(
@@ -227,18 +227,18 @@ async def test_a_close_comes_after_what_waits_and_nothing_after_it(
 ) -> None:
     await stuck(wire, outbox)
     outbox.put(word("1"))
-    outbox.close(NORMAL)
+    outbox.close(CloseCode.NORMAL)
     outbox.put(word("2"))
     wire.unblock()
     await outbox.drained()
-    end = {"type": "websocket.close", "code": NORMAL, "reason": ""}
+    end = {"type": "websocket.close", "code": CloseCode.NORMAL, "reason": ""}
     assert wire.sent == [word("0"), word("1"), end]
 
 
 def test_closing_twice_closes_once(wire: Wire, outbox: SendQueue) -> None:
-    outbox.close(NORMAL)
-    outbox.close(TOO_SLOW)
-    assert wire.sent == [{"type": "websocket.close", "code": NORMAL, "reason": ""}]
+    outbox.close(CloseCode.NORMAL)
+    outbox.close(CloseCode.TOO_SLOW)
+    assert wire.sent == [{"type": "websocket.close", "code": CloseCode.NORMAL, "reason": ""}]
 
 
 class Broken(Wire):
@@ -249,17 +249,17 @@ class Broken(Wire):
 
 def test_a_peer_that_is_gone_troubles_nobody() -> None:
     broken = Broken()
-    outbox = SendQueue(broken)
+    outbox = send_queue(broken)
     assert outbox.put(word("1"))
     assert outbox.gone
     assert outbox.put(word("2"))
-    outbox.close(NORMAL)
+    outbox.close(CloseCode.NORMAL)
     assert broken.texts == ["1"]
 
 
 async def test_a_peer_that_goes_while_it_blocks_troubles_nobody() -> None:
     broken = Broken()
-    outbox = SendQueue(broken)
+    outbox = send_queue(broken)
     await stuck(broken, outbox)
     outbox.put(word("1"))
     broken.unblock()
@@ -287,14 +287,14 @@ LAST_WORD = word("too slow")
 async def test_one_who_reads_again_hears_why_it_is_given_up(wire: Wire, outbox: SendQueue) -> None:
     await stuck(wire, outbox)
     outbox.put(word("1"))
-    outbox.give_up(LAST_WORD, TOO_SLOW)
+    outbox.give_up(LAST_WORD, CloseCode.TOO_SLOW)
     outbox.put(word("2"))
     wire.unblock()
     await outbox.drained()
     assert wire.sent == [
         word("0"),
         LAST_WORD,
-        {"type": "websocket.close", "code": TOO_SLOW, "reason": ""},
+        {"type": "websocket.close", "code": CloseCode.TOO_SLOW, "reason": ""},
     ]
     assert not wire.aborted
 
@@ -304,7 +304,7 @@ async def test_one_who_does_not_even_take_the_last_word_is_cut(
 ) -> None:
     monkeypatch.setattr(outbox_module, "LAST_FRAME_TIMEOUT", 0.05)
     await stuck(wire, outbox)
-    outbox.give_up(LAST_WORD, TOO_SLOW)
+    outbox.give_up(LAST_WORD, CloseCode.TOO_SLOW)
     assert not wire.aborted
     async with asyncio.timeout(5):
         while not wire.aborted:
@@ -314,7 +314,7 @@ async def test_one_who_does_not_even_take_the_last_word_is_cut(
 
 async def test_a_socket_is_given_up_once(wire: Wire, outbox: SendQueue) -> None:
     for _ in range(2):
-        outbox.give_up(LAST_WORD, TOO_SLOW)
+        outbox.give_up(LAST_WORD, CloseCode.TOO_SLOW)
     assert [event["type"] for event in wire.sent] == ["websocket.send", "websocket.close"]
 
 

@@ -13,11 +13,10 @@ from realtime.cluster.broadcaster import Broadcaster
 from realtime.cluster.leases import Leases
 from realtime.cluster.presence import Presence
 from realtime.cluster.redis_client import RedisClients
-from realtime.delivery.hub import Hub
-from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber
 from rooms.models import Room, RoomKind
 from tests.factories import Wire
+from tests.realtime.wiring import make_hub, send_queue
 
 ROOM = Room(pk=1, kind=RoomKind.PUBLIC)
 
@@ -26,7 +25,7 @@ class Town:
     """A room with somebody who listens, and a user who comes and goes."""
 
     def __init__(self) -> None:
-        self.hub = Hub()
+        self.hub = make_hub()
         self.hub.on_open = lambda room: None
         fanout = Broadcaster(self.hub)
         self.presence = Presence(self.hub, fanout, Leases(RedisClients(), dict))
@@ -35,7 +34,7 @@ class Town:
 
     def _attach(self, user_id: int, wire: Wire) -> Subscriber:
         caller = Caller(user_id, f"user{user_id}", user_id, 0)
-        subscriber = Subscriber(SendQueue(wire), caller, ROOM.pk, 0)
+        subscriber = Subscriber(send_queue(wire), caller, ROOM.pk, 0)
         self.hub.subscribe(subscriber, ROOM)
         subscriber.ready = subscriber.announced = True
         return subscriber

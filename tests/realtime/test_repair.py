@@ -10,12 +10,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.sessions import end_session
-from realtime.delivery.hub import Hub
 from realtime.delivery.repair import ENDED_SESSIONS_WINDOW, Repair, changed_counters, ended_sessions
-from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber
 from rooms.models import Room, RoomKind
 from tests.factories import Wire, make_room, make_session, make_sign_in, say
+from tests.realtime.wiring import make_hub, send_queue
 
 pytestmark = pytest.mark.django_db
 MISSED = 40
@@ -72,11 +71,11 @@ def test_ten_thousand_open_sessions_are_one_statement() -> None:
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_session_that_ended_elsewhere_is_closed_here() -> None:
-    hub, wire = Hub(), Wire()
+    hub, wire = make_hub(), Wire()
     hub.on_rooms_change = lambda _: None
     repair, caller = Repair(hub), await sync_to_async(make_sign_in)()
     room = await sync_to_async(make)("open")
-    subscriber = Subscriber(SendQueue(wire), caller, room.pk, room.version, room.access)
+    subscriber = Subscriber(send_queue(wire), caller, room.pk, room.version, room.access)
     hub.subscribe(subscriber, room)
     await repair._check()
     assert not subscriber.outbox.closing
@@ -97,10 +96,10 @@ def said_unheard() -> Room:
 @pytest.mark.django_db(transaction=True)
 async def test_what_was_missed_comes_in_order_and_in_one_write() -> None:
     room = await sync_to_async(said_unheard)()
-    hub, wire = Hub(), Wire(quick=True)
+    hub, wire = make_hub(), Wire(quick=True)
     hub.on_rooms_change = lambda _: None
     repair = Repair(hub)
-    outbox = SendQueue(wire)
+    outbox = send_queue(wire)
     outbox.put({"type": "websocket.accept"})
     subscriber = Subscriber(outbox, await sync_to_async(make_sign_in)(), room.access, 0)
     here = hub.subscribe(subscriber, Room(pk=room.pk, access=room.access))

@@ -12,28 +12,28 @@ from accounts.auth import Caller
 from accounts.kernel.errors import Busy, RateLimited
 from accounts.kernel.rate_limits import buckets
 from messaging.services import edit_message
-from realtime.close_codes import Removed
 from realtime.delivery import recovery, replay_cache
 from realtime.delivery import replay_turns as replay_turns_module
 from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.replay_cache import Page, Place, read_page
 from realtime.delivery.replay_turns import ReplayTurns, replay_turns
-from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber, VersionedFrame, text_event
+from realtime.errors import Removed
 from realtime.servers.interface import Event
 from rooms.models import Ban, Member
 from tests.factories import Wire, make_room, make_sign_in, say
+from tests.realtime.wiring import local_room, send_queue
 
 
 @pytest.fixture
 def room() -> LocalRoom:
-    return LocalRoom(1, version=5, access=0)
+    return local_room(1, version=5, access=0)
 
 
 def come_in(room: LocalRoom, version: int) -> tuple[Subscriber, Wire]:
     """A socket that read `version` at the door, and for which frames are held back."""
     wire = Wire()
-    subscriber = Subscriber(SendQueue(wire), Caller(1, "ila", 1, 0), room.id, version)
+    subscriber = Subscriber(send_queue(wire), Caller(1, "ila", 1, 0), room.id, version)
     room.add(subscriber)
     subscriber.ready = True
     return subscriber, wire
@@ -116,8 +116,8 @@ class Stored:
 
     async def replay(self, wire: Wire, since: int, version: int) -> None:
         """To a socket that was let in at a version."""
-        subscriber = Subscriber(SendQueue(wire), self.caller, self.row.pk, version)
-        here = LocalRoom(self.row.pk, version, access=0)
+        subscriber = Subscriber(send_queue(wire), self.caller, self.row.pk, version)
+        here = local_room(self.row.pk, version, access=0)
         here.add(subscriber)
         try:
             await recovery.replay(here, subscriber, since)

@@ -17,7 +17,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from realtime.delivery.send_queue import SendQueue
 from realtime.servers import control_frames
 from realtime.servers import uvicorn as uvicorn_module
 from realtime.servers.detect import connection_of
@@ -25,6 +24,7 @@ from realtime.servers.http_connections import open_connections
 from realtime.servers.interface import Connection, Event
 from tests.factories import Referable
 from tests.faults.raw import CONTINUATION, PING, PONG, TEXT, masked
+from tests.realtime.wiring import send_queue
 
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -96,7 +96,7 @@ async def accepted(headers: bytes = b"") -> tuple[Any, Transport]:
 
 async def test_a_text_goes_out_as_the_frame_that_send_would_have_made() -> None:
     protocol, transport = await accepted()
-    outbox = SendQueue(connection_of(protocol.receive, protocol.send))
+    outbox = send_queue(connection_of(protocol.receive, protocol.send))
     outbox.put(HELLO)
     assert outbox.way is not None
     outbox.put(HELLO)
@@ -106,7 +106,7 @@ async def test_a_text_goes_out_as_the_frame_that_send_would_have_made() -> None:
 
 async def test_what_is_no_text_goes_by_send() -> None:
     protocol, transport = await accepted()
-    SendQueue(connection_of(protocol.receive, protocol.send)).close(1000)
+    send_queue(connection_of(protocol.receive, protocol.send)).close(1000)
     assert protocol.close_sent
     assert transport.written == [b"\x88\x02\x03\xe8"]
 
@@ -163,7 +163,7 @@ async def test_a_lost_connection_lets_go_of_its_outbox() -> None:
 
 async def test_nothing_is_written_after_a_close() -> None:
     protocol, transport = await accepted()
-    outbox = SendQueue(connection_of(protocol.receive, protocol.send))
+    outbox = send_queue(connection_of(protocol.receive, protocol.send))
     outbox.put(HELLO)
     outbox.close(1000)
     written = len(transport.written)
