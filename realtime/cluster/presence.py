@@ -54,92 +54,92 @@ class Presence:
         """On the loop of the sockets."""
         self._loop = asyncio.get_running_loop()
 
-    async def arrive(self, here: LocalRoom, subscriber: Subscriber) -> Arrival:
+    async def arrive(self, room: LocalRoom, subscriber: Subscriber) -> Arrival:
         """Counts a socket that has just subscribed."""
         user_id, name = subscriber.caller.user_id, subscriber.caller.username
-        exit_was_pending = self._cancel_pending_exit(here.id, user_id)
-        first = here.users[user_id] == 1 and not exit_was_pending
+        exit_was_pending = self._cancel_pending_exit(room.id, user_id)
+        first = room.users[user_id] == 1 and not exit_was_pending
         # The first socket publishes `join`, the last one `exit`, ready or not.
         subscriber.announced = not first
         found = None
         if self._leases.active:
-            entered = self._leases.enter(here.id, user_id, name)
+            entered = self._leases.enter(room.id, user_id, name)
             # In the callback: the answer to a departure may come before this continues.
             entered.add_done_callback(
                 lambda answer: _record_other_sockets(subscriber, answer.result())
             )
             found = await answered(entered)
         if found is None:
-            return Arrival(first, len(here.users), list(islice(here.names.values(), MAX_NAMED)))
-        is_first, here.online_total, names = found
-        return Arrival(bool(is_first) and not exit_was_pending, here.online_total, names)
+            return Arrival(first, len(room.users), list(islice(room.names.values(), MAX_NAMED)))
+        is_first, room.online_total, names = found
+        return Arrival(bool(is_first) and not exit_was_pending, room.online_total, names)
 
-    def publish_join(self, here: LocalRoom, subscriber: Subscriber) -> None:
+    def publish_join(self, room: LocalRoom, subscriber: Subscriber) -> None:
         """Publishes `join` for a user's first socket, to that user too."""
-        here.note_sent("join", subscriber.caller.user_id)
+        room.note_sent("join", subscriber.caller.user_id)
         text = encode(Joined(username=subscriber.caller.username))
-        if here.announces:
-            self._broadcaster.send_to_room(here.id, text)
+        if room.announces:
+            self._broadcaster.send_to_room(room.id, text)
         else:
             subscriber.send(text)
 
-    def leave(self, here: LocalRoom, subscriber: Subscriber) -> None:
+    def leave(self, room: LocalRoom, subscriber: Subscriber) -> None:
         """Counts out a user's last socket here. Publishes `exit` when it was the last anywhere."""
         if not self._leases.active:
             # When the process ends, sockets are not ready any more.
             if subscriber.ready:
-                self._exit(here, subscriber, len(here.users))
+                self._exit(room, subscriber, len(room.users))
             return
-        left = self._leases.leave(here.id, subscriber.caller.user_id)
-        left.add_done_callback(lambda answer: self._left(here, subscriber, answer.result()))
+        left = self._leases.leave(room.id, subscriber.caller.user_id)
+        left.add_done_callback(lambda answer: self._left(room, subscriber, answer.result()))
 
-    def _left(self, here: LocalRoom, subscriber: Subscriber, answer: list[int] | None) -> None:
-        last, here.online_total = answer or (0, len(here.users))
+    def _left(self, room: LocalRoom, subscriber: Subscriber, answer: list[int] | None) -> None:
+        last, room.online_total = answer or (0, len(room.users))
         if not subscriber.announced:
             return
         if last:
-            self._exit(here, subscriber, here.online_total)
+            self._exit(room, subscriber, room.online_total)
         elif answer is None:
-            self._publish_exit_later(here, subscriber, EXIT_CONFIRMATION_DELAY)
+            self._publish_exit_later(room, subscriber, EXIT_CONFIRMATION_DELAY)
 
-    def _exit(self, here: LocalRoom, subscriber: Subscriber, left: int) -> None:
+    def _exit(self, room: LocalRoom, subscriber: Subscriber, left: int) -> None:
         """Publishes `exit` at once, or later when this user connects and disconnects in a loop.
 
         For a user who returns before that, neither `exit` nor `join` is published. So `join` is
         bounded as well: each one but the first follows an `exit`.
         """
-        wait = _consume_exit(here.id, subscriber.caller.user_id)
+        wait = _consume_exit(room.id, subscriber.caller.user_id)
         if wait > 0:
-            self._publish_exit_later(here, subscriber, min(wait, MAX_EXIT_DELAY))
+            self._publish_exit_later(room, subscriber, min(wait, MAX_EXIT_DELAY))
         else:
-            self.user_expired(here.id, subscriber.caller.username, left)
+            self.user_expired(room.id, subscriber.caller.username, left)
 
-    def _publish_exit_later(self, here: LocalRoom, subscriber: Subscriber, delay: float) -> None:
+    def _publish_exit_later(self, room: LocalRoom, subscriber: Subscriber, delay: float) -> None:
         user_id = subscriber.caller.user_id
-        self._cancel_pending_exit(here.id, user_id)  # of an earlier departure
+        self._cancel_pending_exit(room.id, user_id)  # of an earlier departure
         asking = asyncio.get_running_loop().call_later(
-            delay, self._publish_pending_exit, here, subscriber
+            delay, self._publish_pending_exit, room, subscriber
         )
-        self._pending_exits[here.id, user_id] = asking
+        self._pending_exits[room.id, user_id] = asking
 
-    def _publish_pending_exit(self, here: LocalRoom, subscriber: Subscriber) -> None:
+    def _publish_pending_exit(self, room: LocalRoom, subscriber: Subscriber) -> None:
         """Publishes unless the user is online again, here or on another process."""
         user_id, name = subscriber.caller.user_id, subscriber.caller.username
-        del self._pending_exits[here.id, user_id]
-        now = self._hub.rooms.get(here.id)
+        del self._pending_exits[room.id, user_id]
+        now = self._hub.rooms.get(room.id)
         if now is not None and user_id in now.users:
             return
-        _consume_exit(here.id, user_id)
+        _consume_exit(room.id, user_id)
         if not self._leases.active:
-            self.user_expired(here.id, name, len(now.users) if now is not None else 0)
+            self.user_expired(room.id, name, len(now.users) if now is not None else 0)
             return
 
         def publish(answer: Answer) -> None:
             # While Redis is away each process publishes to its own sockets.
             if answer.result() in {None, 1}:
-                self.user_expired(here.id, name, len(here.users))
+                self.user_expired(room.id, name, len(room.users))
 
-        self._leases.may_publish_exit(here.id, user_id).add_done_callback(publish)
+        self._leases.may_publish_exit(room.id, user_id).add_done_callback(publish)
 
     def _cancel_pending_exit(self, room_id: int, user_id: int) -> bool:
         """True when an `exit` of this user was pending."""
@@ -163,8 +163,8 @@ class Presence:
 
     def online(self, room_id: int, user_ids: Collection[int]) -> set[int]:
         """Which of these users have a socket in the room. For threads other than the loop's."""
-        here = self._hub.rooms.get(room_id)
-        found = {one for one in user_ids if one in here.users} if here else set()
+        room = self._hub.rooms.get(room_id)
+        found = {one for one in user_ids if one in room.users} if room else set()
         missing = set(user_ids) - found
         if not self._leases.active or self._loop is None or not missing:
             return found
@@ -176,7 +176,7 @@ class Presence:
 
     def held_users(self) -> Mapping[int, Mapping[int, str]]:
         """Usernames by room id and user id, of the sockets here (see LeaseHolder)."""
-        return {here.id: here.names for here in self._hub.rooms.values()}
+        return {room.id: room.names for room in self._hub.rooms.values()}
 
 
 def _consume_exit(room_id: int, user_id: int) -> float:

@@ -1,6 +1,6 @@
-"""One WebSocket from accept to close: receive loop, errors as frames, closing.
+"""One WebSocket from accept to close: handshake, receive loop, errors as frames, closing.
 
-The handshake is in `handshake.py`. How each kind of socket finds its room: `consumers.py`.
+How each kind of socket finds its room: `consumers.py`.
 """
 
 import asyncio
@@ -396,7 +396,7 @@ def _incident(error: Exception, ref: str | None) -> ErrorFrame:
 async def refuse(scope: Scope, receive: Any, send: Any, error: DomainError) -> None:
     """Accepts, says why, closes: for addresses that no consumer serves."""
     await receive()
-    outbox = SendQueue(connection_of(receive, send), runtime.state)
-    outbox.put({"type": "websocket.accept", "subprotocol": chosen_subprotocol(scope)})
-    outbox.put(text_event(encode(error_frame(error))))
-    outbox.close(CLOSE_CODES[type(error)], error.code)
+    queue = SendQueue(connection_of(receive, send), runtime.state)
+    queue.put({"type": "websocket.accept", "subprotocol": chosen_subprotocol(scope)})
+    queue.put(text_event(encode(error_frame(error))))
+    queue.close(CLOSE_CODES[type(error)], error.code)

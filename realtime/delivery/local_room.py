@@ -136,22 +136,22 @@ class LocalRoom:
             # It has received what the others get when the write batch closes.
             self.write_out()
             self.catching_up.discard(subscriber)
-            subscriber.outbox.on_way_change = partial(self._route, subscriber)
+            subscriber.queue.on_writer_change = partial(self._route, subscriber)
             self._route(subscriber)
 
     def _route(self, subscriber: Subscriber) -> None:
         """Chooses how an up-to-date subscriber is written to. Called again when that changes."""
-        way = subscriber.outbox.way
-        if way is not None:
+        direct_writer = subscriber.queue.direct_writer
+        if direct_writer is not None:
             self.queued_subscribers.discard(subscriber)
-            self.direct_writers[subscriber] = way
+            self.direct_writers[subscriber] = direct_writer
         else:
             self.direct_writers.pop(subscriber, None)
             self.queued_subscribers.add(subscriber)
 
     def _remove_from_receivers(self, subscriber: Subscriber) -> None:
         self.write_out()
-        subscriber.outbox.on_way_change = ignore_change
+        subscriber.queue.on_writer_change = ignore_change
         self.direct_writers.pop(subscriber, None)
         self.queued_subscribers.discard(subscriber)
 
@@ -247,7 +247,7 @@ class LocalRoom:
             except Exception as error:  # noqa: BLE001 - half a frame may be out
                 log.debug("A socket cannot be written to: %s", type(error).__name__)
                 for subscriber in [one for one, its in self.direct_writers.items() if its is write]:
-                    subscriber.outbox.cut()
+                    subscriber.queue.cut()
 
     # Frames outside the order of versions: typing, join, exit, read
 

@@ -106,7 +106,7 @@ class Recovery:
         No check is needed for a page that reaches no further than the subscriber's own version: it
         received that version as a member, and a removal takes away newer ones only.
         """
-        user_id, queue = subscriber.caller.user_id, subscriber.outbox
+        user_id, queue = subscriber.caller.user_id, subscriber.queue
         place, not_before = Place(subscriber.room_id, progress.since, progress.since), 0.0
         while True:
             # Before the page is held: a client that does not read would hold it for good.
@@ -135,14 +135,14 @@ async def _write_page(subscriber: Subscriber, page: Page, progress: Progress) ->
     """Writes what the client takes within a turn. True when that is all."""
     entries = page.entries or []
     deadline = time.monotonic() + TURN_TIMEOUT
-    buffers = subscriber.outbox.buffers
+    buffers = subscriber.queue.buffers
     buffers.add(subscriber.caller.user_id, page.size)
     try:
         for number, entry in enumerate(entries, 1):
             if entry.version <= progress.written:
                 continue  # written in an earlier turn
             subscriber.write(progress.next_event(entry))
-            is_taken = await subscriber.outbox.drained_within(STALL_TIMEOUT)
+            is_taken = await subscriber.queue.drained_within(STALL_TIMEOUT)
             if not is_taken or time.monotonic() > deadline:
                 return entry is entries[-1]
             if number % FRAMES_PER_STEP == 0:

@@ -61,16 +61,16 @@ class Subscriber:
         "buffered_bytes",
         "caller",
         "known",
-        "outbox",
+        "queue",
         "ready",
         "room_id",
         "version",
     )
 
     def __init__(
-        self, outbox: SendQueue, caller: Caller, room_id: int, version: int, access: int = 0
+        self, queue: SendQueue, caller: Caller, room_id: int, version: int, access: int = 0
     ) -> None:
-        self.outbox = outbox
+        self.queue = queue
         self.caller = caller
         self.room_id = room_id
         self.version = version
@@ -83,11 +83,11 @@ class Subscriber:
         """Whether the room may have received its `join`, and so must receive its `exit`."""
         self.buffer: list[VersionedFrame] | None = []
         self.buffered_bytes = 0
-        outbox.belong_to(caller.user_id)
+        queue.belong_to(caller.user_id)
 
     def receive(self, frame: VersionedFrame) -> None:
         """Takes the next versioned frame of the room. Drops one that it has already."""
-        if self.outbox.gone or self.outbox.closing:
+        if self.queue.gone or self.queue.closing:
             return
         if self.buffer is not None:
             self._buffer_frame(self.buffer, frame)
@@ -109,7 +109,7 @@ class Subscriber:
         if (
             len(buffer) > MAX_BUFFERED_FRAMES
             or self.buffered_bytes > MAX_BUFFERED_BYTES
-            or self.outbox.buffers.is_full(self.caller.user_id)
+            or self.queue.buffers.is_full(self.caller.user_id)
         ):
             self.drop_as_too_slow()
 
@@ -123,10 +123,10 @@ class Subscriber:
 
     def _count_buffered(self, size: int) -> None:
         self.buffered_bytes += size
-        self.outbox.buffers.add(self.caller.user_id, size)
+        self.queue.buffers.add(self.caller.user_id, size)
 
     def write(self, event: Event, *, droppable: bool = False) -> None:
-        if not self.outbox.put(event, droppable=droppable):
+        if not self.queue.put(event, droppable=droppable):
             self.drop_as_too_slow()
 
     def send(self, text: str) -> None:
@@ -134,22 +134,22 @@ class Subscriber:
 
     def drop_as_too_slow(self) -> None:
         """Sends `too_slow` and closes 4408, as far as the client reads it (contract §3)."""
-        if self.outbox.closing:
+        if self.queue.closing:
             return
         log.info("Dropped a socket of user %d: it does not read", self.caller.user_id)
         slow_consumer_disconnects.inc()
         self.forget_buffered()
-        self.outbox.give_up(
+        self.queue.give_up(
             text_event(encode(error_frame(TooSlow()))), CloseCode.TOO_SLOW, TooSlow.code
         )
 
     def end(self, error: DomainError) -> None:
         """Sends the error, then closes with its code (contract §3)."""
         self.send(encode(error_frame(error)))
-        self.outbox.close(CLOSE_CODES[type(error)], error.code)
+        self.queue.close(CLOSE_CODES[type(error)], error.code)
 
     def close(self, code: int) -> None:
-        self.outbox.close(code)
+        self.queue.close(code)
 
 
 def error_frame(error: DomainError, ref: str | None = None) -> ErrorFrame:

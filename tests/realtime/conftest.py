@@ -9,7 +9,7 @@ from .ear import Ear, enter
 
 
 @pytest.fixture(params=[False, True], ids=["by send", "straight"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def direct_writer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Ear, "quick", request.param)
 
 
@@ -19,7 +19,7 @@ def straight(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def room(way: None) -> LocalRoom:
+def room(direct_writer: None) -> LocalRoom:
     return local_room(1, version=0, access=0)
 
 

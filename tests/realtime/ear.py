@@ -16,7 +16,7 @@ class Ear(Subscriber):
     def __init__(self, version: int = 0, user_id: int = 1) -> None:
         self.wire = Wire(quick=self.quick)
         super().__init__(send_queue(self.wire), Caller(user_id, f"user{user_id}", 1, 0), 1, version)
-        self.outbox.put({"type": "websocket.accept"})
+        self.queue.put({"type": "websocket.accept"})
 
     @property
     def heard(self) -> list[int]:

@@ -13,20 +13,18 @@ from tests.realtime.wiring import make_hub, send_queue, state
 
 @pytest.fixture
 def hub() -> Hub:
-    hub = make_hub()
-    hub.on_rooms_change = hub.on_open = hub.on_trouble = lambda _: None  # type: ignore[assignment]
-    return hub
+    return make_hub()
 
 
 def enter(hub: Hub, user_id: int) -> Wire:
     """A socket in room 1 that is written to past its outbox."""
     wire = Wire(quick=True)
-    outbox = send_queue(wire)
-    outbox.put({"type": "websocket.accept"})
-    subscriber = Subscriber(outbox, Caller(user_id, f"user{user_id}", user_id, 0), 1, 0)
-    here = hub.subscribe(subscriber, Room(pk=1))
+    queue = send_queue(wire)
+    queue.put({"type": "websocket.accept"})
+    subscriber = Subscriber(queue, Caller(user_id, f"user{user_id}", user_id, 0), 1, 0)
+    room = hub.subscribe(subscriber, Room(pk=1))
     subscriber.ready = True
-    here.finish_catch_up(subscriber, 0)
+    room.finish_catch_up(subscriber, 0)
     return wire
 
 
@@ -60,7 +58,6 @@ def test_what_several_rooms_are_told_together_reaches_each(hub: Hub) -> None:
 
 def test_one_that_is_taken_out_hears_what_was_said_before_and_nothing_after(hub: Hub) -> None:
     gone, stays = enter(hub, 1), enter(hub, 2)
-    hub.on_departure = lambda here, subscriber: None
     with state.write_batch.for_frames(3):
         hub.deliver(1, 1, 0, "before")
         hub.disconnect_member(1, 1, 1, None)

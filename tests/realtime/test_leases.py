@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import cast
@@ -20,7 +20,7 @@ from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.subscriber import Subscriber
 from rooms.models import Room
 from tests.factories import Wire
-from tests.realtime.wiring import make_hub, send_queue
+from tests.realtime.wiring import Holder, Observer, make_hub, send_queue
 from tests.redis_server import RedisServer, redis_running
 
 LEASE = 1.0
@@ -48,21 +48,32 @@ class Mouth:
     def __init__(self) -> None:
         self.said: list[str] = []
 
-    def say(self, room_id: int, text: str) -> None:
+    def send_to_room(self, room_id: int, text: str) -> None:
         self.said.append(text)
 
 
-class Process:
-    """A hub and its leases, as `running` puts them together."""
+class Process(Observer, Holder):
+    """A hub and its leases, as `Runtime` connects them."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.hosts = RedisClients()
-        self.leases = Leases(self.hosts, dict)
-        self.hub = make_hub()
-        self.hub.on_open = self.hub.on_trouble = lambda room: None
-        self.hub.on_rooms_change = lambda room_id: None
+        self.leases = Leases(self.hosts, self)
+        self.hub = make_hub(self)
         self.mouth = Mouth()
         self.presence = Presence(self.hub, cast(Broadcaster, self.mouth), self.leases)
+
+    def user_left(self, room: LocalRoom, subscriber: Subscriber) -> None:
+        self.presence.leave(room, subscriber)
+
+    def held_users(self) -> Mapping[int, Mapping[int, str]]:
+        return self.presence.held_users()
+
+    def user_expired(self, room_id: int, username: str, online_total: int) -> None:
+        self.presence.user_expired(room_id, username, online_total)
+
+    def user_restored(self, room_id: int, username: str, online_total: int) -> None:
+        self.presence.user_restored(room_id, username, online_total)
 
     async def start(self) -> None:
         if not self.hosts.all:
@@ -91,18 +102,18 @@ class Process:
         self.hub.subscribe(subscriber, Room(pk=room_id))
         return subscriber
 
-    def here(self, room_id: int) -> LocalRoom:
+    def room(self, room_id: int) -> LocalRoom:
         return self.hub.rooms[room_id]
 
     async def arrives(self, room_id: int, user_id: int) -> Arrival:
         """As a socket does that signs in and hears `ready`."""
         subscriber = self.subscribe(room_id, user_id)
-        arrival = await self.presence.arrives(self.here(room_id), subscriber)
+        arrival = await self.presence.arrive(self.room(room_id), subscriber)
         subscriber.announced = True
         return arrival
 
     def leaves(self, room_id: int) -> None:
-        for subscriber in self.here(room_id).subscribers():
+        for subscriber in self.room(room_id).subscribers():
             self.hub.unsubscribe(subscriber)
 
     def exits(self, user_id: int) -> int:
@@ -183,7 +194,7 @@ async def test_exit_is_told_when_the_last_socket_ends_before_it_was_ready() -> N
     async with processes(2) as (first, second):
         await first.arrives(3, 31)
         out_of_order = second.subscribe(3, 31)
-        await second.presence.arrives(second.here(3), out_of_order)
+        await second.presence.arrive(second.room(3), out_of_order)
         for process in (first, second):
             assert first.exits(31) + second.exits(31) == 0
             process.leaves(3)

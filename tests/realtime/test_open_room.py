@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.close_codes import CloseCode
-from realtime.delivery import local_room
+from realtime.delivery import local_room as local_room_module
 from realtime.delivery import subscriber as listener_module
 from realtime.delivery.local_room import LocalRoom
 from tests.realtime.wiring import local_room, state
@@ -77,7 +77,7 @@ def test_what_was_fetched_twice_is_heard_once(room: LocalRoom, ear: Ear) -> None
 def test_early_frames_are_bounded(
     room: LocalRoom, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_room, "MAX_OUT_OF_ORDER", 3)
+    monkeypatch.setattr(local_room_module, "MAX_OUT_OF_ORDER", 3)
     assert not any(room.deliver(frame(version)) for version in range(2, 10))
     assert len(room.out_of_order) == 3
     room.fill([frame(version) for version in range(1, 10)])
@@ -221,7 +221,7 @@ def test_a_replay_that_never_ends_is_cut(room: LocalRoom, monkeypatch: pytest.Mo
     room.add(ear)
     for version in (1, 2, 3):
         room.deliver(frame(version))
-    assert not ear.outbox.closing
+    assert not ear.queue.closing
     room.deliver(frame(4))
     assert [json.loads(text)["code"] for text in ear.wire.texts] == ["too_slow"]
     assert ear.wire.sent[-1] == {
@@ -246,8 +246,8 @@ def test_bytes_that_are_held_back_during_a_replay_are_bounded(
     assert state.send_buffers.total - before == 4 * size
     for version in (4, 5):
         room.deliver(frame(version))
-    assert leaves.outbox.closing
-    assert not ear.outbox.closing
+    assert leaves.queue.closing
+    assert not ear.queue.closing
     room.discard(leaves)
     room.finish_catch_up(ear, 2)
     assert ear.heard == [3, 4, 5]
@@ -320,5 +320,5 @@ def test_only_those_let_in_before_a_loss_of_membership_are_unjudged(room: LocalR
     out_of_order.access, late.access = 0, 1
     room.add(out_of_order)
     room.add(late)
-    assert room.has_unchecked(asked=[], access=1)
-    assert not room.has_unchecked(asked=[7], access=1)
+    assert room.has_unchecked(checked=[], access=1)
+    assert not room.has_unchecked(checked=[7], access=1)

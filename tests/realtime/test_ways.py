@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from realtime.delivery import local_room
+from realtime.delivery import local_room as local_room_module
 from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.subscriber import Subscriber, VersionedFrame, text_event
 from tests.factories import Wire
@@ -37,8 +37,8 @@ async def test_one_who_stops_reading_hears_each_version_once_and_delays_nobody()
     room = local_room(1, version=0, access=0)
     ear, deaf = enter(room), Ear(user_id=2)
     deaf.wire = Deaf(quick=True)
-    deaf.outbox = send_queue(deaf.wire)
-    deaf.outbox.put({"type": "websocket.accept"})
+    deaf.queue = send_queue(deaf.wire)
+    deaf.queue.put({"type": "websocket.accept"})
     room.add(deaf)
     room.finish_catch_up(deaf, 0)
     for version in (1, 2, 3):
@@ -47,7 +47,7 @@ async def test_one_who_stops_reading_hears_each_version_once_and_delays_nobody()
     assert room.direct_writers.keys() == {ear}
     assert room.queued_subscribers == {deaf}
     deaf.wire.unblock()
-    await deaf.outbox.drained()
+    await deaf.queue.drained()
     assert deaf.heard == [1, 2, 3]
     assert room.direct_writers.keys() == {ear, deaf}
 
@@ -56,14 +56,14 @@ async def test_one_who_stops_reading_hears_each_version_once_and_delays_nobody()
 def test_one_whose_way_fails_is_cut_and_takes_nothing_from_the_others() -> None:
     room = local_room(1, version=0, access=0)
     torn, ear = enter(room), enter(room, user_id=2)
-    way, failed = room.direct_writers[torn], False
+    direct_writer, failed = room.direct_writers[torn], False
 
     def fail_once(data: bytes) -> None:
         nonlocal failed
         if not failed:
             failed = True
             raise MemoryError
-        way(data)
+        direct_writer(data)
 
     room.direct_writers[torn] = fail_once
     room.deliver(frame(1))
@@ -119,7 +119,7 @@ def test_what_is_told_together_leaves_in_one_write() -> None:
 def test_much_that_is_told_together_does_not_wait_for_its_end() -> None:
     room = local_room(1, version=0, access=0)
     ear = enter(room)
-    half = local_room.MAX_WRITE_LENGTH // 2
+    half = local_room_module.MAX_WRITE_LENGTH // 2
     with state.write_batch.for_frames(3):
         for version in (1, 2):
             room.deliver(VersionedFrame(version, 0, text_event(str(version).rjust(half))))
@@ -181,7 +181,7 @@ async def test_whatever_blocks_and_reads_again_hears_all_in_order(seed: int) -> 
     for ear in ears:
         if ear in blocked:
             ear.wire.unblock()
-        await ear.outbox.drained()
+        await ear.queue.drained()
     room.deliver(frame(room.version + 1))
     assert all(ear.heard == list(range(1, room.version + 1)) for ear in ears)
     assert room.direct_writers.keys() == set(ears)

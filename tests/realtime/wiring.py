@@ -2,15 +2,22 @@
 
 from collections.abc import Mapping
 
+from realtime.cluster.leases import Leases
+from realtime.cluster.redis_client import RedisClients
+from realtime.db_threads import DatabaseThreads
 from realtime.delivery.hub import Hub
 from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.local_state import LocalState
+from realtime.delivery.recovery import Recovery
+from realtime.delivery.replay_cache import ReplayCache
+from realtime.delivery.replay_turns import ReplayTurns
 from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber
 from realtime.servers.interface import Connection
 
 state = LocalState()
 """Shared by all parts that these functions build."""
+database = DatabaseThreads("test-database", threads=2, max_queued=1000)
 
 
 class Observer:
@@ -61,3 +68,12 @@ def send_queue(connection: Connection) -> SendQueue:
 
 def make_hub(observer: Observer | None = None) -> Hub:
     return Hub(state, observer or Observer())
+
+
+def make_recovery() -> Recovery:
+    return Recovery(ReplayCache(database), ReplayTurns(), database)
+
+
+def local_leases() -> Leases:
+    """Leases without Redis: inactive."""
+    return Leases(RedisClients(), Holder())

@@ -21,9 +21,13 @@ from twisted.python.failure import Failure
 from realtime.servers import control_frames, draining
 from realtime.servers import daphne as daphne_module
 from realtime.servers.detect import connection_of
-from realtime.servers.http_connections import open_connections
+from realtime.servers.http_connections import OpenConnections
 from tests.factories import Referable
 from tests.faults.raw import PING, PONG, TEXT, handshake, masked
+from tests.realtime.wiring import state
+
+open_connections = OpenConnections()
+
 
 UNREAD = 4 * 1024 * 1024
 
@@ -263,11 +267,11 @@ async def test_on_daphne_nothing_goes_straight_after_the_end(end: Callable[[Any]
 
 async def test_on_daphne_a_lost_connection_lets_go_of_its_outbox() -> None:
     protocol, connection = on_daphne()
-    outbox = Referable(connection)
-    outbox.put({"type": "websocket.send", "text": "hello"})
+    queue = Referable(connection, state)
+    queue.put({"type": "websocket.send", "text": "hello"})
     protocol.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]
-    seen = weakref.ref(outbox)
-    del outbox, connection
+    seen = weakref.ref(queue)
+    del queue, connection
     assert seen() is None
 
 
@@ -383,6 +387,7 @@ async def test_on_daphne_an_address_has_so_many_connections(settings: Settings) 
 
 
 def new_channel(peer: str) -> Any:
+    daphne_module.BoundedChannel.open_connections = open_connections
     channel: Any = new_bounded_channel()
     channel.timeOut = None
     channel.line = new_line(peerAddress=IPv4Address("TCP", peer, 50_000))
