@@ -10,9 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import NamedTuple
 
-from prometheus_client import Gauge
-
 from . import hint_layer
+from .metrics import unknown_versions
 from .servers.detect import inside_of
 from .servers.required import Inside, missing_names
 
@@ -26,13 +25,6 @@ KNOWN_VERSIONS = {
     "channels_redis": "4.3.",
 }
 """The tests run with these. Raise one when all of them pass with the next."""
-
-unknown_versions = Gauge(
-    "chat_unknown_library_version",
-    "1 for a library whose inside we use, in a version that we do not know",
-    ["library", "version"],
-    multiprocess_mode="max",
-)
 
 
 class Library(NamedTuple):

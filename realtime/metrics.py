@@ -34,6 +34,12 @@ counted_connections = Gauge(
     "Open connections that count towards CHAT_CONNECTIONS_PER_ADDRESS",
     multiprocess_mode="livesum",
 )
+unknown_versions = Gauge(
+    "chat_unknown_library_version",
+    "1 for a library whose inside we use, in a version that we do not know",
+    ["library", "version"],
+    multiprocess_mode="max",
+)
 deliveries = Counter("chat_deliveries", "Frames handed to sockets by fan-out")
 repair_fills = Counter(
     "chat_repair_fills", "Changes that the repair read from the database and handed on"

@@ -12,6 +12,7 @@ from realtime import hint_layer, library_versions
 from realtime.doctor import installation
 from realtime.doctor.finding import Finding, Level
 from realtime.library_versions import report_unfamiliar_libraries, unfamiliar_libraries
+from realtime.metrics import unknown_versions
 from realtime.servers import daphne, uvicorn
 from realtime.servers.daphne_bodies import BODIES
 from realtime.servers.required import Inside, missing_names
@@ -159,9 +160,9 @@ def test_an_unknown_version_is_reported_once_and_shows_in_the_doctor_and_a_metri
     assert ("Renamed.gone" in record.getMessage()) is lacks
     finding = only(installation.look_at_libraries())
     assert (finding.level, finding.sentence) == (Level.WARNING, record.getMessage())
-    (sample,) = next(iter(library_versions.unknown_versions.collect())).samples
+    (sample,) = next(iter(unknown_versions.collect())).samples
     assert (sample.labels["library"], sample.value) == ("uvicorn", 1)
-    library_versions.unknown_versions.clear()
+    unknown_versions.clear()
 
 
 def only(findings: Iterable[Finding]) -> Finding:
