@@ -6,6 +6,7 @@ examples stand in the schemas, refusals in `REFUSALS` of each `api.py`, their st
 
 import asyncio
 import functools
+import inspect
 import json
 import re
 import threading
@@ -176,7 +177,7 @@ def _errors(
         yield {"code": BAD_JSON, "detail": f"The body is not JSON: {CUT_OFF}"}
     if status == HTTPStatus.UNPROCESSABLE_ENTITY:
         yield _body(_misshapen(details, schemas))
-    refusals: Iterable[DomainError] = REFUSALS.get(operation.view_func, [])
+    refusals: Iterable[DomainError] = REFUSALS.get(inspect.unwrap(operation.view_func), [])
     if operation.auth_callbacks:
         refusals = [*WITH_TOKEN, *refusals]
     for error in (*refusals, accounts_errors.RateLimited(), accounts_errors.Busy()):
