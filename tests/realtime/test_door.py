@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pytest_django import Settings
+from typing_extensions import override
 
 from accounts.auth import Caller
 from accounts.kernel.errors import Busy
@@ -109,6 +110,7 @@ class Newcomer(consumer.RoomConsumer):
 
     looked_up = False
 
+    @override
     def _admit(self, claims: Claims) -> tuple[Caller, Room]:
         self.looked_up = shutdown.leaving = True
         return Caller(1, "ila", 1, 2**31), Room(pk=1, name="general", kind="public")
@@ -155,6 +157,7 @@ class Stranger(Newcomer):
 
     token = b"token=nonsense"
 
+    @override
     async def come(self) -> list[dict[str, Any]]:
         sent: list[dict[str, Any]] = []
 
@@ -170,6 +173,7 @@ class Stranger(Newcomer):
 
 
 class Silent(AdmissionQueue):
+    @override
     def messages_flow(self) -> bool:
         return False
 

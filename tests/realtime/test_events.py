@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import pytest
+from typing_extensions import override
 
 from accounts.events import SessionsEnded
 from accounts.kernel.errors import DomainError
@@ -125,15 +126,19 @@ class Told(Broadcaster):
     def __init__(self) -> None:
         self.frames: list[tuple[int, str]] = []
 
+    @override
     def say(self, room_id: int, text: str, but: int | None = None, droppable: bool = False) -> None:
         self.frames.append((room_id, json.loads(text)["type"]))
 
+    @override
     def deliver(self, room_id: int, version: int, access: int, text: Callable[[], str]) -> None:
         self.frames.append((room_id, json.loads(text())["type"]))
 
+    @override
     def mark(self, room_id: int, user_id: int, text: str) -> None:
         self.frames.append((room_id, f"{json.loads(text)['type']} of {user_id}"))
 
+    @override
     def copy(self, room_id: int, user_ids: Collection[int], text: Callable[[], str]) -> None:
         self.frames.append((room_id, f"copy to {user_ids}"))
 

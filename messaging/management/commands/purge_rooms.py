@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
+from typing_extensions import override
 
 from messaging.models import Message, Reaction
 from rooms.models import Room
@@ -23,6 +24,7 @@ class Command(BaseCommand):
         "so that connecting does not make their names again"
     )
 
+    @override
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--older-than-days",
@@ -32,6 +34,7 @@ class Command(BaseCommand):
             help="only rooms that were deleted at least N days ago (default: all)",
         )
 
+    @override
     def handle(self, *args: Any, **options: Any) -> None:
         days: int = options["older_than_days"]
         if not 0 <= days <= MAX_AGE_DAYS:
