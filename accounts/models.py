@@ -121,7 +121,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     @override
     def from_db(cls, *args: Any, **kwargs: Any) -> "User":
         user = super().from_db(*args, **kwargs)
-        user._stored_password = user.__dict__.get("password")
+        user._stored_password = user.__dict__.get("password")  # noqa: SLF001 - of this very class
         return user
 
     @override

@@ -5,11 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from typing_extensions import override
 
+from accounts.kernel.db import writing
 from messaging.models import Message, Reaction
 from rooms.models import Room
 
@@ -55,7 +55,7 @@ def _rooms_to_purge(days: int) -> QuerySet[Room]:
 
 def _erase_chunk(room: Room) -> int:
     """Erases the oldest messages of the room; how many, 0 when none is left."""
-    with transaction.atomic():
+    with writing():
         seqs = Message.objects.filter(room=room).order_by("seq").values_list("seq", flat=True)
         chunk = list(seqs[:CHUNK])
         if chunk:
