@@ -94,10 +94,10 @@ format: $(VENV)/.dev-installed ## Put imports and layout in order
 lock: $(BIN)/python ## Pin every version (UPGRADE=1: the newest ones that fit)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet --universal \
-		--python-version 3.11 --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
 		--output-file requirements.txt
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet --universal \
-		--python-version 3.11 --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
 		--extra dev --constraints requirements.txt --output-file requirements-dev.txt
 
 bench: $(VENV)/.dev-installed ## Measure throughput and latency (half an hour; BENCH_ARGS=--write for docs/)
@@ -124,12 +124,12 @@ clean: ## Remove the virtual environment and caches (.env, database and uploads 
 # versions, so installing it settles both.
 $(VENV)/.run-installed: requirements.txt | $(BIN)/python
 	@echo "Installing the requirements into $(VENV), about 20 s ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@
 
 $(VENV)/.dev-installed: requirements.txt requirements-dev.txt | $(BIN)/python
 	@echo "Installing the requirements and the tools for tests into $(VENV), about a minute ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $(VENV)/.run-installed $@
 
 $(BIN)/python:
