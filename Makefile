@@ -27,7 +27,7 @@ ADDRESS_PY = import os, shlex, dotenv; \
 	shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host; \
 	print(f"host={shlex.quote(host)} port={shlex.quote(port)} at={shlex.quote(shown)}:{shlex.quote(port)}")
 
-.PHONY: help run serve chat token test openapi lint format lock bench faults demo clean
+.PHONY: help run serve chat token test coverage openapi snapshots lint audit format lock bench faults demo clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -74,6 +74,9 @@ test: $(VENV)/.dev-installed ## All tests, with real PostgreSQL and Redis
 
 openapi: $(VENV)/.dev-installed ## Check the OpenAPI document with linters, Postman and TypeScript (npm)
 	$(DEV) $(BIN)/python -m tests.openapi
+
+snapshots: $(VENV)/.dev-installed ## Accept a change of the wire: write tests/wire/*.json anew
+	$(DEV) DJANGO_SETTINGS_MODULE=config.settings $(BIN)/python -m tests.wire
 
 lint: $(VENV)/.dev-installed ## Style, types, import rules, migrations, deployment checks
 	$(BIN)/ruff check $(CODE)
