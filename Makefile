@@ -89,6 +89,15 @@ lint: $(VENV)/.dev-installed ## Style, types, import rules, migrations, deployme
 		SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))')" \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
 
+# pip-audit's other source, PyPI, answers "not found" behind some mirrors, and all would seem well.
+AUDIT_PY = import urllib.request as web; \
+	web.urlopen("https://api.osv.dev/v1/query", b"{\"package\":{\"name\":\"pip\",\"ecosystem\":\"PyPI\"}}", 10)
+
+audit: $(VENV)/.dev-installed ## Compare the locked versions with the known vulnerabilities (osv.dev)
+	@$(BIN)/python -c '$(AUDIT_PY)' 2>/dev/null || { echo "make audit: skipped, api.osv.dev does not answer."; exit 0; }; \
+	$(BIN)/pip-audit --vulnerability-service osv --disable-pip --no-deps --progress-spinner off \
+		--requirement requirements-dev.txt
+
 format: $(VENV)/.dev-installed ## Put imports and layout in order
 	$(BIN)/ruff check --fix-only $(CODE)
 	$(BIN)/ruff format $(CODE)
