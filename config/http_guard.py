@@ -171,22 +171,32 @@ class HttpGuard:
             receive = _with_body(body, receive)
             if runtime.lifecycle.stopped:
                 raise busy(detail=RESTARTING)
-        if not is_probe:
-            unanswered.check(head.network)
-        elif len(self._probes) >= MAX_PROBES:
-            raise busy()
+        self._check_limits(head, is_probe=is_probe)
         runtime.start(asyncio.get_running_loop())
         response = PacedResponse(send, connection, self._unread, head.network)
         with runtime.lifecycle.working():
             work = asyncio.ensure_future(self._work(scope, receive, response, head.token))
-            if is_probe:
-                self._probes.add(work)
-                work.add_done_callback(self._probes.discard)
-            else:
-                unanswered.add(work, head.network)
-                work.add_done_callback(unanswered.discard)
-                response.on_begin(partial(unanswered.discard, work))
+            self._count(work, response, head, is_probe=is_probe)
             await _answer_in_time(scope, work, response)
+
+    def _check_limits(self, head: "Head", *, is_probe: bool) -> None:
+        """Raises Refusal when one more request or probe would be too many."""
+        if not is_probe:
+            unanswered.check(head.network)
+        elif len(self._probes) >= MAX_PROBES:
+            raise busy()
+
+    def _count(
+        self, work: asyncio.Future[None], response: PacedResponse, head: "Head", *, is_probe: bool
+    ) -> None:
+        """Counts a probe until its work ends, any other request until its response begins."""
+        if is_probe:
+            self._probes.add(work)
+            work.add_done_callback(self._probes.discard)
+        else:
+            unanswered.add(work, head.network)
+            work.add_done_callback(unanswered.discard)
+            response.on_begin(partial(unanswered.discard, work))
 
     async def _work(
         self, scope: Any, receive: Any, response: PacedResponse, token: bytes | None

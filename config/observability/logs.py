@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
+from typing_extensions import override
 from websockets.frames import Frame
 
 from accounts.kernel.log_context import log_context
@@ -56,6 +57,7 @@ class RedactTokens(logging.Filter):
         super().__init__()
         self._quoting = quoting
 
+    @override
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name == "asyncio" and not self._quoting:
             # What it shows of a task may be the words of its exception, or what it returned.
@@ -105,6 +107,7 @@ class ClientFaults(logging.Filter):
     scanner would fill the log and Sentry with them.
     """
 
+    @override
     def filter(self, record: logging.LogRecord) -> bool:
         if not is_client_fault(record):
             return True
@@ -120,6 +123,7 @@ class KeepToOurselves(logging.Filter):
     `--log-level debug` it prints whole frames, which are people's messages.
     """
 
+    @override
     def filter(self, record: logging.LogRecord) -> bool:
         if str(record.msg).startswith("Invalid UTF-8"):
             record.exc_info = None
@@ -133,7 +137,8 @@ class PlainLines(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+    @override
+    def formatMessage(self, record: logging.LogRecord) -> str:
         line = super().formatMessage(record)
         here = log_context()
         if here is None:
@@ -145,6 +150,7 @@ class PlainLines(logging.Formatter):
 class JsonLines(logging.Formatter):
     """For machines. Only the fields named here: what libraries hang on a record stays unsaid."""
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),

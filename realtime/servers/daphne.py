@@ -147,7 +147,14 @@ class DaphneConnection:
         self._drained = 0
         self._is_closing = False
         self._is_plain = KNOWS_AUTOBAHN
-        # Autobahn's own hooks (autobahn.websocket.interfaces), which daphne leaves free.
+        self._hook_in(protocol)
+        bound_kernel(getattr(transport, "socket", None))
+        # In place of the HTTP channel, which has no more to do with this connection.
+        transport.unregisterProducer()
+        transport.registerProducer(self, streaming=True)
+
+    def _hook_in(self, protocol: Any) -> None:
+        """Sets autobahn's own hooks (autobahn.websocket.interfaces), which daphne leaves free."""
         protocol.onPing = self._pong
         protocol.onPong = self._count_pong
         if KNOWS_AUTOBAHN:
@@ -155,10 +162,6 @@ class DaphneConnection:
             protocol.is_closed.addBoth(self._closed)
         else:
             protocol.onMessageFrame = self._count_piece
-        bound_kernel(getattr(transport, "socket", None))
-        # In place of the HTTP channel, which has no more to do with this connection.
-        transport.unregisterProducer()
-        transport.registerProducer(self, True)
 
     def direct_writer(self) -> Write | None:
         """Past daphne and autobahn, which build a frame anew for each recipient.
@@ -318,7 +321,7 @@ class DaphneConnection:
         self._writable.set()
 
 
-def _discard(payload: bytes, is_binary: bool) -> None:
+def _discard(payload: bytes, is_binary: bool) -> None:  # noqa: FBT001 - autobahn calls it
     """In place of daphne's queue, which nothing reads any more and which has no end."""
 
 

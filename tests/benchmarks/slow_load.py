@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import uvloop
+from typing_extensions import override
 
 HANDSHAKE = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -58,12 +59,14 @@ class Client(asyncio.Protocol):
         self.is_in = self.is_shaking = self.is_lost = self.is_waiting = False
         self.rest = b""
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclasses of asyncio's.
         self.transport = cast(asyncio.Transport, transport)
         self.is_shaking = True
         self.transport.write(HANDSHAKE.format(path=self.path, port=self.port).encode())
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
         self.lose()
 
@@ -73,6 +76,7 @@ class Client(asyncio.Protocol):
             self.crowd.lost += 1
             self.crowd.moved.set()
 
+    @override
     def data_received(self, data: bytes) -> None:
         if self.rest:
             data = self.rest + data

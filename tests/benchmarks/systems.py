@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import psutil
+from typing_extensions import override
 
 from . import processes
 from .load import TEXT, Client, Load, Wire
@@ -35,6 +36,7 @@ class System:
     """REDIS, or DEAD_REDIS: one that is killed when the clients are in."""
     processes: int = 1
 
+    @override
     def __str__(self) -> str:
         count = f"{self.processes} processes" if self.processes > 1 else ""
         database = "" if self.database == SQLITE else self.database

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pytest_django import Settings
+from typing_extensions import override
 
 from accounts.auth import Caller
 from accounts.kernel.errors import Busy
@@ -117,6 +118,7 @@ class Newcomer(consumer.RoomConsumer):
 
     looked_up = False
 
+    @override
     def _admit(self, claims: Claims) -> tuple[Caller, Room]:
         self.looked_up = runtime.lifecycle.draining = True
         return Caller(1, "ila", 1, 2**31), Room(pk=1, name="general", kind="public")
@@ -163,6 +165,7 @@ class Stranger(Newcomer):
 
     token = b"token=nonsense"
 
+    @override
     async def come(self) -> list[dict[str, Any]]:
         sent: list[dict[str, Any]] = []
 
@@ -178,6 +181,7 @@ class Stranger(Newcomer):
 
 
 class Silent(MessageFlow):
+    @override
     def is_active(self) -> bool:
         return False
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import pytest
+from typing_extensions import override
 
 from accounts.events import SessionsEnded
 from accounts.kernel.errors import DomainError
@@ -126,6 +127,7 @@ class Told(Broadcaster):
     def __init__(self) -> None:
         self.frames: list[tuple[int, str]] = []
 
+    @override
     def send_to_room(
         self,
         room_id: int,
@@ -136,14 +138,17 @@ class Told(Broadcaster):
     ) -> None:
         self.frames.append((room_id, json.loads(text)["type"]))
 
+    @override
     def deliver(
         self, room_id: int, version: int, access_epoch: int, text: Callable[[], str]
     ) -> None:
         self.frames.append((room_id, json.loads(text())["type"]))
 
+    @override
     def send_read_marker(self, room_id: int, user_id: int, text: str) -> None:
         self.frames.append((room_id, f"{json.loads(text)['type']} of {user_id}"))
 
+    @override
     def send_to_users(
         self, room_id: int, user_ids: Collection[int], text: Callable[[], str]
     ) -> None:

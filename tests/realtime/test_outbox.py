@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from pytest_django import Settings
+from typing_extensions import override
 
 from realtime.close_codes import CloseCode
 from realtime.delivery import send_queue as outbox_module
@@ -82,6 +83,7 @@ def test_nothing_goes_straight_once_it_ends(end: Callable[[SendQueue], None]) ->
 
 def test_one_whose_way_fails_is_cut() -> None:
     class Torn(Wire):
+        @override
         def _write(self, data: bytes) -> None:
             raise ConnectionResetError
 
@@ -242,6 +244,7 @@ def test_closing_twice_closes_once(wire: Wire, queue: SendQueue) -> None:
 
 
 class Broken(Wire):
+    @override
     async def send(self, event: Event) -> None:
         await super().send(event)
         raise ConnectionResetError

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pytest_django import Settings
+from typing_extensions import override
 
 from accounts.auth import Caller
 from accounts.kernel.errors import Busy, RateLimited
@@ -182,6 +183,7 @@ async def test_a_slow_reader_gets_everything_over_several_turns(
     monkeypatch.setattr(recovery_module, "STALL_TIMEOUT", 0.01)
 
     class Slow(Wire):
+        @override
         async def send(self, event: Event) -> None:
             await asyncio.sleep(0.03)
             await super().send(event)

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 
 import pytest
+from typing_extensions import override
 
 from realtime.delivery import local_room as local_room_module
 from realtime.delivery.local_room import LocalRoom
@@ -27,6 +28,7 @@ def test_one_for_whom_nothing_waits_is_written_to_directly() -> None:
 class Deaf(Wire):
     """Takes a write, and is found not to read at it."""
 
+    @override
     def _write(self, data: bytes) -> None:
         super()._write(data)
         self.block()

@@ -17,6 +17,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
+from typing_extensions import override
 
 from realtime.servers import control_frames, draining
 from realtime.servers import daphne as daphne_module
@@ -42,12 +43,14 @@ class Closing(asyncio.Protocol):
     async def send(self, event: Any) -> None: ...
     async def receive(self) -> Any: ...
 
+    @override
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         connection_of(self.receive, self.send)
         transport.write(bytes(UNREAD))
         transport.close()
 
+    @override
     def connection_lost(self, error: Exception | None) -> None:
         self.lost.set_result(error)
 
@@ -72,7 +75,8 @@ class Line(StringTransport):
 
     def connectionLost(self, reason: Failure) -> None: ...  # noqa: N802 - as below
 
-    def abortConnection(self) -> None:  # noqa: N802 - Twisted names it
+    @override
+    def abortConnection(self) -> None:
         self.abort_called = True
 
     def setTcpNoDelay(self, on: bool) -> None: ...  # noqa: N802
@@ -134,7 +138,8 @@ class Narrow(FileDescriptor):
         self.takes = 0
         self.sent = b""
 
-    def writeSomeData(self, data: bytes) -> int | BaseException:  # noqa: N802 - as above
+    @override
+    def writeSomeData(self, data: bytes) -> int | BaseException:
         if self.takes < 0:
             return ConnectionLost()
         taken = bytes(data[: self.takes])
