@@ -1,6 +1,7 @@
 """Maps each error to the close code of a socket (contract §3)."""
 
 from enum import Enum, IntEnum
+from typing import Self
 
 from accounts.kernel import errors as accounts_errors
 from accounts.kernel.errors import DomainError
@@ -25,7 +26,7 @@ class Reconnect(Enum):
 class CloseCode(IntEnum):
     reconnect: Reconnect
 
-    def __new__(cls, code: int, reconnect: Reconnect) -> "CloseCode":
+    def __new__(cls, code: int, reconnect: Reconnect) -> Self:
         member = int.__new__(cls, code)
         member._value_ = code
         member.reconnect = reconnect

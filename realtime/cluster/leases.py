@@ -74,11 +74,13 @@ class Leases:
         answer = self._hosts.of(room).ask(
             ENTER, self._keys(room), self._me, _lease(), user_id, name, pair
         )
-        answer.add_done_callback(lambda answer: self._note(pair, answer.result() is not None))
+        answer.add_done_callback(
+            lambda answer: self._record_report(pair, is_reported=answer.result() is not None)
+        )
         return answer
 
-    def _note(self, pair: str, is_told: bool) -> None:
-        if is_told:
+    def _record_report(self, pair: str, *, is_reported: bool) -> None:
+        if is_reported:
             self._unpublished.discard(pair)
         else:
             self._unpublished.add(pair)
@@ -159,7 +161,7 @@ class Leases:
         there = await host.ask(HELD, [_key(f"held:{self._me}")])
         if there is None:
             return
-        told, mine = set(there), self._mine(host, given_up)
+        told, mine = set(there), self._mine(host, given_up=given_up)
         for thing in told - mine.keys():
             self._give_up(thing)
         for thing, tell in mine.items():
@@ -167,7 +169,7 @@ class Leases:
             if thing not in told or thing.startswith("n "):
                 tell()
 
-    def _mine(self, host: Host, given_up: bool) -> dict[str, Callable[[], object]]:
+    def _mine(self, host: Host, *, given_up: bool) -> dict[str, Callable[[], object]]:
         """What this process holds on one host, and how to say so."""
         enter = self._reenter if given_up else self.enter
         things: dict[str, Callable[[], object]] = {}

@@ -38,13 +38,15 @@ from rooms.models import Room, RoomKind
 class FrameHandlers:
     """Handles the frames of one signed-in socket."""
 
-    __slots__ = ("_kind", "_other_id", "_room", "_runtime", "subscriber")
+    __slots__ = ("_kind", "_other_id", "_runtime", "room", "row", "subscriber")
 
     def __init__(
         self, runtime: Runtime, subscriber: Subscriber, room: LocalRoom, row: Room
     ) -> None:
         self._runtime = runtime
-        self._room = room
+        self.room = room
+        self.row = row
+        """As it was at the handshake."""
         self._kind = row.kind
         self._other_id = row.other_id(subscriber.caller.user_id)
         self.subscriber = subscriber
@@ -56,7 +58,7 @@ class FrameHandlers:
             await self._dispatch(frame)
         except NoSuchRoom:
             # It existed when the socket subscribed: it was deleted, or the user was removed.
-            raise await self._runtime.database.run(loss_of_access, self._room.id) from None
+            raise await self._runtime.database.run(loss_of_access, self.room.id) from None
 
     async def _dispatch(self, frame: AnyClientFrame) -> None:
         match frame:
@@ -80,7 +82,7 @@ class FrameHandlers:
     async def _send(self, frame: SendMessage) -> None:
         draft = messages.draft_message(
             caller=self.subscriber.caller,
-            room_id=self._room.id,
+            room_id=self.room.id,
             content=frame.message,
             field="message",
             client_id=frame.client_id,
@@ -101,56 +103,56 @@ class FrameHandlers:
         if self._kind == RoomKind.PRIVATE:
             if receiver != self._other_id:
                 raise ReceiverMismatch
-            return self._room.id, None
+            return self.room.id, None
         private = await self._runtime.database.run(
             rooms.open_private_room_with,
             user_id=self.subscriber.caller.user_id,
             receiver_id=receiver,
         )
-        return private, self._room.id
+        return private, self.room.id
 
     async def _resume(self, frame: Resume) -> None:
         consume_replay(self.subscriber.caller.user_id)
-        await self._runtime.recovery.replay(self._room, self.subscriber, frame.since, frame.ref)
+        await self._runtime.recovery.replay(self.room, self.subscriber, frame.since, frame.ref)
 
     def _typing(self, frame: Typing) -> None:
         caller = self.subscriber.caller
-        if not self._room.announces:
+        if not self.room.announces:
             return
-        if not self._may_publish_typing(frame.typing):
+        if not self._may_publish_typing(typing=frame.typing):
             return
         text = encode(
             TypingOut(sender=caller.user_id, username=caller.username, typing=frame.typing)
         )
         self._runtime.broadcaster.send_to_room(
-            self._room.id, text, except_user_id=caller.user_id, droppable=True
+            self.room.id, text, except_user_id=caller.user_id, droppable=True
         )
 
-    def _may_publish_typing(self, typing: bool) -> bool:
+    def _may_publish_typing(self, *, typing: bool) -> bool:
         """Whether the others receive it: `true` once a second, `false` once after a `true`.
 
         Raises RateLimited when the user's sockets send too many together.
         """
         user_id = self.subscriber.caller.user_id
         if not typing:
-            if not self._room.reset_throttle("typing", user_id):
+            if not self.room.reset_throttle("typing", user_id):
                 return False
-        elif not self._room.may_send("typing", user_id, TYPING_INTERVAL):
+        elif not self.room.may_send("typing", user_id, TYPING_INTERVAL):
             return False
         try:
             consume_locally("CHAT_TYPING_RATE", user_id)
         except RateLimited:
-            self._room.reset_throttle("typing", user_id)
+            self.room.reset_throttle("typing", user_id)
             raise
         return True
 
     def _join(self, frame: Join) -> None:
         caller = self.subscriber.caller
         self.subscriber.send(encode(Joined(username=caller.username, ref=frame.ref)))
-        if self._room.announces and self._room.may_send("join", caller.user_id, JOIN_INTERVAL):
+        if self.room.announces and self.room.may_send("join", caller.user_id, JOIN_INTERVAL):
             text = encode(Joined(username=caller.username))
             self._runtime.broadcaster.send_to_room(
-                self._room.id, text, except_user_id=caller.user_id
+                self.room.id, text, except_user_id=caller.user_id
             )
 
     def _exit(self, frame: Exit) -> None:
@@ -163,7 +165,7 @@ class FrameHandlers:
     async def _read(self, frame: Read) -> None:
         caller = self.subscriber.caller
         marked = await messages.mark_read_from_loop(
-            caller=caller, room_id=self._room.id, seq=frame.seq
+            caller=caller, room_id=self.room.id, seq=frame.seq
         )
         if frame.ref is not None:
             read = ReadOut(username=caller.username, seq=marked.seq, ref=frame.ref)

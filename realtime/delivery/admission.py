@@ -7,6 +7,8 @@ second; with a pause after each, messages pass between them.
 import asyncio
 from collections import deque
 
+from typing_extensions import override
+
 from accounts.kernel.errors import Busy
 
 from .local_state import MessageFlow
@@ -74,5 +76,6 @@ class RefusalQueue(AdmissionQueue):
         if len(self) < MAX_REFUSALS:
             await self.wait_for_turn()
 
+    @override
     def _pause(self) -> float:
         return ADMISSION_INTERVAL

@@ -97,7 +97,14 @@ def read_page(place: Place) -> Page:
     begun_at = time.monotonic()
     room = room_row(place.room_id)
     if place.after == place.since and _is_too_far(room, place.since):
-        return Page(room.version, None, True, begun_at, time.monotonic(), ENVELOPE)
+        return Page(
+            room.version,
+            None,
+            is_last=True,
+            begun_at=begun_at,
+            read_at=time.monotonic(),
+            size=ENVELOPE,
+        )
     entries: list[Entry] = []
     size, is_last = ENVELOPE, True
     for change in _changes(room, place.after):

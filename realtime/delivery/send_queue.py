@@ -88,7 +88,7 @@ class SendQueue:
         if self.closing or self.gone:
             return True
         if self._task is not None:
-            return self._enqueue(event, droppable)
+            return self._enqueue(event, droppable=droppable)
         coroutine = self._connection.send(event)
         try:
             waiting_for = coroutine.send(None)
@@ -175,7 +175,7 @@ class SendQueue:
         self._update_direct_writer()
         self._forget_queue()
 
-    def _enqueue(self, event: Event, droppable: bool) -> bool:
+    def _enqueue(self, event: Event, *, droppable: bool) -> bool:
         if self._queue is None:
             self._queue = deque()
         if self._is_full() and droppable:

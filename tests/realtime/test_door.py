@@ -16,7 +16,7 @@ from accounts.kernel.errors import Busy
 from accounts.kernel.rate_limits import Rate, buckets
 from accounts.tokens import Claims
 from realtime.cluster.connection_limits import ConnectionCounter
-from realtime.connection import consumer
+from realtime.connection import consumer, handshake
 from realtime.delivery import admission as module
 from realtime.delivery import local_state
 from realtime.delivery.admission import ADMISSION_INTERVAL, AdmissionQueue, RefusalQueue
@@ -119,7 +119,7 @@ class Newcomer(consumer.RoomConsumer):
     looked_up = False
 
     @override
-    def _admit(self, claims: Claims) -> tuple[Caller, Room]:
+    def authorise(self, claims: Claims) -> tuple[Caller, Room]:
         self.looked_up = runtime.lifecycle.draining = True
         return Caller(1, "ila", 1, 2**31), Room(pk=1, name="general", kind="public")
 
@@ -144,7 +144,7 @@ async def test_one_who_waits_while_the_process_goes_down_is_sent_to_another(
     """Once all sockets have been closed nobody would close this one."""
     monkeypatch.setattr(runtime, "start", lambda loop: None)
     monkeypatch.setattr(runtime.lifecycle, "draining", False)
-    monkeypatch.setattr(consumer, "read_access", lambda token: Claims(1, 1, "jti", 2**31))
+    monkeypatch.setattr(handshake, "read_access", lambda token: Claims(1, 1, "jti", 2**31))
     newcomer = Newcomer()
     if when == "at the door":
         runtime.state.message_flow.record()
@@ -255,7 +255,7 @@ async def test_a_bad_token_counts_as_not_signed_in(
 
 @pytest.fixture
 def good_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumer, "read_access", lambda token: Claims(1, 1, "jti", 2**31))
+    monkeypatch.setattr(handshake, "read_access", lambda token: Claims(1, 1, "jti", 2**31))
 
 
 async def test_one_who_waits_in_the_queue_counts_as_not_signed_in(

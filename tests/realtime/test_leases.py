@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 from pytest_django import Settings
 from redis import Redis
+from typing_extensions import override
 
 from accounts.auth import Caller
 from realtime.cluster.broadcaster import Broadcaster
@@ -63,15 +64,19 @@ class Process(Observer, Holder):
         self.mouth = Mouth()
         self.presence = Presence(self.hub, cast(Broadcaster, self.mouth), self.leases)
 
+    @override
     def user_left(self, room: LocalRoom, subscriber: Subscriber) -> None:
         self.presence.leave(room, subscriber)
 
+    @override
     def held_users(self) -> Mapping[int, Mapping[int, str]]:
         return self.presence.held_users()
 
+    @override
     def user_expired(self, room_id: int, username: str, online_total: int) -> None:
         self.presence.user_expired(room_id, username, online_total)
 
+    @override
     def user_restored(self, room_id: int, username: str, online_total: int) -> None:
         self.presence.user_restored(room_id, username, online_total)
 
