@@ -57,8 +57,8 @@ class RedactTokens(logging.Filter):
 
     `quoting`: exceptions may say what they stumbled over, as is handy while developing.
 
-    A record passes the filters of its logger and of its handlers. The first one redacts it; the
-    others only make sure that nobody has changed it since.
+    A record passes one filter of its logger and several of its handlers. The first redacts it. The
+    others only check that it is still the same.
     """
 
     def __init__(self, *, quoting: bool = True) -> None:
@@ -133,11 +133,11 @@ class ClientFaults(logging.Filter):
 
 
 NO_NEWS = ("connection open", "connection closed")
-"""What websockets adds for each socket to uvicorn's own line, which has the address and the URL."""
+"""Lines of websockets for each socket. uvicorn's own line has the address and the URL."""
 
 
 class KeepToOurselves(logging.Filter):
-    """What uvicorn would log about frames, and twice about a socket.
+    """What uvicorn would log about frames, and what websockets adds for each socket.
 
     Text that is not UTF-8 is the client's mistake and needs no traceback; and with
     `--log-level debug` it prints whole frames, which are people's messages.

@@ -14,7 +14,7 @@ PRODUCT = "chat"
 BEFORE = "before"
 """The product of another checkout (`--before`)."""
 OWN = (PRODUCT, BEFORE)
-WORKERS = "serve"
+WORKERS = "make serve"
 """The server of `make serve WORKERS=n`: n processes of uvicorn on one port."""
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 REDIS, DEAD_REDIS = "Redis", "dead Redis"

@@ -38,7 +38,7 @@ EMOJI = "🎉"
 
 @dataclass(frozen=True, slots=True)
 class Endurance:
-    """`warm` seconds are not judged: caches fill, and the server imports what it needs later."""
+    """`warm` seconds are not judged: meanwhile caches fill and late imports happen."""
 
     seconds: float = 600.0
     warm: float = 30.0
@@ -47,7 +47,7 @@ class Endurance:
     delay: float = 2.0
     """How many times its p99 of the first third a delivery may take in the last."""
     noise: float = 0.010
-    """Seconds of p99 that say nothing: client and server share their cores with everything else."""
+    """Seconds of p99 that are ignored: client and server share their cores with other processes."""
 
 
 @dataclass(slots=True)
@@ -123,7 +123,7 @@ def _judge(
 
 
 class Place(RawSocket):
-    """One socket in one room: hears, and remembers from where to come back."""
+    """One socket in one room. Measures delays and keeps the version from which it resumes."""
 
     def __init__(self, talk: "Soak") -> None:
         super().__init__()
@@ -149,7 +149,7 @@ class Place(RawSocket):
 
 
 class Soak:
-    """200 sockets in 20 rooms, and what their users do, each at a steady rate."""
+    """200 sockets in 20 rooms. Their users do everything at steady rates."""
 
     def __init__(self, clients: list[Client], notes: Notes) -> None:
         self.notes = notes
@@ -217,7 +217,7 @@ class Soak:
                 group.create_task(self._steadily(rate, act))
 
     async def _steadily(self, rate: float, act: Callable[[], Awaitable[str]]) -> None:
-        """Begins at a fixed rate, whatever is still under way: a slow server is not spared."""
+        """Starts actions at a fixed rate: a slow server does not slow down the load."""
 
         async def once() -> None:
             what = await act()
