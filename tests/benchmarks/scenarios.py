@@ -25,7 +25,7 @@ def strict_work(work: str) -> str:
 
 
 def fanout(bench: Bench) -> None:
-    """One sender in a room sends the next message when it has the last; strict: when all have it."""
+    """One sender in a room sends the next message when it has the last; strict: when all have."""
     for members in bench.members:
         work = fanout_work(members)
 
