@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import h11
 from django.conf import settings
 from typing_extensions import override
+from uvicorn.config import Config
 from uvicorn.protocols.http import h11_impl, httptools_impl
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -72,6 +73,7 @@ HTTPTOOLS = (
     Inside(
         HttpToolsProtocol,
         (
+            "config",
             "cycle",
             "handle_websocket_upgrade",
             "headers",
@@ -88,6 +90,7 @@ H11 = (
     Inside(
         H11Protocol,
         (
+            "config",
             "conn",
             "cycle",
             "handle_websocket_upgrade",
@@ -366,6 +369,14 @@ class HttpConnection:
             self._protocol.transport.close()
 
 
+def refuse_compression(config: Config) -> None:
+    """Negotiates no permessage-deflate, whatever the command line says (decision 45).
+
+    uvicorn reads this setting each time it builds a WebSocket protocol, of any of its classes.
+    """
+    config.ws_per_message_deflate = False
+
+
 def _call_when_lost(protocol: Any, call: Callable[[], None]) -> None:
     """Calls it once, before the protocol's own `connection_lost`, of whatever class it is then."""
 
@@ -432,6 +443,7 @@ class BoundedHttpTools(HttpToolsProtocol):
 
     @override
     def handle_websocket_upgrade(self) -> None:
+        refuse_compression(self.config)
         super().handle_websocket_upgrade()
         self._connection.upgraded()
 
@@ -488,6 +500,7 @@ class BoundedH11(H11Protocol):
 
     @override
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        refuse_compression(self.config)
         super().handle_websocket_upgrade(event)
         self._connection.upgraded()
 

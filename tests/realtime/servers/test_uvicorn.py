@@ -362,6 +362,17 @@ async def test_an_address_has_so_many_connections_and_a_socket_is_one(
 
 
 @pytest.mark.usefixtures("stock_http")
+@pytest.mark.parametrize("stock", [HttpToolsProtocol, H11Protocol])
+async def test_compression_is_not_negotiated(stock: type[Any]) -> None:
+    protocol, transport = http(stock, "192.0.2.1")
+    protocol.data_received(HANDSHAKE % COMPRESSED)
+    assert isinstance(transport.protocol, WebSocketsSansIOProtocol)
+    assert "Sec-WebSocket-Extensions" in transport.protocol.request.headers
+    assert "Sec-WebSocket-Extensions" not in transport.protocol.response.headers
+    transport.protocol.connection_lost(None)
+
+
+@pytest.mark.usefixtures("stock_http")
 @pytest.mark.parametrize(
     ("peer", "proxies"), [("127.0.0.1", 0), ("::1", 0), ("::ffff:127.0.0.1", 0), ("192.0.2.1", 1)]
 )
