@@ -12,6 +12,7 @@ from statistics import median
 from urllib.parse import quote
 
 import psutil
+from typing_extensions import override
 
 from . import latency
 from .client import Client, sign_up
@@ -133,6 +134,7 @@ class Place(RawSocket):
         self.version = 0
         self.ready = asyncio.Event()
 
+    @override
     def hear(self, text: bytes) -> None:
         frame = json.loads(text)
         kind = frame["type"]
