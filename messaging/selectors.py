@@ -48,7 +48,7 @@ def state_of(message: Message, room: Room) -> MessageState:
         reply_to=message.reply_to,
         client_id=message.client_id,
         reactions=message.reactions,
-        access=room.access,
+        access_epoch=room.access_epoch,
     )
 
 
@@ -188,7 +188,7 @@ def _change(room: Room, since: int, row: tuple[Any, ...]) -> StoredChange:
         reply_to=reply_to,
         client_id=client_id,
         reactions=reactions,
-        access=room.access,
+        access_epoch=room.access_epoch,
     )
     return StoredChange("message" if created > since else change, message, created, change)
 

@@ -57,7 +57,7 @@ def turns(kind: type[E]) -> Callable[[Callable[[E], None]], Callable[[E], None]]
 
 def _deliver(kind: MessageKind, message: MessageState) -> None:
     fanout.deliver(
-        message.room_id, message.version, message.access, lambda: message_text(kind, message)
+        message.room_id, message.version, message.access_epoch, lambda: message_text(kind, message)
     )
 
 
@@ -103,12 +103,12 @@ def room_deleted(event: RoomDeleted) -> None:
 
 @turns(MemberRemoved)
 def member_removed(event: MemberRemoved) -> None:
-    fanout.disconnect_member(event.room_id, event.user_id, event.access, removed=True)
+    fanout.disconnect_member(event.room_id, event.user_id, event.access_epoch, removed=True)
 
 
 @turns(MemberLeft)
 def member_left(event: MemberLeft) -> None:
-    fanout.disconnect_member(event.room_id, event.user_id, event.access, removed=False)
+    fanout.disconnect_member(event.room_id, event.user_id, event.access_epoch, removed=False)
 
 
 @turns(SessionsEnded)

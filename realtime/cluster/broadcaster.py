@@ -48,10 +48,12 @@ class Broadcaster:
         """Whether a frame of the room is worth making; of other processes nobody can tell."""
         return self._bus.active or room_id in self._hub.rooms
 
-    def deliver(self, room_id: int, version: int, access: int, text: Callable[[], str]) -> None:
+    def deliver(
+        self, room_id: int, version: int, access_epoch: int, text: Callable[[], str]
+    ) -> None:
         """A versioned frame, encoded once."""
         if self._listened_to(room_id):
-            self._everywhere(group_of(room_id), "deliver", room_id, version, access, text())
+            self._everywhere(group_of(room_id), "deliver", room_id, version, access_epoch, text())
 
     def copy(self, room_id: int, user_ids: Collection[int], text: Callable[[], str]) -> None:
         """A private message to the sockets that the two have in another room."""
@@ -66,9 +68,11 @@ class Broadcaster:
         """How far a user has read."""
         self._everywhere(group_of(room_id), "mark", room_id, user_id, text)
 
-    def disconnect_member(self, room_id: int, user_id: int, access: int, removed: bool) -> None:
+    def disconnect_member(
+        self, room_id: int, user_id: int, access_epoch: int, removed: bool
+    ) -> None:
         """Ends a user's sockets in a room: 4403 for the removed, 1000 for those who left."""
-        self._everywhere(group_of(room_id), "take_out", room_id, user_id, access, removed)
+        self._everywhere(group_of(room_id), "take_out", room_id, user_id, access_epoch, removed)
 
     def close_room(self, room_id: int) -> None:
         self._everywhere(group_of(room_id), "close_room", room_id)
@@ -76,8 +80,10 @@ class Broadcaster:
     def end_sessions(self, session_ids: Collection[int]) -> None:
         self._everywhere(EVERYONE, "end_sessions", list(session_ids))
 
-    def _disconnect_member(self, room_id: int, user_id: int, access: int, removed: bool) -> None:
-        self._hub.disconnect_member(room_id, user_id, access, Removed() if removed else None)
+    def _disconnect_member(
+        self, room_id: int, user_id: int, access_epoch: int, removed: bool
+    ) -> None:
+        self._hub.disconnect_member(room_id, user_id, access_epoch, Removed() if removed else None)
 
     def _close_room(self, room_id: int) -> None:
         self._hub.close_room(room_id, NoSuchRoom())

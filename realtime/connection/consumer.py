@@ -224,7 +224,7 @@ class RoomConsumer(AsyncConsumer):
             consume_replay(caller.user_id)
         # Meanwhile the sockets of all rooms may have been closed: nobody would close this one.
         shutdown.turn_back_newcomers()
-        subscriber = Subscriber(self._queue, caller, room.pk, room.version, room.access)
+        subscriber = Subscriber(self._queue, caller, room.pk, room.version, room.access_epoch)
         here = hub.subscribe(subscriber, room)
         self._end_pending()
         self._handlers = handlers = FrameHandlers(hub, subscriber, here, room)

@@ -70,18 +70,18 @@ class Hub:
     def subscribe(self, subscriber: Subscriber, room: Room) -> LocalRoom:
         """Subscribes a socket that was authorised against this room row. Raises SessionEnded.
 
-        Whatever was committed between that look and now shows in the versions and access counters
+        Whatever was committed between that look and now shows in the versions and access epoch
         of the next frame, or of the check that is asked for here.
         """
         self.check_session(subscriber.caller.session_id)
         here = self.rooms.get(room.pk)
         if here is None:
-            here = self.rooms[room.pk] = LocalRoom(room.pk, room.version, room.access)
+            here = self.rooms[room.pk] = LocalRoom(room.pk, room.version, room.access_epoch)
             self.on_rooms_change(room.pk)
             self.on_open(here)
-        elif here.access != room.access:
+        elif here.access_epoch != room.access_epoch:
             # Judged by an older look at the members: the check must ask for them again.
-            here.access = min(here.access, room.access)
+            here.access_epoch = min(here.access_epoch, room.access_epoch)
             self.on_trouble(here)
         here.add(subscriber)
         self._by_session.setdefault(subscriber.caller.session_id, set()).add(subscriber)
@@ -115,10 +115,12 @@ class Hub:
 
     # What is told
 
-    def deliver(self, room_id: int, version: int, access: int, text: str) -> None:
+    def deliver(self, room_id: int, version: int, access_epoch: int, text: str) -> None:
         """A versioned frame of a room."""
         here = self.rooms.get(room_id)
-        if here is not None and not here.deliver(VersionedFrame(version, access, text_event(text))):
+        if here is not None and not here.deliver(
+            VersionedFrame(version, access_epoch, text_event(text))
+        ):
             self.on_trouble(here)
 
     def copy(self, room_id: int, user_ids: Collection[int], text: str) -> None:
@@ -152,29 +154,31 @@ class Hub:
     # Revocation
 
     def disconnect_member(
-        self, room_id: int, user_id: int, access: int, error: DomainError | None
+        self, room_id: int, user_id: int, access_epoch: int, error: DomainError | None
     ) -> None:
-        """Ends a user's sockets in a room after a loss of membership that raised `access`."""
+        """Ends a user's sockets in a room after a loss of membership that raised `access_epoch`."""
         here = self.rooms.get(room_id)
         if here is None:
             return
         # Those who were let in again after it are members.
-        self.disconnect([one for one in here.subscribers_of(user_id) if one.access < access], error)
-        if access == here.access + 1:
-            here.access = access
+        self.disconnect(
+            [one for one in here.subscribers_of(user_id) if one.access_epoch < access_epoch], error
+        )
+        if access_epoch == here.access_epoch + 1:
+            here.access_epoch = access_epoch
             here.fill(())
-        elif access > here.access:
+        elif access_epoch > here.access_epoch:
             self.on_trouble(here)
 
     def disconnect_lost_members(
-        self, here: LocalRoom, asked: Collection[int], members: Collection[int], access: int
+        self, here: LocalRoom, asked: Collection[int], members: Collection[int], access_epoch: int
     ) -> None:
-        """Ends the sockets of those asked for who are not members at this `access`."""
+        """Ends the sockets of those asked for who are not members at this `access_epoch`."""
         lost = set(asked) - set(members)
-        judged = [one for one in here.subscribers() if one.access < access]
+        judged = [one for one in here.subscribers() if one.access_epoch < access_epoch]
         self.disconnect([one for one in judged if one.caller.user_id in lost], Removed())
         for one in judged:
-            one.access = access
+            one.access_epoch = access_epoch
 
     def close_room(self, room_id: int, error: DomainError) -> None:
         here = self.rooms.get(room_id)

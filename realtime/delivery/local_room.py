@@ -34,7 +34,7 @@ JOIN_INTERVAL = 10.0
 
 class LocalRoom:
     __slots__ = (
-        "access",
+        "access_epoch",
         "catching_up",
         "direct_writers",
         "id",
@@ -49,10 +49,10 @@ class LocalRoom:
         "version",
     )
 
-    def __init__(self, room_id: int, version: int, access: int) -> None:
+    def __init__(self, room_id: int, version: int, access_epoch: int) -> None:
         self.id = room_id
         self.version = version
-        self.access = access
+        self.access_epoch = access_epoch
         self.direct_writers: dict[Subscriber, Write] = {}
         """Those who have exactly what the room has, each with the way past their outbox. The loop
         over the ways is the hot path, and touches nothing else of anybody: in a large room whatever
@@ -115,10 +115,11 @@ class LocalRoom:
     def subscribers_of(self, user_id: int) -> list[Subscriber]:
         return [one for one in self.subscribers() if one.caller.user_id == user_id]
 
-    def has_unchecked(self, asked: Collection[int], access: int) -> bool:
+    def has_unchecked(self, asked: Collection[int], access_epoch: int) -> bool:
         """Whether somebody came in meanwhile who was let in before the counter rose so far."""
         return any(
-            one.access < access and one.caller.user_id not in asked for one in self.subscribers()
+            one.access_epoch < access_epoch and one.caller.user_id not in asked
+            for one in self.subscribers()
         )
 
     def finish_catch_up(self, subscriber: Subscriber, version: int) -> None:
@@ -173,7 +174,7 @@ class LocalRoom:
         """Hands on a versioned frame. False when it has to wait for what is missing before it."""
         if frame.version <= self.version:
             return True
-        if frame.version > self.version + 1 or frame.access > self.access:
+        if frame.version > self.version + 1 or frame.access_epoch > self.access_epoch:
             if len(self.out_of_order) < MAX_OUT_OF_ORDER:
                 self.out_of_order[frame.version] = frame
             return False
@@ -199,7 +200,9 @@ class LocalRoom:
         self._promote_all()
 
     def _emit_out_of_order(self) -> None:
-        while (frame := self.out_of_order.get(self.version + 1)) and frame.access <= self.access:
+        while (
+            frame := self.out_of_order.get(self.version + 1)
+        ) and frame.access_epoch <= self.access_epoch:
             del self.out_of_order[frame.version]
             self._emit(frame)
 

@@ -1,6 +1,6 @@
 """The net under the fan-out: whatever was lost on the way here is fetched from the database.
 
-A room is looked at soon after something in it had to wait (a version jumped, an access counter
+A room is looked at soon after something in it had to wait (a version jumped, an access epoch
 rose), and once a second all open rooms are, with one query. So the promise holds when the channel
 layer loses everything, and between processes that have no channel layer at all.
 """
@@ -44,17 +44,17 @@ may differ."""
 
 @dataclass(frozen=True, slots=True)
 class RoomSnapshot:
-    """What the database says of a room: what changed, its access counter, who still belongs."""
+    """What the database says of a room: what changed, its access epoch, who still belongs."""
 
     changes: list[StoredChange]
-    access: int
+    access_epoch: int
     members: Collection[int] | None
 
 
 def room_snapshot(
-    room_id: int, version: int, access: int, user_ids: Collection[int]
+    room_id: int, version: int, access_epoch: int, user_ids: Collection[int]
 ) -> RoomSnapshot | None:
-    """None for a deleted room. Members are looked up only when the access counter moved.
+    """None for a deleted room. Members are looked up only when the access epoch moved.
 
     Who may listen is read after what there is to hear: a removal in between is then seen, and one
     that comes later is newer than all that was read.
@@ -66,18 +66,18 @@ def room_snapshot(
     changes = (
         changes_since(room, version, limit=MAX_REPAIRED_CHANGES) if room.version > version else []
     )
-    counters = rooms.values_list("access", flat=True).first()
+    counters = rooms.values_list("access_epoch", flat=True).first()
     if counters is None:
         return None
     members = None
-    if counters != access and room.kind != RoomKind.PRIVATE:
+    if counters != access_epoch and room.kind != RoomKind.PRIVATE:
         rows = Member.objects.filter(room=room, user_id__in=user_ids)
         members = set(rows.values_list("user_id", flat=True))
     return RoomSnapshot(changes, counters, members)
 
 
 Counters = tuple[int, int]
-"""Version and access."""
+"""Version and access epoch."""
 
 
 def changed_counters(known: Mapping[int, Counters]) -> dict[int, Counters | None]:
@@ -94,24 +94,27 @@ def _news_of_postgresql(known: Mapping[int, Counters]) -> dict[int, Counters | N
     columns = (known, (version for version, _ in known.values()), (a for _, a in known.values()))
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT asked.id, r.version, r.access"
-            " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS asked (id, version, access)"
+            "SELECT asked.id, r.version, r.access_epoch"
+            " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS asked (id, version, epoch)"
             " LEFT JOIN rooms_room r ON r.id = asked.id AND r.deleted_at IS NULL"
-            " WHERE r.id IS NULL OR r.version <> asked.version OR r.access <> asked.access",
+            " WHERE r.id IS NULL OR r.version <> asked.version OR r.access_epoch <> asked.epoch",
             ["{" + ",".join(map(str, column)) + "}" for column in columns],
         )
         rows = cursor.fetchall()
-    return {pk: None if version is None else (version, access) for pk, version, access in rows}
+    return {
+        pk: None if version is None else (version, access_epoch)
+        for pk, version, access_epoch in rows
+    }
 
 
 def _news(known: Mapping[int, Counters]) -> dict[int, Counters | None]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, version, access FROM rooms_room"
+            "SELECT id, version, access_epoch FROM rooms_room"
             " WHERE id IN (SELECT value FROM json_each(%s)) AND deleted_at IS NULL",
             [json.dumps(list(known))],
         )
-        stored = {pk: (version, access) for pk, version, access in cursor.fetchall()}
+        stored = {pk: (version, access_epoch) for pk, version, access_epoch in cursor.fetchall()}
     news: dict[int, Counters | None] = {}
     for pk, counters in known.items():
         now = stored.get(pk)
@@ -203,16 +206,18 @@ class Repair:
         if self._hub.rooms.get(room.id) is not room:
             return False
         asked = frozenset(room.users)
-        truth = await repair_threads.run(room_snapshot, room.id, room.version, room.access, asked)
+        truth = await repair_threads.run(
+            room_snapshot, room.id, room.version, room.access_epoch, asked
+        )
         if truth is None:
             self._hub.close_room(room.id, NoSuchRoom())
             return False
-        if truth.access > room.access and room.has_unchecked(asked, truth.access):
+        if truth.access_epoch > room.access_epoch and room.has_unchecked(asked, truth.access_epoch):
             return True
         # First who may listen, then what there is to hear.
-        if truth.members is not None and truth.access > room.access:
-            self._hub.disconnect_lost_members(room, asked, truth.members, truth.access)
-        room.access = max(room.access, truth.access)
+        if truth.members is not None and truth.access_epoch > room.access_epoch:
+            self._hub.disconnect_lost_members(room, asked, truth.members, truth.access_epoch)
+        room.access_epoch = max(room.access_epoch, truth.access_epoch)
         if len(truth.changes) == MAX_REPAIRED_CHANGES:
             self._hub.ask_to_reconnect(room)
             return False
@@ -243,7 +248,9 @@ class Repair:
     async def _compare_all(self, ids: list[int]) -> None:
         for first in range(0, len(ids), ROOMS_PER_QUERY):
             rooms = map(self._hub.rooms.get, ids[first : first + ROOMS_PER_QUERY])
-            known = {room.id: (room.version, room.access) for room in rooms if room is not None}
+            known = {
+                room.id: (room.version, room.access_epoch) for room in rooms if room is not None
+            }
             news = await repair_threads.run(changed_counters, known)
             for room_id, counters in news.items():
                 self._compare(room_id, known[room_id], counters)
@@ -253,7 +260,7 @@ class Repair:
         room = self._hub.rooms.get(room_id)
         if room is None:
             return
-        if counters is None or counters[0] > room.version or counters[1] > room.access:
+        if counters is None or counters[0] > room.version or counters[1] > room.access_epoch:
             self.request_repair(room)
         elif counters[0] < known[0] or counters[1] < known[1]:
             # An older state of the database has taken over. It counts the same versions once more,
@@ -266,6 +273,6 @@ def _frame(change: StoredChange) -> VersionedFrame:
     message = change.message
     event = text_event(message_text(change.kind, message))
     if change.kind == change.change:
-        return VersionedFrame(message.version, message.access, event)
+        return VersionedFrame(message.version, message.access_epoch, event)
     changed = text_event(message_text(change.change, message))
-    return VersionedFrame(message.version, message.access, event, change.created, changed)
+    return VersionedFrame(message.version, message.access_epoch, event, change.created, changed)

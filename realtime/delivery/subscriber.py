@@ -34,7 +34,7 @@ class VersionedFrame(NamedTuple):
     """
 
     version: int
-    access: int
+    access_epoch: int
     event: Event
     created: int = 0
     changed: Event | None = None
@@ -43,7 +43,7 @@ class VersionedFrame(NamedTuple):
         """As it is for one who was told everything up to `version`."""
         if self.changed is None or self.created > version:
             return self
-        return VersionedFrame(self.version, self.access, self.changed)
+        return VersionedFrame(self.version, self.access_epoch, self.changed)
 
 
 def text_event(text: str) -> Event:
@@ -54,7 +54,7 @@ class Subscriber:
     """Holds frames back while it joins or replays, then hears each version once, rising."""
 
     __slots__ = (
-        "access",
+        "access_epoch",
         "announced",
         "buffer",
         "caller",
@@ -67,14 +67,14 @@ class Subscriber:
     )
 
     def __init__(
-        self, outbox: SendQueue, caller: Caller, room_id: int, version: int, access: int = 0
+        self, outbox: SendQueue, caller: Caller, room_id: int, version: int, access_epoch: int = 0
     ) -> None:
         self.outbox = outbox
         self.caller = caller
         self.room_id = room_id
         self.version = version
-        self.access = access
-        """The room's access counter at the last look at whether this user may listen."""
+        self.access_epoch = access_epoch
+        """The room's access epoch at the last look at whether this user may listen."""
         self.known = version
         """Everything up to here was replayed to it, or read by it."""
         self.ready = False

@@ -19,7 +19,7 @@ def straight(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def room(way: None) -> LocalRoom:
-    return LocalRoom(1, version=0, access=0)
+    return LocalRoom(1, version=0, access_epoch=0)
 
 
 @pytest.fixture

@@ -128,7 +128,9 @@ class Told(Broadcaster):
     def say(self, room_id: int, text: str, but: int | None = None, droppable: bool = False) -> None:
         self.frames.append((room_id, json.loads(text)["type"]))
 
-    def deliver(self, room_id: int, version: int, access: int, text: Callable[[], str]) -> None:
+    def deliver(
+        self, room_id: int, version: int, access_epoch: int, text: Callable[[], str]
+    ) -> None:
         self.frames.append((room_id, json.loads(text())["type"]))
 
     def mark(self, room_id: int, user_id: int, text: str) -> None:
@@ -162,7 +164,7 @@ def state(receiver: int | None = None) -> MessageState:
         reply_to=None,
         client_id=None,
         reactions=[],
-        access=0,
+        access_epoch=0,
     )
 
 

@@ -22,7 +22,9 @@ MISSED = 40
 
 
 def make(name: str) -> Room:
-    return Room.objects.create(kind=RoomKind.PUBLIC, name=name, name_key=name, version=3, access=1)
+    return Room.objects.create(
+        kind=RoomKind.PUBLIC, name=name, name_key=name, version=3, access_epoch=1
+    )
 
 
 def test_only_rooms_that_are_elsewhere_are_news() -> None:
@@ -76,7 +78,7 @@ async def test_a_session_that_ended_elsewhere_is_closed_here() -> None:
     hub.on_rooms_change = lambda _: None
     repair, caller = Repair(hub), await sync_to_async(make_sign_in)()
     room = await sync_to_async(make)("open")
-    subscriber = Subscriber(SendQueue(wire), caller, room.pk, room.version, room.access)
+    subscriber = Subscriber(SendQueue(wire), caller, room.pk, room.version, room.access_epoch)
     hub.subscribe(subscriber, room)
     await repair._check()
     assert not subscriber.outbox.closing
@@ -102,8 +104,8 @@ async def test_what_was_missed_comes_in_order_and_in_one_write() -> None:
     repair = Repair(hub)
     outbox = SendQueue(wire)
     outbox.put({"type": "websocket.accept"})
-    subscriber = Subscriber(outbox, await sync_to_async(make_sign_in)(), room.access, 0)
-    here = hub.subscribe(subscriber, Room(pk=room.pk, access=room.access))
+    subscriber = Subscriber(outbox, await sync_to_async(make_sign_in)(), room.access_epoch, 0)
+    here = hub.subscribe(subscriber, Room(pk=room.pk, access_epoch=room.access_epoch))
     subscriber.ready = True
     here.finish_catch_up(subscriber, 0)
     repair.request_repair(here)

@@ -27,7 +27,7 @@ from tests.factories import Wire, make_room, make_sign_in, say
 
 @pytest.fixture
 def room() -> LocalRoom:
-    return LocalRoom(1, version=5, access=0)
+    return LocalRoom(1, version=5, access_epoch=0)
 
 
 def come_in(room: LocalRoom, version: int) -> tuple[Subscriber, Wire]:
@@ -117,7 +117,7 @@ class Stored:
     async def replay(self, wire: Wire, since: int, version: int) -> None:
         """To a socket that was let in at a version."""
         subscriber = Subscriber(SendQueue(wire), self.caller, self.row.pk, version)
-        here = LocalRoom(self.row.pk, version, access=0)
+        here = LocalRoom(self.row.pk, version, access_epoch=0)
         here.add(subscriber)
         try:
             await recovery.replay(here, subscriber, since)
