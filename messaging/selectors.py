@@ -49,7 +49,7 @@ def state_of(message: Message, room: Room) -> MessageState:
         reply_to=message.reply_to,
         client_id=message.client_id,
         reactions=message.reactions,
-        access=room.access,
+        access_epoch=room.access_epoch,
     )
 
 
@@ -189,7 +189,7 @@ def _change(room: Room, since: int, row: tuple[Any, ...]) -> StoredChange:
         reply_to=reply_to,
         client_id=client_id,
         reactions=reactions,
-        access=room.access,
+        access_epoch=room.access_epoch,
     )
     return StoredChange("message" if created > since else change, message, created, change)
 
@@ -231,12 +231,12 @@ class RoomSnapshot:
     """What the repair needs of a room. `members` is None when the access epoch has not changed."""
 
     changes: list[StoredChange]
-    access: int
+    access_epoch: int
     members: Collection[int] | None
 
 
 def room_snapshot(
-    room_id: int, version: int, access: int, user_ids: Collection[int], *, limit: int
+    room_id: int, version: int, access_epoch: int, user_ids: Collection[int], *, limit: int
 ) -> RoomSnapshot | None:
     """Reads the changes after a version and, after a new access epoch, which users are members.
 
@@ -248,8 +248,8 @@ def room_snapshot(
     if room is None:
         return None
     changes = changes_since(room, version, limit=limit) if room.version > version else []
-    epoch = rooms.values_list("access", flat=True).first()
+    epoch = rooms.values_list("access_epoch", flat=True).first()
     if epoch is None:
         return None
-    is_checked = epoch != access and room.kind != RoomKind.PRIVATE
+    is_checked = epoch != access_epoch and room.kind != RoomKind.PRIVATE
     return RoomSnapshot(changes, epoch, members_among(room_id, user_ids) if is_checked else None)

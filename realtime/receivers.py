@@ -55,7 +55,7 @@ def receives(kind: type[E]) -> Callable[[Callable[[E], None]], Callable[[E], Non
 
 def _deliver(kind: MessageKind, message: MessageState) -> None:
     runtime.broadcaster.deliver(
-        message.room_id, message.version, message.access, lambda: message_text(kind, message)
+        message.room_id, message.version, message.access_epoch, lambda: message_text(kind, message)
     )
 
 
@@ -103,12 +103,16 @@ def room_deleted(event: RoomDeleted) -> None:
 
 @receives(MemberRemoved)
 def member_removed(event: MemberRemoved) -> None:
-    runtime.broadcaster.disconnect_member(event.room_id, event.user_id, event.access, removed=True)
+    runtime.broadcaster.disconnect_member(
+        event.room_id, event.user_id, event.access_epoch, removed=True
+    )
 
 
 @receives(MemberLeft)
 def member_left(event: MemberLeft) -> None:
-    runtime.broadcaster.disconnect_member(event.room_id, event.user_id, event.access, removed=False)
+    runtime.broadcaster.disconnect_member(
+        event.room_id, event.user_id, event.access_epoch, removed=False
+    )
 
 
 @receives(SessionsEnded)

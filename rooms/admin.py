@@ -159,7 +159,7 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
     )
     fieldsets = (
         (None, {"fields": ("name", "kind", "low", "high", "title", "topic")}),
-        ("Counters", {"fields": ("member_count", "last_seq", "version", "access")}),
+        ("Counters", {"fields": ("member_count", "last_seq", "version", "access_epoch")}),
         ("Dates", {"fields": ("created_by", "created_at", "active_at", "deleted_at")}),
     )
     changeable = frozenset({"title", "topic"})
@@ -193,7 +193,7 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
         "high": "Second person",
         "member_count": "Members",
         "last_seq": "Messages",
-        "access": "Losses of membership",
+        "access_epoch": "Losses of membership",
     }
     field_help: ClassVar = {
         "name": "Part of the room's address, so it never changes.",
@@ -204,7 +204,7 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
         "topic": "What the room is about.",
         "last_seq": "How many were sent, deleted ones included.",
         "version": "How many changes were stored: messages, edits, deletions and reactions.",
-        "access": "How often somebody left, was removed or was banned.",
+        "access_epoch": "How often somebody left, was removed or was banned.",
         "created_by": "Who made the room. That alone gives no rights; the members' roles do.",
         "active_at": "When the last message was sent.",
         "deleted_at": "Empty: the room exists.",

@@ -25,12 +25,13 @@ class Role(models.TextChoices):
 
 
 class Room(models.Model):
-    """A place where messages are said.
+    """A public room, a group or a private conversation.
 
-    The row is also the room's lock and its counters: whoever stores a change takes the row, raises
-    `version` by one (and `last_seq` for a new message) and writes the change in one transaction, so
-    the order of versions is the order of commits. `access` rises with every loss of membership and
-    stands on every published frame: a process that sees a higher one asks again who may listen.
+    The row is also the room's lock and its counters. A stored change locks the row, adds one to
+    `version` (and to `last_seq` for a new message) and writes the change in one transaction, so the
+    order of versions is the order of commits. `access_epoch` rises with every loss of membership
+    and is part of every published frame: a process that receives a higher one checks again who may
+    receive frames of the room.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -54,7 +55,7 @@ class Room(models.Model):
     member_count = models.PositiveIntegerField(default=0)
     last_seq = models.PositiveBigIntegerField(default=0)
     version = models.PositiveBigIntegerField(default=0)
-    access = models.PositiveBigIntegerField(default=0)
+    access_epoch = models.PositiveBigIntegerField(default=0)
     deleted_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -201,25 +201,25 @@ def _changed_counters_on_postgresql(
 ) -> dict[int, Counters | None]:
     """Compares in the database: transferring all rows would cost more than the arrays."""
     versions = (version for version, _ in known.values())
-    epochs = (access for _, access in known.values())
+    epochs = (epoch for _, epoch in known.values())
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT known.id, r.version, r.access"
-            " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS known (id, version, access)"
+            "SELECT known.id, r.version, r.access_epoch"
+            " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS known (id, version, epoch)"
             " LEFT JOIN rooms_room r ON r.id = known.id AND r.deleted_at IS NULL"
-            " WHERE r.id IS NULL OR r.version <> known.version OR r.access <> known.access",
+            " WHERE r.id IS NULL OR r.version <> known.version OR r.access_epoch <> known.epoch",
             ["{" + ",".join(map(str, column)) + "}" for column in (known, versions, epochs)],
         )
         rows = cursor.fetchall()
-    return {pk: None if version is None else (version, access) for pk, version, access in rows}
+    return {pk: None if version is None else (version, epoch) for pk, version, epoch in rows}
 
 
 def _changed_counters_on_sqlite(known: Mapping[int, Counters]) -> dict[int, Counters | None]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, version, access FROM rooms_room"
+            "SELECT id, version, access_epoch FROM rooms_room"
             " WHERE id IN (SELECT value FROM json_each(%s)) AND deleted_at IS NULL",
             [json.dumps(list(known))],
         )
-        stored = {pk: (version, access) for pk, version, access in cursor.fetchall()}
+        stored = {pk: (version, epoch) for pk, version, epoch in cursor.fetchall()}
     return {pk: stored.get(pk) for pk, counters in known.items() if stored.get(pk) != counters}

@@ -151,8 +151,8 @@ def delete_room(*, user_id: int, room_id: int, as_staff: bool = False) -> None:
         _lock_members(room)
         Member.objects.filter(room=room).delete()
         room.deleted_at, room.member_count = timezone.now(), 0
-        room.access += 1
-        room.save(update_fields=["deleted_at", "member_count", "access"])
+        room.access_epoch += 1
+        room.save(update_fields=["deleted_at", "member_count", "access_epoch"])
         publish(RoomDeleted(room_id))
 
 

@@ -56,11 +56,11 @@ class LockedRoom:
     high_id: int | None
     last_seq: int
     version: int
-    access: int
+    access_epoch: int
 
     def as_model(self) -> Room:
         room = Room(pk=self.pk, kind=self.kind, name=self.name)
-        room.low_id, room.high_id, room.access = self.low_id, self.high_id, self.access
+        room.low_id, room.high_id, room.access_epoch = self.low_id, self.high_id, self.access_epoch
         return room
 
 
@@ -144,7 +144,7 @@ class MessageBatch:
             reply_to=draft.reply_to,
             client_id=draft.client_id,
             reactions=[],
-            access=room.access,
+            access_epoch=room.access_epoch,
         )
         self._new.append((draft, message))
         self._markers.note_message(message)

@@ -84,7 +84,7 @@ def lock_rooms(ids: Collection[int]) -> Rows:
         return _nothing
     lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
     return _ask(
-        "SELECT id, kind, name, low_id, high_id, last_seq, version, access FROM rooms_room"  # noqa: S608
+        "SELECT id, kind, name, low_id, high_id, last_seq, version, access_epoch FROM rooms_room"  # noqa: S608
         f" WHERE id IN ({_marks(len(ids))}) AND deleted_at IS NULL ORDER BY id{lock}",
         ids,
     )

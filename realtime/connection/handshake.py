@@ -143,7 +143,7 @@ class Handshake:
             consume_replay(caller.user_id)
         # Sockets may have been closed for a restart meanwhile: this one would stay open.
         self._runtime.lifecycle.check_accepting()
-        subscriber = Subscriber(self._queue, caller, row.pk, row.version, row.access)
+        subscriber = Subscriber(self._queue, caller, row.pk, row.version, row.access_epoch)
         room = self._runtime.hub.subscribe(subscriber, row)
         self.end_pending()
         return FrameHandlers(self._runtime, subscriber, room, row)

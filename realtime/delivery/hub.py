@@ -73,12 +73,12 @@ class Hub:
         self.check_session(subscriber.caller.session_id)
         room = self.rooms.get(row.pk)
         if room is None:
-            room = LocalRoom(row.pk, row.version, row.access, self.state)
+            room = LocalRoom(row.pk, row.version, row.access_epoch, self.state)
             self.rooms[row.pk] = room
             self._observer.room_opened(room)
-        elif room.access != row.access:
+        elif room.access_epoch != row.access_epoch:
             # The row is older or newer than the room's members: they must be checked again.
-            room.access = min(room.access, row.access)
+            room.access_epoch = min(room.access_epoch, row.access_epoch)
             self._observer.repair_needed(room)
         room.add(subscriber)
         self._by_session.setdefault(subscriber.caller.session_id, set()).add(subscriber)
@@ -112,10 +112,12 @@ class Hub:
 
     # Frames
 
-    def deliver(self, room_id: int, version: int, access: int, text: str) -> None:
+    def deliver(self, room_id: int, version: int, access_epoch: int, text: str) -> None:
         """Delivers a versioned frame of a room."""
         room = self.rooms.get(room_id)
-        if room is not None and not room.deliver(VersionedFrame(version, access, text_event(text))):
+        if room is not None and not room.deliver(
+            VersionedFrame(version, access_epoch, text_event(text))
+        ):
             self._observer.repair_needed(room)
 
     def send_to_users(self, room_id: int, user_ids: Collection[int], text: str) -> None:
@@ -156,29 +158,31 @@ class Hub:
     # Revocation
 
     def disconnect_member(
-        self, room_id: int, user_id: int, access: int, error: DomainError | None
+        self, room_id: int, user_id: int, access_epoch: int, error: DomainError | None
     ) -> None:
         """Disconnects a user's sockets in a room after the loss of membership at this epoch."""
         room = self.rooms.get(room_id)
         if room is None:
             return
         # A socket of a later epoch belongs to a user who became a member again.
-        self.disconnect([one for one in room.subscribers_of(user_id) if one.access < access], error)
-        if access == room.access + 1:
-            room.access = access
+        self.disconnect(
+            [one for one in room.subscribers_of(user_id) if one.access_epoch < access_epoch], error
+        )
+        if access_epoch == room.access_epoch + 1:
+            room.access_epoch = access_epoch
             room.fill(())
-        elif access > room.access:
+        elif access_epoch > room.access_epoch:
             self._observer.repair_needed(room)
 
     def disconnect_lost_members(
-        self, room: LocalRoom, checked: Collection[int], members: Collection[int], access: int
+        self, room: LocalRoom, checked: Collection[int], members: Collection[int], access_epoch: int
     ) -> None:
         """Disconnects sockets of checked users who are not members at this access epoch."""
         lost = set(checked) - set(members)
-        older = [one for one in room.subscribers() if one.access < access]
+        older = [one for one in room.subscribers() if one.access_epoch < access_epoch]
         self.disconnect([one for one in older if one.caller.user_id in lost], Removed())
         for one in older:
-            one.access = access
+            one.access_epoch = access_epoch
 
     def close_room(self, room_id: int, error: DomainError) -> None:
         room = self.rooms.get(room_id)

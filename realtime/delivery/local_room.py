@@ -31,7 +31,7 @@ JOIN_INTERVAL = 10.0
 
 class LocalRoom:
     __slots__ = (
-        "access",
+        "access_epoch",
         "catching_up",
         "direct_writers",
         "id",
@@ -47,11 +47,11 @@ class LocalRoom:
         "version",
     )
 
-    def __init__(self, room_id: int, version: int, access: int, state: LocalState) -> None:
+    def __init__(self, room_id: int, version: int, access_epoch: int, state: LocalState) -> None:
         self.id = room_id
         self.state = state
         self.version = version
-        self.access = access
+        self.access_epoch = access_epoch
         self.direct_writers: dict[Subscriber, Write] = {}
         """Up-to-date subscribers, mapped to their transport's write function.
 
@@ -116,10 +116,11 @@ class LocalRoom:
     def subscribers_of(self, user_id: int) -> list[Subscriber]:
         return [one for one in self.subscribers() if one.caller.user_id == user_id]
 
-    def has_unchecked(self, checked: Collection[int], access: int) -> bool:
+    def has_unchecked(self, checked: Collection[int], access_epoch: int) -> bool:
         """Whether a socket of an older access epoch subscribed since its users were read."""
         return any(
-            one.access < access and one.caller.user_id not in checked for one in self.subscribers()
+            one.access_epoch < access_epoch and one.caller.user_id not in checked
+            for one in self.subscribers()
         )
 
     def finish_catch_up(self, subscriber: Subscriber, version: int) -> None:
@@ -174,7 +175,7 @@ class LocalRoom:
         """Delivers a versioned frame. False when it waits for a missing version before it."""
         if frame.version <= self.version:
             return True
-        if frame.version > self.version + 1 or frame.access > self.access:
+        if frame.version > self.version + 1 or frame.access_epoch > self.access_epoch:
             if len(self.out_of_order) < MAX_OUT_OF_ORDER:
                 self.out_of_order[frame.version] = frame
             return False
@@ -200,7 +201,9 @@ class LocalRoom:
         self._promote_all()
 
     def _emit_out_of_order(self) -> None:
-        while (frame := self.out_of_order.get(self.version + 1)) and frame.access <= self.access:
+        while (
+            frame := self.out_of_order.get(self.version + 1)
+        ) and frame.access_epoch <= self.access_epoch:
             del self.out_of_order[frame.version]
             self._emit(frame)
 

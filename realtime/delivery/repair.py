@@ -94,19 +94,21 @@ class Repair:
             room_snapshot,
             room.id,
             room.version,
-            room.access,
+            room.access_epoch,
             checked,
             limit=MAX_REPAIRED_CHANGES,
         )
         if stored is None:
             self._hub.close_room(room.id, NoSuchRoom())
             return False
-        if stored.access > room.access and room.has_unchecked(checked, stored.access):
+        if stored.access_epoch > room.access_epoch and room.has_unchecked(
+            checked, stored.access_epoch
+        ):
             return True
         # Members first, then the changes that only they may receive.
-        if stored.members is not None and stored.access > room.access:
-            self._hub.disconnect_lost_members(room, checked, stored.members, stored.access)
-        room.access = max(room.access, stored.access)
+        if stored.members is not None and stored.access_epoch > room.access_epoch:
+            self._hub.disconnect_lost_members(room, checked, stored.members, stored.access_epoch)
+        room.access_epoch = max(room.access_epoch, stored.access_epoch)
         if len(stored.changes) == MAX_REPAIRED_CHANGES:
             self._hub.ask_to_reconnect(room)
             return False
@@ -137,7 +139,9 @@ class Repair:
     async def _compare_all(self, ids: list[int]) -> None:
         for first in range(0, len(ids), ROOMS_PER_QUERY):
             rooms = map(self._hub.rooms.get, ids[first : first + ROOMS_PER_QUERY])
-            known = {room.id: (room.version, room.access) for room in rooms if room is not None}
+            known = {
+                room.id: (room.version, room.access_epoch) for room in rooms if room is not None
+            }
             changed = await self._database.run(changed_counters, known)
             for room_id, counters in changed.items():
                 self._compare(room_id, known[room_id], counters)
@@ -147,7 +151,7 @@ class Repair:
         room = self._hub.rooms.get(room_id)
         if room is None:
             return
-        if counters is None or counters[0] > room.version or counters[1] > room.access:
+        if counters is None or counters[0] > room.version or counters[1] > room.access_epoch:
             self.request_repair(room)
         elif counters[0] < known[0] or counters[1] < known[1]:
             # An older state of the database has taken over, such as a standby. It assigns the same
@@ -160,6 +164,6 @@ def _frame(change: StoredChange) -> VersionedFrame:
     message = change.message
     event = text_event(message_text(change.kind, message))
     if change.kind == change.change:
-        return VersionedFrame(message.version, message.access, event)
+        return VersionedFrame(message.version, message.access_epoch, event)
     changed = text_event(message_text(change.change, message))
-    return VersionedFrame(message.version, message.access, event, change.created, changed)
+    return VersionedFrame(message.version, message.access_epoch, event, change.created, changed)

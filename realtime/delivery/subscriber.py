@@ -35,7 +35,7 @@ class VersionedFrame(NamedTuple):
     """
 
     version: int
-    access: int
+    access_epoch: int
     event: Event
     created: int = 0
     changed: Event | None = None
@@ -44,7 +44,7 @@ class VersionedFrame(NamedTuple):
         """The frame for a subscriber that has everything up to `version`."""
         if self.changed is None or self.created > version:
             return self
-        return VersionedFrame(self.version, self.access, self.changed)
+        return VersionedFrame(self.version, self.access_epoch, self.changed)
 
 
 def text_event(text: str) -> Event:
@@ -55,7 +55,7 @@ class Subscriber:
     """Buffers frames while it joins or replays, then receives each version once, rising."""
 
     __slots__ = (
-        "access",
+        "access_epoch",
         "announced",
         "buffer",
         "buffered_bytes",
@@ -68,13 +68,13 @@ class Subscriber:
     )
 
     def __init__(
-        self, queue: SendQueue, caller: Caller, room_id: int, version: int, access: int = 0
+        self, queue: SendQueue, caller: Caller, room_id: int, version: int, access_epoch: int = 0
     ) -> None:
         self.queue = queue
         self.caller = caller
         self.room_id = room_id
         self.version = version
-        self.access = access
+        self.access_epoch = access_epoch
         """The room's access epoch at the last check that the user is a member."""
         self.known = version
         """The version up to which everything was replayed to it, or read by it."""

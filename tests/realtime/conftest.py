@@ -20,7 +20,7 @@ def straight(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def room(direct_writer: None) -> LocalRoom:
-    return local_room(1, version=0, access=0)
+    return local_room(1, version=0, access_epoch=0)
 
 
 @pytest.fixture

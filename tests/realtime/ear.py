@@ -23,8 +23,8 @@ class Ear(Subscriber):
         return [int(text) for text in self.wire.texts]
 
 
-def frame(version: int, access: int = 0) -> VersionedFrame:
-    return VersionedFrame(version, access, text_event(str(version)))
+def frame(version: int, access_epoch: int = 0) -> VersionedFrame:
+    return VersionedFrame(version, access_epoch, text_event(str(version)))
 
 
 def enter(room: LocalRoom, version: int = 0, user_id: int = 1) -> Ear:

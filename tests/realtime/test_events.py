@@ -179,7 +179,7 @@ def state(receiver: int | None = None) -> MessageState:
         reply_to=None,
         client_id=None,
         reactions=[],
-        access=0,
+        access_epoch=0,
     )
 
 

@@ -27,7 +27,7 @@ def test_the_next_version_goes_out_at_once(room: LocalRoom, ear: Ear) -> None:
 
 
 def test_all_who_listen_share_one_event() -> None:
-    room = local_room(1, version=0, access=0)
+    room = local_room(1, version=0, access_epoch=0)
     ear, other = enter(room), enter(room, user_id=2)
     room.deliver(frame(1))
     assert ear.wire.sent[-1] is other.wire.sent[-1]
@@ -100,7 +100,7 @@ def test_any_order_is_heard_rising_and_complete(
 
 def _arrive(arriving: list[tuple[int, int]]) -> list[tuple[int, Ear]]:
     """Each ear with what it had when it came."""
-    room = local_room(1, version=0, access=0)
+    room = local_room(1, version=0, access_epoch=0)
     ears = [(0, enter(room))]
     for version, ahead in arriving:
         room.deliver(frame(version))
@@ -124,44 +124,44 @@ def test_a_shuffled_thousand_is_heard_in_order(room: LocalRoom, ear: Ear) -> Non
 
 
 def test_a_higher_access_counter_waits_until_somebody_looked(room: LocalRoom, ear: Ear) -> None:
-    assert not room.deliver(frame(1, access=1))
+    assert not room.deliver(frame(1, access_epoch=1))
     assert ear.heard == []
-    room.access = 1
+    room.access_epoch = 1
     room.fill(())
     assert ear.heard == [1]
 
 
 def test_nothing_overtakes_a_frame_that_waits_for_access(room: LocalRoom, ear: Ear) -> None:
-    room.deliver(frame(1, access=1))
-    assert not room.deliver(frame(2, access=1))
+    room.deliver(frame(1, access_epoch=1))
+    assert not room.deliver(frame(2, access_epoch=1))
     assert not room.deliver(frame(2))
     assert ear.heard == []
-    room.access = 1
+    room.access_epoch = 1
     room.fill(())
     assert ear.heard == [1, 2]
 
 
 def test_early_frames_of_a_later_access_wait_on(room: LocalRoom, ear: Ear) -> None:
-    room.deliver(frame(3, access=2))
-    room.deliver(frame(2, access=1))
-    room.access = 1
+    room.deliver(frame(3, access_epoch=2))
+    room.deliver(frame(2, access_epoch=1))
+    room.access_epoch = 1
     assert not room.deliver(frame(1))
     assert ear.heard == [1, 2]
-    room.access = 2
+    room.access_epoch = 2
     room.fill(())
     assert ear.heard == [1, 2, 3]
 
 
 def test_a_lower_access_counter_is_an_older_frame_and_passes(room: LocalRoom, ear: Ear) -> None:
-    room.access = 5
-    assert room.deliver(frame(1, access=3))
+    room.access_epoch = 5
+    assert room.deliver(frame(1, access_epoch=3))
     assert ear.heard == [1]
 
 
 def test_one_who_was_taken_out_hears_no_more(room: LocalRoom, ear: Ear) -> None:
-    room.deliver(frame(1, access=1))
+    room.deliver(frame(1, access_epoch=1))
     room.discard(ear)
-    room.access = 1
+    room.access_epoch = 1
     room.fill(())
     assert ear.heard == []
 
@@ -317,8 +317,8 @@ def test_one_who_was_sent_away_does_not_come_back_by_a_replay(room: LocalRoom) -
 
 def test_only_those_let_in_before_a_loss_of_membership_are_unjudged(room: LocalRoom) -> None:
     out_of_order, late = Ear(user_id=7), Ear(user_id=8)
-    out_of_order.access, late.access = 0, 1
+    out_of_order.access_epoch, late.access_epoch = 0, 1
     room.add(out_of_order)
     room.add(late)
-    assert room.has_unchecked(checked=[], access=1)
-    assert not room.has_unchecked(checked=[7], access=1)
+    assert room.has_unchecked(checked=[], access_epoch=1)
+    assert not room.has_unchecked(checked=[7], access_epoch=1)

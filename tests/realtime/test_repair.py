@@ -23,7 +23,9 @@ MISSED = 40
 
 
 def make(name: str) -> Room:
-    return Room.objects.create(kind=RoomKind.PUBLIC, name=name, name_key=name, version=3, access=1)
+    return Room.objects.create(
+        kind=RoomKind.PUBLIC, name=name, name_key=name, version=3, access_epoch=1
+    )
 
 
 def test_only_rooms_that_are_elsewhere_are_news() -> None:
@@ -76,7 +78,7 @@ async def test_a_session_that_ended_elsewhere_is_closed_here() -> None:
     hub, wire = make_hub(), Wire()
     repair, caller = Repair(hub, database), await sync_to_async(make_sign_in)()
     room = await sync_to_async(make)("open")
-    subscriber = Subscriber(send_queue(wire), caller, room.pk, room.version, room.access)
+    subscriber = Subscriber(send_queue(wire), caller, room.pk, room.version, room.access_epoch)
     hub.subscribe(subscriber, room)
     await repair._check()
     assert not subscriber.queue.closing
@@ -101,8 +103,8 @@ async def test_what_was_missed_comes_in_order_and_in_one_write() -> None:
     repair = Repair(hub, database)
     queue = send_queue(wire)
     queue.put({"type": "websocket.accept"})
-    subscriber = Subscriber(queue, await sync_to_async(make_sign_in)(), row.access, 0)
-    room = hub.subscribe(subscriber, Room(pk=row.pk, access=row.access))
+    subscriber = Subscriber(queue, await sync_to_async(make_sign_in)(), row.access_epoch, 0)
+    room = hub.subscribe(subscriber, Room(pk=row.pk, access_epoch=row.access_epoch))
     subscriber.ready = True
     room.finish_catch_up(subscriber, 0)
     repair.request_repair(room)

@@ -32,7 +32,7 @@ recovery = make_recovery()
 
 @pytest.fixture
 def room() -> LocalRoom:
-    return local_room(1, version=5, access=0)
+    return local_room(1, version=5, access_epoch=0)
 
 
 def come_in(room: LocalRoom, version: int) -> tuple[Subscriber, Wire]:
@@ -122,7 +122,7 @@ class Stored:
     async def replay(self, wire: Wire, since: int, version: int) -> None:
         """To a socket that was let in at a version."""
         subscriber = Subscriber(send_queue(wire), self.caller, self.row.pk, version)
-        room = local_room(self.row.pk, version, access=0)
+        room = local_room(self.row.pk, version, access_epoch=0)
         room.add(subscriber)
         try:
             await recovery.replay(room, subscriber, since)

@@ -18,7 +18,7 @@ from .ear import Ear, enter, frame, settled
 
 @pytest.mark.usefixtures("straight")
 def test_one_for_whom_nothing_waits_is_written_to_directly() -> None:
-    room = local_room(1, version=0, access=0)
+    room = local_room(1, version=0, access_epoch=0)
     ear = enter(room)
     room.deliver(frame(1))
     assert room.direct_writers.keys() == {ear}
@@ -36,7 +36,7 @@ class Deaf(Wire):
 
 @pytest.mark.usefixtures("straight")
 async def test_one_who_stops_reading_hears_each_version_once_and_delays_nobody() -> None:
-    room = local_room(1, version=0, access=0)
+    room = local_room(1, version=0, access_epoch=0)
     ear, deaf = enter(room), Ear(user_id=2)
     deaf.wire = Deaf(quick=True)
     deaf.queue = send_queue(deaf.wire)
@@ -56,7 +56,7 @@ async def test_one_who_stops_reading_hears_each_version_once_and_delays_nobody()
 
 @pytest.mark.usefixtures("straight")
 def test_one_whose_way_fails_is_cut_and_takes_nothing_from_the_others() -> None:
-    room = local_room(1, version=0, access=0)
+    room = local_room(1, version=0, access_epoch=0)
     torn, ear = enter(room), enter(room, user_id=2)
     direct_writer, failed = room.direct_writers[torn], False
 
@@ -80,7 +80,7 @@ def test_one_whose_way_fails_is_cut_and_takes_nothing_from_the_others() -> None:
 def test_one_who_was_taken_out_does_not_come_back_when_its_peer_stops_reading(
     goes: Callable[[LocalRoom, Subscriber], object],
 ) -> None:
-    room = local_room(1, version=0, access=0)
+    room = local_room(1, version=0, access_epoch=0)
     enter(room, user_id=2)
     ear = enter(room)
     goes(room, ear)
@@ -97,7 +97,7 @@ def test_deliveries_are_counted_whichever_way_they_go(room: LocalRoom, ear: Ear)
 
 @pytest.mark.usefixtures("straight")
 def test_nothing_is_written_to_one_that_closes() -> None:
-    room = local_room(1, version=0, access=0)
+    room = local_room(1, version=0, access_epoch=0)
     ear = enter(room)
     ear.close(1000)
     room.deliver(frame(1))
@@ -106,7 +106,7 @@ def test_nothing_is_written_to_one_that_closes() -> None:
 
 @pytest.mark.usefixtures("straight")
 def test_what_is_told_together_leaves_in_one_write() -> None:
-    room = local_room(1, version=0, access=0)
+    room = local_room(1, version=0, access_epoch=0)
     ear = enter(room)
     with state.write_batch.for_frames(3):
         for version in (1, 2, 3):
@@ -119,7 +119,7 @@ def test_what_is_told_together_leaves_in_one_write() -> None:
 
 @pytest.mark.usefixtures("straight")
 def test_much_that_is_told_together_does_not_wait_for_its_end() -> None:
-    room = local_room(1, version=0, access=0)
+    room = local_room(1, version=0, access_epoch=0)
     ear = enter(room)
     half = local_room_module.MAX_WRITE_LENGTH // 2
     with state.write_batch.for_frames(3):
@@ -163,7 +163,7 @@ def test_a_word_follows_what_was_said_before_it(room: LocalRoom, ear: Ear) -> No
 @pytest.mark.parametrize("seed", range(20))
 async def test_whatever_blocks_and_reads_again_hears_all_in_order(seed: int) -> None:
     chance = random.Random(seed)
-    room = local_room(1, version=0, access=0)
+    room = local_room(1, version=0, access_epoch=0)
     ears = [enter(room, user_id=number) for number in range(1, 6)]
     blocked: set[Ear] = set()
     while room.version < 200:

@@ -58,8 +58,8 @@ class Holder:
         """Ignored."""
 
 
-def local_room(room_id: int = 1, version: int = 0, access: int = 0) -> LocalRoom:
-    return LocalRoom(room_id, version, access, state)
+def local_room(room_id: int = 1, version: int = 0, access_epoch: int = 0) -> LocalRoom:
+    return LocalRoom(room_id, version, access_epoch, state)
 
 
 def send_queue(connection: Connection) -> SendQueue:
