@@ -296,8 +296,8 @@ LOGGING = {
         "redact": {"()": "config.observability.logs.RedactTokens", "quoting": DEBUG},
     },
     "formatters": {
-        "text": {"()": "config.observability.logs.PlainLines"},
-        "json": {"()": "config.observability.logs.JsonLines"},
+        "text": {"()": "config.observability.logs.TextFormatter"},
+        "json": {"()": "config.observability.logs.JsonFormatter"},
     },
     "handlers": {
         "console": {
