@@ -54,7 +54,7 @@ def count_without_log(database: Path, table: str = "said") -> int:
         return -1
 
 
-def test_a_checkpoint_copies_the_log_while_others_have_the_database_open(tmp_path: Path) -> None:
+def test_checkpoint_copies_the_wal_while_other_connections_are_open(tmp_path: Path) -> None:
     database = tmp_path / "100% mine?.sqlite3"
     with closing(logged(database)) as opened:
         opened.execute("INSERT INTO said VALUES ('hello')")
@@ -63,7 +63,9 @@ def test_a_checkpoint_copies_the_log_while_others_have_the_database_open(tmp_pat
         assert count_without_log(database) == 1
 
 
-def test_a_checkpoint_waits_for_no_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoint_does_not_wait_for_writers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     database = tmp_path / "chat.sqlite3"
     with closing(logged(database)) as opened:
         opened.execute("INSERT INTO said VALUES ('hello')")
@@ -81,7 +83,7 @@ def test_a_checkpoint_waits_for_no_writer(tmp_path: Path, monkeypatch: pytest.Mo
         assert count_without_log(database) == 1
 
 
-def test_a_checkpoint_leaves_the_log_to_the_writers(tmp_path: Path) -> None:
+def test_checkpoint_does_not_truncate_the_wal_under_writers(tmp_path: Path) -> None:
     database = tmp_path / "chat.sqlite3"
     with closing(logged(database)):
         before = Path(f"{database}-wal").stat().st_size
@@ -89,7 +91,7 @@ def test_a_checkpoint_leaves_the_log_to_the_writers(tmp_path: Path) -> None:
         assert Path(f"{database}-wal").stat().st_size == before > 0
 
 
-def test_however_often_is_committed_checkpoints_come_now_and_then(
+def test_checkpoints_run_at_intervals_under_frequent_commits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints_module, "COMMITS", 1)
@@ -107,9 +109,7 @@ def test_however_often_is_committed_checkpoints_come_now_and_then(
     assert time.monotonic() - began >= 2 * every
 
 
-def test_a_few_commits_are_not_worth_a_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_few_commits_start_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints_module, "COMMITS", 3)
     copied, database = threading.Event(), tmp_path / "chat.sqlite3"
 
@@ -126,13 +126,13 @@ def test_a_few_commits_are_not_worth_a_checkpoint(
     assert copied.wait(WITHIN)
 
 
-def test_a_database_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
+def test_checkpoint_does_not_recreate_a_missing_database(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError):
         checkpoint(tmp_path / "gone.sqlite3")
     assert not list(tmp_path.iterdir())
 
 
-def test_checkpoints_go_on_after_one_that_failed(
+def test_checkpoints_continue_after_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints_module, "COMMITS", 1)
@@ -151,7 +151,7 @@ def test_checkpoints_go_on_after_one_that_failed(
             assert eventually(is_there)
 
 
-def test_a_commit_does_not_fail_for_want_of_a_thread(
+def test_commit_succeeds_when_no_thread_can_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(checkpoints_module, "COMMITS", 1)
@@ -166,7 +166,7 @@ def test_a_commit_does_not_fail_for_want_of_a_thread(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="others have no such log")
-def test_what_is_written_is_in_the_database_soon_after(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commits_reach_the_database_file_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints_module, "COMMITS", 1)
     database = Path(connection.settings_dict["NAME"])
     with writing():
@@ -177,7 +177,7 @@ def test_what_is_written_is_in_the_database_soon_after(monkeypatch: pytest.Monke
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="others have no such log")
-def test_a_commit_is_noted_once_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commit_is_counted_once_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     was_open: list[bool] = []
     monkeypatch.setattr(
         of_the_process, "note_commit", lambda _: was_open.append(connection.in_atomic_block)
@@ -189,7 +189,7 @@ def test_a_commit_is_noted_once_it_is_done(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="others have no such log")
-def test_a_log_that_a_long_reader_made_grow_shrinks_again() -> None:
+def test_wal_shrinks_after_a_long_read_ends() -> None:
     limit = 16 * 1024**2
     database = Path(connection.settings_dict["NAME"])
     log = Path(f"{database}-wal")

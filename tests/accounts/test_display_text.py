@@ -85,14 +85,14 @@ UNSEEN = {
 
 
 @pytest.mark.parametrize("name", SEEN)
-def test_what_can_be_seen_is_kept(name: str) -> None:
+def test_visible_text_is_kept(name: str) -> None:
     text = unicodedata.normalize("NFC", SEEN[name])
     assert line(SEEN[name]) == text
     assert lines(SEEN[name]) == text
 
 
 @pytest.mark.parametrize("name", UNSEEN)
-def test_what_cannot_be_seen_is_refused(name: str) -> None:
+def test_invisible_text_is_rejected(name: str) -> None:
     with pytest.raises(ValueError, match="must not"):
         line(UNSEEN[name])
     if name != "line break":
@@ -100,23 +100,23 @@ def test_what_cannot_be_seen_is_refused(name: str) -> None:
             lines(UNSEEN[name])
 
 
-def test_a_topic_may_have_lines() -> None:
+def test_topic_may_have_several_lines() -> None:
     assert lines("one\r\ntwo\nthree") == "one\ntwo\nthree"
     with pytest.raises(ValueError, match="must not"):
         lines("one\rtwo")
 
 
-def test_a_decomposed_text_is_stored_composed() -> None:
+def test_decomposed_text_is_stored_composed() -> None:
     assert line("Zoe\u0308") == "Zoë"
 
 
-def test_what_grows_by_composition_must_still_fit() -> None:
+def test_length_is_checked_after_composition() -> None:
     with pytest.raises(ValueError, match="at most 100"):
         line("\u0958" * 60)
 
 
 @given(st.text(max_size=40))
-def test_a_text_that_was_taken_is_taken_again(text: str) -> None:
+def test_accepted_text_is_accepted_again(text: str) -> None:
     try:
         stored = lines(text)
     except ValueError:

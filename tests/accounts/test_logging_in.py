@@ -26,44 +26,44 @@ from .person import PASSWORD, log_in, register
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cheap_passwords", "unlimited")]
 
 
-def test_registering_signs_in() -> None:
+def test_registration_returns_tokens() -> None:
     user, pair = register()
     caller = authenticate(pair.access)
     assert (caller.user_id, caller.username) == (user.pk, "ila")
 
 
-def test_an_email_alone_makes_the_username() -> None:
+def test_username_is_derived_from_email() -> None:
     user, _ = register(username=None, email="ila.p@example.com")
     assert user.username == "ila.p"
 
 
-def test_a_second_of_the_same_local_part_gets_another_username() -> None:
+def test_second_email_with_the_same_local_part_gets_another_username() -> None:
     register(username="Ila")
     user, _ = register(username=None, email="ila@example.com")
     assert user.username.startswith("ila-")
 
 
-def test_somebody_whose_name_is_older_than_the_rules_logs_in() -> None:
+def test_user_with_a_name_older_than_the_rules_can_log_in() -> None:
     user, _ = register()
     User.objects.filter(pk=user.pk).update(username="раypal", username_key="раypal")
     assert log_in("РАYPAL")[0].pk == user.pk
 
 
 @pytest.mark.parametrize("name", ["ila", "ILA", "ｉｌａ"])
-def test_a_username_is_taken_however_it_is_written(name: str) -> None:
+def test_username_is_unique_across_spellings(name: str) -> None:
     register(username="Ila")
     with pytest.raises(UsernameTaken):
         register(username=name)
 
 
-def test_a_name_stays_taken_after_its_user_is_deactivated() -> None:
+def test_username_stays_taken_after_deactivation() -> None:
     user, _ = register()
     services.deactivate(user=user)
     with pytest.raises(UsernameTaken):
         register()
 
 
-def test_an_email_is_taken_in_any_case() -> None:
+def test_email_is_unique_ignoring_case() -> None:
     register(username="ila", email="ila@example.com")
     with pytest.raises(EmailTaken):
         register(username="other", email="ILA@Example.com")
@@ -79,7 +79,7 @@ def test_an_email_is_taken_in_any_case() -> None:
         ("ila.from.the.hills", None, "ila.from.the.hills"),
     ],
 )
-def test_a_bad_registration_stores_nobody(
+def test_rejected_registration_stores_no_user(
     username: str | None, email: str | None, password: str
 ) -> None:
     with pytest.raises(Invalid):
@@ -88,13 +88,13 @@ def test_a_bad_registration_stores_nobody(
 
 
 @commits
-def test_one_of_two_who_ask_for_a_name_at_once_gets_it() -> None:
+def test_concurrent_registrations_of_a_name_have_one_winner() -> None:
     outcomes = at_once(*[register] * 2)
     assert {type(outcome) for outcome in outcomes} == {tuple, UsernameTaken}
 
 
 @pytest.mark.parametrize("name", ["ila", "ILA", "ila@example.com", "Ila@EXAMPLE.com"])
-def test_logging_in_takes_a_username_or_an_email_in_any_case(name: str) -> None:
+def test_login_accepts_username_or_email_in_any_case(name: str) -> None:
     user, _ = register(email="ila@example.com")
     assert log_in(name)[0] == user
 
@@ -102,7 +102,7 @@ def test_logging_in_takes_a_username_or_an_email_in_any_case(name: str) -> None:
 @pytest.mark.parametrize(
     "spelling", [" ila@example.com", "ILA@example.com\t\n", "\u00a0ila@example.com"]
 )
-def test_guesses_at_an_email_count_together_however_it_is_written(
+def test_guesses_at_an_email_share_a_limit_across_spellings(
     spelling: str, settings: Settings
 ) -> None:
     settings.CHAT_LOGIN_NAME_RATE = Rate(1, 60, 1)
@@ -127,13 +127,13 @@ def test_guesses_at_an_email_count_together_however_it_is_written(
         (None, "192.0.2.1", False),
     ],
 )
-def test_limits_per_address_count_an_ipv6_network_as_one(
+def test_address_limits_treat_an_ipv6_network_as_one(
     one: str | None, other: str | None, together: bool
 ) -> None:
     assert (network_of(one) == network_of(other)) == together
 
 
-def test_neighbours_of_an_ipv6_network_share_its_limits(settings: Settings) -> None:
+def test_addresses_in_an_ipv6_network_share_its_limits(settings: Settings) -> None:
     settings.CHAT_REGISTER_RATE = settings.CHAT_LOGIN_RATE = Rate(2, 60, 2)
     buckets.clear()
 
@@ -154,7 +154,7 @@ def test_neighbours_of_an_ipv6_network_share_its_limits(settings: Settings) -> N
     assert {one.ip for one in Session.objects.all()} == {"2001:db8::1", "2001:db8::2"}
 
 
-def test_what_one_address_uses_up_is_left_to_the_others(settings: Settings) -> None:
+def test_exhausted_limit_of_one_address_does_not_affect_others(settings: Settings) -> None:
     settings.CHAT_REGISTER_RATE = settings.CHAT_LOGIN_RATE = Rate(1, 60, 1)
     settings.CHAT_LOGIN_NAME_RATE = Rate(1, 60, 1)
     buckets.clear()
@@ -172,14 +172,14 @@ def test_what_one_address_uses_up_is_left_to_the_others(settings: Settings) -> N
 
 
 @pytest.mark.parametrize(("name", "password"), [("ila", "wrong"), ("nobody", PASSWORD)])
-def test_a_wrong_password_and_an_unknown_name_look_the_same(name: str, password: str) -> None:
+def test_wrong_password_and_unknown_user_get_the_same_answer(name: str, password: str) -> None:
     register()
     with pytest.raises(InvalidCredentials):
         log_in(name, password)
 
 
 @pytest.mark.parametrize("name", ["ila", "gone", "nobody", "nobody@example.com", "no\x00body"])
-def test_a_refused_login_costs_one_hash_whoever_is_named(
+def test_rejected_login_costs_one_hash_for_any_username(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register()
@@ -198,14 +198,14 @@ def test_a_refused_login_costs_one_hash_whoever_is_named(
     assert len(hashed) == 1
 
 
-def test_the_deactivated_cannot_log_in() -> None:
+def test_deactivated_user_cannot_log_in() -> None:
     user, _ = register()
     services.deactivate(user=user)
     with pytest.raises(InvalidCredentials):
         log_in()
 
 
-def test_guessing_is_limited_per_name(settings: Settings) -> None:
+def test_password_guesses_are_limited_per_username(settings: Settings) -> None:
     buckets.clear()
     settings.CHAT_LOGIN_NAME_RATE = Rate(2, 60, 2)
     register()

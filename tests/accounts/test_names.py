@@ -19,7 +19,7 @@ from accounts.kernel.names import (
 @pytest.mark.parametrize(
     "name", ["ila", "7", "Ila.P_+-9", "рома", "日本語", "Zoë", "हिन्दी", "a" * 64]
 )
-def test_a_name_of_letters_marks_digits_and_signs_is_kept_as_it_is(name: str) -> None:
+def test_name_of_letters_marks_digits_and_signs_is_kept(name: str) -> None:
     assert check_name(name) == name
 
 
@@ -44,7 +44,7 @@ def test_a_name_of_letters_marks_digits_and_signs_is_kept_as_it_is(name: str) ->
         "\u0301",
     ],
 )
-def test_an_impossible_name_is_refused(name: str) -> None:
+def test_invalid_name_is_rejected(name: str) -> None:
     with pytest.raises(ValueError, match=r"must have|may hold|needs"):
         check_name(name)
 
@@ -60,20 +60,20 @@ def test_an_impossible_name_is_refused(name: str) -> None:
         ("ΐ", "Ϊ\u0301"),
     ],
 )
-def test_names_that_look_alike_have_one_key(one: str, other: str) -> None:
+def test_lookalike_names_share_a_key(one: str, other: str) -> None:
     assert name_key(one) == name_key(other)
 
 
-def test_names_that_differ_have_different_keys() -> None:
+def test_different_names_have_different_keys() -> None:
     assert len({name_key(name) for name in ("ila", "ilа", "ila.", "il")}) == 4
 
 
-def test_a_decomposed_name_is_stored_composed() -> None:
+def test_decomposed_name_is_stored_composed() -> None:
     assert check_name("Zoe\u0308") == "Zoë"
 
 
 @given(st.text(max_size=70))
-def test_any_text_has_one_key_however_it_is_composed(text: str) -> None:
+def test_key_does_not_depend_on_unicode_composition(text: str) -> None:
     assert name_key(unicodedata.normalize("NFD", text)) == name_key(text)
 
 
@@ -94,7 +94,7 @@ def test_any_text_has_one_key_however_it_is_composed(text: str) -> None:
         "a\u0332\u0332",
     ],
 )
-def test_a_new_name_that_looks_like_another_is_refused_and_an_old_one_is_found(name: str) -> None:
+def test_new_lookalike_name_is_rejected_and_existing_one_is_found(name: str) -> None:
     with pytest.raises(ValueError, match=r"must keep to|must not pile up"):
         check_name(name)
     assert is_name(name)
@@ -118,12 +118,12 @@ def test_a_new_name_that_looks_like_another_is_refused_and_an_old_one_is_found(n
         "ἀρχή",
     ],
 )
-def test_scripts_that_belong_together_make_a_name(name: str) -> None:
+def test_listed_script_combinations_are_accepted(name: str) -> None:
     assert check_name(name) == unicodedata.normalize("NFC", name)
 
 
 @given(st.text(max_size=70).filter(is_new_name))
-def test_a_stored_name_stays_a_name_of_the_same_key(name: str) -> None:
+def test_stored_name_stays_valid_with_the_same_key(name: str) -> None:
     stored = check_name(name)
     assert check_name(stored) == stored
     assert name_key(stored) == name_key(name)
@@ -144,10 +144,10 @@ def test_a_stored_name_stays_a_name_of_the_same_key(name: str) -> None:
         ("ромаλ@example.com", "user"),
     ],
 )
-def test_a_username_is_made_of_the_local_part(email: str, name: str) -> None:
+def test_username_is_made_from_the_local_part(email: str, name: str) -> None:
     assert name_from_email(email) == name
 
 
 @given(st.text(max_size=100))
-def test_whatever_the_local_part_is_a_name_comes_of_it(text: str) -> None:
+def test_every_local_part_yields_a_valid_username(text: str) -> None:
     assert is_new_name(name_from_email(text))

@@ -42,7 +42,7 @@ def seven() -> None:
         make_user(name)
 
 
-def test_pages_lead_forward_to_the_end(seven: None) -> None:
+def test_next_links_lead_to_the_last_page(seven: None) -> None:
     first = page_of_users()
     second = page_of_users(first.links["next"]["cursor"])
     third = page_of_users(second.links["next"]["cursor"])
@@ -51,7 +51,7 @@ def test_pages_lead_forward_to_the_end(seven: None) -> None:
     assert "next" not in third.links
 
 
-def test_pages_lead_back_to_the_beginning(seven: None) -> None:
+def test_prev_links_lead_to_the_first_page(seven: None) -> None:
     second = page_of_users(page_of_users().links["next"]["cursor"])
     third = page_of_users(second.links["next"]["cursor"])
     back = page_of_users(third.links["prev"]["cursor"])
@@ -61,26 +61,26 @@ def test_pages_lead_back_to_the_beginning(seven: None) -> None:
     assert start.links["next"] == page_of_users().links["next"]
 
 
-def test_a_page_that_holds_all_has_no_links(seven: None) -> None:
+def test_single_page_has_no_links(seven: None) -> None:
     page = page_of_users(limit=7)
     assert names(page) == "abcdefg"
     assert page.links == {}
 
 
-def test_nothing_makes_an_empty_page_without_links() -> None:
+def test_empty_list_is_a_page_without_links() -> None:
     page = page_of_users()
     assert page == []
     assert page.links == {}
 
 
-def test_rows_that_come_and_go_meanwhile_shift_no_page(seven: None) -> None:
+def test_inserted_and_deleted_rows_shift_no_page(seven: None) -> None:
     first = page_of_users()
     User.objects.get(username="a").delete()
     make_user("bb")
     assert names(page_of_users(first.links["next"]["cursor"])) == "def"
 
 
-def test_rows_of_the_same_moment_are_each_shown_once() -> None:
+def test_rows_with_equal_timestamps_appear_once() -> None:
     moment = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
     rooms = [make_room() for _ in range(8)]
     Room.objects.update(active_at=moment)
@@ -97,7 +97,7 @@ def test_rows_of_the_same_moment_are_each_shown_once() -> None:
 
 
 @pytest.mark.parametrize("letter", ["a", "é", "я", "漢", "𐐀"])
-def test_the_longest_name_in_any_script_makes_a_cursor_of_ours(letter: str) -> None:
+def test_longest_name_in_any_script_fits_a_cursor(letter: str) -> None:
     for digit in "12":
         make_user(letter * 63 + digit)
     cursor = page_of_users(limit=1).links["next"]["cursor"]
@@ -131,19 +131,19 @@ def test_the_longest_name_in_any_script_makes_a_cursor_of_ours(letter: str) -> N
         base64.urlsafe_b64encode(b"[" * 200).decode(),
     ],
 )
-def test_a_cursor_that_we_did_not_make_is_invalid(cursor: str) -> None:
+def test_foreign_cursor_is_invalid(cursor: str) -> None:
     with pytest.raises(Invalid, match="cursor"):
         page_of_rooms(cursor)
 
 
-def test_the_link_header_keeps_the_query_and_replaces_the_cursor(seven: None) -> None:
+def test_link_header_keeps_the_query_and_replaces_the_cursor(seven: None) -> None:
     request = RequestFactory().get("/api/users", {"q": "a b", "cursor": "old", "limit": "9"})
     response = HttpResponse()
     write_links(request, response, {"next": {"cursor": "new", "limit": 3}})
     assert response["Link"] == '</api/users?q=a+b&cursor=new&limit=3>; rel="next"'
 
 
-def test_the_link_header_is_ascii_whatever_the_path() -> None:
+def test_link_header_is_ascii_for_any_path() -> None:
     request = RequestFactory().get("/api/history/привет%3F")
     response = HttpResponse()
     write_links(request, response, {"prev": {"before": 5}})
@@ -151,7 +151,7 @@ def test_the_link_header_is_ascii_whatever_the_path() -> None:
     assert response["Link"] == f'<{path}?before=5>; rel="prev"'
 
 
-def test_without_links_there_is_no_header() -> None:
+def test_no_links_means_no_header() -> None:
     response = HttpResponse()
     write_links(RequestFactory().get("/api/users"), response, {})
     assert "Link" not in response

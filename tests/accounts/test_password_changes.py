@@ -85,7 +85,7 @@ WAYS = [by_own_page, by_staff, by_staff_to_none, by_command, by_model, by_field,
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_new_password_ends_all_sessions_and_cookies(
+def test_password_change_ends_all_sessions_and_cookies(
     boss: User, way: Callable[[User], None]
 ) -> None:
     session, cookie = make_session(boss), in_admin(boss)
@@ -100,13 +100,13 @@ def test_a_new_password_ends_all_sessions_and_cookies(
     assert stranger.ended_at is None
 
 
-def test_the_admin_page_keeps_the_cookie_that_changed_the_password(boss: User) -> None:
+def test_admin_password_change_keeps_its_own_cookie(boss: User) -> None:
     cookie = in_admin(boss)
     cookie.post("/admin/password_change/", {"old_password": PASSWORD} | NEW_TWICE)
     assert is_in(cookie)
 
 
-def test_a_new_password_by_the_api_keeps_its_session_and_ends_cookies(boss: User) -> None:
+def test_api_password_change_keeps_its_session_and_ends_cookies(boss: User) -> None:
     cookie, (user, pair) = in_admin(boss), log_in("boss")
     _, other = log_in("boss")
     other_id = authenticate(other.access).session_id
@@ -117,7 +117,7 @@ def test_a_new_password_by_the_api_keeps_its_session_and_ends_cookies(boss: User
     assert not is_in(cookie)
 
 
-def test_logging_out_everywhere_ends_cookies(boss: User) -> None:
+def test_logout_everywhere_ends_cookies(boss: User) -> None:
     cookie, (_, pair) = in_admin(boss), log_in("boss")
     log_out(refresh=pair.refresh)
     assert is_in(cookie), "one session is not everywhere"
@@ -126,7 +126,7 @@ def test_logging_out_everywhere_ends_cookies(boss: User) -> None:
     assert not is_in(cookie)
 
 
-def test_a_row_that_was_read_before_brings_nothing_back(boss: User) -> None:
+def test_saving_a_stale_row_restores_no_credentials(boss: User) -> None:
     """As when staff edit a profile while its user changes the password."""
     stale, cookie, (_, pair) = User.objects.get(), in_admin(boss), log_in("boss")
     by_model(User.objects.get())
@@ -142,7 +142,7 @@ def test_a_row_that_was_read_before_brings_nothing_back(boss: User) -> None:
     assert Session.objects.exclude(ended_at=None).count() == 1, pair
 
 
-def test_other_changes_end_nothing(boss: User) -> None:
+def test_other_changes_end_no_session(boss: User) -> None:
     cookie, session = in_admin(boss), make_session(boss)
     with heard() as events:
         user = User.objects.defer("password").get()
@@ -171,7 +171,7 @@ def due(settings: Settings, monkeypatch: pytest.MonkeyPatch, boss: User) -> User
     return boss
 
 
-def test_a_rehash_ends_neither_sessions_nor_cookies(due: User) -> None:
+def test_rehash_keeps_sessions_and_cookies(due: User) -> None:
     cookie, session = in_admin(due), make_session(due)
     with heard() as events:
         log_in("boss")
@@ -182,13 +182,13 @@ def test_a_rehash_ends_neither_sessions_nor_cookies(due: User) -> None:
     assert is_in(cookie)
 
 
-def test_all_logins_at_once_succeed_while_the_hash_is_due(due: User) -> None:
+def test_concurrent_logins_succeed_while_a_rehash_is_due(due: User) -> None:
     outcomes = at_once(*[lambda: log_in("boss")] * 4)
     assert [type(outcome) for outcome in outcomes] == [tuple] * 4, outcomes
     assert log_in("boss")
 
 
-def test_all_logins_to_the_admin_at_once_succeed_while_the_hash_is_due(due: User) -> None:
+def test_concurrent_admin_logins_succeed_while_a_rehash_is_due(due: User) -> None:
     def come() -> bool:
         client = Client()
         client.post("/admin/login/", {"username": "boss", "password": PASSWORD})
@@ -197,7 +197,7 @@ def test_all_logins_to_the_admin_at_once_succeed_while_the_hash_is_due(due: User
     assert at_once(*[come] * 4) == [True] * 4
 
 
-def test_a_password_is_changed_while_a_login_renews_the_hash(due: User) -> None:
+def test_password_change_succeeds_during_a_rehash(due: User) -> None:
     _, pair = register("ila")
     user = User.objects.get(username="ila")
     caller = authenticate(pair.access)
@@ -207,7 +207,7 @@ def test_a_password_is_changed_while_a_login_renews_the_hash(due: User) -> None:
     assert log_in("ila", NEW_PASSWORD)
 
 
-def test_a_login_survives_logging_out_everywhere_meanwhile(
+def test_login_survives_concurrent_logout_everywhere(
     boss: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, pair = log_in("boss")

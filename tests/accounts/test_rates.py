@@ -35,25 +35,25 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
         ("OFF", None),
     ],
 )
-def test_a_rate_is_read(text: str, rate: Rate | None) -> None:
+def test_rate_text_is_parsed(text: str, rate: Rate | None) -> None:
     assert parse_rate(text) == rate
 
 
 @pytest.mark.parametrize(
     "text", ["", "20", "0/s", "-1/s", "1.5/s", "20/x", "20/ms", "s/20", "1e3/s"]
 )
-def test_what_is_no_rate_is_refused(text: str) -> None:
+def test_invalid_rate_text_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="must look like"):
         parse_rate(text)
 
 
-def test_a_burst_passes_at_once_and_the_next_has_to_wait() -> None:
+def test_burst_passes_at_once_and_the_next_call_waits() -> None:
     bucket, rate = Bucket(), Rate(10, 60, 10)
     assert [bucket.take(rate, 0.0) for _ in range(10)] == [0.0] * 10
     assert bucket.take(rate, 0.0) == pytest.approx(6.0)
 
 
-def test_a_bucket_fills_up_by_one_after_each_step() -> None:
+def test_bucket_refills_by_one_per_step() -> None:
     bucket, rate = Bucket(), Rate(10, 60, 10)
     for _ in range(10):
         bucket.take(rate, 0.0)
@@ -61,21 +61,21 @@ def test_a_bucket_fills_up_by_one_after_each_step() -> None:
     assert bucket.take(rate, 6.0) > 0
 
 
-def test_a_long_silence_saves_up_no_more_than_the_burst() -> None:
+def test_idle_time_saves_no_more_than_the_burst() -> None:
     bucket, rate = Bucket(), Rate(1, 1, 2)
     taken = [bucket.take(rate, 1e6) for _ in range(3)]
     assert taken[:2] == [0.0, 0.0]
     assert taken[2] > 0
 
 
-def test_being_refused_costs_nothing() -> None:
+def test_refused_call_consumes_nothing() -> None:
     bucket, rate = Bucket(), Rate(1, 1, 1)
     waits = [bucket.take(rate, 0.0) for _ in range(5)]
     assert waits[1:] == [pytest.approx(1.0)] * 4
     assert bucket.take(rate, 1.0) == 0.0
 
 
-def test_each_thing_and_each_caller_has_a_bucket_of_its_own(clock: Clock) -> None:
+def test_buckets_are_separate_per_limit_and_caller(clock: Clock) -> None:
     buckets, rate = Buckets(), Rate(1, 60, 1)
     assert buckets.take("A", 1, rate) == 0.0
     assert buckets.take("A", 2, rate) == 0.0
@@ -83,7 +83,7 @@ def test_each_thing_and_each_caller_has_a_bucket_of_its_own(clock: Clock) -> Non
     assert buckets.take("A", 1, rate) > 0
 
 
-def test_a_full_table_forgets_the_full_buckets_first(
+def test_full_table_evicts_full_buckets_first(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate_limits, "MAX_TABLE_SIZE", 3)
@@ -96,7 +96,7 @@ def test_a_full_table_forgets_the_full_buckets_first(
     assert buckets.take("slow", 1, Rate(1, 3600, 1)) > 0
 
 
-def test_a_table_that_somebody_fills_keeps_those_who_have_to_wait_the_longest(
+def test_flooded_table_keeps_the_buckets_with_the_longest_wait(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate_limits, "MAX_TABLE_SIZE", 20)
@@ -110,7 +110,7 @@ def test_a_table_that_somebody_fills_keeps_those_who_have_to_wait_the_longest(
     assert buckets.take("slow", "another", rate) > 0
 
 
-def test_threads_get_no_more_than_the_burst_together(clock: Clock) -> None:
+def test_concurrent_threads_share_one_burst(clock: Clock) -> None:
     buckets, rate = Buckets(), Rate(50, 3600, 50)
 
     def take_many() -> int:
@@ -120,9 +120,7 @@ def test_threads_get_no_more_than_the_burst_together(clock: Clock) -> None:
     assert sum(count for count in taken if isinstance(count, int)) == 50
 
 
-def test_spending_too_much_is_refused_with_the_time_to_wait(
-    clock: Clock, settings: Settings
-) -> None:
+def test_exceeding_a_limit_raises_with_retry_after(clock: Clock, settings: Settings) -> None:
     settings.CHAT_ROOM_RATE = Rate(1, 60, 1)
     spend("CHAT_ROOM_RATE", "spender")
     with pytest.raises(RateLimited) as refusal:
@@ -130,7 +128,7 @@ def test_spending_too_much_is_refused_with_the_time_to_wait(
     assert refusal.value.retry_after == pytest.approx(60.0)
 
 
-def test_what_came_to_nothing_is_given_back(clock: Clock, settings: Settings) -> None:
+def test_failed_operation_refunds_its_rate(clock: Clock, settings: Settings) -> None:
     settings.CHAT_ROOM_RATE = Rate(1, 60, 1)
     with pytest.raises(Forbidden), spending("CHAT_ROOM_RATE", "giver"):
         raise Forbidden
@@ -140,7 +138,7 @@ def test_what_came_to_nothing_is_given_back(clock: Clock, settings: Settings) ->
         pass
 
 
-def test_a_limit_that_is_off_never_refuses(settings: Settings) -> None:
+def test_disabled_limit_never_refuses(settings: Settings) -> None:
     settings.CHAT_ROOM_RATE = None
     for _ in range(1000):
         spend("CHAT_ROOM_RATE", "spender")

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cheap_passwords", 
 # Signing in by access token
 
 
-def test_a_token_of_a_session_that_is_not_there_is_invalid() -> None:
+def test_token_of_a_missing_session_is_invalid() -> None:
     session = make_session()
     token = mint(session).access
     session.delete()
@@ -29,14 +29,14 @@ def test_a_token_of_a_session_that_is_not_there_is_invalid() -> None:
         authenticate(token)
 
 
-def test_a_token_whose_session_is_another_users_is_invalid() -> None:
+def test_token_with_another_users_session_is_invalid() -> None:
     session = make_session()
     session.user_id = make_user().pk
     with pytest.raises(TokenInvalid):
         authenticate(mint(session).access)
 
 
-def test_the_deactivated_are_out_at_once() -> None:
+def test_deactivated_user_loses_access_at_once() -> None:
     user, pair = register()
     services.deactivate(user=user)
     with pytest.raises(SessionEnded):
@@ -59,20 +59,20 @@ def test_last_used_at_is_written_once_a_minute() -> None:
 # Refreshing
 
 
-def test_a_refresh_token_is_spent_for_a_new_pair() -> None:
+def test_refresh_consumes_the_token_and_returns_a_new_pair() -> None:
     _, pair = register()
     successor = sessions.refresh_tokens(refresh=pair.refresh)
     assert successor.refresh != pair.refresh
     assert authenticate(successor.access).session_id == authenticate(pair.access).session_id
 
 
-def test_a_spent_refresh_token_answers_the_same_successor_within_the_grace() -> None:
+def test_used_refresh_token_returns_the_same_successor_within_the_grace() -> None:
     _, pair = register()
     first = sessions.refresh_tokens(refresh=pair.refresh)
     assert sessions.refresh_tokens(refresh=pair.refresh) == first
 
 
-def test_a_spent_refresh_token_is_answered_late_in_the_grace_too() -> None:
+def test_used_refresh_token_works_until_the_end_of_the_grace() -> None:
     _, pair = register()
     first = sessions.refresh_tokens(refresh=pair.refresh)
     age_rotation(28)
@@ -80,7 +80,7 @@ def test_a_spent_refresh_token_is_answered_late_in_the_grace_too() -> None:
     assert authenticate(again.access).session_id == authenticate(first.access).session_id
 
 
-def test_a_refresh_repeated_at_a_host_whose_clock_is_ahead_gets_the_same_successor() -> None:
+def test_repeated_refresh_at_a_host_with_a_fast_clock_gets_the_same_successor() -> None:
     _, pair = register()
     successor = sessions.refresh_tokens(refresh=pair.refresh)
     with time_machine.travel(timedelta(minutes=2)):
@@ -88,7 +88,7 @@ def test_a_refresh_repeated_at_a_host_whose_clock_is_ahead_gets_the_same_success
 
 
 @commits
-def test_a_spent_refresh_token_ends_the_session_after_the_grace() -> None:
+def test_used_refresh_token_ends_the_session_after_the_grace() -> None:
     _, pair = register()
     successor = sessions.refresh_tokens(refresh=pair.refresh)
     age_rotation(31)
@@ -101,7 +101,7 @@ def test_a_spent_refresh_token_ends_the_session_after_the_grace() -> None:
         sessions.refresh_tokens(refresh=successor.refresh)
 
 
-def test_each_of_several_spent_refresh_tokens_answers_its_own_successor() -> None:
+def test_each_used_refresh_token_returns_its_own_successor() -> None:
     _, first = register()
     second = sessions.refresh_tokens(refresh=first.refresh)
     third = sessions.refresh_tokens(refresh=second.refresh)
@@ -111,7 +111,7 @@ def test_each_of_several_spent_refresh_tokens_answers_its_own_successor() -> Non
 
 
 @commits
-def test_an_older_refresh_token_ends_the_session_after_the_grace() -> None:
+def test_older_refresh_token_ends_the_session_after_the_grace() -> None:
     _, first = register()
     second = sessions.refresh_tokens(refresh=first.refresh)
     age_rotation(31)
@@ -121,7 +121,7 @@ def test_an_older_refresh_token_ends_the_session_after_the_grace() -> None:
     assert Session.objects.get().ended_at is not None
 
 
-def test_only_the_last_of_many_spent_refresh_tokens_are_remembered() -> None:
+def test_only_the_latest_used_refresh_tokens_are_remembered() -> None:
     _, pair = register()
     for _ in range(sessions.MAX_SPENT_TOKENS + 5):
         pair = sessions.refresh_tokens(refresh=pair.refresh)
@@ -129,21 +129,21 @@ def test_only_the_last_of_many_spent_refresh_tokens_are_remembered() -> None:
 
 
 @commits
-def test_all_who_refresh_at_the_same_instant_get_one_successor() -> None:
+def test_concurrent_refreshes_get_one_successor() -> None:
     _, pair = register()
     outcomes = at_once(*[lambda: sessions.refresh_tokens(refresh=pair.refresh)] * 6)
     assert all(isinstance(outcome, TokenPair) for outcome in outcomes), outcomes
     assert len(set(map(str, outcomes))) == 1
 
 
-def test_the_deactivated_cannot_refresh() -> None:
+def test_deactivated_user_cannot_refresh() -> None:
     user, pair = register()
     User.objects.filter(pk=user.pk).update(is_active=False)
     with pytest.raises(SessionEnded):
         sessions.refresh_tokens(refresh=pair.refresh)
 
 
-def test_an_access_token_refreshes_nothing() -> None:
+def test_access_token_cannot_refresh() -> None:
     _, pair = register()
     with pytest.raises(TokenInvalid):
         sessions.refresh_tokens(refresh=pair.access)

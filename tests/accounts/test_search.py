@@ -20,7 +20,7 @@ def found(text: str) -> list[str]:
     return [user.username for user in page_of(text)]
 
 
-def test_people_are_found_by_either_name_however_it_is_written() -> None:
+def test_users_are_found_by_either_name_in_any_spelling() -> None:
     make_user("Kaushal", display_name="Ila's brother")
     make_user("ila", display_name="Ila P.")
     make_user("other", display_name="ﬁlm fan")
@@ -33,32 +33,32 @@ def test_people_are_found_by_either_name_however_it_is_written() -> None:
 
 
 @pytest.mark.parametrize("sign", ["%", "_", "*", "[a-z]", "\\", "?"])
-def test_no_sign_of_a_pattern_means_more_than_itself(sign: str) -> None:
+def test_pattern_characters_are_matched_literally(sign: str) -> None:
     make_user("plain", display_name="Plain")
     make_user("signed", display_name=f"{sign}name")
     assert found(sign) == ["signed"]
 
 
-def test_who_has_no_display_name_is_not_found_by_one() -> None:
+def test_user_without_display_name_is_not_found_by_one() -> None:
     make_user("ila")
     assert found("x") == []
 
 
-def test_a_long_display_name_is_found_by_its_start() -> None:
+def test_long_display_name_is_found_by_its_prefix() -> None:
     make_user("long", display_name="a" * 100)
     make_user("wide", display_name="\ufdfa" * 100)  # one sign that folds into eighteen
     assert found("a" * 99) == ["long"]
     assert found("\ufdfa" * 10) == ["wide"]
 
 
-def test_a_new_display_name_is_found_and_the_old_is_not() -> None:
+def test_changed_display_name_replaces_the_old_one_in_search() -> None:
     user = make_user("ila", display_name="Before")
     user.display_name = "After"
     user.save()
     assert (found("after"), found("before")) == (["ila"], [])
 
 
-def test_pages_over_both_names_hold_everybody_once_in_order() -> None:
+def test_pages_over_both_names_list_each_user_once_in_order() -> None:
     for number in range(9):
         make_user(f"a{number}" if number % 2 else f"b{number}", display_name="ab"[number % 3 % 2])
     expected = [

@@ -20,7 +20,7 @@ def measured(values: dict[Quantity, float], run: Run = RUN) -> Measured:
     return Measured(run, 60, results)
 
 
-def test_results_come_back_from_the_file_as_they_were_put_there(tmp_path: Path) -> None:
+def test_results_round_trip_through_the_file(tmp_path: Path) -> None:
     file = tmp_path / "docs" / "kept.json"
     shelf = Shelf(file)
     shelf.put("fanout", measured({BIG: 61_234, BIG.of("raw"): 80_000}))
@@ -28,7 +28,7 @@ def test_results_come_back_from_the_file_as_they_were_put_there(tmp_path: Path) 
     assert Shelf(file).measured == shelf.measured
 
 
-def test_a_scenario_measured_again_replaces_all_of_its_rows_and_no_others(tmp_path: Path) -> None:
+def test_remeasured_scenario_replaces_only_its_own_rows(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path / "kept.json")
     shelf.put("fanout", measured({BIG: 100, BIG.of("raw"): 200}))
     shelf.put("members", measured({CROWD: 9.5}))
@@ -37,7 +37,7 @@ def test_a_scenario_measured_again_replaces_all_of_its_rows_and_no_others(tmp_pa
     assert {quantity: row.values for quantity, row in rows.items()} == {BIG: [150], CROWD: [9.5]}
 
 
-def test_a_failure_leaves_earlier_results_and_is_told_until_the_next_success(
+def test_failure_keeps_earlier_results_and_is_shown_until_the_next_success(
     tmp_path: Path,
 ) -> None:
     shelf = Shelf(tmp_path / "kept.json")
@@ -51,7 +51,7 @@ def test_a_failure_leaves_earlier_results_and_is_told_until_the_next_success(
     assert not Shelf(tmp_path / "kept.json").failed
 
 
-def test_the_page_names_each_run_with_what_stands_there_of_it(tmp_path: Path) -> None:
+def test_page_lists_each_run_with_its_scenarios(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path / "kept.json")
     again = Run("2026-11-23", "python -m tests.benchmarks hold --keep", 1, 2, 0.1, RUN.machine)
     shelf.put("fanout", measured({BIG: 100}))
@@ -64,18 +64,18 @@ def test_the_page_names_each_run_with_what_stands_there_of_it(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("value", "verdict"), [(60, "yes"), (59, "**no**")])
-def test_a_ratio_is_met_from_its_bound_on(value: float, verdict: str) -> None:
+def test_ratio_is_met_at_its_bound(value: float, verdict: str) -> None:
     target = next(one for one in TARGETS if one.other == BIG.of("raw"))
     line = target.judge(measured({BIG: value, BIG.of("raw"): 100}).results)
     assert line is not None
     assert line.endswith(f"| {verdict} |")
 
 
-def test_a_target_that_was_not_measured_is_not_judged() -> None:
+def test_unmeasured_target_is_not_judged() -> None:
     assert {target.judge(measured({BIG.of("raw"): 100}).results) for target in TARGETS} == {None}
 
 
-def test_the_same_numbers_on_other_ground_are_other_quantities() -> None:
+def test_same_numbers_on_another_setup_are_other_quantities() -> None:
     plain = System(PRODUCT, "uvicorn")
     grown = System(PRODUCT, "uvicorn", "PostgreSQL", "Redis", processes=2)
     results = measured({Quantity("w", "n", plain): 1, Quantity("w", "n", grown): 2}).results

@@ -24,12 +24,12 @@ def rows() -> list[tuple[int, str, str]]:
     ]
 
 
-def test_the_document_has_the_table() -> None:
+def test_document_contains_the_close_code_table() -> None:
     assert {code for code, _, _ in rows()} >= {1000, 1006, 1011, 1012, 4400, 4401, 4404, 4408, 4429}
 
 
 @pytest.mark.parametrize(("code", "error", "advice"), rows())
-def test_each_close_is_handled_as_documented(code: int, error: str, advice: str) -> None:
+def test_each_close_code_is_handled_as_documented(code: int, error: str, advice: str) -> None:
     action = after_close(code, error)
     if error == "session_ended":
         assert action is After.STOP  # logging in is for the person

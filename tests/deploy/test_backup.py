@@ -28,7 +28,7 @@ def run(script: str, folder: Path, **variables: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_an_sqlite_file_is_saved_under_load_and_comes_back(tmp_path: Path) -> None:
+def test_sqlite_backup_under_load_restores(tmp_path: Path) -> None:
     variables = environment(tmp_path)
     prepare_database(tmp_path, variables)
     file = tmp_path / "chat.sqlite3"
@@ -49,7 +49,7 @@ def test_an_sqlite_file_is_saved_under_load_and_comes_back(tmp_path: Path) -> No
     restored.close()
 
 
-def test_a_postgres_database_is_dumped_and_comes_back(stack: Stack, tmp_path: Path) -> None:
+def test_postgres_dump_restores(stack: Stack, tmp_path: Path) -> None:
     """By the role of the servers, which owns its database and is no superuser."""
     with psycopg.connect(stack.postgres.new_database(), autocommit=True) as root:
         root.execute("CREATE DATABASE kept OWNER chat")

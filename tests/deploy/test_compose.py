@@ -28,20 +28,20 @@ APPS = ("app1", "app2")
 
 
 @pytest.mark.parametrize("name", composition.SECRETS)
-def test_a_missing_secret_is_asked_for_in_a_sentence(name: str) -> None:
+def test_missing_secret_is_reported_in_a_sentence(name: str) -> None:
     given = {key: value for key, value in composition.SECRETS.items() if key != name}
     with pytest.raises(composition.Missing, match=f"^{name}: put .+ into .env"):
         composition.read(given)
 
 
-def test_no_secret_stands_in_the_file() -> None:
+def test_file_contains_no_secret() -> None:
     text = (ROOT / "compose.yaml").read_text()
     for line in text.splitlines():
         if re.search(r"PASSWORD|SECRET|KEY", line):
             assert re.search(r"\$\{\w+:\?", line), line
 
 
-def test_the_two_servers_are_alike_and_start_after_the_migration() -> None:
+def test_both_servers_are_equal_and_start_after_the_migration() -> None:
     services = composition.services()
     assert services["app1"] == services["app2"]
     wanted = services["app1"]["depends_on"]
@@ -60,7 +60,7 @@ NEEDS = {
 }
 
 
-def test_every_service_has_bounds_and_the_privileges_it_needs() -> None:
+def test_every_service_has_limits_and_only_the_privileges_it_needs() -> None:
     for name, service in composition.services().items():
         assert service["cap_drop"] == ["ALL"], name
         assert set(service.get("cap_add", ())) == NEEDS.get(name, set()), name
@@ -69,11 +69,11 @@ def test_every_service_has_bounds_and_the_privileges_it_needs() -> None:
         assert service["pids_limit"] > 0, name
 
 
-def test_a_server_may_have_a_thread_for_each_request() -> None:
+def test_server_may_start_a_thread_for_each_request() -> None:
     assert composition.services()["app1"]["pids_limit"] > 1.5 * (settings.CHAT_REQUESTS or 0)
 
 
-def test_images_can_be_pinned_by_their_digests(tmp_path: Path) -> None:
+def test_images_can_be_pinned_by_digest(tmp_path: Path) -> None:
     """The command of the page, with a stand-in for docker that knows one digest."""
     docker = tmp_path / "docker"
     docker.write_text(
@@ -100,7 +100,7 @@ def test_images_can_be_pinned_by_their_digests(tmp_path: Path) -> None:
     assert lines[0] == "SECRET_KEY=kept"
 
 
-def test_the_servers_are_no_superuser_of_postgresql(stack: Stack) -> None:
+def test_servers_are_not_postgresql_superusers(stack: Stack) -> None:
     mounted = [
         volume.split(":")
         for volume in composition.services()["postgres"]["volumes"]
@@ -122,12 +122,12 @@ def test_the_servers_are_no_superuser_of_postgresql(stack: Stack) -> None:
     assert passwords == [("chat", "SCRAM-SHA-256$"), ("postgres", None)]
 
 
-def test_only_the_proxy_is_reached_from_outside() -> None:
+def test_only_the_proxy_is_exposed() -> None:
     published = {name: service.get("ports") for name, service in composition.services().items()}
     assert {name for name, ports in published.items() if ports} == {"proxy"}
 
 
-def test_the_proxy_does_not_reach_the_data() -> None:
+def test_proxy_cannot_reach_the_data_services() -> None:
     services = composition.services()
     assert "networks" not in services["proxy"], "it is on the default one"
     for name in ("postgres", "redis"):
@@ -135,7 +135,7 @@ def test_the_proxy_does_not_reach_the_data() -> None:
     assert composition.read(composition.SECRETS)["networks"]["data"] == {"internal": True}
 
 
-def test_nginx_finds_the_servers_and_never_the_migration() -> None:
+def test_nginx_resolves_the_servers_and_not_the_migration() -> None:
     services = composition.services()
     for name in APPS:
         assert services[name]["networks"]["default"]["aliases"] == ["app"]
@@ -144,7 +144,7 @@ def test_nginx_finds_the_servers_and_never_the_migration() -> None:
     assert f"set $chat app:{port};" in (ROOT / "docs/deploy/nginx.conf").read_text()
 
 
-def test_a_server_is_given_the_time_that_its_way_out_may_take() -> None:
+def test_stop_grace_period_covers_the_shutdown() -> None:
     command = image.command()
     theirs = int(command[command.index("--timeout-graceful-shutdown") + 1])
     ours = env.chat_drain_delay + lifecycle.ANSWERS_TIMEOUT + lifecycle.FLUSHED_TIMEOUT
@@ -153,7 +153,7 @@ def test_a_server_is_given_the_time_that_its_way_out_may_take() -> None:
         assert timedelta(seconds=int(grace.removesuffix("s"))).total_seconds() >= ours + theirs
 
 
-def test_a_second_migration_changes_nothing(stack: Stack) -> None:
+def test_second_migration_changes_nothing(stack: Stack) -> None:
     done = stack.migrate.run(composition.services()["migrate"]["command"])
     assert (done.returncode, done.stderr) == (0, "")
     assert "No migrations to apply" in done.stdout
@@ -172,13 +172,13 @@ def asked(container: Container, probe: list[str]) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def test_the_health_checks_find_a_server_well(stack: Stack) -> None:
+def test_health_checks_pass_for_a_running_server(stack: Stack) -> None:
     for container in stack.containers:
         for probe in probes():
             assert asked(container, probe) == (0, "")
 
 
-def test_the_health_checks_notice_that_no_server_is_there(stack: Stack) -> None:
+def test_health_checks_fail_without_a_server(stack: Stack) -> None:
     nobody = replace(stack.containers[0], address="127.0.0.9")
     for probe in probes():
         code, said = asked(nobody, probe)
@@ -187,7 +187,7 @@ def test_the_health_checks_notice_that_no_server_is_there(stack: Stack) -> None:
         assert said.count("\n") == 1
 
 
-async def test_a_message_crosses_and_a_stopped_server_sends_its_clients_away(stack: Stack) -> None:
+async def test_message_crosses_servers_and_a_stopped_server_closes_1012(stack: Stack) -> None:
     one, other = stack.containers
     ila = await register(one.http, one.ws, password=PASSWORD)
     kaushal = await register(other.http, other.ws, password=PASSWORD)
@@ -204,7 +204,7 @@ async def test_a_message_crosses_and_a_stopped_server_sends_its_clients_away(sta
     one.start()
 
 
-def test_redis_runs_as_compose_has_it(tmp_path: Path) -> None:
+def test_redis_starts_with_the_compose_options(tmp_path: Path) -> None:
     service, binary, port = composition.services()["redis"], find_binary(), str(free_port())
     assert binary is not None
     name, *options = service["command"]

@@ -32,7 +32,7 @@ def in_the_server(file: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
     return read_environment()
 
 
-def test_the_file_says_the_same_to_a_shell_and_to_the_server(
+def test_environment_file_reads_the_same_in_shell_and_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A `&` without quotes ends a shell's line, and `migrate` then makes a new SQLite file."""
@@ -45,11 +45,11 @@ def test_the_file_says_the_same_to_a_shell_and_to_the_server(
     assert (shell["DEBUG"], server.debug, server.chat_trusted_proxies) == ("0", False, 1)
 
 
-def test_the_unit_keeps_what_the_server_writes_to_its_user() -> None:
+def test_files_written_by_the_unit_are_private_to_its_user() -> None:
     assert "UMask=0077" in (ROOT / "docs/deploy/chat@.service").read_text().splitlines()
 
 
-def test_the_unit_lets_the_server_write_where_the_file_says(
+def test_unit_allows_writes_to_the_configured_paths(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "chat.env"

@@ -293,7 +293,9 @@ def good_body(operation: Operation) -> Schema:
     return body
 
 
-async def test_no_field_of_a_body_takes_what_it_must_not(person: Register, calm: None) -> None:
+async def test_invalid_values_are_rejected_in_every_body_field(
+    person: Register, calm: None
+) -> None:
     walk, operations = await start_walk(person)
     tries = []
     for operation in operations:
@@ -318,7 +320,7 @@ async def test_no_field_of_a_body_takes_what_it_must_not(person: Register, calm:
     assert walk.count > 500
 
 
-async def test_no_body_as_a_whole_may_be_anything_else(person: Register, calm: None) -> None:
+async def test_body_of_the_wrong_type_is_rejected(person: Register, calm: None) -> None:
     walk, operations = await start_walk(person)
     tries = []
     for operation in operations:
@@ -357,7 +359,7 @@ async def test_no_body_as_a_whole_may_be_anything_else(person: Register, calm: N
     assert walk.count > 300
 
 
-async def test_no_parameter_takes_what_it_must_not(person: Register, calm: None) -> None:
+async def test_invalid_values_are_rejected_in_every_parameter(person: Register, calm: None) -> None:
     walk, operations = await start_walk(person)
     clear, any_ = frozenset(range(400, 500)), frozenset(range(200, 500))
     tries = []
@@ -392,7 +394,7 @@ async def test_no_parameter_takes_what_it_must_not(person: Register, calm: None)
     assert walk.count > 300
 
 
-async def test_no_authorization_header_makes_more_than_a_401(person: Register, calm: None) -> None:
+async def test_malformed_authorization_header_answers_401(person: Register, calm: None) -> None:
     ila = await person()
     part = base64.urlsafe_b64encode
     tokens = [
@@ -418,7 +420,7 @@ async def test_no_authorization_header_makes_more_than_a_401(person: Register, c
         assert answer.status_code in ((200,) if token == ila.refresh else (401, 422)), token
 
 
-async def test_sign_in_is_checked_before_json_before_shape_before_what_one_may_see(
+async def test_checks_run_in_order_token_json_shape_visibility(
     person: Register, server: Server, calm: None
 ) -> None:
     walk, operations = await start_walk(person)
@@ -440,16 +442,14 @@ async def test_sign_in_is_checked_before_json_before_shape_before_what_one_may_s
     assert walk.count > 40
 
 
-async def test_a_body_beyond_a_mebibyte_is_refused_clearly(person: Register, calm: None) -> None:
+async def test_body_over_one_mebibyte_is_rejected(person: Register, calm: None) -> None:
     ila = await person()
     body = b'{"content": "' + b"x" * (1024 * 1024 + 1) + b'"}'
     answer = await ila.http.post("/rooms/1/messages", content=body)
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
-async def test_only_who_has_signed_in_may_send_more_than_64_kib(
-    person: Register, calm: None
-) -> None:
+async def test_body_over_64_kib_requires_authentication(person: Register, calm: None) -> None:
     walk, operations = await start_walk(person)
     for operation in operations:
         if operation.body is None:
@@ -461,9 +461,7 @@ async def test_only_who_has_signed_in_may_send_more_than_64_kib(
             assert check_error(answer) is None
 
 
-async def test_a_body_of_many_members_is_refused_with_one_error(
-    person: Register, calm: None
-) -> None:
+async def test_body_with_many_unknown_members_gets_one_error(person: Register, calm: None) -> None:
     walk, operations = await start_walk(person)
     many = json.dumps({f"m{number}": 1 for number in range(33)}).encode()
     for operation in operations:
@@ -592,7 +590,7 @@ async def room(person: Register, calm: None) -> AsyncIterator[Room]:
         await room.check_undisturbed()
 
 
-async def test_every_member_of_every_frame_is_refused_when_it_is_wrong(room: Room) -> None:
+async def test_invalid_values_are_rejected_in_every_frame_member(room: Room) -> None:
     socket = room.ila.public(room.name)
     tried = 0
     async with opened(socket):
@@ -615,7 +613,7 @@ async def test_every_member_of_every_frame_is_refused_when_it_is_wrong(room: Roo
     assert tried > 300
 
 
-async def test_a_member_that_is_too_long_is_refused_below_the_frames_bound(room: Room) -> None:
+async def test_too_long_member_is_rejected_below_the_frame_limit(room: Room) -> None:
     socket = room.ila.public(room.name)
     long = "x" * 60_000
     async with opened(socket):
@@ -629,7 +627,7 @@ async def test_a_member_that_is_too_long_is_refused_below_the_frames_bound(room:
             assert "ref" not in answer
 
 
-async def test_an_error_frame_echoes_the_ref_where_it_could_be_read(room: Room) -> None:
+async def test_error_frame_echoes_a_readable_ref(room: Room) -> None:
     socket = room.ila.public(room.name)
     async with opened(socket):
         await socket.ping()
@@ -644,7 +642,7 @@ async def test_an_error_frame_echoes_the_ref_where_it_could_be_read(room: Room) 
             assert (answer["code"], answer["ref"]) == (code, "here"), frame
 
 
-async def test_a_type_that_is_not_known_is_answered_so_and_closes_nothing(room: Room) -> None:
+async def test_unknown_frame_type_is_an_error_and_keeps_the_socket(room: Room) -> None:
     socket = room.ila.public(room.name)
     async with opened(socket):
         await socket.ping()
@@ -653,7 +651,7 @@ async def test_a_type_that_is_not_known_is_answered_so_and_closes_nothing(room: 
             assert (await socket.receive())["code"] == "unknown_type", kind
 
 
-async def test_what_is_no_json_object_is_a_bad_frame_and_the_fifth_closes(room: Room) -> None:
+async def test_fifth_frame_that_is_no_json_object_closes_the_socket(room: Room) -> None:
     frames: list[str | bytes] = [*UNREADABLE, b"binary", b"", b'{"type":"ping"}', b"\xff" * 1000]
     for first in range(0, len(frames), 4):
         socket = room.ila.public(room.name)
@@ -674,7 +672,7 @@ async def test_what_is_no_json_object_is_a_bad_frame_and_the_fifth_closes(room: 
         assert errors == ["bad_frame"] * 5
 
 
-async def test_what_can_be_read_does_not_count_as_unreadable(room: Room) -> None:
+async def test_readable_frames_do_not_count_as_bad_frames(room: Room) -> None:
     socket = room.ila.public(room.name)
     async with opened(socket):
         for _ in range(10):
@@ -684,7 +682,7 @@ async def test_what_can_be_read_does_not_count_as_unreadable(room: Room) -> None
         assert answers == ["unknown_type", "invalid"] * 10
 
 
-async def test_a_frame_may_have_64_kib_and_not_a_byte_more(room: Room) -> None:
+async def test_frame_size_limit_is_exactly_64_kib(room: Room) -> None:
     socket = room.ila.public(room.name)
     async with opened(socket):
         await socket.ping()
@@ -702,7 +700,7 @@ async def test_a_frame_may_have_64_kib_and_not_a_byte_more(room: Room) -> None:
         assert await socket.receive() == {"type": "pong"}
 
 
-async def test_the_transport_cuts_a_frame_of_a_mebibyte(room: Room) -> None:
+async def test_transport_cuts_a_frame_of_one_mebibyte(room: Room) -> None:
     for frame in ("x" * 2**20, b"\x00" * 2**20):
         socket = room.ila.public(room.name)
         async with opened(socket):
@@ -713,7 +711,7 @@ async def test_the_transport_cuts_a_frame_of_a_mebibyte(room: Room) -> None:
             assert code in (1009, 1006)
 
 
-async def test_text_that_is_not_utf8_ends_the_socket_and_no_other(room: Room) -> None:
+async def test_invalid_utf8_closes_only_its_socket(room: Room) -> None:
     socket, twin = room.ila.public(room.name), room.ila.public(room.name)
     async with opened(socket, twin):
         await socket.connection.send(b'{"type":"ping","ref":"\xff\xfe"}', text=True)
@@ -730,7 +728,7 @@ async def test_text_that_is_not_utf8_ends_the_socket_and_no_other(room: Room) ->
         ("/ws/private/{}/", 4404, "no_such_user"),
     ],
 )
-async def test_an_impossible_name_in_the_address_is_refused_with_a_reason(
+async def test_invalid_name_in_the_socket_url_is_rejected_with_a_reason(
     person: Register, calm: None, path: str, code: int, reason: str
 ) -> None:
     ila = await person()
@@ -754,7 +752,7 @@ async def test_an_impossible_name_in_the_address_is_refused_with_a_reason(
             assert (await socket.refused())[0] == 4404, nowhere
 
 
-async def test_a_token_that_is_none_is_refused_wherever_it_stands(
+async def test_malformed_token_is_rejected_in_every_place(
     person: Register, server: Server, calm: None
 ) -> None:
     ila = await person()

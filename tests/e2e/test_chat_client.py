@@ -65,7 +65,7 @@ def contents(server: Server, name: str, room: str) -> list[str]:
     return [message["content"] for message in answer.json()]
 
 
-def test_what_is_piped_in_is_acknowledged_before_it_ends(daphne: Server) -> None:
+def test_piped_input_is_acknowledged_before_exit(daphne: Server) -> None:
     room, name = fresh("piped"), fresh("ila")
     texts = [f"line {number}" for number in range(30)]
     ran = chat(daphne.http, name, "--room", room, typed="\n".join(texts) + "\n")
@@ -84,7 +84,7 @@ def test_what_is_piped_in_is_acknowledged_before_it_ends(daphne: Server) -> None
     assert len(sessions.json()) == 2
 
 
-async def test_a_hostile_message_does_nothing_to_the_terminal(daphne: Server) -> None:
+async def test_hostile_message_cannot_control_the_terminal(daphne: Server) -> None:
     room = fresh("hostile")
     maya = await register(daphne.http, daphne.ws)
     socket = maya.public(room)
@@ -96,7 +96,7 @@ async def test_a_hostile_message_does_nothing_to_the_terminal(daphne: Server) ->
     assert "\x1b" not in ran.stdout
 
 
-def test_refusals_are_sentences_with_what_to_do(daphne: Server) -> None:
+def test_refusals_are_sentences_with_the_next_step(daphne: Server) -> None:
     name, group = fresh("ila"), fresh("group")
     nobody = fresh("nobody")
     url = daphne.http
@@ -118,7 +118,7 @@ def test_refusals_are_sentences_with_what_to_do(daphne: Server) -> None:
     )
 
 
-async def test_a_group_is_made_and_grows(daphne: Server) -> None:
+async def test_group_is_created_and_extended(daphne: Server) -> None:
     group = fresh("family")
     ila, kaushal, maya = [fresh(name) for name in ("ila", "kaushal", "maya")]
     for name in (kaushal, maya):
@@ -135,7 +135,7 @@ async def test_a_group_is_made_and_grows(daphne: Server) -> None:
     assert re.search(rf"in the private room of ({ila} and {maya}|{maya} and {ila})\.", private)
 
 
-async def test_a_token_is_all_that_is_printed(daphne: Server) -> None:
+async def test_token_command_prints_only_the_token(daphne: Server) -> None:
     name = fresh("ila")
     for _ in ("registered", "signed in"):
         ran = chat(daphne.http, name, "--token")
@@ -160,7 +160,7 @@ def piped(url: str, name: str, room: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_a_server_that_is_killed_loses_and_doubles_nothing(short_lived: Server) -> None:
+def test_server_kill_loses_and_duplicates_no_message(short_lived: Server) -> None:
     server, room = short_lived, fresh("killed")
     ila_name, texts = fresh("ila"), [f"line {number}" for number in range(120)]
     with (
@@ -191,7 +191,7 @@ def test_a_server_that_is_killed_loses_and_doubles_nothing(short_lived: Server) 
         assert seen == texts[6:]
 
 
-def test_an_expired_token_is_renewed_and_an_ended_session_ends_it(short_lived: Server) -> None:
+def test_expired_token_is_renewed_and_ended_session_stops_the_client(short_lived: Server) -> None:
     server, name = short_lived, fresh("ila")
     arguments = command(server.http, name, "--room", fresh("expiring"))
     with Terminal(arguments, cwd=ROOT, env=dict(os.environ)) as ila:
@@ -211,7 +211,7 @@ def test_an_expired_token_is_renewed_and_an_ended_session_ends_it(short_lived: S
         assert ila.ended() == 1
 
 
-async def test_on_a_terminal_lines_of_others_leave_the_typed_line_alone(daphne: Server) -> None:
+async def test_incoming_lines_keep_the_typed_line_on_a_terminal(daphne: Server) -> None:
     room = fresh("typed")
     maya = await register(daphne.http, daphne.ws)
     name, env = fresh("ila"), dict(os.environ)

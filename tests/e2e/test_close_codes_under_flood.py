@@ -71,7 +71,7 @@ def flooded(request: pytest.FixtureRequest) -> Server:
 
 
 @pytest.mark.parametrize("wrong", ["a foreign token", "five bad frames"])
-async def test_a_client_that_floods_and_reads_late_learns_its_close_code(
+async def test_flooding_client_that_reads_late_receives_its_close_code(
     flooded: Server, wrong: str
 ) -> None:
     ila = await register(flooded.http, flooded.ws)
@@ -88,7 +88,7 @@ async def test_a_client_that_floods_and_reads_late_learns_its_close_code(
         await person.http.aclose()
 
 
-async def test_a_client_that_reads_only_when_it_can_send_no_more_learns_its_close_code(
+async def test_flooding_client_that_reads_once_blocked_receives_its_close_code(
     flooded: Server,
 ) -> None:
     """A loop of `await send()` lets nothing else run while the server takes all at full speed."""

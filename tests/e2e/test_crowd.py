@@ -8,7 +8,7 @@ from tests.servers import serving
 ANNOUNCED = {"join", "exit", "typing", "read"}
 
 
-async def test_a_crowd_hears_messages_and_nothing_of_comings_and_goings(tmp_path: Path) -> None:
+async def test_large_room_receives_messages_and_no_join_or_exit(tmp_path: Path) -> None:
     with serving("uvicorn", tmp_path, CHAT_PRESENCE_MAX_USERS="2") as server:
         ila, kaushal, third = [await register(server.http, server.ws) for _ in range(3)]
         name = fresh("crowd")

@@ -85,7 +85,7 @@ async def until_answered(person: Person) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_a_database_that_says_nothing_makes_busy_and_comes_back_by_itself(
+async def test_hanging_database_answers_busy_and_recovers(
     site: Site,
 ) -> None:
     ila = await register(site.server.http, site.server.ws)
@@ -107,7 +107,7 @@ async def test_a_database_that_says_nothing_makes_busy_and_comes_back_by_itself(
         await until_answered(ila)
 
 
-async def test_a_statement_ends_in_the_database_when_its_client_has_been_told(site: Site) -> None:
+async def test_statement_is_cancelled_once_its_client_has_its_answer(site: Site) -> None:
     ila = await register(site.server.http, site.server.ws)
     with psycopg.connect(site.database, autocommit=True) as watcher:
         async with ila.http:
@@ -121,14 +121,14 @@ async def test_a_statement_ends_in_the_database_when_its_client_has_been_told(si
             await until_answered(ila)
 
 
-def test_a_management_command_takes_the_time_that_it_needs(site: Site) -> None:
+def test_management_command_has_no_statement_timeout(site: Site) -> None:
     environment = os.environ | RELAXED | LIMITS | {"DATABASE_URL": site.database}
     command = [sys.executable, "manage.py", "shell", "-c", SHOW]
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
     assert run.stdout.decode().split()[-2:] == ["timeout", "0"]
 
 
-async def test_a_process_that_stands_still_keeps_no_room_from_the_others(site: Site) -> None:
+async def test_frozen_process_does_not_block_other_rooms(site: Site) -> None:
     """One writer serves all rooms: it would wait for this one, time after time."""
     ila = await register(site.server.http, site.server.ws)
     async with ila.http:
@@ -143,7 +143,7 @@ async def test_a_process_that_stands_still_keeps_no_room_from_the_others(site: S
     assert [one.status_code for one in answers] == [201, 201]
 
 
-async def test_an_exhausted_pool_answers_503_and_recovers(site: Site) -> None:
+async def test_exhausted_pool_answers_503_and_recovers(site: Site) -> None:
     """Three connections, and eight that want to write to what somebody has locked."""
     ila = await register(site.server.http, site.server.ws)
     async with ila.http:
@@ -155,7 +155,7 @@ async def test_an_exhausted_pool_answers_503_and_recovers(site: Site) -> None:
         await until_answered(ila)
 
 
-async def test_those_who_know_more_than_a_database_that_took_over_come_back(site: Site) -> None:
+async def test_clients_ahead_of_a_promoted_standby_reload(site: Site) -> None:
     """A standby may lack what people have seen: it counts the same versions once more."""
     ila = await register(site.server.http, site.server.ws)
     kaushal = await register(site.server.http, site.server.ws)

@@ -52,13 +52,13 @@ def numbered(number: int) -> bytes:
     return b"%0125d" % number
 
 
-async def test_a_ping_is_answered(hasty: Server) -> None:
+async def test_ping_is_answered(hasty: Server) -> None:
     async with Socket(f"{hasty.ws}/ws/chat/x/") as anyone:
         for _ in range(3):
             await (await anyone.connection.ping())
 
 
-def test_one_who_reads_again_hears_of_its_latest_ping(hasty: Server) -> None:
+def test_client_that_reads_again_receives_its_latest_pong(hasty: Server) -> None:
     raw, reader = not_reading(f"{hasty.ws}/ws/chat/x/")
     heard: list[bytes] = []
     with raw:
@@ -80,7 +80,7 @@ def piece(opcode: int = CONTINUATION) -> bytes:
     [masked(numbered(0), PING), masked(b"", PONG), piece()],
     ids=["pings", "pongs", "pieces"],
 )
-async def test_one_who_floods_and_reads_nothing_takes_little_memory_and_is_cut(
+async def test_flooding_client_that_never_reads_costs_little_memory_and_is_closed(
     hasty: Server, flood: bytes
 ) -> None:
     person = await register(hasty.http, hasty.ws)
@@ -105,7 +105,7 @@ async def test_one_who_floods_and_reads_nothing_takes_little_memory_and_is_cut(
     await person.http.aclose()
 
 
-async def test_a_message_in_many_pieces_is_taken_as_one(hasty: Server) -> None:
+async def test_fragmented_message_is_assembled(hasty: Server) -> None:
     person = await register(hasty.http, hasty.ws)
     async with person.public(fresh("room")) as ila:
         await ila.hear("ready")

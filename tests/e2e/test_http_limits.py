@@ -91,14 +91,14 @@ def announced(server: Server, size: int = 1000, sent: int = 0) -> Raw:
     return raw
 
 
-def test_an_unfinished_body_is_answered_after_its_timeout(strict: Server) -> None:
+def test_unfinished_body_is_answered_after_its_timeout(strict: Server) -> None:
     begun = time.monotonic()
     with announced(strict) as raw:
         assert raw.answer() == (408, "request_timeout")
     assert BODY_TIMEOUT * 0.9 < time.monotonic() - begun < BODY_TIMEOUT + 3
 
 
-async def test_unfinished_bodies_keep_nobody_out(strict: Server, ila: Person) -> None:
+async def test_unfinished_bodies_do_not_block_other_requests(strict: Server, ila: Person) -> None:
     room = (await ila.post("/rooms", {"name": fresh("room")})).json()
     unfinished = [announced(strict) for _ in range(5 * BODIES)]
     for number in range(10):
@@ -113,7 +113,7 @@ async def test_unfinished_bodies_keep_nobody_out(strict: Server, ila: Person) ->
         raw.socket.close()
 
 
-async def test_bytes_of_unfinished_bodies_are_bounded(strict: Server) -> None:
+async def test_bytes_of_unfinished_bodies_are_limited(strict: Server) -> None:
     unfinished = [announced(strict, MEBIBYTE, MEBIBYTE - 1) for _ in range(8)]
     assert unfinished[0].answer() == (503, "busy")
     found = await scrape(strict)
@@ -130,7 +130,7 @@ async def test_bytes_of_unfinished_bodies_are_bounded(strict: Server) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="Linux has it")
-def test_no_body_is_written_to_disk(strict: Server) -> None:
+def test_bodies_are_not_written_to_disk(strict: Server) -> None:
     with announced(strict, MEBIBYTE, MEBIBYTE - 1):
         time.sleep(0.2)
         files = Path(f"/proc/{strict.process.pid}/fd")
@@ -139,7 +139,7 @@ def test_no_body_is_written_to_disk(strict: Server) -> None:
 
 
 @pytest.mark.parametrize("expect", ["X-Nothing: here", "Expect: 100-continue"])
-def test_a_body_that_announces_too_much_is_refused_unread(strict: Server, expect: str) -> None:
+def test_too_large_content_length_is_rejected_unread(strict: Server, expect: str) -> None:
     begun = time.monotonic()
     with Raw(strict) as raw:
         raw.request("POST", "/api/login", f"Content-Length: {300 * MEBIBYTE}", expect)
@@ -147,7 +147,7 @@ def test_a_body_that_announces_too_much_is_refused_unread(strict: Server, expect
     assert time.monotonic() - begun < 5
 
 
-def test_a_chunked_body_is_refused_at_the_limit(strict: Server) -> None:
+def test_chunked_body_is_rejected_at_the_limit(strict: Server) -> None:
     with Raw(strict) as raw:
         raw.request("POST", "/api/login", "Transfer-Encoding: chunked")
         for _ in range(17):  # of 64 KiB each: one more than a mebibyte has
@@ -155,7 +155,7 @@ def test_a_chunked_body_is_refused_at_the_limit(strict: Server) -> None:
         assert raw.answer() == (413, "too_large")
 
 
-def test_a_client_that_waits_for_100_continue_is_asked_for_its_body(strict: Server) -> None:
+def test_client_waiting_for_100_continue_receives_it(strict: Server) -> None:
     with Raw(strict) as raw:
         raw.request("POST", "/api/token/verify", "Content-Length: 14", "Expect: 100-continue")
         assert raw.head()[0] == 100
@@ -163,7 +163,7 @@ def test_a_client_that_waits_for_100_continue_is_asked_for_its_body(strict: Serv
         assert raw.head()[0] == 401
 
 
-async def test_a_slow_body_is_taken(strict: Server) -> None:
+async def test_slow_body_is_accepted(strict: Server) -> None:
     body = b'{"token": "x"}'
     with Raw(strict) as raw:
         raw.request("POST", "/api/token/verify", f"Content-Length: {len(body)}")
@@ -173,7 +173,7 @@ async def test_a_slow_body_is_taken(strict: Server) -> None:
         assert raw.head()[0] == 401
 
 
-async def test_unread_answers_of_one_user_are_bounded(strict: Server, ila: Person) -> None:
+async def test_unread_answers_of_a_user_are_limited(strict: Server, ila: Person) -> None:
     room = (await ila.post("/rooms", {"name": fresh("room")})).json()
     path = f"/rooms/{room['id']}/messages"
     for _ in range(16):
@@ -202,7 +202,7 @@ async def test_unread_answers_of_one_user_are_bounded(strict: Server, ila: Perso
         raw.socket.close()
 
 
-async def test_a_large_answer_arrives_whole_at_a_slow_client(strict: Server, ila: Person) -> None:
+async def test_slow_client_receives_a_large_answer_completely(strict: Server, ila: Person) -> None:
     room = (await ila.post("/rooms", {"name": fresh("room")})).json()
     path = f"/rooms/{room['id']}/messages"
     for _ in range(16):
@@ -221,7 +221,7 @@ async def test_a_large_answer_arrives_whole_at_a_slow_client(strict: Server, ila
         assert raw.head()[0] == 200
 
 
-async def test_a_static_file_arrives_whole_at_a_slow_client(strict: Server, ila: Person) -> None:
+async def test_slow_client_receives_a_static_file_completely(strict: Server, ila: Person) -> None:
     path = "/static/ninja/swagger-ui-bundle.js"
     expected = (await ila.http.get(f"{strict.http}{path}")).content
     assert len(expected) > MEBIBYTE

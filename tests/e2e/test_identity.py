@@ -100,7 +100,7 @@ async def changes_heard(socket: Socket) -> list[Frame]:
     ],
     ids=lambda claim: claim.get("type", "no type"),
 )
-async def test_a_frame_with_the_username_of_another_is_refused_and_has_no_effect(
+async def test_frame_with_another_username_is_rejected_without_effect(
     person: Register, claim: Frame
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -119,14 +119,14 @@ async def test_a_frame_with_the_username_of_another_is_refused_and_has_no_effect
         assert await contents(ila, ready["room"]["id"]) == []
 
 
-async def test_ones_own_username_is_taken_in_any_case(person: Register) -> None:
+async def test_own_username_is_accepted_in_any_case(person: Register) -> None:
     ila = await person(fresh("Case"))
     async with ila.public(fresh("claims")) as socket:
         await socket.send(message="It is me", username=ila.username.upper())
         assert (await socket.hear("message"))["username"] == ila.username
 
 
-async def test_a_message_by_rest_with_the_username_of_another_is_refused(person: Register) -> None:
+async def test_rest_message_with_another_username_is_rejected(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = (await ila.post("/rooms", {"name": fresh("claims")})).json()
     body = {"content": "I am somebody else", "username": kaushal.username}
@@ -140,7 +140,7 @@ async def test_a_message_by_rest_with_the_username_of_another_is_refused(person:
     assert await contents(ila, room["id"]) == []
 
 
-async def test_the_token_of_another_in_a_frame_ends_the_socket_and_the_frame_is_not_executed(
+async def test_token_of_another_user_in_a_frame_closes_without_effect(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -155,7 +155,7 @@ async def test_the_token_of_another_in_a_frame_ends_the_socket_and_the_frame_is_
 
 
 @pytest.mark.parametrize("token", ["", "nonsense", "ünïcode", "a.b.c", "refresh token"])
-async def test_a_bad_token_in_a_later_frame_ends_the_socket_and_the_frame_is_not_executed(
+async def test_invalid_token_in_a_later_frame_closes_without_effect(
     person: Register, token: str
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -171,7 +171,7 @@ async def test_a_bad_token_in_a_later_frame_ends_the_socket_and_the_frame_is_not
         assert await contents(kaushal, ready["room"]["id"]) == []
 
 
-async def test_on_a_private_socket_the_receiver_can_only_be_the_other(person: Register) -> None:
+async def test_private_socket_accepts_only_the_other_user_as_receiver(person: Register) -> None:
     ila, kaushal, guest = await person(), await person(), await person()
     mine, theirs = ila.private(kaushal.username), kaushal.private(ila.username)
     async with opened(mine, theirs) as (ready, _):
@@ -188,7 +188,7 @@ async def test_on_a_private_socket_the_receiver_can_only_be_the_other(person: Re
 # Signing in
 
 
-async def test_a_token_is_taken_from_header_subprotocol_query_and_first_frame(
+async def test_token_is_read_from_header_subprotocol_query_or_first_frame(
     server: Server, person: Register
 ) -> None:
     ila = await person()
@@ -207,7 +207,7 @@ async def test_a_token_is_taken_from_header_subprotocol_query_and_first_frame(
         assert (await socket.hear("message"))["message"] == "Here I am"
 
 
-async def test_the_first_token_present_decides_and_there_is_no_fallback(
+async def test_first_token_present_decides_without_fallback(
     server: Server, person: Register
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -244,7 +244,7 @@ async def test_the_first_token_present_decides_and_there_is_no_fallback(
         "[]",
     ],
 )
-async def test_a_first_frame_without_a_token_is_turned_away(server: Server, frame: str) -> None:
+async def test_first_frame_without_a_token_is_rejected(server: Server, frame: str) -> None:
     async with Socket(f"{server.ws}/ws/chat/anything/") as socket:
         await socket.send_text(frame)
         code, frames = await socket.closed()
@@ -254,7 +254,7 @@ async def test_a_first_frame_without_a_token_is_turned_away(server: Server, fram
     assert [way for way in ways if way not in frames[0]["message"]] == []
 
 
-async def test_a_refresh_token_is_never_taken_for_an_access_token(
+async def test_refresh_token_is_not_an_access_token(
     server: Server, person: Register, anyone: httpx.AsyncClient
 ) -> None:
     ila = await person()
@@ -271,7 +271,7 @@ async def test_a_refresh_token_is_never_taken_for_an_access_token(
     assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
 
 
-async def test_the_tokens_of_a_logged_out_session_are_good_for_nothing(
+async def test_tokens_of_a_logged_out_session_are_invalid(
     server: Server, person: Register, anyone: httpx.AsyncClient
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -300,7 +300,7 @@ async def test_the_tokens_of_a_logged_out_session_are_good_for_nothing(
             assert await contents(kaushal, ready["room"]["id"]) == []
 
 
-async def test_a_later_frame_may_bring_a_newer_token_of_another_session_of_the_same_user(
+async def test_later_frame_may_carry_a_token_of_another_session_of_the_user(
     person: Register,
 ) -> None:
     ila = await person()
@@ -322,7 +322,7 @@ async def test_a_later_frame_may_bring_a_newer_token_of_another_session_of_the_s
 # Outsiders
 
 
-async def test_a_group_of_others_looks_as_if_it_were_not_there_by_room_id(person: Register) -> None:
+async def test_group_of_others_looks_missing_by_room_id(person: Register) -> None:
     ila, outsider = await person(), await person()
     room = (await ila.post("/rooms", {"name": fresh("club"), "kind": "group"})).json()
     said = await ila.post("/messages", {"room": room["name"], "content": "Among us"})
@@ -364,7 +364,7 @@ async def test_a_group_of_others_looks_as_if_it_were_not_there_by_room_id(person
     assert message not in [one["id"] for one in (await outsider.get("/messages")).json()]
 
 
-async def test_a_group_of_others_looks_as_if_it_were_not_there_by_name(person: Register) -> None:
+async def test_group_of_others_looks_missing_by_name(person: Register) -> None:
     ila, outsider = await person(), await person()
     name, unused = fresh("club"), fresh("club")
     room = (await ila.post("/rooms", {"name": name, "kind": "group"})).json()
@@ -398,7 +398,7 @@ async def test_a_group_of_others_looks_as_if_it_were_not_there_by_name(person: R
     assert answer.status_code == 201
 
 
-async def test_a_private_room_of_others_looks_as_if_it_were_not_there(person: Register) -> None:
+async def test_private_room_of_others_looks_missing(person: Register) -> None:
     ila, kaushal, outsider = await person(), await person(), await person()
     room = (await ila.post(f"/private/{kaushal.username}")).json()
     await ila.post(f"/rooms/{room['id']}/messages", {"content": "Between us"})
@@ -413,7 +413,7 @@ async def test_a_private_room_of_others_looks_as_if_it_were_not_there(person: Re
     assert await contents(kaushal, room["id"]) == ["Between us"]
 
 
-async def test_replying_tells_nothing_about_messages_of_other_rooms(person: Register) -> None:
+async def test_reply_reveals_nothing_about_messages_of_other_rooms(person: Register) -> None:
     ila, outsider = await person(), await person()
     club = (await ila.post("/rooms", {"name": fresh("club"), "kind": "group"})).json()
     secret = (await ila.post(f"/rooms/{club['id']}/messages", {"content": "Among us"})).json()
@@ -429,7 +429,7 @@ async def test_replying_tells_nothing_about_messages_of_other_rooms(person: Regi
     assert await contents(outsider, square["id"]) == []
 
 
-async def test_the_private_url_knows_users_only_and_not_oneself(person: Register) -> None:
+async def test_private_url_requires_an_existing_other_user(person: Register) -> None:
     ila = await person()
     assert await turned_away(ila.private(fresh("nobody"))) == (4404, "no_such_user")
     assert await turned_away(ila.private(ila.username)) == (4403, "forbidden")
@@ -446,7 +446,7 @@ def hasty(server: Server, tmp_path: Path) -> Iterator[Server]:
         yield running
 
 
-async def test_an_open_socket_ends_with_its_token_unless_a_later_frame_renews_it(
+async def test_open_socket_expires_with_its_token_unless_renewed(
     hasty: Server,
 ) -> None:
     async with rest(hasty.http) as api:
@@ -486,7 +486,7 @@ async def test_an_open_socket_ends_with_its_token_unless_a_later_frame_renews_it
         assert pair["refresh"] not in log
 
 
-def test_a_socket_that_brings_no_token_for_ten_seconds_is_turned_away(
+def test_socket_without_a_token_times_out_after_ten_seconds(
     silent: "Future[tuple[float, list[Any], int]]",
 ) -> None:
     after, heard, code = silent.result(30)

@@ -85,7 +85,7 @@ async def turned_away(socket: Socket) -> Frame:
     return frames[0]
 
 
-async def test_registrations_from_one_address_are_limited(limited: Limited) -> None:
+async def test_registrations_are_limited_per_address(limited: Limited) -> None:
     async with rest(limited.server.http) as nobody:
 
         async def attempt(password: str) -> httpx.Response:
@@ -101,7 +101,7 @@ async def test_registrations_from_one_address_are_limited(limited: Limited) -> N
         assert (await attempt("")).status_code == 422
 
 
-async def test_logins_are_limited_by_name_and_by_address(limited: Limited, guest: Guest) -> None:
+async def test_logins_are_limited_per_name_and_per_address(limited: Limited, guest: Guest) -> None:
     ila = guest()
     async with rest(limited.server.http) as nobody:
 
@@ -131,7 +131,7 @@ async def test_reads_are_limited_per_user(guest: Guest) -> None:
     assert (await kaushal.get("/users/me")).status_code == 200
 
 
-async def test_messages_by_rest_are_limited_per_user(guest: Guest) -> None:
+async def test_rest_messages_are_limited_per_user(guest: Guest) -> None:
     ila, kaushal = guest(), guest()
     room = (await ila.post("/rooms", {"name": fresh("rate")})).json()["id"]
     path = f"/rooms/{room}/messages"
@@ -155,7 +155,7 @@ async def test_messages_by_rest_are_limited_per_user(guest: Guest) -> None:
         check_too_many(next(answer for answer in kind if answer.status_code != 200))
 
 
-async def test_the_rate_is_asked_after_the_shape_and_before_what_one_may_see(
+async def test_rate_is_checked_after_shape_and_before_visibility(
     guest: Guest,
 ) -> None:
     ila = guest()
@@ -181,7 +181,7 @@ async def test_the_rate_is_asked_after_the_shape_and_before_what_one_may_see(
     assert {answer.status_code for answer in misshapen} == {422}
 
 
-async def test_messages_by_socket_are_answered_rate_limited_and_the_socket_stays(
+async def test_socket_messages_are_rate_limited_and_the_socket_stays_open(
     guest: Guest,
 ) -> None:
     ila = guest()
@@ -202,7 +202,7 @@ async def test_messages_by_socket_are_answered_rate_limited_and_the_socket_stays
         assert (await socket.hear("ack"))["ref"] == "after"
 
 
-async def test_too_many_frames_are_refused_and_going_on_closes_with_4429(
+async def test_persistent_frame_flood_closes_4429(
     guest: Guest,
 ) -> None:
     ila, kaushal = guest(), guest()
@@ -233,7 +233,7 @@ async def test_too_many_frames_are_refused_and_going_on_closes_with_4429(
         assert [frame["type"] for frame in await other.ping()][-1] == "pong"
 
 
-async def test_a_large_frame_that_is_wrong_counts_as_many(guest: Guest) -> None:
+async def test_large_invalid_frame_counts_as_many(guest: Guest) -> None:
     ila = guest()
     room = fresh("wrong")
     await ila.post("/rooms", {"name": room})
@@ -252,7 +252,7 @@ async def test_a_large_frame_that_is_wrong_counts_as_many(guest: Guest) -> None:
         await other.ping()
 
 
-async def test_a_user_has_so_many_open_sockets_and_no_more(guest: Guest) -> None:
+async def test_open_sockets_are_limited_per_user(guest: Guest) -> None:
     ila, kaushal = guest(), guest()
     room = fresh("sockets")
     await ila.post("/rooms", {"name": room})
@@ -281,7 +281,7 @@ async def two_may_wait(url: str, person: Person) -> bool:
     return True
 
 
-async def test_sockets_that_wait_to_sign_in_are_limited_per_address(
+async def test_unauthenticated_sockets_are_limited_per_address(
     limited: Limited, guest: Guest
 ) -> None:
     ila = guest()
@@ -309,7 +309,7 @@ async def test_sockets_that_wait_to_sign_in_are_limited_per_address(
             assert (await turned_away(Socket(url)))["code"] == "too_many_connections"
 
 
-async def test_rooms_made_are_limited_by_rest_and_by_connecting(guest: Guest) -> None:
+async def test_room_creation_is_limited_by_rest_and_by_connecting(guest: Guest) -> None:
     ila, kaushal = guest(), guest()
     names = [fresh("made") for _ in range(3)]
     assert (await ila.post("/rooms", {"name": names[0]})).status_code == 201
@@ -332,7 +332,7 @@ async def test_rooms_made_are_limited_by_rest_and_by_connecting(guest: Guest) ->
         pass
 
 
-async def test_the_length_of_a_message_is_a_setting(guest: Guest) -> None:
+async def test_message_length_limit_is_a_setting(guest: Guest) -> None:
     ila = guest()
     room = (await ila.post("/rooms", {"name": fresh("length")})).json()["id"]
     path = f"/rooms/{room}/messages"
@@ -342,7 +342,7 @@ async def test_the_length_of_a_message_is_a_setting(guest: Guest) -> None:
     assert "100" in answer.json()["detail"]
 
 
-async def test_a_limit_that_is_off_refuses_nothing(person: Register) -> None:
+async def test_disabled_limit_refuses_nothing(person: Register) -> None:
     ila = await person()
     socket = ila.public(fresh("off"))
     async with opened(socket):

@@ -151,7 +151,7 @@ def _leases(client: Any) -> int:
     return sum(int(client.zcard(key)) for key in client.keys("chat-*:processes"))
 
 
-async def test_whoever_is_online_elsewhere_is_online_here(people: list[Person], at: Any) -> None:
+async def test_user_on_another_process_is_online_here(people: list[Person], at: Any) -> None:
     ila, kaushal = people
     name = fresh("online")
     async with opened(ila.public(name)), opened(at(kaushal, 1).public(name)) as (ready,):
@@ -162,7 +162,7 @@ async def test_whoever_is_online_elsewhere_is_online_here(people: list[Person], 
             assert here == {ila.username, kaushal.username}
 
 
-async def test_join_and_exit_are_told_for_the_first_and_the_last_socket_anywhere(
+async def test_join_and_exit_follow_the_first_and_last_socket_on_any_process(
     people: list[Person], guest: Person, at: Any
 ) -> None:
     ila, kaushal = people
@@ -194,7 +194,7 @@ async def test_join_and_exit_are_told_for_the_first_and_the_last_socket_anywhere
         assert {frame["type"] for frame in frames} <= {"typing", "message"}
 
 
-async def test_whoever_was_on_a_process_that_is_killed_goes_offline_everywhere(
+async def test_user_of_a_killed_process_goes_offline_everywhere(
     farm: Farm, people: list[Person], guest: Person, at: Any
 ) -> None:
     ila, kaushal = people
@@ -214,7 +214,7 @@ async def test_whoever_was_on_a_process_that_is_killed_goes_offline_everywhere(
                 farm.servers[2].start()
 
 
-async def test_a_redis_that_forgot_everything_is_told_again(
+async def test_presence_is_restored_after_redis_loses_its_data(
     farm: Farm, people: list[Person], at: Any
 ) -> None:
     ila, kaushal = people
@@ -235,7 +235,7 @@ async def test_a_redis_that_forgot_everything_is_told_again(
         assert (await first.hear("exit"))["username"] == kaushal.username
 
 
-async def test_without_redis_each_process_goes_on_alone(
+async def test_each_process_keeps_its_own_presence_without_redis(
     farm: Farm, people: list[Person], at: Any
 ) -> None:
     ila, kaushal = people
@@ -255,7 +255,7 @@ async def test_without_redis_each_process_goes_on_alone(
     await until_all_are_there(farm)
 
 
-async def test_sockets_of_a_user_are_counted_over_all_processes(
+async def test_sockets_of_a_user_are_counted_across_processes(
     people: list[Person], at: Any
 ) -> None:
     ila = people[0]
@@ -268,7 +268,7 @@ async def test_sockets_of_a_user_are_counted_over_all_processes(
         pass
 
 
-async def test_sockets_of_an_address_are_counted_over_all_processes(
+async def test_sockets_of_an_address_are_counted_across_processes(
     people: list[Person], at: Any
 ) -> None:
     ila, kaushal = people
@@ -282,7 +282,7 @@ async def test_sockets_of_an_address_are_counted_over_all_processes(
         pass
 
 
-async def test_rooms_made_are_counted_over_all_processes(people: list[Person], at: Any) -> None:
+async def test_room_creation_is_counted_across_processes(people: list[Person], at: Any) -> None:
     ila, kaushal = people
     answers = [
         await at(ila, number % 3).post("/rooms", {"name": fresh("made")}) for number in range(4)
@@ -292,16 +292,14 @@ async def test_rooms_made_are_counted_over_all_processes(people: list[Person], a
     assert (await kaushal.post("/rooms", {"name": fresh("made")})).status_code == 201
 
 
-async def test_tries_at_a_password_are_counted_over_all_processes(
-    people: list[Person], at: Any
-) -> None:
+async def test_password_guesses_are_counted_across_processes(people: list[Person], at: Any) -> None:
     ila = people[0]
     wrong = {"username": ila.username, "password": f"not {PASSWORD}"}
     codes = [(await at(ila, number % 3).post("/login", wrong)).status_code for number in range(5)]
     assert codes == [401, 401, 401, 429, 429]
 
 
-async def test_messages_are_counted_over_all_processes(people: list[Person], at: Any) -> None:
+async def test_messages_are_counted_across_processes(people: list[Person], at: Any) -> None:
     """A process tells the others what was sent a moment later, never before the answer."""
     ila = people[0]
     name = fresh("pace")

@@ -64,7 +64,7 @@ async def my_room(person: Person, room_id: int) -> Frame:
 # Sending and history
 
 
-async def test_a_message_has_all_members_of_the_contract(person: Register) -> None:
+async def test_message_has_all_members_of_the_contract(person: Register) -> None:
     ila = await person()
     room = await make_room(ila)
     first = await say(ila, room["id"], "  Hey\n everyone! ", client_id="a")
@@ -93,7 +93,7 @@ async def test_a_message_has_all_members_of_the_contract(person: Register) -> No
     assert (reply["reply_to"], reply["seq"], reply["client_id"]) == (first["id"], 2, None)
 
 
-async def test_all_paths_send_to_and_read_the_same_room(person: Register) -> None:
+async def test_every_message_path_reads_and_writes_the_same_room(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila, "group", [kaushal])
     number, name = room["id"], room["name"]
@@ -170,7 +170,7 @@ async def test_link_headers_lead_through_the_whole_history(person: Register, pat
     assert pages == [[1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
 
 
-async def test_the_feed_holds_only_what_the_caller_may_read_newest_last(person: Register) -> None:
+async def test_feed_lists_only_readable_messages_newest_last(person: Register) -> None:
     ila, kaushal, stranger = await person(), await person(), await person()
     group = await make_room(ila, "group", [kaushal])
     public = await make_room(ila)
@@ -198,7 +198,7 @@ async def test_the_feed_holds_only_what_the_caller_may_read_newest_last(person: 
     assert contents(answer.json()) == order[1:5]
 
 
-async def test_the_feed_leads_by_prev_to_its_end_without_repeating(person: Register) -> None:
+async def test_feed_prev_links_reach_the_end_without_repeats(person: Register) -> None:
     ila = await person()
     room = await make_room(ila)
     for number in range(5):
@@ -215,7 +215,7 @@ async def test_the_feed_leads_by_prev_to_its_end_without_repeating(person: Regis
     assert seen == sorted(set(seen))
 
 
-async def test_a_message_to_a_room_one_may_not_see_is_not_found(person: Register) -> None:
+async def test_message_to_an_invisible_room_answers_not_found(person: Register) -> None:
     ila, stranger = await person(), await person()
     group = await make_room(ila, "group")
     message = await say(ila, group["id"], "secret")
@@ -241,7 +241,7 @@ async def test_a_message_to_a_room_one_may_not_see_is_not_found(person: Register
     assert contents((await ila.get(f"{room}/messages")).json()) == ["secret"]
 
 
-async def test_the_first_check_that_fails_answers(person: Register) -> None:
+async def test_first_failing_check_answers(person: Register) -> None:
     ila, stranger = await person(), await person()
     group = await make_room(ila, "group")
     path = f"/rooms/{group['id']}/messages"
@@ -267,7 +267,7 @@ async def test_the_first_check_that_fails_answers(person: Register) -> None:
 
 
 @pytest.mark.parametrize("name", ["content", "message"])
-async def test_the_text_is_checked_under_the_name_it_came_with(person: Register, name: str) -> None:
+async def test_text_errors_use_the_member_name_that_was_sent(person: Register, name: str) -> None:
     ila = await person()
     room = await make_room(ila)
     path = f"/rooms/{room['id']}/messages"
@@ -283,7 +283,7 @@ async def test_the_text_is_checked_under_the_name_it_came_with(person: Register,
     assert (await ila.get(f"/rooms/{room['id']}")).json()["last_seq"] == 3
 
 
-async def test_another_name_than_ones_own_is_refused(person: Register) -> None:
+async def test_foreign_username_is_rejected(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila)
     body = {"content": "x", "username": kaushal.username}
@@ -303,7 +303,7 @@ async def test_another_name_than_ones_own_is_refused(person: Register) -> None:
     assert (await ila.get(f"/rooms/{room['id']}/messages")).json() == []
 
 
-async def test_a_reply_must_be_to_a_message_of_the_room_that_is_still_there(
+async def test_reply_requires_an_existing_message_of_the_room(
     person: Register,
 ) -> None:
     ila = await person()
@@ -325,7 +325,7 @@ async def test_a_reply_must_be_to_a_message_of_the_room_that_is_still_there(
     assert (await ila.get(f"/rooms/{room['id']}")).json()["last_seq"] == 1
 
 
-async def test_attachments_are_an_error_until_they_work(person: Register) -> None:
+async def test_attachments_are_rejected(person: Register) -> None:
     ila = await person()
     room = await make_room(ila)
     wrong: list[Any] = [[1], ["a"], [{}], "a", {}]
@@ -345,7 +345,9 @@ async def test_attachments_are_an_error_until_they_work(person: Register) -> Non
 # Changing messages
 
 
-async def test_only_the_author_edits_and_everyone_hears_the_whole_state(person: Register) -> None:
+async def test_only_the_author_edits_and_the_room_receives_the_whole_state(
+    person: Register,
+) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila, "group", [kaushal])
     message = await say(kaushal, room["id"], "tpyo", client_id="a")
@@ -371,7 +373,7 @@ async def test_only_the_author_edits_and_everyone_hears_the_whole_state(person: 
     assert refused(await ila.patch(missing, {"content": "x"})) == (404, "no_such_message")
 
 
-async def test_a_message_is_not_found_through_another_room(person: Register) -> None:
+async def test_message_is_not_found_through_another_room(person: Register) -> None:
     ila = await person()
     room, other = await make_room(ila), await make_room(ila)
     message = await say(ila, room["id"], "here")
@@ -384,7 +386,7 @@ async def test_a_message_is_not_found_through_another_room(person: Register) -> 
         assert refused(answer) == (404, "no_such_message")
 
 
-async def test_a_deleted_message_leaves_a_tombstone_in_its_place(person: Register) -> None:
+async def test_deleted_message_leaves_a_tombstone_in_its_place(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila, "group", [kaushal])
     first = await say(ila, room["id"], "first")
@@ -414,7 +416,7 @@ async def test_a_deleted_message_leaves_a_tombstone_in_its_place(person: Registe
         assert refused(answer) == (409, "message_deleted")
 
 
-async def test_admins_and_owners_delete_others_messages_and_members_do_not(
+async def test_only_admins_and_owners_delete_messages_of_others(
     person: Register,
 ) -> None:
     ila, admin, member = await person(), await person(), await person()
@@ -434,7 +436,9 @@ async def test_admins_and_owners_delete_others_messages_and_members_do_not(
     assert refused(answer) == (403, "forbidden")
 
 
-async def test_reactions_are_counted_per_emoji_and_are_ones_own(person: Register) -> None:
+async def test_reactions_are_counted_per_emoji_and_removed_only_by_their_user(
+    person: Register,
+) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila, "group", [kaushal])
     message = await say(ila, room["id"], "hey")
@@ -466,7 +470,7 @@ async def test_reactions_are_counted_per_emoji_and_are_ones_own(person: Register
         assert refused(await ila.put(f"{path}/{bad}")) == (422, "invalid"), bad
 
 
-async def test_fifty_one_reactors_are_counted_and_fifty_are_named(person: Register) -> None:
+async def test_reaction_counts_all_users_and_lists_fifty(person: Register) -> None:
     ila = await person()
     room = await make_room(ila)
     message = await say(ila, room["id"], "hey")
@@ -482,7 +486,7 @@ async def test_fifty_one_reactors_are_counted_and_fifty_are_named(person: Regist
 # Reading
 
 
-async def test_read_marks_go_forward_only_and_never_past_the_last_message(
+async def test_read_markers_only_advance_up_to_the_last_message(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -504,7 +508,7 @@ async def test_read_marks_go_forward_only_and_never_past_the_last_message(
     assert (await my_room(ila, room["id"]))["unread"] == 1
 
 
-async def test_sending_reads_what_was_unread_before(person: Register) -> None:
+async def test_sending_marks_earlier_messages_read(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila, "group", [kaushal])
     for number in range(3):
@@ -519,7 +523,7 @@ async def test_sending_reads_what_was_unread_before(person: Register) -> None:
     assert set(listed["last_message"]) == MEMBERS
 
 
-async def test_the_room_hears_read_marks_that_moved(person: Register) -> None:
+async def test_room_receives_read_frames_of_advanced_markers(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila, "group", [kaushal])
     for number in range(3):
@@ -541,7 +545,7 @@ async def test_the_room_hears_read_marks_that_moved(person: Register) -> None:
     assert (listed["last_read_seq"], listed["unread"]) == (3, 0)
 
 
-async def test_a_read_frame_is_answered_with_its_ref_and_heard_by_its_sender_too(
+async def test_read_frame_echoes_its_ref_and_reaches_its_sender(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -560,7 +564,7 @@ async def test_a_read_frame_is_answered_with_its_ref_and_heard_by_its_sender_too
         assert await told(1, "stays") == [mark | {"ref": "stays"}]
 
 
-async def test_who_joins_a_public_room_has_read_what_was_said_before(person: Register) -> None:
+async def test_earlier_messages_are_read_on_joining_a_public_room(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila)
     await say(ila, room["id"], "old")
@@ -575,7 +579,7 @@ async def test_who_joins_a_public_room_has_read_what_was_said_before(person: Reg
 # Frames
 
 
-async def test_a_sender_gets_an_ack_when_it_asked_for_one(person: Register) -> None:
+async def test_sender_gets_a_requested_ack(person: Register) -> None:
     ila = await person()
     socket = ila.public(fresh("ack"))
     async with opened(socket) as (ready,):
@@ -603,7 +607,7 @@ async def test_a_sender_gets_an_ack_when_it_asked_for_one(person: Register) -> N
         assert (ack["client_id"], ack["seq"], "ref" in ack) == ("c1", 3, False)
 
 
-async def test_frames_of_one_socket_are_handled_in_order(person: Register) -> None:
+async def test_frames_of_a_socket_are_handled_in_order(person: Register) -> None:
     ila = await person()
     socket = ila.public(fresh("order"))
     async with opened(socket):
@@ -616,7 +620,7 @@ async def test_frames_of_one_socket_are_handled_in_order(person: Register) -> No
         ]
 
 
-async def test_a_ping_is_answered_with_its_ref(person: Register) -> None:
+async def test_pong_echoes_the_ref_of_the_ping(person: Register) -> None:
     ila = await person()
     socket = ila.public(fresh("ping"))
     async with opened(socket):
@@ -626,7 +630,7 @@ async def test_a_ping_is_answered_with_its_ref(person: Register) -> None:
         assert await socket.hear("pong") == {"type": "pong", "ref": "7"}
 
 
-async def test_typing_reaches_the_others_once_a_second_and_its_end_always(
+async def test_typing_is_limited_to_once_a_second_and_its_end_is_always_sent(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -660,7 +664,7 @@ async def test_typing_reaches_the_others_once_a_second_and_its_end_always(
         assert version == 0
 
 
-async def test_join_and_exit_are_told_for_a_users_first_and_last_socket(person: Register) -> None:
+async def test_join_and_exit_follow_a_users_first_and_last_socket(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = fresh("presence")
     listening, first, second = ila.public(room), kaushal.public(room), kaushal.public(room)
@@ -682,7 +686,7 @@ async def test_join_and_exit_are_told_for_a_users_first_and_last_socket(person: 
         assert await listening.hear("exit") == left
 
 
-async def test_a_join_frame_is_heard_by_oneself_always_and_by_others_now_and_then(
+async def test_join_frame_always_reaches_its_sender_and_others_every_ten_seconds(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -699,7 +703,7 @@ async def test_a_join_frame_is_heard_by_oneself_always_and_by_others_now_and_the
         assert [frame["type"] for frame in await listening.ping()] == ["pong"]
 
 
-async def test_exit_is_the_last_that_a_socket_hears(person: Register) -> None:
+async def test_exit_is_the_last_frame_of_a_socket(person: Register) -> None:
     ila = await person()
     socket = ila.public(fresh("exit"))
     async with opened(socket):
@@ -713,7 +717,7 @@ async def test_exit_is_the_last_that_a_socket_hears(person: Register) -> None:
         assert frames[-1] == {"type": "exit", "username": ila.username, "ref": "e"}
 
 
-async def test_a_change_of_the_title_is_told_to_the_room(person: Register) -> None:
+async def test_title_change_is_sent_to_the_room(person: Register) -> None:
     ila = await person()
     room = await make_room(ila)
     socket = ila.public(room["name"])
@@ -728,7 +732,7 @@ async def test_a_change_of_the_title_is_told_to_the_room(person: Register) -> No
 # Private messages
 
 
-async def test_a_receiver_on_a_room_socket_makes_it_private(person: Register) -> None:
+async def test_receiver_on_a_room_socket_makes_the_message_private(person: Register) -> None:
     ila, kaushal, other = await person(), await person(), await person()
     room = fresh("aside")
     public = ila.public(room), ila.public(room), kaushal.public(room), other.public(room)
@@ -770,7 +774,7 @@ async def test_a_receiver_on_a_room_socket_makes_it_private(person: Register) ->
     assert sorted(listed["members"]) == sorted([ila.username, kaushal.username])
 
 
-async def test_a_receiver_who_is_nobody_or_oneself_is_an_error(person: Register) -> None:
+async def test_unknown_receiver_or_self_is_an_error(person: Register) -> None:
     ila = await person()
     group = await make_room(ila, "group")
     socket = ila.group(group["name"])
@@ -786,7 +790,7 @@ async def test_a_receiver_who_is_nobody_or_oneself_is_an_error(person: Register)
             assert (await socket.hear("error"))["code"] == "invalid"
 
 
-async def test_on_a_private_socket_the_receiver_must_be_the_other(person: Register) -> None:
+async def test_private_socket_requires_the_other_user_as_receiver(person: Register) -> None:
     ila, kaushal, other = await person(), await person(), await person()
     socket, listening = ila.private(kaushal.username), kaushal.private(ila.username)
     async with opened(socket, listening):
@@ -802,7 +806,7 @@ async def test_on_a_private_socket_the_receiver_must_be_the_other(person: Regist
         assert (await socket.hear("message"))["receiver"] == ila.id
 
 
-async def test_copies_of_private_messages_keep_the_rooms_own_versions_rising(
+async def test_private_message_copies_do_not_break_the_version_order(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -821,7 +825,7 @@ async def test_copies_of_private_messages_keep_the_rooms_own_versions_rising(
         assert private == list(range(1, 11))
 
 
-async def test_one_who_comes_and_goes_in_a_loop_is_announced_now_and_then(
+async def test_repeated_reconnects_are_announced_at_intervals(
     person: Register,
 ) -> None:
     ila, restless = await person(), await person()

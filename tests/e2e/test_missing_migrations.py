@@ -59,7 +59,7 @@ def forged_for_nobody() -> str:
     return jwt.encode(claims | {"user_id": 1, "sid": 1}, RELAXED["SECRET_KEY"], "HS256")
 
 
-async def test_a_missing_migrate_is_named_to_clients_and_once_in_the_log(
+async def test_missing_migration_is_reported_to_clients_and_logged_once(
     unmigrated: Server,
 ) -> None:
     deadline = time.monotonic() + 10

@@ -62,7 +62,7 @@ async def staff_at(server: Server, person: Person) -> AsyncIterator[Browser]:
         yield browser
 
 
-async def test_open_sockets_see_what_staff_do_in_the_admin(
+async def test_open_sockets_receive_admin_actions_of_staff(
     server: Server, person: Register
 ) -> None:
     ila, maya, boss = await person(), await person(), await person()

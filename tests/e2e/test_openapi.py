@@ -36,7 +36,7 @@ def raw(server: Server, path: str, **headers: str) -> tuple[httpx.Response, byte
 # How it is served
 
 
-def test_the_document_names_the_server_as_the_client_reached_it(server: Server) -> None:
+def test_document_names_the_server_url_of_the_request(server: Server) -> None:
     for host in (f"127.0.0.1:{server.port}", f"localhost:{server.port}"):
         answer = httpx.get(server.http + PATH, headers={"Host": host})
         assert answer.json()["servers"] == [{"url": f"http://{host}"}]
@@ -44,7 +44,7 @@ def test_the_document_names_the_server_as_the_client_reached_it(server: Server) 
     assert httpx.get(server.http + PATH, headers={"Host": "evil.example"}).status_code == 400
 
 
-async def test_the_document_names_https_behind_a_trusted_proxy(settings: Settings) -> None:
+async def test_document_names_https_behind_a_trusted_proxy(settings: Settings) -> None:
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     answer = await AsyncClient().get(PATH, headers={"X-Forwarded-Proto": "https"})
     assert answer.json()["servers"] == [{"url": "https://testserver"}]
@@ -52,7 +52,7 @@ async def test_the_document_names_https_behind_a_trusted_proxy(settings: Setting
     assert "X-Forwarded-Proto" in answer["Vary"]
 
 
-def test_the_document_is_compressed_for_who_takes_that(server: Server) -> None:
+def test_document_is_compressed_for_clients_that_accept_gzip(server: Server) -> None:
     answer, zipped = raw(server, PATH, **{"Accept-Encoding": "br, gzip;q=0.8"})
     assert answer.headers["Content-Encoding"] == "gzip"
     plain_answer, plain = raw(server, PATH, **{"Accept-Encoding": "gzip;q=0"})
@@ -65,7 +65,7 @@ def test_the_document_is_compressed_for_who_takes_that(server: Server) -> None:
         assert one.headers["Cache-Control"] == "no-cache"
 
 
-def test_the_document_is_not_sent_again_to_who_has_it(server: Server) -> None:
+def test_unchanged_document_answers_304(server: Server) -> None:
     for encoding in ("gzip", "identity"):
         first, _ = raw(server, PATH, **{"Accept-Encoding": encoding})
         known = {"Accept-Encoding": encoding, "If-None-Match": first.headers["ETag"]}
@@ -77,7 +77,7 @@ def test_the_document_is_not_sent_again_to_who_has_it(server: Server) -> None:
         assert other.status_code == 200
 
 
-def test_the_document_is_read_and_nothing_else(server: Server) -> None:
+def test_document_allows_only_reading(server: Server) -> None:
     head = httpx.head(server.http + PATH)
     assert (head.status_code, head.content) == (200, b"")
     refused = httpx.post(server.http + PATH)
@@ -140,7 +140,7 @@ class Api:
         return document()["components"]["schemas"][name]["example"]
 
 
-def test_every_example_of_a_request_is_accepted(fresh_server: Server) -> None:
+def test_every_request_example_is_accepted(fresh_server: Server) -> None:
     with httpx.Client(base_url=fresh_server.http, timeout=20) as http:
         accept_examples(Api(http), fresh_server)
 
@@ -158,7 +158,7 @@ def accept_examples(api: Api, fresh_server: Server) -> None:
         assert answer.status_code in operation["responses"], operation_id
 
 
-def test_every_documented_refusal_is_what_the_server_answers(uvicorn: Server) -> None:
+def test_every_documented_refusal_matches_the_server(uvicorn: Server) -> None:
     with httpx.Client(base_url=uvicorn.http, timeout=20) as http:
         api = Api(http)
         for refuse in (

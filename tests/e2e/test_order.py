@@ -37,7 +37,7 @@ async def send_and_hear_ack(socket: Socket, **frame: Any) -> Frame:
     return await socket.hear("ack")
 
 
-async def test_a_client_id_sent_at_once_from_two_sockets_makes_one_message(
+async def test_client_id_sent_concurrently_by_two_sockets_makes_one_message(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -59,7 +59,7 @@ async def test_a_client_id_sent_at_once_from_two_sockets_makes_one_message(
         assert [message["seq"] for message in stored] == list(range(1, 11))
 
 
-async def test_a_client_id_sent_at_once_by_rest_and_socket_makes_one_message(
+async def test_client_id_sent_concurrently_by_rest_and_socket_makes_one_message(
     person: Register,
 ) -> None:
     ila = await person()
@@ -82,7 +82,7 @@ async def test_a_client_id_sent_at_once_by_rest_and_socket_makes_one_message(
         assert len(await history(ila, ready["room"]["id"])) == 10
 
 
-async def test_the_same_client_id_is_another_message_for_another_sender_or_room(
+async def test_client_id_is_scoped_to_sender_and_room(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -94,7 +94,7 @@ async def test_the_same_client_id_is_another_message_for_another_sender_or_room(
         assert len({ack["id"] for ack in acks}) == 3
 
 
-async def test_a_client_id_has_1_to_64_printable_ascii_characters(person: Register) -> None:
+async def test_client_id_has_1_to_64_printable_ascii_characters(person: Register) -> None:
     ila = await person()
     printable = "".join(map(chr, range(0x20, 0x7F)))
     socket = ila.public(fresh("printable"))
@@ -113,7 +113,7 @@ async def test_a_client_id_has_1_to_64_printable_ascii_characters(person: Regist
         assert len(await history(ila, ready["room"]["id"])) == 3
 
 
-async def test_a_client_id_reused_for_another_text_or_reply_is_refused(person: Register) -> None:
+async def test_client_id_reused_for_another_text_or_reply_is_rejected(person: Register) -> None:
     ila = await person()
     socket = ila.public(fresh("reused"))
     async with opened(socket) as (ready,):
@@ -134,7 +134,7 @@ async def test_a_client_id_reused_for_another_text_or_reply_is_refused(person: R
         assert len(await history(ila, ready["room"]["id"])) == 1
 
 
-async def test_a_repeated_client_id_answers_the_message_as_it_is_now(person: Register) -> None:
+async def test_repeated_client_id_returns_the_current_message(person: Register) -> None:
     ila, kaushal = await person(), await person()
     socket = ila.public(fresh("now"))
     async with opened(socket) as (ready,):
@@ -168,7 +168,7 @@ async def test_a_repeated_client_id_answers_the_message_as_it_is_now(person: Reg
         assert (ack["duplicate"], ack["version"]) == (True, 4)
 
 
-async def test_fifty_senders_at_once_are_counted_without_a_gap_in_the_order_all_saw(
+async def test_fifty_concurrent_senders_get_gapless_seqs_in_the_order_seen(
     person: Register,
 ) -> None:
     people = await asyncio.gather(*(person() for _ in range(SENDERS)))
@@ -215,7 +215,7 @@ def rebuilt(frames: Sequence[Frame]) -> list[Frame]:
     return sorted(states.values(), key=lambda message: int(message["seq"]))
 
 
-async def test_interleaved_changes_reach_every_socket_in_strictly_rising_versions(
+async def test_interleaved_changes_reach_every_socket_in_version_order(
     person: Register,
 ) -> None:
     people = await asyncio.gather(*(person() for _ in range(8)))
@@ -266,7 +266,7 @@ async def test_interleaved_changes_reach_every_socket_in_strictly_rising_version
         assert len(messages) == len(set(messages)) == len(people) * 12
 
 
-async def test_a_change_that_changes_nothing_counts_no_version(person: Register) -> None:
+async def test_change_without_effect_uses_no_version(person: Register) -> None:
     ila, kaushal = await person(), await person()
     socket = ila.public(fresh("nothing"))
     async with opened(socket) as (ready,):

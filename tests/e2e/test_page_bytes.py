@@ -27,7 +27,7 @@ async def walk(person: Person, path: str, rel: str) -> list[dict[str, Any]]:
         path = answer.links[rel]["url"].removeprefix("/api")
 
 
-async def test_pages_of_long_messages_end_early_and_links_lead_on(person: Register) -> None:
+async def test_pages_of_long_messages_end_early_with_links(person: Register) -> None:
     ila = await person()
     name = fresh("long")
     room = (await ila.post("/rooms", {"name": name, "kind": "group"})).json()["id"]

@@ -9,7 +9,7 @@ from tests.servers import serving
 
 
 @pytest.mark.parametrize("kind", ["plain daphne", "plain uvicorn", "runserver"])
-async def test_two_talk_over_a_server_without_options(kind: str, tmp_path: Path) -> None:
+async def test_two_users_chat_on_a_server_without_options(kind: str, tmp_path: Path) -> None:
     with serving(kind, tmp_path, DEBUG="1") as server:
         ila, kaushal = [await register(server.http, server.ws) for _ in range(2)]
         name = fresh("plain")

@@ -81,7 +81,7 @@ async def settled(pair: Pair, here: Socket, there: Socket) -> None:
         await until_it_crosses(here, there)
 
 
-async def test_a_message_reaches_the_other_process(pair: Pair, group: Group) -> None:
+async def test_message_reaches_the_other_process(pair: Pair, group: Group) -> None:
     owner, member, _ = await group("crossing")
     here, there = owner.group("crossing"), member.group("crossing")
     async with opened(here, there):
@@ -95,9 +95,7 @@ async def test_a_message_reaches_the_other_process(pair: Pair, group: Group) -> 
                 assert heard["message"] == f"{number}"
 
 
-async def test_messages_of_both_processes_come_in_one_order_everywhere(
-    pair: Pair, group: Group
-) -> None:
+async def test_messages_of_both_processes_arrive_in_one_order(pair: Pair, group: Group) -> None:
     owner, member, room_id = await group("order")
     here, there = owner.group("order"), member.group("order")
     async with opened(here, there):
@@ -113,7 +111,7 @@ async def test_messages_of_both_processes_come_in_one_order_everywhere(
     assert [message["seq"] for message in stored] == list(range(1, 41))
 
 
-async def test_a_private_message_said_in_a_room_reaches_the_other_process(
+async def test_private_message_sent_in_a_room_reaches_the_other_process(
     pair: Pair, group: Group
 ) -> None:
     owner, member, room_id = await group("aside")
@@ -130,7 +128,7 @@ async def test_a_private_message_said_in_a_room_reaches_the_other_process(
         assert (await owner.get(f"/rooms/{room_id}/messages")).json() == []
 
 
-async def test_a_removal_closes_the_sockets_in_the_other_process(pair: Pair, group: Group) -> None:
+async def test_removal_closes_the_sockets_in_the_other_process(pair: Pair, group: Group) -> None:
     owner, member, room_id = await group("removal")
     here, there = owner.group("removal"), member.group("removal")
     async with opened(here, there):
@@ -143,7 +141,7 @@ async def test_a_removal_closes_the_sockets_in_the_other_process(pair: Pair, gro
         assert late == []
 
 
-async def test_a_logout_closes_the_sockets_in_the_other_process(
+async def test_logout_closes_the_sockets_in_the_other_process(
     pair: Pair, people: list[Person]
 ) -> None:
     person = await register(pair.first.http, pair.first.ws)
@@ -155,7 +153,9 @@ async def test_a_logout_closes_the_sockets_in_the_other_process(
         assert await socket.refused(BY_REPAIR) == (4401, "session_ended")
 
 
-async def test_a_deleted_room_closes_in_the_other_process(pair: Pair, group: Group) -> None:
+async def test_room_deletion_closes_the_sockets_in_the_other_process(
+    pair: Pair, group: Group
+) -> None:
     owner, member, room_id = await group("deleted")
     there = member.group("deleted")
     async with opened(there):
@@ -163,7 +163,9 @@ async def test_a_deleted_room_closes_in_the_other_process(pair: Pair, group: Gro
         assert await there.refused(BY_REPAIR) == (4404, "no_such_room")
 
 
-async def test_redis_may_die_and_come_back_while_people_talk(pair: Pair, group: Group) -> None:
+async def test_messages_are_delivered_while_redis_dies_and_returns(
+    pair: Pair, group: Group
+) -> None:
     if pair.redis is None:
         pytest.skip("there is no Redis to kill")
     owner, member, _ = await group("outage")

@@ -53,7 +53,7 @@ def frozen(redis: RedisServer) -> Iterator[None]:
         os.kill(redis.process.pid, signal.SIGCONT)
 
 
-async def test_without_redis_the_service_is_degraded_and_ready(tmp_path: Path) -> None:
+async def test_service_without_redis_is_degraded_and_ready(tmp_path: Path) -> None:
     with redis_running() as redis, serving("uvicorn", tmp_path, REDIS_URL=redis.url) as server:
         answer = await ready_as(server, "ok")
         assert answer == {"status": "ok", "database": "ok", "channel_layer": "ok"}
@@ -77,7 +77,7 @@ async def test_without_redis_the_service_is_degraded_and_ready(tmp_path: Path) -
             await ready_as(server, "ok")
 
 
-async def test_one_of_two_redis_is_named_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_redis_of_two_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "REDIS_TIMEOUT", 10.0)
     monkeypatch.setattr(health, "REDIS_INTERVAL", 3600.0)
     with redis_running() as redis:
@@ -90,7 +90,7 @@ async def test_one_of_two_redis_is_named_as_missing(monkeypatch: pytest.MonkeyPa
         assert await layer.state() == "2 of 2 unreachable"
 
 
-async def test_a_redis_that_cannot_be_found_is_unreachable() -> None:
+async def test_unresolvable_redis_is_unreachable() -> None:
     assert await ChannelLayer(["redis://no-such-host.invalid:6379/0"]).state() == "unreachable"
 
 
@@ -105,7 +105,7 @@ def unavailable(database: str) -> dict[str, str]:
 
 
 @pytest.mark.django_db
-def test_a_database_that_lacks_a_migration_is_not_ready(client: Client, unsure: None) -> None:
+def test_database_without_a_migration_is_not_ready(client: Client, unsure: None) -> None:
     last = MigrationRecorder.Migration.objects.filter(app="messaging").latest("pk")
     last.delete()
     for path in ("/readyz", "/readyz/"):
@@ -119,7 +119,7 @@ def test_a_database_that_lacks_a_migration_is_not_ready(client: Client, unsure: 
 
 
 @pytest.mark.django_db
-def test_a_database_that_does_not_answer_is_not_ready(
+def test_hanging_database_is_not_ready(
     client: Client, unsure: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert client.get("/readyz").status_code == 200

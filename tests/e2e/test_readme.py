@@ -107,7 +107,7 @@ def run(script: str, shell: dict[str, str]) -> str:
     return ran.stdout
 
 
-def test_the_readme_walk_works_as_it_stands(shell: dict[str, str], make_run: Terminal) -> None:
+def test_readme_walkthrough_works_as_written(shell: dict[str, str], make_run: Terminal) -> None:
     lines = [text.strip() for _, text in blocks("README.md", "## Five minutes")]
     assert lines[0] == "make run"
     chats, scripts = lines[1:7], lines[7:]
@@ -120,7 +120,7 @@ def test_the_readme_walk_works_as_it_stands(shell: dict[str, str], make_run: Ter
     assert [one["content"] for one in history] == ["Hello from ila!", "Hello from kaushal!"]
 
 
-def test_the_first_steps_work_as_they_stand(shell: dict[str, str], make_run: Terminal) -> None:
+def test_first_steps_work_as_written(shell: dict[str, str], make_run: Terminal) -> None:
     found = blocks("docs/first-steps.md")
     assert [language for language, _ in found] == ["sh", "sh", "sh", "sh", "json", "sh"]
     tokens, register, group, socket, frames, history = [text for _, text in found]
@@ -137,21 +137,21 @@ def test_the_first_steps_work_as_they_stand(shell: dict[str, str], make_run: Ter
     assert my_rooms[0]["name"] == "weekend-plans"
 
 
-def test_a_taken_port_is_one_sentence(shell: dict[str, str], make_run: Terminal) -> None:
+def test_taken_port_is_reported_in_one_sentence(shell: dict[str, str], make_run: Terminal) -> None:
     with Terminal(["make", "-o", ".env", "run"], cwd=ROOT, env=shell, columns=300) as second:
         assert second.ended() == 2
         assert "another port, as in: make run PORT=9000" in second.text
         assert "Traceback" not in second.text
 
 
-def test_chat_says_that_the_server_comes_first(shell: dict[str, str], tmp_path: Path) -> None:
+def test_chat_without_a_server_says_to_start_it(shell: dict[str, str], tmp_path: Path) -> None:
     variables = os.environ | {"VENV": str(tmp_path)}
     with Terminal(["make", "chat", "NAME=ila"], cwd=ROOT, env=variables) as early:
         assert early.ended() == 2
         assert "Start the server first, in another terminal: make run" in early.text
 
 
-def test_ctrl_c_stops_make_run_without_a_complaint(make_run: Terminal) -> None:
+def test_ctrl_c_stops_make_run_without_an_error(make_run: Terminal) -> None:
     """The last test of this module: it ends the server."""
     make_run.press_ctrl_c()
     make_run.ended()

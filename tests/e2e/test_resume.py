@@ -92,7 +92,7 @@ class Copy:
         return sorted(self.messages.values(), key=lambda message: int(message["seq"]))
 
 
-async def test_what_was_missed_comes_in_order_of_version_then_resumed_then_live(
+async def test_missed_changes_replay_in_version_order_before_resumed_and_live(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -140,7 +140,7 @@ async def test_what_was_missed_comes_in_order_of_version_then_resumed_then_live(
     assert copy.in_order() == await history(kaushal, room_id)
 
 
-async def test_without_since_nothing_is_replayed(person: Register) -> None:
+async def test_connecting_without_since_replays_nothing(person: Register) -> None:
     ila = await person()
     room = fresh("plain")
     await say(ila, await made(ila, room), "a", "b")
@@ -150,7 +150,7 @@ async def test_without_since_nothing_is_replayed(person: Register) -> None:
         assert [f["type"] for f in await socket.ping()] == ["join", "pong"]
 
 
-async def test_a_client_that_missed_nothing_hears_resumed_alone(person: Register) -> None:
+async def test_up_to_date_client_receives_only_resumed(person: Register) -> None:
     ila = await person()
     room = fresh("nothing")
     await say(ila, await made(ila, room), "a", "b")
@@ -161,7 +161,7 @@ async def test_a_client_that_missed_nothing_hears_resumed_alone(person: Register
         assert frames[-1] == {"type": "resumed", "from": 3, "to": 2, "complete": True}
 
 
-async def test_ready_is_first_even_when_there_is_much_to_replay(person: Register) -> None:
+async def test_ready_comes_before_a_long_replay(person: Register) -> None:
     ila = await person()
     room = fresh("first")
     await say(ila, await made(ila, room), *"abcdefgh")
@@ -170,7 +170,7 @@ async def test_ready_is_first_even_when_there_is_much_to_replay(person: Register
         assert len(told(await socket.hear_until("resumed"))) == 8
 
 
-async def test_a_resume_frame_replays_on_an_open_socket_and_echoes_ref(person: Register) -> None:
+async def test_resume_frame_replays_on_an_open_socket_and_echoes_ref(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = fresh("open")
     room_id = await made(ila, room)
@@ -197,7 +197,7 @@ async def test_a_resume_frame_replays_on_an_open_socket_and_echoes_ref(person: R
         assert frame == {"type": "resumed", "from": 6, "to": 5, "complete": True}
 
 
-async def test_a_since_above_the_version_is_answered_complete_false(person: Register) -> None:
+async def test_since_above_the_version_is_incomplete(person: Register) -> None:
     ila = await person()
     room = fresh("above")
     room_id = await made(ila, room)
@@ -219,7 +219,7 @@ async def test_a_since_above_the_version_is_answered_complete_false(person: Regi
         assert (await socket.hear("message"))["version"] == 3
 
 
-async def test_a_since_that_is_no_version_is_an_error_and_the_socket_stays(
+async def test_invalid_since_is_an_error_and_the_socket_stays_open(
     person: Register,
 ) -> None:
     ila = await person()
@@ -233,7 +233,7 @@ async def test_a_since_that_is_no_version_is_an_error_and_the_socket_stays(
             await socket.ping()
 
 
-async def test_a_thousand_changes_are_replayed_and_one_more_is_not(person: Register) -> None:
+async def test_thousand_changes_are_replayed_and_one_more_is_not(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = fresh("many")
     socket, sender = ila.public(room), kaushal.public(room)
@@ -269,7 +269,7 @@ async def test_a_thousand_changes_are_replayed_and_one_more_is_not(person: Regis
         assert (len(told(frames)), frames[-1]["complete"]) == (1000, True)
 
 
-async def test_group_and_private_sockets_resume_too(person: Register) -> None:
+async def test_group_and_private_sockets_resume(person: Register) -> None:
     ila, kaushal = await person(), await person()
     group = fresh("group")
     answer = await ila.post(
@@ -323,7 +323,7 @@ async def come_and_go(
                 socket.connection.transport.abort()
 
 
-async def test_nothing_is_lost_or_doubled_while_clients_come_and_go_under_load(
+async def test_reconnecting_clients_under_load_lose_and_duplicate_no_message(
     person: Register,
 ) -> None:
     senders = [await person() for _ in range(3)]
@@ -400,7 +400,7 @@ async def test_resume_frames_under_load_leave_no_gap_before_the_live_frames(
     assert sorted(states.values(), key=lambda message: int(message["seq"])) == stored
 
 
-async def test_one_who_asks_for_replays_without_end_has_to_wait(person: Register) -> None:
+async def test_repeated_replays_are_rate_limited(person: Register) -> None:
     ila, kaushal = await person(), await person()
     name = fresh("again")
     await say(ila, await made(ila, name), "1")
@@ -433,7 +433,7 @@ async def refused_at_the_door(asking: Socket, late: Socket) -> tuple[int, list[F
         assert time.monotonic() < deadline, "never refused"
 
 
-async def test_one_who_has_no_replay_left_is_refused_at_the_door_and_comes_back_later(
+async def test_connecting_without_replay_budget_is_refused_with_retry_after(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()

@@ -43,7 +43,7 @@ async def session_of(person: Person) -> int:
 # Sign-ins
 
 
-async def test_logging_out_closes_the_sockets_of_that_session_only(person: Register) -> None:
+async def test_logout_closes_only_the_sockets_of_its_session(person: Register) -> None:
     ila, kaushal = await person(), await person()
     name = fresh("logout")
     async with signed_in_again(ila) as phone:
@@ -59,7 +59,7 @@ async def test_logging_out_closes_the_sockets_of_that_session_only(person: Regis
             assert (await ila.get("/users/me")).status_code == 200
 
 
-async def test_logging_out_by_refresh_token_alone_closes_its_sockets(person: Register) -> None:
+async def test_logout_by_refresh_token_closes_its_sockets(person: Register) -> None:
     ila = await person()
     async with signed_in_again(ila) as phone, opened(socket := phone.public(fresh("logout"))):
         answer = await phone.http.post(
@@ -71,7 +71,7 @@ async def test_logging_out_by_refresh_token_alone_closes_its_sockets(person: Reg
         assert (await ila.get("/users/me")).status_code == 200
 
 
-async def test_logging_out_everywhere_closes_the_sockets_of_all_sessions(person: Register) -> None:
+async def test_logout_everywhere_closes_the_sockets_of_all_sessions(person: Register) -> None:
     ila, kaushal = await person(), await person()
     name = fresh("logout")
     async with signed_in_again(ila) as phone:
@@ -85,7 +85,7 @@ async def test_logging_out_everywhere_closes_the_sockets_of_all_sessions(person:
                 assert (await one.get("/users/me")).json()["code"] == "session_ended"
 
 
-async def test_ending_another_sign_in_closes_its_sockets(person: Register) -> None:
+async def test_ending_another_session_closes_its_sockets(person: Register) -> None:
     ila, kaushal = await person(), await person()
     name = fresh("sessions")
     async with signed_in_again(ila) as phone:
@@ -112,7 +112,7 @@ user.save()
 """
 
 
-async def test_a_new_password_by_shell_or_admin_closes_the_sockets(
+async def test_password_change_by_shell_or_admin_closes_the_sockets(
     server: Server, person: Register
 ) -> None:
     ila, name, password = await person(), fresh("admin"), "a sentence from a shell"
@@ -137,7 +137,7 @@ async def submit(admin: httpx.AsyncClient, page: str, form: dict[str, str]) -> N
     assert (await admin.post(page, data=form | token)).status_code == 302
 
 
-async def test_a_new_password_ends_the_other_sessions_and_not_ones_own(person: Register) -> None:
+async def test_password_change_ends_only_the_other_sessions(person: Register) -> None:
     ila = await person()
     name = fresh("password")
     async with signed_in_again(ila) as phone:
@@ -164,7 +164,7 @@ async def test_a_new_password_ends_the_other_sessions_and_not_ones_own(person: R
     ["deactivate(user=User.objects.get({}))", "User.objects.filter({}).update(is_active=False)"],
     ids=["one", "at a stroke"],
 )
-async def test_an_account_deactivated_by_another_process_loses_access_at_once(
+async def test_user_deactivated_by_another_process_loses_access_at_once(
     server: Server, person: Register, deactivate: str
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -195,7 +195,7 @@ async def test_an_account_deactivated_by_another_process_loses_access_at_once(
 # Removal
 
 
-async def test_the_removed_hear_that_and_nothing_later(person: Register) -> None:
+async def test_removed_member_receives_the_removal_and_no_later_frame(person: Register) -> None:
     ila, kaushal, guest = await person(), await person(), await person()
     room = await group(ila, kaushal, guest)
     path = f"/rooms/{room['id']}"
@@ -240,7 +240,7 @@ async def test_the_removed_hear_that_and_nothing_later(person: Register) -> None
             assert heard == list(range(1, 12))
 
 
-async def test_removal_from_a_public_room_lasts_until_somebody_adds_the_removed_again(
+async def test_removal_from_a_public_room_lasts_until_added_again(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -269,7 +269,7 @@ async def test_removal_from_a_public_room_lasts_until_somebody_adds_the_removed_
         assert (await again.hear("message"))["seq"] == 1
 
 
-async def test_who_left_a_public_room_can_be_banned_from_it(person: Register) -> None:
+async def test_former_member_of_a_public_room_can_be_banned(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = (await ila.post("/rooms", {"name": fresh("open")})).json()
     path = f"/rooms/{room['id']}"
@@ -288,7 +288,7 @@ async def test_who_left_a_public_room_can_be_banned_from_it(person: Register) ->
     assert await turned_away(kaushal.public(room["name"])) == (4403, "forbidden")
 
 
-async def test_only_owners_and_admins_remove_and_admins_only_plain_members(
+async def test_owners_remove_anyone_and_admins_only_plain_members(
     person: Register,
 ) -> None:
     ila, kaushal, guest = await person(), await person(), await person()
@@ -313,7 +313,7 @@ async def test_only_owners_and_admins_remove_and_admins_only_plain_members(
 
 
 @pytest.mark.parametrize("kind", ["public", "group"])
-async def test_leaving_a_room_closes_ones_sockets_there(person: Register, kind: str) -> None:
+async def test_leaving_a_room_closes_own_sockets_there(person: Register, kind: str) -> None:
     ila, kaushal = await person(), await person()
     body = {"name": fresh("left"), "kind": kind, "members": [kaushal.username]}
     room = (await ila.post("/rooms", body)).json()
@@ -340,7 +340,7 @@ async def test_leaving_a_room_closes_ones_sockets_there(person: Register, kind: 
             assert (await socket.receive())["room"]["member_count"] == 2
 
 
-async def test_a_private_room_cannot_be_left(person: Register) -> None:
+async def test_private_room_cannot_be_left(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = (await ila.post(f"/private/{kaushal.username}")).json()
     async with opened(socket := ila.private(kaushal.username)):
@@ -349,7 +349,7 @@ async def test_a_private_room_cannot_be_left(person: Register) -> None:
         await still_open(socket)
 
 
-async def test_deleting_a_room_closes_its_sockets_and_only_post_makes_the_name_again(
+async def test_deleted_room_closes_its_sockets_and_only_post_recreates_the_name(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -393,7 +393,7 @@ async def test_deleting_a_room_closes_its_sockets_and_only_post_makes_the_name_a
         assert "message" not in [frame["type"] for frame in frames]
 
 
-async def test_a_deleted_group_is_not_made_again_by_connecting_at_either_url(
+async def test_connecting_does_not_recreate_a_deleted_group(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -408,6 +408,6 @@ async def test_a_deleted_group_is_not_made_again_by_connecting_at_either_url(
 
 
 @pytest.mark.parametrize("name", ["no spaces", "a@b", "...", "x" * 65, "zero\u200bwidth"])
-async def test_an_impossible_name_is_no_room(person: Register, name: str) -> None:
+async def test_invalid_room_name_is_no_room(person: Register, name: str) -> None:
     ila = await person()
     assert await turned_away(ila.public(name)) == (4404, "no_such_room")

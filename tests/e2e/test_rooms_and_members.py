@@ -38,7 +38,7 @@ def refusal(answer: httpx.Response) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("kind", ["public", "group"])
-async def test_who_makes_a_room_owns_it(person: Register, kind: str) -> None:
+async def test_creator_owns_the_room(person: Register, kind: str) -> None:
     ila = await person()
     name = fresh("Room.of_ours+")
     answer = await ila.post(
@@ -63,7 +63,7 @@ async def test_who_makes_a_room_owns_it(person: Register, kind: str) -> None:
     assert await roles(ila, room["id"]) == {ila.username: "owner"}
 
 
-async def test_a_room_is_public_unless_its_maker_says_otherwise(person: Register) -> None:
+async def test_room_is_public_by_default(person: Register) -> None:
     ila = await person()
     assert (await made(ila))["kind"] == "public"
     for kind in ("private", "Public", "", None, 1):
@@ -71,7 +71,7 @@ async def test_a_room_is_public_unless_its_maker_says_otherwise(person: Register
         assert refusal(answer) == (422, "invalid")
 
 
-async def test_a_name_is_taken_in_any_case_and_form_among_public_and_group_rooms(
+async def test_room_name_is_unique_among_public_and_group_rooms(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -85,7 +85,7 @@ async def test_a_name_is_taken_in_any_case_and_form_among_public_and_group_rooms
         assert refusal(answer) == (409, "room_exists")
 
 
-async def test_sockets_take_a_name_in_any_case_and_show_the_stored_spelling(
+async def test_socket_url_accepts_any_case_and_shows_the_stored_name(
     person: Register,
 ) -> None:
     ila = await person()
@@ -101,7 +101,7 @@ async def test_sockets_take_a_name_in_any_case_and_show_the_stored_spelling(
     assert len((await ila.get(f"/history/{name.lower()}")).json()) == 1
 
 
-async def test_group_and_private_sockets_take_any_case_and_no_final_slash(
+async def test_group_and_private_urls_accept_any_case_and_no_final_slash(
     person: Register,
 ) -> None:
     ila, kaushal = await person(fresh("Zoë-")), await person()
@@ -120,7 +120,7 @@ async def test_group_and_private_sockets_take_any_case_and_no_final_slash(
     assert len(ids) == 1
 
 
-async def test_everybody_reads_a_public_room_and_joins_by_saying_something(
+async def test_any_user_reads_a_public_room_and_joins_by_sending(
     person: Register,
 ) -> None:
     ila, guest = await person(), await person()
@@ -138,7 +138,7 @@ async def test_everybody_reads_a_public_room_and_joins_by_saying_something(
     assert [one["id"] for one in (await guest.get("/my-rooms")).json()] == [room["id"]]
 
 
-async def test_a_room_made_by_connecting_has_members_and_no_owner(person: Register) -> None:
+async def test_room_created_by_connecting_has_no_owner(person: Register) -> None:
     ila, kaushal = await person(), await person()
     first, second = ila.public(name := fresh("square")), kaushal.public(name)
     async with opened(first, second) as (ready, _):
@@ -152,7 +152,7 @@ async def test_a_room_made_by_connecting_has_members_and_no_owner(person: Regist
             assert refusal(answer) == (403, "forbidden")
 
 
-async def test_with_members_makes_a_group_of_all_that_are_named(person: Register) -> None:
+async def test_with_members_creates_a_group_of_the_named_users(person: Register) -> None:
     ila, kaushal, guest = await person(), await person(), await person()
     name = fresh("friends")
     answer = await ila.post(
@@ -172,7 +172,7 @@ async def test_with_members_makes_a_group_of_all_that_are_named(person: Register
     }
 
 
-async def test_with_members_and_an_unknown_name_makes_nothing(person: Register) -> None:
+async def test_with_members_and_an_unknown_name_creates_nothing(person: Register) -> None:
     ila, kaushal = await person(), await person()
     name, nobody = fresh("friends"), fresh("nobody")
     body = {"name": name, "members": [kaushal.username, nobody]}
@@ -186,7 +186,7 @@ async def test_with_members_and_an_unknown_name_makes_nothing(person: Register) 
     await made(kaushal, name=name)
 
 
-async def test_with_members_takes_names_and_not_ids(person: Register) -> None:
+async def test_with_members_accepts_names_and_not_ids(person: Register) -> None:
     ila, kaushal = await person(), await person()
     answer = await ila.post("/rooms/with-members", {"name": fresh("x"), "members": [kaushal.id]})
     assert refusal(answer) == (422, "invalid")
@@ -195,7 +195,7 @@ async def test_with_members_takes_names_and_not_ids(person: Register) -> None:
 # Members
 
 
-async def test_in_a_list_of_people_a_string_is_a_name_and_a_number_an_id(person: Register) -> None:
+async def test_member_list_reads_strings_as_names_and_numbers_as_ids(person: Register) -> None:
     ila, kaushal, guest, late = [await person() for _ in range(4)]
     room = await made(ila, kind="group", members=[kaushal.id])
     path = f"/rooms/{room['id']}/add-members"
@@ -212,7 +212,7 @@ async def test_in_a_list_of_people_a_string_is_a_name_and_a_number_an_id(person:
         assert refusal(answer) == (422, "unknown_users")
 
 
-async def test_adding_an_unknown_person_adds_nobody(person: Register) -> None:
+async def test_adding_an_unknown_user_adds_no_member(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await made(ila, kind="group")
     path = f"/rooms/{room['id']}"
@@ -222,7 +222,7 @@ async def test_adding_an_unknown_person_adds_nobody(person: Register) -> None:
     assert (await ila.get(path)).json()["member_count"] == 1
 
 
-async def test_owners_give_roles_and_admins_add_and_rename_but_do_not_delete(
+async def test_owners_give_roles_and_admins_only_add_and_rename(
     person: Register,
 ) -> None:
     ila, kaushal, guest, late = [await person() for _ in range(4)]
@@ -265,7 +265,7 @@ async def test_owners_give_roles_and_admins_add_and_rename_but_do_not_delete(
     }
 
 
-async def test_the_last_owner_of_a_group_hands_it_over_before_going(person: Register) -> None:
+async def test_last_owner_of_a_group_must_hand_over_before_leaving(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await made(ila, kind="group", members=[kaushal.username])
     path = f"/rooms/{room['id']}"
@@ -282,7 +282,7 @@ async def test_the_last_owner_of_a_group_hands_it_over_before_going(person: Regi
     assert (await kaushal.delete(path)).status_code == 204
 
 
-async def test_two_owners_who_leave_at_the_same_instant_do_not_both_go(person: Register) -> None:
+async def test_two_owners_cannot_both_leave_concurrently(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await made(ila, kind="group", members=[kaushal.username])
     path = f"/rooms/{room['id']}"
@@ -291,7 +291,7 @@ async def test_two_owners_who_leave_at_the_same_instant_do_not_both_go(person: R
     assert sorted(answer.status_code for answer in answers) == [204, 409]
 
 
-async def test_the_last_owner_of_a_public_room_may_leave_it(person: Register) -> None:
+async def test_last_owner_of_a_public_room_may_leave(person: Register) -> None:
     ila = await person()
     room = await made(ila)
     assert (await ila.post(f"/rooms/{room['id']}/leave")).status_code == 204
@@ -300,7 +300,7 @@ async def test_the_last_owner_of_a_public_room_may_leave_it(person: Register) ->
     assert refusal(await ila.post(f"/rooms/{room['id']}/leave")) == (403, "not_a_member")
 
 
-async def test_joining_a_public_room_twice_is_joining_once(person: Register) -> None:
+async def test_joining_a_public_room_twice_joins_once(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await made(ila)
     path = f"/rooms/{room['id']}"
@@ -310,7 +310,7 @@ async def test_joining_a_public_room_twice_is_joining_once(person: Register) -> 
     assert (await ila.get(path)).json()["member_count"] == 2
 
 
-async def test_members_show_who_is_there_now(person: Register) -> None:
+async def test_members_list_shows_online_users(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await made(ila, kind="group", members=[kaushal.username])
     path = f"/rooms/{room['id']}/members"
@@ -326,7 +326,7 @@ async def test_members_show_who_is_there_now(person: Register) -> None:
         assert await online() == {ila.username: True, kaushal.username: False}
 
 
-async def test_members_show_when_somebody_was_last_seen(uvicorn: Server) -> None:
+async def test_members_list_shows_last_seen(uvicorn: Server) -> None:
     """On one server only: it is written seconds later, for all who came and went meanwhile."""
     people = [await register(uvicorn.http, uvicorn.ws) for _ in range(2)]
     async with people[0].http as http, people[1].http:
@@ -347,7 +347,7 @@ async def test_members_show_when_somebody_was_last_seen(uvicorn: Server) -> None
 # Private rooms
 
 
-async def test_a_private_room_exists_once_when_both_open_it_at_the_same_instant(
+async def test_concurrent_opens_create_one_private_room(
     person: Register,
 ) -> None:
     for _ in range(5):
@@ -367,7 +367,7 @@ async def test_a_private_room_exists_once_when_both_open_it_at_the_same_instant(
         assert len(ids) == 1
 
 
-async def test_a_private_room_is_for_the_two_and_has_no_name(person: Register) -> None:
+async def test_private_room_is_for_two_users_and_has_no_name(person: Register) -> None:
     ila, kaushal = await person(), await person()
     answer = await ila.post(f"/private/{kaushal.username.upper()}")
     assert answer.status_code == 200
@@ -398,7 +398,7 @@ async def test_a_private_room_is_for_the_two_and_has_no_name(person: Register) -
     assert refusal(await ila.post(f"/private/{fresh('nobody')}")) == (404, "no_such_user")
 
 
-async def test_a_private_room_is_in_my_rooms_from_its_first_message_on(person: Register) -> None:
+async def test_private_room_appears_in_my_rooms_after_its_first_message(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = (await ila.post(f"/private/{kaushal.username}")).json()
     for one in (ila, kaushal):
@@ -423,7 +423,7 @@ async def test_a_private_room_is_in_my_rooms_from_its_first_message_on(person: R
 # Lists
 
 
-async def test_my_rooms_come_by_latest_activity_with_unread_and_last_message(
+async def test_my_rooms_sorts_by_activity_with_unread_and_last_message(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -477,7 +477,7 @@ async def test_my_rooms_come_by_latest_activity_with_unread_and_last_message(
     assert await mine(late) == [(first["id"], "member", 0, 2, "two")]
 
 
-async def test_rooms_are_all_public_ones_and_ones_own(person: Register) -> None:
+async def test_rooms_lists_public_and_own_rooms(person: Register) -> None:
     ila, kaushal, guest = await person(), await person(), await person()
     stem = fresh("listed") + "."
     public = await made(ila, name=f"{stem}public")
@@ -539,7 +539,7 @@ async def test_lists_are_paged_by_link_headers_in_both_directions(person: Regist
     assert refusal(await ila.get("/rooms", cursor="not-ours")) == (422, "invalid")
 
 
-async def test_every_list_holds_fifty_unless_asked_and_leads_on(person: Register) -> None:
+async def test_every_list_defaults_to_fifty_with_a_next_link(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await made(ila, members=[kaushal.username])
     await made(ila)
@@ -564,7 +564,7 @@ async def test_every_list_holds_fifty_unless_asked_and_leads_on(person: Register
     assert tried == 9
 
 
-async def test_members_are_paged_in_the_order_of_joining(person: Register) -> None:
+async def test_members_are_paged_in_order_of_joining(person: Register) -> None:
     people = [await person() for _ in range(5)]
     room = await made(people[0], members=[one.id for one in people[1:]])
     pages = await walk(people[0], f"/rooms/{room['id']}/members?limit=2", "next")
@@ -572,7 +572,7 @@ async def test_members_are_paged_in_the_order_of_joining(person: Register) -> No
     assert pages == [ids[:2], ids[2:4], ids[4:]]
 
 
-async def test_messages_are_paged_by_seq_from_the_newest_page_on(person: Register) -> None:
+async def test_messages_are_paged_by_seq_from_the_newest_page(person: Register) -> None:
     ila = await person()
     room = await made(ila)
     sent = [
@@ -604,7 +604,7 @@ async def test_messages_are_paged_by_seq_from_the_newest_page_on(person: Registe
 
 
 @pytest.mark.parametrize("kind", ["public", "group"])
-async def test_a_new_title_or_topic_is_heard_by_the_room(person: Register, kind: str) -> None:
+async def test_title_or_topic_change_is_sent_to_the_room(person: Register, kind: str) -> None:
     ila, kaushal = await person(), await person()
     room = await made(ila, kind=kind, title="Old", members=[kaushal.username])
     path = f"/ws/chat/{'group/' if kind == 'group' else ''}{room['name']}/"

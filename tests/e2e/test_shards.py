@@ -92,13 +92,13 @@ async def _a_group_on(shard: int, owner: Person, member: Person) -> Talk:
             return Talk(owner.group(name), member.group(name), shard)
 
 
-async def test_hints_cross_whichever_redis_carries_the_room(two: Two) -> None:
+async def test_hints_reach_other_processes_over_every_redis(two: Two) -> None:
     async with talks(two, 0, 1) as (first, second):
         await first.says()
         await second.says()
 
 
-async def test_a_dead_redis_delays_its_own_rooms_alone(two: Two) -> None:
+async def test_dead_redis_delays_only_its_own_rooms(two: Two) -> None:
     async with talks(two, 0, 1) as (first, second):
         two.redis[0].kill()
         try:
@@ -110,7 +110,7 @@ async def test_a_dead_redis_delays_its_own_rooms_alone(two: Two) -> None:
         await first.says_soon_again()
 
 
-async def test_a_hanging_redis_delays_its_own_rooms_alone(two: Two) -> None:
+async def test_hanging_redis_delays_only_its_own_rooms(two: Two) -> None:
     async with talks(two, 0, 1) as (first, second):
         os.kill(two.redis[1].process.pid, signal.SIGSTOP)
         try:
@@ -120,7 +120,7 @@ async def test_a_hanging_redis_delays_its_own_rooms_alone(two: Two) -> None:
         await second.says_soon_again()
 
 
-def test_rooms_are_shared_evenly_and_always_alike() -> None:
+def test_rooms_are_assigned_evenly_and_stably() -> None:
     counts = [0, 0, 0]
     for room_id in range(3000):
         counts[shard_of(group_of(room_id), 3)] += 1

@@ -57,7 +57,7 @@ async def over_two_processes(folder: Path, url: str) -> AsyncIterator[tuple[Sock
             yield here, there
 
 
-async def test_hints_cross_over_tls(
+async def test_hints_reach_other_processes_over_tls(
     redis: RedisServer, authority: Authority, tmp_path: Path
 ) -> None:
     with tls_before(redis.port, authority) as front:
@@ -68,7 +68,7 @@ async def test_hints_cross_over_tls(
         assert front.connections
 
 
-async def test_a_redis_that_nobody_vouches_for_hears_nothing(
+async def test_redis_with_an_untrusted_certificate_receives_nothing(
     redis: RedisServer, authority: Authority, stranger: Authority, tmp_path: Path
 ) -> None:
     with tls_before(redis.port, authority) as front:
@@ -92,7 +92,7 @@ def database_url(front: TlsFront, name: str, trusted: Authority) -> str:
     return f"postgres://postgres:@localhost:{front.port}/{name}?{trust}"
 
 
-def test_the_database_is_reached_over_tls(
+def test_database_is_reached_over_tls(
     database: tuple[str, str], authority: Authority, tmp_path: Path
 ) -> None:
     socket, name = database
@@ -102,7 +102,7 @@ def test_the_database_is_reached_over_tls(
         assert front.connections
 
 
-def test_a_database_that_nobody_vouches_for_is_not_used(
+def test_database_with_an_untrusted_certificate_is_not_used(
     database: tuple[str, str], authority: Authority, stranger: Authority, tmp_path: Path
 ) -> None:
     socket, name = database

@@ -66,7 +66,7 @@ async def replayed(person: Person, room: str) -> list[int]:
     return [frame["version"] for frame in frames if frame["type"] == "message"]
 
 
-async def test_unread_replays_of_one_user_take_little_memory_and_stop_nobody(
+async def test_unread_replays_of_a_user_cost_little_memory_and_block_no_other_client(
     limited: Server,
 ) -> None:
     person = await register(limited.http, limited.ws)

@@ -78,7 +78,7 @@ def as_answer(frame: Frame) -> Frame:
     return answer | {"content": frame["message"]}
 
 
-async def test_the_walk_of_the_app_with_a_token_in_every_frame(
+async def test_origin_app_with_a_token_in_every_frame_works(
     walk_server: Server, api: httpx.AsyncClient
 ) -> None:
     asha, bela, chitra = [await sign_up(api, name) for name in ("asha", "bela", "chitra")]
@@ -190,7 +190,7 @@ async def test_the_walk_of_the_app_with_a_token_in_every_frame(
         assert await turned_away(Socket(url, token=bela["access"])) == (4401, "session_ended")
 
 
-async def test_the_walk_of_the_app_with_email_and_a_token_in_the_url(
+async def test_origin_app_with_email_and_a_token_in_the_url_works(
     walk_server: Server, api: httpx.AsyncClient
 ) -> None:
     people = []
@@ -252,7 +252,7 @@ async def test_the_walk_of_the_app_with_email_and_a_token_in_the_url(
     assert unchanged.json() == history.json()
 
 
-async def test_the_walk_of_the_app_with_three_kinds_of_room(
+async def test_origin_app_with_three_kinds_of_room_works(
     walk_server: Server, api: httpx.AsyncClient
 ) -> None:
     ila, kaushal, guest = [await sign_up(api, name) for name in ("ila", "kaushal", "guest")]

@@ -9,7 +9,7 @@ from .slow import Burden, slow
 
 
 @pytest.mark.slow
-async def test_a_crowd_that_comes_back_misses_nothing(tmp_path: Path) -> None:
+async def test_mass_reconnect_misses_no_message(tmp_path: Path) -> None:
     result = await reconnect(200, tmp_path)
     # All caught up, within the ten seconds that `reconnect` allows a thousand. Processor time would
     # say more, but what shares the core stretches that as well.
@@ -17,6 +17,6 @@ async def test_a_crowd_that_comes_back_misses_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_slow_readers_cost_little(tmp_path: Path) -> None:
+async def test_slow_readers_cost_little_memory_and_delay(tmp_path: Path) -> None:
     cost = await slow(Burden(sockets=50, stuck=5, seconds=6), tmp_path)
     assert not cost.violations, f"{cost}\n{cost.violations}"

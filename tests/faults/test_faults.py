@@ -11,7 +11,7 @@ from .storm import Plan, storm
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("processes", [1, 2])
-async def test_a_storm_of_kills_loses_nothing(processes: int, tmp_path: Path) -> None:
+async def test_repeated_kills_lose_no_message(processes: int, tmp_path: Path) -> None:
     outcome = await storm(Plan(kills=6, terms=2, messages=1500, processes=processes), tmp_path)
     assert not outcome.violations, f"{outcome}\n{report(outcome.violations)}"
     assert outcome.acknowledged == 1500

@@ -19,7 +19,7 @@ PROCESSES = {"cursor_over_id": 2}
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("bug", PLANTED)
-async def test_the_drills_find_a_planted_bug(bug: str, tmp_path: Path) -> None:
+async def test_drills_find_a_planted_bug(bug: str, tmp_path: Path) -> None:
     plan = Plan(
         kills=3,
         messages=150,

@@ -79,7 +79,7 @@ async def _speak_until_closed(servers: Cluster, client: Client) -> tuple[Speaker
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["uvicorn", "daphne"])
-async def test_a_server_goes_down_without_losing_a_word(kind: str, tmp_path: Path) -> None:
+async def test_shutdown_loses_no_message(kind: str, tmp_path: Path) -> None:
     async with cluster(
         tmp_path,
         kind=kind,

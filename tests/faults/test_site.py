@@ -32,34 +32,34 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]
         yield running
 
 
-async def test_kills_lose_nothing(place: Site) -> None:
+async def test_process_kills_lose_no_message(place: Site) -> None:
     plan = Plan(kills=3, messages=600, processes=PROCESSES, on_site=True, name="kills-")
     outcome = await storm_over(place.servers, plan)
     assert not outcome.violations, f"{outcome}\n{report(outcome.violations)}"
     assert outcome.acknowledged == 600
 
 
-async def test_redis_may_be_away(place: Site) -> None:
+async def test_messages_are_delivered_while_redis_is_away(place: Site) -> None:
     _held(await redis_away(place, limits=PATIENT))
 
 
-async def test_postgres_may_crash(place: Site) -> None:
+async def test_service_recovers_from_a_postgres_crash(place: Site) -> None:
     _held(await postgres_crashes(place, times=1, limits=PATIENT))
 
 
-async def test_a_rolling_restart_loses_nothing(place: Site) -> None:
+async def test_rolling_restart_loses_no_message(place: Site) -> None:
     _held(await rolling_restarts(place, rounds=1, limits=PATIENT))
 
 
-async def test_a_clock_may_be_off(place: Site) -> None:
+async def test_service_works_with_one_clock_off(place: Site) -> None:
     _held(await clock_off(place, seconds=2, offs=[OFF]))
 
 
-async def test_the_removed_hear_nothing_more(place: Site) -> None:
+async def test_removed_members_receive_no_later_frames(place: Site) -> None:
     _held(await removals(place, times=12))
 
 
-async def test_a_killed_process_takes_its_users_offline(place: Site) -> None:
+async def test_users_of_a_killed_process_go_offline(place: Site) -> None:
     _held(await presence(place, people=5))
 
 

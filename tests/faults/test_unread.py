@@ -14,6 +14,6 @@ async def test_unread_answers_cost_little_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_unfinished_requests_keep_nobody_out(tmp_path: Path) -> None:
+async def test_unfinished_requests_do_not_block_other_requests(tmp_path: Path) -> None:
     findings = await unfinished(Load(seconds=3), tmp_path)
     assert not findings.violations, f"{findings}"

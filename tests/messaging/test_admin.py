@@ -36,7 +36,7 @@ def root(boss: User) -> Client:
 
 
 @commits
-def test_messages_of_every_kind_of_room_leave_tombstones(
+def test_deletion_leaves_a_tombstone_in_every_kind_of_room(
     root: Client, boss: User, room: Room, ila: Caller, friend: Caller
 ) -> None:
     private = make_private_room(ila.user_id, User.objects.get(pk=friend.user_id))
@@ -59,9 +59,7 @@ def test_messages_of_every_kind_of_room_leave_tombstones(
 
 
 @commits
-def test_deleting_twice_changes_and_logs_nothing_more(
-    root: Client, room: Room, ila: Caller
-) -> None:
+def test_second_deletion_changes_and_logs_nothing(root: Client, room: Room, ila: Caller) -> None:
     message = say(ila, room)
     page = f"{MESSAGES}{message.id}/do/delete_messages/"
     with heard() as events:
@@ -73,7 +71,7 @@ def test_deleting_twice_changes_and_logs_nothing_more(
     assert "/do/" not in root.get(f"{MESSAGES}{message.id}/change/").content.decode()
 
 
-def test_many_messages_go_at_once_whatever_the_rate(
+def test_bulk_deletion_ignores_the_rate_limit(
     root: Client, room: Room, ila: Caller, settings: Settings
 ) -> None:
     settings.CHAT_MESSAGE_RATE = Rate(1, 3600, 1)
@@ -83,7 +81,7 @@ def test_many_messages_go_at_once_whatever_the_rate(
 
 
 @commits
-def test_a_confirmation_shows_which_messages_and_changes_nothing(
+def test_confirmation_lists_the_messages_and_changes_nothing(
     root: Client, room: Room, ila: Caller
 ) -> None:
     message, gone = say(ila, room, SECRET), say(ila, room, SECRET)
@@ -99,7 +97,7 @@ def test_a_confirmation_shows_which_messages_and_changes_nothing(
     assert events == []
 
 
-def test_deleting_needs_its_permission(room: Room, ila: Caller) -> None:
+def test_deletion_requires_its_permission(room: Room, ila: Caller) -> None:
     message = say(ila, room)
     page = f"{MESSAGES}{message.id}/do/delete_messages/"
     without = staff("view_message", "change_message")
@@ -116,7 +114,7 @@ def test_deleting_needs_its_permission(room: Room, ila: Caller) -> None:
     assert Message.objects.filter(deleted=True).count() == 1
 
 
-def test_texts_of_deleted_rooms_are_not_shown(root: Client, room: Room, ila: Caller) -> None:
+def test_texts_of_deleted_rooms_are_hidden(root: Client, room: Room, ila: Caller) -> None:
     message = say(ila, room, SECRET)
     Room.objects.filter(pk=room.pk).update(deleted_at=timezone.now())
     for page in (MESSAGES, f"{MESSAGES}{message.id}/change/"):
@@ -128,7 +126,7 @@ def test_texts_of_deleted_rooms_are_not_shown(root: Client, room: Room, ila: Cal
     assert SECRET not in text
 
 
-def test_a_message_leads_to_its_room_and_its_sender(root: Client, room: Room, ila: Caller) -> None:
+def test_message_page_links_to_its_room_and_sender(root: Client, room: Room, ila: Caller) -> None:
     public = make_room(name="sports")
     message = say(ila, public)
     pages = [
@@ -143,7 +141,7 @@ def test_a_message_leads_to_its_room_and_its_sender(root: Client, room: Room, il
     assert "/ban/add/?" not in root.get(f"{MESSAGES}{other.id}/change/").content.decode()
 
 
-def test_text_is_shown_as_text(root: Client, room: Room, ila: Caller) -> None:
+def test_message_text_is_escaped(root: Client, room: Room, ila: Caller) -> None:
     message = say(ila, room, "<script>alert(1)</script>")
     for page in (
         MESSAGES,
@@ -153,7 +151,7 @@ def test_text_is_shown_as_text(root: Client, room: Room, ila: Caller) -> None:
         assert "<script>alert" not in root.get(page).content.decode(), page
 
 
-def test_an_answer_and_reactions_are_readable(
+def test_reply_and_reactions_are_readable(
     root: Client, room: Room, ila: Caller, friend: Caller
 ) -> None:
     first = say(ila, room)
@@ -164,7 +162,7 @@ def test_an_answer_and_reactions_are_readable(
     assert "👍 1" in page
 
 
-def test_the_list_costs_the_same_queries_however_many_rooms(root: Client, ila: Caller) -> None:
+def test_query_count_does_not_depend_on_room_count(root: Client, ila: Caller) -> None:
     def cost() -> int:
         with CaptureQueriesContext(connection) as queries:
             root.get(MESSAGES)

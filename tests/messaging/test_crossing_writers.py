@@ -11,7 +11,7 @@ from tests.servers import RELAXED, ROOT
 RUN = "import django; django.setup(); from tests.messaging import crossing_writers as it; it.main()"
 
 
-def test_batches_that_cross_lock_rows_in_one_order() -> None:
+def test_crossing_batches_lock_rows_in_one_order() -> None:
     with postgres_running() as postgres:
         variables = os.environ | RELAXED | {"DATABASE_URL": postgres.new_database()}
         done = subprocess.run(

@@ -42,7 +42,7 @@ def run(command: str, *arguments: str) -> str:
 # demo
 
 
-def test_the_demo_has_a_room_of_each_kind_with_messages() -> None:
+def test_demo_creates_a_room_of_each_kind_with_messages() -> None:
     run("demo")
     assert {room.kind: room.last_seq for room in Room.objects.all()} == {
         RoomKind.PUBLIC: 3,
@@ -57,7 +57,7 @@ def test_the_demo_has_a_room_of_each_kind_with_messages() -> None:
     assert all(user.check_password("password123") for user in User.objects.all())
 
 
-def test_the_second_run_adds_nothing_but_sign_ins() -> None:
+def test_second_run_adds_only_sessions() -> None:
     run("demo")
     rows = [list(table.objects.order_by("pk").values()) for table in (Room, Message, Reaction)]
     run("demo")
@@ -67,7 +67,7 @@ def test_the_second_run_adds_nothing_but_sign_ins() -> None:
     assert Session.objects.count() == 6
 
 
-def test_its_tokens_are_good_and_its_urls_hold_them() -> None:
+def test_printed_tokens_and_urls_are_valid() -> None:
     printed = run("demo")
     tokens = re.findall(r"^(eyJ\S+)$", printed, re.MULTILINE)
     assert [authenticate(token).username for token in tokens] == ["ila", "kaushal", "maya"]
@@ -75,7 +75,7 @@ def test_its_tokens_are_good_and_its_urls_hold_them() -> None:
         assert re.search(rf"ws://[\w.]+:\d+/ws/{path}/\?token={re.escape(tokens[0])}", printed)
 
 
-def test_a_deleted_room_is_made_again() -> None:
+def test_demo_recreates_a_deleted_room() -> None:
     run("demo")
     lobby = Room.objects.get(name="lobby")
     assert lobby.created_by_id is not None
@@ -84,26 +84,26 @@ def test_a_deleted_room_is_made_again() -> None:
     assert Room.objects.get(name="lobby", deleted_at=None).last_seq == 3
 
 
-def test_the_demo_refuses_to_run_in_production(settings: Settings) -> None:
+def test_demo_refuses_to_run_in_production(settings: Settings) -> None:
     settings.DEBUG = False
     with pytest.raises(CommandError, match="DEBUG=1"):
         run("demo")
     assert not User.objects.exists()
 
 
-def test_the_demo_takes_nobody_elses_name() -> None:
+def test_demo_does_not_take_an_existing_username() -> None:
     make_user("maya")
     with pytest.raises(CommandError, match="maya"):
         run("demo")
 
 
-def test_the_demo_takes_nobody_elses_room() -> None:
+def test_demo_does_not_take_an_existing_room() -> None:
     make_room(RoomKind.GROUP, name="weekend")
     with pytest.raises(CommandError, match="weekend"):
         run("demo")
 
 
-def test_the_demo_gives_roles_in_its_group() -> None:
+def test_demo_sets_roles_in_its_group() -> None:
     run("demo")
     weekend = Room.objects.get(name="weekend")
     roles = dict(weekend.members.values_list("user__username", "role"))
@@ -123,7 +123,7 @@ def said_and_deleted(*, days_ago: int = 0, messages: int = 3) -> Room:
     return room
 
 
-def test_only_deleted_rooms_are_purged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_purge_erases_only_deleted_rooms(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(purge_rooms, "CHUNK", 2)
     owner = make_sign_in()
     kept = make_room(owner=[owner.user_id])
@@ -136,7 +136,7 @@ def test_only_deleted_rooms_are_purged(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("purge_rooms") == "Erased 0 messages of 0 deleted rooms.\n"
 
 
-def test_rooms_deleted_lately_can_be_spared() -> None:
+def test_purge_can_keep_recently_deleted_rooms() -> None:
     recent, old = said_and_deleted(days_ago=2), said_and_deleted(days_ago=31)
     assert (
         run("purge_rooms", "--older-than-days", "30") == "Erased 3 messages of 1 deleted rooms.\n"
@@ -146,6 +146,6 @@ def test_rooms_deleted_lately_can_be_spared() -> None:
 
 
 @pytest.mark.parametrize("days", ["-1", "999999999"])
-def test_impossible_days_are_a_clear_error(days: str) -> None:
+def test_invalid_days_are_a_clear_error(days: str) -> None:
     with pytest.raises(CommandError, match="--older-than-days"):
         run("purge_rooms", "--older-than-days", days)

@@ -40,7 +40,7 @@ def walk(reader: Caller, limit: int = 2) -> list[list[str]]:
         before = page.links["prev"]["before"]
 
 
-def test_the_feed_holds_what_one_may_read(ila: Caller, room: Room, secret: Room) -> None:
+def test_feed_lists_readable_messages(ila: Caller, room: Room, secret: Room) -> None:
     guest, banned = make_sign_in(), make_sign_in()
     Ban.objects.create(room=room, user_id=banned.user_id)
     private = make_private_room(guest.user_id, make_user())
@@ -53,7 +53,7 @@ def test_the_feed_holds_what_one_may_read(ila: Caller, room: Room, secret: Room)
     assert told(feed(ila.user_id, before=None, limit=50)) == []
 
 
-def test_a_page_of_the_feed_looks_at_so_many_messages_and_leads_on(
+def test_feed_page_scans_a_limited_number_of_messages_and_links_on(
     ila: Caller, room: Room, secret: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(selectors, "MAX_FEED_SCAN", 4)
@@ -69,7 +69,7 @@ def test_a_page_of_the_feed_looks_at_so_many_messages_and_leads_on(
     assert walk(make_sign_in(), limit=50)[-1] != []
 
 
-def test_a_feed_whose_oldest_messages_are_not_for_one_ends(
+def test_feed_with_unreadable_oldest_messages_ends(
     ila: Caller, room: Room, secret: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(selectors, "MAX_FEED_SCAN", 2)
@@ -83,9 +83,7 @@ def test_a_feed_whose_oldest_messages_are_not_for_one_ends(
 
 
 @pytest.mark.parametrize("cursor", ['["p", 1]', '["n", "1"]', '["n", null]', '["n"]', "[]", "{"])
-def test_a_cursor_that_we_did_not_make_walks_through_nothing(
-    cursor: str, ila: Caller, room: Room
-) -> None:
+def test_foreign_feed_cursor_scans_nothing(cursor: str, ila: Caller, room: Room) -> None:
     for number in range(5):
         say(ila, room, str(number))
     made = base64.urlsafe_b64encode(cursor.encode()).decode().rstrip("=")

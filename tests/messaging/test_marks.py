@@ -26,7 +26,7 @@ def mark_read(caller: Caller, room: Room, seq: int) -> tuple[int, int]:
     return outcome.seq, outcome.unread
 
 
-def test_a_read_mark_goes_forward_and_never_past_the_end(
+def test_read_marker_only_advances_up_to_the_last_message(
     ila: Caller, friend: Caller, room: Room
 ) -> None:
     store_now(*[draft(ila, room) for _ in range(5)])
@@ -35,7 +35,7 @@ def test_a_read_mark_goes_forward_and_never_past_the_end(
     assert mark_read(friend, room, 99) == (5, 0)
 
 
-def test_edits_make_nothing_unread(ila: Caller, friend: Caller, room: Room) -> None:
+def test_edits_make_no_message_unread(ila: Caller, friend: Caller, room: Room) -> None:
     message = say(ila, room)
     mark_read(friend, room, 1)
     services.edit_message(caller=ila, room_id=room.pk, message_id=message.id, content="better")
@@ -43,7 +43,9 @@ def test_edits_make_nothing_unread(ila: Caller, friend: Caller, room: Room) -> N
 
 
 @commits
-def test_a_mark_is_told_only_when_it_moved(ila: Caller, friend: Caller, room: Room) -> None:
+def test_read_marker_is_published_only_when_it_advanced(
+    ila: Caller, friend: Caller, room: Room
+) -> None:
     say(ila, room)
     with heard() as events:
         for _ in range(2):
@@ -51,7 +53,7 @@ def test_a_mark_is_told_only_when_it_moved(ila: Caller, friend: Caller, room: Ro
     assert events == [ReadAdvanced(room.pk, friend.user_id, "friend", 1)]
 
 
-def test_marks_of_one_batch_follow_each_other_and_the_messages(
+def test_read_markers_of_a_batch_follow_its_messages_in_order(
     ila: Caller, friend: Caller, room: Room
 ) -> None:
     outcomes = store_now(
@@ -66,7 +68,7 @@ def test_marks_of_one_batch_follow_each_other_and_the_messages(
 
 
 @commits
-def test_a_mark_is_told_after_the_message_that_it_marks(
+def test_read_marker_is_published_after_its_message(
     ila: Caller, friend: Caller, room: Room
 ) -> None:
     with heard() as events:
@@ -74,7 +76,7 @@ def test_a_mark_is_told_after_the_message_that_it_marks(
     assert [type(event) for event in events] == [MessageSent, ReadAdvanced]
 
 
-def test_one_refused_mark_fails_alone(ila: Caller, friend: Caller, room: Room) -> None:
+def test_refused_read_marker_fails_alone(ila: Caller, friend: Caller, room: Room) -> None:
     """Each as it would be refused by itself."""
     say(ila, room)
     stranger, public, deleted = make_sign_in(), make_room(), make_room(owner=[ila.user_id])
@@ -97,7 +99,7 @@ def test_one_refused_mark_fails_alone(ila: Caller, friend: Caller, room: Room) -
     ]
 
 
-def test_nothing_is_unread_less_than_not_at_all(friend: Caller, room: Room) -> None:
+def test_unread_count_is_never_negative(friend: Caller, room: Room) -> None:
     """On PostgreSQL a mark that was waited for may be ahead of the look at the room."""
     Member.objects.filter(room=room, user_id=friend.user_id).update(last_read_seq=1)
     assert mark_read(friend, room, 1) == (1, 0)

@@ -48,7 +48,7 @@ def plans_of(ask: Any, argument: Any, patch: pytest.MonkeyPatch) -> list[str]:
         (sql.lock_members, [(1, 1), (2, 2), (3, 3)]),
     ],
 )
-def test_no_statement_of_a_batch_reads_a_whole_table(
+def test_batch_statements_never_scan_a_whole_table(
     ask: Any, argument: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables = ("rooms_", "messaging_", "accounts_", " m", " s", " u", " r")

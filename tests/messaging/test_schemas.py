@@ -23,7 +23,7 @@ EMOJI = TypeAdapter[str](Emoji)
         "हाँ",
     ],
 )
-def test_emoji_of_any_make_are_reactions(emoji: str) -> None:
+def test_every_kind_of_emoji_is_a_reaction(emoji: str) -> None:
     assert EMOJI.validate_python(emoji) == emoji
 
 
@@ -46,6 +46,6 @@ def test_emoji_of_any_make_are_reactions(emoji: str) -> None:
         "\ufeff1",
     ],
 )
-def test_what_cannot_be_seen_is_no_reaction(signs: str) -> None:
+def test_invisible_text_is_no_reaction(signs: str) -> None:
     with pytest.raises(ValidationError, match="visible"):
         EMOJI.validate_python(signs)

@@ -17,23 +17,23 @@ from messaging.validation import clean_text, digest_of
         ("e\u0301", "e\u0301"),
     ],
 )
-def test_a_text_is_trimmed_and_otherwise_kept(text: str, stored: str) -> None:
+def test_text_is_only_trimmed(text: str, stored: str) -> None:
     assert clean_text(text) == stored
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t\u2003"])
-def test_an_empty_text_is_refused(text: str) -> None:
+def test_empty_text_is_rejected(text: str) -> None:
     with pytest.raises(Invalid, match="must not be empty"):
         clean_text(text)
 
 
-def test_the_longest_text_counts_after_trimming() -> None:
+def test_text_length_counts_after_trimming() -> None:
     assert len(clean_text(f"  {'é' * 4000}  ")) == 4000
     with pytest.raises(Invalid, match="at most 4000"):
         clean_text("é" * 4001)
 
 
-def test_the_longest_text_is_a_setting(settings: Settings) -> None:
+def test_text_length_limit_is_a_setting(settings: Settings) -> None:
     settings.CHAT_MESSAGE_LENGTH = 3
     assert clean_text("abc") == "abc"
     with pytest.raises(Invalid, match="at most 3"):
@@ -41,12 +41,12 @@ def test_the_longest_text_is_a_setting(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("text", ["\x00", "a\x00b", "a\x00"])
-def test_nul_is_refused(text: str) -> None:
+def test_nul_is_rejected(text: str) -> None:
     with pytest.raises(Invalid, match="NUL"):
         clean_text(text)
 
 
-def test_a_refusal_names_the_text_as_the_client_did() -> None:
+def test_text_error_uses_the_member_name_of_the_client() -> None:
     with pytest.raises(Invalid) as refusal:
         clean_text("", "message")
     assert refusal.value.errors == [
@@ -54,14 +54,14 @@ def test_a_refusal_names_the_text_as_the_client_did() -> None:
     ]
 
 
-def test_the_same_text_and_quote_have_the_same_digest() -> None:
+def test_same_text_and_reply_have_the_same_digest() -> None:
     assert digest_of("Hey", 7) == digest_of("Hey", 7)
 
 
-def test_another_text_or_quote_has_another_digest() -> None:
+def test_different_text_or_reply_has_another_digest() -> None:
     said = [("Hey", None), ("hey", None), ("Hey", 7), ("Hey", 8), ("Hey, 7", None), ("[]", None)]
     assert len({digest_of(text, reply_to) for text, reply_to in said}) == len(said)
 
 
-def test_a_digest_fits_its_column() -> None:
+def test_digest_fits_its_column() -> None:
     assert len(digest_of("Hey", 2**63 - 1)) == 32

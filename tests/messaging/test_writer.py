@@ -72,7 +72,7 @@ def contents(room: Room) -> list[str]:
 # One batch
 
 
-def test_a_batch_is_stored_in_the_order_of_the_queue(ila: Caller, room: Room) -> None:
+def test_batch_is_stored_in_queue_order(ila: Caller, room: Room) -> None:
     outcomes = store_now(*[draft(ila, room, str(number)) for number in range(50)])
     assert [one.message.seq for one in outcomes if isinstance(one, Sent)] == list(range(1, 51))
     assert contents(room) == [str(number) for number in range(50)]
@@ -80,14 +80,14 @@ def test_a_batch_is_stored_in_the_order_of_the_queue(ila: Caller, room: Room) ->
     assert (room.last_seq, room.version) == (50, 50)
 
 
-def test_rooms_of_one_batch_count_each_for_itself(ila: Caller, room: Room) -> None:
+def test_rooms_of_a_batch_count_separately(ila: Caller, room: Room) -> None:
     other = make_room(member=[ila.user_id])
     outcomes = store_now(*[draft(ila, where) for where in (room, other, other, room)])
     counted = [(one.message.room_id, one.message.seq) for one in outcomes if isinstance(one, Sent)]
     assert counted == [(room.pk, 1), (other.pk, 1), (other.pk, 2), (room.pk, 2)]
 
 
-def test_an_answer_is_what_was_stored(ila: Caller, room: Room) -> None:
+def test_answer_is_the_stored_message(ila: Caller, room: Room) -> None:
     said = say(ila, room, "Hey", client_id="one")
     stored = Message.objects.get()
     assert (said.id, said.seq, said.version) == (stored.pk, stored.seq, stored.version)
@@ -95,13 +95,13 @@ def test_an_answer_is_what_was_stored(ila: Caller, room: Room) -> None:
     assert (said.room, said.username, said.receiver) == ("friends", "ila", None)
 
 
-def test_a_private_message_names_its_receiver(ila: Caller) -> None:
+def test_private_message_names_its_receiver(ila: Caller) -> None:
     other = make_user()
     said = say(ila, make_private_room(ila.user_id, other))
     assert (said.room, said.receiver) == (None, other.pk)
 
 
-def test_one_bad_message_fails_alone(ila: Caller, room: Room) -> None:
+def test_invalid_message_fails_alone(ila: Caller, room: Room) -> None:
     stranger = make_sign_in()
     outcomes = store_now(
         draft(ila, room, "first"),
@@ -117,7 +117,7 @@ def test_one_bad_message_fails_alone(ila: Caller, room: Room) -> None:
 
 @commits
 @pytest.mark.parametrize("bad", [None, "\ud800"])  # NOT NULL; what UTF-8 cannot hold
-def test_a_message_that_the_database_refuses_fails_alone(
+def test_message_refused_by_the_database_fails_alone(
     ila: Caller, room: Room, thread: Writer, bad: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with transaction.atomic(), caplog.at_level(logging.CRITICAL):
@@ -130,7 +130,7 @@ def test_a_message_that_the_database_refuses_fails_alone(
 
 
 @pytest.mark.parametrize("how", ["elsewhere", "deleted", "unknown"])
-def test_only_what_stands_in_the_room_may_be_quoted(ila: Caller, room: Room, how: str) -> None:
+def test_reply_requires_a_message_of_the_room(ila: Caller, room: Room, how: str) -> None:
     quoted = say(ila, make_room() if how == "elsewhere" else room)
     if how == "deleted":
         Message.objects.update(deleted=True)
@@ -138,7 +138,7 @@ def test_only_what_stands_in_the_room_may_be_quoted(ila: Caller, room: Room, how
     assert kinds(store_now(draft(ila, room, reply_to=reply_to))) == [Invalid]
 
 
-def test_a_quote_is_kept(ila: Caller, room: Room) -> None:
+def test_reply_to_is_stored(ila: Caller, room: Room) -> None:
     quoted = say(ila, room)
     assert say(ila, room, reply_to=quoted.id).reply_to == quoted.id
 
@@ -156,7 +156,7 @@ def test_sending_joins_a_public_room_once(ila: Caller) -> None:
     assert room.member_count == room.members.count() == 2
 
 
-def test_sending_reads_for_the_sender_alone(ila: Caller, room: Room) -> None:
+def test_sending_advances_only_the_senders_read_marker(ila: Caller, room: Room) -> None:
     other = make_sign_in()
     Member.objects.create(room=room, user_id=other.user_id)
     store_now(draft(ila, room), draft(ila, room), draft(other, room), draft(ila, room))
@@ -167,19 +167,19 @@ def test_sending_reads_for_the_sender_alone(ila: Caller, room: Room) -> None:
 @pytest.mark.parametrize(
     ("kind", "refusal"), [(RoomKind.GROUP, NoSuchRoom), (RoomKind.PUBLIC, Forbidden)]
 )
-def test_the_removed_are_refused(kind: RoomKind, refusal: type[Exception]) -> None:
+def test_removed_member_cannot_send(kind: RoomKind, refusal: type[Exception]) -> None:
     owner, gone = make_user(), make_sign_in()
     room = make_room(kind, owner=[owner.pk], member=[gone.user_id])
     remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
     assert kinds(store_now(draft(gone, room))) == [refusal]
 
 
-def test_a_deleted_room_takes_no_messages(ila: Caller, room: Room) -> None:
+def test_deleted_room_accepts_no_messages(ila: Caller, room: Room) -> None:
     delete_room(user_id=ila.user_id, room_id=room.pk)
     assert kinds(store_now(draft(ila, room))) == [NoSuchRoom]
 
 
-def test_an_ended_session_is_refused(ila: Caller, room: Room) -> None:
+def test_ended_session_cannot_send(ila: Caller, room: Room) -> None:
     other = make_session(User.objects.get(pk=ila.user_id))
     ended = Caller(ila.user_id, "ila", other.pk, ila.expires_at)
     other.ended_at = other.created_at
@@ -187,19 +187,19 @@ def test_an_ended_session_is_refused(ila: Caller, room: Room) -> None:
     assert kinds(store_now(draft(ended, room), draft(ila, room))) == [SessionEnded, Sent]
 
 
-def test_a_session_of_somebody_else_is_refused(ila: Caller, room: Room) -> None:
+def test_session_of_another_user_cannot_send(ila: Caller, room: Room) -> None:
     other = make_sign_in()
     mixed = Caller(ila.user_id, "ila", other.session_id, ila.expires_at)
     assert kinds(store_now(draft(mixed, room))) == [SessionEnded]
 
 
-def test_the_deactivated_are_refused(ila: Caller, room: Room) -> None:
+def test_deactivated_user_cannot_send(ila: Caller, room: Room) -> None:
     User.objects.filter(pk=ila.user_id).update(is_active=False)
     assert kinds(store_now(draft(ila, room))) == [SessionEnded]
 
 
 @commits
-def test_a_removal_that_commits_first_wins(thread: Writer) -> None:
+def test_removal_committed_first_wins(thread: Writer) -> None:
     owner, gone = make_user(), make_sign_in()
     room = make_room(RoomKind.GROUP, owner=[owner.pk], member=[gone.user_id])
     with transaction.atomic():
@@ -213,9 +213,7 @@ def test_a_removal_that_commits_first_wins(thread: Writer) -> None:
 
 
 @commits
-def test_an_end_of_a_session_that_commits_first_wins(
-    ila: Caller, room: Room, thread: Writer
-) -> None:
+def test_session_end_committed_first_wins(ila: Caller, room: Room, thread: Writer) -> None:
     with transaction.atomic():
         Room.objects.update(title="held")
         Session.objects.update(ended_at="2026-01-01T00:00:00Z")
@@ -229,7 +227,7 @@ def test_an_end_of_a_session_that_commits_first_wins(
 # Sending twice
 
 
-def test_a_client_id_makes_one_message_within_a_batch(ila: Caller, room: Room) -> None:
+def test_client_id_makes_one_message_within_a_batch(ila: Caller, room: Room) -> None:
     first, again = store_now(*[draft(ila, room, client_id="one")] * 2)
     assert isinstance(first, Sent)
     assert isinstance(again, Sent)
@@ -238,7 +236,7 @@ def test_a_client_id_makes_one_message_within_a_batch(ila: Caller, room: Room) -
     assert contents(room) == ["hello"]
 
 
-def test_a_client_id_makes_one_message_over_batches(ila: Caller, room: Room) -> None:
+def test_client_id_makes_one_message_across_batches(ila: Caller, room: Room) -> None:
     said = say(ila, room, client_id="one")
     say(ila, room, "in between")
     (again,) = store_now(draft(ila, room, client_id="one"))
@@ -247,7 +245,7 @@ def test_a_client_id_makes_one_message_over_batches(ila: Caller, room: Room) -> 
     assert (room.last_seq, room.version) == (2, 2)
 
 
-def test_a_client_id_answers_the_message_as_it_is_now(ila: Caller, room: Room) -> None:
+def test_repeated_client_id_returns_the_current_message(ila: Caller, room: Room) -> None:
     say(ila, room, client_id="one")
     Message.objects.update(content="", deleted=True, version=2)
     (again,) = store_now(draft(ila, room, client_id="one"))
@@ -255,7 +253,7 @@ def test_a_client_id_answers_the_message_as_it_is_now(ila: Caller, room: Room) -
     assert (again.message.content, again.message.deleted, again.message.version) == ("", True, 2)
 
 
-def test_a_reply_may_be_repeated_when_what_it_quotes_is_gone(ila: Caller, room: Room) -> None:
+def test_reply_can_be_repeated_after_its_target_is_deleted(ila: Caller, room: Room) -> None:
     quoted = say(ila, room)
     reply = say(ila, room, client_id="one", reply_to=quoted.id)
     Message.objects.filter(pk=quoted.id).update(deleted=True)
@@ -263,7 +261,7 @@ def test_a_reply_may_be_repeated_when_what_it_quotes_is_gone(ila: Caller, room: 
     assert again == Sent(reply, duplicate=True)
 
 
-def test_a_client_id_with_something_else_is_refused(ila: Caller, room: Room) -> None:
+def test_client_id_reused_for_another_message_is_rejected(ila: Caller, room: Room) -> None:
     quoted = say(ila, room, client_id="one")
     outcomes = store_now(
         draft(ila, room, "another text", client_id="one"),
@@ -274,7 +272,7 @@ def test_a_client_id_with_something_else_is_refused(ila: Caller, room: Room) -> 
     assert kinds(outcomes) == [ClientIdReused, ClientIdReused, Sent, ClientIdReused]
 
 
-def test_a_client_id_is_of_one_sender_in_one_room(ila: Caller, room: Room) -> None:
+def test_client_id_is_scoped_to_sender_and_room(ila: Caller, room: Room) -> None:
     other, elsewhere = make_sign_in(), make_room()
     Member.objects.create(room=room, user_id=other.user_id)
     outcomes = store_now(
@@ -285,7 +283,7 @@ def test_a_client_id_is_of_one_sender_in_one_room(ila: Caller, room: Room) -> No
     assert [one.duplicate for one in outcomes if isinstance(one, Sent)] == [False] * 3
 
 
-def test_a_repeat_from_one_who_was_removed_is_refused(ila: Caller) -> None:
+def test_repeat_by_a_removed_member_is_rejected(ila: Caller) -> None:
     gone = make_sign_in()
     room = make_room(RoomKind.GROUP, owner=[ila.user_id], member=[gone.user_id])
     say(gone, room, client_id="one")
@@ -297,7 +295,7 @@ def test_a_repeat_from_one_who_was_removed_is_refused(ila: Caller) -> None:
 
 
 @commits
-def test_what_waits_is_stored_together(ila: Caller, room: Room, thread: Writer) -> None:
+def test_queued_writes_are_stored_together(ila: Caller, room: Room, thread: Writer) -> None:
     batches: list[int] = []
 
     def listen(sender: object, events: Sequence[Event], **kwargs: object) -> None:
@@ -315,7 +313,9 @@ def test_what_waits_is_stored_together(ila: Caller, room: Room, thread: Writer) 
 
 
 @commits
-def test_callers_on_a_loop_are_answered_there(ila: Caller, room: Room, thread: Writer) -> None:
+def test_event_loop_callers_are_answered_on_their_loop(
+    ila: Caller, room: Room, thread: Writer
+) -> None:
     import asyncio
 
     async def send() -> Sent:
@@ -325,7 +325,7 @@ def test_callers_on_a_loop_are_answered_there(ila: Caller, room: Room, thread: W
 
 
 @commits
-def test_callers_on_a_loop_wait_for_a_database_that_hangs_only_so_long(
+def test_event_loop_callers_time_out_on_a_hanging_database(
     ila: Caller,
     room: Room,
     thread: Writer,
@@ -345,7 +345,7 @@ def test_callers_on_a_loop_wait_for_a_database_that_hangs_only_so_long(
 
 
 @commits
-def test_a_full_queue_raises_busy_and_stores_what_it_took(
+def test_full_queue_raises_busy_and_stores_accepted_writes(
     ila: Caller, room: Room, thread: Writer
 ) -> None:
     taken = []
@@ -362,7 +362,7 @@ def test_a_full_queue_raises_busy_and_stores_what_it_took(
 
 @commits
 @pytest.mark.parametrize("fault", [OperationalError("disk I/O error"), RuntimeError("a bug")])
-def test_a_failing_database_answers_busy_and_the_thread_lives_on(
+def test_failing_database_answers_busy_and_the_thread_survives(
     ila: Caller,
     room: Room,
     thread: Writer,
@@ -383,7 +383,7 @@ def test_a_failing_database_answers_busy_and_the_thread_lives_on(
 
 
 @commits
-def test_a_commit_that_fails_is_answered_busy_and_told_to_nobody(
+def test_failed_commit_answers_busy_and_publishes_nothing(
     ila: Caller, room: Room, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail() -> None:
@@ -397,7 +397,7 @@ def test_a_commit_that_fails_is_answered_busy_and_told_to_nobody(
 
 
 @commits
-def test_a_batch_that_the_database_refuses_is_tried_one_by_one(
+def test_batch_refused_by_the_database_is_stored_one_by_one(
     ila: Caller, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save = MessageBatch.save
@@ -431,7 +431,7 @@ def failing_saves(*sqlstates: str | None) -> Callable[[MessageBatch], None]:
 
 @commits
 @pytest.mark.parametrize("sqlstate", ["40P01", "40001"])
-def test_a_batch_that_lost_a_deadlock_is_stored_again(
+def test_batch_that_lost_a_deadlock_is_retried(
     ila: Caller, room: Room, monkeypatch: pytest.MonkeyPatch, sqlstate: str
 ) -> None:
     monkeypatch.setattr(MessageBatch, "save", failing_saves(sqlstate))
@@ -446,7 +446,7 @@ def test_a_batch_that_lost_a_deadlock_is_stored_again(
 
 @commits
 @pytest.mark.parametrize("sqlstates", [("40P01", "40P01"), ("57014",), (None,)])
-def test_a_batch_is_stored_again_only_once_and_only_after_a_conflict(
+def test_batch_is_retried_once_and_only_after_a_conflict(
     ila: Caller,
     room: Room,
     monkeypatch: pytest.MonkeyPatch,
@@ -459,7 +459,7 @@ def test_a_batch_is_stored_again_only_once_and_only_after_a_conflict(
     assert kinds(store_now(draft(ila, room))) == [Sent]
 
 
-def test_a_batch_of_messages_and_read_marks_takes_two_round_trips(
+def test_batch_of_messages_and_read_markers_takes_two_round_trips(
     ila: Caller, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trips: list[int] = []
@@ -476,7 +476,7 @@ def test_a_batch_of_messages_and_read_marks_takes_two_round_trips(
 
 
 @commits
-def test_events_are_told_after_the_commit_in_the_order_of_versions(ila: Caller, room: Room) -> None:
+def test_events_are_published_after_the_commit_in_version_order(ila: Caller, room: Room) -> None:
     seen: list[tuple[bool, int]] = []
 
     def listen(sender: object, events: Sequence[Event], **kwargs: object) -> None:
@@ -495,7 +495,7 @@ def test_events_are_told_after_the_commit_in_the_order_of_versions(ila: Caller, 
 
 
 @commits
-def test_refusals_and_repeats_are_told_to_nobody(ila: Caller, room: Room) -> None:
+def test_refusals_and_repeats_publish_nothing(ila: Caller, room: Room) -> None:
     say(ila, room, client_id="one")
     with heard() as events:
         store_now(draft(ila, room, client_id="one"), draft(make_sign_in(), room))
@@ -503,7 +503,7 @@ def test_refusals_and_repeats_are_told_to_nobody(ila: Caller, room: Room) -> Non
 
 
 @commits
-def test_a_failing_listener_fails_no_send(
+def test_failing_event_receiver_fails_no_send(
     ila: Caller, room: Room, thread: Writer, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(sender: object, **kwargs: object) -> None:
@@ -517,7 +517,7 @@ def test_a_failing_listener_fails_no_send(
 
 
 @commits
-def test_a_caller_that_gave_up_leaves_the_others_their_answers(
+def test_cancelled_caller_does_not_affect_other_answers(
     ila: Caller, room: Room, thread: Writer
 ) -> None:
     with transaction.atomic():
@@ -527,7 +527,7 @@ def test_a_caller_that_gave_up_leaves_the_others_their_answers(
 
 
 @commits
-def test_closing_stores_what_was_taken_and_takes_no_more(ila: Caller, room: Room) -> None:
+def test_close_stores_accepted_writes_and_rejects_new_ones(ila: Caller, room: Room) -> None:
     own = Writer()
     answers = [own.submit(draft(ila, room)) for _ in range(5)]
     own.close()
@@ -536,12 +536,12 @@ def test_closing_stores_what_was_taken_and_takes_no_more(ila: Caller, room: Room
         own.submit(draft(ila, room))
 
 
-def test_a_writer_that_never_wrote_is_closed_at_once() -> None:
+def test_unused_writer_closes_at_once() -> None:
     Writer().close()
 
 
 @commits
-def test_many_threads_get_one_unbroken_order(
+def test_many_threads_get_one_gapless_order(
     ila: Caller, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue, "MAX_BATCH_SIZE", 7)
@@ -562,13 +562,13 @@ def test_many_threads_get_one_unbroken_order(
     assert sorted(seqs) == list(range(1, 101))
 
 
-def test_ids_are_counted_on_after_a_deletion(ila: Caller, room: Room) -> None:
+def test_deleted_ids_are_not_reused(ila: Caller, room: Room) -> None:
     last = say(ila, room)
     Message.objects.all().delete()
     assert say(ila, room).id == last.id + 1
 
 
-def test_a_batch_that_meets_a_missing_table_is_refused_with_the_command_to_run(
+def test_missing_table_is_reported_with_the_command_to_run(
     ila: Caller, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def save(batch: MessageBatch) -> None:

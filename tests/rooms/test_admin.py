@@ -62,7 +62,7 @@ def member_of(room: Room, user: User) -> Member:
 
 
 @commits
-def test_rooms_of_every_kind_are_deleted_by_the_service(
+def test_every_kind_of_room_is_deleted_through_the_service(
     root: Client, boss: User, group: Room, ila: User, maya: User
 ) -> None:
     public, private = make_room(name="sports"), make_private_room(ila.pk, maya)
@@ -101,7 +101,7 @@ def test_deleting_a_room_twice_is_harmless(root: Client, group: Room) -> None:
     assert LogEntry.objects.count() == 1
 
 
-def test_two_people_may_open_a_new_private_room_after_staff_deleted_theirs(
+def test_private_room_can_be_opened_again_after_staff_deleted_it(
     root: Client, ila: User, maya: User
 ) -> None:
     old = make_private_room(ila.pk, maya)
@@ -113,9 +113,7 @@ def test_two_people_may_open_a_new_private_room_after_staff_deleted_theirs(
     assert services.open_private_room(user_id=ila.pk, other=maya) == new
 
 
-def test_a_confirmation_lists_what_will_happen_and_changes_nothing(
-    root: Client, group: Room
-) -> None:
+def test_confirmation_lists_the_effects_and_changes_nothing(root: Client, group: Room) -> None:
     for answer in (
         root.get(f"{ROOMS}{group.pk}/do/delete_rooms/"),
         root.post(ROOMS, chosen("delete_rooms", group, confirmed=False)),
@@ -130,7 +128,7 @@ def test_a_confirmation_lists_what_will_happen_and_changes_nothing(
 
 
 @commits
-def test_looking_at_any_page_changes_nothing(root: Client, group: Room, maya: User) -> None:
+def test_viewing_pages_changes_nothing(root: Client, group: Room, maya: User) -> None:
     ban = membership.ban_user(
         user_id=User.objects.get(username="boss").pk,
         room_id=make_room(name="sports").pk,
@@ -156,7 +154,7 @@ def test_looking_at_any_page_changes_nothing(root: Client, group: Room, maya: Us
 
 
 @commits
-def test_a_member_is_removed_from_a_group(root: Client, group: Room, maya: User) -> None:
+def test_staff_remove_a_member_from_a_group(root: Client, group: Room, maya: User) -> None:
     with heard() as events:
         answer = root.post(f"{MEMBERS}{member_of(group, maya).pk}/do/remove_members/")
     assert (answer.status_code, told(answer)) == (302, ["1 member removed"])
@@ -177,7 +175,7 @@ def test_removal_from_a_public_room_is_a_ban(root: Client, maya: User) -> None:
         membership.join_room(user_id=maya.pk, room_id=room.pk)
 
 
-def test_the_last_owner_of_a_group_is_neither_removed_nor_demoted(
+def test_last_owner_of_a_group_cannot_be_removed_or_demoted(
     root: Client, group: Room, ila: User, maya: User
 ) -> None:
     owner = member_of(group, ila)
@@ -191,7 +189,7 @@ def test_the_last_owner_of_a_group_is_neither_removed_nor_demoted(
     assert member_of(group, maya).role == Role.OWNER
 
 
-def test_members_of_a_private_room_stay(root: Client, ila: User, maya: User) -> None:
+def test_members_of_a_private_room_cannot_be_removed(root: Client, ila: User, maya: User) -> None:
     room = make_private_room(ila.pk, maya)
     member = member_of(room, maya)
     for action in ("remove_members", "make_owner"):
@@ -201,7 +199,7 @@ def test_members_of_a_private_room_stay(root: Client, ila: User, maya: User) -> 
     assert "/do/" not in page, "no button for what is refused"
 
 
-def test_some_rows_are_refused_and_the_others_done(
+def test_refused_rows_do_not_stop_the_others(
     root: Client, group: Room, ila: User, maya: User
 ) -> None:
     private = make_private_room(ila.pk, maya)
@@ -212,7 +210,7 @@ def test_some_rows_are_refused_and_the_others_done(
     assert Member.objects.filter(room=group).count() == 1
 
 
-def test_what_is_gone_meanwhile_is_said(root: Client, group: Room, maya: User) -> None:
+def test_rows_deleted_meanwhile_are_reported(root: Client, group: Room, maya: User) -> None:
     member = member_of(group, maya)
     page = f"{MEMBERS}{member.pk}/do/remove_members/"
     root.post(page)
@@ -221,7 +219,7 @@ def test_what_is_gone_meanwhile_is_said(root: Client, group: Room, maya: User) -
     assert texts[-1] == "Nothing to do: the chosen rows are gone"
 
 
-def test_no_more_rows_than_the_bound_are_taken(
+def test_action_is_limited_to_a_number_of_rows(
     root: Client, group: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(moderation, "MAX_ROWS", 1)
@@ -231,7 +229,7 @@ def test_no_more_rows_than_the_bound_are_taken(
     assert Member.objects.filter(room=group).count() == 2
 
 
-def test_a_busy_database_is_a_message_and_no_error_page(
+def test_busy_database_shows_a_message_and_no_error_page(
     root: Client, group: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def busy(**_: object) -> None:
@@ -248,7 +246,7 @@ def test_a_busy_database_is_a_message_and_no_error_page(
     assert room.title == ""
 
 
-def test_ids_that_are_none_are_a_bad_request(root: Client) -> None:
+def test_invalid_ids_are_a_bad_request(root: Client) -> None:
     for pk in ("x", "-1", str(2**70), ""):
         form = chosen("delete_rooms") | {"_selected_action": [pk]}
         assert root.post(ROOMS, form).status_code == 400, pk
@@ -259,7 +257,7 @@ def test_ids_that_are_none_are_a_bad_request(root: Client) -> None:
 
 
 @commits
-def test_anybody_is_banned_from_a_public_room_and_comes_back_after(
+def test_banned_user_can_return_after_the_ban_is_lifted(
     root: Client, boss: User, maya: User
 ) -> None:
     room = make_room(name="sports", member=[maya.pk])
@@ -283,7 +281,7 @@ def test_anybody_is_banned_from_a_public_room_and_comes_back_after(
     assert LogEntry.objects.latest("pk").change_message == "Ban of maya in sports: lifted"
 
 
-def test_a_ban_that_cannot_be_is_refused_with_the_reason(root: Client, group: Room) -> None:
+def test_impossible_ban_is_rejected_with_a_reason(root: Client, group: Room) -> None:
     make_room(name="sports")
     for room, user, text in (
         ("nowhere", "maya", "There is no such room"),
@@ -313,7 +311,7 @@ def test_a_ban_that_cannot_be_is_refused_with_the_reason(root: Client, group: Ro
         ("lift_bans", "delete_ban", "view_ban"),
     ],
 )
-def test_each_action_needs_its_permission(
+def test_each_action_requires_its_permission(
     group: Room, maya: User, boss: User, action: str, permission: str, look: str
 ) -> None:
     public = make_room(name="sports")
@@ -341,7 +339,7 @@ def test_each_action_needs_its_permission(
     assert LogEntry.objects.count() == 1
 
 
-def test_banning_needs_its_permission(group: Room) -> None:
+def test_banning_requires_its_permission(group: Room) -> None:
     room = make_room(name="sports")
     without = staff("view_ban", "view_room", "change_room")
     assert "/ban/add/" not in without.get(f"{ROOMS}{room.pk}/change/").content.decode()
@@ -351,7 +349,7 @@ def test_banning_needs_its_permission(group: Room) -> None:
     assert Ban.objects.count() == 1
 
 
-def test_the_services_ask_for_the_permission_themselves(group: Room, boss: User) -> None:
+def test_services_check_the_permission_themselves(group: Room, boss: User) -> None:
     """An open page or a forgotten check above them does not help."""
     plain, ordinary = make_user(is_staff=True), make_user()
     former = make_user(is_staff=False, is_superuser=True)
@@ -378,7 +376,7 @@ def test_the_services_ask_for_the_permission_themselves(group: Room, boss: User)
 # What pages show
 
 
-def test_rooms_are_found_by_the_beginning_of_name_or_title(
+def test_rooms_are_searched_by_prefix_of_name_or_title(
     root: Client, group: Room, ila: User, maya: User
 ) -> None:
     sports = make_room(name="sports", member=[maya.pk])
@@ -400,7 +398,7 @@ def test_rooms_are_found_by_the_beginning_of_name_or_title(
         assert found(nothing) == [], nothing
 
 
-def test_a_room_leads_to_its_messages_members_and_bans(root: Client, group: Room) -> None:
+def test_room_page_links_to_its_messages_members_and_bans(root: Client, group: Room) -> None:
     public = make_room()
     for room, lists in (
         (public, (MEMBERS, BANS, "/admin/messaging/message/")),
@@ -412,7 +410,7 @@ def test_a_room_leads_to_its_messages_members_and_bans(root: Client, group: Room
     assert f"{BANS}?q" not in root.get(f"{ROOMS}{group.pk}/change/").content.decode()
 
 
-def test_lists_cost_the_same_queries_however_many_rows(root: Client, ila: User) -> None:
+def test_query_count_does_not_depend_on_row_count(root: Client, ila: User) -> None:
     def cost() -> list[int]:
         counts = []
         for page in (ROOMS, f"{ROOMS}?q=room", MEMBERS, BANS, "/admin/admin/logentry/"):
@@ -436,7 +434,7 @@ def test_lists_cost_the_same_queries_however_many_rows(root: Client, ila: User) 
     assert max(before) <= 10
 
 
-def test_no_search_by_beginning_reads_a_whole_table(root: Client) -> None:
+def test_prefix_searches_never_scan_a_whole_table(root: Client) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("reads SQLite's plans")
     make_room(name="sports")
