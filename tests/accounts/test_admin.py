@@ -18,6 +18,7 @@ from messaging import admin as messaging_admin
 from messaging.models import Message
 from rooms.events import RoomChanged
 from rooms.models import Ban, Member, Room, RoomKind
+from tests.admin_client import chosen, signed_in, staff
 from tests.factories import (
     heard,
     make_private_room,
@@ -27,7 +28,6 @@ from tests.factories import (
     make_user,
     say,
 )
-from tests.staff import chosen, signed_in, staff
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -15,7 +15,7 @@ from accounts.events import SessionsEnded
 from accounts.models import Session, User
 from tests.factories import at_once, heard, make_session, make_user
 
-from .person import PASSWORD, change_password, log_in, log_out, meanwhile, register
+from .service_calls import PASSWORD, change_password, log_in, log_out, meanwhile, register
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

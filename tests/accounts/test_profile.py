@@ -7,7 +7,7 @@ from accounts.auth import authenticate
 from accounts.kernel.errors import EmailTaken, Invalid, WrongPassword
 from accounts.models import Session, User
 
-from .person import PASSWORD, change_password, log_in, meanwhile, register
+from .service_calls import PASSWORD, change_password, log_in, meanwhile, register
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cheap_passwords", "unlimited")]
 

@@ -25,7 +25,7 @@ from accounts.models import Session, User
 from accounts.selectors import open_sessions
 from tests.factories import commits, heard, make_session, make_user
 
-from .person import PASSWORD, change_password, log_in, log_out, meanwhile, register
+from .service_calls import PASSWORD, change_password, log_in, log_out, meanwhile, register
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cheap_passwords", "unlimited")]
 

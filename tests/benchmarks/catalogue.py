@@ -5,10 +5,10 @@ Those that share a fleet come first, so that it is started once.
 
 from collections.abc import Callable
 
-from . import growing, scenarios, sweeps
-from .bench import Bench
+from . import scale_out, scenarios, sweeps
+from .runner import Runner
 
-SCENARIOS: dict[str, Callable[[Bench], None]] = {
+SCENARIOS: dict[str, Callable[[Runner], None]] = {
     "fanout": scenarios.fanout,
     "many_rooms": scenarios.many_rooms,
     "signin": scenarios.signin,
@@ -18,11 +18,11 @@ SCENARIOS: dict[str, Callable[[Bench], None]] = {
     "memory": scenarios.memory,
     "paging": scenarios.paging,
     "hold": scenarios.hold,
-    "databases": growing.databases,
-    "spread": growing.spread,
-    "crossing": growing.crossing,
-    "redis_gone": growing.redis_gone,
-    "repair": growing.repair,
+    "databases": scale_out.databases,
+    "spread": scale_out.spread,
+    "crossing": scale_out.crossing,
+    "redis_gone": scale_out.redis_gone,
+    "repair": scale_out.repair,
     "members": sweeps.members,
     "rooms": sweeps.rooms,
 }

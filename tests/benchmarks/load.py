@@ -1,6 +1,6 @@
 """The load: a process of its own, on a core of its own, that speaks for all the clients.
 
-It is `load.c`, compiled when first needed; where no C compiler is, `slow_load.py` takes the same
+It is `load.c`, compiled when first needed; where no C compiler is, `python_load.py` takes the same
 commands, at a fraction of the speed. How busy it was stands in every result, so that one can see
 that it is not what was measured.
 """
@@ -21,11 +21,11 @@ from typing import Any, NamedTuple, Self
 
 from tests.servers import ROOT
 
-from . import cores
+from . import cpu_affinity
 
-CACHE = ROOT / ".bench"
+CACHE = ROOT / ".runner"
 SOURCE = Path(__file__).with_name("load.c")
-SLOW = "tests.benchmarks.slow_load"
+PYTHON_LOAD = "tests.benchmarks.python_load"
 TEXT = 60
 """Characters of a message, as long as people write."""
 IN_FLIGHT = 48
@@ -95,7 +95,7 @@ class Load:
         ]
 
     def __enter__(self) -> Self:
-        with cores.pinned(cores.LOAD):
+        with cpu_affinity.pinned(cpu_affinity.LOAD):
             self._process = subprocess.Popen(
                 command(), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
             )
@@ -166,7 +166,7 @@ def command() -> list[str]:
     """What runs the generator; SLOW_LOAD=1 chooses the slower one."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None or sys.platform != "linux" or os.environ.get("SLOW_LOAD"):
-        return [sys.executable, "-m", SLOW]
+        return [sys.executable, "-m", PYTHON_LOAD]
     return [str(_compiled(compiler))]
 
 

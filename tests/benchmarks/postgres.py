@@ -9,7 +9,7 @@ import psutil
 
 from tests.postgres_server import PostgresServer, postgres_running
 
-from . import cores
+from . import cpu_affinity
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Postgres:
 def serving() -> Iterator[Postgres]:
     """With its settings as they come: every commit waits for the disk."""
     with ExitStack() as stack:
-        with cores.pinned(cores.LOAD):
+        with cpu_affinity.pinned(cpu_affinity.LOAD):
             server = stack.enter_context(postgres_running())
         lock = Path(server.folder, "postmaster.pid").read_text()
         yield Postgres(server, psutil.Process(int(lock.split("\n", 1)[0])))

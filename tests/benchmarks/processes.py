@@ -12,7 +12,7 @@ import psutil
 
 from tests.servers import ROOT, free_port
 
-from . import cores
+from . import cpu_affinity
 
 STARTS_TIMEOUT = 30.0
 PORT = "PORT"
@@ -42,11 +42,11 @@ def run(command: list[str], environment: dict[str, str], given: str = "") -> str
 
 @contextmanager
 def served(
-    command: list[str], environment: dict[str, str], log: Path, core: set[int] = cores.SERVER
+    command: list[str], environment: dict[str, str], log: Path, core: set[int] = cpu_affinity.SERVER
 ) -> Iterator[tuple[int, psutil.Process]]:
     """A server process that listens, and its port."""
     port = free_port()
-    with log.open("ab") as output, cores.pinned(core):
+    with log.open("ab") as output, cpu_affinity.pinned(core):
         process = subprocess.Popen(
             [str(port) if part == PORT else part for part in command],
             cwd=ROOT,

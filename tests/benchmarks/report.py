@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from .load import SLOW, command
+from .load import PYTHON_LOAD, command
 from .results import Results, Row
+from .results_file import ResultsFile
 from .scenarios import ACKNOWLEDGED, IDLE, LIVELY, SIGN_INS, fanout_work
-from .shelf import Shelf
 from .systems import PRODUCT, System
 from .targets import ANSWERS, DELIVERIES, TARGETS
 
@@ -19,13 +19,13 @@ IN_SHORT = [
 ]
 
 
-def report(shelf: Shelf) -> str:
+def report(results_file: ResultsFile) -> str:
     """Everything, for the terminal."""
-    results = shelf.results()
+    results = results_file.results()
     scaling = "\n\n".join(
         f"{swept(work, what)}\n\n{table}" for work, what, table in sweeps(results)
     )
-    parts = [in_short(results), measured(results), scaling, judged(results), remarks(shelf)]
+    parts = [in_short(results), measured(results), scaling, judged(results), remarks(results_file)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -134,11 +134,11 @@ def judged(results: Results) -> str:
     return "\n".join([*head, *lines])
 
 
-def remarks(shelf: Shelf) -> str:
-    results = shelf.results()
-    lines = [f"`{name}` failed {reason}" for name, reason in shelf.failed.items()]
+def remarks(results_file: ResultsFile) -> str:
+    results = results_file.results()
+    lines = [f"`{name}` failed {reason}" for name, reason in results_file.failed.items()]
     lines += [f"Skipped {name}: {reason}." for name, reason in results.skipped.items()]
-    if SLOW in command():
+    if PYTHON_LOAD in command():
         lines.append("There was no C compiler: the load came from the slower generator in Python.")
     if results.busiest:
         lines.append(f"The load generator was never busier than {results.busiest:.0%} of its core.")

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
-from . import growing, sweeps
+from . import scale_out, sweeps
 from .results import Quantity, Results, Row
 from .scenarios import ACKNOWLEDGED, LIVELY, SIGN_INS, fanout_work
 from .systems import PRODUCT, System
@@ -83,13 +83,13 @@ IDLE = Quantity("idle sockets × 1,000", "KB a socket", UVICORN)
 HELD = "idle sockets × 10,000, held 60 s"
 PAGE = Quantity("history", "ms a page of 1,000,000 messages", UVICORN)
 CROWD = Quantity(sweeps.MEMBERS, sweeps.COST, UVICORN, 5000)
-STORED = Quantity(growing.STORING, ANSWERS, growing.ON_POSTGRES)
-BEREFT = Quantity(growing.REDIS_GONE, ANSWERS, growing.BEREFT)
-REPAIR = Quantity(growing.repair_work(), "% of a core more than in one room, in all", UVICORN)
+STORED = Quantity(scale_out.STORING, ANSWERS, scale_out.ON_POSTGRES)
+BEREFT = Quantity(scale_out.REDIS_GONE, ANSWERS, scale_out.BEREFT)
+REPAIR = Quantity(scale_out.repair_work(), "% of a core more than in one room, in all", UVICORN)
 
 
 def _over_two(work: str) -> Target:
-    two = Quantity(work, growing.cost_of(growing.SERVER), growing.GROWN, 2)
+    two = Quantity(work, scale_out.cost_of(scale_out.SERVER), scale_out.GROWN, 2)
     return Target(two, 1.4, replace(two, at=1), at_most=True)
 
 
@@ -111,16 +111,16 @@ TARGETS = [
     Target(Quantity(SIGN_INS, "sign-ins/s", UVICORN), 800),
     Target(PAGE, 1.3, replace(PAGE, what="ms a page of 1,000 messages"), at_most=True),
     Target(CROWD, 1.5, replace(CROWD, at=100), at_most=True),
-    _over_two(growing.SATURATED),
-    _over_two(growing.STEADY),
+    _over_two(scale_out.SATURATED),
+    _over_two(scale_out.STEADY),
     Target(
-        Quantity(growing.CROSSING, "ms later on the other process, p50", growing.TWO),
+        Quantity(scale_out.CROSSING, "ms later on the other process, p50", scale_out.TWO),
         3,
         at_most=True,
     ),
     Target(STORED, 0.6, replace(STORED, system=UVICORN)),
     Target(STORED, 4, STORED.of("standard-orm")),
-    Target(BEREFT, 0.9, replace(BEREFT, system=growing.GROWN)),
+    Target(BEREFT, 0.9, replace(BEREFT, system=scale_out.GROWN)),
     Target(REPAIR, 5, at_most=True),
-    Target(replace(REPAIR, system=growing.ON_POSTGRES), 5, at_most=True),
+    Target(replace(REPAIR, system=scale_out.ON_POSTGRES), 5, at_most=True),
 ]

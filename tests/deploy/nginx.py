@@ -14,10 +14,10 @@ from pathlib import Path
 import httpx
 
 from tests.servers import ROOT, free_port
-from tests.tls_front import Authority
+from tests.tls_proxy import Authority
 
-from .names import name_server
-from .page import block
+from .deployment_page import block
+from .dns_server import dns_server_running
 
 BINARY = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -89,7 +89,7 @@ def nginx_running(
 ) -> Iterator[Nginx]:
     """In front of the servers at these addresses, all at one port, as in compose."""
     nginx = _new(folder, authority)
-    with name_server(*addresses) as names:
+    with dns_server_running(*addresses) as names:
         there = {
             "resolver 127.0.0.11 valid=5s": f"resolver 127.0.0.1:{names} valid=1s",
             "app:8000": f"app:{port}",

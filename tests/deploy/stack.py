@@ -22,7 +22,7 @@ from tests.postgres_server import PostgresServer, postgres_running
 from tests.redis_server import RedisServer, redis_running
 from tests.servers import ROOT, free_port
 
-from . import composition, image
+from . import compose_file, image
 
 ADDRESSES = ("127.0.0.2", "127.0.0.3")
 HOST = "chat.example.com"
@@ -112,7 +112,7 @@ class Stack:
 
 def make_role(postgres: PostgresServer) -> None:
     """Runs what compose mounts into the image of PostgreSQL, as its entrypoint does."""
-    password = composition.services()["postgres"]["environment"]["POSTGRES_PASSWORD"]
+    password = compose_file.services()["postgres"]["environment"]["POSTGRES_PASSWORD"]
     psql: list[str | Path] = [POSTGRES_TOOLS / "psql", "--no-psqlrc", "--set", "ON_ERROR_STOP=1"]
     subprocess.run(
         [*psql, "--file", INIT_FILE, postgres.new_database()],
@@ -125,13 +125,13 @@ def make_role(postgres: PostgresServer) -> None:
 
 def as_chat(postgres: PostgresServer, database: str) -> str:
     """A `DATABASE_URL` with the role of the servers."""
-    password = composition.services()["postgres"]["environment"]["POSTGRES_PASSWORD"]
+    password = compose_file.services()["postgres"]["environment"]["POSTGRES_PASSWORD"]
     return f"postgres://chat:{password}@{quote(str(postgres.folder), safe='')}/{database}"
 
 
 def container_environment(service: str, **instead: str) -> dict[str, str]:
     """What the image and compose set, and the PATH on which `python` is ours. Nothing else."""
-    given: dict[str, str] = composition.services()[service]["environment"]
+    given: dict[str, str] = compose_file.services()[service]["environment"]
     tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return image.environment() | FROM_DOTENV | given | instead | {"PATH": tools}
 

@@ -10,7 +10,7 @@ import psycopg
 
 from tests.servers import environment, manage, prepare_database
 
-from .page import block
+from .deployment_page import block
 from .stack import POSTGRES_TOOLS, Stack, as_chat
 
 

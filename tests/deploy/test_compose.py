@@ -20,18 +20,18 @@ from tests.clients import crosses_by_hint, opened, register, until_it_crosses
 from tests.redis_server import find_binary
 from tests.servers import ROOT, free_port
 
-from . import composition, image
-from .page import block
+from . import compose_file, image
+from .deployment_page import block
 from .stack import INIT_FILE, PASSWORD, Container, Stack
 
 APPS = ("app1", "app2")
 
 
-@pytest.mark.parametrize("name", composition.SECRETS)
+@pytest.mark.parametrize("name", compose_file.SECRETS)
 def test_missing_secret_is_reported_in_a_sentence(name: str) -> None:
-    given = {key: value for key, value in composition.SECRETS.items() if key != name}
-    with pytest.raises(composition.Missing, match=f"^{name}: put .+ into .env"):
-        composition.read(given)
+    given = {key: value for key, value in compose_file.SECRETS.items() if key != name}
+    with pytest.raises(compose_file.Missing, match=f"^{name}: put .+ into .env"):
+        compose_file.read(given)
 
 
 def test_file_contains_no_secret() -> None:
@@ -42,7 +42,7 @@ def test_file_contains_no_secret() -> None:
 
 
 def test_both_servers_are_equal_and_start_after_the_migration() -> None:
-    services = composition.services()
+    services = compose_file.services()
     assert services["app1"] == services["app2"]
     wanted = services["app1"]["depends_on"]
     assert wanted["migrate"] == {"condition": "service_completed_successfully"}
@@ -61,7 +61,7 @@ NEEDS = {
 
 
 def test_every_service_has_limits_and_only_the_privileges_it_needs() -> None:
-    for name, service in composition.services().items():
+    for name, service in compose_file.services().items():
         assert service["cap_drop"] == ["ALL"], name
         assert set(service.get("cap_add", ())) == NEEDS.get(name, set()), name
         assert service["security_opt"] == ["no-new-privileges:true"], name
@@ -70,7 +70,7 @@ def test_every_service_has_limits_and_only_the_privileges_it_needs() -> None:
 
 
 def test_server_may_start_a_thread_for_each_request() -> None:
-    assert composition.services()["app1"]["pids_limit"] > 1.5 * (settings.CHAT_REQUESTS or 0)
+    assert compose_file.services()["app1"]["pids_limit"] > 1.5 * (settings.CHAT_REQUESTS or 0)
 
 
 def test_images_can_be_pinned_by_digest(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_images_can_be_pinned_by_digest(tmp_path: Path) -> None:
     )
     lines = (tmp_path / ".env").read_text().splitlines()
     pinned = dict(line.split("=", 1) for line in lines)
-    services = composition.read(composition.SECRETS | pinned)["services"]
+    services = compose_file.read(compose_file.SECRETS | pinned)["services"]
     images = {service["image"] for service in services.values() if "build" not in service}
     images |= {services["app1"]["build"]["args"]["PYTHON_IMAGE"]}
     assert images == {
@@ -103,7 +103,7 @@ def test_images_can_be_pinned_by_digest(tmp_path: Path) -> None:
 def test_servers_are_not_postgresql_superusers(stack: Stack) -> None:
     mounted = [
         volume.split(":")
-        for volume in composition.services()["postgres"]["volumes"]
+        for volume in compose_file.services()["postgres"]["volumes"]
         if "initdb.d" in volume
     ]
     assert [ROOT / source for source, _, _ in mounted] == [INIT_FILE]
@@ -123,20 +123,20 @@ def test_servers_are_not_postgresql_superusers(stack: Stack) -> None:
 
 
 def test_only_the_proxy_is_exposed() -> None:
-    published = {name: service.get("ports") for name, service in composition.services().items()}
+    published = {name: service.get("ports") for name, service in compose_file.services().items()}
     assert {name for name, ports in published.items() if ports} == {"proxy"}
 
 
 def test_proxy_cannot_reach_the_data_services() -> None:
-    services = composition.services()
+    services = compose_file.services()
     assert "networks" not in services["proxy"], "it is on the default one"
     for name in ("postgres", "redis"):
         assert services[name]["networks"] == ["data"]
-    assert composition.read(composition.SECRETS)["networks"]["data"] == {"internal": True}
+    assert compose_file.read(compose_file.SECRETS)["networks"]["data"] == {"internal": True}
 
 
 def test_nginx_resolves_the_servers_and_not_the_migration() -> None:
-    services = composition.services()
+    services = compose_file.services()
     for name in APPS:
         assert services[name]["networks"]["default"]["aliases"] == ["app"]
     assert services["migrate"]["networks"] == ["data"]
@@ -149,20 +149,20 @@ def test_stop_grace_period_covers_the_shutdown() -> None:
     theirs = int(command[command.index("--timeout-graceful-shutdown") + 1])
     ours = env.chat_drain_delay + lifecycle.ANSWERS_TIMEOUT + lifecycle.FLUSHED_TIMEOUT
     for name in APPS:
-        grace = composition.services()[name]["stop_grace_period"]
+        grace = compose_file.services()[name]["stop_grace_period"]
         assert timedelta(seconds=int(grace.removesuffix("s"))).total_seconds() >= ours + theirs
 
 
 def test_second_migration_changes_nothing(stack: Stack) -> None:
-    done = stack.migrate.run(composition.services()["migrate"]["command"])
+    done = stack.migrate.run(compose_file.services()["migrate"]["command"])
     assert (done.returncode, done.stderr) == (0, "")
     assert "No migrations to apply" in done.stdout
 
 
 def probes() -> list[list[str]]:
     """Of the image, and of compose."""
-    check = composition.services()["app1"]["healthcheck"]
-    return [image.health_check(), composition.command_of(check)]
+    check = compose_file.services()["app1"]["healthcheck"]
+    return [image.health_check(), compose_file.command_of(check)]
 
 
 def asked(container: Container, probe: list[str]) -> tuple[int, str]:
@@ -205,7 +205,7 @@ async def test_message_crosses_servers_and_a_stopped_server_closes_1012(stack: S
 
 
 def test_redis_starts_with_the_compose_options(tmp_path: Path) -> None:
-    service, binary, port = composition.services()["redis"], find_binary(), str(free_port())
+    service, binary, port = compose_file.services()["redis"], find_binary(), str(free_port())
     assert binary is not None
     name, *options = service["command"]
     assert name == "redis-server"
@@ -213,7 +213,7 @@ def test_redis_starts_with_the_compose_options(tmp_path: Path) -> None:
         [binary, *options, "--port", port], cwd=tmp_path, stdout=subprocess.DEVNULL
     )
     try:
-        name, *words = composition.command_of(service["healthcheck"])
+        name, *words = compose_file.command_of(service["healthcheck"])
         assert name == "redis-cli"
         client = str(Path(binary).with_name(name))
         deadline = time.monotonic() + 10

@@ -9,7 +9,7 @@ import pytest
 from config.env import Environment, read_environment
 from tests.servers import ROOT, SECRET_KEY
 
-from .page import block
+from .deployment_page import block
 
 
 def in_a_shell(file: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.clients import Person, Socket, opened
-from tests.tls_front import Authority, make_authority
+from tests.tls_proxy import Authority, make_authority
 
 from .nginx import BINARY, Nginx, nginx_on_a_host, nginx_running
 from .stack import ADDRESSES, HOST, PASSWORD, Stack

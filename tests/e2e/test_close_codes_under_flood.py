@@ -9,7 +9,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.clients import Person, fresh, register
-from tests.faults.raw import Reader, handshake, masked, place
+from tests.raw_websocket import Reader, handshake, host_and_port, masked
 from tests.servers import Server
 
 TRIALS = 12
@@ -31,7 +31,7 @@ class LateReader:
     async def close_code(self, frames: bytes) -> int:
         loop = asyncio.get_running_loop()
         with self.raw:
-            await loop.sock_connect(self.raw, place(self.url))
+            await loop.sock_connect(self.raw, host_and_port(self.url))
             await loop.sock_sendall(self.raw, handshake(self.url))
             while not any(b'"ready"' in payload for _, payload in await self._receive()):
                 pass

@@ -8,7 +8,16 @@ import psutil
 import pytest
 
 from tests.clients import Socket, fresh, opened, register
-from tests.faults.raw import CONTINUATION, PING, PONG, TEXT, Reader, handshake, masked, place
+from tests.raw_websocket import (
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    Reader,
+    handshake,
+    host_and_port,
+    masked,
+)
 from tests.servers import COMMANDS, Server, serving
 
 KEEP_ALIVE = {
@@ -40,7 +49,7 @@ def not_reading(url: str) -> tuple[socket.socket, Reader]:
     raw, reader, head = socket.socket(), Reader(), b""
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     raw.settimeout(10)
-    raw.connect(place(url))
+    raw.connect(host_and_port(url))
     raw.sendall(handshake(url))
     while not head.endswith(b"\r\n\r\n"):
         head += raw.recv(1)

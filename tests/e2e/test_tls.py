@@ -21,7 +21,7 @@ from tests.clients import (
 from tests.postgres_server import postgres_running
 from tests.redis_server import RedisServer, redis_running
 from tests.servers import ROOT, environment, manage, serving_together
-from tests.tls_front import Authority, TlsFront, make_authority, tls_before
+from tests.tls_proxy import Authority, TlsProxy, make_authority, tls_proxy_running
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def redis() -> Iterator[RedisServer]:
         yield running
 
 
-def redis_url(front: TlsFront, trusted: Authority) -> str:
+def redis_url(front: TlsProxy, trusted: Authority) -> str:
     return f"rediss://localhost:{front.port}/0?ssl_ca_certs={quote(str(trusted.file))}"
 
 
@@ -60,7 +60,7 @@ async def over_two_processes(folder: Path, url: str) -> AsyncIterator[tuple[Sock
 async def test_hints_reach_other_processes_over_tls(
     redis: RedisServer, authority: Authority, tmp_path: Path
 ) -> None:
-    with tls_before(redis.port, authority) as front:
+    with tls_proxy_running(redis.port, authority) as front:
         async with over_two_processes(tmp_path, redis_url(front, authority)) as (here, there):
             await until_it_crosses(here, there)
             for number in range(4):
@@ -71,7 +71,7 @@ async def test_hints_reach_other_processes_over_tls(
 async def test_redis_with_an_untrusted_certificate_receives_nothing(
     redis: RedisServer, authority: Authority, stranger: Authority, tmp_path: Path
 ) -> None:
-    with tls_before(redis.port, authority) as front:
+    with tls_proxy_running(redis.port, authority) as front:
         async with over_two_processes(tmp_path, redis_url(front, stranger)) as (here, there):
             await here.send(type="message", message="by the repair")
             assert (await there.hear("message", BY_REPAIR))["message"] == "by the repair"
@@ -87,7 +87,7 @@ def database() -> Iterator[tuple[str, str]]:
         yield f"{folder}/.s.PGSQL.5432", url.path.strip("/")
 
 
-def database_url(front: TlsFront, name: str, trusted: Authority) -> str:
+def database_url(front: TlsProxy, name: str, trusted: Authority) -> str:
     trust = f"sslmode=verify-full&sslrootcert={quote(str(trusted.file), safe='')}"
     return f"postgres://postgres:@localhost:{front.port}/{name}?{trust}"
 
@@ -96,7 +96,7 @@ def test_database_is_reached_over_tls(
     database: tuple[str, str], authority: Authority, tmp_path: Path
 ) -> None:
     socket, name = database
-    with tls_before(socket, authority, postgres=True) as front:
+    with tls_proxy_running(socket, authority, postgres=True) as front:
         url = database_url(front, name, authority)
         manage(environment(tmp_path, DATABASE_URL=url), "migrate", "--verbosity", "0")
         assert front.connections
@@ -106,7 +106,7 @@ def test_database_with_an_untrusted_certificate_is_not_used(
     database: tuple[str, str], authority: Authority, stranger: Authority, tmp_path: Path
 ) -> None:
     socket, name = database
-    with tls_before(socket, authority, postgres=True) as front:
+    with tls_proxy_running(socket, authority, postgres=True) as front:
         done = subprocess.run(
             [sys.executable, "manage.py", "migrate"],
             cwd=ROOT,

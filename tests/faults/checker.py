@@ -1,4 +1,4 @@
-"""The delivery promise (contract §3), held against notes and history."""
+"""The delivery promise (contract §3), held against records and history."""
 
 import time
 from collections import Counter, defaultdict
@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .notes import Frame, Heard, Notes, Sent, Session
-from .truth import Room
+from .history import Room
+from .records import Frame, ReceivedFrame, Records, Sent, Session
 
 Rooms = dict[int, Room]
 Views = dict[tuple[int, int], list[Frame]]
@@ -23,7 +23,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    notes: Notes
+    records: Records
     rooms: Rooms
     views: Views
 
@@ -50,7 +50,7 @@ def report(violations: list[Violation]) -> str:
 
 def acknowledged_is_stored(evidence: Evidence) -> Iterator[str]:
     stored = _by_client_id(evidence)
-    for sent in evidence.notes.sent.values():
+    for sent in evidence.records.sent.values():
         if not sent.answers:
             continue
         found = stored.get((sent.room_id, sent.user_id, sent.client_id), [])
@@ -82,7 +82,7 @@ def acknowledged_change_is_stored(evidence: Evidence) -> Iterator[str]:
     messages = {
         message["id"]: message for room in evidence.rooms.values() for message in room.history
     }
-    for change in evidence.notes.changes:
+    for change in evidence.records.changes:
         message = messages.get(change.message_id)
         if change.outcome != "done" or message is None:
             continue
@@ -93,7 +93,7 @@ def acknowledged_change_is_stored(evidence: Evidence) -> Iterator[str]:
 
 
 def sender_is_the_token_s(evidence: Evidence) -> Iterator[str]:
-    sent = evidence.notes.sent
+    sent = evidence.records.sent
     for room in evidence.rooms.values():
         for message in room.history:
             note = sent.get(message["client_id"] or "")
@@ -125,7 +125,7 @@ def version_without_gap(evidence: Evidence) -> Iterator[str]:
         unseen = set(range(1, room.version + 1)) - seen[room.id]
         lost = sum(
             change.room_id == room.id and change.outcome == "lost"
-            for change in evidence.notes.changes
+            for change in evidence.records.changes
         )
         if len(unseen) > lost:
             yield f"room {room.id}: {sorted(unseen)[:20]} were never seen, {lost} changes unknown"
@@ -162,7 +162,7 @@ def heard_is_stored(evidence: Evidence) -> Iterator[str]:
 
 
 def versions_rise(evidence: Evidence) -> Iterator[str]:
-    for session in evidence.notes.sessions:
+    for session in evidence.records.sessions:
         for stretch in _stretches(session):
             for before, after in pairwise(stretch):
                 if after.version <= before.version:
@@ -171,7 +171,7 @@ def versions_rise(evidence: Evidence) -> Iterator[str]:
 
 def message_once(evidence: Evidence) -> Iterator[str]:
     """A `resume` may bring again what came before it, though not what it brought itself."""
-    for session in evidence.notes.sessions:
+    for session in evidence.records.sessions:
         stretches = _stretches(session)
         again = len(session.resumes) if len(stretches) == 1 else 0
         for stretch in stretches:
@@ -188,11 +188,11 @@ def message_once(evidence: Evidence) -> Iterator[str]:
 
 def nothing_left_out(evidence: Evidence) -> Iterator[str]:
     """Of what still stands, it heard all between where it began and what it heard last."""
-    for session in evidence.notes.sessions:
-        if session.complete_from is None or not session.heard:
+    for session in evidence.records.sessions:
+        if session.complete_from is None or not session.received:
             continue
-        until = max(one.version for one in session.heard)
-        got = {one.version for one in session.heard}
+        until = max(one.version for one in session.received)
+        got = {one.version for one in session.received}
         missed = [
             message["version"]
             for message in evidence.rooms[session.room_id].history
@@ -219,13 +219,13 @@ def _first_difference(view: list[Frame], history: list[Frame]) -> str:
 
 
 def removed_hears_nothing(evidence: Evidence) -> Iterator[str]:
-    for removal in evidence.notes.removals:
-        for session in evidence.notes.sessions:
+    for removal in evidence.records.removals:
+        for session in evidence.records.sessions:
             if (session.user_id, session.room_id) != (removal.user_id, removal.room_id):
                 continue
             late = [
                 one.version
-                for one in session.heard
+                for one in session.received
                 if one.version > removal.version and removal.begun < one.at < removal.added
             ]
             if late:
@@ -235,7 +235,7 @@ def removed_hears_nothing(evidence: Evidence) -> Iterator[str]:
 
 
 def no_unforeseen_error(evidence: Evidence) -> Iterator[str]:
-    yield from evidence.notes.errors
+    yield from evidence.records.errors
 
 
 CHECKS: list[Check] = [
@@ -267,9 +267,9 @@ def _by_client_id(evidence: Evidence) -> dict[tuple[int, int, str], list[Frame]]
     return found
 
 
-def _all_heard(evidence: Evidence) -> Iterator[tuple[Session, Heard]]:
-    for session in evidence.notes.sessions:
-        for one in session.heard:
+def _all_heard(evidence: Evidence) -> Iterator[tuple[Session, ReceivedFrame]]:
+    for session in evidence.records.sessions:
+        for one in session.received:
             yield session, one
 
 
@@ -277,29 +277,29 @@ def _seen_versions(evidence: Evidence) -> dict[int, set[int]]:
     seen: dict[int, set[int]] = defaultdict(set)
     for session, one in _all_heard(evidence):
         seen[session.room_id].add(one.version)
-    for sent in evidence.notes.sent.values():
+    for sent in evidence.records.sent.values():
         seen[sent.room_id].update(answer.version for answer in sent.answers)
-    for change in evidence.notes.changes:
+    for change in evidence.records.changes:
         if change.version is not None:
             seen[change.room_id].add(change.version)
-    for room_id, version in evidence.notes.read:
+    for room_id, version in evidence.records.read:
         seen[room_id].add(version)
     return seen
 
 
-def _stretches(session: Session) -> list[list[Heard]]:
+def _stretches(session: Session) -> list[list[ReceivedFrame]]:
     """A `resume` asks for older versions again: what it brings is a stretch of its own."""
     edges = sorted({*session.resumes})
     stretches, begun = [], 0
     for edge in edges:
-        back = _goes_back(session.heard, edge)
+        back = _goes_back(session.received, edge)
         if back is not None:
-            stretches.append(session.heard[begun:back])
+            stretches.append(session.received[begun:back])
             begun = back
-    return [*stretches, session.heard[begun:]]
+    return [*stretches, session.received[begun:]]
 
 
-def _goes_back(heard: list[Heard], start: int) -> int | None:
+def _goes_back(heard: list[ReceivedFrame], start: int) -> int | None:
     for number in range(max(1, start), len(heard)):
         if heard[number].version <= heard[number - 1].version:
             return number

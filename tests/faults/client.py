@@ -1,4 +1,4 @@
-"""A person over REST, through whichever process answers; notes answers that no fault excuses."""
+"""A person over REST, through whichever process answers; records answers that no fault excuses."""
 
 import asyncio
 import random
@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from .notes import Account, Notes
+from .records import Account, Records
 
 ANSWERS_TIMEOUT = 10.0
 PASSWORD = "a long walk 4711"
@@ -16,10 +16,10 @@ Address = Callable[[], str]
 
 
 class Client:
-    def __init__(self, account: Account, address: Address, notes: Notes) -> None:
+    def __init__(self, account: Account, address: Address, records: Records) -> None:
         self.account = account
         self.address = address
-        self.notes = notes
+        self.records = records
         self._http = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {account.access}"},
             timeout=ANSWERS_TIMEOUT,
@@ -41,7 +41,7 @@ class Client:
         except httpx.HTTPError:
             return None
         if answer.status_code == 500:
-            self.notes.errors.append(f"{method} {path}: {answer.text[:300]}")
+            self.records.errors.append(f"{method} {path}: {answer.text[:300]}")
         return None if answer.status_code >= 500 else answer
 
     async def insist(self, method: str, path: str, body: Any = None) -> httpx.Response:
@@ -62,21 +62,21 @@ class Client:
             if not page:
                 break
             messages += page
-        self.notes.read.update((room_id, message["version"]) for message in messages)
+        self.records.read.update((room_id, message["version"]) for message in messages)
         return messages
 
     async def close(self) -> None:
         await self._http.aclose()
 
 
-async def sign_up(name: str, address: Address, notes: Notes) -> Client:
+async def sign_up(name: str, address: Address, records: Records) -> Client:
     async with httpx.AsyncClient(timeout=60, trust_env=False, verify=False) as http:
         answer = await http.post(
             f"http://{address()}/api/register", json={"username": name, "password": PASSWORD}
         )
     answer.raise_for_status()
     said = answer.json()
-    return Client(Account(said["id"], said["username"], said["access"]), address, notes)
+    return Client(Account(said["id"], said["username"], said["access"]), address, records)
 
 
 def chance(rng: random.Random, probability: float) -> bool:

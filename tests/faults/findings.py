@@ -15,7 +15,7 @@ class Findings:
         self.facts.append(fact)
 
     def expect(self, held: bool, check: str, fact: str) -> None:
-        """Notes what was seen, and that it breaks a promise unless it `held`."""
+        """Records what was seen, and that it breaks a promise unless it `held`."""
         self.note(fact)
         if not held:
             self.violations.append(Violation(check, fact))

@@ -1,11 +1,11 @@
-"""How long things took, read from the notes of a talk. All times are seconds."""
+"""How long things took, read from the records of a talk. All times are seconds."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from .notes import Notes, Session
+from .records import Records, Session
 
 FOREVER = float("inf")
 
@@ -49,28 +49,28 @@ def of(delays: Sequence[float]) -> Delays:
 Window = tuple[float, float]
 
 
-def crossings(notes: Notes, windows: Sequence[Window]) -> Delays:
+def crossings(records: Records, windows: Sequence[Window]) -> Delays:
     """From the first try to send, in a window, until a socket of another process heard it."""
     sent = {
         key: one
-        for key, one in notes.sent.items()
+        for key, one in records.sent.items()
         if any(since <= one.begun < until for since, until in windows)
     }
     delays = []
-    for session in notes.sessions:
-        for heard in session.heard:
+    for session in records.sessions:
+        for heard in session.received:
             one = sent.get(heard.client_id or "")
             if one is not None and heard.type == "message" and one.via != session.address:
                 delays.append(heard.at - one.begun)
     return of(delays)
 
 
-def acknowledgements(notes: Notes, windows: Sequence[Window]) -> Delays:
+def acknowledgements(records: Records, windows: Sequence[Window]) -> Delays:
     """From the first try to the answer; what was begun and never answered counts as for ever."""
     return of(
         [
             FOREVER if one.answered is None else one.answered - one.begun
-            for one in notes.sent.values()
+            for one in records.sent.values()
             if any(since <= one.begun < until for since, until in windows)
         ]
     )
@@ -102,10 +102,10 @@ def _after(moment: float | None, start: float) -> str:
     return "never" if moment is None else f"{moment - start:.1f}"
 
 
-def absences(notes: Notes, now: float) -> list[Absence]:
+def absences(records: Records, now: float) -> list[Absence]:
     """Each time that somebody lost a socket, the shortest first."""
     places: dict[tuple[int, int], list[Session]] = defaultdict(list)
-    for session in notes.sessions:
+    for session in records.sessions:
         places[session.user_id, session.room_id].append(session)
     found = []
     for sessions in places.values():

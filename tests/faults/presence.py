@@ -11,9 +11,9 @@ from websockets.exceptions import ConnectionClosed
 
 from .client import Client, sign_up
 from .findings import Findings
+from .installation import Installation
 from .latency import FOREVER
-from .notes import Frame, Notes, RoomRef
-from .site import Site
+from .records import Frame, Records, RoomRef
 
 OFFLINE_TIMEOUT = 60.0
 TOLD_TIMEOUT = 5.0
@@ -24,15 +24,17 @@ KILLED = 1
 """The process that dies; the others are watched."""
 
 
-async def presence(place: Site, *, people: int = 20, name: str = "presence-") -> Findings:
+async def presence(
+    installed: Installation, *, people: int = 20, name: str = "presence-"
+) -> Findings:
     findings = Findings("presence")
-    town = Town(place, name, people)
+    drill = PresenceDrill(installed, name, people)
     try:
-        await town.gather()
-        await town.two_tabs(findings)
-        await town.killed(findings)
+        await drill.gather()
+        await drill.two_tabs(findings)
+        await drill.killed(findings)
     finally:
-        await town.close()
+        await drill.close()
     return findings
 
 
@@ -41,12 +43,12 @@ Holds = Callable[[set[str]], bool]
 
 
 class Tab:
-    """A socket that stays where it was opened, and notes who comes and goes."""
+    """A socket that stays where it was opened, and records who comes and goes."""
 
     def __init__(self, socket: ClientConnection, ready: Frame) -> None:
         self._socket = socket
         self.ready = ready
-        self.heard: Counter[tuple[str, str]] = Counter()
+        self.received: Counter[tuple[str, str]] = Counter()
         """How often each kind of frame came of each username."""
         self._listening = asyncio.create_task(self._listen())
 
@@ -62,7 +64,7 @@ class Tab:
             async for text in self._socket:
                 frame = json.loads(text)
                 if frame["type"] in ("exit", "typing"):
-                    self.heard[frame["type"], frame["username"]] += 1
+                    self.received[frame["type"], frame["username"]] += 1
         except ConnectionClosed:
             pass  # Its process was killed, or we closed it.
 
@@ -74,13 +76,13 @@ class Tab:
         await self._listening
 
 
-class Town:
+class PresenceDrill:
     """People with their sockets on the process that dies, and a watcher on each of the others."""
 
-    def __init__(self, place: Site, name: str, people: int) -> None:
-        self._place = place
+    def __init__(self, installed: Installation, name: str, people: int) -> None:
+        self._installed = installed
         self._name = name
-        self._addresses = place.servers.addresses
+        self._addresses = installed.servers.addresses
         self._people = people
         self._clients: list[Client] = []
         self._room: RoomRef
@@ -88,12 +90,12 @@ class Town:
         self._tabs: list[Tab] = []
 
     async def gather(self) -> None:
-        notes = Notes()
+        records = Records()
         survivors = [one for n, one in enumerate(self._addresses) if n != KILLED]
         for number in range(self._people + 1 + len(survivors)):
             here = survivors[number % len(survivors)]
             self._clients.append(
-                await sign_up(f"{self._name}{number}", lambda here=here: here, notes)  # type: ignore[misc]
+                await sign_up(f"{self._name}{number}", lambda here=here: here, records)  # type: ignore[misc]
             )
         name = f"{self._name}room"
         body = {"name": name, "members": [one.account.username for one in self._clients[1:]]}
@@ -111,7 +113,7 @@ class Town:
         """Right after Redis was away, an `exit` may be lost with the hints."""
         others = len(self._watchers) - 1
         async with asyncio.timeout(OFFLINE_TIMEOUT):
-            while any(len(watcher.heard) < others for watcher in self._watchers):
+            while any(len(watcher.received) < others for watcher in self._watchers):
                 for watcher in self._watchers:
                     await watcher.type()
                 await asyncio.sleep(LOOKS_INTERVAL)
@@ -153,7 +155,7 @@ class Town:
         await self._sit(double, 0)
         await self._until(lambda online: names <= online)
         begun = time.monotonic()
-        await self._place.servers.kill(KILLED)
+        await self._installed.servers.kill(KILLED)
         took = await self._until(lambda online: not names & online, OFFLINE_TIMEOUT, begun)
         await self._until_told(names, begun + OFFLINE_TIMEOUT)
         told, expected = self._exits(names), len(names) * len(self._watchers)
@@ -176,7 +178,7 @@ class Town:
         return self._tabs[-1]
 
     def _exits(self, names: Collection[str]) -> int:
-        return sum(watcher.heard["exit", name] for watcher in self._watchers for name in names)
+        return sum(watcher.received["exit", name] for watcher in self._watchers for name in names)
 
     async def _until_told(self, names: Collection[str], deadline: float) -> None:
         while self._exits(names) < len(names) * len(self._watchers):

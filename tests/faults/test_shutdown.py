@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from .client import Client, sign_up
 from .cluster import Cluster, cluster
-from .notes import Notes
+from .records import Records
 
 DELAY = 3.0
 """Seconds for which the server is not ready and still works."""
@@ -88,7 +88,7 @@ async def test_shutdown_loses_no_message(kind: str, tmp_path: Path) -> None:
         CHAT_DRAIN_DELAY=str(DELAY),
     ) as servers:
         server = servers.servers[0]
-        client = await sign_up("person", lambda: f"127.0.0.1:{server.port}", Notes())
+        client = await sign_up("person", lambda: f"127.0.0.1:{server.port}", Records())
         speaker, code, worked_on = await _speak_until_closed(servers, client)
         assert await asyncio.to_thread(server.process.wait, 20) in (0, -signal.SIGTERM)
         await asyncio.to_thread(server.start)

@@ -16,8 +16,8 @@ from messaging.events import MessageErased
 from messaging.models import Message, Reaction
 from messaging.services import add_reaction, delete_message_as_staff
 from rooms.models import Room
+from tests.admin_client import chosen, signed_in, staff, told
 from tests.factories import commits, heard, make_private_room, make_room, make_user, say
-from tests.staff import chosen, signed_in, staff, told
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 

@@ -13,6 +13,7 @@ from rooms import membership, services
 from rooms.errors import LastOwner, NoSuchRoom
 from rooms.events import MemberRemoved, RoomDeleted
 from rooms.models import Ban, Member, Role, Room, RoomKind
+from tests.admin_client import chosen, signed_in, staff, told
 from tests.factories import (
     commits,
     heard,
@@ -22,7 +23,6 @@ from tests.factories import (
     make_user,
     say,
 )
-from tests.staff import chosen, signed_in, staff, told
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 

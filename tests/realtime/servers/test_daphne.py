@@ -23,7 +23,7 @@ from realtime.servers import daphne as daphne_module
 from realtime.servers.detect import connection_of
 from realtime.servers.http_connections import open_connections
 from tests.factories import Referable
-from tests.faults.raw import PING, PONG, TEXT, handshake, masked
+from tests.raw_websocket import PING, PONG, TEXT, handshake, masked
 
 UNREAD = 4 * 1024 * 1024
 

@@ -24,7 +24,7 @@ from realtime.servers.detect import connection_of
 from realtime.servers.http_connections import open_connections
 from realtime.servers.interface import Connection, Event
 from tests.factories import Referable
-from tests.faults.raw import CONTINUATION, PING, PONG, TEXT, masked
+from tests.raw_websocket import CONTINUATION, PING, PONG, TEXT, masked
 
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

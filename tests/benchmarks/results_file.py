@@ -1,0 +1,116 @@
+"""Results that were kept: one file, scenario by scenario, so that several runs make one page."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .catalogue import SCENARIOS
+from .results import Quantity, Results, Row
+from .systems import System
+
+
+@dataclass(frozen=True)
+class Run:
+    """When and how something was measured."""
+
+    day: str
+    command: str
+    rounds: int
+    seconds: float
+    load_average: float
+    """Of the machine before the run began."""
+    machine: tuple[str, ...]
+
+
+@dataclass
+class Measured:
+    """A scenario's results. `took` seconds of measuring."""
+
+    run: Run
+    took: float
+    results: Results
+
+
+class ResultsFile:
+    """A scenario that is measured again replaces what was there; one that fails leaves it.
+
+    Whole scenarios are replaced, never single rows: ratios hold within one run only.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self.measured: dict[str, Measured] = {}
+        self.failed: dict[str, str] = {}
+        if file is not None and file.exists():
+            kept = json.loads(file.read_text())
+            self.measured = {name: _read(one) for name, one in kept["measured"].items()}
+            self.failed = kept["failed"]
+
+    def put(self, scenario: str, measured: Measured) -> None:
+        self.measured[scenario] = measured
+        self.failed.pop(scenario, None)
+        self._save()
+
+    def put_failure(self, scenario: str, run: Run, reason: str) -> None:
+        self.failed[scenario] = f"on {run.day}: {reason}"
+        self._save()
+
+    def results(self) -> Results:
+        """Everything, in the order of the catalogue."""
+        merged = Results()
+        for name in SCENARIOS:
+            if name in self.measured:
+                merged.merge(self.measured[name].results)
+        return merged
+
+    def runs(self) -> Iterable[tuple[Run, list[str]]]:
+        """Each run with its scenarios that are still here."""
+        runs: dict[Run, list[str]] = {}
+        for name in SCENARIOS:
+            if name in self.measured:
+                runs.setdefault(self.measured[name].run, []).append(name)
+        return runs.items()
+
+    def _save(self) -> None:
+        if self._file is None:
+            return
+        kept = {
+            "measured": {name: _written(one) for name, one in self.measured.items()},
+            "failed": self.failed,
+        }
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        # Never half a file: a run of half an hour may be ended at any moment.
+        draft = self._file.with_suffix(".new")
+        draft.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+        draft.replace(self._file)
+
+
+def _written(measured: Measured) -> dict[str, Any]:
+    results = measured.results
+    return {
+        "run": asdict(measured.run),
+        "took": round(measured.took, 1),
+        "skipped": results.skipped,
+        "busiest": results.busiest,
+        "rows": [asdict(row.quantity) | _numbers(row) for row in results.rows.values()],
+    }
+
+
+def _numbers(row: Row) -> dict[str, list[float]]:
+    """Five digits are more than any measurement here is good for."""
+    return {
+        name: [float(f"{value:.5g}") for value in values]
+        for name, values in (("values", row.values), ("per_cpu", row.per_cpu))
+    }
+
+
+def _read(kept: dict[str, Any]) -> Measured:
+    results = Results(skipped=kept["skipped"], busiest=kept["busiest"])
+    for row in kept["rows"]:
+        system = System(**row["system"])
+        quantity = Quantity(row["work"], row["what"], system, row["at"])
+        results.rows[quantity] = Row(quantity, row["values"], row["per_cpu"])
+    run = Run(**kept["run"] | {"machine": tuple(kept["run"]["machine"])})
+    return Measured(run, kept["took"], results)
