@@ -72,7 +72,7 @@ class Reader:
 
 
 class RawSocket(asyncio.Protocol):
-    """`hear` is called with each text; answers pings."""
+    """Calls `text_received` with each text, and answers pings."""
 
     def __init__(self) -> None:
         self._reader = Reader()
@@ -87,16 +87,16 @@ class RawSocket(asyncio.Protocol):
         try:
             for opcode, payload in self._reader.feed(data):
                 if opcode == TEXT:
-                    self.hear(payload)
+                    self.text_received(payload)
                 elif opcode == PING:
                     self.transport.write(masked(payload, PONG))
         except Exception as error:  # noqa: BLE001 - whoever waits is told
             self.end(error)
 
-    def hear(self, text: bytes) -> None:
+    def text_received(self, text: bytes) -> None:
         raise NotImplementedError
 
-    def say(self, text: bytes) -> None:
+    def send(self, text: bytes) -> None:
         self.transport.write(masked(text))
 
     def connection_lost(self, exc: Exception | None) -> None:

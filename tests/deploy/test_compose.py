@@ -16,7 +16,7 @@ from django.conf import settings
 
 from config.settings import env
 from realtime import lifecycle
-from tests.clients import crosses_by_hint, opened, register, until_it_crosses
+from tests.clients import assert_received_by_hint, opened, register, until_hints_arrive
 from tests.redis_server import find_binary
 from tests.servers import ROOT, free_port
 
@@ -193,9 +193,9 @@ async def test_message_crosses_servers_and_a_stopped_server_closes_1012(stack: S
     kaushal = await register(other.http, other.ws, password=PASSWORD)
     here, there = ila.public("composed"), kaushal.public("composed")
     async with opened(here, there), ila.http, kaushal.http:
-        await until_it_crosses(here, there)
+        await until_hints_arrive(here, there)
         for number in range(3):
-            await crosses_by_hint(here, there, f"{number}")
+            await assert_received_by_hint(here, there, f"{number}")
         leaving = asyncio.create_task(asyncio.to_thread(one.stop))
         code, _ = await here.closed()
         assert code == 1012

@@ -118,7 +118,7 @@ async def test_sockets_work_through_the_proxy_with_close_codes(
         await asyncio.sleep(0.3)
         await sockets[0].send(type="message", message="through")
         for one in sockets:
-            assert (await one.hear("message"))["message"] == "through"
+            assert (await one.receive_type("message"))["message"] == "through"
     wrong = Socket(f"{nginx.wss}/ws/chat/proxied/", token="wrong", ssl=nginx.trusts)
     async with wrong:
         assert await wrong.refused() == (4401, "token_invalid")

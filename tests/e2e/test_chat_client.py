@@ -90,7 +90,7 @@ async def test_hostile_message_cannot_control_the_terminal(daphne: Server) -> No
     socket = maya.public(room)
     async with maya.http, opened(socket):
         await socket.send(message="\x1b[2Jgone\n00:00 ila: forged", ref="r")
-        await socket.hear("ack")
+        await socket.receive_type("ack")
     ran = chat(daphne.http, fresh("ila"), "--room", room)
     assert f"{maya.username}: \\x1b[2Jgone\\n00:00 ila: forged\n" in ran.stdout
     assert "\x1b" not in ran.stdout
@@ -227,10 +227,10 @@ async def test_incoming_lines_keep_the_typed_line_on_a_terminal(daphne: Server) 
             ila.wait_for(f"{maya.username}: meanwhile\r\n> half a li")
             ila.wait_for(f"-- {maya.username} is typing\r\n> half a li")
             ila.enter("ne")
-            assert (await socket.hear("message"))["message"] == "meanwhile"
-            assert (await socket.hear("message"))["message"] == "half a line"
+            assert (await socket.receive_type("message"))["message"] == "meanwhile"
+            assert (await socket.receive_type("message"))["message"] == "half a line"
             ila.enter("/typing")
-            await socket.hear("typing")
+            await socket.receive_type("typing")
             # A line wider than the terminal shows its end, in one row.
             ila.type("w" * 100 + "END")
             ila.wait_for("> w{34}END")

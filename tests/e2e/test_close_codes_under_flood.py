@@ -94,7 +94,7 @@ async def test_flooding_client_that_reads_once_blocked_receives_its_close_code(
     """A loop of `await send()` lets nothing else run while the server takes all at full speed."""
     ila = await register(flooded.http, flooded.ws)
     async with ila.public(fresh("flood")) as client:
-        await client.hear("ready")
+        await client.receive_type("ready")
         for _ in range(5):
             await client.send_text("{no frame")
 

@@ -13,15 +13,15 @@ import redis
 from websockets.exceptions import ConnectionClosed
 
 from tests.clients import (
+    FRAME_TIMEOUT,
     PASSWORD,
-    PATIENCE,
     Person,
     Socket,
+    connect_refused,
     fresh,
     opened,
     register,
-    turned_away,
-    until_it_crosses,
+    until_hints_arrive,
 )
 from tests.redis_server import RedisServer, redis_running
 from tests.servers import Server, serving_together
@@ -107,12 +107,12 @@ async def bystander(guest: Person, name: str, listening: Socket) -> AsyncIterato
     """
     socket = guest.public(name)
     async with opened(socket):
-        await until_it_crosses(socket, listening)
+        await until_hints_arrive(socket, listening)
         yield socket
 
 
 async def next_join(socket: Socket) -> str:
-    username: str = (await socket.hear("join"))["username"]
+    username: str = (await socket.receive_type("join"))["username"]
     return username
 
 
@@ -121,7 +121,7 @@ async def opened_soon(*sockets: Socket) -> AsyncIterator[None]:
     """A place that was given up a moment ago is taken until every process knows: tries again."""
     async with AsyncExitStack() as stack:
         for socket in sockets:
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + FRAME_TIMEOUT
             while not await _is_let_in(socket):
                 assert time.monotonic() < deadline, "no place was given back"
                 await asyncio.sleep(0.05)
@@ -131,7 +131,7 @@ async def opened_soon(*sockets: Socket) -> AsyncIterator[None]:
 
 async def _is_let_in(socket: Socket) -> bool:
     try:
-        await (await socket.__aenter__()).hear("ready")
+        await (await socket.__aenter__()).receive_type("ready")
     except ConnectionClosed:
         return False
     return True
@@ -179,18 +179,18 @@ async def test_join_and_exit_follow_the_first_and_last_socket_on_any_process(
             async with opened(second):
                 # A second `join` would be before this on the same way.
                 await second.send(type="message", message="Here too")
-                frames = await watching.hear_until("message")
+                frames = await watching.receive_until("message")
                 assert {frame["type"] for frame in frames} <= {"typing", "message"}
                 await first.connection.close()
                 # Nothing tells when an `exit` would have been here.
                 await asyncio.sleep(0.3)
                 await nothing_but(watching, "typing", "pong")
                 assert await online(ila, room_id) == others | {kaushal.username}
-        assert (await watching.hear("exit"))["username"] == kaushal.username
+        assert (await watching.receive_type("exit"))["username"] == kaushal.username
         assert await online(ila, room_id) == others
         # And it was the only one.
         await other.send(type="message", message="Gone")
-        frames = await watching.hear_until("message")
+        frames = await watching.receive_until("message")
         assert {frame["type"] for frame in frames} <= {"typing", "message"}
 
 
@@ -206,7 +206,7 @@ async def test_user_of_a_killed_process_goes_offline_everywhere(
             assert await next_join(watching) == kaushal.username
             farm.servers[2].kill()
             try:
-                gone = await watching.hear("exit", GONE_TIMEOUT)
+                gone = await watching.receive_type("exit", GONE_TIMEOUT)
                 assert gone["username"] == kaushal.username
                 for number in range(2):
                     assert await online(at(ila, number), ready["room"]["id"]) == others
@@ -230,9 +230,9 @@ async def test_presence_is_restored_after_redis_loses_its_data(
             assert time.monotonic() < deadline
             await asyncio.sleep(0.1)
         # Presence is back before the hints are, and an `exit` lost with them is not repeated.
-        await until_it_crosses(second, first)
+        await until_hints_arrive(second, first)
         await second.connection.close()
-        assert (await first.hear("exit"))["username"] == kaushal.username
+        assert (await first.receive_type("exit"))["username"] == kaushal.username
 
 
 async def test_each_process_keeps_its_own_presence_without_redis(
@@ -248,7 +248,7 @@ async def test_each_process_keeps_its_own_presence_without_redis(
             assert here["online"] == [ila.username]
             assert there["online"] == [kaushal.username]
             await first.send(type="message", message="all the same", ref="1")
-            assert (await second.hear("message"))["message"] == "all the same"
+            assert (await second.receive_type("message"))["message"] == "all the same"
     finally:
         for one in farm.redis:
             one.start()
@@ -263,7 +263,7 @@ async def test_sockets_of_a_user_are_counted_across_processes(
     sockets = [at(ila, number % 3).public(name) for number in range(4)]
     async with opened_soon(*sockets):
         late = at(ila, 1).public(name)
-        assert await turned_away(late) == (4429, "too_many_connections")
+        assert await connect_refused(late) == (4429, "too_many_connections")
     async with opened_soon(at(ila, 2).public(name)):
         pass
 
@@ -277,7 +277,7 @@ async def test_sockets_of_an_address_are_counted_across_processes(
     sockets += [at(kaushal, number % 3).public(name) for number in range(3)]
     async with opened_soon(*sockets):
         late = at(kaushal, 1).public(name)
-        assert await turned_away(late) == (4429, "too_many_connections")
+        assert await connect_refused(late) == (4429, "too_many_connections")
     async with opened_soon(at(kaushal, 2).public(name)):
         pass
 

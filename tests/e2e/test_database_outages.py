@@ -94,7 +94,7 @@ async def test_hanging_database_answers_busy_and_recovers(
         with site.postgres.frozen():
             await socket.send(type="message", message="x", ref="1", client_id="once")
             by_rest = asyncio.ensure_future(ila.http.get("/my-rooms", headers={"Origin": HOME}))
-            refused = await socket.hear("error", BUSY_TIMEOUT)
+            refused = await socket.receive_type("error", BUSY_TIMEOUT)
             assert (refused["code"], refused["ref"]) == ("busy", "1")
             assert refused["retry_after"] > 0
             answer = await by_rest
@@ -102,7 +102,7 @@ async def test_hanging_database_answers_busy_and_recovers(
             assert int(answer.headers["Retry-After"]) > 0
             assert answer.headers["Access-Control-Allow-Origin"] == HOME
         await socket.send(type="message", message="x", ref="2", client_id="once")
-        stored = await socket.hear("ack", BACK_TIMEOUT)
+        stored = await socket.receive_type("ack", BACK_TIMEOUT)
         assert (stored["ref"], stored["seq"]) == ("2", 1)
         await until_answered(ila)
 
@@ -165,11 +165,11 @@ async def test_clients_ahead_of_a_promoted_standby_reload(site: Site) -> None:
         async with opened(speaks, hears):
             for text in ("kept", "lost", "lost too"):
                 await speaks.send(message=text)
-            seen = [await hears.hear("message") for _ in range(3)][-1]["version"]
+            seen = [await hears.receive_type("message") for _ in range(3)][-1]["version"]
             with psycopg.connect(site.database) as standby:
                 standby.execute(FORGET_ALL_BUT_THE_FIRST, {"room": name})
             assert (await hears.closed())[0] == 1012
         back = kaushal.public(name, since=seen)
         async with opened(back) as (ready,):
             assert ready["version"] == 1
-            assert (await back.hear("resumed"))["complete"] is False
+            assert (await back.receive_type("resumed"))["complete"] is False

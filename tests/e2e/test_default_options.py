@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients import Socket, fresh, opened, register, turned_away
+from tests.clients import Socket, connect_refused, fresh, opened, register
 from tests.servers import serving
 
 
@@ -16,10 +16,10 @@ async def test_two_users_chat_on_a_server_without_options(kind: str, tmp_path: P
         here, there = ila.public(name), kaushal.public(name)
         async with ila.http, kaushal.http, opened(here, there):
             await here.send(message="Hey")
-            assert (await there.hear("message"))["message"] == "Hey"
+            assert (await there.receive_type("message"))["message"] == "Hey"
             history = await kaushal.get(f"/history/{name}")
             assert [message["content"] for message in history.json()] == ["Hey"]
             await here.send_text('{"type":"ping"' + " " * 65_536 + "}")
-            assert (await here.hear("error"))["code"] == "frame_too_big"
+            assert (await here.receive_type("error"))["code"] == "frame_too_big"
             forger = Socket(f"{server.ws}/ws/chat/{name}/", token="nonsense")
-            assert await turned_away(forger) == (4401, "token_invalid")
+            assert await connect_refused(forger) == (4401, "token_invalid")

@@ -117,7 +117,7 @@ async def test_flooding_client_that_never_reads_costs_little_memory_and_is_close
 async def test_fragmented_message_is_assembled(hasty: Server) -> None:
     person = await register(hasty.http, hasty.ws)
     async with person.public(fresh("room")) as ila:
-        await ila.hear("ready")
+        await ila.receive_type("ready")
         await ila.connection.send([*'{"message":"', *[""] * 2000, *"in pieces", '"}'])
-        assert (await ila.hear("message"))["message"] == "in pieces"
+        assert (await ila.receive_type("message"))["message"] == "in pieces"
     await person.http.aclose()

@@ -12,7 +12,16 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.clients import Frame, Person, Socket, fresh, opened, rest, signed_in_again, turned_away
+from tests.clients import (
+    Frame,
+    Person,
+    Socket,
+    connect_refused,
+    fresh,
+    opened,
+    rest,
+    signed_in_again,
+)
 from tests.conftest import Register
 from tests.servers import Server, serving
 
@@ -123,7 +132,7 @@ async def test_own_username_is_accepted_in_any_case(person: Register) -> None:
     ila = await person(fresh("Case"))
     async with ila.public(fresh("claims")) as socket:
         await socket.send(message="It is me", username=ila.username.upper())
-        assert (await socket.hear("message"))["username"] == ila.username
+        assert (await socket.receive_type("message"))["username"] == ila.username
 
 
 async def test_rest_message_with_another_username_is_rejected(person: Register) -> None:
@@ -178,11 +187,11 @@ async def test_private_socket_accepts_only_the_other_user_as_receiver(person: Re
         await theirs.ping()
         for receiver in (guest.id, ila.id, NOWHERE):
             await mine.send(message="For whom?", receiver=receiver)
-            assert (await mine.hear("error"))["code"] == "receiver_mismatch"
+            assert (await mine.receive_type("error"))["code"] == "receiver_mismatch"
         assert await changes_heard(theirs) == []
         assert await contents(ila, ready["room"]["id"]) == []
         await mine.send(message="For you", receiver=kaushal.id)
-        assert (await theirs.hear("message"))["receiver"] == kaushal.id
+        assert (await theirs.receive_type("message"))["receiver"] == kaushal.id
 
 
 # Signing in
@@ -204,7 +213,7 @@ async def test_token_is_read_from_header_subprotocol_query_or_first_frame(
         await socket.send(token=ila.access, message="Here I am")
         assert (await socket.receive())["type"] == "ready"
         # The frame that brought the token is a frame like any other.
-        assert (await socket.hear("message"))["message"] == "Here I am"
+        assert (await socket.receive_type("message"))["message"] == "Here I am"
 
 
 async def test_first_token_present_decides_without_fallback(
@@ -222,7 +231,7 @@ async def test_first_token_present_decides_without_fallback(
         Socket(url, token=""),
     ]
     for socket in refused:
-        assert await turned_away(socket) == (4401, "token_invalid")
+        assert await connect_refused(socket) == (4401, "token_invalid")
     for socket in (
         Socket(url, headers=bearer(good), subprotocols=["bearer", bad], token=bad),
         Socket(url, headers=bearer(good), token=kaushal.access),
@@ -230,7 +239,7 @@ async def test_first_token_present_decides_without_fallback(
         Socket(url, subprotocols=["bearer", good], token=kaushal.access),
     ):
         async with socket:
-            assert (await socket.hear("ready"))["user"]["id"] == ila.id
+            assert (await socket.receive_type("ready"))["user"]["id"] == ila.id
 
 
 @pytest.mark.parametrize(
@@ -264,7 +273,7 @@ async def test_refresh_token_is_not_an_access_token(
     answer = await anyone.post("/token/verify", json={"token": ila.refresh})
     assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
     for socket in every_way(server.ws, path, ila.refresh).values():
-        assert await turned_away(socket) == (4401, "token_invalid")
+        assert await connect_refused(socket) == (4401, "token_invalid")
     assert await bring_in_first_frame(server.ws, path, ila.refresh) == (4401, "token_invalid")
     # And an access token refreshes nothing.
     answer = await anyone.post("/token/refresh", json={"refresh": ila.access})
@@ -289,7 +298,7 @@ async def test_tokens_of_a_logged_out_session_are_invalid(
             answer = await anyone.post("/token/refresh", json={"refresh": phone.refresh})
             assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")
             for socket in every_way(server.ws, path, phone.access).values():
-                assert await turned_away(socket) == (4401, "session_ended")
+                assert await connect_refused(socket) == (4401, "session_ended")
             refusal = await bring_in_first_frame(server.ws, path, phone.access)
             assert refusal == (4401, "session_ended")
             # In a later frame of a socket that is signed in by another session.
@@ -311,7 +320,7 @@ async def test_later_frame_may_carry_a_token_of_another_session_of_the_user(
             await asyncio.sleep(1.1)
             newer = await phone.post("/token/refresh", {"refresh": phone.refresh})
             await socket.send(type="ping", token=newer.json()["access"])
-            await socket.hear("pong")
+            await socket.receive_type("pong")
             # It stands on the other session now: the end of its first one does not close it.
             assert (await ila.post("/logout")).status_code == 204
             await socket.ping()
@@ -431,8 +440,8 @@ async def test_reply_reveals_nothing_about_messages_of_other_rooms(person: Regis
 
 async def test_private_url_requires_an_existing_other_user(person: Register) -> None:
     ila = await person()
-    assert await turned_away(ila.private(fresh("nobody"))) == (4404, "no_such_user")
-    assert await turned_away(ila.private(ila.username)) == (4403, "forbidden")
+    assert await connect_refused(ila.private(fresh("nobody"))) == (4404, "no_such_user")
+    assert await connect_refused(ila.private(ila.username)) == (4403, "forbidden")
 
 
 # The end of a token, on a server where it comes after six seconds, or five: ends are whole ones
@@ -465,10 +474,10 @@ async def test_open_socket_expires_with_its_token_unless_renewed(
             await asyncio.sleep(2.1)
             second = await tokens("/token/refresh", {"refresh": first["refresh"]})
             await renewed.send(type="ping", token=second["access"], ref="newer")
-            assert (await renewed.hear("pong"))["ref"] == "newer"
+            assert (await renewed.receive_type("pong"))["ref"] == "newer"
             # Never to an earlier end.
             await renewed.send(type="ping", token=first["access"], ref="older")
-            assert (await renewed.hear("pong"))["ref"] == "older"
+            assert (await renewed.receive_type("pong"))["ref"] == "older"
 
             assert await stays.refused() == (4401, "token_expired")
             await renewed.ping()
@@ -477,7 +486,7 @@ async def test_open_socket_expires_with_its_token_unless_renewed(
             answer = await api.post("/token/verify", json={"token": first["access"]})
             assert (answer.status_code, answer.json()["code"]) == (401, "token_expired")
             late = Socket(url, token=first["access"])
-            assert await turned_away(late) == (4401, "token_expired")
+            assert await connect_refused(late) == (4401, "token_expired")
 
             assert await renewed.refused() == (4401, "token_expired")
     log = hasty.log.read_text()

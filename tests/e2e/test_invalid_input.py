@@ -573,7 +573,7 @@ class Room:
         async with opened(self.ila.public(self.name)) as _:
             answer = await self.ila.post("/messages", {"room": self.name, "content": "still here"})
             assert answer.status_code == 201
-        frame = await self.watcher.hear("message")
+        frame = await self.watcher.receive_type("message")
         assert (frame["message"], frame["seq"], frame["version"]) == ("still here", 1, 1)
         others = {frame["type"] for frame in await self.watcher.ping()}
         assert others <= {"join", "exit", "pong"}
@@ -658,7 +658,7 @@ async def test_fifth_frame_that_is_no_json_object_closes_the_socket(room: Room) 
         async with opened(socket):
             for frame in frames[first : first + 4]:
                 await socket.send_text(frame)
-                answer = await socket.hear("error")
+                answer = await socket.receive_type("error")
                 assert answer["code"] == "bad_frame", frame[:100]
                 assert answer["message"]
             await socket.ping()

@@ -15,24 +15,24 @@ async def test_large_room_receives_messages_and_no_join_or_exit(tmp_path: Path) 
         hears, types, comes = ila.public(name), kaushal.public(name), third.public(name)
         async with ila.http, kaushal.http, third.http, opened(hears, types):
             await types.send(type="typing")
-            assert (await hears.hear("typing"))["username"] == kaushal.username
+            assert (await hears.receive_type("typing"))["username"] == kaushal.username
             async with opened(comes) as (ready,):
                 assert ready["online_count"] == 3
-                assert (await comes.hear("join"))["username"] == third.username
+                assert (await comes.receive_type("join"))["username"] == third.username
                 await types.send(type="typing", typing=False)
                 await comes.send(message="read this")
-                seq = (await types.hear("message"))["seq"]
+                seq = (await types.receive_type("message"))["seq"]
                 await types.send(type="read", seq=seq)
                 # One's own sockets still hear it: other tabs count what is unread.
-                assert await types.hear("read") == mark_of(kaushal, seq)
+                assert await types.receive_type("read") == mark_of(kaushal, seq)
                 await types.send(message="all hear this")
-                told = await hears.hear_until("message") + await hears.hear_until("message")
+                told = await hears.receive_until("message") + await hears.receive_until("message")
                 assert told[-1]["message"] == "all hear this"
                 assert not ANNOUNCED & {frame["type"] for frame in told}
             await types.send(type="typing", typing=False)
-            assert (await hears.hear("typing"))["typing"] is False
+            assert (await hears.receive_type("typing"))["typing"] is False
             await hears.send(type="read", seq=seq)
-            assert await types.hear("read") == mark_of(ila, seq)
+            assert await types.receive_type("read") == mark_of(ila, seq)
 
 
 def mark_of(person: Person, seq: int) -> Frame:

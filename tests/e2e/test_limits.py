@@ -9,7 +9,17 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.clients import PASSWORD, PATIENCE, Frame, Person, Socket, fresh, opened, register, rest
+from tests.clients import (
+    FRAME_TIMEOUT,
+    PASSWORD,
+    Frame,
+    Person,
+    Socket,
+    fresh,
+    opened,
+    register,
+    rest,
+)
 from tests.conftest import Register
 from tests.servers import Server, serving
 
@@ -76,7 +86,7 @@ def check_too_many(answer: httpx.Response) -> None:
     assert int(answer.headers["Retry-After"]) >= 1
 
 
-async def turned_away(socket: Socket) -> Frame:
+async def connect_refused(socket: Socket) -> Frame:
     """The error frame of a socket that is refused with 4429."""
     async with socket:
         code, frames = await socket.closed()
@@ -199,7 +209,7 @@ async def test_socket_messages_are_rate_limited_and_the_socket_stays_open(
         assert stored == 30 - len(refused)
         await asyncio.sleep(refused[-1]["retry_after"] + 0.05)
         await socket.send(type="message", message="after the wait", ref="after")
-        assert (await socket.hear("ack"))["ref"] == "after"
+        assert (await socket.receive_type("ack"))["ref"] == "after"
 
 
 async def test_persistent_frame_flood_closes_4429(
@@ -246,7 +256,7 @@ async def test_large_invalid_frame_counts_as_many(guest: Guest) -> None:
         assert [answer["code"] for answer in answers if "code" in answer] == ["invalid"] * 20
         await socket.send(type="ping", **wrong)
         await socket.send(type="ping", ref="next")
-        answers = [await socket.hear("error") for _ in range(2)]
+        answers = [await socket.receive_type("error") for _ in range(2)]
         assert [answer["code"] for answer in answers] == ["invalid", "rate_limited"]
         assert answers[1]["ref"] == "next"
         await other.ping()
@@ -260,7 +270,7 @@ async def test_open_sockets_are_limited_per_user(guest: Guest) -> None:
     async with opened(*others):
         async with opened(first):
             for late in (ila.public(room), ila.private(kaushal.username)):
-                assert (await turned_away(late))["code"] == "too_many_connections"
+                assert (await connect_refused(late))["code"] == "too_many_connections"
             async with opened(kaushal.public(room)):
                 pass
             await first.send(type="exit")
@@ -275,7 +285,7 @@ async def two_may_wait(url: str, person: Person) -> bool:
         try:
             for socket in (one, other):
                 await socket.send(type="ping", token=person.access)
-                await socket.hear("pong")
+                await socket.receive_type("pong")
         except ConnectionClosed:
             return False
     return True
@@ -288,25 +298,25 @@ async def test_unauthenticated_sockets_are_limited_per_address(
     room = fresh("pending")
     url = f"{limited.server.ws}/ws/chat/{room}/"
     async with Socket(url) as first, Socket(url), Socket(url), Socket(url) as last:
-        assert (await turned_away(Socket(url)))["code"] == "too_many_connections"
+        assert (await connect_refused(Socket(url)))["code"] == "too_many_connections"
         async with Socket(url, headers=ELSEWHERE) as elsewhere:
             await elsewhere.send(type="ping", token=ila.access)
-            await elsewhere.hear("pong")
+            await elsewhere.receive_type("pong")
         # Whoever brings a token does not wait.
         async with opened(ila.public(room)):
             pass
         # One who has signed in makes place, and so does one who has gone.
         await first.send(type="ping", token=ila.access)
-        await first.hear("pong")
+        await first.receive_type("pong")
         async with Socket(url) as another:
             await another.send(type="ping", token=ila.access)
-            await another.hear("pong")
+            await another.receive_type("pong")
         await last.connection.close()
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + FRAME_TIMEOUT
         while not await two_may_wait(url, ila):
             assert time.monotonic() < deadline, "who has gone still takes a place"
         async with Socket(url), Socket(url):
-            assert (await turned_away(Socket(url)))["code"] == "too_many_connections"
+            assert (await connect_refused(Socket(url)))["code"] == "too_many_connections"
 
 
 async def test_room_creation_is_limited_by_rest_and_by_connecting(guest: Guest) -> None:
@@ -321,8 +331,8 @@ async def test_room_creation_is_limited_by_rest_and_by_connecting(guest: Guest) 
     check_too_many(await ila.post("/rooms", late))
     check_too_many(await ila.post("/rooms/with-members", late | {"members": []}))
     check_too_many(await ila.post(f"/private/{kaushal.username}"))
-    assert (await turned_away(ila.public(fresh("late"))))["code"] == "rate_limited"
-    assert (await turned_away(ila.private(kaushal.username)))["code"] == "rate_limited"
+    assert (await connect_refused(ila.public(fresh("late"))))["code"] == "rate_limited"
+    assert (await connect_refused(ila.private(kaushal.username)))["code"] == "rate_limited"
     # Those that are there may be entered, and the other's allowance is untouched.
     async with opened(ila.public(names[2])):
         pass

@@ -296,10 +296,10 @@ async def test_foreign_username_is_rejected(person: Register) -> None:
     socket = ila.public(room["name"])
     async with opened(socket):
         await socket.send(type="message", message="x", username=kaushal.username, ref="r")
-        error = await socket.hear("error")
+        error = await socket.receive_type("error")
         assert (error["code"], error["ref"]) == ("sender_mismatch", "r")
         await socket.send(username=kaushal.username, typing=True)
-        assert (await socket.hear("error"))["code"] == "sender_mismatch"
+        assert (await socket.receive_type("error"))["code"] == "sender_mismatch"
     assert (await ila.get(f"/rooms/{room['id']}/messages")).json() == []
 
 
@@ -320,7 +320,7 @@ async def test_reply_requires_an_existing_message_of_the_room(
             assert refused(answer) == (422, "invalid"), bad
             assert answer.json()["errors"][0]["loc"][-1] == "reply_to"
             await socket.send(type="message", message="x", reply_to=bad)
-            error = await socket.hear("error")
+            error = await socket.receive_type("error")
             assert (error["code"], error["errors"][0]["loc"]) == ("invalid", ["reply_to"])
     assert (await ila.get(f"/rooms/{room['id']}")).json()["last_seq"] == 1
 
@@ -337,9 +337,9 @@ async def test_attachments_are_rejected(person: Register) -> None:
     socket = ila.public(room["name"])
     async with opened(socket):
         await socket.send(type="message", message="x", attachments=[1])
-        assert (await socket.hear("error"))["code"] == "invalid"
+        assert (await socket.receive_type("error"))["code"] == "invalid"
         await socket.send(type="message", message="x", attachments=[], ref="r")
-        assert (await socket.hear("message"))["attachments"] == []
+        assert (await socket.receive_type("message"))["attachments"] == []
 
 
 # Changing messages
@@ -361,7 +361,7 @@ async def test_only_the_author_edits_and_the_room_receives_the_whole_state(
         assert RFC3339_UTC.fullmatch(edited["edited_at"])
         changed = {"content": "typo", "version": 2, "edited_at": edited["edited_at"]}
         assert edited == message | changed
-        frame = await socket.hear("edit")
+        frame = await socket.receive_type("edit")
         assert (frame.pop("type"), frame.pop("message")) == ("edit", "typo")
         assert frame | {"content": "typo"} == edited
         # The owner of the room may delete it, but puts no words into another's mouth.
@@ -397,7 +397,7 @@ async def test_deleted_message_leaves_a_tombstone_in_its_place(person: Register)
     async with opened(socket):
         answer = await kaushal.delete(path)
         assert (answer.status_code, answer.content) == (204, b"")
-        frame = await socket.hear("delete")
+        frame = await socket.receive_type("delete")
         assert (frame["id"], frame["seq"], frame["version"]) == (message["id"], 2, 4)
         assert (frame["message"], frame["deleted"], frame["reply_to"]) == ("", True, None)
         assert (frame["reactions"], frame["attachments"]) == ([], [])
@@ -461,7 +461,7 @@ async def test_reactions_are_counted_per_emoji_and_removed_only_by_their_user(
             answer = await call(f"{path}/{emoji}")
             assert answer.status_code == 200, answer.text
             assert shown(answer.json()) == expected
-            frame = await socket.hear("reaction")
+            frame = await socket.receive_type("reaction")
             assert shown(frame) == expected
             assert (frame["version"], frame["seq"], frame["message"]) == (version, 1, "hey")
             assert answer.json()["version"] == version
@@ -516,7 +516,7 @@ async def test_sending_marks_earlier_messages_read(person: Register) -> None:
     socket = kaushal.group(room["name"])
     async with opened(socket):
         await socket.send(type="message", message="here", ref="r")
-        await socket.hear("ack")
+        await socket.receive_type("ack")
     listed = await my_room(kaushal, room["id"])
     assert (listed["last_read_seq"], listed["unread"]) == (4, 0)
     assert listed["last_message"]["content"] == "here"
@@ -531,14 +531,14 @@ async def test_room_receives_read_frames_of_advanced_markers(person: Register) -
     socket, listening = kaushal.group(room["name"]), ila.group(room["name"])
     async with opened(listening, socket):
         await socket.send(type="read", seq=2)
-        assert await listening.hear("read") == {
+        assert await listening.receive_type("read") == {
             "type": "read",
             "username": kaushal.username,
             "seq": 2,
         }
         await socket.send(type="read", seq=1)
         await socket.send(type="read", seq=50)
-        assert (await listening.hear("read"))["seq"] == 3
+        assert (await listening.receive_type("read"))["seq"] == 3
         await kaushal.post(f"/rooms/{room['id']}/read", {"seq": 3})
         assert "read" not in [frame["type"] for frame in await listening.ping()]
     listed = await my_room(kaushal, room["id"])
@@ -572,7 +572,7 @@ async def test_earlier_messages_are_read_on_joining_a_public_room(person: Regist
     socket = kaushal.public(room["name"])
     async with opened(socket):
         await say(ila, room["id"], "new")
-        await socket.hear("message")
+        await socket.receive_type("message")
     assert (await my_room(kaushal, room["id"]))["unread"] == 1
 
 
@@ -591,7 +591,7 @@ async def test_sender_gets_a_requested_ack(person: Register) -> None:
         assert (message["message"], message["seq"]) == ("no type, no ack", 1)
         assert set(message) == MEMBERS - {"content"} | {"message", "type"}
         await socket.send(type="message", content="by ref", ref="r1")
-        ack = await socket.hear("ack")
+        ack = await socket.receive_type("ack")
         message = (await ila.get(f"/rooms/{room_id}/messages")).json()[-1]
         assert ack == {
             "type": "ack",
@@ -603,7 +603,7 @@ async def test_sender_gets_a_requested_ack(person: Register) -> None:
             "duplicate": False,
         }
         await socket.send(type="message", message="by id", client_id="c1")
-        ack = await socket.hear("ack")
+        ack = await socket.receive_type("ack")
         assert (ack["client_id"], ack["seq"], "ref" in ack) == ("c1", 3, False)
 
 
@@ -625,9 +625,9 @@ async def test_pong_echoes_the_ref_of_the_ping(person: Register) -> None:
     socket = ila.public(fresh("ping"))
     async with opened(socket):
         await socket.send(type="ping")
-        assert await socket.hear("pong") == {"type": "pong"}
+        assert await socket.receive_type("pong") == {"type": "pong"}
         await socket.send(type="ping", ref="7", username=ila.username, token=ila.access)
-        assert await socket.hear("pong") == {"type": "pong", "ref": "7"}
+        assert await socket.receive_type("pong") == {"type": "pong", "ref": "7"}
 
 
 async def test_typing_is_limited_to_once_a_second_and_its_end_is_always_sent(
@@ -657,7 +657,7 @@ async def test_typing_is_limited_to_once_a_second_and_its_end_is_always_sent(
         assert heard == [started | {"typing": False}], "false once after a true"
         await asyncio.sleep(1.05)
         await socket.send(typing=True)
-        assert await listening.hear("typing") == started
+        assert await listening.receive_type("typing") == started
         for own in (socket, twin):
             assert "typing" not in [frame["type"] for frame in await own.ping()]
         version = (await ila.get(f"/rooms/{ready['room']['id']}")).json()["version"]
@@ -675,15 +675,15 @@ async def test_join_and_exit_follow_a_users_first_and_last_socket(person: Regist
         async with opened(first) as (ready,):
             assert sorted(ready["online"]) == sorted([ila.username, kaushal.username])
             assert ready["online_count"] == 2
-            assert await first.hear("join") == joined
-            assert await listening.hear("join") == joined
+            assert await first.receive_type("join") == joined
+            assert await listening.receive_type("join") == joined
             async with opened(second) as (another,):
                 assert another["online_count"] == 2
                 assert [frame["type"] for frame in await second.ping()] == ["pong"]
                 await second.send(type="exit")
                 assert await second.closed() == (1000, [left])
             assert [frame["type"] for frame in await listening.ping()] == ["pong"]
-        assert await listening.hear("exit") == left
+        assert await listening.receive_type("exit") == left
 
 
 async def test_join_frame_always_reaches_its_sender_and_others_every_ten_seconds(
@@ -697,7 +697,7 @@ async def test_join_frame_always_reaches_its_sender_and_others_every_ten_seconds
         await socket.ping()
         for _ in range(3):
             await socket.send(type="join", ref="j")
-            heard = await socket.hear("join")
+            heard = await socket.receive_type("join")
             assert heard == {"type": "join", "username": kaushal.username, "ref": "j"}
         # The others heard it less than ten seconds ago, when the socket opened.
         assert [frame["type"] for frame in await listening.ping()] == ["pong"]
@@ -723,7 +723,7 @@ async def test_title_change_is_sent_to_the_room(person: Register) -> None:
     socket = ila.public(room["name"])
     async with opened(socket):
         answer = await ila.patch(f"/rooms/{room['id']}", {"title": "New", "topic": "All"})
-        frame = await socket.hear("room")
+        frame = await socket.receive_type("room")
         assert frame == {"type": "room", "room": answer.json()}
         assert (frame["room"]["title"], frame["room"]["topic"]) == ("New", "All")
         assert frame["room"]["version"] == 0
@@ -743,16 +743,16 @@ async def test_receiver_on_a_room_socket_makes_the_message_private(person: Regis
             await public[0].send(
                 type="message", receiver=kaushal.id, message=f"psst {number}", client_id=f"{number}"
             )
-            ack = await public[0].hear("ack")
+            ack = await public[0].receive_type("ack")
             assert (ack["room_id"], ack["seq"], ack["version"]) == (
                 private_id,
                 number + 1,
                 number + 1,
             )
         await public[0].send(type="message", message="to all", ref="all")
-        await public[0].hear("ack")
+        await public[0].receive_type("ack")
         for socket in (*public[1:3], *direct):
-            heard = [await socket.hear("message") for _ in range(3)]
+            heard = [await socket.receive_type("message") for _ in range(3)]
             assert [frame["message"] for frame in heard] == [f"psst {n}" for n in range(3)]
             for frame in heard:
                 assert (frame["room"], frame["room_id"]) == (None, private_id)
@@ -764,7 +764,7 @@ async def test_receiver_on_a_room_socket_makes_the_message_private(person: Regis
         await public[0].send(
             type="message", receiver=kaushal.id, message="psst 0", client_id="0", ref="again"
         )
-        assert (await public[0].hear("ack"))["duplicate"] is True
+        assert (await public[0].receive_type("ack"))["duplicate"] is True
         assert "message" not in [frame["type"] for frame in await direct[1].ping()]
     stored = (await kaushal.get(f"/rooms/{private_id}/messages")).json()
     assert contents(stored) == ["psst 0", "psst 1", "psst 2"]
@@ -780,14 +780,14 @@ async def test_unknown_receiver_or_self_is_an_error(person: Register) -> None:
     socket = ila.group(group["name"])
     async with opened(socket):
         await socket.send(type="message", receiver=2**40, message="x", ref="r")
-        error = await socket.hear("error")
+        error = await socket.receive_type("error")
         assert (error["code"], error["ref"]) == ("invalid", "r")
         assert error["errors"][0]["loc"] == ["receiver"]
         await socket.send(type="message", receiver=ila.id, message="x")
-        assert (await socket.hear("error"))["code"] == "forbidden"
+        assert (await socket.receive_type("error"))["code"] == "forbidden"
         for bad in ("2", 0, -1, 1.5, True, [1]):
             await socket.send(type="message", receiver=bad, message="x")
-            assert (await socket.hear("error"))["code"] == "invalid"
+            assert (await socket.receive_type("error"))["code"] == "invalid"
 
 
 async def test_private_socket_requires_the_other_user_as_receiver(person: Register) -> None:
@@ -796,14 +796,14 @@ async def test_private_socket_requires_the_other_user_as_receiver(person: Regist
     async with opened(socket, listening):
         for wrong in (other.id, ila.id, 2**40):
             await socket.send(type="message", receiver=wrong, message="x", ref="r")
-            error = await socket.hear("error")
+            error = await socket.receive_type("error")
             assert (error["code"], error["ref"]) == ("receiver_mismatch", "r")
         await socket.send(type="message", receiver=kaushal.id, message="right")
         for hearing, receiver in ((socket, kaushal.id), (listening, kaushal.id)):
-            frame = await hearing.hear("message")
+            frame = await hearing.receive_type("message")
             assert (frame["message"], frame["seq"], frame["receiver"]) == ("right", 1, receiver)
         await listening.send(type="message", message="back")
-        assert (await socket.hear("message"))["receiver"] == ila.id
+        assert (await socket.receive_type("message"))["receiver"] == ila.id
 
 
 async def test_private_message_copies_do_not_break_the_version_order(

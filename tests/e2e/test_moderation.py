@@ -89,7 +89,7 @@ async def test_open_sockets_receive_admin_actions_of_staff(
         assert "1 message deleted" in done
         assert "Not like this" not in done
         for socket in (group_of_ila, group_of_maya):
-            frame = await socket.hear("delete")
+            frame = await socket.receive_type("delete")
             assert (frame["id"], frame["message"], frame["deleted"]) == (said["id"], "", True)
         (style,) = re.findall(r'href="(/static/moderation/admin[^"]*\.css)"', done)
         assert "staff-tools" in (await browser.http.get(server.http + style)).text

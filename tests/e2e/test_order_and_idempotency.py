@@ -34,7 +34,7 @@ def as_rest(frame: Frame) -> Frame:
 
 async def send_and_hear_ack(socket: Socket, **frame: Any) -> Frame:
     await socket.send(type="message", **frame)
-    return await socket.hear("ack")
+    return await socket.receive_type("ack")
 
 
 async def test_client_id_sent_concurrently_by_two_sockets_makes_one_message(
@@ -120,7 +120,7 @@ async def test_client_id_reused_for_another_text_or_reply_is_rejected(person: Re
         path = f"/rooms/{ready['room']['id']}/messages"
         first = await send_and_hear_ack(socket, message="one", client_id="a")
         await socket.send(type="message", message="two", client_id="a", ref="again")
-        error = await socket.hear("error")
+        error = await socket.receive_type("error")
         assert (error["code"], error["ref"]) == ("client_id_reused", "again")
         for body in (
             {"content": "two", "client_id": "a"},
@@ -190,7 +190,7 @@ async def test_fifty_concurrent_senders_get_gapless_seqs_in_the_order_seen(
         async def listen(socket: Socket) -> list[Frame]:
             heard: list[Frame] = []
             while len(heard) < total:
-                heard.append(await socket.hear("message", within=30))
+                heard.append(await socket.receive_type("message", within=30))
             return heard
 
         listening = [asyncio.create_task(listen(socket)) for socket in sockets]

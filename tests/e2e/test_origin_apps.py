@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.clients import Frame, Socket, opened, rest, turned_away
+from tests.clients import Frame, Socket, connect_refused, opened, rest
 from tests.servers import Server, serving
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -126,8 +126,8 @@ async def test_origin_app_with_a_token_in_every_frame_works(
         ]
         assert await first.receive() == {"type": "join", "username": "bela"}
         await third.send(token=chitra["access"], type="join")
-        await third.hear_until("join")
-        await third.hear_until("join")
+        await third.receive_until("join")
+        await third.receive_until("join")
         assert await first.receive() == {"type": "join", "username": "chitra"}
         assert await second.receive() == {"type": "join", "username": "chitra"}
 
@@ -187,7 +187,7 @@ async def test_origin_app_with_a_token_in_every_frame_works(
         assert await second.refused() == (4401, "session_ended")
         refused = await api.get("/rooms/", headers=bearer(bela["access"]))
         assert (refused.status_code, refused.json()["code"]) == (401, "session_ended")
-        assert await turned_away(Socket(url, token=bela["access"])) == (4401, "session_ended")
+        assert await connect_refused(Socket(url, token=bela["access"])) == (4401, "session_ended")
 
 
 async def test_origin_app_with_email_and_a_token_in_the_url_works(
@@ -217,13 +217,13 @@ async def test_origin_app_with_email_and_a_token_in_the_url_works(
     here, there, elsewhere = sports(dev), sports(esha), news(esha)
     async with opened(here, there, elsewhere) as (ready, _, other):
         await here.send(message="Who saw the match?")
-        first = await there.hear("message")
+        first = await there.receive_type("message")
         assert plain(first) == message(
             dev, "Who saw the match?", room="sports", room_id=ready["room"]["id"], seq=1, version=1
         )
-        assert await here.hear("message") == first
+        assert await here.receive_type("message") == first
         await there.send(message="All of it!")
-        second = await here.hear("message")
+        second = await here.receive_type("message")
         assert plain(second) == message(
             esha, "All of it!", room="sports", room_id=ready["room"]["id"], seq=2, version=2
         )
@@ -240,8 +240,8 @@ async def test_origin_app_with_email_and_a_token_in_the_url_works(
     assert history.json() == [as_answer(first), as_answer(second)]
 
     url = f"{walk_server.ws}/ws/chat/sports/"
-    assert await turned_away(Socket(url, token="nonsense")) == (4401, "token_invalid")
-    assert await turned_away(Socket(url, token="")) == (4401, "token_invalid")
+    assert await connect_refused(Socket(url, token="nonsense")) == (4401, "token_invalid")
+    assert await connect_refused(Socket(url, token="")) == (4401, "token_invalid")
     async with Socket(url) as nobody:
         await nobody.send(message="Let me in")
         assert await nobody.refused() == (4401, "not_authenticated")

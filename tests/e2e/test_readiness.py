@@ -71,7 +71,7 @@ async def test_service_without_redis_is_degraded_and_ready(tmp_path: Path) -> No
             while not failures:
                 assert time.monotonic() < deadline
                 await socket.send(message="said without Redis", ref="r")
-                await socket.hear("ack", ACK_TIMEOUT)
+                await socket.receive_type("ack", ACK_TIMEOUT)
                 failures = (await scrape(server))["chat_broker_failures_total"]
             redis.start()
             await ready_as(server, "ok")

@@ -12,7 +12,7 @@ from tests.metrics import scrape
 from tests.servers import COMMANDS, Server, serving
 
 TIMEOUT = 0.5
-PATIENCE = 10.0
+FRAME_TIMEOUT = 10.0
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 MAX_MEMORY = 8 * 1024 * 1024
 
@@ -45,7 +45,7 @@ class Client:
 
     async def rest(self) -> bytes:
         """All that comes until the server hangs up."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(FRAME_TIMEOUT):
             try:
                 return await self.reader.read()
             except ConnectionError:  # it hung up on bytes that it had not read
@@ -103,7 +103,7 @@ async def test_body_may_take_longer_than_a_head(hasty: Server) -> None:
 async def test_silent_open_socket_is_not_closed(hasty: Server) -> None:
     ila = await register(hasty.http, hasty.ws)
     async with ila.public(fresh("silent")) as socket:
-        await socket.hear("ready")
+        await socket.receive_type("ready")
         await asyncio.sleep(2 * TIMEOUT)
         assert (await socket.ping())[-1]["type"] == "pong"
     await ila.http.aclose()
@@ -142,7 +142,7 @@ async def test_head_within_the_limits_is_served(hasty: Server) -> None:
 async def test_one_megabyte_of_headers_takes_no_memory(hasty: Server) -> None:
     process = psutil.Process(hasty.process.pid)
     before = process.memory_info().rss
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(FRAME_TIMEOUT):
         await asyncio.gather(*(_send_a_megabyte(hasty) for _ in range(50)))
     assert process.memory_info().rss - before < MAX_MEMORY
 

@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from tests.clients import PATIENCE, Frame, Person, Socket, fresh, opened
+from tests.clients import FRAME_TIMEOUT, Frame, Person, Socket, fresh, opened
 from tests.conftest import Register
 
 CHANGES = ("edit", "delete", "reaction")
@@ -116,7 +116,7 @@ async def test_missed_changes_replay_in_version_order_before_resumed_and_live(
     socket = kaushal.public(room, since=copy.version)
     async with opened(socket) as (ready,):
         assert ready["version"] == ready["room"]["version"] == 13
-        replay = await socket.hear_until("resumed")
+        replay = await socket.receive_until("resumed")
         assert told(replay) == [
             ("message", 5, 6),
             ("delete", 2, 9),
@@ -156,7 +156,7 @@ async def test_up_to_date_client_receives_only_resumed(person: Register) -> None
     await say(ila, await made(ila, room), "a", "b")
     socket = ila.public(room, since=2)
     async with opened(socket):
-        frames = await socket.hear_until("resumed")
+        frames = await socket.receive_until("resumed")
         assert told(frames) == []
         assert frames[-1] == {"type": "resumed", "from": 3, "to": 2, "complete": True}
 
@@ -167,7 +167,7 @@ async def test_ready_comes_before_a_long_replay(person: Register) -> None:
     await say(ila, await made(ila, room), *"abcdefgh")
     async with ila.public(room, since=0) as socket:
         assert (await socket.receive())["type"] == "ready"
-        assert len(told(await socket.hear_until("resumed"))) == 8
+        assert len(told(await socket.receive_until("resumed"))) == 8
 
 
 async def test_resume_frame_replays_on_an_open_socket_and_echoes_ref(person: Register) -> None:
@@ -181,7 +181,7 @@ async def test_resume_frame_replays_on_an_open_socket_and_echoes_ref(person: Reg
     async with opened(socket):
         await socket.ping()
         await socket.send(type="resume", since=1, ref="r")
-        frames = await socket.hear_until("resumed")
+        frames = await socket.receive_until("resumed")
         assert told(frames) == [("message", 2, 2), ("message", 3, 3), ("edit", 1, 4)]
         assert frames[-1] == {
             "ref": "r",
@@ -191,9 +191,9 @@ async def test_resume_frame_replays_on_an_open_socket_and_echoes_ref(person: Reg
             "complete": True,
         }
         await say(ila, room_id, "live")
-        assert (await socket.hear("message"))["version"] == 5
+        assert (await socket.receive_type("message"))["version"] == 5
         await socket.send(type="resume", since=5)
-        frame = await socket.hear("resumed")
+        frame = await socket.receive_type("resumed")
         assert frame == {"type": "resumed", "from": 6, "to": 5, "complete": True}
 
 
@@ -205,18 +205,18 @@ async def test_since_above_the_version_is_incomplete(person: Register) -> None:
     for since in (3, 2**31, 2**63, 10**25):
         socket = ila.public(room, since=since)
         async with opened(socket):
-            frames = await socket.hear_until("resumed")
+            frames = await socket.receive_until("resumed")
             assert told(frames) == []
             assert frames[-1]["complete"] is False
             assert frames[-1]["to"] == 2
             await socket.send(type="resume", since=since)
-            frames = await socket.hear_until("resumed")
+            frames = await socket.receive_until("resumed")
             assert (told(frames), frames[-1]["complete"]) == ([], False)
     socket = ila.public(room, since=3)
     async with opened(socket):
-        await socket.hear("resumed")
+        await socket.receive_type("resumed")
         await say(ila, room_id, "live")
-        assert (await socket.hear("message"))["version"] == 3
+        assert (await socket.receive_type("message"))["version"] == 3
 
 
 async def test_invalid_since_is_an_error_and_the_socket_stays_open(
@@ -227,7 +227,7 @@ async def test_invalid_since_is_an_error_and_the_socket_stays_open(
     for since in ("", "-1", "abc", "1.5", "٣", "9" * 5000):
         socket = ila.public(room, since=since)
         async with opened(socket):
-            error = await socket.hear("error")
+            error = await socket.receive_type("error")
             assert error["code"] == "invalid"
             assert error["errors"][0]["loc"] == ["since"]
             await socket.ping()
@@ -244,28 +244,28 @@ async def test_thousand_changes_are_replayed_and_one_more_is_not(person: Registe
             await senders[number % 2].send(type="message", message=f"{number}")
         heard: list[Frame] = []
         while not heard or heard[-1]["version"] < 1000:
-            heard.append(await socket.hear("message"))
+            heard.append(await socket.receive_type("message"))
 
     late = kaushal.public(room, since=0)
     async with opened(late):
-        frames = await late.hear_until("resumed")
+        frames = await late.receive_until("resumed")
         assert frames[-1] == {"type": "resumed", "from": 1, "to": 1000, "complete": True}
         replayed = [frame for frame in frames if frame["type"] == "message"]
         assert replayed == heard
         await say(ila, room_id, "one more")
-        assert (await late.hear("message"))["version"] == 1001
+        assert (await late.receive_type("message"))["version"] == 1001
 
     late = kaushal.public(room, since=0)
     async with opened(late):
-        frames = await late.hear_until("resumed")
+        frames = await late.receive_until("resumed")
         assert told(frames) == []
         assert (frames[-1]["complete"], frames[-1]["to"]) == (False, 1001)
         await say(ila, room_id, "live")
-        assert (await late.hear("message"))["version"] == 1002
+        assert (await late.receive_type("message"))["version"] == 1002
         await late.send(type="resume", since=1)
-        assert (await late.hear("resumed"))["complete"] is False
+        assert (await late.receive_type("resumed"))["complete"] is False
         await late.send(type="resume", since=2)
-        frames = await late.hear_until("resumed")
+        frames = await late.receive_until("resumed")
         assert (len(told(frames)), frames[-1]["complete"]) == (1000, True)
 
 
@@ -284,7 +284,7 @@ async def test_group_and_private_sockets_resume(person: Register) -> None:
         ids = await say(ila, room_id, "a", "b")
         await ila.delete(f"/rooms/{room_id}/messages/{ids[0]}")
         async with opened(socket):
-            frames = await socket.hear_until("resumed")
+            frames = await socket.receive_until("resumed")
             assert told(frames) == [("message", 2, 2), ("delete", 1, 3)]
 
 
@@ -313,7 +313,7 @@ async def come_and_go(
     while not enough.is_set():
         replays = copy.replays
         async with person.public(room, since=copy.version) as socket:
-            await socket.hear("ready")
+            await socket.receive_type("ready")
             with suppress(TimeoutError):
                 for _ in range(chance.randrange(2, 25)):
                     copy.take(await socket.receive(within=0.3))
@@ -350,7 +350,7 @@ async def test_reconnecting_clients_under_load_lose_and_duplicate_no_message(
         assert copy.replays > 5
         socket = reader.public(room, since=copy.version)
         async with opened(socket):
-            for frame in await socket.hear_until("resumed"):
+            for frame in await socket.receive_until("resumed"):
                 copy.take(frame)
         assert copy.version == version
         assert copy.in_order() == stored
@@ -415,12 +415,12 @@ async def test_repeated_replays_are_rate_limited(person: Register) -> None:
         assert len([frame for frame in frames if frame["type"] == "resumed"]) >= 100
         assert len(frames) > 2 * 100 + len(refused)
         await other.send(type="resume", since=0)
-        await other.hear("resumed")
+        await other.receive_type("resumed")
 
 
 async def refused_at_the_door(asking: Socket, late: Socket) -> tuple[int, list[Frame]]:
     """How `late` is refused once its user has no replay left; five a second come back meanwhile."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + FRAME_TIMEOUT
     while True:
         for _ in range(120):
             await asking.send(type="resume", since=0)
@@ -448,4 +448,4 @@ async def test_connecting_without_replay_budget_is_refused_with_retry_after(
             pass
         await asyncio.sleep(refusal["retry_after"] + 0.05)
         async with opened(late):
-            assert told(await late.hear_until("resumed")) == [("message", 1, 1)]
+            assert told(await late.receive_until("resumed")) == [("message", 1, 1)]

@@ -6,15 +6,15 @@ import httpx
 import pytest
 
 from tests.clients import (
-    BY_REPAIR,
     PASSWORD,
+    REPAIR_TIMEOUT,
     Frame,
     Person,
     Socket,
+    connect_refused,
     fresh,
     opened,
     signed_in_again,
-    turned_away,
 )
 from tests.conftest import Register
 from tests.servers import Server, manage
@@ -119,7 +119,7 @@ async def test_password_change_by_shell_or_admin_closes_the_sockets(
     async with opened(socket := ila.public(name)):
         script = MAKE_STAFF.format(username=ila.username, password=password)
         manage(server.environment, "shell", "--verbosity", "0", "-c", script)
-        assert await socket.refused(BY_REPAIR) == (4401, "session_ended")
+        assert await socket.refused(REPAIR_TIMEOUT) == (4401, "session_ended")
     account = {"username": ila.username, "password": password}
     signed_in = (await ila.http.post("/login", json=account)).json()
     socket = Socket(f"{ila.ws}/ws/chat/{name}/", token=signed_in["access"])
@@ -183,11 +183,11 @@ async def test_user_deactivated_by_another_process_loses_access_at_once(
         assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")
         answer = await ila.post("/login", {"username": ila.username, "password": PASSWORD})
         assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
-        assert await turned_away(ila.public(name)) == (4401, "session_ended")
-        assert await gone.refused(BY_REPAIR) == (4401, "session_ended")
+        assert await connect_refused(ila.public(name)) == (4401, "session_ended")
+        assert await gone.refused(REPAIR_TIMEOUT) == (4401, "session_ended")
         await still_open(stays)
         assert (await kaushal.get("/users", q=ila.username)).json() == []
-        assert await turned_away(kaushal.private(ila.username)) == (4404, "no_such_user")
+        assert await connect_refused(kaushal.private(ila.username)) == (4404, "no_such_user")
         history = await kaushal.get(f"/rooms/{ready['room']['id']}/messages")
         assert history.json() == []
 
@@ -222,7 +222,7 @@ async def test_removed_member_receives_the_removal_and_no_later_frame(person: Re
         assert {"type": "exit", "username": kaushal.username} in await stays[0].ping()
         await still_open(*stays)
 
-        assert await turned_away(kaushal.group(room["name"])) == (4403, "not_a_member")
+        assert await connect_refused(kaushal.group(room["name"])) == (4403, "not_a_member")
         for answer in (
             await kaushal.get(path),
             await kaushal.get(f"{path}/messages"),
@@ -235,7 +235,7 @@ async def test_removed_member_receives_the_removal_and_no_later_frame(person: Re
         assert back.status_code == 200
         async with kaushal.group(room["name"], since=0) as socket:
             # New members read old history.
-            replayed = await socket.hear_until("resumed")
+            replayed = await socket.receive_until("resumed")
             heard = [frame["version"] for frame in replayed if frame["type"] == "message"]
             assert heard == list(range(1, 12))
 
@@ -257,7 +257,7 @@ async def test_removal_from_a_public_room_lasts_until_added_again(
         await kaushal.post("/messages", {"room": room["name"], "content": "And me?"}),
     ):
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
-    assert await turned_away(kaushal.public(room["name"])) == (4403, "forbidden")
+    assert await connect_refused(kaushal.public(room["name"])) == (4403, "forbidden")
     assert (await ila.get(f"{path}/messages")).json() == []
     members = (await ila.get(f"{path}/members")).json()
     assert [one["username"] for one in members] == [ila.username]
@@ -266,7 +266,7 @@ async def test_removal_from_a_public_room_lasts_until_added_again(
     assert answer.json()["added_members"] == [kaushal.username]
     async with kaushal.public(room["name"]) as again:
         await again.send(message="Back again")
-        assert (await again.hear("message"))["seq"] == 1
+        assert (await again.receive_type("message"))["seq"] == 1
 
 
 async def test_former_member_of_a_public_room_can_be_banned(person: Register) -> None:
@@ -285,7 +285,7 @@ async def test_former_member_of_a_public_room_can_be_banned(person: Register) ->
         await kaushal.get(f"{path}/messages"),
     ):
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
-    assert await turned_away(kaushal.public(room["name"])) == (4403, "forbidden")
+    assert await connect_refused(kaushal.public(room["name"])) == (4403, "forbidden")
 
 
 async def test_owners_remove_anyone_and_admins_only_plain_members(
@@ -333,7 +333,7 @@ async def test_leaving_a_room_closes_own_sockets_there(person: Register, kind: s
     assert (await ila.get(f"/rooms/{room['id']}")).json()["member_count"] == 1
     assert room["id"] not in [one["id"] for one in (await kaushal.get("/my-rooms")).json()]
     if kind == "group":
-        assert await turned_away(kaushal.socket(path)) == (4403, "not_a_member")
+        assert await connect_refused(kaushal.socket(path)) == (4403, "not_a_member")
     else:
         # Leaving is no ban.
         async with kaushal.socket(path) as socket:
@@ -359,7 +359,7 @@ async def test_deleted_room_closes_its_sockets_and_only_post_recreates_the_name(
     elsewhere = kaushal.public(fresh("elsewhere"))
     async with opened(*sockets, elsewhere):
         await sockets[0].send(message="The last word")
-        await sockets[0].hear("message")
+        await sockets[0].receive_type("message")
         answer = await kaushal.delete(path)
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
         await still_open(*sockets)
@@ -369,8 +369,8 @@ async def test_deleted_room_closes_its_sockets_and_only_post_recreates_the_name(
         await still_open(elsewhere)
 
     for one in (ila, kaushal):
-        assert await turned_away(one.public(room["name"])) == (4404, "no_such_room")
-        assert await turned_away(one.public(room["name"].lower())) == (4404, "no_such_room")
+        assert await connect_refused(one.public(room["name"])) == (4404, "no_such_room")
+        assert await connect_refused(one.public(room["name"].lower())) == (4404, "no_such_room")
         for answer in (
             await one.get(path),
             await one.delete(path),
@@ -388,7 +388,7 @@ async def test_deleted_room_closes_its_sockets_and_only_post_recreates_the_name(
     assert made.json()["id"] != room["id"]
     async with ila.public(room["name"], since=0) as socket:
         # Nothing of the old room is in the new one.
-        frames = await socket.hear_until("resumed")
+        frames = await socket.receive_until("resumed")
         assert frames[0]["room"]["id"] == made.json()["id"]
         assert "message" not in [frame["type"] for frame in frames]
 
@@ -403,11 +403,11 @@ async def test_connecting_does_not_recreate_a_deleted_group(
         assert (await ila.delete(f"/rooms/{room['id']}")).status_code == 204
         assert await socket.refused() == (4404, "no_such_room")
     for one in (ila, kaushal):
-        assert await turned_away(one.group(room["name"])) == (4403, "not_a_member")
-        assert await turned_away(one.public(room["name"])) == (4404, "no_such_room")
+        assert await connect_refused(one.group(room["name"])) == (4403, "not_a_member")
+        assert await connect_refused(one.public(room["name"])) == (4404, "no_such_room")
 
 
 @pytest.mark.parametrize("name", ["no spaces", "a@b", "...", "x" * 65, "zero\u200bwidth"])
 async def test_invalid_room_name_is_no_room(person: Register, name: str) -> None:
     ila = await person()
-    assert await turned_away(ila.public(name)) == (4404, "no_such_room")
+    assert await connect_refused(ila.public(name)) == (4404, "no_such_room")

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.clients import PATIENCE, Frame, Person, fresh, opened, register, signed_in_again
+from tests.clients import FRAME_TIMEOUT, Frame, Person, fresh, opened, register, signed_in_again
 from tests.conftest import Register
 from tests.servers import Server
 
@@ -91,11 +91,11 @@ async def test_socket_url_accepts_any_case_and_shows_the_stored_name(
     ila = await person()
     name = fresh("Ünï-Café")
     async with ila.public(name) as socket:
-        room = (await socket.hear("ready"))["room"]
+        room = (await socket.receive_type("ready"))["room"]
     assert (room["name"], room["created_by"]) == (name, ila.id)
     for path in (f"/ws/chat/{name.upper()}/", f"/ws/chat/{name.casefold()}"):
         async with ila.socket(path) as socket:
-            assert (await socket.hear("ready"))["room"]["id"] == room["id"]
+            assert (await socket.receive_type("ready"))["room"]["id"] == room["id"]
     answer = await ila.post("/messages", {"room": name.upper(), "content": "Hey"})
     assert answer.json()["room"] == name
     assert len((await ila.get(f"/history/{name.lower()}")).json()) == 1
@@ -109,12 +109,12 @@ async def test_group_and_private_urls_accept_any_case_and_no_final_slash(
     club = await made(ila, name=name, kind="group", members=[kaushal.username])
     for stem, end in itertools.product((name, name.upper(), name.casefold()), ("/", "")):
         async with kaushal.socket(f"/ws/chat/group/{quote(stem)}{end}") as socket:
-            room = (await socket.hear("ready"))["room"]
+            room = (await socket.receive_type("ready"))["room"]
             assert (room["id"], room["name"]) == (club["id"], name)
     ids = set()
     for stem, end in itertools.product((ila.username, ila.username.upper()), ("/", "")):
         async with kaushal.socket(f"/ws/private/{quote(stem)}{end}") as socket:
-            room = (await socket.hear("ready"))["room"]
+            room = (await socket.receive_type("ready"))["room"]
             assert room["members"] == [ila.username, kaushal.username]
             ids.add(room["id"])
     assert len(ids) == 1
@@ -322,7 +322,7 @@ async def test_members_list_shows_online_users(person: Register) -> None:
     async with opened(watcher):
         async with opened(socket):
             assert await online() == {ila.username: True, kaushal.username: True}
-        assert (await watcher.hear("exit"))["username"] == kaushal.username
+        assert (await watcher.receive_type("exit"))["username"] == kaushal.username
         assert await online() == {ila.username: True, kaushal.username: False}
 
 
@@ -333,7 +333,7 @@ async def test_members_list_shows_last_seen(uvicorn: Server) -> None:
         room = await made(people[0], members=[people[1].username])
         async with opened(people[0].public(room["name"])):
             pass
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(FRAME_TIMEOUT):
             while True:
                 members = (await http.get(f"/rooms/{room['id']}/members")).json()
                 if members[0]["last_seen"] is not None:
@@ -361,7 +361,7 @@ async def test_concurrent_opens_create_one_private_room(
             asyncio.gather(mine.__aenter__(), theirs.__aenter__()),
         )
         ids = {answer.json()["id"] for answer in answers}
-        ids |= {(await socket.hear("ready"))["room"]["id"] for socket in sockets}
+        ids |= {(await socket.receive_type("ready"))["room"]["id"] for socket in sockets}
         await asyncio.gather(*(socket.connection.close() for socket in sockets))
         assert {answer.status_code for answer in answers} == {200}
         assert len(ids) == 1
@@ -615,11 +615,11 @@ async def test_title_or_topic_change_is_sent_to_the_room(person: Register, kind:
         changed = room | {"title": "New", "topic": "Saturday"}
         assert answer.json() == changed
         for socket in sockets:
-            assert await socket.hear("room") == {"type": "room", "room": changed}
+            assert await socket.receive_type("room") == {"type": "room", "room": changed}
         # Only what is named changes, and the version counts messages alone.
         answer = await ila.patch(f"/rooms/{room['id']}", {"topic": ""})
         assert answer.json() == changed | {"topic": ""}
-        assert (await sockets[1].hear("room"))["room"]["topic"] == ""
+        assert (await sockets[1].receive_type("room"))["room"]["topic"] == ""
     answer = await ila.patch(f"/rooms/{room['id']}", {"name": fresh("other")})
     assert refusal(answer) == (422, "invalid")
     answer = await ila.patch(f"/rooms/{room['id']}", {"title": "x" * 201})

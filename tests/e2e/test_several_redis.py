@@ -13,14 +13,14 @@ import pytest
 from realtime.cluster.broker import group_of
 from realtime.cluster.shards import shard_of
 from tests.clients import (
-    BY_REPAIR,
+    REPAIR_TIMEOUT,
     Person,
     Socket,
-    crosses_by_hint,
+    assert_received_by_hint,
     fresh,
     opened,
     register,
-    until_it_crosses,
+    until_hints_arrive,
 )
 from tests.redis_server import RedisServer, redis_running
 from tests.servers import Server, serving_together
@@ -53,16 +53,18 @@ class Talk:
     shard: int
 
     async def crosses(self) -> None:
-        await until_it_crosses(self.here, self.there)
+        await until_hints_arrive(self.here, self.there)
 
     async def says(self, times: int = 4) -> None:
         for number in range(times):
-            await crosses_by_hint(self.here, self.there, f"{number}")
+            await assert_received_by_hint(self.here, self.there, f"{number}")
 
     async def says_without_hints(self) -> None:
         for number in range(2):
             await self.here.send(type="message", message=f"{number}")
-            assert (await self.there.hear("message", BY_REPAIR))["message"] == f"{number}"
+            assert (await self.there.receive_type("message", REPAIR_TIMEOUT))[
+                "message"
+            ] == f"{number}"
 
     async def says_soon_again(self) -> None:
         """Hints come back when Redis does."""

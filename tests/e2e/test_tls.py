@@ -10,13 +10,13 @@ from urllib.parse import quote, unquote, urlsplit
 import pytest
 
 from tests.clients import (
-    BY_REPAIR,
+    REPAIR_TIMEOUT,
     Socket,
-    crosses_by_hint,
+    assert_received_by_hint,
     fresh,
     opened,
     register,
-    until_it_crosses,
+    until_hints_arrive,
 )
 from tests.postgres_server import postgres_running
 from tests.redis_server import RedisServer, redis_running
@@ -62,9 +62,9 @@ async def test_hints_reach_other_processes_over_tls(
 ) -> None:
     with tls_proxy_running(redis.port, authority) as front:
         async with over_two_processes(tmp_path, redis_url(front, authority)) as (here, there):
-            await until_it_crosses(here, there)
+            await until_hints_arrive(here, there)
             for number in range(4):
-                await crosses_by_hint(here, there, f"{number}")
+                await assert_received_by_hint(here, there, f"{number}")
         assert front.connections
 
 
@@ -74,7 +74,9 @@ async def test_redis_with_an_untrusted_certificate_receives_nothing(
     with tls_proxy_running(redis.port, authority) as front:
         async with over_two_processes(tmp_path, redis_url(front, stranger)) as (here, there):
             await here.send(type="message", message="by the repair")
-            assert (await there.hear("message", BY_REPAIR))["message"] == "by the repair"
+            assert (await there.receive_type("message", REPAIR_TIMEOUT))[
+                "message"
+            ] == "by the repair"
         assert not front.connections
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.clients import (
-    BY_REPAIR,
+    REPAIR_TIMEOUT,
     Person,
     Socket,
-    crosses_by_hint,
+    assert_received_by_hint,
     opened,
     register,
-    until_it_crosses,
+    until_hints_arrive,
 )
 from tests.redis_server import RedisServer, redis_running
 from tests.servers import Server, serving_together
@@ -78,7 +78,7 @@ async def a_group_over_both(
 async def settled(pair: Pair, here: Socket, there: Socket) -> None:
     """A subscription at Redis takes a moment; until then the repair delivers."""
     if pair.redis:
-        await until_it_crosses(here, there)
+        await until_hints_arrive(here, there)
 
 
 async def test_message_reaches_the_other_process(pair: Pair, group: Group) -> None:
@@ -88,10 +88,10 @@ async def test_message_reaches_the_other_process(pair: Pair, group: Group) -> No
         await settled(pair, here, there)
         for number in range(3):
             if pair.redis:
-                await crosses_by_hint(here, there, f"{number}")
+                await assert_received_by_hint(here, there, f"{number}")
             else:
                 await here.send(type="message", message=f"{number}")
-                heard = await there.hear("message", BY_REPAIR)
+                heard = await there.receive_type("message", REPAIR_TIMEOUT)
                 assert heard["message"] == f"{number}"
 
 
@@ -105,7 +105,7 @@ async def test_messages_of_both_processes_arrive_in_one_order(pair: Pair, group:
             await there.send(type="message", message=f"there {number}")
 
         for socket in (here, there):
-            heard = [(await socket.hear("message"))["version"] for _ in range(40)]
+            heard = [(await socket.receive_type("message"))["version"] for _ in range(40)]
             assert heard == list(range(1, 41))
     stored = (await owner.get(f"/rooms/{room_id}/messages", limit=200)).json()
     assert [message["seq"] for message in stored] == list(range(1, 41))
@@ -120,11 +120,11 @@ async def test_private_message_sent_in_a_room_reaches_the_other_process(
     async with opened(here, there, private) as (*_, ready):
         await settled(pair, here, there)
         await here.send(type="message", message="psst", receiver=member.id)
-        heard = await private.hear("message", BY_REPAIR)
+        heard = await private.receive_type("message", REPAIR_TIMEOUT)
         assert (heard["room_id"], heard["message"]) == (ready["room"]["id"], "psst")
         if pair.redis:
             # The copy goes by a hint alone.
-            assert await there.hear("message") == heard
+            assert await there.receive_type("message") == heard
         assert (await owner.get(f"/rooms/{room_id}/messages")).json() == []
 
 
@@ -135,7 +135,7 @@ async def test_removal_closes_the_sockets_in_the_other_process(pair: Pair, group
         await settled(pair, here, there)
         removed = await owner.delete(f"/rooms/{room_id}/members/{member.username}")
         await here.send(type="message", message="not for the removed")
-        code, frames = await there.closed(BY_REPAIR)
+        code, frames = await there.closed(REPAIR_TIMEOUT)
         assert (code, frames[-1]["code"]) == (4403, "removed")
         late = [frame for frame in frames if frame.get("version", 0) > removed.json()["version"]]
         assert late == []
@@ -150,7 +150,7 @@ async def test_logout_closes_the_sockets_in_the_other_process(
     socket = person.public("logout")
     async with opened(socket):
         assert (await elsewhere.post("/logout")).status_code == 204
-        assert await socket.refused(BY_REPAIR) == (4401, "session_ended")
+        assert await socket.refused(REPAIR_TIMEOUT) == (4401, "session_ended")
 
 
 async def test_room_deletion_closes_the_sockets_in_the_other_process(
@@ -160,7 +160,7 @@ async def test_room_deletion_closes_the_sockets_in_the_other_process(
     there = member.group("deleted")
     async with opened(there):
         assert (await owner.delete(f"/rooms/{room_id}")).status_code == 204
-        assert await there.refused(BY_REPAIR) == (4404, "no_such_room")
+        assert await there.refused(REPAIR_TIMEOUT) == (4404, "no_such_room")
 
 
 async def test_messages_are_delivered_while_redis_dies_and_returns(
@@ -175,10 +175,10 @@ async def test_messages_are_delivered_while_redis_dies_and_returns(
         pair.redis.kill()
         for number in range(5):
             await here.send(type="message", message=f"{number}", client_id=f"{number}")
-            assert (await here.hear("ack", ACK_TIMEOUT))["seq"] == number + 1
-            heard = await there.hear("message", BY_REPAIR)
+            assert (await here.receive_type("ack", ACK_TIMEOUT))["seq"] == number + 1
+            heard = await there.receive_type("message", REPAIR_TIMEOUT)
             assert heard["message"] == f"{number}"
         pair.redis.start()
-        await until_it_crosses(here, there)
+        await until_hints_arrive(here, there)
         for number in range(3):
-            await crosses_by_hint(here, there, f"again {number}")
+            await assert_received_by_hint(here, there, f"again {number}")

@@ -36,7 +36,7 @@ async def say_much(person: Person, room: str) -> None:
     async with opened(say):
         for number in range(MISSED):
             await say.send(type="message", message=TEXT, ref=f"{number}")
-            await say.hear("ack")
+            await say.receive_type("ack")
 
 
 async def memory_of_unread_replays(server: Server, person: Person, room: str) -> int:
@@ -61,7 +61,7 @@ async def memory_of_unread_replays(server: Server, person: Person, room: str) ->
 async def replayed(person: Person, room: str) -> list[int]:
     last = person.public(room, since=0)
     async with opened(last):
-        frames = await last.hear_until("resumed", within=30)
+        frames = await last.receive_until("resumed", within=30)
     assert frames[-1]["complete"]
     return [frame["version"] for frame in frames if frame["type"] == "message"]
 

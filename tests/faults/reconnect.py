@@ -50,9 +50,9 @@ async def reconnect(people: int, folder: Path, *, kind: str = "uvicorn") -> Reco
     ) as servers:
         clients = await ReconnectingClients.gather(servers, people)
         try:
-            await clients.say(SEEN_BEFORE)
+            await clients.send(SEEN_BEFORE)
             await servers.kill(0)
-            await clients.say(MISSED)
+            await clients.send(MISSED)
             return await clients.come_back(kind, psutil.Process(servers.servers[0].process.pid))
         finally:
             await clients.close()
@@ -86,7 +86,7 @@ class ReconnectingClients:
         for client in self._clients:
             await client.close()
 
-    async def say(self, count: int) -> None:
+    async def send(self, count: int) -> None:
         for number in range(count):
             body = {"content": f"word {number}"}
             answer = await self._clients[0].insist("POST", f"/rooms/{self._room.id}/messages", body)
@@ -141,7 +141,7 @@ class ResumingSocket(RawSocket):
         super().__init__()
         self._versions: list[int] = []
 
-    def hear(self, text: bytes) -> None:
+    def text_received(self, text: bytes) -> None:
         frame = json.loads(text)
         if frame["type"] == "message":
             self._versions.append(frame["version"])

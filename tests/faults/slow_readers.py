@@ -231,12 +231,12 @@ class Probe(RawSocket):
         due = time.monotonic() + uniform(0, self.pause)
         while not self.ended.done():
             text = f"{time.monotonic():.6f} ".ljust(CHARACTERS, LETTER)
-            self.say(json.dumps({"message": text}, ensure_ascii=False).encode())
+            self.send(json.dumps({"message": text}, ensure_ascii=False).encode())
             due = max(due + self.pause * uniform(0.5, 1.5), time.monotonic() - 1)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
         self.ended.result()
 
-    def hear(self, text: bytes) -> None:
+    def text_received(self, text: bytes) -> None:
         at = text.find(b'"message":"')
         if at >= 0:
             self.delays.append(time.monotonic() - float(text[at + 11 : at + 60].split(b" ")[0]))
