@@ -1,4 +1,4 @@
-"""WebSocket by hand, for crowds: the client must not be what is measured."""
+"""WebSocket by hand, for many sockets: the client must not limit the measurement."""
 
 import asyncio
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def handshake(url: str) -> bytes:
 
 
 def masked(payload: bytes, opcode: int = TEXT) -> bytes:
-    """A client's frame; masked with zeros, which changes nothing."""
+    """Returns a client frame; its mask of zeros changes nothing."""
     if len(payload) < 126:
         head = bytes([0x80 | opcode, 0x80 | len(payload)])
     else:
@@ -35,14 +35,14 @@ def masked(payload: bytes, opcode: int = TEXT) -> bytes:
 
 
 class Reader:
-    """Takes a server's bytes apart: the answer to the handshake first, then frames."""
+    """Parses a server's bytes: the handshake response, then frames."""
 
     def __init__(self) -> None:
         self._waiting = bytearray()
         self._open = False
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Opcode and payload of each frame that is complete. Raises ConnectionError."""
+        """Yields opcode and payload of each complete frame. Raises ConnectionError."""
         self._waiting += data
         if not self._open and not self._opened():
             return
@@ -90,7 +90,7 @@ class RawSocket(asyncio.Protocol):
                     self.text_received(payload)
                 elif opcode == PING:
                     self.transport.write(masked(payload, PONG))
-        except Exception as error:  # noqa: BLE001 - whoever waits is told
+        except Exception as error:  # noqa: BLE001 - `ended` carries it to the caller
             self.end(error)
 
     def text_received(self, text: bytes) -> None:
@@ -103,17 +103,17 @@ class RawSocket(asyncio.Protocol):
         self.end(exc or ConnectionError("closed by the server"))
 
     def end(self, error: Exception | None = None) -> None:
-        """Wakes whoever waits for `ended`, the first time."""
+        """Completes `ended`, the first time."""
         if not self.ended.done():
             self.ended.set_exception(error) if error else self.ended.set_result(None)
         self.transport.abort()
 
 
 class Drain(asyncio.BufferedProtocol):
-    """A reader that only swallows, and answers pings lest the server takes it for dead."""
+    """Discards all it reads, and answers pings so that the server keeps it."""
 
     _buffer = bytearray(1 << 18)
-    """Of all: each reads it at once."""
+    """Shared by all sockets: each consumes it at once."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport
@@ -154,7 +154,7 @@ class Drain(asyncio.BufferedProtocol):
         return end + 4
 
     def _walk(self, data: bytes, at: int) -> int:
-        """From header to header: where the first incomplete one begins."""
+        """Walks from header to header; returns the start of the first incomplete one."""
         while (frame := _header(data, at)) is not None:
             opcode, start, length = frame
             if opcode == PING:
@@ -169,7 +169,7 @@ class Drain(asyncio.BufferedProtocol):
 
 
 def _header(data: bytes | bytearray, at: int) -> tuple[int, int, int] | None:
-    """Opcode, start and length of the payload; None while the header is incomplete."""
+    """Returns opcode, start and length of the payload; None for an incomplete header."""
     if len(data) < at + 2:
         return None
     length, start = data[at + 1] & 0x7F, at + 2

@@ -1,7 +1,7 @@
-"""Drills at length: what a chat server must survive, done to it while people talk.
+"""Runs the fault drills at full size.
 
-Without arguments all of them, about an hour (`make faults`); with the name of one, that one.
-`storm --kills 6` and the like is a storm of one's own.
+Without arguments it runs all drills, in about an hour (`make faults`); with a name it runs one.
+`storm --kills 6` and similar options run a custom storm.
 """
 
 import argparse
@@ -39,7 +39,7 @@ Drill = Callable[[Path], Coroutine[Any, Any, Result]]
 
 
 def _on_site(drill: Callable[[Installation], Coroutine[Any, Any, Findings]]) -> Drill:
-    """Four processes, PostgreSQL and Redis of its own."""
+    """Runs a drill on four processes with their own PostgreSQL and Redis."""
 
     async def run(folder: Path) -> Result:
         async with installation(folder) as installed:

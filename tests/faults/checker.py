@@ -1,4 +1,4 @@
-"""The delivery promise (contract §3), held against records and history."""
+"""Checks the delivery promise (contract §3) against records and history."""
 
 import time
 from collections import Counter, defaultdict
@@ -11,7 +11,7 @@ from .records import Frame, ReceivedFrame, Records, Sent, Session
 
 Rooms = dict[int, Room]
 Views = dict[tuple[int, int], list[Frame]]
-"""By user and room: what the member's client shows in the end."""
+"""By user and room: the messages that the member's client shows in the end."""
 MAX_SHOWN = 5
 
 
@@ -36,7 +36,7 @@ def check(evidence: Evidence) -> list[Violation]:
 
 
 def report(violations: list[Violation]) -> str:
-    """Counts by check, with the first few of each."""
+    """Returns the count of each check with its first few details."""
     lines = []
     for name, count in Counter(one.check for one in violations).items():
         lines.append(f"{name}: {count}")
@@ -45,7 +45,7 @@ def report(violations: list[Violation]) -> str:
     return "\n".join(lines) or "no violations"
 
 
-# What was promised to senders
+# Promises to senders
 
 
 def acknowledged_is_stored(evidence: Evidence) -> Iterator[str]:
@@ -68,7 +68,7 @@ def _differs(sent: Sent, message: Frame) -> str:
             return f"answered {answer}, stored with version {message['version']}"
     untouched = message["edited_at"] is None and not message["deleted"]
     if untouched and message["content"] != sent.text:
-        return f"says {message['content']!r} instead of {sent.text!r}"
+        return f"holds {message['content']!r} instead of {sent.text!r}"
     return ""
 
 
@@ -92,14 +92,14 @@ def acknowledged_change_is_stored(evidence: Evidence) -> Iterator[str]:
             yield f"{change} is undone"
 
 
-def sender_is_the_token_s(evidence: Evidence) -> Iterator[str]:
+def sender_matches_token(evidence: Evidence) -> Iterator[str]:
     sent = evidence.records.sent
     for room in evidence.rooms.values():
         for message in room.history:
             note = sent.get(message["client_id"] or "")
             if note is None or note.user_id != message["sender"] or note.room_id != room.id:
                 yield f"message {message['id']} of user {message['sender']} was sent by {note}"
-    for _, one in _all_heard(evidence):
+    for _, one in _all_received(evidence):
         note = sent.get(one.client_id or "")
         if note is None or note.user_id != one.sender:
             yield f"{one} was sent by {note}"
@@ -116,7 +116,7 @@ def seq_without_gap(evidence: Evidence) -> Iterator[str]:
 
 
 def version_without_gap(evidence: Evidence) -> Iterator[str]:
-    """Each version was seen by somebody; only changes whose answers were lost may hide one each."""
+    """Each version was seen by a client, except one for each change whose answer was lost."""
     seen = _seen_versions(evidence)
     for room in evidence.rooms.values():
         versions = [message["version"] for message in room.history]
@@ -134,22 +134,22 @@ def version_without_gap(evidence: Evidence) -> Iterator[str]:
 
 
 def version_is_one_state(evidence: Evidence) -> Iterator[str]:
-    """Whoever hears of a version hears the same: none is given twice, as after a lost commit."""
+    """A version has one state for all clients: it is not reused after a lost commit."""
     first: dict[tuple[int, int], tuple[int, str]] = {}
-    for session, one in _all_heard(evidence):
+    for session, one in _all_received(evidence):
         state = (one.id, one.content)
         known = first.setdefault((session.room_id, one.version), state)
         if known != state:
             yield f"room {session.room_id} version {one.version}: {known} and {state}"
 
 
-# What was heard
+# Received frames
 
 
-def heard_is_stored(evidence: Evidence) -> Iterator[str]:
+def received_is_stored(evidence: Evidence) -> Iterator[str]:
     stored = {room.id: room.by_id for room in evidence.rooms.values()}
     missing = set()
-    for session, one in _all_heard(evidence):
+    for session, one in _all_received(evidence):
         message = stored[session.room_id].get(one.id)
         if (
             message is None
@@ -158,7 +158,8 @@ def heard_is_stored(evidence: Evidence) -> Iterator[str]:
         ):
             missing.add((session.room_id, one.id, one.version, one.client_id))
     for room_id, pk, version, client_id in sorted(missing, key=str):
-        yield f"room {room_id}: message {pk} ({client_id}) version {version} was heard, not stored"
+        received = f"message {pk} ({client_id}) version {version}"
+        yield f"room {room_id}: {received} was received, not stored"
 
 
 def versions_rise(evidence: Evidence) -> Iterator[str]:
@@ -170,7 +171,7 @@ def versions_rise(evidence: Evidence) -> Iterator[str]:
 
 
 def message_once(evidence: Evidence) -> Iterator[str]:
-    """A `resume` may bring again what came before it, though not what it brought itself."""
+    """A `resume` may repeat earlier messages, but none of those that it replayed itself."""
     for session in evidence.records.sessions:
         stretches = _stretches(session)
         again = len(session.resumes) if len(stretches) == 1 else 0
@@ -187,7 +188,7 @@ def message_once(evidence: Evidence) -> Iterator[str]:
 
 
 def nothing_left_out(evidence: Evidence) -> Iterator[str]:
-    """Of what still stands, it heard all between where it began and what it heard last."""
+    """A socket receives every current version between its first and its last."""
     for session in evidence.records.sessions:
         if session.complete_from is None or not session.received:
             continue
@@ -218,7 +219,7 @@ def _first_difference(view: list[Frame], history: list[Frame]) -> str:
     return f"shows {len(view)} of {len(history)} messages"
 
 
-def removed_hears_nothing(evidence: Evidence) -> Iterator[str]:
+def removed_member_receives_nothing(evidence: Evidence) -> Iterator[str]:
     for removal in evidence.records.removals:
         for session in evidence.records.sessions:
             if (session.user_id, session.room_id) != (removal.user_id, removal.room_id):
@@ -229,9 +230,9 @@ def removed_hears_nothing(evidence: Evidence) -> Iterator[str]:
                 if one.version > removal.version and removal.begun < one.at < removal.added
             ]
             if late:
-                yield f"{_named(session)} heard {late[:10]} after removal at {removal.version}"
+                yield f"{_named(session)} received {late[:10]} after removal at {removal.version}"
             if removal.begun < session.opened < removal.added and session.ready > removal.version:
-                yield f"{_named(session)} was let in after removal at {removal.version}"
+                yield f"{_named(session)} was admitted after removal at {removal.version}"
 
 
 def no_unforeseen_error(evidence: Evidence) -> Iterator[str]:
@@ -242,21 +243,21 @@ CHECKS: list[Check] = [
     acknowledged_is_stored,
     client_id_once,
     acknowledged_change_is_stored,
-    sender_is_the_token_s,
+    sender_matches_token,
     seq_without_gap,
     version_without_gap,
     version_is_one_state,
-    heard_is_stored,
+    received_is_stored,
     versions_rise,
     message_once,
     nothing_left_out,
     views_equal_history,
-    removed_hears_nothing,
+    removed_member_receives_nothing,
     no_unforeseen_error,
 ]
 
 
-# How the evidence is read
+# Helpers
 
 
 def _by_client_id(evidence: Evidence) -> dict[tuple[int, int, str], list[Frame]]:
@@ -267,7 +268,7 @@ def _by_client_id(evidence: Evidence) -> dict[tuple[int, int, str], list[Frame]]
     return found
 
 
-def _all_heard(evidence: Evidence) -> Iterator[tuple[Session, ReceivedFrame]]:
+def _all_received(evidence: Evidence) -> Iterator[tuple[Session, ReceivedFrame]]:
     for session in evidence.records.sessions:
         for one in session.received:
             yield session, one
@@ -275,7 +276,7 @@ def _all_heard(evidence: Evidence) -> Iterator[tuple[Session, ReceivedFrame]]:
 
 def _seen_versions(evidence: Evidence) -> dict[int, set[int]]:
     seen: dict[int, set[int]] = defaultdict(set)
-    for session, one in _all_heard(evidence):
+    for session, one in _all_received(evidence):
         seen[session.room_id].add(one.version)
     for sent in evidence.records.sent.values():
         seen[sent.room_id].update(answer.version for answer in sent.answers)
@@ -288,7 +289,7 @@ def _seen_versions(evidence: Evidence) -> dict[int, set[int]]:
 
 
 def _stretches(session: Session) -> list[list[ReceivedFrame]]:
-    """A `resume` asks for older versions again: what it brings is a stretch of its own."""
+    """Splits frames where a `resume` goes back: its replay is a stretch of its own."""
     edges = sorted({*session.resumes})
     stretches, begun = [], 0
     for edge in edges:
@@ -299,9 +300,9 @@ def _stretches(session: Session) -> list[list[ReceivedFrame]]:
     return [*stretches, session.received[begun:]]
 
 
-def _goes_back(heard: list[ReceivedFrame], start: int) -> int | None:
-    for number in range(max(1, start), len(heard)):
-        if heard[number].version <= heard[number - 1].version:
+def _goes_back(frames: list[ReceivedFrame], start: int) -> int | None:
+    for number in range(max(1, start), len(frames)):
+        if frames[number].version <= frames[number - 1].version:
             return number
     return None
 

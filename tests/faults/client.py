@@ -1,4 +1,4 @@
-"""A person over REST, through whichever process answers; records answers that no fault excuses."""
+"""Sends REST requests to any process and records inexcusable errors."""
 
 import asyncio
 import random
@@ -24,15 +24,15 @@ class Client:
             headers={"Authorization": f"Bearer {account.access}"},
             timeout=ANSWERS_TIMEOUT,
             trust_env=False,
-            verify=False,  # plain HTTP: spares the reading of all certificates
+            verify=False,  # plain HTTP: loading all certificates would cost time
         )
 
     async def call(
         self, method: str, path: str, body: Any = None, *, at: str | None = None
     ) -> httpx.Response | None:
-        """The answer of any process, or of the one `at` this address.
+        """Returns the answer of any process, or of the process `at` this address.
 
-        None when it was lost: then nobody knows whether it was done.
+        None when the answer was lost: the request may or may not have taken effect.
         """
         try:
             answer = await self._http.request(
@@ -45,13 +45,13 @@ class Client:
         return None if answer.status_code >= 500 else answer
 
     async def insist(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        """Asks until there is an answer."""
+        """Repeats the request until there is an answer."""
         while (answer := await self.call(method, path, body)) is None:
             await asyncio.sleep(0.1)
         return answer
 
     async def history(self, room_id: int) -> list[dict[str, Any]]:
-        """All messages of a room, page by page. Raises ConnectionError for one who was removed."""
+        """Returns all messages of a room; raises ConnectionError for a removed member."""
         messages: list[dict[str, Any]] = []
         while True:
             after = messages[-1]["seq"] if messages else 0

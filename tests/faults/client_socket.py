@@ -1,4 +1,4 @@
-"""A person's place in a room: a socket that comes back with `since`, and a view of its frames."""
+"""Keeps one member's socket in a room and reconnects with `since`."""
 
 import asyncio
 import json
@@ -9,6 +9,8 @@ from contextlib import suppress
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from tests.frame_timeout import MAX_FRAMES_SHOWN
+
 from .client import Client, chance
 from .client_view import ClientView
 from .records import CHANGES, Answer, Frame, RoomRef, Session, received_frame
@@ -16,12 +18,12 @@ from .records import CHANGES, Answer, Frame, RoomRef, Session, received_frame
 READY_TIMEOUT = 10.0
 ACKNOWLEDGED_TIMEOUT = 5.0
 RESUMES = 0.15
-"""How often it comes back without `since` and asks by a `resume` frame instead."""
+"""How often it reconnects without `since` and sends a `resume` frame instead."""
 RELOADS = 0.15
-"""How often it comes back without `since` and reads the history, while that is short."""
+"""How often it reconnects without `since` and reads the history, while that is short."""
 SHORT_HISTORY = 2000
 RESUME = "resume"
-"""The `ref` of such a frame."""
+"""The `ref` of a `resume` frame."""
 
 
 class ClientSocket:
@@ -45,16 +47,24 @@ class ClientSocket:
 
     @property
     def address(self) -> str:
-        """Of the process that it is connected to, empty while it is to none."""
+        """Address of its process, empty while it is disconnected."""
         return self._session.address if self._session is not None else ""
 
+    @property
+    def last_frames(self) -> str:
+        """Type and version of the last frames, for the report of a failed wait."""
+        if self._session is None:
+            return "disconnected"
+        last = [f"{one.type} {one.version}" for one in self._session.received[-MAX_FRAMES_SHOWN:]]
+        return f"last frames: {', '.join(last) or 'none'}"
+
     async def stay(self) -> None:
-        """Connects, listens, and comes back, until cancelled."""
+        """Connects, receives and reconnects until cancelled."""
         while True:
             try:
                 await self._visit()
             except (OSError, WebSocketException, TimeoutError, EOFError):
-                pass  # Cuts and kills are the drill; the checker judges what came of them.
+                pass  # The drill cuts and kills on purpose; the checker judges the result.
             finally:
                 self._give_up()
             await asyncio.sleep(self._rng.uniform(0.02, 0.2) if self.allowed.is_set() else 0.3)
@@ -96,7 +106,7 @@ class ClientSocket:
 
     @property
     def _reloads(self) -> float:
-        """Rarer as the history grows: pages upon pages would be most of what the servers do."""
+        """Falls as the history grows: paging through it would be most of the load."""
         return RELOADS * min(1.0, SHORT_HISTORY / max(1, len(self.view.messages)))
 
     async def _enter(self, socket: ClientConnection, since: int | None, address: str) -> None:
@@ -133,7 +143,7 @@ class ClientSocket:
         await socket.send(json.dumps(frame))
 
     async def _reload(self, session: Session, version: int) -> None:
-        """By REST, while frames wait: from `version` on the socket tells everything."""
+        """Reads the history by REST; from `version` on the socket delivers everything."""
         session.complete_from = version
         for message in await self.client.history(self.room.id):
             self.view.put(message)
@@ -141,14 +151,14 @@ class ClientSocket:
         session.caught_up = time.monotonic()
         self.view.reached(version)
 
-    # Hearing
+    # Receiving
 
     async def _take(self, frame: Frame) -> None:
         if self._session is None:
             return
         kind = frame["type"]
         if kind in CHANGES:
-            self._hear(self._session, frame)
+            self._receive(self._session, frame)
         elif kind == "ack":
             self._settle(frame["client_id"], _answer(frame))
         elif kind == "resumed":
@@ -159,16 +169,16 @@ class ClientSocket:
             if frame["code"] == "internal":
                 self.client.records.errors.append(f"on a socket: {frame}")
             if frame.get("ref") == RESUME and self._socket is not None:
-                # Refused, as while the database is away: it had no effect, so it is asked again.
+                # Refused, for example while the database is away: it had no effect, so ask again.
                 await asyncio.sleep(frame.get("retry_after") or 1.0)
                 await self._resume(self._socket)
             self._settle(frame.get("ref"), None)
 
-    def _hear(self, session: Session, frame: Frame) -> None:
+    def _receive(self, session: Session, frame: Frame) -> None:
         session.received.append(received_frame(frame))
         self.view.apply(frame)
         if not self._catching_up or session.since is not None:
-            # While a `resume` replays, live frames may be ahead of what is still missing.
+            # During a replay, live frames may be ahead of missing versions.
             self.view.reached(frame["version"])
 
     async def _caught_up(self, session: Session, frame: Frame) -> None:
@@ -184,10 +194,10 @@ class ClientSocket:
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)
 
-    # Speaking
+    # Sending
 
     async def send(self, client_id: str, text: str, *, twice: bool) -> Answer | None:
-        """By socket; None when it is not known whether it was stored."""
+        """Sends by socket; returns None when it is unknown whether the message was stored."""
         socket = self._socket
         if socket is None:
             return None
@@ -208,7 +218,7 @@ class ClientSocket:
             self._waiting.pop(client_id, None)
 
     async def freeze(self, seconds: float) -> None:
-        """Stops reading for a while: frames pile up in our buffers, then in the server's."""
+        """Stops reading: frames fill the client's buffers, then the server's."""
         self.reads.clear()
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(seconds)

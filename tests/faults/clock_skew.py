@@ -1,4 +1,4 @@
-"""One process's clock is off while people workload: order, delivery and sign-ins must not mind."""
+"""Shifts one process's clock under load; order, delivery and tokens must not suffer."""
 
 import asyncio
 import itertools
@@ -24,7 +24,7 @@ Tokens = dict[str, Any]
 async def clock_skew(
     installed: Installation, *, seconds: float = LASTS, offs: Sequence[float] = (OFF, -OFF)
 ) -> Findings:
-    """First two minutes ahead, then two minutes behind, each for `seconds`."""
+    """Shifts by two minutes ahead, then two minutes behind, each for `seconds`."""
     findings = Findings("clock")
     for number, off in enumerate(offs):
         await _restart_last(installed, APPLICATION, off)
@@ -56,7 +56,7 @@ async def _trouble(workload: Workload, seconds: float) -> None:
 
 
 async def _sign_ins(workload: Workload, findings: Findings, name: str) -> None:
-    """A token of any process is good at every other one at once, and so is one made from it."""
+    """Expects tokens, also refreshed ones, to be valid at every other process at once."""
     addresses = workload.servers.addresses
     refused = []
     async with httpx.AsyncClient(timeout=20, trust_env=False, verify=False) as http:
@@ -70,7 +70,7 @@ async def _sign_ins(workload: Workload, findings: Findings, name: str) -> None:
 
 
 async def _use(http: httpx.AsyncClient, issuer: str, other: str, issued: Tokens) -> list[str]:
-    """What was refused: the access token, its renewal, or the same renewal again (two tabs)."""
+    """Returns refusals of the access token, its refresh, or a second refresh (two tabs)."""
     refused = []
     head = {"Authorization": f"Bearer {issued['access']}"}
     answer = await http.get(f"http://{other}/api/users/me", headers=head)

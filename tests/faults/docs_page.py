@@ -1,4 +1,4 @@
-"""docs/faults.md: what each drill printed the last time, with the machine and the day."""
+"""Writes docs/faults.md: each drill's last line, with the machine and the day."""
 
 import os
 import platform
@@ -25,7 +25,7 @@ class Document:
         self._file = file
 
     def put(self, name: str, seen: str, seconds: float) -> None:
-        """Replaces the row of a drill, or adds one."""
+        """Replaces or adds the row of a drill."""
         rows = self._rows()
         cells = [f"`{name}`", seen.replace("|", "\\|"), f"{seconds:.0f}", _here()]
         rows[name] = f"| {' | '.join(cells)} |"

@@ -1,4 +1,4 @@
-"""What the server says in the end: each room and its whole history, by REST."""
+"""Reads the final state by REST: each room and its whole history."""
 
 import asyncio
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Room:
 
 
 async def read_quiet_room(client: Client, room: RoomRef) -> Room:
-    """Waits until what clients gave up on, and the server may still do, is done."""
+    """Waits for writes that clients gave up on and the server may still finish."""
     before = -1
     while True:
         after = (await _ask(client, room))["version"]

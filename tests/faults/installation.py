@@ -1,4 +1,4 @@
-"""A larger installation: several processes, PostgreSQL, and Redis behind a proxy of ours."""
+"""Runs several processes with PostgreSQL, and Redis behind a proxy of the drill."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,7 +22,7 @@ class Installation:
     to_redis: Proxy
 
     def kill_redis(self) -> None:
-        """With all it knew: it keeps nothing on disk."""
+        """Kills Redis with all its data: nothing is on disk."""
         self.to_redis.refuse()
         self.redis.kill()
 

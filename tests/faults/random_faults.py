@@ -1,4 +1,4 @@
-"""What goes wrong while people talk: the network, the readers, the memberships."""
+"""Injects random faults: cut connections, frozen readers, removed members."""
 
 import asyncio
 import random
@@ -36,7 +36,7 @@ class RandomFaults:
         self.counts: dict[str, int] = {}
 
     async def run(self) -> None:
-        """One trouble after the other until cancelled, several under way at a time."""
+        """Injects one fault after another until cancelled, several at a time."""
         kinds: list[Callable[[], Coroutine[Any, Any, Any]]] = [
             self._cut,
             self._cut,
@@ -54,7 +54,7 @@ class RandomFaults:
         self.counts[what] = self.counts.get(what, 0) + 1
 
     async def _cut(self) -> None:
-        """At a random byte, in the middle of frames and of HTTP answers."""
+        """Cuts at a random byte, in the middle of frames and of HTTP responses."""
         if links := self._cluster.links:
             self._count("cuts")
             self._rng.choice(links).cut_after(self._rng.randint(1, MAX_CUT))
@@ -79,9 +79,9 @@ class RandomFaults:
         await self._rng.choice(self._sockets).freeze(self._rng.uniform(0.1, MAX_FREEZE))
 
     async def remove(self, *, connected: bool = False) -> bool:
-        """Takes a member out of a room and brings them back, even when all else ends.
+        """Removes a random member and adds the member again, even when cancelled.
 
-        False when the lot fell on one who cannot be, or who is not `connected` though asked.
+        False when the chosen member cannot be removed, or is not `connected` as required.
         """
         socket = self._rng.choice(self._sockets)
         if socket.client is self._owner or not socket.allowed.is_set():
@@ -95,7 +95,7 @@ class RandomFaults:
 
     async def _away(self, socket: ClientSocket) -> None:
         removal = Removal(
-            socket.client.account.id, socket.room.id, time.monotonic(), await self._take_out(socket)
+            socket.client.account.id, socket.room.id, time.monotonic(), await self._remove(socket)
         )
         self._owner.records.removals.append(removal)
         await asyncio.sleep(self._rng.uniform(*self._away_for))
@@ -105,8 +105,8 @@ class RandomFaults:
         answer.raise_for_status()
         socket.allowed.set()
 
-    async def _take_out(self, socket: ClientSocket) -> int:
-        """The version of the removal; when its answer was lost, one that is surely not below it."""
+    async def _remove(self, socket: ClientSocket) -> int:
+        """Returns the version of the removal, or a later one when the answer was lost."""
         path = f"/rooms/{socket.room.id}"
         name = socket.client.account.username
         answer = await self._owner.insist("DELETE", f"{path}/members/{name}")

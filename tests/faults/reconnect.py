@@ -1,4 +1,4 @@
-"""Everybody comes back at the same moment: a server was killed, and all its sockets resume."""
+"""Kills a server and lets all its clients resume at the same moment."""
 
 import asyncio
 import json
@@ -9,15 +9,16 @@ from pathlib import Path
 
 import psutil
 
+from tests.frame_timeout import waiting_for
 from tests.raw_websocket import RawSocket, handshake, host_and_port
 
 from .checker import Violation
 from .client import Client, sign_up
 from .cluster import Cluster, cluster
-from .records import Records, RoomRef
+from .records import Frame, Records, RoomRef
 
 SIGN_UPS_AT_ONCE = 16
-SEEN_BEFORE = 100
+SENT_BEFORE = 100
 MISSED = 50
 CAUGHT_UP_TIMEOUT = 10.0
 GIVES_UP_DELAY = 60.0
@@ -25,7 +26,7 @@ GIVES_UP_DELAY = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ReconnectResult:
-    """What a whole clients met on its way back."""
+    """Result of a mass reconnect."""
 
     people: int
     kind: str
@@ -33,12 +34,13 @@ class ReconnectResult:
     median: float
     tries: int
     work: float
-    """Seconds of the server's processor."""
+    """CPU seconds of the server."""
     violations: list[Violation]
 
     def __str__(self) -> str:
         return (
-            f"{self.kind}: {self.people} clients came back at once, each heard {MISSED} messages:"
+            f"{self.kind}: {self.people} clients reconnected at once,"
+            f" each received {MISSED} missed messages:"
             f" all after {self.seconds:.1f} s, half after {self.median:.1f} s, {self.tries} tries,"
             f" {self.work:.1f} s of the server's processor: {len(self.violations)} violations"
         )
@@ -50,7 +52,7 @@ async def reconnect(people: int, folder: Path, *, kind: str = "uvicorn") -> Reco
     ) as servers:
         clients = await ReconnectingClients.gather(servers, people)
         try:
-            await clients.send(SEEN_BEFORE)
+            await clients.send(SENT_BEFORE)
             await servers.kill(0)
             await clients.send(MISSED)
             return await clients.come_back(kind, psutil.Process(servers.servers[0].process.pid))
@@ -66,7 +68,7 @@ class ReconnectingClients:
 
     @classmethod
     async def gather(cls, servers: Cluster, people: int) -> "ReconnectingClients":
-        # Past the proxy: a thousand more connections in this process would be the thing measured.
+        # Past the proxy: a thousand more connections in this process would distort the result.
         address = f"127.0.0.1:{servers.servers[0].port}"
         records, few = Records(), asyncio.Semaphore(SIGN_UPS_AT_ONCE)
 
@@ -75,7 +77,7 @@ class ReconnectingClients:
                 return await sign_up(f"person{number}", lambda: address, records)
 
         clients = await asyncio.gather(*(one(number) for number in range(people)))
-        # Members already, as somebody who comes back is.
+        # Members already, as reconnecting clients are.
         members = [client.account.username for client in clients[1:]]
         body = {"name": "crowd", "members": members}
         answer = await clients[0].insist("POST", "/rooms", body)
@@ -113,40 +115,43 @@ class ReconnectingClients:
         )
 
     async def _catch_up(self, client: Client) -> float:
-        """The moment at which it knew everything. Tries again as a client does."""
+        """Retries as a client does; returns the moment at which the client was up to date."""
         url = f"ws://{client.address()}{self._room.path}"
-        url = f"{url}?token={client.account.access}&since={SEEN_BEFORE}"
-        async with asyncio.timeout(GIVES_UP_DELAY):
+        url = f"{url}?token={client.account.access}&since={SENT_BEFORE}"
+        received: list[Frame] = []
+        async with waiting_for("'resumed' frame", GIVES_UP_DELAY, received):
             while True:
                 self._tries += 1
                 try:
-                    await self._resume(url)
+                    await self._resume(url, received)
                     return time.monotonic()
                 except OSError:
                     await asyncio.sleep(random.uniform(0.2, 1.0))
 
-    async def _resume(self, url: str) -> None:
-        """Raises AssertionError when anything but what was missed came, OSError when it ended."""
+    async def _resume(self, url: str, received: list[Frame]) -> None:
+        """Raises AssertionError on an unexpected replay, OSError when the connection ended."""
         _, socket = await asyncio.get_running_loop().create_connection(
-            ResumingSocket, *host_and_port(url)
+            lambda: ResumingSocket(received), *host_and_port(url)
         )
         socket.transport.write(handshake(url))
         await socket.ended
 
 
 class ResumingSocket(RawSocket):
-    """Hears what it missed, in order, and goes."""
+    """Receives the missed messages in order, then disconnects."""
 
-    def __init__(self) -> None:
+    def __init__(self, received: list[Frame]) -> None:
         super().__init__()
+        self._received = received
         self._versions: list[int] = []
 
     def text_received(self, text: bytes) -> None:
-        frame = json.loads(text)
+        frame: Frame = json.loads(text)
+        self._received.append(frame)
         if frame["type"] == "message":
             self._versions.append(frame["version"])
         elif frame["type"] == "resumed":
             assert frame["complete"], frame
-            expected = list(range(SEEN_BEFORE + 1, SEEN_BEFORE + MISSED + 1))
+            expected = list(range(SENT_BEFORE + 1, SENT_BEFORE + MISSED + 1))
             assert self._versions == expected, self._versions
             self.end()

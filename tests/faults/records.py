@@ -1,4 +1,4 @@
-"""What the clients of a drill wrote down: all that the checker has to go by besides the history."""
+"""Records what the clients of a drill saw: the checker's evidence besides the history."""
 
 import time
 from collections import Counter
@@ -7,12 +7,12 @@ from typing import Any, Literal, NamedTuple
 
 Frame = dict[str, Any]
 CHANGES = frozenset({"message", "edit", "delete", "reaction"})
-"""The frames that carry a version."""
+"""Types of frames that carry a version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whom a token stands for, and the token."""
+    """A user and an access token."""
 
     id: int
     username: str
@@ -32,7 +32,7 @@ class RoomRef:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An `ack` frame, or the answer to a POST."""
+    """An `ack` frame, or the response to a POST."""
 
     id: int
     seq: int
@@ -42,7 +42,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Sent:
-    """A message that somebody set out to send, with every answer to it."""
+    """A message that a client began to send, with every answer."""
 
     client_id: str
     user_id: int
@@ -52,12 +52,12 @@ class Sent:
     begun: float = 0.0
     answered: float | None = None
     via: str = ""
-    """Where the try went that was answered: host and port, as in Session.address."""
+    """Address of the answered attempt, as in Session.address."""
 
 
 @dataclass(slots=True)
 class Change:
-    """An edit, deletion or reaction; `version` is what the answer said, None when it said none."""
+    """An edit, deletion or reaction; `version` is from the answer, None without one."""
 
     room_id: int
     message_id: int
@@ -67,7 +67,7 @@ class Change:
 
 
 class ReceivedFrame(NamedTuple):
-    """A frame with a version, as it came."""
+    """A received frame with a version."""
 
     at: float
     type: str
@@ -81,7 +81,7 @@ class ReceivedFrame(NamedTuple):
 
 @dataclass(slots=True)
 class Session:
-    """One socket from `ready` to its end, whatever ended it."""
+    """One socket from `ready` to its end."""
 
     user_id: int
     room_id: int
@@ -90,21 +90,21 @@ class Session:
     ready: int
     received: list[ReceivedFrame] = field(default_factory=list)
     resumes: list[int] = field(default_factory=list)
-    """How many frames had come when a `resume` was sent: versions may go back once after it."""
+    """Number of frames before each `resume`: versions may go back once after it."""
     resumed: int = 0
-    """How many had come when the last `resumed` came."""
+    """Number of frames before the last `resumed`."""
     complete_from: int | None = None
-    """The version after which it must have heard everything, None while that is not known."""
+    """The socket must have received everything after this version; None while unknown."""
     address: str = ""
     caught_up: float | None = None
-    """When it knew all that had happened before it came."""
+    """When it had everything that happened before it connected."""
     closed: float | None = None
     code: int | None = None
 
 
 @dataclass(slots=True)
 class Removal:
-    """From the request that removed somebody to the one that added them again."""
+    """From the request that removed a member to the one that added the member again."""
 
     user_id: int
     room_id: int
@@ -120,18 +120,18 @@ class Records:
     sessions: list[Session] = field(default_factory=list)
     removals: list[Removal] = field(default_factory=list)
     read: set[tuple[int, int]] = field(default_factory=set)
-    """Room and version of what was read by REST."""
+    """Room and version of messages read by REST."""
     exits: Counter[str] = field(default_factory=Counter)
-    """How often the sockets were told that somebody went."""
+    """Number of `exit` frames by username."""
     errors: list[str] = field(default_factory=list)
-    """Answers that no fault excuses: 500, `internal`."""
+    """Inexcusable answers: status 500, code `internal`."""
 
     @property
     def acknowledged(self) -> int:
         return sum(bool(sent.answers) for sent in self.sent.values())
 
     def tally(self) -> str:
-        """What was counted, for the line that a drill prints."""
+        """Returns the counts for the line that a drill prints."""
         resent = sum(one.duplicate for sent in self.sent.values() for one in sent.answers)
         done = sum(change.outcome == "done" for change in self.changes)
         lost = sum(change.outcome == "lost" for change in self.changes)

@@ -1,4 +1,4 @@
-"""Members are removed while the others go on posting: not a word of it may reach them."""
+"""Removes members while others post; removed members must receive nothing later."""
 
 import asyncio
 from bisect import bisect_right
@@ -14,11 +14,11 @@ RATE = 60.0
 AT_ONCE = 6
 AWAY = (0.1, 1.0)
 AWAY_WITHOUT_REDIS = (0.1, 2.5)
-"""Seconds until they are let in again: what is late must have had the time to come."""
+"""Seconds until a member is added again: late frames need time to arrive."""
 
 
 async def removals(installed: Installation, *, times: int = 1000) -> Findings:
-    """So many with Redis, and as many without."""
+    """Removes members `times` times with Redis, and as often without."""
     findings = Findings("removals")
     await _remove(installed, findings, times, AWAY)
     installed.kill_redis()
@@ -37,12 +37,12 @@ async def _remove(
         installed.servers, f"removals-{state.replace(' ', '-')}-"
     ) as workload:
         await workload.gathered()
-        await workload.during(_take_out(workload, times, away), rate=RATE)
-        findings.note(f"{state}: {_told(workload.records)}")
+        await workload.during(_remove_members(workload, times, away), rate=RATE)
+        findings.note(f"{state}: {_summary(workload.records)}")
         await workload.conclude(findings)
 
 
-async def _take_out(workload: Workload, times: int, away: tuple[float, float]) -> None:
+async def _remove_members(workload: Workload, times: int, away: tuple[float, float]) -> None:
     faults = RandomFaults(
         workload.servers, workload.clients[0], workload.sockets, workload.rng, away=away
     )
@@ -58,8 +58,8 @@ async def _take_out(workload: Workload, times: int, away: tuple[float, float]) -
             group.create_task(some())
 
 
-def _told(records: Records) -> str:
-    """How many removals there were, and how many of them could have gone wrong."""
+def _summary(records: Records) -> str:
+    """Returns the number of removals, and of those during which others posted."""
     posted: dict[int, list[tuple[float, int]]] = defaultdict(list)
     for sent in records.sent.values():
         posted[sent.room_id] += [
@@ -67,10 +67,10 @@ def _told(records: Records) -> str:
         ]
     for answers in posted.values():
         answers.sort()
-    tempted = 0
+    at_risk = 0
     for one in records.removals:
         answers = posted[one.room_id]
         first = bisect_right(answers, (one.begun, 0))
         last = bisect_right(answers, (one.added, 0))
-        tempted += any(version > one.version for _, version in answers[first:last])
-    return f"{len(records.removals)} removals, in {tempted} others posted before the return"
+        at_risk += any(version > one.version for _, version in answers[first:last])
+    return f"{len(records.removals)} removals, in {at_risk} others posted before the return"

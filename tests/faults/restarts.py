@@ -1,4 +1,4 @@
-"""PostgreSQL crashes and servers are replaced, one after the other, while people workload."""
+"""Crashes PostgreSQL and restarts servers one after the other, under load."""
 
 import asyncio
 import time
@@ -13,14 +13,14 @@ from .workload import Workload, workload_running
 
 RATE = 40.0
 BETWEEN = 1.0
-LOOKS_INTERVAL = 0.02
+POLL_INTERVAL = 0.02
 GIVES_UP_DELAY = 60.0
 
 
 async def postgres_crashes(
     installed: Installation, *, times: int = 10, limits: Limits | None = None
 ) -> Findings:
-    """Recovery from the log, and every process stores messages again soon after."""
+    """After recovery from the log, every process must soon store messages again."""
     within = (limits or Limits()).back
     findings = Findings("postgres-crashes", [f"crashed {times} times"])
     took: list[float] = []
@@ -47,7 +47,7 @@ async def _crash(
 
 
 async def _served_again(workload: Workload, since: float) -> float:
-    """Seconds until each process acknowledged a message."""
+    """Returns the seconds until each process acknowledged a message."""
     while (passed := time.monotonic() - since) < GIVES_UP_DELAY:
         served = {
             one.via
@@ -56,14 +56,14 @@ async def _served_again(workload: Workload, since: float) -> float:
         }
         if served >= set(workload.servers.addresses):
             return passed
-        await asyncio.sleep(LOOKS_INTERVAL)
+        await asyncio.sleep(POLL_INTERVAL)
     return FOREVER
 
 
 async def rolling_restarts(
     installed: Installation, *, rounds: int = 20, limits: Limits | None = None
 ) -> Findings:
-    """SIGTERM to each process in turn, as at a deployment."""
+    """Sends SIGTERM to each process in turn, as a deployment does."""
     within = (limits or Limits()).back
     findings = Findings(
         "rolling", [f"{rounds} times all {len(installed.servers.servers)} processes"]

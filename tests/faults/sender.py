@@ -1,4 +1,4 @@
-"""Writes in a room: messages until each is acknowledged, and now and then a change to one."""
+"""Sends messages until each is acknowledged, and sometimes changes one."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ EMOJI = ["👍", "🎉", "😀"]
 
 
 class MessageBudget:
-    """How many messages may still be begun: released step by step, so that load lasts."""
+    """Number of messages that may still begin: released in steps, so that load lasts."""
 
     def __init__(self) -> None:
         self.acknowledged = 0
@@ -31,7 +31,7 @@ class MessageBudget:
             self._free.release()
 
     async def take(self) -> bool:
-        """False when nothing more is to be begun."""
+        """Returns False when no message may begin any more."""
         if not self._closed:
             await self._free.acquire()
             self.left -= 1
@@ -58,7 +58,7 @@ class Sender:
         self._count = 0
 
     async def write(self) -> None:
-        """Until the budget is closed: what was begun is brought to its end."""
+        """Sends until the budget is closed; begun messages are completed."""
         while await self._budget.take():
             await self._deliver(self._next())
             self._budget.acknowledged += 1
@@ -74,13 +74,13 @@ class Sender:
             client_id,
             self._client.account.id,
             self._socket.room.id,
-            f"{client_id} says {self._rng.random()}",
+            f"{client_id} text {self._rng.random()}",
         )
         self._client.records.sent[client_id] = sent
         return sent
 
     async def _deliver(self, sent: Sent) -> None:
-        """Again and again with the same client_id until there is an answer."""
+        """Repeats the send with the same client_id until there is an answer."""
         sent.begun = time.monotonic()
         while True:
             await self._socket.allowed.wait()
@@ -141,7 +141,7 @@ class Sender:
         path: str,
         body: dict[str, str] | None = None,
     ) -> None:
-        """Records the change as lost first: a drill that runs out of time must not forget it."""
+        """Records the change as lost first, in case the drill runs out of time."""
         change = Change(self._socket.room.id, message_id, kind, "lost")
         self._client.records.changes.append(change)
         answer = await self._client.call(method, path, body)

@@ -1,6 +1,6 @@
-"""The application on a host whose clock is off by FAULTS_CLOCK_OFF seconds.
+"""Runs the application on a clock that is off by FAULTS_CLOCK_OFF seconds.
 
-Only what tells the time of day is shifted, below Python: `time.monotonic` runs on, as it would.
+Only the time of day is shifted, below Python; `time.monotonic` is unchanged.
 """
 
 import os
@@ -10,6 +10,6 @@ import time_machine
 
 time_machine.travel(timedelta(seconds=float(os.environ["FAULTS_CLOCK_OFF"]))).start()
 
-from config.asgi import application  # noqa: E402 - what is imported may look at the clock
+from config.asgi import application  # noqa: E402 - imported modules may read the clock
 
 __all__ = ["application"]

@@ -1,4 +1,4 @@
-"""Readers that never read, in a room that carries much: they may result little and delay nobody."""
+"""Measures what clients that never read cost a busy server and its other clients."""
 
 import asyncio
 import gc
@@ -22,27 +22,27 @@ from .cluster import cluster
 from .records import Records, RoomRef
 
 CHARACTERS, LETTER = 4000, "\N{CAT FACE}"
-"""The longest message, of four bytes a character: two cores carry more bytes in fewer frames."""
+"""The longest message, at four bytes a character: more bytes in fewer frames."""
 LENGTH = CHARACTERS * len(LETTER.encode())
-"""Bytes of each message; the moment it was sent is in there and makes it a few shorter."""
+"""Bytes of each message; its timestamp makes it a few shorter."""
 PROBES = 5
-"""Sockets that speak and measure; all other readers only swallow bytes."""
+"""Sockets that send and measure; all other readers discard bytes."""
 MEASURE_DURATION = 12.0
 TRY_TIMEOUT = 3.0
 SETTLES_TIMEOUT = 4.0
 GONE_TIMEOUT = 15.0
 MAX_MEMORY = 2 * 1024 * 1024
-"""Bytes of the server's memory for each stuck socket."""
+"""Bytes of server memory for each stuck socket."""
 FOREVER = float("inf")
-LOOKS_INTERVAL = 0.5
+POLL_INTERVAL = 0.5
 HEADROOM = 0.7
 STEP = 1.5
 KEEPS_UP = 0.3
 LEAST_RATE = 500_000.0
 MAX_DELAY = 2.0
-"""Times the others' p99 without the stuck ones."""
+"""Allowed factor over the others' p99 without stuck sockets."""
 NOISE = 0.010
-"""Seconds of p99 that say nothing: two processes share two cores with everything else."""
+"""Insignificant seconds of p99: two processes share two cores with everything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +116,15 @@ async def _measure(
     url = f"ws://{client.address()}{room.path}?token={client.account.access}"
     probes = [await Probe.open(url) for _ in range(PROBES)]
     drains = [await Drain.open(url) for _ in range(load.sockets - load.stuck - PROBES)]
-    gc.freeze()  # a collection here would count as a delay there
+    gc.freeze()  # a collection here would count as a server delay
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(probe.speak()) for probe in probes]
-        # The same work of this process in both phases: it must not be what the others wait for.
+        tasks = [group.create_task(probe.send_loop()) for probe in probes]
+        # Same work of this process in both phases, so that only the server differs.
         watch = group.create_task(_watch(server, [], 0))
         result.quiet = await _quiet(probes, load)
         watch.cancel()
         memory = server.memory_info().rss
-        stuck = [Stuck(url, speaks=number % 2 == 0) for number in range(load.stuck)]
+        stuck = [Stuck(url, sends=number % 2 == 0) for number in range(load.stuck)]
         watch = group.create_task(_watch(server, stuck, memory))
         result.stuck, result.carried = await _p99(probes, load.seconds)
         peak, result.gone = await watch
@@ -142,15 +142,15 @@ async def _measure(
 
 
 async def _quiet(probes: "Sequence[Probe]", load: SlowReaderLoad) -> float:
-    """p99 with readers only, at the rate asked for or with headroom below what is kept up.
+    """Returns p99 with readers only, at `load.rate` or below what the server keeps up.
 
-    A server that cannot keep up would show nothing but its own queue, stuck sockets or not.
+    An overloaded server would show its own queue only, with and without stuck sockets.
     """
     rate = most = load.rate
     while rate > LEAST_RATE:
         rate /= 2
     _pace(probes, rate)
-    await asyncio.sleep(SETTLES_TIMEOUT)  # hundreds of sockets are still on their way in
+    await asyncio.sleep(SETTLES_TIMEOUT)  # hundreds of sockets are still connecting
     while rate < most and await _keeps_up(probes, min(STEP * rate, most)):
         rate = min(STEP * rate, most)
     if rate < most:
@@ -176,7 +176,7 @@ async def _keeps_up(probes: "Sequence[Probe]", rate: float) -> bool:
 
 
 async def _p99(probes: "Sequence[Probe]", seconds: float) -> tuple[float, float]:
-    """The 99th percentile of what the probes hear from now on, and bytes a second to each."""
+    """Returns the 99th percentile of the probes from now on, and bytes a second to each."""
     for probe in probes:
         probe.delays.clear()
     await asyncio.sleep(seconds)
@@ -189,30 +189,30 @@ async def _p99(probes: "Sequence[Probe]", seconds: float) -> tuple[float, float]
 async def _watch(
     server: psutil.Process, stuck: "Sequence[Stuck]", before: int
 ) -> tuple[int, float]:
-    """The most memory until the last stuck socket is gone from the server, and when that was."""
+    """Returns peak memory, and the seconds until the server closed the last stuck socket."""
     begun, peak = time.monotonic(), before
     ports, seen = {one.port for one in stuck}, set[int]()
     while (passed := time.monotonic() - begun) < (2 * GONE_TIMEOUT if ports else FOREVER):
         for one in stuck:
-            one.speak()
+            one.send_loop()
         peak = max(peak, server.memory_info().rss)
         there = ports & set(await asyncio.to_thread(_open_ports, server))
         seen |= there
         if ports and seen == ports and not there:
             break
-        await asyncio.sleep(LOOKS_INTERVAL)
+        await asyncio.sleep(POLL_INTERVAL)
     return peak, passed
 
 
 def _open_ports(server: psutil.Process) -> Iterator[int]:
-    """The client's side of each connection that the process holds."""
+    """Yields the client's port of each connection of the process."""
     for connection in server.net_connections(kind="tcp4"):
         if connection.raddr:
             yield connection.raddr.port
 
 
 class Probe(RawSocket):
-    """Speaks at a steady `pause` and measures how long what anybody says takes to come back."""
+    """Sends at a steady `pause` and measures how long messages take to come back."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -225,9 +225,9 @@ class Probe(RawSocket):
         probe.transport.write(handshake(url))
         return probe
 
-    async def speak(self) -> None:
-        """Without waiting for answers: a server that slows down is not spared."""
-        # Out of step with the others, or they would measure how they wait for each other.
+    async def send_loop(self) -> None:
+        """Sends without waiting for answers: a slow server gets no relief."""
+        # Random phase, or the probes would measure each other.
         due = time.monotonic() + uniform(0, self.pause)
         while not self.ended.done():
             text = f"{time.monotonic():.6f} ".ljust(CHARACTERS, LETTER)
@@ -243,16 +243,16 @@ class Probe(RawSocket):
 
 
 class Stuck:
-    """Signs in and never reads a byte; it may go on speaking all the same."""
+    """Connects and never reads a byte; it may still send."""
 
-    def __init__(self, url: str, *, speaks: bool) -> None:
+    def __init__(self, url: str, *, sends: bool) -> None:
         self._socket = socket.create_connection(host_and_port(url), timeout=10)
         self._socket.sendall(handshake(url))
         self._socket.setblocking(False)
-        self._speaks = speaks
+        self._speaks = sends
         self.port: int = self._socket.getsockname()[1]
 
-    def speak(self) -> None:
+    def send_loop(self) -> None:
         if self._speaks:
             with suppress(OSError):
                 self._socket.send(masked(b'{"type":"ping","ref":"' + b"x" * 64 + b'"}'))

@@ -1,4 +1,4 @@
-"""Clients that ask and do not read, or announce and do not send: they may cost little."""
+"""Measures HTTP clients that never read a response or never finish a request."""
 
 import asyncio
 import socket
@@ -21,16 +21,16 @@ from .slow_readers import LETTER
 
 MESSAGES, CHARACTERS = 200, 4000
 MAX_MEMORY = 100 * 1024 * 1024
-"""Bytes by which a server may grow once it has answered or refused all."""
+"""Bytes by which a server may grow once it has answered or refused all requests."""
 MAX_PEAK = 200 * 1024 * 1024
-"""The same while it makes the answers, each of which takes several times its size."""
+"""Bytes by which it may grow meanwhile: each response takes several times its size."""
 UNFINISHED_RATE = 140.0
 PROBES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`seconds`: for how long the server is looked at."""
+    """`seconds`: duration of the measurement."""
 
     kind: str = "uvicorn"
     connections: int = 100
@@ -38,22 +38,22 @@ class Load:
 
 
 async def unread(load: Load, folder: Path) -> Findings:
-    """One user asks for the largest page on many connections, and reads nothing."""
+    """One user requests the largest page on many connections and reads nothing."""
     findings = Findings(f"unread, {load.kind}")
 
     async def drill(client: Client, server: psutil.Process) -> None:
         path = await _fill_room(client)
-        for _ in range(2):  # what the first one leaves behind is not counted
+        for _ in range(2):  # so that first-use memory is not counted
             await client.insist("GET", path)
         idle = server.memory_info().rss
-        hungry = [_ask(client, "GET", path) for _ in range(load.connections)]
+        unread = [_ask(client, "GET", path) for _ in range(load.connections)]
         peak, last = idle, idle
         end = time.monotonic() + load.seconds
         while time.monotonic() < end:
             last = server.memory_info().rss
             peak = max(peak, last)
             await asyncio.sleep(0.05)
-        for one in hungry:
+        for one in unread:
             one.close()
         findings.expect(
             last - idle <= MAX_MEMORY and peak - idle <= MAX_PEAK,
@@ -67,7 +67,7 @@ async def unread(load: Load, folder: Path) -> Findings:
 
 
 async def unfinished(load: Load, folder: Path) -> Findings:
-    """Many POSTs a second whose body never comes, while one user and a probe ask."""
+    """Many POSTs a second never send their body, while a user and a probe send requests."""
     findings = Findings(f"unfinished, {load.kind}")
 
     async def drill(client: Client, server: psutil.Process) -> None:
@@ -127,7 +127,7 @@ async def _fill_room(client: Client) -> str:
 
 
 def _ask(client: Client, method: str, path: str, *headers: str) -> socket.socket:
-    """Sends a request of which no answer will be read."""
+    """Sends a request whose response is never read."""
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     raw.connect(host_and_port(f"http://{client.address()}"))
@@ -142,7 +142,7 @@ def _ask(client: Client, method: str, path: str, *headers: str) -> socket.socket
 
 
 async def _flood(client: Client, begun: list[socket.socket]) -> None:
-    """Begins POSTs at a steady rate, however slowly they are refused."""
+    """Begins POSTs at a steady rate, even when refusals are slow."""
     start = time.monotonic()
     while True:
         while len(begun) < (time.monotonic() - start) * UNFINISHED_RATE:

@@ -1,4 +1,4 @@
-"""The storm: eight people workload in three rooms while everything breaks. Then all is checked."""
+"""Storm: kills and random faults during a workload in three rooms, then all checks."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ MESSAGES_PER_SECOND = 40.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`kills` and `terms` share the messages evenly; each comes while some are under way."""
+    """`kills` and `terms` are spread evenly over the messages."""
 
     kills: int
     messages: int
@@ -32,11 +32,11 @@ class Plan:
     settles_within: float = SETTLES_TIMEOUT
     seed: int | None = None
     name: str = ""
-    """Goes before the names of people and rooms, where several storms share an installation."""
+    """Prefix of usernames and rooms when several storms share an installation."""
 
     @property
     def within(self) -> float:
-        """Seconds after which a storm that does not end is a failure of its own."""
+        """Seconds after which an unfinished storm is a failure."""
         faults = SECONDS_PER_FAULT * (self.kills + self.terms)
         return 60 + faults + self.messages / MESSAGES_PER_SECOND
 
@@ -65,7 +65,7 @@ class Outcome:
 
 
 async def storm(plan: Plan, folder: Path) -> Outcome:
-    """Over servers of its own, which it starts."""
+    """Runs a storm on servers that it starts."""
     settings = {"kind": plan.kind, "application": plan.application}
     if plan.on_site:
         async with installation(folder, processes=plan.processes, **settings) as whole:

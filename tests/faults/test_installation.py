@@ -1,6 +1,6 @@
-"""Drills over four processes, PostgreSQL and Redis: the short forms of `python -m tests.faults`.
+"""Short forms of the drills on four processes, PostgreSQL and Redis.
 
-All on one installation: starting it costs as much as most drills.
+All share one installation: starting it costs as much as most drills.
 """
 
 from collections.abc import AsyncIterator

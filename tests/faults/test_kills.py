@@ -1,4 +1,4 @@
-"""A minute of storm: the short form of `python -m tests.faults`."""
+"""Short form of the kill storms: about a minute."""
 
 from pathlib import Path
 

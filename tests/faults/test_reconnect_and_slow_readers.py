@@ -1,4 +1,4 @@
-"""Many come back at once, and some never read: the short form of `python -m tests.faults`."""
+"""Short forms of the mass reconnect and of slow readers."""
 
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from .slow_readers import SlowReaderLoad, slow
 @pytest.mark.slow
 async def test_mass_reconnect_misses_no_message(tmp_path: Path) -> None:
     result = await reconnect(200, tmp_path)
-    # All caught up, within the ten seconds that `reconnect` allows a thousand. Processor time would
-    # say more, but what shares the core stretches that as well.
+    # Within the ten seconds that `reconnect` allows a thousand clients. CPU time would say more,
+    # but other processes on the core stretch that as well.
     assert not result.violations, f"{result}\n{result.violations[:5]}"
 
 

@@ -1,4 +1,4 @@
-"""Clients that do not read or do not send: the short form of `python -m tests.faults`."""
+"""Short forms of the drills with unread responses and unfinished requests."""
 
 from pathlib import Path
 

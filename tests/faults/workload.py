@@ -1,4 +1,4 @@
-"""People who workload in three rooms while a drill breaks things; afterwards they are judged."""
+"""Runs clients that chat in three rooms while a drill injects faults, then checks."""
 
 import asyncio
 import random
@@ -33,7 +33,7 @@ async def workload_running(servers: Cluster, name: str) -> AsyncIterator["Worklo
 
 
 class Workload:
-    """`name` goes before the names of people and rooms: several talks may use one installation."""
+    """`name` prefixes users and rooms: several workloads may share an installation."""
 
     def __init__(
         self,
@@ -89,18 +89,18 @@ class Workload:
         return RoomRef(answer.json()["id"], name, kind)
 
     async def gathered(self) -> None:
-        """Returns when everybody has a socket in every room."""
+        """Waits until every client has a socket in every room."""
         while not all(socket.connected for socket in self.sockets):
             await asyncio.sleep(0.02)
 
-    # While it lasts
+    # During
 
     async def during(
         self, trouble: Coroutine[Any, Any, None], *, rate: float | None = None, at_least: int = 0
     ) -> None:
-        """People write while there is trouble, and until so many messages are acknowledged.
+        """Sends while `trouble` runs, and until `at_least` messages are acknowledged.
 
-        At `rate` messages a second; without one, what the trouble releases.
+        At `rate` messages a second, or as many as the trouble releases.
         """
         senders = [
             Sender(socket, str(number), self.budget, random.Random(self.rng.random()))
@@ -119,7 +119,7 @@ class Workload:
             self.budget.close(len(senders))
 
     async def _pace(self, rate: float) -> None:
-        """Until cancelled. What nobody could begin is not made up for."""
+        """Releases messages until cancelled; missed ones are not made up for."""
         owed = 0.0
         while True:
             owed += rate * RELEASES_INTERVAL
@@ -134,8 +134,8 @@ class Workload:
         findings.violations += await self.judge()
 
     async def judge(self) -> list[Violation]:
-        """Reads the truth, waits until everybody should know it, and checks."""
-        await self._wait_for_the_removed()
+        """Reads the history, waits until every client should have it, and checks."""
+        await self._wait_for_removed_members()
         for link in self.servers.links:
             link.delay = 0.0
         rooms = [await read_quiet_room(self.clients[0], room) for room in self.rooms]
@@ -146,7 +146,7 @@ class Workload:
         views = {(one.client.account.id, one.room.id): one.view.shown() for one in self.sockets}
         return late + check(Evidence(self.records, {room.id: room for room in rooms}, views))
 
-    async def _wait_for_the_removed(self) -> None:
+    async def _wait_for_removed_members(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settles_within):
                 await asyncio.gather(*(socket.allowed.wait() for socket in self.sockets))
@@ -159,9 +159,9 @@ class Workload:
             behind = [socket for socket in behind if socket.view.version < versions[socket.room.id]]
         return [
             Violation(
-                "everybody_catches_up",
+                "every_client_catches_up",
                 f"user {socket.client.account.id} in room {socket.room.id} is at"
-                f" {socket.view.version} of {versions[socket.room.id]}",
+                f" {socket.view.version} of {versions[socket.room.id]}; {socket.last_frames}",
             )
             for socket in behind
         ]
