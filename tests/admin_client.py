@@ -1,4 +1,4 @@
-"""A member of staff at the admin pages."""
+"""Drives the admin pages as a member of staff."""
 
 from typing import Any
 
@@ -20,19 +20,19 @@ def signed_in(user: User) -> Client:
 
 
 def staff(*permissions: str) -> Client:
-    """Somebody with these permissions and no others: `staff("view_room", "delete_room")`."""
+    """Returns a client with only these permissions: `staff("view_room", "delete_room")`."""
     user = make_user(is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     return signed_in(user)
 
 
 def chosen(action: str, *rows: Model | int, confirmed: bool = True) -> dict[str, Any]:
-    """What the browser sends for an action on rows of a list."""
+    """Returns the form of an admin action on rows of a list."""
     ids = [row.pk if isinstance(row, Model) else row for row in rows]
     return {"action": action, "_selected_action": ids} | ({"post": "yes"} if confirmed else {})
 
 
 def told(answer: object) -> list[str]:
-    """The messages that the next page will show, oldest first."""
+    """Returns the messages that the next page shows, oldest first."""
     assert isinstance(answer, HttpResponse)
     return [str(message) for message in get_messages(answer.wsgi_request)]  # type: ignore[attr-defined]

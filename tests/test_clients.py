@@ -16,7 +16,7 @@ WITHIN = 0.05
 
 @pytest_asyncio.fixture
 async def url() -> AsyncIterator[str]:
-    """A server that sends as many `typing` frames as the path says, and closes when asked."""
+    """Serves as many `typing` frames as the path says, and closes after a client's frame."""
 
     async def handle(connection: ServerConnection) -> None:
         assert connection.request is not None

@@ -1,7 +1,7 @@
-"""TLS in front of a server that has none: the binaries of the dev requirements are built without.
+"""Adds TLS to a server without it: the dev requirements' binaries are built without.
 
-It ends TLS with a certificate of an authority of its own and hands on what is inside. PostgreSQL's
-clients ask in the clear first whether there is TLS (SSLRequest); theirs is answered as well.
+It terminates TLS with a certificate of its own authority and forwards the content. PostgreSQL
+clients first ask in the clear for TLS (SSLRequest); the proxy answers that too.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ CHUNK = 65_536
 
 @dataclass(frozen=True)
 class Authority:
-    """`file`: what clients trust. `chain`, `key` and `context`: a certificate for `localhost`."""
+    """`file`: trusted by clients. `chain`, `key`, `context`: a certificate for `localhost`."""
 
     file: Path
     chain: Path
@@ -50,7 +50,7 @@ class TlsProxy:
         self._postgres = postgres
         self.port = 0
         self.connections = 0
-        """Those that got as far as TLS."""
+        """Connections that completed TLS."""
         self._writers: list[asyncio.StreamWriter] = []
 
     async def open(self) -> asyncio.Server:
@@ -67,7 +67,7 @@ class TlsProxy:
         await asyncio.gather(*others, return_exceptions=True)
         for writer in self._writers:
             writer.transport.abort()
-        # They are gone a turn of the loop later, and nobody turns it after us.
+        # They close a turn of the loop later, and no other code runs the loop then.
         await asyncio.sleep(0.01)
 
     async def _take(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
@@ -83,7 +83,7 @@ class TlsProxy:
 
     async def _upgrade(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         while (await near.readexactly(8))[4:] != SSL_REQUEST:
-            back.write(b"N")  # it asked for Kerberos
+            back.write(b"N")  # the client asked for Kerberos
         back.write(b"S")
         await back.drain()
         await back.start_tls(self._context)
@@ -106,10 +106,10 @@ async def _carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> 
 def tls_proxy_running(
     target: int | str, authority: Authority, *, postgres: bool = False
 ) -> Iterator[TlsProxy]:
-    """On a thread of its own, for tests of every kind."""
+    """Runs the proxy on its own thread, for tests of every kind."""
     front = TlsProxy(authority.context, target, postgres=postgres)
     loop = asyncio.new_event_loop()
-    # Clients that mistrust the certificate hang up in the middle: that is what some tests want.
+    # Clients that mistrust the certificate disconnect midway: some tests expect that.
     loop.set_exception_handler(lambda loop, context: None)
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""What one person does with an account, as the API has it done."""
+"""Calls the account services with the arguments of the API."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -51,7 +51,7 @@ def change_password(user: User, caller: Caller, old: str, new: str) -> None:
 
 
 def meanwhile(patch: pytest.MonkeyPatch, function: str, happens: Callable[[], object]) -> None:
-    """While the next password is hashed or checked by `accounts.hashing`, this happens first."""
+    """Runs a function before the next hash or check of a password in `accounts.hashing`."""
     slow = getattr(hashing, function)
 
     def interrupted(*args: object) -> object:

@@ -1,4 +1,4 @@
-"""The admin pages of all apps: what staff may do there, and that it goes through the services."""
+"""Admin pages of all apps: what staff may do, and that it goes through the services."""
 
 import pytest
 from django.contrib.admin import site
@@ -43,19 +43,19 @@ def root() -> Client:
 
 
 def user_form(user: User, **changes: str) -> dict[str, str]:
-    """What the browser sends for this user; a checkbox that is off is absent."""
+    """Returns the form of this user as a browser sends it; an unchecked box is absent."""
     form = {"display_name": user.display_name, "email": user.email, "is_active": "on"} | changes
     return {name: value for name, value in form.items() if value != "off"}
 
 
 def shown(answer: HttpResponse) -> list[int]:
-    """Ids of the rows on a list page."""
+    """Returns the ids of the rows on a list page."""
     assert answer.status_code == 200
     rows = answer.context["cl"].result_list  # type: ignore[attr-defined]
     return [row.pk for row in rows]
 
 
-# Every page opens
+# Every page
 
 
 def test_every_admin_page_loads(root: Client) -> None:
@@ -233,7 +233,7 @@ def test_staff_cannot_change_a_user_with_more_permissions() -> None:
         user.refresh_from_db()
         assert (user.email, user.check_password(NEW_PASSWORD)) == ("", False)
     assert client.post(f"/admin/accounts/user/{equal.pk}/password/", form).status_code == 302
-    # With the permission of their own, they may.
+    # With the permission, they may.
     client = staff(*may, "delete_ban")
     for user in (by_group, by_name):
         assert client.post(f"/admin/accounts/user/{user.pk}/password/", form).status_code == 302
@@ -411,7 +411,7 @@ def test_prefix_search_stops_at_its_limit(root: Client, monkeypatch: pytest.Monk
     assert len(shown(answer)) == 2  # type: ignore[arg-type]
 
 
-# What pages say of themselves
+# Help texts and logs
 
 
 def test_admin_site_has_its_own_title(root: Client) -> None:

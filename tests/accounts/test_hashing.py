@@ -1,4 +1,4 @@
-"""How many may hash a password or wait for it."""
+"""Limits on concurrent password hashing."""
 
 import threading
 import time

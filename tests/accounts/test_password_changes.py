@@ -1,4 +1,4 @@
-"""What a new password ends, whichever way it is set, and that a rehash ends nothing."""
+"""Which sessions and cookies a password change ends, and that a rehash ends none."""
 
 from collections.abc import Callable
 from io import StringIO
@@ -127,7 +127,7 @@ def test_logout_everywhere_ends_cookies(boss: User) -> None:
 
 
 def test_saving_a_stale_row_restores_no_credentials(boss: User) -> None:
-    """As when staff edit a profile while its user changes the password."""
+    """For example: staff edit a profile while its user changes the password."""
     stale, cookie, (_, pair) = User.objects.get(), in_admin(boss), log_in("boss")
     by_model(User.objects.get())
     _, again = log_in("boss", NEW_PASSWORD)
@@ -162,7 +162,7 @@ def test_other_changes_end_no_session(boss: User) -> None:
 
 @pytest.fixture
 def due(settings: Settings, monkeypatch: pytest.MonkeyPatch, boss: User) -> User:
-    """A user whose hash has fewer iterations than now."""
+    """A user whose hash has fewer iterations than the setting."""
     settings.PASSWORD_HASHERS = ["accounts.hashing.TunablePBKDF2PasswordHasher"]
     monkeypatch.setattr(hashing.TunablePBKDF2PasswordHasher, "iterations", 1)
     boss.set_password(PASSWORD)
@@ -201,7 +201,7 @@ def test_password_change_succeeds_during_a_rehash(due: User) -> None:
     _, pair = register("ila")
     user = User.objects.get(username="ila")
     caller = authenticate(pair.access)
-    # What a login at the same time stores.
+    # As a concurrent login stores it.
     User.objects.store_rehash(user.pk, user.password, make_password(PASSWORD))
     change_password(user, caller, PASSWORD, NEW_PASSWORD)
     assert log_in("ila", NEW_PASSWORD)

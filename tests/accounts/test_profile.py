@@ -1,4 +1,4 @@
-"""What people change of themselves."""
+"""Users change their own e-mail and display name."""
 
 import pytest
 

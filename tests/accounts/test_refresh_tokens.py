@@ -1,4 +1,4 @@
-"""Tokens in use: who they let in, and how they are refreshed once."""
+"""Access tokens authenticate, and refresh tokens refresh once."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ from .service_calls import age_rotation, register
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cheap_passwords", "unlimited")]
 
-# Signing in by access token
+# Access tokens
 
 
 def test_token_of_a_missing_session_is_invalid() -> None:

@@ -1,4 +1,4 @@
-"""Registering and logging in: who gets tokens, and who only learns that it was wrong."""
+"""Registration and login: who gets tokens, and which errors others get."""
 
 import functools
 from contextlib import suppress
@@ -150,7 +150,7 @@ def test_addresses_in_an_ipv6_network_share_its_limits(settings: Settings) -> No
     with pytest.raises(RateLimited):
         come_from(3)
     assert not User.objects.filter(username="guest3").exists()
-    # Its row keeps the whole address, for its owner to recognise.
+    # The row keeps the whole address, so that the owner recognises it.
     assert {one.ip for one in Session.objects.all()} == {"2001:db8::1", "2001:db8::2"}
 
 

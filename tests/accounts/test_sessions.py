@@ -1,4 +1,4 @@
-"""What ends sessions, and what is left of them."""
+"""What ends sessions, and which ended sessions are kept."""
 
 from datetime import timedelta
 
@@ -247,7 +247,7 @@ def test_bulk_deactivation_ends_only_the_sessions_of_its_users() -> None:
     assert [row.user for row in Session.objects.filter(ended_at=None)] == [stays]
 
 
-# Sessions that are over
+# Ended sessions
 
 
 def test_session_with_expired_refresh_token_is_not_listed() -> None:
@@ -260,7 +260,7 @@ def test_session_with_expired_refresh_token_is_not_listed() -> None:
 def test_session_is_listed_while_its_access_token_is_valid(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Else nobody could end it: neither its owner, nor staff who set a new password."""
+    """An unlisted session could be ended by no user and by no password change of staff."""
     monkeypatch.setattr(AccessToken, "lifetime", timedelta(days=30))
     user, pair = register()
     with time_machine.travel(timedelta(days=20)):

@@ -1,4 +1,4 @@
-"""Tokens: what is read from one, and what is never taken for one."""
+"""Tokens: what is read from a token, and which tokens are invalid."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,12 +17,12 @@ KEY = settings.SECRET_KEY
 
 
 def session(age: timedelta = timedelta()) -> Session:
-    """Not stored: a pair is made of the row's values alone."""
+    """An unsaved session: a token pair depends on the row's values alone."""
     return Session(pk=7, user_id=3, refresh_jti="a" * 32, rotated_at=datetime.now(UTC) - age)
 
 
 def forged(key: str = KEY, algorithm: str = "HS256", **claims: Any) -> str:
-    """An access token with other claims; None leaves one out."""
+    """Returns an access token with other claims; None leaves a claim out."""
     good = {
         "token_type": "access",
         "exp": int(datetime.now(UTC).timestamp()) + 60,

@@ -1,4 +1,4 @@
-"""Searching people by the start of a username or display name."""
+"""Users are searched by prefix of username or display name."""
 
 import pytest
 
@@ -46,7 +46,7 @@ def test_user_without_display_name_is_not_found_by_one() -> None:
 
 def test_long_display_name_is_found_by_its_prefix() -> None:
     make_user("long", display_name="a" * 100)
-    make_user("wide", display_name="\ufdfa" * 100)  # one sign that folds into eighteen
+    make_user("wide", display_name="\ufdfa" * 100)  # one character that folds into eighteen
     assert found("a" * 99) == ["long"]
     assert found("\ufdfa" * 10) == ["wide"]
 

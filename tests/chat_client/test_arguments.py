@@ -1,4 +1,4 @@
-"""What is typed wrongly is answered by a sentence that says what to do."""
+"""Wrong arguments print a sentence with the next step."""
 
 import io
 import sys

@@ -1,4 +1,4 @@
-"""What others wrote cannot act on the terminal."""
+"""Text of other users cannot control the terminal."""
 
 import unicodedata
 
@@ -8,12 +8,12 @@ from config.chat_client.escaping import escaped, width
 
 
 def test_no_unicode_character_controls_the_terminal() -> None:
-    assigned = (*range(0x20000), *range(0xE0000, 0xE1000))  # but for ideographs and private use
+    assigned = (*range(0x20000), *range(0xE0000, 0xE1000))  # except ideographs and private use
     shown = escaped("".join(map(chr, assigned)))
     dangerous = {"Cc", "Cf", "Cs", "Zl", "Zp"}
     left = {one for one in shown if unicodedata.category(one) in dangerous}
     assert left == {"\u200c", "\u200d"}
-    shown.encode()  # no lone surrogate is left either
+    shown.encode()  # no lone surrogate is left
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The line editor: keys become lines."""
+"""The line editor turns keys into lines."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from config.chat_client.keyboard import MAX_LINE, LineEditor
 
 
 def lines(keys: str) -> tuple[list[str | None], str]:
-    """The lines that were finished, and what is on the input line."""
+    """Returns the finished lines and the text on the input line."""
     drawn: list[str] = []
     return list(LineEditor(drawn.append).feed(keys)), drawn[-1]
 

@@ -1,4 +1,4 @@
-"""compose.yaml as Docker reads it: anchors merged, variables put in."""
+"""Reads compose.yaml as Docker does: anchors merged, variables substituted."""
 
 import re
 from typing import Any
@@ -17,7 +17,7 @@ SECRETS = {
 
 
 class Missing(Exception):
-    """A variable that compose asks for; the text is what it says then."""
+    """A required variable is missing; the text is compose's message."""
 
 
 def read(variables: dict[str, str] | None = None) -> dict[str, Any]:

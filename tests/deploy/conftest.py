@@ -1,4 +1,4 @@
-"""One stack for all tests here, brought up by the commands of compose.yaml."""
+"""One stack for all tests here, started by the commands of compose.yaml."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The commands of docs/deployment.md, as they stand there."""
+"""Reads the commands in docs/deployment.md."""
 
 import re
 
@@ -6,7 +6,7 @@ from tests.servers import ROOT
 
 
 def block(start: str) -> str:
-    """The one block of the page that begins with these words."""
+    """Returns the only block of the page that begins with `start`."""
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/deployment.md").read_text(), re.DOTALL)
     (found,) = [block for block in blocks if block.startswith(start)]
     return str(found)

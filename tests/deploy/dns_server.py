@@ -1,4 +1,4 @@
-"""A name server that knows one name, as Docker's knows a service: the addresses of all servers."""
+"""Answers DNS queries for one name, as Docker's DNS does: with all servers' addresses."""
 
 import socket
 import socketserver
@@ -24,7 +24,7 @@ class _Handler(socketserver.BaseRequestHandler):
 
 @contextmanager
 def dns_server_running(*addresses: str) -> Iterator[int]:
-    """Its UDP port at 127.0.0.1."""
+    """Yields its UDP port at 127.0.0.1."""
     with socketserver.ThreadingUDPServer(("127.0.0.1", 0), _Handler) as server:
         server.addresses = addresses  # type: ignore[attr-defined]
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)

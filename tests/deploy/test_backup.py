@@ -1,4 +1,4 @@
-"""The commands of docs/deployment.md that save and restore, run as they stand there."""
+"""The backup commands of docs/deployment.md save and restore a database."""
 
 import os
 import sqlite3
@@ -50,7 +50,7 @@ def test_sqlite_backup_under_load_restores(tmp_path: Path) -> None:
 
 
 def test_postgres_dump_restores(stack: Stack, tmp_path: Path) -> None:
-    """By the role of the servers, which owns its database and is no superuser."""
+    """With the role of the servers, which owns its database and is no superuser."""
     with psycopg.connect(stack.postgres.new_database(), autocommit=True) as root:
         root.execute("CREATE DATABASE kept OWNER chat")
     url = as_chat(stack.postgres, "kept")

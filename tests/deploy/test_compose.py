@@ -53,7 +53,7 @@ def test_both_servers_are_equal_and_start_after_the_migration() -> None:
         assert name == "migrate" or service["healthcheck"]["test"]
 
 
-# What the entrypoints of the official images do as root before they become somebody else.
+# The official entrypoints need these as root, before they change the user.
 NEEDS = {
     "proxy": {"CHOWN", "NET_BIND_SERVICE", "SETGID", "SETUID"},
     "postgres": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"},
@@ -74,7 +74,7 @@ def test_server_may_start_a_thread_for_each_request() -> None:
 
 
 def test_images_can_be_pinned_by_digest(tmp_path: Path) -> None:
-    """The command of the page, with a stand-in for docker that knows one digest."""
+    """Runs the command of the page, with a stand-in for docker that knows one digest."""
     docker = tmp_path / "docker"
     docker.write_text(
         '#!/bin/sh\nfor last; do :; done\ncase "$*" in *inspect*)'
@@ -160,13 +160,13 @@ def test_second_migration_changes_nothing(stack: Stack) -> None:
 
 
 def probes() -> list[list[str]]:
-    """Of the image, and of compose."""
+    """Health checks of the image and of compose."""
     check = compose_file.services()["app1"]["healthcheck"]
     return [image.health_check(), compose_file.command_of(check)]
 
 
 def asked(container: Container, probe: list[str]) -> tuple[int, str]:
-    """What a health check says of this container: each asks the address that it is in itself."""
+    """Runs a health check in this container: each check asks its own address."""
     here = f"{container.address}:{container.port}"
     done = container.run([part.replace("127.0.0.1:8000", here) for part in probe])
     return done.returncode, done.stderr

@@ -1,4 +1,4 @@
-"""The Dockerfile: what is in the image, who runs it, and how it starts."""
+"""The Dockerfile: files in the image, its user, and its start command."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""What docs/deployment.md says to write into /etc/chat.env, as those read it who have to."""
+"""The /etc/chat.env of docs/deployment.md, as shell, systemd and server read it."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from .deployment_page import block
 
 
 def in_a_shell(file: Path) -> dict[str, str]:
-    """The variables after `. file`."""
+    """Returns the variables after `. file`."""
     done = subprocess.run(
         ["sh", "-c", f"set -a; . {file}; env -0"],
         env={"PATH": os.environ["PATH"]},
@@ -35,7 +35,7 @@ def in_the_server(file: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
 def test_environment_file_reads_the_same_in_shell_and_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A `&` without quotes ends a shell's line, and `migrate` then makes a new SQLite file."""
+    """An unquoted `&` ends a shell's line, and `migrate` then makes a new SQLite file."""
     file = tmp_path / "chat.env"
     file.write_text((block("DEBUG=0") + block("DATABASE_URL='")).replace("…", SECRET_KEY))
     shell, server = in_a_shell(file), in_the_server(file, monkeypatch)

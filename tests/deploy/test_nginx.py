@@ -1,4 +1,4 @@
-"""The file of docs/deploy in a real nginx, before the two servers. Skipped without one."""
+"""The file of docs/deploy in a real nginx before two servers. Skipped without nginx."""
 
 import asyncio
 import socket
@@ -39,7 +39,7 @@ def nginx(
 
 @pytest.fixture
 def ila(nginx: Nginx) -> dict[str, str]:
-    """The account of somebody who claims another address."""
+    """An account of a client that claims another address."""
     spoofed = {"X-Forwarded-For": "203.0.113.66", "X-Real-IP": "203.0.113.66"}
     account = {"username": f"ila{id(spoofed)}", "password": PASSWORD}
     with nginx.client() as client:
@@ -126,7 +126,7 @@ async def test_sockets_work_through_the_proxy_with_close_codes(
 
 
 def test_requests_reach_both_servers(stack: Stack, nginx: Nginx) -> None:
-    """nginx throws a die for each: that one server gets all of 40 happens once in 10^11 times."""
+    """nginx chooses at random: one server gets all of 40 requests once in 10^11 runs."""
     with nginx.client() as client:
         for _ in range(40):
             client.get("/healthz")
@@ -163,7 +163,7 @@ def test_host_configuration_serves_without_docker(
 
 
 class Recorder:
-    """Takes the place of a server and keeps what the proxy sends, byte for byte."""
+    """Stands in for a server and keeps the bytes that the proxy sends."""
 
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.5", 0))

@@ -1,4 +1,4 @@
-"""What a server does by itself when DEBUG is off: each default that keeps people safe."""
+"""Secure defaults of a server with DEBUG off."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +17,7 @@ BY_HTTPS = {"Host": HOST, "X-Forwarded-Proto": "https", "X-Forwarded-For": "203.
 
 @pytest.fixture
 def page(stack: Stack) -> httpx.Response:
-    """The admin's sign-in page, as the proxy asks for it."""
+    """The admin's login page, as the proxy requests it."""
     return httpx.get(f"{stack.containers[0].http}/admin/login/", headers=BY_HTTPS)
 
 
@@ -66,7 +66,7 @@ def test_only_a_trusted_proxy_may_claim_https(unproxied: Container) -> None:
 
 
 def submit(container: Container, origin: str, **headers: str) -> int:
-    """Sends the sign-in form of the admin from a page at `origin`: 200 is "wrong password"."""
+    """Posts the admin's login form from a page at `origin`: 200 means "wrong password"."""
     with httpx.Client(base_url=container.http, headers={"Host": HOST} | headers) as client:
         cookie = client.get("/admin/login/").headers["Set-Cookie"]
         token = cookie.partition("=")[2].partition(";")[0]
@@ -78,7 +78,7 @@ def submit(container: Container, origin: str, **headers: str) -> int:
 def test_admin_accepts_forms_of_its_own_pages(stack: Stack, unproxied: Container) -> None:
     behind = stack.containers[0]
     assert submit(behind, f"https://{HOST}", **{"X-Forwarded-Proto": "https"}) == 200
-    # The proxy does TLS and does not say so.
+    # The proxy does TLS, but sends no header about it.
     assert submit(unproxied, f"https://{HOST}") == 200
 
 

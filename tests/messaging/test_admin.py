@@ -1,4 +1,4 @@
-"""What staff do to messages in the admin, and what its pages show of them."""
+"""Admin pages of messages: what staff may do, and what the pages show."""
 
 import pytest
 from django.contrib.admin.models import LogEntry

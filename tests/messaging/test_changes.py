@@ -1,4 +1,4 @@
-"""Changes of messages: who may make them, what each counts, and what a replay shows of them."""
+"""Changes of messages: permissions, versions and replays."""
 
 from collections.abc import Callable, Iterable
 from random import Random
@@ -270,7 +270,7 @@ def test_reaction_is_removed_only_by_its_user(ila: Caller, friend: Caller, room:
 def test_reaction_lists_the_first_users_and_counts_all(
     room: Room, ila: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever comes and goes: the list is always what counting all rows anew would show."""
+    """The stored list always equals a recount of all rows."""
     monkeypatch.setattr(services, "MAX_SHOWN_REACTORS", 3)
     message, people, chance = say(ila, room), [make_sign_in() for _ in range(6)], Random(5)
     make_members(room, people)
@@ -314,7 +314,7 @@ def test_message_holds_at_most_fifty_different_reactions(
     assert react(ila, message, "2").version == 3
 
 
-# What changed since
+# Replays
 
 
 def test_new_message_is_replayed_in_its_current_state(ila: Caller, room: Room) -> None:
@@ -412,7 +412,7 @@ def test_links_lead_from_page_to_page(ila: Caller, room: Room) -> None:
     assert oldest.links == {"next": {"after": 1, "limit": 3}}
 
 
-# Whose message it is
+# Claimed usernames
 
 
 def test_username_must_be_the_senders_own(ila: Caller) -> None:

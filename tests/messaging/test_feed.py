@@ -1,4 +1,4 @@
-"""The feed: the newest of all rooms that one may read, however much is said where one may not."""
+"""The feed: the newest readable messages, also among many unreadable ones."""
 
 import base64
 
@@ -30,7 +30,7 @@ def told(page: History) -> list[str]:
 
 
 def walk(reader: Caller, limit: int = 2) -> list[list[str]]:
-    """All pages, from the newest back, as their links lead."""
+    """Returns all pages, from the newest back, by their links."""
     pages, before = [], None
     while True:
         page = feed(reader.user_id, before=before, limit=limit)

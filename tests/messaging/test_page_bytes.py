@@ -1,4 +1,4 @@
-"""A page ends early at CHAT_PAGE_BYTES, and its links lead on without a gap."""
+"""A page ends early at CHAT_PAGE_BYTES, and its links continue without a gap."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 
 PAGE_BYTES = 20_000
 LONG = "\N{GRINNING FACE}" * 1000
-"""4,000 bytes: with what stands around it, four of them fit into a page."""
+"""4,000 bytes: with the other members, four of them fit into a page."""
 FITTING = 4
 
 
@@ -28,7 +28,7 @@ def small_pages(settings: Settings) -> None:
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The ids of the messages that were read from the database, with their texts."""
+    """Collects the ids of messages whose texts are read from the database."""
     ids: list[int] = []
     load = Message.from_db.__func__  # type: ignore[attr-defined]
 
@@ -46,7 +46,7 @@ def seqs(page: History) -> list[int]:
 
 
 def walk(read: Callable[..., History], rel: str, **start: Any) -> list[list[int]]:
-    """The pages as the links lead."""
+    """Yields the pages in the order of the links."""
     pages, where = [], {"limit": 200, **start}
     while True:
         page = read(**where)
@@ -70,7 +70,7 @@ def test_history_page_ends_early_and_links_in_both_directions(ila: Caller, room:
     read = reader(ila, room)
     assert walk(read, "prev") == [[7, 8, 9, 10], [3, 4, 5, 6], [1, 2]]
     assert walk(read, "next", after=0) == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10]]
-    # From the middle either way, also at the very ends.
+    # From the middle in both directions, also at both ends.
     assert walk(read, "prev", before=4) == [[1, 2, 3]]
     assert walk(read, "next", after=10) == [[]]
     assert read(limit=200, after=0).links == {"next": {"after": 4, "limit": 200}}
@@ -145,7 +145,7 @@ def test_my_rooms_page_ends_early_and_links_in_both_directions(
         cursor = page.links["next"]["cursor"]
     assert [len(page) for page in pages] == [3, 3, 3]
     assert [pk for page in pages for pk in page] == newest_first
-    # Only the messages that are shown were read.
+    # Only the shown messages were read.
     assert len(loaded) == 9
     back = my_rooms(ila.user_id, cursor=links[2]["prev"]["cursor"], limit=200)
     assert [room.pk for room in back] == pages[1]

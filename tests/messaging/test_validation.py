@@ -1,4 +1,4 @@
-"""What a message may say, and how a repeated one is told from another."""
+"""Message texts: trimming, limits, and the digest that detects repeats."""
 
 import pytest
 from pytest_django import Settings

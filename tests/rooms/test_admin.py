@@ -1,4 +1,4 @@
-"""What staff do to rooms, members and bans in the admin, and what stops them."""
+"""Admin pages of rooms, members and bans: actions and refusals."""
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -328,7 +328,7 @@ def test_each_action_requires_its_permission(
         assert without.post(page, chosen(action, row)).status_code == 403
         assert without.post(do, {"post": "yes"}).status_code == 403
         assert without.get(do).status_code == 403
-        if not permission.startswith("change_"):  # who may change may look
+        if not permission.startswith("change_"):  # the change permission includes viewing
             assert staff(permission).post(do, {"post": "yes"}).status_code == 403
         assert signed_in(maya).post(do, {"post": "yes"}).status_code == 302, "to the login"
     assert events == []
@@ -350,7 +350,7 @@ def test_banning_requires_its_permission(group: Room) -> None:
 
 
 def test_services_check_the_permission_themselves(group: Room, boss: User) -> None:
-    """An open page or a forgotten check above them does not help."""
+    """An already open page or a missing check above the service does not help."""
     plain, ordinary = make_user(is_staff=True), make_user()
     former = make_user(is_staff=False, is_superuser=True)
     locked = make_user(is_staff=True, is_superuser=True, is_active=False)
@@ -368,12 +368,12 @@ def test_services_check_the_permission_themselves(group: Room, boss: User) -> No
             with pytest.raises(Forbidden, match="Only staff with the permission rooms"):
                 call()
     with pytest.raises(NoSuchRoom):
-        services.delete_room(user_id=boss.pk, room_id=group.pk)  # as anybody who is no member
+        services.delete_room(user_id=boss.pk, room_id=group.pk)  # as a non-member
     with pytest.raises(LastOwner):
         membership.remove_member(user_id=boss.pk, room_id=group.pk, username="ila", as_staff=True)
 
 
-# What pages show
+# Lists and searches
 
 
 def test_rooms_are_searched_by_prefix_of_name_or_title(

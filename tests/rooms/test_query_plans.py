@@ -1,4 +1,4 @@
-"""Lists and searches walk an index, however many rooms, people and messages of others there are."""
+"""Lists and searches use an index, with any number of rows of others."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ pytestmark = [
 
 
 def plan_of(rows: QuerySet[Any], order: str) -> str:
-    # By id alone: with the rest of the row the index would be the same, not its name in the plan.
+    # By id alone: with the whole row the plan has the same index under another name.
     plan = rows.order_by(order).values_list("pk")[:51].explain()
     assert "SCAN" not in plan, plan
     return plan

@@ -1,4 +1,4 @@
-"""Rooms: who makes, enters, leaves and manages them, and what the database itself refuses."""
+"""Rooms: creating, entering, leaving, managing, and the database's constraints."""
 
 from collections.abc import Callable
 from typing import Any
@@ -46,7 +46,7 @@ def counts_right(room: Room) -> bool:
     return room.member_count == room.members.count()
 
 
-# What the database refuses, whoever writes
+# Database constraints
 
 
 def test_two_users_have_one_private_room() -> None:
@@ -106,7 +106,7 @@ def test_version_is_never_below_last_seq() -> None:
         Room.objects.filter(pk=room.pk).update(last_seq=5, version=4)
 
 
-# Making rooms
+# Creating rooms
 
 
 def test_creator_owns_the_room() -> None:
@@ -141,7 +141,7 @@ def test_connecting_creates_no_lookalike_room(settings: Settings) -> None:
         with pytest.raises(NoSuchRoom):
             membership.enter_public_room(user_id=user.pk, name=name)
     assert not Room.objects.exists()
-    # A refusal costs nothing, and a room that is older than the rule is entered as before.
+    # A refusal consumes no rate, and a room older than the rule can still be entered.
     assert membership.enter_public_room(user_id=user.pk, name="sports").pk
     old = make_room(name="sрorts")
     assert membership.enter_public_room(user_id=user.pk, name="SРORTS") == old
@@ -443,7 +443,7 @@ def test_non_member_of_a_public_room_can_be_banned(has_been_there: bool) -> None
     assert events == [MemberRemoved(room.pk, gone.user_id, access=room.access + 1)]
     assert isinstance(store_now(draft(gone, room))[0], Forbidden)
     assert counts_right(room)
-    # Once more, because the answer was lost.
+    # Repeated, as after a lost answer.
     membership.remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
     membership.add_members(user_id=owner.pk, room_id=room.pk, people=[gone.user_id])
     assert say(gone, room).sender == gone.user_id

@@ -1,4 +1,4 @@
-"""Titles, topics and display names: what can be seen stays, what cannot be seen is refused."""
+"""Titles, topics and display names keep visible text and reject invisible text."""
 
 import unicodedata
 

@@ -1,4 +1,4 @@
-"""Names: what may stand in one, and when two of them are the same."""
+"""Names: allowed characters, and when two names are the same."""
 
 import unicodedata
 

@@ -1,4 +1,4 @@
-"""Keyset pages: every row once, in both directions, and no cursor but ours."""
+"""Keyset pages list each row once in both directions and reject foreign cursors."""
 
 import base64
 import json

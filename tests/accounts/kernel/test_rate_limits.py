@@ -1,4 +1,4 @@
-"""Token buckets: how much fits in one, how it fills up again, and the bound of their table."""
+"""Token buckets: burst, refill and the limit of their table."""
 
 import pytest
 from pytest_django import Settings

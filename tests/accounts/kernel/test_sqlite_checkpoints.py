@@ -1,4 +1,4 @@
-"""What was committed gets into SQLite's database, and none of those who commit has to carry it."""
+"""Checkpoints copy commits into SQLite's database file without delaying a commit."""
 
 import sqlite3
 import subprocess
@@ -41,16 +41,16 @@ def logged(database: Path) -> sqlite3.Connection:
 
 
 def count_without_log(database: Path, table: str = "said") -> int:
-    """Rows that the database has by itself; -1 when it has no such table.
+    """Returns the rows of the database file itself; -1 when it has no such table.
 
-    Another process copies: were it closed here, SQLite's locks on the file would be gone with it.
+    Another process copies the file: closing it in this one would drop SQLite's locks on it.
     """
     copy = database.with_suffix(".copy")
     subprocess.run(["cp", database, copy], check=True)
     try:
         with closing(sqlite3.connect(copy)) as opened:
             return int(opened.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
-    except sqlite3.DatabaseError:  # not even its table is there, or it was copied half written
+    except sqlite3.DatabaseError:  # the table is missing, or the file was copied half written
         return -1
 
 
@@ -114,7 +114,7 @@ def test_few_commits_start_no_checkpoint(tmp_path: Path, monkeypatch: pytest.Mon
     copied, database = threading.Event(), tmp_path / "chat.sqlite3"
 
     def copy(which: Path) -> None:
-        if which == database:  # not the last of another test
+        if which == database:  # not the last thread of another test
             copied.set()
 
     monkeypatch.setattr(checkpoints_module, "checkpoint", copy)
@@ -201,7 +201,7 @@ def test_wal_shrinks_after_a_long_read_ends() -> None:
         big.save()
         assert log.stat().st_size > limit
         reader.execute("COMMIT")
-    # The next commit begins the log anew, and the checkpoint after that one finds it cut.
+    # The next commit restarts the log; the checkpoint after it truncates the log.
     checkpoint(database)
     for number in range(2):
         big.refresh_jti = f"{number}"

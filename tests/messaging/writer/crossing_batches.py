@@ -1,9 +1,7 @@
-"""Two connections that need each other's rows, on the database that `DATABASE_URL` names.
+"""Runs two connections that need each other's rows, on the database of `DATABASE_URL`.
 
-`main` runs in a process of its own, because the tests of this folder run on SQLite. It prints what
-failed, as JSON.
-
-A third connection holds both up in the middle of taking their locks, so that they meet every time.
+`main` runs in a process of its own, because the tests of this folder run on SQLite. It prints
+failures as JSON. A third connection delays both while they take locks, so that they always meet.
 """
 
 import json
@@ -33,7 +31,7 @@ Side = Callable[[], object]
 
 
 def sending_and_reading() -> list[object]:
-    """Each side sends in one room, and has read what the other side sends in the other one."""
+    """Each side sends in one room, and has read the other side's messages in the other room."""
     first, *people = [make_sign_in() for _ in range(3)]
     everybody = [first, *people]
     rooms = [make_room(RoomKind.GROUP, member=[one.user_id for one in everybody]) for _ in people]
@@ -48,10 +46,10 @@ def sending_and_reading() -> list[object]:
 
 
 def reading_and_deleting() -> list[object]:
-    """One side deletes a room, in which its members read."""
+    """One side deletes a room in which its members read."""
     people = [make_user() for _ in range(5)]
     room = make_room(RoomKind.GROUP)
-    for user in reversed(people):  # so that the order of the table is not that of ids
+    for user in reversed(people):  # so that table order is not id order
         make_member(room, user.pk, Role.OWNER)
     Room.objects.update(last_seq=1, version=1)
     marks = [MarkRead(user.pk, user.username, room.pk, 1) for user in people]
@@ -63,7 +61,7 @@ def reading_and_deleting() -> list[object]:
 
 
 def crossing(held: QuerySet[Member], *sides: Side) -> list[object]:
-    """Runs both sides while the rows of `held` are locked: what failed there."""
+    """Runs both sides while the rows of `held` are locked; returns their failures."""
 
     def hold() -> int:
         with transaction.atomic():

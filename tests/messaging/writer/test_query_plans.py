@@ -1,4 +1,4 @@
-"""The path of every message asks by index, however large the tables are."""
+"""The statements of a batch use indexes, for tables of any size."""
 
 import sqlite3
 from typing import Any
@@ -15,7 +15,7 @@ pytestmark = [
 
 
 class Explaining:
-    """A cursor that notes the plan of each statement instead of running it."""
+    """A cursor that records the plan of each statement instead of running it."""
 
     def __init__(self, raw: sqlite3.Connection) -> None:
         self._raw = raw

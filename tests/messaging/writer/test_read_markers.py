@@ -1,4 +1,4 @@
-"""How far members have read: forward only, each by itself, and told after the message."""
+"""Read markers advance only, fail separately, and are published after the message."""
 
 import pytest
 from django.utils import timezone
@@ -20,7 +20,7 @@ def mark(caller: Caller, room: Room, seq: int) -> MarkRead:
 
 
 def mark_read(caller: Caller, room: Room, seq: int) -> tuple[int, int]:
-    """The mark and the number unread."""
+    """Returns the marker and the unread count."""
     (outcome,) = store_now(mark(caller, room, seq))
     assert isinstance(outcome, ReadMarker), outcome
     return outcome.seq, outcome.unread
@@ -62,7 +62,7 @@ def test_read_markers_of_a_batch_follow_its_messages_in_order(
     assert [one for one in outcomes if isinstance(one, ReadMarker)] == [
         ReadMarker(1, 0, moved=True),
         ReadMarker(1, 0, moved=False),
-        ReadMarker(1, 0, moved=False),  # sending also reads
+        ReadMarker(1, 0, moved=False),  # sending also advances the marker
     ]
     assert mark_read(friend, room, 0) == (1, 0)
 
@@ -77,7 +77,7 @@ def test_read_marker_is_published_after_its_message(
 
 
 def test_refused_read_marker_fails_alone(ila: Caller, friend: Caller, room: Room) -> None:
-    """Each as it would be refused by itself."""
+    """Each fails as it would alone."""
     say(ila, room)
     stranger, public, deleted = make_sign_in(), make_room(), make_room(owner=[ila.user_id])
     Room.objects.filter(pk=deleted.pk).update(deleted_at=timezone.now())
@@ -100,6 +100,6 @@ def test_refused_read_marker_fails_alone(ila: Caller, friend: Caller, room: Room
 
 
 def test_unread_count_is_never_negative(friend: Caller, room: Room) -> None:
-    """On PostgreSQL a mark that was waited for may be ahead of the look at the room."""
+    """On PostgreSQL a marker that waited for a lock may be ahead of the room that was read."""
     Member.objects.filter(room=room, user_id=friend.user_id).update(last_read_seq=1)
     assert mark_read(friend, room, 1) == (1, 0)

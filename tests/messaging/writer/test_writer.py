@@ -1,4 +1,4 @@
-"""The writer: one order, one commit for many, one bad message fails alone, and it lives on."""
+"""The writer: one order, one commit for many, and one bad message fails alone."""
 
 import logging
 import threading
@@ -49,7 +49,7 @@ WITHIN = 10.0
 
 @pytest.fixture
 def thread() -> Iterator[Writer]:
-    """A writer of the test's own, closed afterwards."""
+    """A writer of this test, closed afterwards."""
     own = Writer(capacity=20)
     yield own
     own.close()
@@ -69,7 +69,7 @@ def contents(room: Room) -> list[str]:
     return list(rows.values_list("content", flat=True))
 
 
-# One batch
+# Batches
 
 
 def test_batch_is_stored_in_queue_order(ila: Caller, room: Room) -> None:
@@ -116,7 +116,7 @@ def test_invalid_message_fails_alone(ila: Caller, room: Room) -> None:
 
 
 @commits
-@pytest.mark.parametrize("bad", [None, "\ud800"])  # NOT NULL; what UTF-8 cannot hold
+@pytest.mark.parametrize("bad", [None, "\ud800"])  # violates NOT NULL; UTF-8 cannot encode it
 def test_message_refused_by_the_database_fails_alone(
     ila: Caller, room: Room, thread: Writer, bad: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -143,7 +143,7 @@ def test_reply_to_is_stored(ila: Caller, room: Room) -> None:
     assert say(ila, room, reply_to=quoted.id).reply_to == quoted.id
 
 
-# Who may send
+# Permissions
 
 
 def test_sending_joins_a_public_room_once(ila: Caller) -> None:
@@ -224,7 +224,7 @@ def test_session_end_committed_first_wins(ila: Caller, room: Room, thread: Write
         answer.result(WITHIN)
 
 
-# Sending twice
+# Repeats
 
 
 def test_client_id_makes_one_message_within_a_batch(ila: Caller, room: Room) -> None:
@@ -340,7 +340,7 @@ def test_event_loop_callers_time_out_on_a_hanging_database(
         Room.objects.update(title="held")
         with pytest.raises(Busy):
             asyncio.run(services.send_message_from_loop(draft(ila, room)))
-    # Stored all the same when the database is back, and nobody trips over the answer.
+    # Stored once the database is back; the late answer does no harm.
     assert thread.submit(draft(ila, room)).result(WITHIN).message.seq == 2
 
 
@@ -353,7 +353,7 @@ def test_full_queue_raises_busy_and_stores_accepted_writes(
         Room.objects.update(title="held")
         for number in range(100):
             taken.append(thread.submit(draft(ila, room, str(number))))  # noqa: PERF401
-    # A queue full of them, and what the thread had taken before it met the lock: no more than that.
+    # A full queue, and the writes that the thread had taken before it met the lock.
     assert 20 <= len(taken) <= 40
     seqs = [answer.result(WITHIN).message.seq for answer in taken]
     assert seqs == list(range(1, len(taken) + 1))
@@ -416,7 +416,7 @@ def test_batch_refused_by_the_database_is_stored_one_by_one(
 
 
 def failing_saves(*sqlstates: str | None) -> Callable[[MessageBatch], None]:
-    """A `MessageBatch.save` that fails in these ways first, as PostgreSQL would have it."""
+    """A `MessageBatch.save` that first fails in these ways, as PostgreSQL would."""
     faults, save = list(sqlstates), MessageBatch.save
 
     def fail(self: MessageBatch) -> None:
