@@ -1,4 +1,4 @@
-"""Accounts over REST: registering, signing in, refreshing, sessions, profile (contract §2)."""
+"""Accounts over REST: registration, login, refresh, sessions, profile (contract §2)."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 @pytest.fixture
 async def anyone(server: Server) -> AsyncIterator[httpx.AsyncClient]:
-    """REST without a sign-in."""
+    """A REST client without a token."""
     async with rest(server.http) as client:
         yield client
 
@@ -28,7 +28,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str]:
-    """Status and code of an error, which has the one shape of all errors."""
+    """Returns status and code of an error, and checks the shape of all errors."""
     body = answer.json()
     members = {"code", "detail"} | ({"errors"} if answer.status_code == 422 else set())
     assert body.keys() == members, answer.text
@@ -47,7 +47,7 @@ async def registered(api: httpx.AsyncClient, **body: Any) -> Frame:
     return account
 
 
-# Registering
+# Registration
 
 
 async def test_registration_returns_tokens(anyone: httpx.AsyncClient) -> None:
@@ -72,12 +72,12 @@ async def test_username_is_derived_from_the_local_part_of_the_email(
     local = fresh("Kaushal.K")
     first = await registered(anyone, email=f"{local}@example.com")
     assert (first["username"], first["email"]) == (local, f"{local}@example.com")
-    # The same local part elsewhere is somebody else, with a name of their own.
+    # The same local part at another host is another user with another name.
     second = await registered(anyone, email=f"{local}@example.org")
     assert second["username"] != first["username"]
     assert second["username"].startswith(local)
     assert "@" not in second["username"]
-    # What may not stand in a name is left out.
+    # Characters that a name may not contain are left out.
     odd = fresh("o'neill")
     third = await registered(anyone, email=f"{odd}@example.com")
     assert third["username"] == odd.replace("'", "")
@@ -183,7 +183,7 @@ async def test_concurrent_registrations_of_a_name_have_one_winner(
     assert len({answer.json()["username"] for answer in answers}) == 4
 
 
-# Signing in
+# Login
 
 
 async def test_login_accepts_username_and_email_in_any_case(anyone: httpx.AsyncClient) -> None:
@@ -281,7 +281,7 @@ async def test_concurrent_refreshes_of_a_token_get_one_successor(
     successor = answers[0].json()
     assert successor["refresh"] != ila.refresh
     assert successor["access"] != ila.access
-    # A lost answer: once more within the grace.
+    # A repeat within the grace, as after a lost answer.
     again = await anyone.post("/token/refresh", json={"refresh": ila.refresh})
     assert again.json() == successor
     me = await anyone.get("/users/me", headers=bearer(successor["access"]))
@@ -457,12 +457,12 @@ async def test_unknown_paths_methods_and_broken_bodies_share_one_error_shape(
         assert status in (400, 422), content
         assert (status == 400) == (code == "bad_json")
     assert refusal(await anyone.get("/users")) == (401, "not_authenticated")
-    # Sign-in comes before everything else.
+    # Authentication is checked first.
     assert refusal(await anyone.post("/rooms", content=b"{")) == (401, "not_authenticated")
 
 
 def filled(path: str) -> str:
-    """A path of the API's description with something in each of its holes."""
+    """Fills the placeholders of a path of the OpenAPI document."""
     return re.sub(r"\{(\w+)\}", lambda hole: "1" if hole[1].endswith("_id") else "x", path)
 
 

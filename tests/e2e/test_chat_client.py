@@ -48,7 +48,7 @@ def short_lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def authenticate(server: Server, name: str) -> dict[str, str]:
-    """Headers of a new session."""
+    """Returns the headers of a new session."""
     account = {"username": name, "password": PASSWORD}
     answer = httpx.post(f"{server.http}/api/login", json=account, timeout=20, verify=False)
     return {"Authorization": f"Bearer {answer.json()['access']}"}
@@ -77,7 +77,7 @@ def test_piped_input_is_acknowledged_before_exit(daphne: Server) -> None:
     assert f"{name}: line 29\n" in again.stdout
     assert "line 9\n" not in again.stdout, "more than the latest were shown"
     assert f"   {name} (member), online" in again.stdout
-    # A start leaves no session behind: what is open is of `contents` and of this call.
+    # Each start ends its session: the open ones are those of `contents` and of this call.
     sessions = httpx.get(
         f"{daphne.http}/api/sessions", headers=authenticate(daphne, name), timeout=20, verify=False
     )
@@ -170,7 +170,7 @@ def test_server_kill_loses_and_duplicates_no_message(short_lived: Server) -> Non
         assert ila.stdin is not None
         assert ila.stdout is not None
         assert maya.stdout is not None
-        # Both are in the room before anything is said.
+        # Both are in the room before the first message.
         for shown in (ila.stdout, maya.stdout):
             while "-- You are" not in shown.readline():
                 pass
@@ -231,7 +231,7 @@ async def test_incoming_lines_keep_the_typed_line_on_a_terminal(daphne: Server) 
             assert (await socket.receive_type("message"))["message"] == "half a line"
             ila.enter("/typing")
             await socket.receive_type("typing")
-            # A line wider than the terminal shows its end, in one row.
+            # A line wider than the terminal shows its end in one row.
             ila.type("w" * 100 + "END")
             ila.wait_for("> w{34}END")
             ila.type("\x15")

@@ -1,4 +1,4 @@
-"""A client that sends without end, and reads late, learns its close code all the same."""
+"""A client that sends without end and reads late still receives its close code."""
 
 import asyncio
 import json
@@ -15,12 +15,12 @@ from tests.servers import Server
 TRIALS = 12
 CLOSE = 8
 READS_DELAY = 1.5
-"""Seconds: longer than the one that autobahn waits by itself for the answer to a close."""
+"""Seconds: longer than autobahn's own second of waiting for the answer to a close."""
 FLOOD = masked(b'{"type":"ping"}') * 3000
 
 
 class LateReader:
-    """A socket by hand, which floods the server and reads nothing meanwhile."""
+    """A raw socket that floods the server and reads nothing meanwhile."""
 
     def __init__(self, person: Person) -> None:
         self.url = f"{person.ws}/ws/chat/{fresh('flood')}/?token={person.access}"
@@ -44,7 +44,7 @@ class LateReader:
             return code
 
     async def _flood(self) -> None:
-        with suppress(OSError):  # the server may cut it: what counts is what can be read
+        with suppress(OSError):  # the server may cut the connection: only what can be read counts
             while True:
                 await asyncio.get_running_loop().sock_sendall(self.raw, FLOOD)
 
@@ -91,7 +91,7 @@ async def test_flooding_client_that_reads_late_receives_its_close_code(
 async def test_flooding_client_that_reads_once_blocked_receives_its_close_code(
     flooded: Server,
 ) -> None:
-    """A loop of `await send()` lets nothing else run while the server takes all at full speed."""
+    """Such a loop of `await send()` runs nothing else while the server reads at full speed."""
     ila = await register(flooded.http, flooded.ws)
     async with ila.public(fresh("flood")) as client:
         await client.receive_type("ready")

@@ -1,4 +1,4 @@
-"""What processes know together through Redis: who is online, and how much somebody may ask."""
+"""Processes share presence and limits through Redis."""
 
 import asyncio
 import time
@@ -61,7 +61,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
 
 @pytest.fixture
 async def people(farm: Farm) -> AsyncIterator[list[Person]]:
-    """Two who registered at the first process."""
+    """Two users registered at the first process."""
     made = [await register(farm.servers[0].http, farm.servers[0].ws) for _ in range(2)]
     yield made
     for person in made:
@@ -70,7 +70,7 @@ async def people(farm: Farm) -> AsyncIterator[list[Person]]:
 
 @pytest.fixture
 async def guest(farm: Farm) -> AsyncIterator[Person]:
-    """A third one, at the second process."""
+    """A third user, at the second process."""
     made = await register(farm.servers[1].http, farm.servers[1].ws)
     async with made.http:
         yield made
@@ -78,7 +78,7 @@ async def guest(farm: Farm) -> AsyncIterator[Person]:
 
 @pytest.fixture
 async def at(farm: Farm) -> AsyncIterator[Any]:
-    """`at(person, 1)`: the same person, talking to another process."""
+    """`at(person, 1)`: the same user at another process."""
     async with AsyncExitStack() as stack:
 
         def move(person: Person, number: int) -> Person:
@@ -95,15 +95,15 @@ async def online(person: Person, room_id: int) -> set[str]:
 
 
 async def nothing_but(socket: Socket, *kinds: str) -> None:
-    """The next `ping` is answered before anything else than these."""
+    """Expects only these frames before the answer to a ping."""
     assert {frame["type"] for frame in await socket.ping()} <= set(kinds)
 
 
 @asynccontextmanager
 async def bystander(guest: Person, name: str, listening: Socket) -> AsyncIterator[Socket]:
-    """Somebody in the room, once hints from there reach this socket.
+    """Yields a socket in the room whose hints reach this socket.
 
-    A `join` or `exit` that is told before the subscription is lost, and nothing repeats it.
+    A `join` or `exit` before the subscription is lost and not repeated.
     """
     socket = guest.public(name)
     async with opened(socket):
@@ -118,7 +118,7 @@ async def next_join(socket: Socket) -> str:
 
 @asynccontextmanager
 async def opened_soon(*sockets: Socket) -> AsyncIterator[None]:
-    """A place that was given up a moment ago is taken until every process knows: tries again."""
+    """Retries: a released slot stays taken until every process knows of it."""
     async with AsyncExitStack() as stack:
         for socket in sockets:
             deadline = time.monotonic() + FRAME_TIMEOUT
@@ -138,7 +138,7 @@ async def _is_let_in(socket: Socket) -> bool:
 
 
 async def until_all_are_there(farm: Farm) -> None:
-    """Waits until each process holds its lease again at each Redis, which forgot them all."""
+    """Waits until each process holds its lease again at each Redis after a data loss."""
     async with asyncio.timeout(BACK_TIMEOUT):
         for one in farm.redis:
             with redis.Redis(port=one.port) as client:
@@ -147,7 +147,7 @@ async def until_all_are_there(farm: Farm) -> None:
 
 
 def _leases(client: Any) -> int:
-    """How many processes have one; see `realtime.cluster.leases` for the key."""
+    """Counts the leases of processes; `realtime.cluster.leases` defines the key."""
     return sum(int(client.zcard(key)) for key in client.keys("chat-*:processes"))
 
 
@@ -177,12 +177,12 @@ async def test_join_and_exit_follow_the_first_and_last_socket_on_any_process(
         async with opened(first):
             assert await next_join(watching) == kaushal.username
             async with opened(second):
-                # A second `join` would be before this on the same way.
+                # A second `join` would arrive over the same path before this frame.
                 await second.send(type="message", message="Here too")
                 frames = await watching.receive_until("message")
                 assert {frame["type"] for frame in frames} <= {"typing", "message"}
                 await first.connection.close()
-                # Nothing tells when an `exit` would have been here.
+                # No frame marks the time by which an `exit` would have arrived.
                 await asyncio.sleep(0.3)
                 await nothing_but(watching, "typing", "pong")
                 assert await online(ila, room_id) == others | {kaushal.username}
@@ -229,7 +229,7 @@ async def test_presence_is_restored_after_redis_loses_its_data(
         while await online(at(ila, 2), room_id) != {ila.username, kaushal.username}:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.1)
-        # Presence is back before the hints are, and an `exit` lost with them is not repeated.
+        # Presence returns before the hints, and an `exit` lost with them is not repeated.
         await until_hints_arrive(second, first)
         await second.connection.close()
         assert (await first.receive_type("exit"))["username"] == kaushal.username
@@ -300,7 +300,7 @@ async def test_password_guesses_are_counted_across_processes(people: list[Person
 
 
 async def test_messages_are_counted_across_processes(people: list[Person], at: Any) -> None:
-    """A process tells the others what was sent a moment later, never before the answer."""
+    """A process reports sent messages to the others a moment later, never before the answer."""
     ila = people[0]
     name = fresh("pace")
     sockets = [at(ila, number).public(name) for number in range(3)]
@@ -313,7 +313,7 @@ async def test_messages_are_counted_across_processes(people: list[Person], at: A
             answer = await _answer(socket)
             sent += answer["type"] == "ack"
             await asyncio.sleep(0.02)
-        # 3 a second and a burst of 6; alone each of the three would let as many pass.
+        # 3 a second with a burst of 6; alone, each of the three processes would allow as many.
         once = 3 * (time.monotonic() - started) + 6
         assert sent <= once + 12
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL that takes questions and answers none, or too few: nobody waits for ever."""
+"""A PostgreSQL that hangs or has too few connections: every request gets an answer."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ with connection.cursor() as cursor:
     cursor.execute("SHOW statement_timeout")
     print("timeout", *cursor.fetchone())
 """
-# A serving process that stands still between two statements: it cannot be hit from outside.
+# A process frozen between two statements: it cannot be stopped there from outside.
 STAND_STILL = """
 import os, signal
 import config.asgi
@@ -64,7 +64,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @contextmanager
 def standing_still(site: Site, room: int) -> Iterator[None]:
-    """A second process that serves has locked a room and does nothing more."""
+    """A second process has locked a room and then freezes."""
     environment = site.server.environment | {
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "ROOM": str(room),
@@ -129,7 +129,7 @@ def test_management_command_has_no_statement_timeout(site: Site) -> None:
 
 
 async def test_frozen_process_does_not_block_other_rooms(site: Site) -> None:
-    """One writer serves all rooms: it would wait for this one, time after time."""
+    """One writer serves all rooms: without a timeout it would wait again and again."""
     ila = await register(site.server.http, site.server.ws)
     async with ila.http:
         locked, other = [
@@ -144,7 +144,7 @@ async def test_frozen_process_does_not_block_other_rooms(site: Site) -> None:
 
 
 async def test_exhausted_pool_answers_503_and_recovers(site: Site) -> None:
-    """Three connections, and eight that want to write to what somebody has locked."""
+    """Three connections, and eight writers of a locked room."""
     ila = await register(site.server.http, site.server.ws)
     async with ila.http:
         room = (await ila.post("/rooms", {"name": fresh("pool")})).json()["id"]
@@ -156,7 +156,7 @@ async def test_exhausted_pool_answers_503_and_recovers(site: Site) -> None:
 
 
 async def test_clients_ahead_of_a_promoted_standby_reload(site: Site) -> None:
-    """A standby may lack what people have seen: it counts the same versions once more."""
+    """A standby may lack changes that clients have seen, and reuses their versions."""
     ila = await register(site.server.http, site.server.ws)
     kaushal = await register(site.server.http, site.server.ws)
     name = fresh("standby")

@@ -1,4 +1,4 @@
-"""The servers without a single option: what a Django team types first (contract §1, Plain)."""
+"""Servers without options, as a Django team first starts them (contract §1, Plain)."""
 
 from pathlib import Path
 

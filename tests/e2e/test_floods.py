@@ -1,4 +1,4 @@
-"""Whoever sends and does not read: it costs little memory, and is cut. Those who do are served."""
+"""Clients that flood and do not read cost little memory and are closed."""
 
 import socket
 import time
@@ -28,14 +28,14 @@ MAX_MEMORY = 8 * 1024 * 1024
 """Bytes by which a server may grow."""
 GONE_TIMEOUT = 40.0
 CROWD = 12_000
-"""Pings whose pongs no kernel and no buffer of a server takes."""
+"""Pings whose pongs exceed every kernel and server buffer."""
 
 
 @pytest.fixture(scope="module", params=KEEP_ALIVE)
 def hasty(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A server whose keep-alive asks after a second and waits three."""
+    """A server with a keep-alive ping after one second and a timeout of three."""
     interval, timeout = KEEP_ALIVE[request.param]
     command = COMMANDS[request.param]
     with pytest.MonkeyPatch.context() as patch:
@@ -45,7 +45,7 @@ def hasty(
 
 
 def not_reading(url: str) -> tuple[socket.socket, Reader]:
-    """An open WebSocket of which nothing is read; the kernel takes little in its place."""
+    """An unread WebSocket with a small receive buffer."""
     raw, reader, head = socket.socket(), Reader(), b""
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     raw.settimeout(10)
@@ -72,14 +72,14 @@ def test_client_that_reads_again_receives_its_latest_pong(hasty: Server) -> None
     heard: list[bytes] = []
     with raw:
         raw.sendall(b"".join(masked(numbered(number), PING) for number in range(CROWD)))
-        time.sleep(0.5)  # meanwhile they are answered until nothing more goes out
+        time.sleep(0.5)  # until the server can send no more
         while numbered(CROWD - 1) not in heard[-1:]:
             heard += [pong for opcode, pong in reader.feed(raw.recv(65536)) if opcode == PONG]
     assert heard == sorted(set(heard))
 
 
 def piece(opcode: int = CONTINUATION) -> bytes:
-    """Of a message that goes on and says nothing."""
+    """A fragment without content."""
     frame = masked(b"", opcode)
     return bytes([frame[0] & 0x7F]) + frame[1:]
 
@@ -95,7 +95,7 @@ async def test_flooding_client_that_never_reads_costs_little_memory_and_is_close
     person = await register(hasty.http, hasty.ws)
     room = person.public(fresh("room"))
     async with opened(room):
-        pass  # what the first socket of a process costs is not counted
+        pass  # so that the cost of a process's first socket is not counted
     process = psutil.Process(hasty.process.pid)
     before = most = process.memory_info().rss
     raw, _ = not_reading(room.url)

@@ -1,4 +1,4 @@
-"""What one HTTP request or response can make a server hold: unfinished bodies, unread answers."""
+"""Bounds on what one HTTP request or response can hold: unfinished bodies, unread answers."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ async def ila(strict: Server) -> AsyncIterator[Person]:
 
 
 class Raw:
-    """A connection by hand, whose kernel takes little that is not read."""
+    """A raw connection with a small receive buffer."""
 
     def __init__(self, server: Server) -> None:
         self.socket = socket.socket()
@@ -65,7 +65,7 @@ class Raw:
         self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
 
     def head(self) -> tuple[int, str]:
-        """The status and the head of the next answer."""
+        """Returns status and head of the next answer."""
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             one = self.socket.recv(1)
@@ -74,7 +74,7 @@ class Raw:
         return int(head[9:12]), head.decode().lower()
 
     def answer(self) -> tuple[int, str]:
-        """The status and the `code` of an error, with everything up to the end."""
+        """Returns status and `code` of an error, and all bytes up to the end."""
         status, head = self.head()
         assert "connection: close" in head
         body = b""
@@ -84,7 +84,7 @@ class Raw:
 
 
 def announced(server: Server, size: int = 1000, sent: int = 0) -> Raw:
-    """A POST whose body does not come, or not whole."""
+    """A POST with a missing or incomplete body."""
     raw = Raw(server)
     raw.request("POST", "/api/login", f"Content-Length: {size}", "Content-Type: application/json")
     raw.socket.sendall(bytes(sent))
@@ -106,7 +106,7 @@ async def test_unfinished_bodies_do_not_block_other_requests(strict: Server, ila
         assert answer.status_code == 201
     found = await scrape(strict)
     assert found["chat_http_unfinished_bodies"] <= BODIES
-    # The oldest ones made room for the others.
+    # The oldest requests made room for these.
     assert unfinished[0].answer() == (503, "busy")
     assert found['chat_limit_refusals_total{setting="CHAT_BODIES_PER_ADDRESS"}'] >= BODIES
     for raw in unfinished:
@@ -150,7 +150,7 @@ def test_too_large_content_length_is_rejected_unread(strict: Server, expect: str
 def test_chunked_body_is_rejected_at_the_limit(strict: Server) -> None:
     with Raw(strict) as raw:
         raw.request("POST", "/api/login", "Transfer-Encoding: chunked")
-        for _ in range(17):  # of 64 KiB each: one more than a mebibyte has
+        for _ in range(17):  # of 64 KiB each: one more than fits into a mebibyte
             raw.socket.sendall(b"10000\r\n" + bytes(65536) + b"\r\n")
         assert raw.answer() == (413, "too_large")
 
@@ -187,12 +187,12 @@ async def test_unread_answers_of_a_user_are_limited(strict: Server, ila: Person)
     assert set(statuses) == {200, 503}
     found = await scrape(strict)
     assert found["chat_http_response_bytes"] <= 3 * MEBIBYTE
-    # Small ones and those of others are answered meanwhile.
+    # Small answers and those of other users are served meanwhile.
     assert (await ila.get("/users/me")).status_code == 200
     other = await register(strict.http, strict.ws)
     assert (await other.get("/rooms")).status_code == 200
     await other.http.aclose()
-    # The clients that take nothing are cut, and everything is given back.
+    # Clients that read nothing are closed, and their bytes released.
     deadline = time.monotonic() + UNREAD_TIMEOUT + 8
     while (await scrape(strict))["chat_http_response_bytes"]:
         assert time.monotonic() < deadline

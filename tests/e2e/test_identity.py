@@ -1,4 +1,4 @@
-"""Nobody is believed: who somebody is follows from their token alone, wherever it stands."""
+"""Identity comes from the token alone, in every place of a token (contract §2, §3)."""
 
 import asyncio
 import time
@@ -31,16 +31,16 @@ NOWHERE = 999_999_999
 
 @pytest.fixture
 async def anyone(server: Server) -> AsyncIterator[httpx.AsyncClient]:
-    """REST without a sign-in."""
+    """A REST client without a token."""
     async with rest(server.http) as client:
         yield client
 
 
 @pytest.fixture(scope="module", autouse=True)
 def silent(server: Server) -> Iterator["Future[tuple[float, list[Any], int]]"]:
-    """A socket without a token that never says anything; it waits while the other tests run.
+    """Keeps a silent socket without a token open while the other tests run.
 
-    The result: after how many seconds it was closed, what it heard, and the close code.
+    Yields a future with the seconds until its close, its frames, and the close code.
     """
 
     def wait() -> tuple[float, list[Any], int]:
@@ -63,7 +63,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def every_way(ws: str, path: str, token: str) -> dict[str, Socket]:
-    """A socket for each way to bring a token on connecting."""
+    """Returns a socket for each way to bring a token on connecting."""
     url = f"{ws}{path}"
     return {
         "header": Socket(url, headers=bearer(token)),
@@ -73,7 +73,7 @@ def every_way(ws: str, path: str, token: str) -> dict[str, Socket]:
 
 
 async def bring_in_first_frame(ws: str, path: str, token: str) -> tuple[int, str]:
-    """The refusal of a token that comes in the first frame."""
+    """Returns the refusal of a token in the first frame."""
     async with Socket(f"{ws}{path}") as socket:
         await socket.send(type="message", message="It is me", token=token)
         code, frames = await socket.closed()
@@ -88,11 +88,11 @@ async def contents(person: Person, room_id: int) -> list[str]:
 
 
 async def changes_heard(socket: Socket) -> list[Frame]:
-    """What the socket was told of messages and typing up to now."""
+    """Returns the message and typing frames received up to now."""
     return [frame for frame in await socket.ping() if frame["type"] in ("message", "typing")]
 
 
-# Claims in a frame or a body
+# Claims in a frame or body
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ async def test_frame_with_another_username_is_rejected_without_effect(
         answer = await speaker.receive()
         assert (answer["type"], answer["code"]) == ("error", "sender_mismatch")
         assert answer["ref"] == "r1"
-        # The socket is as good as before, and nobody has heard of it.
+        # The socket still works, and the room received nothing.
         assert [frame["type"] for frame in await speaker.ping()] == ["pong"]
         assert [frame["type"] for frame in await bystander.ping()] == ["pong"]
         assert await contents(ila, ready["room"]["id"]) == []
@@ -194,7 +194,7 @@ async def test_private_socket_accepts_only_the_other_user_as_receiver(person: Re
         assert (await theirs.receive_type("message"))["receiver"] == kaushal.id
 
 
-# Signing in
+# Authentication
 
 
 async def test_token_is_read_from_header_subprotocol_query_or_first_frame(
@@ -212,7 +212,7 @@ async def test_token_is_read_from_header_subprotocol_query_or_first_frame(
     async with Socket(f"{server.ws}{path}") as socket:
         await socket.send(token=ila.access, message="Here I am")
         assert (await socket.receive())["type"] == "ready"
-        # The frame that brought the token is a frame like any other.
+        # The frame that carries the token is handled like any other.
         assert (await socket.receive_type("message"))["message"] == "Here I am"
 
 
@@ -275,7 +275,7 @@ async def test_refresh_token_is_not_an_access_token(
     for socket in every_way(server.ws, path, ila.refresh).values():
         assert await connect_refused(socket) == (4401, "token_invalid")
     assert await bring_in_first_frame(server.ws, path, ila.refresh) == (4401, "token_invalid")
-    # And an access token refreshes nothing.
+    # And an access token cannot refresh.
     answer = await anyone.post("/token/refresh", json={"refresh": ila.access})
     assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
 
@@ -301,7 +301,7 @@ async def test_tokens_of_a_logged_out_session_are_invalid(
                 assert await connect_refused(socket) == (4401, "session_ended")
             refusal = await bring_in_first_frame(server.ws, path, phone.access)
             assert refusal == (4401, "session_ended")
-            # In a later frame of a socket that is signed in by another session.
+            # Sent in a later frame of a socket that another session authenticated.
             await speaker.send(message="Still here?", token=phone.access)
             code, _ = await speaker.refused()
             assert code == 4401
@@ -316,19 +316,19 @@ async def test_later_frame_may_carry_a_token_of_another_session_of_the_user(
     async with signed_in_again(ila) as phone:
         socket = ila.public(fresh("renewed"))
         async with opened(socket):
-            # Two tokens of the same second end at the same time, and then the first one stays.
+            # Two tokens of the same second expire together, and then the first one stays.
             await asyncio.sleep(1.1)
             newer = await phone.post("/token/refresh", {"refresh": phone.refresh})
             await socket.send(type="ping", token=newer.json()["access"])
             await socket.receive_type("pong")
-            # It stands on the other session now: the end of its first one does not close it.
+            # The socket belongs to the other session now: ending the first does not close it.
             assert (await ila.post("/logout")).status_code == 204
             await socket.ping()
             assert (await phone.post("/logout", {"refresh": phone.refresh})).status_code == 204
             assert await socket.refused() == (4401, "session_ended")
 
 
-# Outsiders
+# Non-members
 
 
 async def test_group_of_others_looks_missing_by_room_id(person: Register) -> None:
@@ -396,13 +396,13 @@ async def test_group_of_others_looks_missing_by_name(person: Register) -> None:
             "message": "You are not a member of this room",
         }
         assert seen == 3 * [(4403, [not_a_member])]
-        # At the public URL the name is taken, which is no secret, and still nothing is told.
+        # At the public URL the name is taken, which is no secret; the group stays hidden.
         async with outsider.public(name) as socket:
             assert await socket.closed() == (4403, [not_a_member])
 
         assert [frame["type"] for frame in await member.ping()] == ["pong"]
     assert await contents(ila, room["id"]) == []
-    # Asking at the group URL did not make the room.
+    # The group URL did not create the room.
     answer = await outsider.post("/rooms", {"name": unused})
     assert answer.status_code == 201
 
@@ -444,7 +444,7 @@ async def test_private_url_requires_an_existing_other_user(person: Register) -> 
     assert await connect_refused(ila.private(ila.username)) == (4403, "forbidden")
 
 
-# The end of a token, on a server where it comes after six seconds, or five: ends are whole ones
+# Expiry, on a server with tokens of six seconds, or five: expiry times are whole seconds.
 
 
 @pytest.fixture
@@ -470,12 +470,12 @@ async def test_open_socket_expires_with_its_token_unless_renewed(
         first = await tokens("/register", {"username": "ila", "password": "password123"})
         stays, renewed = Socket(url, token=first["access"]), Socket(url, token=first["access"])
         async with opened(stays, renewed):
-            # So late that the second token outlives the first one by two seconds at least.
+            # Late enough for the second token to outlive the first by at least two seconds.
             await asyncio.sleep(2.1)
             second = await tokens("/token/refresh", {"refresh": first["refresh"]})
             await renewed.send(type="ping", token=second["access"], ref="newer")
             assert (await renewed.receive_type("pong"))["ref"] == "newer"
-            # Never to an earlier end.
+            # Never to an earlier expiry.
             await renewed.send(type="ping", token=first["access"], ref="older")
             assert (await renewed.receive_type("pong"))["ref"] == "older"
 
@@ -502,5 +502,5 @@ def test_socket_without_a_token_times_out_after_ten_seconds(
     assert len(heard) == 1
     assert '"auth_timeout"' in heard[0]
     assert code == 4401
-    # Counted here from the end of the handshake, which the server knows of earlier.
+    # Counted from the end of the handshake; the server counts from an earlier moment.
     assert 8 < after < 20

@@ -1,6 +1,6 @@
-"""Whatever comes in, the answer is a clear 4xx or error frame, and nobody else notices.
+"""Invalid input gets a 4xx or an error frame, and other clients notice nothing.
 
-The REST half walks the OpenAPI document: a new field or operation is tried without a word here.
+The REST half walks the OpenAPI document, so it covers new fields and operations by itself.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ from tests.conftest import Register
 from tests.servers import Server
 
 DEEP = 5_000
-# Longer than any field, and as a frame or a stranger's body still short enough to be read.
+# Longer than every field, and short enough for a frame or an unauthenticated body.
 LONG = "x" * 60_000
 NOWHERE = "999999999"
-# Where no sign-in is asked for; `logout` takes a token in its body instead.
+# Operations without authentication; `logout` takes a token in its body instead.
 OPEN_TO_ALL = {"/register", "/login", "/logout", "/token/refresh", "/token/verify"}
 METHODS = ("get", "post", "put", "patch", "delete")
 Schema = dict[str, Any]
 
-# Raw JSON of one value each. None of these may stand anywhere in what a client sends.
+# Raw JSON values that are invalid everywhere in a client's input.
 NOT_JSON = {
     "NaN": "NaN",
     "Infinity": "Infinity",
@@ -46,7 +46,7 @@ NOT_JSON = {
     "nothing": "",
 }
 IN_FIELDS = ("NaN", "Infinity", "a number of 5,000 digits", "a lone high surrogate", "deep arrays")
-# Well-formed values of each JSON type, to be put where the schema wants another.
+# Valid values of each JSON type, for fields of another type.
 OF_TYPE = {
     "null": ["null"],
     "boolean": ["true"],
@@ -84,7 +84,7 @@ HOSTILE_PATHS = {
         "%F0%9F%98%80",
     ],
 }
-# These two are no usernames, room names or reactions; the others may be, or are merely not found.
+# Never a username, room name or reaction; the other values may be one, or are not found.
 NEVER = {"%00", "a%00b", "x" * 5000}
 
 
@@ -144,19 +144,19 @@ def read(document: Schema) -> Iterator[Operation]:
                 bool(body and body.get("required")),
                 found.get("parameters", []),
                 frozenset(int(status) for status in found["responses"]),
-                {} in (found["security"] or [{}]),  # an empty list: no token is asked for
+                {} in (found["security"] or [{}]),  # an empty list: no token required
             )
 
 
 def types_of(schema: Schema) -> set[str]:
-    """The JSON types that a field takes."""
+    """Returns the JSON types that a field accepts."""
     options = schema.get("anyOf", [schema])
     names = {option.get("type", "string") for option in options}
     return names | ({"number"} if "number" in names else set())
 
 
 def wrong_values(schema: Schema) -> Iterator[str]:
-    """Raw JSON values that a field must refuse, whatever it is for."""
+    """Returns raw JSON values that a field must reject."""
     allowed = types_of(schema)
     for kind, values in OF_TYPE.items():
         if kind not in allowed:
@@ -170,16 +170,16 @@ def wrong_values(schema: Schema) -> Iterator[str]:
 
 
 def with_member(body: Schema, name: str, raw: str) -> str:
-    """A body as JSON text, one member of which is written as it stands."""
+    """Returns a body as JSON text with one raw member."""
     rest = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in body.items() if key != name]
     return "{" + ", ".join([*rest, f"{json.dumps(name)}: {raw}"]) + "}"
 
 
-# Trying
+# Sending
 
 
 class Walk:
-    """Sends what must be refused, and keeps what was not."""
+    """Sends invalid requests and collects those that were accepted."""
 
     def __init__(self, person: Person, good: dict[str, Any]) -> None:
         self._http = person.http
@@ -202,7 +202,7 @@ class Walk:
         note: str,
         statuses: frozenset[int] = frozenset(range(400, 500)),
     ) -> None:
-        """Sends one request, which must be answered with one of the statuses, in our shape."""
+        """Sends one request; its answer must have one of the statuses, in our shape."""
         async with self._at_once:
             answer = await self._send(operation, url, content)
         self.count += 1
@@ -211,7 +211,7 @@ class Walk:
             self.wrong.append(f"{operation} {note[:80]}: {problem}: {answer.text[:300]}")
 
     async def ask(self, operation: Operation, content: bytes) -> httpx.Response:
-        """The answer to one request at a good address."""
+        """Returns the answer to one request at a valid URL."""
         return await self._send(operation, self.url(operation), content)
 
     async def _send(self, operation: Operation, url: str, content: bytes | None) -> httpx.Response:
@@ -221,12 +221,12 @@ class Walk:
 
 
 def check(answer: httpx.Response, operation: Operation, statuses: frozenset[int]) -> str | None:
-    """What is wrong with an answer, None when nothing is."""
+    """Returns what is wrong with an answer, or None."""
     if "Traceback" in answer.text:
         return "a traceback"
     if answer.status_code not in statuses:
         return f"{answer.status_code} is not among the statuses that fit"
-    # Whatever goes wrong with an address itself (404) needs no declaration.
+    # A 404 for an invalid URL needs no declaration.
     if answer.status_code not in operation.statuses | {404}:
         return f"{answer.status_code} is not declared"
     if answer.status_code < 400:
@@ -235,7 +235,7 @@ def check(answer: httpx.Response, operation: Operation, statuses: frozenset[int]
 
 
 def check_error(answer: httpx.Response) -> str | None:
-    """What is wrong with the shape of an error."""
+    """Returns what is wrong with the shape of an error."""
     if not answer.headers.get("Content-Type", "").startswith("application/json"):
         return "no JSON"
     body = answer.json()
@@ -250,7 +250,7 @@ def check_error(answer: httpx.Response) -> str | None:
 
 @pytest.fixture
 async def calm(server: Server) -> AsyncIterator[None]:
-    """Whatever the test did, the log of the server holds no traceback of it."""
+    """Expects no traceback in the server's log after each test."""
     before = len(server.log.read_bytes())
     yield
     said = server.log.read_bytes()[before:].decode(errors="replace")
@@ -277,7 +277,7 @@ async def start_walk(person: Register) -> tuple[Walk, list[Operation]]:
 
 
 def good_body(operation: Operation) -> Schema:
-    """A body that is right but for what a test changes in it."""
+    """Returns a valid body, except for what the test changes."""
     assert operation.body is not None
     body: Schema = dict(operation.body.get("example", {}))
     for name in ("username", "name"):
@@ -309,7 +309,7 @@ async def test_invalid_values_are_rejected_in_every_body_field(
                 content = with_member(good_body(operation), name, value).encode()
                 note = f"{name} = {value}"
                 tries.append(walk.refuse(operation, url, content, note, statuses))
-            # Empty and odd but perhaps fine: anything that is declared, and no 500.
+            # Empty or odd but perhaps valid: any declared status, and no 500.
             fine = frozenset(range(200, 500))
             for value in ('""', r'"\u202e\ufeff"', r'"\ud83d\ude00"', '"\\\\ \' ; -- %s {0}"'):
                 if "string" in types_of(schema):
@@ -416,7 +416,7 @@ async def test_malformed_authorization_header_answers_401(person: Register, calm
         answer = await ila.post("/token/verify", {"token": token})
         assert answer.status_code in (401, 422), token
         answer = await ila.post("/token/refresh", {"refresh": token})
-        # A real refresh token among them is taken, as it should be.
+        # A real refresh token among them is accepted, as it should be.
         assert answer.status_code in ((200,) if token == ila.refresh else (401, 422)), token
 
 
@@ -504,12 +504,12 @@ NEEDED: dict[str, Schema] = {
 
 
 def is_fine(name: str, value: str) -> bool:
-    """Exceptions: a version of any size is a version, and a `ref` is only ever echoed."""
+    """Exceptions: any integer is a valid version, and a `ref` is only echoed."""
     return (name == "since" and value.isdigit()) or (name == "ref" and value in HOSTILE_TEXT[1:])
 
 
 def wrong_frames() -> Iterator[str]:
-    """Every member of every frame with every value that it must refuse."""
+    """Yields each member of each frame with each value that it must reject."""
     for kind, members in MEMBERS.items():
         frame = {"type": kind} | NEEDED.get(kind, {})
         for name, schema in (members | COMMON).items():
@@ -561,7 +561,7 @@ UNREADABLE = [
 
 @dataclass
 class Room:
-    """A room where one tries things, and another listens who must not be disturbed."""
+    """A room with a sender of invalid frames and an undisturbed receiver."""
 
     name: str
     id: int
@@ -569,7 +569,7 @@ class Room:
     watcher: Socket
 
     async def check_undisturbed(self) -> None:
-        """The other's socket works, and in the room nothing happened but this."""
+        """Expects the other socket to work and the room to hold only these messages."""
         async with opened(self.ila.public(self.name)) as _:
             answer = await self.ila.post("/messages", {"room": self.name, "content": "still here"})
             assert answer.status_code == 201
@@ -704,7 +704,7 @@ async def test_transport_cuts_a_frame_of_one_mebibyte(room: Room) -> None:
     for frame in ("x" * 2**20, b"\x00" * 2**20):
         socket = room.ila.public(room.name)
         async with opened(socket):
-            # The cut may come before the whole of it was written.
+            # The server may cut the connection before the whole frame is written.
             with suppress(ConnectionClosed):
                 await socket.send_text(frame)
             code, _ = await socket.closed()

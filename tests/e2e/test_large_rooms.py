@@ -1,4 +1,4 @@
-"""Above CHAT_PRESENCE_MAX_USERS users a room is a crowd: who comes, types or reads is not told."""
+"""Rooms above CHAT_PRESENCE_MAX_USERS publish no join, exit, typing or read frames."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ async def test_large_room_receives_messages_and_no_join_or_exit(tmp_path: Path) 
                 await comes.send(message="read this")
                 seq = (await types.receive_type("message"))["seq"]
                 await types.send(type="read", seq=seq)
-                # One's own sockets still hear it: other tabs count what is unread.
+                # The user's own sockets still receive it: other tabs count unread messages.
                 assert await types.receive_type("read") == mark_of(kaushal, seq)
                 await types.send(message="all hear this")
                 told = await hears.receive_until("message") + await hears.receive_until("message")

@@ -35,7 +35,7 @@ LIMITS = {
     "CHAT_SOCKETS_PER_USER": "3",
     "CHAT_PENDING_PER_ADDRESS": "4",
     "CHAT_MESSAGE_LENGTH": "100",
-    # Whoever says so comes from another address.
+    # With this header a client comes from another address.
     "CHAT_TRUSTED_PROXIES": "1",
 }
 ELSEWHERE = {"X-Forwarded-For": "203.0.113.7"}
@@ -43,7 +43,7 @@ ELSEWHERE = {"X-Forwarded-For": "203.0.113.7"}
 
 @dataclass
 class Limited:
-    """A server with low limits, and people who were registered before any was reached."""
+    """A server with low limits, and users registered before any limit was reached."""
 
     server: Server
     people: list[Person]
@@ -67,7 +67,7 @@ Guest = Callable[[], Person]
 
 @pytest.fixture
 async def guest(limited: Limited) -> AsyncIterator[Guest]:
-    """`guest()`: somebody who has used up nothing yet."""
+    """`guest()` returns a user with unused limits."""
     guests: list[Person] = []
 
     def take() -> Person:
@@ -87,7 +87,7 @@ def check_too_many(answer: httpx.Response) -> None:
 
 
 async def connect_refused(socket: Socket) -> Frame:
-    """The error frame of a socket that is refused with 4429."""
+    """Returns the error frame of a socket that is refused with 4429."""
     async with socket:
         code, frames = await socket.closed()
     assert (code, [frame["type"] for frame in frames]) == (4429, ["error"])
@@ -102,7 +102,7 @@ async def test_registrations_are_limited_per_address(limited: Limited) -> None:
             body = {"username": fresh("newcomer"), "password": password}
             return await nobody.post("/register", json=body)
 
-        # What is refused for its shape costs nothing.
+        # A body of the wrong shape consumes no rate.
         for _ in range(5):
             assert (await attempt("")).status_code == 422
         for _ in range(17 - REGISTERED):
@@ -121,7 +121,7 @@ async def test_logins_are_limited_per_name_and_per_address(limited: Limited, gue
         for _ in range(3):
             answer = await attempt(ila.username, "wrong password")
             assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
-        # The right password, and another spelling of the name, are limited alike.
+        # The right password and another spelling of the name share the limit.
         check_too_many(await attempt(ila.username))
         check_too_many(await attempt(ila.username.upper()))
         answers = [await attempt(fresh("nobody")) for _ in range(8)]
@@ -148,13 +148,13 @@ async def test_rest_messages_are_limited_per_user(guest: Guest) -> None:
     answers = await asyncio.gather(*(ila.post(path, {"content": "x"}) for _ in range(40)))
     stored = [answer.json() for answer in answers if answer.status_code == 201]
     refused = [answer for answer in answers if answer.status_code != 201]
-    # A burst of two seconds' worth, and what came back meanwhile.
+    # A burst of two seconds' worth, and what was refilled meanwhile.
     assert 10 <= len(stored) < 40
     for answer in refused:
         check_too_many(answer)
     assert (await ila.get(f"/rooms/{room}")).json()["last_seq"] == len(stored)
     assert (await kaushal.post(path, {"content": "x"})).status_code == 201
-    # Sockets draw on the same allowance, and changes do too.
+    # Sockets and changes consume the same rate.
     one = stored[0]["id"]
     changes = await asyncio.gather(
         *(ila.patch(f"{path}/{one}", {"content": f"{number}"}) for number in range(30)),
@@ -233,13 +233,13 @@ async def test_persistent_frame_flood_closes_4429(
         await asyncio.sleep(0.2)
         await socket.send(type="ping")
         assert (await socket.receive())["type"] == "pong"
-        # Whoever goes on all the same is not talked to any more.
+        # Persistent senders are disconnected.
         for _ in range(600):
             await socket.send(type="ping")
         code, frames = await socket.closed()
         assert (code, frames[-1]["type"]) == (4429, "error")
         assert (frames[-1]["code"], frames[-1]["retry_after"] > 0) == ("rate_limited", True)
-        # Others are not made to pay for it.
+        # Other users are not affected.
         assert [frame["type"] for frame in await other.ping()][-1] == "pong"
 
 
@@ -280,7 +280,7 @@ async def test_open_sockets_are_limited_per_user(guest: Guest) -> None:
 
 
 async def two_may_wait(url: str, person: Person) -> bool:
-    """Whether two more sockets may wait at once: both are let in when their token comes."""
+    """Returns whether two more sockets may wait at once: both get `ready` after their token."""
     async with Socket(url) as one, Socket(url) as other:
         try:
             for socket in (one, other):
@@ -302,10 +302,10 @@ async def test_unauthenticated_sockets_are_limited_per_address(
         async with Socket(url, headers=ELSEWHERE) as elsewhere:
             await elsewhere.send(type="ping", token=ila.access)
             await elsewhere.receive_type("pong")
-        # Whoever brings a token does not wait.
+        # A socket with a token does not wait.
         async with opened(ila.public(room)):
             pass
-        # One who has signed in makes place, and so does one who has gone.
+        # A slot is released by authentication and by disconnecting.
         await first.send(type="ping", token=ila.access)
         await first.receive_type("pong")
         async with Socket(url) as another:
@@ -333,7 +333,7 @@ async def test_room_creation_is_limited_by_rest_and_by_connecting(guest: Guest) 
     check_too_many(await ila.post(f"/private/{kaushal.username}"))
     assert (await connect_refused(ila.public(fresh("late"))))["code"] == "rate_limited"
     assert (await connect_refused(ila.private(kaushal.username)))["code"] == "rate_limited"
-    # Those that are there may be entered, and the other's allowance is untouched.
+    # Existing rooms may be entered, and the other user's rate is unused.
     async with opened(ila.public(names[2])):
         pass
     async with opened(kaushal.private(ila.username)):

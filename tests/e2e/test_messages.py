@@ -21,12 +21,12 @@ RFC3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
 def refused(answer: httpx.Response) -> tuple[int, str]:
-    """Status and code of an error."""
+    """Returns status and code of an error."""
     return answer.status_code, answer.json()["code"]
 
 
 def links(answer: httpx.Response) -> dict[str, str]:
-    """The targets of the Link header, as paths below /api."""
+    """Returns the targets of the Link header, as paths below /api."""
     found = {str(link["rel"]): str(link["url"]) for link in answer.links.values()}
     return {rel: url.removeprefix("/api") for rel, url in found.items()}
 
@@ -251,7 +251,7 @@ async def test_first_failing_check_answers(person: Register) -> None:
         assert answer.headers["WWW-Authenticate"] == "Bearer"
     answer = await stranger.http.post(path, content=b"{")
     assert answer.status_code == 400
-    # The shape of the text before the room, the room before the claimed name.
+    # The text's shape is checked before the room, the room before the claimed username.
     answer = await stranger.post(path, {"content": " ", "username": ila.username})
     assert refused(answer) == (422, "invalid")
     answer = await stranger.post(path, {"content": "x", "username": ila.username})
@@ -260,7 +260,7 @@ async def test_first_failing_check_answers(person: Register) -> None:
     assert refused(answer) == (422, "invalid")
     answer = await ila.post(path, {"content": " ", "username": stranger.username})
     assert refused(answer) == (422, "invalid")
-    # The claimed name before idempotency.
+    # The claimed username is checked before idempotency.
     await say(ila, group["id"], "x", client_id="a")
     answer = await ila.post(path, {"content": "y", "client_id": "a", "username": stranger.username})
     assert refused(answer) == (403, "sender_mismatch")
@@ -364,7 +364,7 @@ async def test_only_the_author_edits_and_the_room_receives_the_whole_state(
         frame = await socket.receive_type("edit")
         assert (frame.pop("type"), frame.pop("message")) == ("edit", "typo")
         assert frame | {"content": "typo"} == edited
-        # The owner of the room may delete it, but puts no words into another's mouth.
+        # The room's owner may delete the message, but not edit it.
         assert refused(await ila.patch(path, {"content": "x"})) == (403, "forbidden")
         for bad in ({"content": ""}, {"content": "x" * 4001}, {"content": "\x00"}, {}):
             assert refused(await kaushal.patch(path, bad)) == (422, "invalid")
@@ -401,7 +401,7 @@ async def test_deleted_message_leaves_a_tombstone_in_its_place(person: Register)
         assert (frame["id"], frame["seq"], frame["version"]) == (message["id"], 2, 4)
         assert (frame["message"], frame["deleted"], frame["reply_to"]) == ("", True, None)
         assert (frame["reactions"], frame["attachments"]) == ([], [])
-        # Deleting again is no error and no change.
+        # Repeated deletion is no error and no change.
         assert (await kaushal.delete(path)).status_code == 204
         assert "delete" not in [frame["type"] for frame in await socket.ping()]
     page = await ila.get(f"/rooms/{room['id']}/messages")
@@ -560,7 +560,7 @@ async def test_read_frame_echoes_its_ref_and_reaches_its_sender(
 
     async with opened(socket):
         assert sorted(await told(9, "moved"), key=len) == [mark, mark | {"ref": "moved"}]
-        # Where nothing moves the room hears nothing, and who asked is answered.
+        # An unmoved marker sends nothing to the room, but the sender gets an answer.
         assert await told(1, "stays") == [mark | {"ref": "stays"}]
 
 
@@ -647,7 +647,7 @@ async def test_typing_is_limited_to_once_a_second_and_its_end_is_always_sent(
             await socket.send(**frame)
         await socket.ping()
         heard = [frame for frame in await listening.ping() if frame["type"] == "typing"]
-        # One, unless this took so long that another one was due.
+        # One frame, unless the test took so long that a second was due.
         assert heard == [started] * len(heard)
         assert 1 <= len(heard) <= 1 + int(time.monotonic() - began)
         for _ in range(3):
@@ -699,7 +699,7 @@ async def test_join_frame_always_reaches_its_sender_and_others_every_ten_seconds
             await socket.send(type="join", ref="j")
             heard = await socket.receive_type("join")
             assert heard == {"type": "join", "username": kaushal.username, "ref": "j"}
-        # The others heard it less than ten seconds ago, when the socket opened.
+        # The others received it less than ten seconds ago, when the socket opened.
         assert [frame["type"] for frame in await listening.ping()] == ["pong"]
 
 
@@ -760,7 +760,7 @@ async def test_receiver_on_a_room_socket_makes_the_message_private(person: Regis
         heard = [frame for frame in await public[3].ping() if frame["type"] == "message"]
         assert [frame["message"] for frame in heard] == ["to all"]
         assert (heard[0]["room_id"], heard[0]["seq"]) == (room_id, 1)
-        # A repetition is acknowledged and told to nobody.
+        # A repeat is acknowledged and not published.
         await public[0].send(
             type="message", receiver=kaushal.id, message="psst 0", client_id="0", ref="again"
         )
@@ -816,7 +816,7 @@ async def test_private_message_copies_do_not_break_the_version_order(
         for number in range(10):
             await socket.send(type="message", message=f"room {number}")
             await socket.send(type="message", receiver=kaushal.id, message=f"private {number}")
-        # Frames are handled in order, so the answer to a ping comes after all else.
+        # Frames are handled in order, so the answer to a ping comes last.
         await socket.ping()
         heard = [frame for frame in await listening.ping() if frame["type"] == "message"]
         own = [frame for frame in heard if frame["room_id"] == ready["room"]["id"]]
@@ -839,5 +839,5 @@ async def test_repeated_reconnects_are_announced_at_intervals(
         told = [one["type"] for one in frames if one.get("username") == restless.username]
         assert told == ["join", "exit"] * 10 + ["join"], "ten a minute"
         async with opened(restless.public(room)):
-            # The room was not told that they left.
+            # The room received no `exit` of them.
             assert [frame["type"] for frame in await listening.ping()] == ["pong"]

@@ -1,4 +1,4 @@
-"""A database without its migrations: clients, readiness and the log name the command to run."""
+"""Without migrations, clients, readiness and log name the command to run."""
 
 import time
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ SENTENCE = "The database lacks migrations: run python manage.py migrate"
 
 
 class Unmigrated(Server):
-    """Waits until the process is up: it never gets ready."""
+    """Waits until the process is up: it never becomes ready."""
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + STARTS_TIMEOUT
@@ -54,7 +54,7 @@ def _running(folder: Path, variables: dict[str, str], kind: str) -> Iterator[Ser
 
 
 def forged_for_nobody() -> str:
-    """An access token as the server makes them; without tables there is no user to have it."""
+    """Returns an access token as the server makes it; without tables it has no user."""
     claims = {"token_type": "access", "exp": int(time.time()) + 600, "jti": "a" * 32}
     return jwt.encode(claims | {"user_id": 1, "sid": 1}, RELAXED["SECRET_KEY"], "HS256")
 

@@ -1,4 +1,4 @@
-"""Names and titles that look like others, as clients meet the refusal."""
+"""Lookalike names and invisible titles are rejected over REST and sockets."""
 
 import httpx
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document as it is served, and whether the server does what it says."""
+"""The served OpenAPI document, and whether the server behaves as documented."""
 
 import gzip
 import json
@@ -22,18 +22,18 @@ PATH = "/api/openapi.json"
 
 @pytest.fixture(scope="module")
 def fresh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Examples name the first room and the first message, so nothing else may be there."""
+    """Examples name the first room and message, so the server must hold no other."""
     with serving("uvicorn", tmp_path_factory.mktemp("openapi")) as server:
         yield server
 
 
 def raw(server: Server, path: str, **headers: str) -> tuple[httpx.Response, bytes]:
-    """An answer and its bytes as they came, not decompressed."""
+    """Returns an answer and its bytes without decompression."""
     with httpx.stream("GET", server.http + path, headers=headers, timeout=20) as answer:
         return answer, b"".join(answer.iter_raw())
 
 
-# How it is served
+# Serving
 
 
 def test_document_names_the_server_url_of_the_request(server: Server) -> None:
@@ -48,7 +48,7 @@ async def test_document_names_https_behind_a_trusted_proxy(settings: Settings) -
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     answer = await AsyncClient().get(PATH, headers={"X-Forwarded-Proto": "https"})
     assert answer.json()["servers"] == [{"url": "https://testserver"}]
-    # A cache behind that proxy must not answer http with it.
+    # A cache behind that proxy must not return this answer for http.
     assert "X-Forwarded-Proto" in answer["Vary"]
 
 
@@ -84,11 +84,11 @@ def test_document_allows_only_reading(server: Server) -> None:
     assert (refused.status_code, refused.json()["code"]) == (405, "method_not_allowed")
 
 
-# What it says
+# Content
 
 
 class Api:
-    """A client that names operations as the document does."""
+    """A client that calls operations by their name in the document."""
 
     def __init__(self, http: httpx.Client) -> None:
         self.http = http
@@ -102,7 +102,7 @@ class Api:
     def call(
         self, operation_id: str, token: str | None = None, body: Any = None, **values: Any
     ) -> httpx.Response:
-        """The examples of the document, unless a value is given; unknown ones go to the query."""
+        """Fills in examples of the document; unknown arguments go to the query."""
         method, path, operation = self.operations[operation_id]
         filled = {
             one["name"]: values.pop(one["name"], one["example"])
@@ -120,7 +120,7 @@ class Api:
         )
 
     def refused(self, answer: httpx.Response, operation_id: str) -> None:
-        """The answer is a refusal, word for word an example of the operation."""
+        """Expects a refusal that equals an example of the operation."""
         *_, operation = self.operations[operation_id]
         body = answer.json()
         declared = operation["responses"].get(answer.status_code)
@@ -176,7 +176,7 @@ def test_every_documented_refusal_matches_the_server(uvicorn: Server) -> None:
         for operation_id, (*_, operation) in api.operations.items()
         for status, response in operation["responses"].items()
         for code in response.get("content", {}).get("application/json", {}).get("examples", ())
-        # Those of overload are in test_limits.py and test_database_away.py.
+        # Refusals under overload are in test_limits.py and test_database_outages.py.
         if status not in (429, 503)
     }
     assert documented - api.answered == set()
@@ -210,7 +210,7 @@ def refuse_mistakes(api: Api) -> None:
         body = {"unknown": 1} if error["type"] == "extra_forbidden" else {}
         answer = api.call(operation_id, token, body, **values)
         if error["type"] == "missing":
-            # The server names all that is missing, the example the first of them.
+            # The server names every missing member, the example the first.
             assert (answer.status_code, answer.json()["errors"][0]) == (422, error)
             api.answered.add((operation_id, 422, "invalid"))
         else:

@@ -1,4 +1,4 @@
-"""One order for everyone: `client_id`, `seq` and `version` under many senders (contract §2, §3)."""
+"""`client_id`, `seq` and `version` with many concurrent senders (contract §2, §3)."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ CHANGES = {"message", "edit", "delete", "reaction"}
 
 
 async def history(person: Person, room_id: int) -> list[Frame]:
-    """All messages of a room, oldest first."""
+    """Returns all messages of a room, oldest first."""
     pages: list[Frame] = []
     while True:
         after = pages[-1]["seq"] if pages else 0
@@ -27,7 +27,7 @@ async def history(person: Person, room_id: int) -> list[Frame]:
 
 
 def as_rest(frame: Frame) -> Frame:
-    """A message frame as a REST answer would say it."""
+    """Returns a message frame in the shape of a REST answer."""
     members = {key: value for key, value in frame.items() if key not in ("type", "message")}
     return members | {"content": frame["message"]}
 
@@ -77,7 +77,7 @@ async def test_client_id_sent_concurrently_by_rest_and_socket_makes_one_message(
             assert ack["duplicate"] is (answer.status_code == 201)
             assert answer.json()["id"] == ack["id"]
         heard = [frame for frame in await socket.ping() if frame["type"] == "message"]
-        # The `message` frames that came before an ack were passed over while waiting for it.
+        # The wait for the ack dropped the `message` frames before it.
         assert len({frame["id"] for frame in heard}) == len(heard)
         assert len(await history(ila, ready["room"]["id"])) == 10
 
@@ -128,7 +128,7 @@ async def test_client_id_reused_for_another_text_or_reply_is_rejected(person: Re
         ):
             answer = await ila.post(path, body)
             assert (answer.status_code, answer.json()["code"]) == (409, "client_id_reused")
-        # Trimming makes it the same text, so this is a repetition and no reuse.
+        # Trimming makes the texts equal, so this is a repeat.
         answer = await ila.post(path, {"content": " one ", "client_id": "a"})
         assert (answer.status_code, answer.json()["id"]) == (200, first["id"])
         assert len(await history(ila, ready["room"]["id"])) == 1
@@ -156,7 +156,7 @@ async def test_repeated_client_id_returns_the_current_message(person: Register) 
         assert now["reactions"] == [{"emoji": "👍", "count": 1, "users": [kaushal.id]}]
         again = await send_and_hear_ack(socket, message="first", client_id="a")
         assert (again["duplicate"], again["version"], again["seq"]) == (True, 3, made["seq"])
-        # The new text is not what was sent the first time.
+        # The new text differs from the first one.
         assert (await ila.post(path, body | {"content": "second"})).status_code == 409
 
         assert (await ila.delete(f"{path}/{made['id']}")).status_code == 204
@@ -210,7 +210,7 @@ async def test_fifty_concurrent_senders_get_gapless_seqs_in_the_order_seen(
 
 
 def rebuilt(frames: Sequence[Frame]) -> list[Frame]:
-    """The history that a client ends with when it takes each frame as the message's whole state."""
+    """Builds a client's final history: each frame replaces the message's state."""
     states = {frame["id"]: as_rest(frame) for frame in frames if frame["type"] in CHANGES}
     return sorted(states.values(), key=lambda message: int(message["seq"]))
 
@@ -255,7 +255,7 @@ async def test_interleaved_changes_reach_every_socket_in_version_order(
         heard = await asyncio.gather(*(all_heard(socket) for socket in sockets))
         stored = await history(people[0], room_id)
 
-    # Messages, reactions, edits, deletes; the third reaction to take back went with its message.
+    # Messages, reactions, edits, deletes; the third removed reaction went with its message.
     changes_each = 12 + 6 + 6 + 2 + 2
     assert version == len(people) * changes_each
     for frames in heard:

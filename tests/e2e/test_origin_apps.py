@@ -1,4 +1,4 @@
-"""The walks that the three origin apps document, frame for frame, each on ground of its own."""
+"""The documented walkthroughs of the three origin apps, frame for frame."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +17,7 @@ TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 def walk_server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A server of these walks alone: their names are the ones in the origin apps' documents."""
+    """A server for these tests alone: they use the fixed names of the origin apps' documents."""
     with serving(request.param, tmp_path_factory.mktemp(f"walks-{request.param}")) as running:
         yield running
 
@@ -48,7 +48,7 @@ async def sign_up(api: httpx.AsyncClient, username: str) -> Frame:
 
 
 def message(sender: Frame, text: str, **known: Any) -> Frame:
-    """A message frame as it must be, but for what only the server can know."""
+    """The expected message frame, except for values that only the server knows."""
     return {
         "type": "message",
         "message": text,
@@ -65,7 +65,7 @@ def message(sender: Frame, text: str, **known: Any) -> Frame:
 
 
 def plain(frame: Frame) -> Frame:
-    """A message frame without what only the server can know, once that has the right shape."""
+    """Returns a frame without server-made values, after checking their shape."""
     frame = dict(frame)
     assert frame.pop("id") > 0
     assert TIMESTAMP.fullmatch(frame.pop("timestamp"))
@@ -73,7 +73,7 @@ def plain(frame: Frame) -> Frame:
 
 
 def as_answer(frame: Frame) -> Frame:
-    """What REST says of the message in a frame: the same members, `content` for `message`."""
+    """Returns a frame's message as REST shows it: `content` instead of `message`."""
     answer = {key: value for key, value in frame.items() if key not in ("type", "message")}
     return answer | {"content": frame["message"]}
 
@@ -89,7 +89,7 @@ async def test_origin_app_with_a_token_in_every_frame_works(
 
     url = f"{walk_server.ws}/ws/chat/testroom/"
     async with Socket(url) as first, Socket(url) as second, Socket(url) as third:
-        # Nobody is told anything before the first token.
+        # No frame is sent before the first token.
         await first.send(token=asha["access"], type="join")
         ready = await first.receive()
         room = ready["room"]
@@ -114,7 +114,7 @@ async def test_origin_app_with_a_token_in_every_frame_works(
             "version": 0,
         }
         assert TIMESTAMP.fullmatch(room["created_at"])
-        # Once for the socket that opened, once in answer to the frame.
+        # Once for the opened socket, once in answer to the frame.
         assert [await first.receive(), await first.receive()] == 2 * [
             {"type": "join", "username": "asha"}
         ]
@@ -157,7 +157,7 @@ async def test_origin_app_with_a_token_in_every_frame_works(
         await first.send(token=asha["access"], type="typing")
         typing = {"type": "typing", "sender": asha["id"], "username": "asha", "typing": True}
         assert await second.receive() == typing
-        # The third has heard the typing, and of what was said between the two nothing at all.
+        # The third user received the typing, and no private message of the other two.
         assert await third.receive() == typing
 
         await first.send(token=asha["access"], type="exit")
@@ -282,7 +282,7 @@ async def test_origin_app_with_three_kinds_of_room_works(
 
     first, second = (socket(one, "/ws/chat/group/friends/") for one in (ila, kaushal))
     async with opened(first, second):
-        # Both have heard of both: from here on every frame counts.
+        # Both received each other's join: from here on every frame counts.
         await first.ping()
         await second.ping()
         await first.send(username="ila", message="Hey everyone!")

@@ -13,7 +13,7 @@ MAX_PAGE = 1.1 * 1024**2
 
 
 async def walk(person: Person, path: str, rel: str) -> list[dict[str, Any]]:
-    """All messages, in the order in which the pages bring them."""
+    """Returns all messages in the order of the pages."""
     found: list[dict[str, Any]] = []
     while True:
         answer = await person.http.get(path)

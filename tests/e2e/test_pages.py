@@ -1,4 +1,4 @@
-"""What people meet in a browser: Swagger UI, OpenAPI, admin, health, CORS, plain errors."""
+"""Browser pages: Swagger UI, OpenAPI, admin, health, CORS, plain errors."""
 
 import re
 import shutil
@@ -26,7 +26,7 @@ METHODS = {"get", "post", "put", "patch", "delete"}
 def hosted(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A server that pages of another host may talk to."""
+    """A server that allows pages of another origin."""
     folder = tmp_path_factory.mktemp(f"hosted-{request.param}")
     with serving(request.param, folder, ALLOWED_ORIGINS=HOME) as server:
         yield server
@@ -37,7 +37,7 @@ def get(server: Server, path: str, **headers: str) -> httpx.Response:
 
 
 def check_assets(server: Server, page: str) -> None:
-    """All that a page links is ours and is there."""
+    """Expects every link of a page to be ours and to exist."""
     answer = get(server, page)
     assert answer.status_code == 200
     assert answer.headers["Content-Type"].startswith("text/html")
@@ -125,7 +125,7 @@ def test_missing_static_file_answers_404(server: Server) -> None:
 def test_admin_without_its_slash_redirects(server: Server) -> None:
     answer = get(server, "/admin")
     assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
-    # It alone: a redirect would lose the body of a POST to the API.
+    # Only this path: a redirect would lose the body of a POST to the API.
     assert get(server, "/admin/login").status_code == 302
     assert get(server, "/api/rooms/").status_code == 401
 
@@ -151,7 +151,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 
 def body_schema(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any] | None:
-    """The JSON schema of a request body, without its references."""
+    """Returns the JSON schema of a request body with resolved references."""
     body = operation.get("requestBody")
     if body is None:
         return None
@@ -260,7 +260,7 @@ async def test_allowed_origin_may_call_the_api_and_read_paging_headers(
         assert "PATCH" in preflight.headers["Access-Control-Allow-Methods"]
         allowed = preflight.headers["Access-Control-Allow-Headers"].lower()
         assert "authorization" in allowed
-        # Errors too can be read by the page, or it could not show why.
+        # The page can read errors too, so that it can show them.
         answer = await client.get("/rooms/999999", headers={"Origin": HOME})
         assert answer.status_code == 404
         assert "Access-Control-Allow-Origin" in answer.headers
@@ -282,7 +282,7 @@ async def test_sockets_of_foreign_origins_are_rejected(
     ila = await register(hosted.http, hosted.ws)
     async with opened(*(from_page(ila, origin) for origin in (None, HOME, hosted.http))):
         pass
-    # Daphne answers what is no origin at all, such as `//`, by itself: no browser sends that.
+    # Daphne itself answers an invalid origin such as `//`: no browser sends one.
     for origin in (ELSEWHERE, "null", f"{HOME}.evil.example", "http://localhost.evil:1", "file://"):
         async with from_page(ila, origin) as socket:
             assert await socket.refused() == (4403, "forbidden"), origin
@@ -308,7 +308,7 @@ async def test_without_allowed_origins_only_our_own_pages_may_open_sockets(
 
 
 async def test_socket_with_a_foreign_host_is_rejected(server: Server) -> None:
-    """As of a page whose name was made to resolve to 127.0.0.1."""
+    """As from a page whose host name was made to resolve to 127.0.0.1."""
     ila = await register(server.http, server.ws)
     host = f"evil.example:{server.port}"
     for origin in ({}, {"Origin": f"http://{host}"}):

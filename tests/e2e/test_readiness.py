@@ -1,4 +1,4 @@
-"""/readyz with a Redis that dies, freezes and comes back, and with a database not in order."""
+"""/readyz with a Redis that dies, freezes and returns, and with an unready database."""
 
 import asyncio
 import os
@@ -27,13 +27,13 @@ ACK_TIMEOUT = 5.0
 
 
 def ready(server: Server) -> tuple[int, dict[str, str]]:
-    # Without reading certificates, which costs more than the answer.
+    # Loading certificates would cost more than the answer.
     answer = httpx.get(f"{server.http}/readyz", timeout=20, verify=False)
     return answer.status_code, answer.json()
 
 
 async def ready_as(server: Server, status: str) -> dict[str, str]:
-    """Waits for the status; 200 all the while."""
+    """Waits for the status; the answer is 200 all the while."""
     deadline = time.monotonic() + SEEN_TIMEOUT
     while True:
         code, answer = ready(server)
@@ -84,7 +84,7 @@ async def test_missing_redis_of_two_is_named(monkeypatch: pytest.MonkeyPatch) ->
         layer = ChannelLayer([redis.url, f"redis://127.0.0.1:{free_port()}/0"])
         assert await layer.state() == "1 of 2 unreachable"
         redis.kill()
-        # Not asked again so soon.
+        # Not checked again so soon.
         assert await layer.state() == "1 of 2 unreachable"
         monkeypatch.setattr(health, "REDIS_INTERVAL", 0.0)
         assert await layer.state() == "2 of 2 unreachable"
@@ -96,7 +96,7 @@ async def test_unresolvable_redis_is_unreachable() -> None:
 
 @pytest.fixture
 def unsure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a process that has not looked at its database yet."""
+    """As in a process that has not checked its database yet."""
     monkeypatch.setattr(health, "_migrated", [])
 
 
@@ -113,7 +113,7 @@ def test_database_without_a_migration_is_not_ready(client: Client, unsure: None)
         assert (answer.status_code, answer.json()) == (503, unavailable("migrations missing"))
         assert answer.headers["Retry-After"] == "1"
     assert client.get("/healthz").status_code == 200
-    # And ready as soon as it is there.
+    # Ready as soon as the migration is there.
     last.save(force_insert=True)
     assert client.get("/readyz").status_code == 200
 

@@ -1,4 +1,4 @@
-"""What a client holds before its request reaches the application has an end, on every server."""
+"""Request heads are limited in time and bytes on every server."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ def hasty(
 
 
 class Client:
-    """A TCP connection on which bytes are sent by hand."""
+    """A TCP connection whose bytes the test sends."""
 
     def __init__(self, server: Server) -> None:
         self._port = server.port
@@ -44,11 +44,11 @@ class Client:
         self.writer.close()
 
     async def rest(self) -> bytes:
-        """All that comes until the server hangs up."""
+        """Returns all bytes until the server disconnects."""
         async with asyncio.timeout(FRAME_TIMEOUT):
             try:
                 return await self.reader.read()
-            except ConnectionError:  # it hung up on bytes that it had not read
+            except ConnectionError:  # the server closed with unread bytes
                 return b""
 
     async def drip(self, data: bytes, pause: float) -> None:

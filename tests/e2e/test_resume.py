@@ -1,4 +1,4 @@
-"""A client that was away ends with exactly the history (contract §3, promise 3)."""
+"""A reconnecting client ends with exactly the history (contract §3, promise 3)."""
 
 import asyncio
 import random
@@ -14,13 +14,13 @@ VERSIONED = ("message", *CHANGES)
 
 
 def as_rest(frame: Frame) -> Frame:
-    """A message frame as a REST answer would say it."""
+    """Returns a message frame in the shape of a REST answer."""
     members = {key: value for key, value in frame.items() if key not in ("type", "message")}
     return members | {"content": frame["message"]}
 
 
 def told(frames: list[Frame]) -> list[tuple[str, int, int]]:
-    """Type, seq and version of the versioned frames."""
+    """Returns type, seq and version of the versioned frames."""
     return [(f["type"], f["seq"], f["version"]) for f in frames if f["type"] in VERSIONED]
 
 
@@ -36,7 +36,7 @@ async def history(person: Person, room_id: int) -> list[Frame]:
 
 
 async def say(person: Person, room_id: int, *texts: str) -> list[int]:
-    """Sends the texts one after the other; the ids of the messages."""
+    """Sends the texts one after the other; returns the ids of the messages."""
     ids = []
     for text in texts:
         answer = await person.post(f"/rooms/{room_id}/messages", {"content": text})
@@ -54,11 +54,11 @@ async def made(person: Person, name: str) -> int:
 
 @dataclass
 class Copy:
-    """What a client keeps of one room while it comes and goes.
+    """Holds one room as a client keeps it across reconnects.
 
-    `torn` while the last replay was not heard to its end. A message that was changed stands in a
-    replay where its change does: whoever drops before that, and asks on from the last version it
-    heard, meets the message by its change. Every frame is the whole state, so nothing is missing.
+    `torn`: the last replay was not received completely. In a replay a changed message stands at its
+    change: a client that disconnects before that and resumes from its last version receives the
+    message by its change. Each frame is the whole state, so nothing is missing.
     """
 
     version: int = 0
@@ -67,7 +67,7 @@ class Copy:
     torn: bool = True
 
     def take(self, frame: Frame) -> None:
-        """Takes a frame as a client would, strictly: each message once, changes of known ones."""
+        """Applies a frame as a strict client: each message once, changes of known messages only."""
         if frame["type"] == "resumed":
             assert frame["complete"] is True
             assert frame["to"] >= self.version
@@ -84,7 +84,7 @@ class Copy:
             self.messages[frame["id"]] = as_rest(frame)
 
     async def follow(self, socket: Socket, until: int) -> None:
-        """Listens until the version is reached."""
+        """Receives until the version is reached."""
         while self.version < until:
             self.take(await socket.receive())
 
@@ -289,7 +289,7 @@ async def test_group_and_private_sockets_resume(person: Register) -> None:
 
 
 async def churn(person: Person, room_id: int, count: int, chance: random.Random) -> None:
-    """Sends, edits, deletes and reacts, without a break."""
+    """Sends, edits, deletes and reacts without a pause."""
     path = f"/rooms/{room_id}/messages"
     ids: list[int] = []
     for number in range(count):
@@ -309,7 +309,7 @@ async def churn(person: Person, room_id: int, count: int, chance: random.Random)
 async def come_and_go(
     copy: Copy, person: Person, room: str, chance: random.Random, enough: asyncio.Event
 ) -> None:
-    """Connects with `since`, hears a few frames, drops; again and again."""
+    """Connects with `since`, receives a few frames and disconnects, repeatedly."""
     while not enough.is_set():
         replays = copy.replays
         async with person.public(room, since=copy.version) as socket:
@@ -318,7 +318,7 @@ async def come_and_go(
                 for _ in range(chance.randrange(2, 25)):
                     copy.take(await socket.receive(within=0.3))
             copy.torn = copy.torn or copy.replays == replays
-            # What still is on its way is lost, as on a phone that enters a tunnel.
+            # Frames in flight are lost, as on a phone that enters a tunnel.
             if chance.random() < 0.5:
                 socket.connection.transport.abort()
 
@@ -370,7 +370,7 @@ async def test_resume_frames_under_load_leave_no_gap_before_the_live_frames(
         nonlocal reached, to, replays
         if frame["type"] == "resumed":
             assert frame["complete"] is True
-            # What was heard before the replay is in it: it never ends behind that.
+            # Frames before the replay are in it: it never ends behind them.
             assert frame["to"] >= to
             reached, to, replays = max(reached, frame["to"]), frame["to"], replays + 1
         elif frame["type"] in VERSIONED:
@@ -379,7 +379,7 @@ async def test_resume_frames_under_load_leave_no_gap_before_the_live_frames(
 
     async def ask_again_and_again() -> None:
         while True:
-            # Sometimes from where it is, sometimes from far behind.
+            # Sometimes from the current version, sometimes from far behind.
             await socket.send(type="resume", since=max(0, reached - 7 * (replays % 3)))
             await asyncio.sleep(0.03)
 
@@ -419,7 +419,7 @@ async def test_repeated_replays_are_rate_limited(person: Register) -> None:
 
 
 async def refused_at_the_door(asking: Socket, late: Socket) -> tuple[int, list[Frame]]:
-    """How `late` is refused once its user has no replay left; five a second come back meanwhile."""
+    """Expects `late` to be refused once its user's replays are used up; five a second refill."""
     deadline = time.monotonic() + FRAME_TIMEOUT
     while True:
         for _ in range(120):
@@ -443,7 +443,7 @@ async def test_connecting_without_replay_budget_is_refused_with_retry_after(
     async with opened(asking):
         code, (refusal,) = await refused_at_the_door(asking, late)
         assert (code, refusal["code"]) == (4429, "rate_limited")
-        # Nobody else pays for it, and who asks for no replay comes in.
+        # Other users are not affected, and the user may connect without a replay.
         async with opened(kaushal.public(name, since=0), ila.public(name)):
             pass
         await asyncio.sleep(refusal["retry_after"] + 0.05)

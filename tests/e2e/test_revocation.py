@@ -1,4 +1,4 @@
-"""What was taken away is gone at once, on sockets that are open too (contract §2, §3)."""
+"""Revoked access ends at once, also on open sockets (contract §2, §3)."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ from tests.servers import Server, manage
 
 
 async def group(owner: Person, *members: Person) -> Frame:
-    """A new group room of these people."""
+    """Returns a new group room of these users."""
     body = {"name": fresh("group"), "members": [one.username for one in members]}
     answer = await owner.post("/rooms/with-members", body)
     assert answer.status_code == 201, answer.text
@@ -40,7 +40,7 @@ async def session_of(person: Person) -> int:
     return current
 
 
-# Sign-ins
+# Sessions
 
 
 async def test_logout_closes_only_the_sockets_of_its_session(person: Register) -> None:
@@ -92,7 +92,7 @@ async def test_ending_another_session_closes_its_sockets(person: Register) -> No
         gone, stays = phone.public(name), ila.public(name)
         async with opened(gone, stays):
             session = await session_of(phone)
-            # Nobody else can end it.
+            # Another user cannot end it.
             answer = await kaushal.delete(f"/sessions/{session}")
             assert (answer.status_code, answer.json()["code"]) == (404, "no_such_session")
             await still_open(gone)
@@ -176,7 +176,7 @@ async def test_user_deactivated_by_another_process_loses_access_at_once(
             + deactivate.format(f"username={ila.username!r}")
         )
         manage(server.environment, "shell", "--verbosity", "0", "-c", command)
-        # Whatever asks the database is refused from here on.
+        # From here on every database query is refused.
         answer = await ila.post("/messages", {"room": name, "content": "Still here?"})
         assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")
         answer = await ila.post("/token/refresh", {"refresh": ila.refresh})
@@ -234,7 +234,7 @@ async def test_removed_member_receives_the_removal_and_no_later_frame(person: Re
         back = await ila.post(f"{path}/add-members", {"members": [kaushal.username]})
         assert back.status_code == 200
         async with kaushal.group(room["name"], since=0) as socket:
-            # New members read old history.
+            # New members read old messages.
             replayed = await socket.receive_until("resumed")
             heard = [frame["version"] for frame in replayed if frame["type"] == "message"]
             assert heard == list(range(1, 12))
@@ -387,7 +387,7 @@ async def test_deleted_room_closes_its_sockets_and_only_post_recreates_the_name(
     assert made.status_code == 201
     assert made.json()["id"] != room["id"]
     async with ila.public(room["name"], since=0) as socket:
-        # Nothing of the old room is in the new one.
+        # The new room contains nothing of the old one.
         frames = await socket.receive_until("resumed")
         assert frames[0]["room"]["id"] == made.json()["id"]
         assert "message" not in [frame["type"] for frame in frames]

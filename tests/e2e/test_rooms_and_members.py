@@ -1,4 +1,4 @@
-"""Rooms over REST, and what sockets hear of it (contract §2, Rooms)."""
+"""Rooms over REST, and the frames that sockets receive (contract §2, Rooms)."""
 
 import asyncio
 import itertools
@@ -34,7 +34,7 @@ def refusal(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
-# Making rooms
+# Creation
 
 
 @pytest.mark.parametrize("kind", ["public", "group"])
@@ -157,7 +157,7 @@ async def test_with_members_creates_a_group_of_the_named_users(person: Register)
     name = fresh("friends")
     answer = await ila.post(
         "/rooms/with-members",
-        # The caller and a second spelling of the same person count once.
+        # The caller and a second spelling of the same user count once.
         {"name": name, "members": [kaushal.username, guest.username.upper(), kaushal.username]},
     )
     assert answer.status_code == 201, answer.text
@@ -296,7 +296,7 @@ async def test_last_owner_of_a_public_room_may_leave(person: Register) -> None:
     room = await made(ila)
     assert (await ila.post(f"/rooms/{room['id']}/leave")).status_code == 204
     assert await roles(ila, room["id"]) == {}
-    # Somebody who is not in there has nothing to leave.
+    # A non-member has nothing to leave.
     assert refusal(await ila.post(f"/rooms/{room['id']}/leave")) == (403, "not_a_member")
 
 
@@ -327,7 +327,7 @@ async def test_members_list_shows_online_users(person: Register) -> None:
 
 
 async def test_members_list_shows_last_seen(uvicorn: Server) -> None:
-    """On one server only: it is written seconds later, for all who came and went meanwhile."""
+    """On one server only: it is written seconds later, for all disconnected users together."""
     people = [await register(uvicorn.http, uvicorn.ws) for _ in range(2)]
     async with people[0].http as http, people[1].http:
         room = await made(people[0], members=[people[1].username])
@@ -457,21 +457,21 @@ async def test_my_rooms_sorts_by_activity_with_unread_and_last_message(
     ]
 
     path = f"/rooms/{first['id']}/read"
-    # Never back, and never past what is there.
+    # Never back, and never past the last message.
     for seq, mark in ((1, 1), (0, 1), (2**40, 2), (1, 2)):
         answer = await kaushal.post(path, {"seq": seq})
         assert (answer.status_code, answer.json()) == (
             200,
             {"last_read_seq": mark, "unread": 2 - mark},
         )
-    # Sending also reads.
+    # Sending also advances the marker.
     await kaushal.post(f"/rooms/{second['id']}/messages", {"content": "four"})
     assert await mine(kaushal) == [
         (second["id"], "member", 0, 2, "four"),
         (first["id"], "member", 0, 2, "two"),
     ]
     assert (await mine(ila))[0] == (second["id"], "owner", 1, 1, "four")
-    # What was said before somebody came is history, not unread.
+    # Messages before a user joined are history, not unread.
     late = await person()
     await late.post(f"/rooms/{first['id']}/join")
     assert await mine(late) == [(first["id"], "member", 0, 2, "two")]
@@ -500,13 +500,13 @@ async def test_rooms_lists_public_and_own_rooms(person: Register) -> None:
 
 
 def links(answer: httpx.Response) -> dict[str, str]:
-    """The targets of a Link header by relation, absolute."""
+    """Returns the targets of a Link header by relation, absolute."""
     found = LINK.findall(answer.headers.get("Link", ""))
     return {rel: str(answer.url.join(target)) for target, rel in found}
 
 
 async def walk(person: Person, path: str, rel: str) -> list[list[int]]:
-    """The ids of each page from `path` on, following one relation."""
+    """Returns the ids of each page from `path` on, following one relation."""
     pages, target = [], str(person.http.base_url.join(f"/api{path}"))
     while target:
         answer = await person.http.get(target)
@@ -616,7 +616,7 @@ async def test_title_or_topic_change_is_sent_to_the_room(person: Register, kind:
         assert answer.json() == changed
         for socket in sockets:
             assert await socket.receive_type("room") == {"type": "room", "room": changed}
-        # Only what is named changes, and the version counts messages alone.
+        # Only the named member changes, and the version counts messages alone.
         answer = await ila.patch(f"/rooms/{room['id']}", {"topic": ""})
         assert answer.json() == changed | {"topic": ""}
         assert (await sockets[1].receive_type("room"))["room"]["topic"] == ""

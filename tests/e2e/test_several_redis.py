@@ -1,4 +1,4 @@
-"""Two Redis share the rooms: each message crosses by its own, and one may die or hang alone."""
+"""Two Redis share the rooms: one may die or hang without affecting the other's rooms."""
 
 import asyncio
 import os
@@ -46,7 +46,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
 
 @dataclass
 class Talk:
-    """A group of two people, one on each process."""
+    """A group of two users, one on each process."""
 
     here: Socket
     there: Socket
@@ -67,14 +67,14 @@ class Talk:
             ] == f"{number}"
 
     async def says_soon_again(self) -> None:
-        """Hints come back when Redis does."""
+        """Hints return when Redis does."""
         await self.crosses()
         await self.says(times=2)
 
 
 @asynccontextmanager
 async def talks(two: Two, *alive: int) -> AsyncIterator[list[Talk]]:
-    """One group for each Redis, open at both ends; hints cross by those that are `alive`."""
+    """Yields one group for each Redis, open at both ends; `alive` Redis carry hints."""
     owner = await register(two.servers[0].http, two.servers[0].ws)
     member = await register(two.servers[1].http, two.servers[1].ws)
     made = [await _a_group_on(shard, owner, member) for shard in range(2)]
@@ -127,5 +127,5 @@ def test_rooms_are_assigned_evenly_and_stably() -> None:
     for room_id in range(3000):
         counts[shard_of(group_of(room_id), 3)] += 1
     assert min(counts) > 900
-    # Written down: processes of two versions of this code have to agree during a rolling restart.
+    # Fixed values: processes of two versions must agree during a rolling restart.
     assert [shard_of(group_of(room_id), 3) for room_id in range(1, 7)] == [0, 0, 2, 0, 0, 1]

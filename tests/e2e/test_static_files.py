@@ -1,4 +1,4 @@
-"""Static files: compressed where a client takes that, with tags, in bounded memory."""
+"""Static files: compressed for clients that accept gzip, with ETags, in bounded memory."""
 
 import gzip
 from pathlib import Path
@@ -15,7 +15,7 @@ ICON = "/static/ninja/favicon.png"
 
 
 def raw(server: Server, path: str, **headers: str) -> tuple[httpx.Response, bytes]:
-    """An answer and its bytes as they came, not decompressed."""
+    """Returns an answer and its bytes without decompression."""
     with httpx.stream("GET", server.http + path, headers=headers, timeout=20) as answer:
         return answer, b"".join(answer.iter_raw())
 

@@ -1,4 +1,4 @@
-"""`rediss://` and `sslmode`: the ways to Redis and PostgreSQL are encrypted, and to ours alone."""
+"""`rediss://` and `sslmode` encrypt, and verify the certificates of Redis and PostgreSQL."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """One that vouches for nobody here."""
+    """An authority that clients here do not trust."""
     return make_authority(tmp_path_factory.mktemp("stranger"))
 
 
@@ -47,7 +47,7 @@ def redis_url(front: TlsProxy, trusted: Authority) -> str:
 
 @asynccontextmanager
 async def over_two_processes(folder: Path, url: str) -> AsyncIterator[tuple[Socket, Socket]]:
-    """A group of two people, one on each of two processes that share a database and this Redis."""
+    """A group of two users on two processes that share a database and this Redis."""
     with serving_together(["uvicorn", "uvicorn"], folder, REDIS_URL=url) as servers:
         owner, member = [await register(server.http, server.ws) for server in servers]
         name = fresh("secured")
@@ -82,7 +82,7 @@ async def test_redis_with_an_untrusted_certificate_receives_nothing(
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[tuple[str, str]]:
-    """The Unix socket of a PostgreSQL, and the name of an empty database there."""
+    """Returns PostgreSQL's Unix socket and the name of an empty database there."""
     with postgres_running() as postgres:
         url = urlsplit(postgres.new_database())
         folder = unquote(url.netloc.rpartition("@")[2])

@@ -1,4 +1,4 @@
-"""Two server processes, one of each kind, that share a database: with Redis, and without."""
+"""A daphne and a uvicorn share a database, with Redis and without."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
@@ -48,7 +48,7 @@ Group = Callable[[str], Awaitable[tuple[Person, Person, int]]]
 
 @pytest.fixture
 async def people() -> AsyncIterator[list[Person]]:
-    """Whoever is put in here is sent home after the test."""
+    """Closes the HTTP clients of the users in this list after the test."""
     made: list[Person] = []
     yield made
     for person in made:
@@ -123,7 +123,7 @@ async def test_private_message_sent_in_a_room_reaches_the_other_process(
         heard = await private.receive_type("message", REPAIR_TIMEOUT)
         assert (heard["room_id"], heard["message"]) == (ready["room"]["id"], "psst")
         if pair.redis:
-            # The copy goes by a hint alone.
+            # The copy is delivered by a hint alone.
             assert await there.receive_type("message") == heard
         assert (await owner.get(f"/rooms/{room_id}/messages")).json() == []
 

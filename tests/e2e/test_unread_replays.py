@@ -1,4 +1,4 @@
-"""Sockets of one user that resume and never read: little memory, and others are served."""
+"""Sockets of one user that resume and never read cost little memory."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ WATCHED_DURATION = 4.0
 def limited(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """Limits are the defaults, except those of messages."""
+    """Limits have their defaults, except those of messages."""
     folder = tmp_path_factory.mktemp(f"unread-{request.param}")
     with serving(request.param, folder, CHAT_SOCKETS_PER_USER="50") as server:
         yield server
@@ -40,12 +40,12 @@ async def say_much(person: Person, room: str) -> None:
 
 
 async def memory_of_unread_replays(server: Server, person: Person, room: str) -> int:
-    """Bytes by which the server grows; meanwhile the user's next socket replays all of it."""
+    """Returns the server's growth in bytes; meanwhile the user's next socket replays it all."""
     process = psutil.Process(server.process.pid)
     before = most = process.memory_info().rss
     with ExitStack() as stack:
         for since in range(SOCKETS - 1):
-            # Each asks for something else, or they would share what was read.
+            # Each asks for another version, or they would share one read.
             url = person.public(room, since=since).url
             raw, _ = await asyncio.to_thread(not_reading, url)
             stack.enter_context(raw)
