@@ -32,7 +32,7 @@ def chosen(action: str, *rows: Model | int, confirmed: bool = True) -> dict[str,
     return {"action": action, "_selected_action": ids} | ({"post": "yes"} if confirmed else {})
 
 
-def told(answer: object) -> list[str]:
+def notices(answer: object) -> list[str]:
     """Returns the messages that the next page shows, oldest first."""
     assert isinstance(answer, HttpResponse)
     return [str(message) for message in get_messages(answer.wsgi_request)]  # type: ignore[attr-defined]

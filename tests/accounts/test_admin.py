@@ -20,12 +20,12 @@ from rooms.events import RoomChanged
 from rooms.models import Ban, Member, Room, RoomKind
 from tests.admin_client import chosen, signed_in, staff
 from tests.factories import (
-    heard,
     make_private_room,
     make_room,
     make_session,
     make_sign_in,
     make_user,
+    published,
     say,
 )
 
@@ -111,7 +111,7 @@ def test_staff_log_in_with_username_and_password(root: Client) -> None:
 def test_deactivating_a_user_ends_their_sessions(root: Client) -> None:
     session = make_session()
     user = session.user
-    with heard() as events:
+    with published() as events:
         answer = root.post(
             f"/admin/accounts/user/{user.pk}/change/", user_form(user, is_active="off")
         )
@@ -125,7 +125,7 @@ def test_deactivating_a_user_ends_their_sessions(root: Client) -> None:
 
 def test_other_profile_changes_keep_sessions(root: Client) -> None:
     session = make_session()
-    with heard() as events:
+    with published() as events:
         root.post(
             f"/admin/accounts/user/{session.user_id}/change/",
             user_form(session.user, display_name="Ila P.", username="somebody"),
@@ -139,7 +139,7 @@ def test_other_profile_changes_keep_sessions(root: Client) -> None:
 def test_password_reset_by_staff_ends_sessions(root: Client) -> None:
     session = make_session()
     user = session.user
-    with heard() as events:
+    with published() as events:
         answer = root.post(
             f"/admin/accounts/user/{user.pk}/password/",
             {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD},
@@ -245,7 +245,7 @@ def test_staff_cannot_change_a_user_with_more_permissions() -> None:
 def test_staff_can_end_sessions(root: Client) -> None:
     first, second, other = make_session(), make_session(), make_session()
     chosen = {"action": "end_sessions", "_selected_action": [first.pk, second.pk]}
-    with heard() as events:
+    with published() as events:
         root.post("/admin/accounts/session/", chosen)
         root.post("/admin/accounts/session/", chosen)
     assert len(events) == 2, "ended once each"
@@ -276,7 +276,7 @@ def test_token_secrets_are_not_shown(root: Client) -> None:
 
 def test_title_change_of_a_public_room_is_published(root: Client) -> None:
     room = make_room(name="sports")
-    with heard() as events:
+    with published() as events:
         answer = root.post(
             f"/admin/rooms/room/{room.pk}/change/",
             {"title": "All about sports", "topic": "", "name": "other", "kind": "group"},

@@ -12,7 +12,7 @@ from accounts.events import SessionsEnded
 from accounts.kernel.errors import SessionEnded, TokenInvalid
 from accounts.models import Session, User
 from accounts.tokens import TokenPair, mint
-from tests.factories import at_once, commits, heard, make_session, make_user
+from tests.factories import at_once, commits, make_session, make_user, published
 
 from .service_calls import age_rotation, register
 
@@ -92,7 +92,7 @@ def test_used_refresh_token_ends_the_session_after_the_grace() -> None:
     _, pair = register()
     successor = sessions.refresh_tokens(refresh=pair.refresh)
     age_rotation(31)
-    with heard() as events, pytest.raises(SessionEnded):
+    with published() as events, pytest.raises(SessionEnded):
         sessions.refresh_tokens(refresh=pair.refresh)
     assert [type(event) for event in events] == [SessionsEnded]
     with pytest.raises(SessionEnded):

@@ -213,8 +213,8 @@ async def test_failed_login_reveals_nothing_about_the_account(anyone: httpx.Asyn
         for who, password in (
             ({"username": name}, "not this one"),
             ({"email": f"{name}@example.com"}, "not this one"),
-            ({"username": fresh("nobody")}, PASSWORD),
-            ({"email": f"{fresh('nobody')}@example.com"}, PASSWORD),
+            ({"username": fresh("unknown")}, PASSWORD),
+            ({"email": f"{fresh('unknown')}@example.com"}, PASSWORD),
         )
     ]
     assert [refusal(answer) for answer in answers] == 4 * [(401, "invalid_credentials")]
@@ -435,7 +435,7 @@ async def test_users_are_found_by_prefix_of_username_or_display_name(
         assert {ila.username, kaushal.username} <= names
     assert await found(f"{stem}A") == [{"id": ila.id, "username": ila.username, "display_name": ""}]
     assert guest.id in [one["id"] for one in await found(stem)]
-    assert await found(fresh("nobody")) == []
+    assert await found(fresh("unknown")) == []
     assert len(await found("", limit=2)) == 2
     answer = await ila.get("/users", q="x" * 201)
     assert refusal(answer) == (422, "invalid")

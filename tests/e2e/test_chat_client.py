@@ -98,7 +98,7 @@ async def test_hostile_message_cannot_control_the_terminal(daphne: Server) -> No
 
 def test_refusals_are_sentences_with_the_next_step(daphne: Server) -> None:
     name, group = fresh("ila"), fresh("group")
-    nobody = fresh("nobody")
+    nobody = fresh("unknown")
     url = daphne.http
     assert chat(url, name).returncode == 0
     for options, status, sentence in (

@@ -41,48 +41,48 @@ LIMITS = {
 
 
 @dataclass
-class Farm:
+class Cluster:
     servers: list[Server]
     redis: list[RedisServer]
 
 
 @pytest.fixture(scope="module")
-def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A daphne and two uvicorn with two Redis between them."""
-    folder: Path = tmp_path_factory.mktemp("farm")
+    folder: Path = tmp_path_factory.mktemp("cluster")
     with ExitStack() as stack:
         redis = [stack.enter_context(redis_running()) for _ in range(2)]
         urls = ",".join(one.url for one in redis)
         servers = stack.enter_context(
             serving_together(["daphne", "uvicorn", "uvicorn"], folder, REDIS_URL=urls, **LIMITS)
         )
-        yield Farm(servers, redis)
+        yield Cluster(servers, redis)
 
 
 @pytest.fixture
-async def people(farm: Farm) -> AsyncIterator[list[Person]]:
+async def people(cluster: Cluster) -> AsyncIterator[list[Person]]:
     """Two users registered at the first process."""
-    made = [await register(farm.servers[0].http, farm.servers[0].ws) for _ in range(2)]
+    made = [await register(cluster.servers[0].http, cluster.servers[0].ws) for _ in range(2)]
     yield made
     for person in made:
         await person.http.aclose()
 
 
 @pytest.fixture
-async def guest(farm: Farm) -> AsyncIterator[Person]:
+async def guest(cluster: Cluster) -> AsyncIterator[Person]:
     """A third user, at the second process."""
-    made = await register(farm.servers[1].http, farm.servers[1].ws)
+    made = await register(cluster.servers[1].http, cluster.servers[1].ws)
     async with made.http:
         yield made
 
 
 @pytest.fixture
-async def at(farm: Farm) -> AsyncIterator[Any]:
+async def at(cluster: Cluster) -> AsyncIterator[Any]:
     """`at(person, 1)`: the same user at another process."""
     async with AsyncExitStack() as stack:
 
         def move(person: Person, number: int) -> Person:
-            moved = person.at(farm.servers[number])
+            moved = person.at(cluster.servers[number])
             stack.push_async_callback(moved.http.aclose)
             return moved
 
@@ -100,14 +100,14 @@ async def nothing_but(socket: Socket, *kinds: str) -> None:
 
 
 @asynccontextmanager
-async def bystander(guest: Person, name: str, listening: Socket) -> AsyncIterator[Socket]:
+async def bystander(guest: Person, name: str, receiver: Socket) -> AsyncIterator[Socket]:
     """Yields a socket in the room whose hints reach this socket.
 
     A `join` or `exit` before the subscription is lost and not repeated.
     """
     socket = guest.public(name)
     async with opened(socket):
-        await until_hints_arrive(socket, listening)
+        await until_hints_arrive(socket, receiver)
         yield socket
 
 
@@ -137,12 +137,12 @@ async def _is_let_in(socket: Socket) -> bool:
     return True
 
 
-async def until_all_are_there(farm: Farm) -> None:
+async def until_all_are_there(cluster: Cluster) -> None:
     """Waits until each process holds its lease again at each Redis after a data loss."""
     async with asyncio.timeout(BACK_TIMEOUT):
-        for one in farm.redis:
+        for one in cluster.redis:
             with redis.Redis(port=one.port) as client:
-                while _leases(client) != len(farm.servers):
+                while _leases(client) != len(cluster.servers):
                     await asyncio.sleep(0.05)
 
 
@@ -195,7 +195,7 @@ async def test_join_and_exit_follow_the_first_and_last_socket_on_any_process(
 
 
 async def test_user_of_a_killed_process_goes_offline_everywhere(
-    farm: Farm, people: list[Person], guest: Person, at: Any
+    cluster: Cluster, people: list[Person], guest: Person, at: Any
 ) -> None:
     ila, kaushal = people
     name = fresh("killed")
@@ -204,25 +204,25 @@ async def test_user_of_a_killed_process_goes_offline_everywhere(
         others = {ila.username, guest.username}
         async with opened(dying):
             assert await next_join(watching) == kaushal.username
-            farm.servers[2].kill()
+            cluster.servers[2].kill()
             try:
                 gone = await watching.receive_type("exit", GONE_TIMEOUT)
                 assert gone["username"] == kaushal.username
                 for number in range(2):
                     assert await online(at(ila, number), ready["room"]["id"]) == others
             finally:
-                farm.servers[2].start()
+                cluster.servers[2].start()
 
 
 async def test_presence_is_restored_after_redis_loses_its_data(
-    farm: Farm, people: list[Person], at: Any
+    cluster: Cluster, people: list[Person], at: Any
 ) -> None:
     ila, kaushal = people
     name = fresh("forgot")
     first, second = ila.public(name), at(kaushal, 1).public(name)
     async with opened(first, second) as (ready, _):
         room_id = ready["room"]["id"]
-        for one in farm.redis:
+        for one in cluster.redis:
             one.kill()
             one.start()
         deadline = time.monotonic() + BACK_TIMEOUT
@@ -236,11 +236,11 @@ async def test_presence_is_restored_after_redis_loses_its_data(
 
 
 async def test_each_process_keeps_its_own_presence_without_redis(
-    farm: Farm, people: list[Person], at: Any
+    cluster: Cluster, people: list[Person], at: Any
 ) -> None:
     ila, kaushal = people
     name = fresh("alone")
-    for one in farm.redis:
+    for one in cluster.redis:
         one.kill()
     try:
         first, second = ila.public(name), at(kaushal, 1).public(name)
@@ -250,9 +250,9 @@ async def test_each_process_keeps_its_own_presence_without_redis(
             await first.send(type="message", message="all the same", ref="1")
             assert (await second.receive_type("message"))["message"] == "all the same"
     finally:
-        for one in farm.redis:
+        for one in cluster.redis:
             one.start()
-    await until_all_are_there(farm)
+    await until_all_are_there(cluster)
 
 
 async def test_sockets_of_a_user_are_counted_across_processes(

@@ -160,15 +160,15 @@ async def test_clients_ahead_of_a_promoted_standby_reload(site: Site) -> None:
     ila = await register(site.server.http, site.server.ws)
     kaushal = await register(site.server.http, site.server.ws)
     name = fresh("standby")
-    speaks, hears = ila.public(name), kaushal.public(name)
+    sender, receiver = ila.public(name), kaushal.public(name)
     async with ila.http, kaushal.http:
-        async with opened(speaks, hears):
+        async with opened(sender, receiver):
             for text in ("kept", "lost", "lost too"):
-                await speaks.send(message=text)
-            seen = [await hears.receive_type("message") for _ in range(3)][-1]["version"]
+                await sender.send(message=text)
+            seen = [await receiver.receive_type("message") for _ in range(3)][-1]["version"]
             with psycopg.connect(site.database) as standby:
                 standby.execute(FORGET_ALL_BUT_THE_FIRST, {"room": name})
-            assert (await hears.closed())[0] == 1012
+            assert (await receiver.closed())[0] == 1012
         back = kaushal.public(name, since=seen)
         async with opened(back) as (ready,):
             assert ready["version"] == 1

@@ -87,7 +87,7 @@ async def contents(person: Person, room_id: int) -> list[str]:
     return [message["content"] for message in answer.json()]
 
 
-async def changes_heard(socket: Socket) -> list[Frame]:
+async def received_changes(socket: Socket) -> list[Frame]:
     """Returns the message and typing frames received up to now."""
     return [frame for frame in await socket.ping() if frame["type"] in ("message", "typing")]
 
@@ -159,7 +159,7 @@ async def test_token_of_another_user_in_a_frame_closes_without_effect(
         await bystander.ping()
         await speaker.send(message="I am somebody else", token=kaushal.access)
         assert await speaker.refused() == (4401, "token_invalid")
-        assert await changes_heard(bystander) == []
+        assert await received_changes(bystander) == []
         assert await contents(kaushal, ready["room"]["id"]) == []
 
 
@@ -176,7 +176,7 @@ async def test_invalid_token_in_a_later_frame_closes_without_effect(
             message="It is me", token=ila.refresh if token == "refresh token" else token
         )
         assert await speaker.refused() == (4401, "token_invalid")
-        assert await changes_heard(bystander) == []
+        assert await received_changes(bystander) == []
         assert await contents(kaushal, ready["room"]["id"]) == []
 
 
@@ -188,7 +188,7 @@ async def test_private_socket_accepts_only_the_other_user_as_receiver(person: Re
         for receiver in (guest.id, ila.id, NOWHERE):
             await mine.send(message="For whom?", receiver=receiver)
             assert (await mine.receive_type("error"))["code"] == "receiver_mismatch"
-        assert await changes_heard(theirs) == []
+        assert await received_changes(theirs) == []
         assert await contents(ila, ready["room"]["id"]) == []
         await mine.send(message="For you", receiver=kaushal.id)
         assert (await theirs.receive_type("message"))["receiver"] == kaushal.id
@@ -440,7 +440,7 @@ async def test_reply_reveals_nothing_about_messages_of_other_rooms(person: Regis
 
 async def test_private_url_requires_an_existing_other_user(person: Register) -> None:
     ila = await person()
-    assert await connect_refused(ila.private(fresh("nobody"))) == (4404, "no_such_user")
+    assert await connect_refused(ila.private(fresh("unknown"))) == (4404, "no_such_user")
     assert await connect_refused(ila.private(ila.username)) == (4403, "forbidden")
 
 

@@ -424,11 +424,11 @@ async def test_checks_run_in_order_token_json_shape_visibility(
     person: Register, server: Server, calm: None
 ) -> None:
     walk, operations = await start_walk(person)
-    async with rest(server.http) as nobody:
+    async with rest(server.http) as anonymous:
         for operation in operations:
             url, has_body = walk.url(operation, room_id=NOWHERE), operation.body is not None
             broken = b"{" if has_body else None
-            answer = await nobody.request(operation.method, url, content=broken)
+            answer = await anonymous.request(operation.method, url, content=broken)
             is_open = operation.path in OPEN_TO_ALL
             expected = (400, "bad_json") if is_open else (401, "not_authenticated")
             assert (answer.status_code, answer.json()["code"]) == expected, operation
@@ -756,7 +756,7 @@ async def test_malformed_token_is_rejected_in_every_place(
     person: Register, server: Server, calm: None
 ) -> None:
     ila = await person()
-    url = f"{server.ws}/ws/chat/{fresh('nobody')}/"
+    url = f"{server.ws}/ws/chat/{fresh('unknown')}/"
     for token in ("", "x", "a.b.c", "%00", "%FF", "é", "x" * 4500, ila.refresh):
         async with Socket(f"{url}?token={token}") as socket:
             assert await socket.refused() == (4401, "token_invalid"), token

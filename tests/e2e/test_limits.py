@@ -96,11 +96,11 @@ async def connect_refused(socket: Socket) -> Frame:
 
 
 async def test_registrations_are_limited_per_address(limited: Limited) -> None:
-    async with rest(limited.server.http) as nobody:
+    async with rest(limited.server.http) as anonymous:
 
         async def attempt(password: str) -> httpx.Response:
             body = {"username": fresh("newcomer"), "password": password}
-            return await nobody.post("/register", json=body)
+            return await anonymous.post("/register", json=body)
 
         # A body of the wrong shape consumes no rate.
         for _ in range(5):
@@ -113,10 +113,10 @@ async def test_registrations_are_limited_per_address(limited: Limited) -> None:
 
 async def test_logins_are_limited_per_name_and_per_address(limited: Limited, guest: Guest) -> None:
     ila = guest()
-    async with rest(limited.server.http) as nobody:
+    async with rest(limited.server.http) as anonymous:
 
         async def attempt(name: str, password: str = PASSWORD) -> httpx.Response:
-            return await nobody.post("/login", json={"username": name, "password": password})
+            return await anonymous.post("/login", json={"username": name, "password": password})
 
         for _ in range(3):
             answer = await attempt(ila.username, "wrong password")
@@ -124,7 +124,7 @@ async def test_logins_are_limited_per_name_and_per_address(limited: Limited, gue
         # The right password and another spelling of the name share the limit.
         check_too_many(await attempt(ila.username))
         check_too_many(await attempt(ila.username.upper()))
-        answers = [await attempt(fresh("nobody")) for _ in range(8)]
+        answers = [await attempt(fresh("unknown")) for _ in range(8)]
         statuses = [answer.status_code for answer in answers]
         refused = statuses.index(429)
         assert 3 <= refused <= 5

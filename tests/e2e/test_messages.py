@@ -49,7 +49,7 @@ async def make_room(
     return room
 
 
-async def say(person: Person, room_id: int, content: str, **more: Any) -> Frame:
+async def send_message(person: Person, room_id: int, content: str, **more: Any) -> Frame:
     answer = await person.post(f"/rooms/{room_id}/messages", {"content": content, **more})
     assert answer.status_code == 201, answer.text
     message: Frame = answer.json()
@@ -67,7 +67,7 @@ async def my_room(person: Person, room_id: int) -> Frame:
 async def test_message_has_all_members_of_the_contract(person: Register) -> None:
     ila = await person()
     room = await make_room(ila)
-    first = await say(ila, room["id"], "  Hey\n everyone! ", client_id="a")
+    first = await send_message(ila, room["id"], "  Hey\n everyone! ", client_id="a")
     assert set(first) == MEMBERS
     assert RFC3339_UTC.fullmatch(first["timestamp"])
     age = time.time() - datetime.fromisoformat(first["timestamp"]).timestamp()
@@ -89,7 +89,7 @@ async def test_message_has_all_members_of_the_contract(person: Register) -> None
         "reactions": [],
     }
     assert {key: first[key] for key in expected} == expected
-    reply = await say(ila, room["id"], "yes", reply_to=first["id"])
+    reply = await send_message(ila, room["id"], "yes", reply_to=first["id"])
     assert (reply["reply_to"], reply["seq"], reply["client_id"]) == (first["id"], 2, None)
 
 
@@ -126,7 +126,7 @@ async def test_history_pages_by_before_after_and_limit(person: Register) -> None
     room = await make_room(ila)
     path = f"/rooms/{room['id']}/messages"
     for number in range(1, 61):
-        await say(ila, room["id"], str(number))
+        await send_message(ila, room["id"], str(number))
 
     async def page(**params: int) -> list[int]:
         answer = await ila.get(path, **params)
@@ -152,7 +152,7 @@ async def test_link_headers_lead_through_the_whole_history(person: Register, pat
     ila = await person()
     room = await make_room(ila, name=fresh("комната"))
     for number in range(1, 12):
-        await say(ila, room["id"], str(number))
+        await send_message(ila, room["id"], str(number))
     first = path.format(**room)
 
     answer = await ila.get(first, limit=4)
@@ -176,9 +176,9 @@ async def test_feed_lists_only_readable_messages_newest_last(person: Register) -
     public = await make_room(ila)
     private = (await ila.post(f"/private/{kaushal.username}")).json()
     for number in range(3):
-        await say(ila, group["id"], f"group {number}")
-        await say(ila, public["id"], f"public {number}")
-        await say(kaushal, private["id"], f"private {number}")
+        await send_message(ila, group["id"], f"group {number}")
+        await send_message(ila, public["id"], f"public {number}")
+        await send_message(kaushal, private["id"], f"private {number}")
 
     own = (await ila.get("/messages", limit=9)).json()
     order = [f"{kind} {number}" for number in range(3) for kind in ("group", "public", "private")]
@@ -202,7 +202,7 @@ async def test_feed_prev_links_reach_the_end_without_repeats(person: Register) -
     ila = await person()
     room = await make_room(ila)
     for number in range(5):
-        await say(ila, room["id"], str(number))
+        await send_message(ila, room["id"], str(number))
     seen: list[int] = []
     answer = await ila.get("/messages", limit=200)
     while True:
@@ -218,7 +218,7 @@ async def test_feed_prev_links_reach_the_end_without_repeats(person: Register) -
 async def test_message_to_an_invisible_room_answers_not_found(person: Register) -> None:
     ila, stranger = await person(), await person()
     group = await make_room(ila, "group")
-    message = await say(ila, group["id"], "secret")
+    message = await send_message(ila, group["id"], "secret")
     room, one = f"/rooms/{group['id']}", f"/rooms/{group['id']}/messages/{message['id']}"
     answers = [
         await stranger.get(f"{room}/messages"),
@@ -245,8 +245,8 @@ async def test_first_failing_check_answers(person: Register) -> None:
     ila, stranger = await person(), await person()
     group = await make_room(ila, "group")
     path = f"/rooms/{group['id']}/messages"
-    async with httpx.AsyncClient(base_url=str(ila.http.base_url)) as nobody:
-        answer = await nobody.post(path, content=b"{")
+    async with httpx.AsyncClient(base_url=str(ila.http.base_url)) as anonymous:
+        answer = await anonymous.post(path, content=b"{")
         assert refused(answer) == (401, "not_authenticated")
         assert answer.headers["WWW-Authenticate"] == "Bearer"
     answer = await stranger.http.post(path, content=b"{")
@@ -261,7 +261,7 @@ async def test_first_failing_check_answers(person: Register) -> None:
     answer = await ila.post(path, {"content": " ", "username": stranger.username})
     assert refused(answer) == (422, "invalid")
     # The claimed username is checked before idempotency.
-    await say(ila, group["id"], "x", client_id="a")
+    await send_message(ila, group["id"], "x", client_id="a")
     answer = await ila.post(path, {"content": "y", "client_id": "a", "username": stranger.username})
     assert refused(answer) == (403, "sender_mismatch")
 
@@ -308,8 +308,8 @@ async def test_reply_requires_an_existing_message_of_the_room(
 ) -> None:
     ila = await person()
     room, other = await make_room(ila), await make_room(ila)
-    elsewhere = await say(ila, other["id"], "elsewhere")
-    gone = await say(ila, room["id"], "gone")
+    elsewhere = await send_message(ila, other["id"], "elsewhere")
+    gone = await send_message(ila, room["id"], "gone")
     await ila.delete(f"/rooms/{room['id']}/messages/{gone['id']}")
     socket = ila.public(room["name"])
     async with opened(socket):
@@ -350,7 +350,7 @@ async def test_only_the_author_edits_and_the_room_receives_the_whole_state(
 ) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila, "group", [kaushal])
-    message = await say(kaushal, room["id"], "tpyo", client_id="a")
+    message = await send_message(kaushal, room["id"], "tpyo", client_id="a")
     path = f"/rooms/{room['id']}/messages/{message['id']}"
     socket = ila.group(room["name"])
     async with opened(socket):
@@ -376,7 +376,7 @@ async def test_only_the_author_edits_and_the_room_receives_the_whole_state(
 async def test_message_is_not_found_through_another_room(person: Register) -> None:
     ila = await person()
     room, other = await make_room(ila), await make_room(ila)
-    message = await say(ila, room["id"], "here")
+    message = await send_message(ila, room["id"], "here")
     path = f"/rooms/{other['id']}/messages/{message['id']}"
     for answer in (
         await ila.patch(path, {"content": "x"}),
@@ -389,8 +389,8 @@ async def test_message_is_not_found_through_another_room(person: Register) -> No
 async def test_deleted_message_leaves_a_tombstone_in_its_place(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila, "group", [kaushal])
-    first = await say(ila, room["id"], "first")
-    message = await say(kaushal, room["id"], "secret", reply_to=first["id"])
+    first = await send_message(ila, room["id"], "first")
+    message = await send_message(kaushal, room["id"], "secret", reply_to=first["id"])
     path = f"/rooms/{room['id']}/messages/{message['id']}"
     await ila.put(f"{path}/reactions/👍")
     socket = ila.group(room["name"])
@@ -424,14 +424,14 @@ async def test_only_admins_and_owners_delete_messages_of_others(
     answer = await ila.patch(f"/rooms/{room['id']}/members/{admin.username}", {"role": "admin"})
     assert answer.status_code == 200
     path = f"/rooms/{room['id']}/messages"
-    by_owner = await say(ila, room["id"], "a")
-    by_member = await say(member, room["id"], "b")
-    another = await say(member, room["id"], "c")
+    by_owner = await send_message(ila, room["id"], "a")
+    by_member = await send_message(member, room["id"], "b")
+    another = await send_message(member, room["id"], "c")
     assert refused(await member.delete(f"{path}/{by_owner['id']}")) == (403, "forbidden")
     assert (await admin.delete(f"{path}/{by_member['id']}")).status_code == 204
     assert (await ila.delete(f"{path}/{another['id']}")).status_code == 204
     private = (await ila.post(f"/private/{member.username}")).json()
-    said = await say(member, private["id"], "mine")
+    said = await send_message(member, private["id"], "mine")
     answer = await ila.delete(f"/rooms/{private['id']}/messages/{said['id']}")
     assert refused(answer) == (403, "forbidden")
 
@@ -441,7 +441,7 @@ async def test_reactions_are_counted_per_emoji_and_removed_only_by_their_user(
 ) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila, "group", [kaushal])
-    message = await say(ila, room["id"], "hey")
+    message = await send_message(ila, room["id"], "hey")
     path = f"/rooms/{room['id']}/messages/{message['id']}/reactions"
     socket = kaushal.group(room["name"])
 
@@ -473,7 +473,7 @@ async def test_reactions_are_counted_per_emoji_and_removed_only_by_their_user(
 async def test_reaction_counts_all_users_and_lists_fifty(person: Register) -> None:
     ila = await person()
     room = await make_room(ila)
-    message = await say(ila, room["id"], "hey")
+    message = await send_message(ila, room["id"], "hey")
     path = f"/rooms/{room['id']}/messages/{message['id']}/reactions/👍"
     people = await asyncio.gather(*(person() for _ in range(51)))
     answers = await asyncio.gather(*(one.put(path) for one in people))
@@ -493,7 +493,7 @@ async def test_read_markers_only_advance_up_to_the_last_message(
     room = await make_room(ila, "group", [kaushal])
     path = f"/rooms/{room['id']}/read"
     for number in range(5):
-        await say(ila, room["id"], str(number))
+        await send_message(ila, room["id"], str(number))
     for one, mark, unread in ((kaushal, 0, 5), (ila, 5, 0)):
         listed = await my_room(one, room["id"])
         assert (listed["last_read_seq"], listed["unread"]) == (mark, unread)
@@ -503,7 +503,7 @@ async def test_read_markers_only_advance_up_to_the_last_message(
         assert answer.json() == {"last_read_seq": mark, "unread": 5 - mark}, seq
     for bad in (-1, 2**63, 1.5, "1", None, True):
         assert refused(await kaushal.post(path, {"seq": bad})) == (422, "invalid"), bad
-    await say(kaushal, room["id"], "sending also reads")
+    await send_message(kaushal, room["id"], "sending also reads")
     assert (await my_room(kaushal, room["id"]))["unread"] == 0
     assert (await my_room(ila, room["id"]))["unread"] == 1
 
@@ -512,7 +512,7 @@ async def test_sending_marks_earlier_messages_read(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila, "group", [kaushal])
     for number in range(3):
-        await say(ila, room["id"], str(number))
+        await send_message(ila, room["id"], str(number))
     socket = kaushal.group(room["name"])
     async with opened(socket):
         await socket.send(type="message", message="here", ref="r")
@@ -527,20 +527,20 @@ async def test_room_receives_read_frames_of_advanced_markers(person: Register) -
     ila, kaushal = await person(), await person()
     room = await make_room(ila, "group", [kaushal])
     for number in range(3):
-        await say(ila, room["id"], str(number))
-    socket, listening = kaushal.group(room["name"]), ila.group(room["name"])
-    async with opened(listening, socket):
+        await send_message(ila, room["id"], str(number))
+    socket, receiver = kaushal.group(room["name"]), ila.group(room["name"])
+    async with opened(receiver, socket):
         await socket.send(type="read", seq=2)
-        assert await listening.receive_type("read") == {
+        assert await receiver.receive_type("read") == {
             "type": "read",
             "username": kaushal.username,
             "seq": 2,
         }
         await socket.send(type="read", seq=1)
         await socket.send(type="read", seq=50)
-        assert (await listening.receive_type("read"))["seq"] == 3
+        assert (await receiver.receive_type("read"))["seq"] == 3
         await kaushal.post(f"/rooms/{room['id']}/read", {"seq": 3})
-        assert "read" not in [frame["type"] for frame in await listening.ping()]
+        assert "read" not in [frame["type"] for frame in await receiver.ping()]
     listed = await my_room(kaushal, room["id"])
     assert (listed["last_read_seq"], listed["unread"]) == (3, 0)
 
@@ -550,28 +550,28 @@ async def test_read_frame_echoes_its_ref_and_reaches_its_sender(
 ) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila, "group", [kaushal])
-    await say(ila, room["id"], "hey")
+    await send_message(ila, room["id"], "hey")
     mark = {"type": "read", "username": kaushal.username, "seq": 1}
     socket = kaushal.group(room["name"])
 
-    async def told(seq: int, ref: str) -> list[Frame]:
+    async def read_frames(seq: int, ref: str) -> list[Frame]:
         await socket.send(type="read", seq=seq, ref=ref)
         return [frame for frame in await socket.ping() if frame["type"] == "read"]
 
     async with opened(socket):
-        assert sorted(await told(9, "moved"), key=len) == [mark, mark | {"ref": "moved"}]
+        assert sorted(await read_frames(9, "moved"), key=len) == [mark, mark | {"ref": "moved"}]
         # An unmoved marker sends nothing to the room, but the sender gets an answer.
-        assert await told(1, "stays") == [mark | {"ref": "stays"}]
+        assert await read_frames(1, "stays") == [mark | {"ref": "stays"}]
 
 
 async def test_earlier_messages_are_read_on_joining_a_public_room(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila)
-    await say(ila, room["id"], "old")
+    await send_message(ila, room["id"], "old")
     assert refused(await kaushal.post(f"/rooms/{room['id']}/read", {"seq": 1}))[0] == 403
     socket = kaushal.public(room["name"])
     async with opened(socket):
-        await say(ila, room["id"], "new")
+        await send_message(ila, room["id"], "new")
         await socket.receive_type("message")
     assert (await my_room(kaushal, room["id"]))["unread"] == 1
 
@@ -635,8 +635,8 @@ async def test_typing_is_limited_to_once_a_second_and_its_end_is_always_sent(
 ) -> None:
     ila, kaushal = await person(), await person()
     room = fresh("typing")
-    socket, twin, listening = ila.public(room), ila.public(room), kaushal.public(room)
-    async with opened(socket, twin, listening) as (ready, *_):
+    socket, twin, receiver = ila.public(room), ila.public(room), kaushal.public(room)
+    async with opened(socket, twin, receiver) as (ready, *_):
         started = {"type": "typing", "sender": ila.id, "username": ila.username, "typing": True}
         began = time.monotonic()
         for frame in (
@@ -646,18 +646,18 @@ async def test_typing_is_limited_to_once_a_second_and_its_end_is_always_sent(
         ):
             await socket.send(**frame)
         await socket.ping()
-        heard = [frame for frame in await listening.ping() if frame["type"] == "typing"]
+        heard = [frame for frame in await receiver.ping() if frame["type"] == "typing"]
         # One frame, unless the test took so long that a second was due.
         assert heard == [started] * len(heard)
         assert 1 <= len(heard) <= 1 + int(time.monotonic() - began)
         for _ in range(3):
             await socket.send(type="typing", typing=False)
         await socket.ping()
-        heard = [frame for frame in await listening.ping() if frame["type"] == "typing"]
+        heard = [frame for frame in await receiver.ping() if frame["type"] == "typing"]
         assert heard == [started | {"typing": False}], "false once after a true"
         await asyncio.sleep(1.05)
         await socket.send(typing=True)
-        assert await listening.receive_type("typing") == started
+        assert await receiver.receive_type("typing") == started
         for own in (socket, twin):
             assert "typing" not in [frame["type"] for frame in await own.ping()]
         version = (await ila.get(f"/rooms/{ready['room']['id']}")).json()["version"]
@@ -667,23 +667,23 @@ async def test_typing_is_limited_to_once_a_second_and_its_end_is_always_sent(
 async def test_join_and_exit_follow_a_users_first_and_last_socket(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = fresh("presence")
-    listening, first, second = ila.public(room), kaushal.public(room), kaushal.public(room)
+    receiver, first, second = ila.public(room), kaushal.public(room), kaushal.public(room)
     joined = {"type": "join", "username": kaushal.username}
     left = {"type": "exit", "username": kaushal.username}
-    async with opened(listening):
-        await listening.ping()
+    async with opened(receiver):
+        await receiver.ping()
         async with opened(first) as (ready,):
             assert sorted(ready["online"]) == sorted([ila.username, kaushal.username])
             assert ready["online_count"] == 2
             assert await first.receive_type("join") == joined
-            assert await listening.receive_type("join") == joined
+            assert await receiver.receive_type("join") == joined
             async with opened(second) as (another,):
                 assert another["online_count"] == 2
                 assert [frame["type"] for frame in await second.ping()] == ["pong"]
                 await second.send(type="exit")
                 assert await second.closed() == (1000, [left])
-            assert [frame["type"] for frame in await listening.ping()] == ["pong"]
-        assert await listening.receive_type("exit") == left
+            assert [frame["type"] for frame in await receiver.ping()] == ["pong"]
+        assert await receiver.receive_type("exit") == left
 
 
 async def test_join_frame_always_reaches_its_sender_and_others_every_ten_seconds(
@@ -691,16 +691,16 @@ async def test_join_frame_always_reaches_its_sender_and_others_every_ten_seconds
 ) -> None:
     ila, kaushal = await person(), await person()
     room = fresh("joining")
-    listening, socket = ila.public(room), kaushal.public(room)
-    async with opened(listening, socket):
-        await listening.ping()
+    receiver, socket = ila.public(room), kaushal.public(room)
+    async with opened(receiver, socket):
+        await receiver.ping()
         await socket.ping()
         for _ in range(3):
             await socket.send(type="join", ref="j")
             heard = await socket.receive_type("join")
             assert heard == {"type": "join", "username": kaushal.username, "ref": "j"}
         # The others received it less than ten seconds ago, when the socket opened.
-        assert [frame["type"] for frame in await listening.ping()] == ["pong"]
+        assert [frame["type"] for frame in await receiver.ping()] == ["pong"]
 
 
 async def test_exit_is_the_last_frame_of_a_socket(person: Register) -> None:
@@ -792,17 +792,17 @@ async def test_unknown_receiver_or_self_is_an_error(person: Register) -> None:
 
 async def test_private_socket_requires_the_other_user_as_receiver(person: Register) -> None:
     ila, kaushal, other = await person(), await person(), await person()
-    socket, listening = ila.private(kaushal.username), kaushal.private(ila.username)
-    async with opened(socket, listening):
+    socket, receiver = ila.private(kaushal.username), kaushal.private(ila.username)
+    async with opened(socket, receiver):
         for wrong in (other.id, ila.id, 2**40):
             await socket.send(type="message", receiver=wrong, message="x", ref="r")
             error = await socket.receive_type("error")
             assert (error["code"], error["ref"]) == ("receiver_mismatch", "r")
         await socket.send(type="message", receiver=kaushal.id, message="right")
-        for hearing, receiver in ((socket, kaushal.id), (listening, kaushal.id)):
-            frame = await hearing.receive_type("message")
-            assert (frame["message"], frame["seq"], frame["receiver"]) == ("right", 1, receiver)
-        await listening.send(type="message", message="back")
+        for side in (socket, receiver):
+            frame = await side.receive_type("message")
+            assert (frame["message"], frame["seq"], frame["receiver"]) == ("right", 1, kaushal.id)
+        await receiver.send(type="message", message="back")
         assert (await socket.receive_type("message"))["receiver"] == ila.id
 
 
@@ -811,14 +811,14 @@ async def test_private_message_copies_do_not_break_the_version_order(
 ) -> None:
     ila, kaushal = await person(), await person()
     room = fresh("both")
-    socket, listening = ila.public(room), kaushal.public(room)
-    async with opened(socket, listening) as (ready, _):
+    socket, receiver = ila.public(room), kaushal.public(room)
+    async with opened(socket, receiver) as (ready, _):
         for number in range(10):
             await socket.send(type="message", message=f"room {number}")
             await socket.send(type="message", receiver=kaushal.id, message=f"private {number}")
         # Frames are handled in order, so the answer to a ping comes last.
         await socket.ping()
-        heard = [frame for frame in await listening.ping() if frame["type"] == "message"]
+        heard = [frame for frame in await receiver.ping() if frame["type"] == "message"]
         own = [frame for frame in heard if frame["room_id"] == ready["room"]["id"]]
         assert [frame["version"] for frame in own] == list(range(1, 11))
         private = [frame["seq"] for frame in heard if frame not in own]
@@ -830,14 +830,14 @@ async def test_repeated_reconnects_are_announced_at_intervals(
 ) -> None:
     ila, restless = await person(), await person()
     room = fresh("restless")
-    listening, rounds = ila.public(room), 25
-    async with opened(listening):
+    receiver, rounds = ila.public(room), 25
+    async with opened(receiver):
         for _ in range(rounds):
             async with opened(restless.public(room)):
                 pass
-        frames = await listening.ping()
-        told = [one["type"] for one in frames if one.get("username") == restless.username]
-        assert told == ["join", "exit"] * 10 + ["join"], "ten a minute"
+        frames = await receiver.ping()
+        kinds = [one["type"] for one in frames if one.get("username") == restless.username]
+        assert kinds == ["join", "exit"] * 10 + ["join"], "ten a minute"
         async with opened(restless.public(room)):
             # The room received no `exit` of them.
-            assert [frame["type"] for frame in await listening.ping()] == ["pong"]
+            assert [frame["type"] for frame in await receiver.ping()] == ["pong"]

@@ -32,7 +32,7 @@ def as_rest(frame: Frame) -> Frame:
     return members | {"content": frame["message"]}
 
 
-async def send_and_hear_ack(socket: Socket, **frame: Any) -> Frame:
+async def send_for_ack(socket: Socket, **frame: Any) -> Frame:
     await socket.send(type="message", **frame)
     return await socket.receive_type("ack")
 
@@ -46,9 +46,7 @@ async def test_client_id_sent_concurrently_by_two_sockets_makes_one_message(
     async with opened(first, second, watcher) as (ready, *_):
         for number in range(10):
             said = {"message": f"once {number}", "client_id": f"id-{number}"}
-            acks = await asyncio.gather(
-                send_and_hear_ack(first, **said), send_and_hear_ack(second, **said)
-            )
+            acks = await asyncio.gather(send_for_ack(first, **said), send_for_ack(second, **said))
             assert sorted(ack["duplicate"] for ack in acks) == [False, True]
             for member in ("id", "seq", "version", "room_id", "client_id"):
                 assert acks[0][member] == acks[1][member], member
@@ -70,7 +68,7 @@ async def test_client_id_sent_concurrently_by_rest_and_socket_makes_one_message(
         for number in range(10):
             client_id = f"id-{number}"
             ack, answer = await asyncio.gather(
-                send_and_hear_ack(socket, message="once", client_id=client_id),
+                send_for_ack(socket, message="once", client_id=client_id),
                 ila.post(path, {"content": "once", "client_id": client_id}),
             )
             assert answer.status_code in (200, 201), answer.text
@@ -89,7 +87,7 @@ async def test_client_id_is_scoped_to_sender_and_room(
     one, other = fresh("one"), fresh("other")
     sockets = ila.public(one), kaushal.public(one), ila.public(other)
     async with opened(*sockets):
-        acks = [await send_and_hear_ack(socket, message="a", client_id="a") for socket in sockets]
+        acks = [await send_for_ack(socket, message="a", client_id="a") for socket in sockets]
         assert [ack["duplicate"] for ack in acks] == [False, False, False]
         assert len({ack["id"] for ack in acks}) == 3
 
@@ -105,7 +103,7 @@ async def test_client_id_has_1_to_64_printable_ascii_characters(person: Register
             made = await ila.post(path, body)
             assert (made.status_code, made.json()["client_id"]) == (201, client_id)
             assert (await ila.post(path, body)).status_code == 200
-            again = await send_and_hear_ack(socket, message="once", client_id=client_id)
+            again = await send_for_ack(socket, message="once", client_id=client_id)
             assert (again["id"], again["duplicate"]) == (made.json()["id"], True)
         for bad in ("", "x" * 65, "é", "a\n", "\x7f"):
             answer = await ila.post(path, {"content": "once", "client_id": bad})
@@ -118,7 +116,7 @@ async def test_client_id_reused_for_another_text_or_reply_is_rejected(person: Re
     socket = ila.public(fresh("reused"))
     async with opened(socket) as (ready,):
         path = f"/rooms/{ready['room']['id']}/messages"
-        first = await send_and_hear_ack(socket, message="one", client_id="a")
+        first = await send_for_ack(socket, message="one", client_id="a")
         await socket.send(type="message", message="two", client_id="a", ref="again")
         error = await socket.receive_type("error")
         assert (error["code"], error["ref"]) == ("client_id_reused", "again")
@@ -154,7 +152,7 @@ async def test_repeated_client_id_returns_the_current_message(person: Register) 
         )
         assert now["edited_at"] is not None
         assert now["reactions"] == [{"emoji": "👍", "count": 1, "users": [kaushal.id]}]
-        again = await send_and_hear_ack(socket, message="first", client_id="a")
+        again = await send_for_ack(socket, message="first", client_id="a")
         assert (again["duplicate"], again["version"], again["seq"]) == (True, 3, made["seq"])
         # The new text differs from the first one.
         assert (await ila.post(path, body | {"content": "second"})).status_code == 409
@@ -164,7 +162,7 @@ async def test_repeated_client_id_returns_the_current_message(person: Register) 
         assert answer.status_code == 200
         assert (answer.json()["deleted"], answer.json()["content"]) == (True, "")
         assert answer.json()["version"] == 4
-        ack = await send_and_hear_ack(socket, message="first", client_id="a")
+        ack = await send_for_ack(socket, message="first", client_id="a")
         assert (ack["duplicate"], ack["version"]) == (True, 4)
 
 
@@ -193,9 +191,9 @@ async def test_fifty_concurrent_senders_get_gapless_seqs_in_the_order_seen(
                 heard.append(await socket.receive_type("message", within=30))
             return heard
 
-        listening = [asyncio.create_task(listen(socket)) for socket in sockets]
+        receiver = [asyncio.create_task(listen(socket)) for socket in sockets]
         await asyncio.gather(*(talk(*pair) for pair in zip(people, sockets, strict=True)))
-        heard = await asyncio.gather(*listening)
+        heard = await asyncio.gather(*receiver)
         for socket in sockets:
             assert not [f for f in await socket.ping() if f["type"] in CHANGES]
         stored = await history(people[0], room_id)
@@ -244,7 +242,7 @@ async def test_interleaved_changes_reach_every_socket_in_version_order(
         await asyncio.gather(*(live(*pair) for pair in zip(people, sockets, strict=True)))
         version = (await people[0].get(f"/rooms/{room_id}")).json()["version"]
 
-        async def all_heard(socket: Socket) -> list[Frame]:
+        async def receive_all(socket: Socket) -> list[Frame]:
             frames: list[Frame] = []
             while not frames or frames[-1]["version"] < version:
                 frame = await socket.receive()
@@ -252,7 +250,7 @@ async def test_interleaved_changes_reach_every_socket_in_version_order(
                     frames.append(frame)
             return frames
 
-        heard = await asyncio.gather(*(all_heard(socket) for socket in sockets))
+        heard = await asyncio.gather(*(receive_all(socket) for socket in sockets))
         stored = await history(people[0], room_id)
 
     # Messages, reactions, edits, deletes; the third removed reaction went with its message.

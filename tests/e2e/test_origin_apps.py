@@ -242,9 +242,9 @@ async def test_origin_app_with_email_and_a_token_in_the_url_works(
     url = f"{walk_server.ws}/ws/chat/sports/"
     assert await connect_refused(Socket(url, token="nonsense")) == (4401, "token_invalid")
     assert await connect_refused(Socket(url, token="")) == (4401, "token_invalid")
-    async with Socket(url) as nobody:
-        await nobody.send(message="Let me in")
-        assert await nobody.refused() == (4401, "not_authenticated")
+    async with Socket(url) as anonymous:
+        await anonymous.send(message="Let me in")
+        assert await anonymous.refused() == (4401, "not_authenticated")
     for headers, code in (({}, "not_authenticated"), (bearer("nonsense"), "token_invalid")):
         refused = await api.get("/history/sports/", headers=headers)
         assert (refused.status_code, refused.json()["code"]) == (401, code)

@@ -19,7 +19,7 @@ def as_rest(frame: Frame) -> Frame:
     return members | {"content": frame["message"]}
 
 
-def told(frames: list[Frame]) -> list[tuple[str, int, int]]:
+def versioned(frames: list[Frame]) -> list[tuple[str, int, int]]:
     """Returns type, seq and version of the versioned frames."""
     return [(f["type"], f["seq"], f["version"]) for f in frames if f["type"] in VERSIONED]
 
@@ -35,7 +35,7 @@ async def history(person: Person, room_id: int) -> list[Frame]:
             return pages
 
 
-async def say(person: Person, room_id: int, *texts: str) -> list[int]:
+async def send_message(person: Person, room_id: int, *texts: str) -> list[int]:
     """Sends the texts one after the other; returns the ids of the messages."""
     ids = []
     for text in texts:
@@ -102,11 +102,11 @@ async def test_missed_changes_replay_in_version_order_before_resumed_and_live(
     copy = Copy()
     socket = kaushal.public(room, since=0)
     async with opened(socket):
-        old = await say(ila, room_id, "edited", "deleted", "loved", "left alone")
+        old = await send_message(ila, room_id, "edited", "deleted", "loved", "left alone")
         await copy.follow(socket, 4)
 
     await ila.patch(f"{path}/{old[0]}", {"content": "edited once"})  # 5
-    new = await say(ila, room_id, "new", "new and gone", "new and edited")  # 6, 7, 8
+    new = await send_message(ila, room_id, "new", "new and gone", "new and edited")  # 6, 7, 8
     await ila.delete(f"{path}/{old[1]}")  # 9
     await kaushal.put(f"{path}/{old[2]}/reactions/👍")  # 10
     await ila.patch(f"{path}/{new[2]}", {"content": "new and better"})  # 11
@@ -117,7 +117,7 @@ async def test_missed_changes_replay_in_version_order_before_resumed_and_live(
     async with opened(socket) as (ready,):
         assert ready["version"] == ready["room"]["version"] == 13
         replay = await socket.receive_until("resumed")
-        assert told(replay) == [
+        assert versioned(replay) == [
             ("message", 5, 6),
             ("delete", 2, 9),
             ("reaction", 3, 10),
@@ -135,7 +135,7 @@ async def test_missed_changes_replay_in_version_order_before_resumed_and_live(
         assert replay[-1] == {"type": "resumed", "from": 5, "to": 13, "complete": True}
         for frame in replay:
             copy.take(frame)
-        await say(ila, room_id, "live")
+        await send_message(ila, room_id, "live")
         await copy.follow(socket, 14)
     assert copy.in_order() == await history(kaushal, room_id)
 
@@ -143,7 +143,7 @@ async def test_missed_changes_replay_in_version_order_before_resumed_and_live(
 async def test_connecting_without_since_replays_nothing(person: Register) -> None:
     ila = await person()
     room = fresh("plain")
-    await say(ila, await made(ila, room), "a", "b")
+    await send_message(ila, await made(ila, room), "a", "b")
     socket = ila.public(room)
     async with opened(socket) as (ready,):
         assert ready["version"] == 2
@@ -153,21 +153,21 @@ async def test_connecting_without_since_replays_nothing(person: Register) -> Non
 async def test_up_to_date_client_receives_only_resumed(person: Register) -> None:
     ila = await person()
     room = fresh("nothing")
-    await say(ila, await made(ila, room), "a", "b")
+    await send_message(ila, await made(ila, room), "a", "b")
     socket = ila.public(room, since=2)
     async with opened(socket):
         frames = await socket.receive_until("resumed")
-        assert told(frames) == []
+        assert versioned(frames) == []
         assert frames[-1] == {"type": "resumed", "from": 3, "to": 2, "complete": True}
 
 
 async def test_ready_comes_before_a_long_replay(person: Register) -> None:
     ila = await person()
     room = fresh("first")
-    await say(ila, await made(ila, room), *"abcdefgh")
+    await send_message(ila, await made(ila, room), *"abcdefgh")
     async with ila.public(room, since=0) as socket:
         assert (await socket.receive())["type"] == "ready"
-        assert len(told(await socket.receive_until("resumed"))) == 8
+        assert len(versioned(await socket.receive_until("resumed"))) == 8
 
 
 async def test_resume_frame_replays_on_an_open_socket_and_echoes_ref(person: Register) -> None:
@@ -175,14 +175,14 @@ async def test_resume_frame_replays_on_an_open_socket_and_echoes_ref(person: Reg
     room = fresh("open")
     room_id = await made(ila, room)
     path = f"/rooms/{room_id}/messages"
-    ids = await say(ila, room_id, "one", "two", "three")
+    ids = await send_message(ila, room_id, "one", "two", "three")
     await ila.patch(f"{path}/{ids[0]}", {"content": "uno"})
     socket = kaushal.public(room)
     async with opened(socket):
         await socket.ping()
         await socket.send(type="resume", since=1, ref="r")
         frames = await socket.receive_until("resumed")
-        assert told(frames) == [("message", 2, 2), ("message", 3, 3), ("edit", 1, 4)]
+        assert versioned(frames) == [("message", 2, 2), ("message", 3, 3), ("edit", 1, 4)]
         assert frames[-1] == {
             "ref": "r",
             "type": "resumed",
@@ -190,7 +190,7 @@ async def test_resume_frame_replays_on_an_open_socket_and_echoes_ref(person: Reg
             "to": 4,
             "complete": True,
         }
-        await say(ila, room_id, "live")
+        await send_message(ila, room_id, "live")
         assert (await socket.receive_type("message"))["version"] == 5
         await socket.send(type="resume", since=5)
         frame = await socket.receive_type("resumed")
@@ -201,21 +201,21 @@ async def test_since_above_the_version_is_incomplete(person: Register) -> None:
     ila = await person()
     room = fresh("above")
     room_id = await made(ila, room)
-    await say(ila, room_id, "a", "b")
+    await send_message(ila, room_id, "a", "b")
     for since in (3, 2**31, 2**63, 10**25):
         socket = ila.public(room, since=since)
         async with opened(socket):
             frames = await socket.receive_until("resumed")
-            assert told(frames) == []
+            assert versioned(frames) == []
             assert frames[-1]["complete"] is False
             assert frames[-1]["to"] == 2
             await socket.send(type="resume", since=since)
             frames = await socket.receive_until("resumed")
-            assert (told(frames), frames[-1]["complete"]) == ([], False)
+            assert (versioned(frames), frames[-1]["complete"]) == ([], False)
     socket = ila.public(room, since=3)
     async with opened(socket):
         await socket.receive_type("resumed")
-        await say(ila, room_id, "live")
+        await send_message(ila, room_id, "live")
         assert (await socket.receive_type("message"))["version"] == 3
 
 
@@ -252,21 +252,21 @@ async def test_thousand_changes_are_replayed_and_one_more_is_not(person: Registe
         assert frames[-1] == {"type": "resumed", "from": 1, "to": 1000, "complete": True}
         replayed = [frame for frame in frames if frame["type"] == "message"]
         assert replayed == heard
-        await say(ila, room_id, "one more")
+        await send_message(ila, room_id, "one more")
         assert (await late.receive_type("message"))["version"] == 1001
 
     late = kaushal.public(room, since=0)
     async with opened(late):
         frames = await late.receive_until("resumed")
-        assert told(frames) == []
+        assert versioned(frames) == []
         assert (frames[-1]["complete"], frames[-1]["to"]) == (False, 1001)
-        await say(ila, room_id, "live")
+        await send_message(ila, room_id, "live")
         assert (await late.receive_type("message"))["version"] == 1002
         await late.send(type="resume", since=1)
         assert (await late.receive_type("resumed"))["complete"] is False
         await late.send(type="resume", since=2)
         frames = await late.receive_until("resumed")
-        assert (len(told(frames)), frames[-1]["complete"]) == (1000, True)
+        assert (len(versioned(frames)), frames[-1]["complete"]) == (1000, True)
 
 
 async def test_group_and_private_sockets_resume(person: Register) -> None:
@@ -281,11 +281,11 @@ async def test_group_and_private_sockets_resume(person: Register) -> None:
         (private.json()["id"], kaushal.private(ila.username, since=1)),
     )
     for room_id, socket in sockets:
-        ids = await say(ila, room_id, "a", "b")
+        ids = await send_message(ila, room_id, "a", "b")
         await ila.delete(f"/rooms/{room_id}/messages/{ids[0]}")
         async with opened(socket):
             frames = await socket.receive_until("resumed")
-            assert told(frames) == [("message", 2, 2), ("delete", 1, 3)]
+            assert versioned(frames) == [("message", 2, 2), ("delete", 1, 3)]
 
 
 async def churn(person: Person, room_id: int, count: int, chance: random.Random) -> None:
@@ -293,7 +293,7 @@ async def churn(person: Person, room_id: int, count: int, chance: random.Random)
     path = f"/rooms/{room_id}/messages"
     ids: list[int] = []
     for number in range(count):
-        ids += await say(person, room_id, f"{person.username} {number}")
+        ids += await send_message(person, room_id, f"{person.username} {number}")
         some = chance.choice(ids)
         match number % 4:
             case 0:
@@ -403,7 +403,7 @@ async def test_resume_frames_under_load_leave_no_gap_before_the_live_frames(
 async def test_repeated_replays_are_rate_limited(person: Register) -> None:
     ila, kaushal = await person(), await person()
     name = fresh("again")
-    await say(ila, await made(ila, name), "1")
+    await send_message(ila, await made(ila, name), "1")
     asking, other = ila.public(name), kaushal.public(name)
     async with opened(asking, other):
         for _ in range(150):
@@ -418,7 +418,7 @@ async def test_repeated_replays_are_rate_limited(person: Register) -> None:
         await other.receive_type("resumed")
 
 
-async def refused_at_the_door(asking: Socket, late: Socket) -> tuple[int, list[Frame]]:
+async def use_up_replays(asking: Socket, late: Socket) -> tuple[int, list[Frame]]:
     """Expects `late` to be refused once its user's replays are used up; five a second refill."""
     deadline = time.monotonic() + FRAME_TIMEOUT
     while True:
@@ -438,14 +438,14 @@ async def test_connecting_without_replay_budget_is_refused_with_retry_after(
 ) -> None:
     ila, kaushal = await person(), await person()
     name = fresh("door")
-    await say(ila, await made(ila, name), "1")
+    await send_message(ila, await made(ila, name), "1")
     asking, late = ila.public(name), ila.public(name, since=0)
     async with opened(asking):
-        code, (refusal,) = await refused_at_the_door(asking, late)
+        code, (refusal,) = await use_up_replays(asking, late)
         assert (code, refusal["code"]) == (4429, "rate_limited")
         # Other users are not affected, and the user may connect without a replay.
         async with opened(kaushal.public(name, since=0), ila.public(name)):
             pass
         await asyncio.sleep(refusal["retry_after"] + 0.05)
         async with opened(late):
-            assert told(await late.receive_until("resumed")) == [("message", 1, 1)]
+            assert versioned(await late.receive_until("resumed")) == [("message", 1, 1)]

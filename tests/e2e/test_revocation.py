@@ -301,7 +301,7 @@ async def test_owners_remove_anyone_and_admins_only_plain_members(
         assert (await ila.patch(f"{members}/{kaushal.username}", {"role": "admin"})).is_success
         answer = await kaushal.delete(f"{members}/{ila.username}")
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
-        answer = await kaushal.delete(f"{members}/{fresh('nobody')}")
+        answer = await kaushal.delete(f"{members}/{fresh('unknown')}")
         assert (answer.status_code, answer.json()["code"]) == (404, "no_such_member")
         await still_open(*sockets)
         assert (await kaushal.delete(f"{members}/{guest.username.upper()}")).status_code == 200

@@ -174,7 +174,7 @@ async def test_with_members_creates_a_group_of_the_named_users(person: Register)
 
 async def test_with_members_and_an_unknown_name_creates_nothing(person: Register) -> None:
     ila, kaushal = await person(), await person()
-    name, nobody = fresh("friends"), fresh("nobody")
+    name, nobody = fresh("friends"), fresh("unknown")
     body = {"name": name, "members": [kaushal.username, nobody]}
     answer = await ila.post("/rooms/with-members", body)
     assert refusal(answer) == (422, "unknown_users")
@@ -207,7 +207,7 @@ async def test_member_list_reads_strings_as_names_and_numbers_as_ids(person: Reg
         "all_members": [one.username for one in (ila, kaushal, guest, late)],
     }
     assert answer.json()["room"]["member_count"] == 4
-    for unknown in (str(guest.id), 999_999_999, fresh("nobody")):
+    for unknown in (str(guest.id), 999_999_999, fresh("unknown")):
         answer = await ila.post(path, {"members": [unknown]})
         assert refusal(answer) == (422, "unknown_users")
 
@@ -252,7 +252,7 @@ async def test_owners_give_roles_and_admins_only_add_and_rename(
         await guest.delete(path),
     ):
         assert refusal(answer) == (403, "forbidden")
-    answer = await ila.patch(f"{path}/members/{fresh('nobody')}", {"role": "admin"})
+    answer = await ila.patch(f"{path}/members/{fresh('unknown')}", {"role": "admin"})
     assert refusal(answer) == (404, "no_such_member")
     answer = await ila.patch(f"{path}/members/{guest.username}", {"role": "king"})
     assert refusal(answer) == (422, "invalid")
@@ -395,7 +395,7 @@ async def test_private_room_is_for_two_users_and_has_no_name(person: Register) -
         await ila.delete(f"{path}/members/{kaushal.username}"),
     ):
         assert refusal(answer) == (403, "forbidden")
-    assert refusal(await ila.post(f"/private/{fresh('nobody')}")) == (404, "no_such_user")
+    assert refusal(await ila.post(f"/private/{fresh('unknown')}")) == (404, "no_such_user")
 
 
 async def test_private_room_appears_in_my_rooms_after_its_first_message(person: Register) -> None:

@@ -52,24 +52,24 @@ class Talk:
     there: Socket
     shard: int
 
-    async def crosses(self) -> None:
+    async def until_hints_arrive(self) -> None:
         await until_hints_arrive(self.here, self.there)
 
-    async def says(self, times: int = 4) -> None:
+    async def receives_by_hint(self, times: int = 4) -> None:
         for number in range(times):
             await assert_received_by_hint(self.here, self.there, f"{number}")
 
-    async def says_without_hints(self) -> None:
+    async def receives_by_repair(self) -> None:
         for number in range(2):
             await self.here.send(type="message", message=f"{number}")
             assert (await self.there.receive_type("message", REPAIR_TIMEOUT))[
                 "message"
             ] == f"{number}"
 
-    async def says_soon_again(self) -> None:
+    async def receives_by_hint_again(self) -> None:
         """Hints return when Redis does."""
-        await self.crosses()
-        await self.says(times=2)
+        await self.until_hints_arrive()
+        await self.receives_by_hint(times=2)
 
 
 @asynccontextmanager
@@ -81,7 +81,7 @@ async def talks(two: Two, *alive: int) -> AsyncIterator[list[Talk]]:
     ends = [*(talk.here for talk in made), *(talk.there for talk in made)]
     async with opened(*ends), aclosing(owner.http), aclosing(member.http):
         for number in alive:
-            await made[number].crosses()
+            await made[number].until_hints_arrive()
         yield made
 
 
@@ -96,30 +96,30 @@ async def _a_group_on(shard: int, owner: Person, member: Person) -> Talk:
 
 async def test_hints_reach_other_processes_over_every_redis(two: Two) -> None:
     async with talks(two, 0, 1) as (first, second):
-        await first.says()
-        await second.says()
+        await first.receives_by_hint()
+        await second.receives_by_hint()
 
 
 async def test_dead_redis_delays_only_its_own_rooms(two: Two) -> None:
     async with talks(two, 0, 1) as (first, second):
         two.redis[0].kill()
         try:
-            await asyncio.gather(first.says_without_hints(), second.says())
+            await asyncio.gather(first.receives_by_repair(), second.receives_by_hint())
             async with talks(two, 1) as (_, opened_meanwhile):
-                await opened_meanwhile.says()
+                await opened_meanwhile.receives_by_hint()
         finally:
             two.redis[0].start()
-        await first.says_soon_again()
+        await first.receives_by_hint_again()
 
 
 async def test_hanging_redis_delays_only_its_own_rooms(two: Two) -> None:
     async with talks(two, 0, 1) as (first, second):
         os.kill(two.redis[1].process.pid, signal.SIGSTOP)
         try:
-            await asyncio.gather(second.says_without_hints(), first.says(times=8))
+            await asyncio.gather(second.receives_by_repair(), first.receives_by_hint(times=8))
         finally:
             os.kill(two.redis[1].process.pid, signal.SIGCONT)
-        await second.says_soon_again()
+        await second.receives_by_hint_again()
 
 
 def test_rooms_are_assigned_evenly_and_stably() -> None:

@@ -31,7 +31,7 @@ def limited(
         yield server
 
 
-async def say_much(person: Person, room: str) -> None:
+async def fill_room(person: Person, room: str) -> None:
     say = person.public(room)
     async with opened(say):
         for number in range(MISSED):
@@ -71,7 +71,7 @@ async def test_unread_replays_of_a_user_cost_little_memory_and_block_no_other_cl
 ) -> None:
     person = await register(limited.http, limited.ws)
     room = fresh("much")
-    await say_much(person, room)
+    await fill_room(person, room)
     grown = await memory_of_unread_replays(limited, person, room)
     await person.http.aclose()
     assert grown < MAX_MEMORY, f"{grown / 1024**2:.0f} MB"

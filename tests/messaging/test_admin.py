@@ -16,8 +16,8 @@ from messaging.events import MessageErased
 from messaging.models import Message, Reaction
 from messaging.services import add_reaction, delete_message_as_staff
 from rooms.models import Room
-from tests.admin_client import chosen, signed_in, staff, told
-from tests.factories import commits, heard, make_private_room, make_room, make_user, say
+from tests.admin_client import chosen, notices, signed_in, staff
+from tests.factories import commits, make_private_room, make_room, make_user, published, say
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 
@@ -43,9 +43,9 @@ def test_deletion_leaves_a_tombstone_in_every_kind_of_room(
     first, second = say(ila, room, SECRET), say(friend, room, SECRET, reply_to=None)
     third, stays = say(ila, private, SECRET), say(ila, room, "harmless")
     add_reaction(caller=friend, room_id=room.pk, message_id=first.id, emoji="👍")
-    with heard() as events:
+    with published() as events:
         answer = root.post(MESSAGES, chosen("delete_messages", first.id, second.id, third.id))
-    assert told(answer) == ["3 messages deleted"]
+    assert notices(answer) == ["3 messages deleted"]
     erased = [event.message for event in events if isinstance(event, MessageErased)]
     assert {message.id for message in erased} == {first.id, second.id, third.id}
     assert {(message.content, message.deleted) for message in erased} == {("", True)}
@@ -62,9 +62,9 @@ def test_deletion_leaves_a_tombstone_in_every_kind_of_room(
 def test_second_deletion_changes_and_logs_nothing(root: Client, room: Room, ila: Caller) -> None:
     message = say(ila, room)
     page = f"{MESSAGES}{message.id}/do/delete_messages/"
-    with heard() as events:
-        assert told(root.post(page)) == ["1 message deleted"]
-        assert "Nothing left to do for 1 message" in told(root.post(page))
+    with published() as events:
+        assert notices(root.post(page)) == ["1 message deleted"]
+        assert "Nothing left to do for 1 message" in notices(root.post(page))
     assert len(events) == 1
     (entry,) = LogEntry.objects.all()
     assert entry.change_message == f"Message 1 in {room.name} by ila: deleted"
@@ -76,7 +76,7 @@ def test_bulk_deletion_ignores_the_rate_limit(
 ) -> None:
     settings.CHAT_MESSAGE_RATE = Rate(1, 3600, 1)
     ids = [say(ila, room).id for _ in range(20)]
-    assert told(root.post(MESSAGES, chosen("delete_messages", *ids))) == ["20 messages deleted"]
+    assert notices(root.post(MESSAGES, chosen("delete_messages", *ids))) == ["20 messages deleted"]
     assert not Message.objects.filter(deleted=False).exists()
 
 
@@ -87,7 +87,7 @@ def test_confirmation_lists_the_messages_and_changes_nothing(
     message, gone = say(ila, room, SECRET), say(ila, room, SECRET)
     root.post(f"{MESSAGES}{gone.id}/do/delete_messages/")
     form = chosen("delete_messages", message.id, gone.id, confirmed=False)
-    with heard() as events:
+    with published() as events:
         listed = root.post(MESSAGES, form)
         for answer in (root.get(f"{MESSAGES}{message.id}/do/delete_messages/"), listed):
             page = answer.content.decode()
@@ -121,7 +121,7 @@ def test_texts_of_deleted_rooms_are_hidden(root: Client, room: Room, ila: Caller
         text = root.get(page).content.decode()
         assert SECRET not in text
         assert "the room was deleted" in text
-    (text,) = told(root.post(MESSAGES, chosen("delete_messages", message.id)))
+    (text,) = notices(root.post(MESSAGES, chosen("delete_messages", message.id)))
     assert text.endswith("There is no such room")
     assert SECRET not in text
 

@@ -22,11 +22,11 @@ from tests.factories import (
     at_once,
     commits,
     draft,
-    heard,
     make_member,
     make_room,
     make_sign_in,
     make_user,
+    published,
     say,
     store_now,
 )
@@ -118,7 +118,7 @@ def test_concurrent_changes_add_one_version_each(ila: Caller, friend: Caller, ro
 @commits
 def test_each_change_is_published_once_after_its_commit(ila: Caller, room: Room) -> None:
     message = say(ila, room)
-    with heard() as events:
+    with published() as events:
         edited = edit(ila, message, "better")
         react(ila, message)
         delete(ila, message)

@@ -25,7 +25,7 @@ def secret(ila: Caller) -> Room:
     return make_room(RoomKind.GROUP, owner=[ila.user_id])
 
 
-def told(page: History) -> list[str]:
+def contents(page: History) -> list[str]:
     return [message.content for message in page.messages]
 
 
@@ -34,7 +34,7 @@ def walk(reader: Caller, limit: int = 2) -> list[list[str]]:
     pages, before = [], None
     while True:
         page = feed(reader.user_id, before=before, limit=limit)
-        pages.append(told(page))
+        pages.append(contents(page))
         if "prev" not in page.links:
             return pages
         before = page.links["prev"]["before"]
@@ -46,11 +46,11 @@ def test_feed_lists_readable_messages(ila: Caller, room: Room, secret: Room) -> 
     private = make_private_room(guest.user_id, make_user())
     for where, who in ((room, ila), (secret, ila), (private, guest)):
         say(who, where, where.kind)
-    assert told(feed(ila.user_id, before=None, limit=50)) == ["public", "group"]
-    assert told(feed(guest.user_id, before=None, limit=50)) == ["public", "private"]
-    assert told(feed(banned.user_id, before=None, limit=50)) == []
+    assert contents(feed(ila.user_id, before=None, limit=50)) == ["public", "group"]
+    assert contents(feed(guest.user_id, before=None, limit=50)) == ["public", "private"]
+    assert contents(feed(banned.user_id, before=None, limit=50)) == []
     Room.objects.update(deleted_at=timezone.now())
-    assert told(feed(ila.user_id, before=None, limit=50)) == []
+    assert contents(feed(ila.user_id, before=None, limit=50)) == []
 
 
 def test_feed_page_scans_a_limited_number_of_messages_and_links_on(

@@ -113,7 +113,7 @@ def test_demo_sets_roles_in_its_group() -> None:
 # purge_rooms
 
 
-def said_and_deleted(*, days_ago: int = 0, messages: int = 3) -> Room:
+def deleted_room_with_messages(*, days_ago: int = 0, messages: int = 3) -> Room:
     owner = make_sign_in()
     room = make_room(owner=[owner.user_id])
     ids = [say(owner, room).id for _ in range(messages)]
@@ -128,7 +128,7 @@ def test_purge_erases_only_deleted_rooms(monkeypatch: pytest.MonkeyPatch) -> Non
     owner = make_sign_in()
     kept = make_room(owner=[owner.user_id])
     say(owner, kept)
-    gone = said_and_deleted(messages=5)
+    gone = deleted_room_with_messages(messages=5)
     assert run("purge_rooms") == "Erased 5 messages of 1 deleted rooms.\n"
     assert list(Message.objects.values_list("room", flat=True)) == [kept.pk]
     assert not Reaction.objects.exists()
@@ -137,7 +137,7 @@ def test_purge_erases_only_deleted_rooms(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_purge_can_keep_recently_deleted_rooms() -> None:
-    recent, old = said_and_deleted(days_ago=2), said_and_deleted(days_ago=31)
+    recent, old = deleted_room_with_messages(days_ago=2), deleted_room_with_messages(days_ago=31)
     assert (
         run("purge_rooms", "--older-than-days", "30") == "Erased 3 messages of 1 deleted rooms.\n"
     )

@@ -13,14 +13,14 @@ from rooms import membership, services
 from rooms.errors import LastOwner, NoSuchRoom
 from rooms.events import MemberRemoved, RoomDeleted
 from rooms.models import Ban, Member, Role, Room, RoomKind
-from tests.admin_client import chosen, signed_in, staff, told
+from tests.admin_client import chosen, notices, signed_in, staff
 from tests.factories import (
     commits,
-    heard,
     make_private_room,
     make_room,
     make_sign_in,
     make_user,
+    published,
     say,
 )
 
@@ -67,9 +67,9 @@ def test_every_kind_of_room_is_deleted_through_the_service(
 ) -> None:
     public, private = make_room(name="sports"), make_private_room(ila.pk, maya)
     rows = chosen("delete_rooms", group, public, private)
-    with heard() as events:
+    with published() as events:
         answer = root.post(ROOMS, rows)
-    assert told(answer) == ["3 rooms deleted"]
+    assert notices(answer) == ["3 rooms deleted"]
     assert {event.room_id for event in events if isinstance(event, RoomDeleted)} == {
         group.pk,
         public.pk,
@@ -93,10 +93,12 @@ def test_every_kind_of_room_is_deleted_through_the_service(
 @commits
 def test_deleting_a_room_twice_is_harmless(root: Client, group: Room) -> None:
     page = f"{ROOMS}{group.pk}/do/delete_rooms/"
-    with heard() as events:
-        assert told(root.post(page)) == ["1 room deleted"]
-        assert "Nothing left to do for 1 room" in told(root.post(page))
-        assert told(root.post(ROOMS, chosen("delete_rooms", group)))[-1].startswith("Nothing left")
+    with published() as events:
+        assert notices(root.post(page)) == ["1 room deleted"]
+        assert "Nothing left to do for 1 room" in notices(root.post(page))
+        assert notices(root.post(ROOMS, chosen("delete_rooms", group)))[-1].startswith(
+            "Nothing left"
+        )
     assert len(events) == 1
     assert LogEntry.objects.count() == 1
 
@@ -135,7 +137,7 @@ def test_viewing_pages_changes_nothing(root: Client, group: Room, maya: User) ->
         username="maya",
     )
     member = member_of(group, maya)
-    with heard() as events:
+    with published() as events:
         for page in (
             *(f"{ROOMS}{group.pk}/do/{name}/" for name in ("delete_rooms", "nothing")),
             *(f"{MEMBERS}{member.pk}/do/{name}/" for name in ("remove_members", "make_owner")),
@@ -155,9 +157,9 @@ def test_viewing_pages_changes_nothing(root: Client, group: Room, maya: User) ->
 
 @commits
 def test_staff_remove_a_member_from_a_group(root: Client, group: Room, maya: User) -> None:
-    with heard() as events:
+    with published() as events:
         answer = root.post(f"{MEMBERS}{member_of(group, maya).pk}/do/remove_members/")
-    assert (answer.status_code, told(answer)) == (302, ["1 member removed"])
+    assert (answer.status_code, notices(answer)) == (302, ["1 member removed"])
     assert events == [MemberRemoved(group.pk, maya.pk, 1)]
     assert not Member.objects.filter(room=group, user=maya).exists()
     assert not Ban.objects.exists(), "a group needs none"
@@ -180,12 +182,12 @@ def test_last_owner_of_a_group_cannot_be_removed_or_demoted(
 ) -> None:
     owner = member_of(group, ila)
     for action in ("remove_members", "make_member", "make_admin"):
-        *_, text = told(root.post(MEMBERS, chosen(action, owner)))
+        *_, text = notices(root.post(MEMBERS, chosen(action, owner)))
         assert text.startswith("Refused for ila in friends. This is the last owner of the group")
     assert member_of(group, ila).role == Role.OWNER
     assert not LogEntry.objects.exists()
     root.post(MEMBERS, chosen("make_owner", member_of(group, maya), confirmed=False))
-    assert told(root.post(MEMBERS, chosen("remove_members", owner)))[-1] == "1 member removed"
+    assert notices(root.post(MEMBERS, chosen("remove_members", owner)))[-1] == "1 member removed"
     assert member_of(group, maya).role == Role.OWNER
 
 
@@ -193,7 +195,7 @@ def test_members_of_a_private_room_cannot_be_removed(root: Client, ila: User, ma
     room = make_private_room(ila.pk, maya)
     member = member_of(room, maya)
     for action in ("remove_members", "make_owner"):
-        *_, text = told(root.post(MEMBERS, chosen(action, member)))
+        *_, text = notices(root.post(MEMBERS, chosen(action, member)))
         assert "This cannot be done in a private room" in text
     page = root.get(f"{MEMBERS}{member.pk}/change/").content.decode()
     assert "/do/" not in page, "no button for what is refused"
@@ -204,7 +206,7 @@ def test_refused_rows_do_not_stop_the_others(
 ) -> None:
     private = make_private_room(ila.pk, maya)
     rows = [member_of(group, maya), member_of(group, ila), member_of(private, ila)]
-    texts = told(root.post(MEMBERS, chosen("remove_members", *rows)))
+    texts = notices(root.post(MEMBERS, chosen("remove_members", *rows)))
     assert texts[0] == "1 member removed"
     assert len(texts) == 3
     assert Member.objects.filter(room=group).count() == 1
@@ -214,8 +216,8 @@ def test_rows_deleted_meanwhile_are_reported(root: Client, group: Room, maya: Us
     member = member_of(group, maya)
     page = f"{MEMBERS}{member.pk}/do/remove_members/"
     root.post(page)
-    assert told(root.post(page))[-1] == f"There is no member {member.pk} any more"
-    texts = told(root.post(MEMBERS, chosen("remove_members", member)))
+    assert notices(root.post(page))[-1] == f"There is no member {member.pk} any more"
+    texts = notices(root.post(MEMBERS, chosen("remove_members", member)))
     assert texts[-1] == "Nothing to do: the chosen rows are gone"
 
 
@@ -224,7 +226,7 @@ def test_action_is_limited_to_a_number_of_rows(
 ) -> None:
     monkeypatch.setattr(moderation, "MAX_ROWS", 1)
     form = chosen("remove_members") | {"_selected_action": [0], "select_across": "1"}
-    (text,) = told(root.post(MEMBERS, form))
+    (text,) = notices(root.post(MEMBERS, form))
     assert text == "At most 1 rows at once: nothing was done"
     assert Member.objects.filter(room=group).count() == 2
 
@@ -236,12 +238,15 @@ def test_busy_database_shows_a_message_and_no_error_page(
         raise Busy
 
     monkeypatch.setattr(services, "delete_room", busy)
-    (text,) = told(root.post(ROOMS, chosen("delete_rooms", group)))
+    (text,) = notices(root.post(ROOMS, chosen("delete_rooms", group)))
     assert text == f"Refused for friends (#{group.pk}). The server is busy: try again shortly"
     monkeypatch.setattr(services, "change_room", busy)
     room = make_room()
     answer = root.post(f"{ROOMS}{room.pk}/change/", {"title": "New", "topic": ""})
-    assert (answer.status_code, told(answer)[-1]) == (302, "The server is busy: try again shortly")
+    assert (answer.status_code, notices(answer)[-1]) == (
+        302,
+        "The server is busy: try again shortly",
+    )
     room.refresh_from_db()
     assert room.title == ""
 
@@ -265,9 +270,9 @@ def test_banned_user_can_return_after_the_ban_is_lifted(
     address = f"{BANS}add/?room=%23{room.pk}"
     assert address in page
     assert f'value="#{room.pk}"' in root.get(address).content.decode()
-    with heard() as events:
+    with published() as events:
         answer = root.post(f"{BANS}add/", {"room": "Sports", "user": "@MAYA"})
-    assert (answer.status_code, told(answer)) == (302, ["Banned maya from sports"])
+    assert (answer.status_code, notices(answer)) == (302, ["Banned maya from sports"])
     assert events == [MemberRemoved(room.pk, maya.pk, 1)]
     ban = Ban.objects.get(room=room, user=maya)
     (entry,) = LogEntry.objects.all()
@@ -276,7 +281,7 @@ def test_banned_user_can_return_after_the_ban_is_lifted(
     assert Ban.objects.count() == 1, "twice is harmless"
     with pytest.raises(Forbidden):
         membership.join_room(user_id=maya.pk, room_id=room.pk)
-    assert told(root.post(BANS, chosen("lift_bans", ban, confirmed=False)))[-1] == "1 ban lifted"
+    assert notices(root.post(BANS, chosen("lift_bans", ban, confirmed=False)))[-1] == "1 ban lifted"
     membership.join_room(user_id=maya.pk, room_id=room.pk)
     assert LogEntry.objects.latest("pk").change_message == "Ban of maya in sports: lifted"
 
@@ -324,7 +329,7 @@ def test_each_action_requires_its_permission(
         assert answer.status_code == 200
         assert action not in answer.content.decode(), "neither action nor button"
     do = f"{page}{row.pk}/do/{action}/"
-    with heard() as events:
+    with published() as events:
         assert without.post(page, chosen(action, row)).status_code == 403
         assert without.post(do, {"post": "yes"}).status_code == 403
         assert without.get(do).status_code == 403

@@ -19,12 +19,12 @@ from tests.factories import (
     at_once,
     commits,
     draft,
-    heard,
     make_member,
     make_private_room,
     make_room,
     make_sign_in,
     make_user,
+    published,
     say,
     store_now,
 )
@@ -348,7 +348,7 @@ def test_room_of_others_looks_missing(kind: RoomKind) -> None:
 def test_leaving_raises_access_epoch_and_is_published() -> None:
     user = make_user()
     room = make_room(member=[user.pk])
-    with heard() as events:
+    with published() as events:
         membership.leave_room(user_id=user.pk, room_id=room.pk)
     assert events == [MemberLeft(room.pk, user.pk, access=1)]
     assert role_of(user.pk, room) is None
@@ -402,7 +402,7 @@ def test_removal_returns_the_last_version_visible_to_the_removed_member() -> Non
     owner, gone = make_user(), make_sign_in()
     room = make_room(RoomKind.GROUP, owner=[owner.pk], member=[gone.user_id])
     said = say(gone, room)
-    with heard() as events:
+    with published() as events:
         version = membership.remove_member(
             user_id=owner.pk, room_id=room.pk, username=gone.username.upper()
         )
@@ -435,7 +435,7 @@ def test_non_member_of_a_public_room_can_be_banned(has_been_there: bool) -> None
         say(gone, room)
         membership.leave_room(user_id=gone.user_id, room_id=room.pk)
     room.refresh_from_db()
-    with heard() as events:
+    with published() as events:
         version = membership.remove_member(
             user_id=owner.pk, room_id=room.pk, username=gone.username.upper()
         )
@@ -558,7 +558,7 @@ def test_staff_moderate_only_public_rooms() -> None:
 def test_title_change_is_published_and_keeps_the_topic() -> None:
     owner = make_user()
     room = services.create_room(user_id=owner.pk, name="sports", topic="All of them")
-    with heard() as events:
+    with published() as events:
         services.change_room(user_id=owner.pk, room_id=room.pk, title="Sports", topic=None)
     (event,) = events
     assert isinstance(event, RoomChanged)
@@ -569,7 +569,7 @@ def test_title_change_is_published_and_keeps_the_topic() -> None:
 def test_deleted_room_is_gone_for_all_users() -> None:
     owner, friend = make_user(), make_user()
     room = make_room(RoomKind.GROUP, owner=[owner.pk], member=[friend.pk])
-    with heard() as events:
+    with published() as events:
         services.delete_room(user_id=owner.pk, room_id=room.pk)
     assert events == [RoomDeleted(room.pk)]
     for user in (owner, friend):
@@ -584,7 +584,7 @@ def test_deleted_room_is_gone_for_all_users() -> None:
 def test_rolled_back_changes_are_not_published() -> None:
     owner = make_user()
     room = make_room(owner=[owner.pk])
-    with heard() as events, transaction.atomic():
+    with published() as events, transaction.atomic():
         services.delete_room(user_id=owner.pk, room_id=room.pk)
         transaction.set_rollback(True)
     assert events == []

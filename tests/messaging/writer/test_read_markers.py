@@ -10,7 +10,15 @@ from messaging.events import MessageSent, ReadAdvanced
 from messaging.writer.read_markers import MarkRead, ReadMarker
 from rooms.errors import NoSuchRoom, NotAMember
 from rooms.models import Ban, Member, Room
-from tests.factories import commits, draft, heard, make_room, make_sign_in, say, store_now
+from tests.factories import (
+    commits,
+    draft,
+    make_room,
+    make_sign_in,
+    published,
+    say,
+    store_now,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 
@@ -47,7 +55,7 @@ def test_read_marker_is_published_only_when_it_advanced(
     ila: Caller, friend: Caller, room: Room
 ) -> None:
     say(ila, room)
-    with heard() as events:
+    with published() as events:
         for _ in range(2):
             mark_read(friend, room, 1)
     assert events == [ReadAdvanced(room.pk, friend.user_id, "friend", 1)]
@@ -71,7 +79,7 @@ def test_read_markers_of_a_batch_follow_its_messages_in_order(
 def test_read_marker_is_published_after_its_message(
     ila: Caller, friend: Caller, room: Room
 ) -> None:
-    with heard() as events:
+    with published() as events:
         store_now(mark(friend, room, 1), draft(ila, room))
     assert [type(event) for event in events] == [MessageSent, ReadAdvanced]
 

@@ -32,12 +32,12 @@ from rooms.services import delete_room
 from tests.factories import (
     commits,
     draft,
-    heard,
     make_private_room,
     make_room,
     make_session,
     make_sign_in,
     make_user,
+    published,
     say,
     store_now,
 )
@@ -373,7 +373,11 @@ def test_failing_database_answers_busy_and_the_thread_survives(
     def fail(self: MessageBatch) -> None:
         raise fault
 
-    with heard() as events, monkeypatch.context() as broken, caplog.at_level(logging.CRITICAL):
+    with (
+        published() as events,
+        monkeypatch.context() as broken,
+        caplog.at_level(logging.CRITICAL),
+    ):
         broken.setattr(MessageBatch, "save", fail)
         with pytest.raises(Busy):
             thread.submit(draft(ila, room, client_id="one")).result(WITHIN)
@@ -389,7 +393,11 @@ def test_failed_commit_answers_busy_and_publishes_nothing(
     def fail() -> None:
         raise OperationalError("disk I/O error")
 
-    with heard() as events, monkeypatch.context() as broken, caplog.at_level(logging.CRITICAL):
+    with (
+        published() as events,
+        monkeypatch.context() as broken,
+        caplog.at_level(logging.CRITICAL),
+    ):
         broken.setattr(connection, "_commit", fail)
         assert store_now(draft(ila, room)) == [None]
     assert events == []
@@ -408,7 +416,7 @@ def test_batch_refused_by_the_database_is_stored_one_by_one(
         save(self)
 
     monkeypatch.setattr(MessageBatch, "save", refuse_many)
-    with heard() as events:
+    with published() as events:
         outcomes = store_now(*[draft(ila, room, text) for text in "abc"])
     assert kinds(outcomes) == [Sent] * 3
     assert contents(room) == ["a", "b", "c"]
@@ -436,7 +444,7 @@ def test_batch_that_lost_a_deadlock_is_retried(
 ) -> None:
     monkeypatch.setattr(MessageBatch, "save", failing_saves(sqlstate))
     before = REGISTRY.get_sample_value("chat_writer_repeated_batches_total")
-    with heard() as events:
+    with published() as events:
         outcomes = store_now(draft(ila, room, "a"), draft(ila, room, "b"))
     assert kinds(outcomes) == [Sent] * 2
     assert contents(room) == ["a", "b"]
@@ -483,7 +491,7 @@ def test_events_are_published_after_the_commit_in_version_order(ila: Caller, roo
         seen.append((connection.in_atomic_block, Message.objects.count()))
 
     committed.connect(listen)
-    with heard() as events:
+    with published() as events:
         store_now(*[draft(ila, room, text) for text in "abc"])
     committed.disconnect(listen)
     assert seen == [(False, 3)]
@@ -497,7 +505,7 @@ def test_events_are_published_after_the_commit_in_version_order(ila: Caller, roo
 @commits
 def test_refusals_and_repeats_publish_nothing(ila: Caller, room: Room) -> None:
     say(ila, room, client_id="one")
-    with heard() as events:
+    with published() as events:
         store_now(draft(ila, room, client_id="one"), draft(make_sign_in(), room))
     assert events == []
 
