@@ -354,7 +354,7 @@ def test_messages_are_searched_by_room_and_sender(root: Client) -> None:
     assert found("SPORTS") == found("spor") == found(f"#{sports.pk}") == [second, first]
     assert found("@Ila") == found("@il") == [third, first]
     assert found("sports @ila") == found("@il spo") == [first]
-    for nothing in ("port", "@nobody", "sports @nobody", "#99999", "#x", "#", "@", f"#{2**70}"):
+    for nothing in ("port", "@unknown", "sports @unknown", "#99999", "#x", "#", "@", f"#{2**70}"):
         assert found(nothing) == [], nothing
 
 

@@ -171,14 +171,14 @@ def test_exhausted_limit_of_one_address_does_not_affect_others(settings: Setting
             services.log_in(name="guest1", password=PASSWORD, **where)
 
 
-@pytest.mark.parametrize(("name", "password"), [("ila", "wrong"), ("nobody", PASSWORD)])
+@pytest.mark.parametrize(("name", "password"), [("ila", "wrong"), ("unknown", PASSWORD)])
 def test_wrong_password_and_unknown_user_get_the_same_answer(name: str, password: str) -> None:
     register()
     with pytest.raises(InvalidCredentials):
         log_in(name, password)
 
 
-@pytest.mark.parametrize("name", ["ila", "gone", "nobody", "nobody@example.com", "no\x00body"])
+@pytest.mark.parametrize("name", ["ila", "gone", "unknown", "unknown@example.com", "un\x00known"])
 def test_rejected_login_costs_one_hash_for_any_username(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,9 +35,9 @@ def main() -> None:
 
 
 def _measure_all(options: argparse.Namespace, results_file: ResultsFile) -> bool:
-    """Measures, keeps and prints; True when a scenario failed."""
+    """Measures, keeps and prints; returns True when a scenario failed."""
     _allow_many_sockets()
-    # So that a run that is ended ends what it started.
+    # An ended run must end the processes that it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended"))
     names = options.scenarios or list(SCENARIOS)
     now = ResultsFile(None)
@@ -51,7 +51,7 @@ def _measure_all(options: argparse.Namespace, results_file: ResultsFile) -> bool
 
 
 def _measure(name: str, runner: Runner, run: Run, files: tuple[ResultsFile, ...]) -> None:
-    """One that fails leaves the others be: what runs is ended, and started anew for them."""
+    """Measures one scenario; a failure ends its systems, and the next scenarios start new ones."""
     runner.results = Results()
     start = time.monotonic()
     try:
@@ -130,7 +130,7 @@ def _arguments() -> argparse.ArgumentParser:
 
 
 def _allow_many_sockets() -> None:
-    """For the servers, which inherit it."""
+    """Raises the limit of open files; servers inherit it."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 

@@ -1,6 +1,6 @@
-"""All scenarios by name, in the order in which they are measured and reported.
+"""Lists all scenarios by name, in the order of measuring and reporting.
 
-Those that share a fleet come first, so that it is started once.
+Scenarios that share a fleet come first, so that it starts once.
 """
 
 from collections.abc import Callable

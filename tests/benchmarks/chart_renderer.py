@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 INK, GRID, PAPER = "#1f2328", "#d1d9e0", "#ffffff"
 DARK = {INK: "#e6edf3", GRID: "#3d444d", PAPER: "#0d1117"}
-# Told apart by their lightness and their marks too; each is seen on white and on black.
+# Distinguishable by lightness and markers too, on white and on black.
 COLOURS = ("#2f81f7", "#d9730d", "#2e9e5b", "#8e63ce", "#d1495b", "#7d8590", "#b08800", "#0f9b9b")
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 STYLE = {
@@ -66,7 +66,7 @@ def _drawn(picture: dict[str, Any]) -> Figure:
 
 
 def _scale(axes: Any, picture: dict[str, Any]) -> None:
-    """Ticks at what was measured, with numbers in full."""
+    """Sets ticks at the measured values, with numbers in full."""
     plain = FuncFormatter(lambda value, _: f"{value:,.10g}")
     if picture["logarithmic"]:
         axes.set(xscale="log", yscale="log")
@@ -81,7 +81,7 @@ def _scale(axes: Any, picture: dict[str, Any]) -> None:
 
 
 def _for_dark(svg: str) -> str:
-    """The same colours as drawn where it is light; others by the reader's own preference."""
+    """Keeps the light colours, and adds dark ones for readers who prefer them."""
     rules = "".join(
         f'[style*="{part}: {light}"]{{{part}:{dark}!important}}'
         for light, dark in DARK.items()

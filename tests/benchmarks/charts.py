@@ -1,7 +1,7 @@
-"""The pictures of scaling: which there are, and what is in them. `chart_renderer.py` draws them.
+"""Defines the scaling charts and their data; `chart_renderer.py` draws them.
 
-That runs with a library of its own, installed from PyPI into the benchmarks' cache when first
-needed: nothing else here wants it.
+The renderer uses a library of its own, installed from PyPI into the benchmarks' cache when first
+needed.
 """
 
 import json
@@ -25,7 +25,7 @@ DRAWS_TIMEOUT = 120
 
 @dataclass(frozen=True)
 class Chart:
-    """Medians of the rows of `work` against what was varied; a line for each system and `what`."""
+    """Medians of the rows of `work` against the varied number; one line per system and `what`."""
 
     file: str
     title: str
@@ -75,7 +75,7 @@ CHARTS = [
 
 
 def draw(results: Results, folder: Path) -> list[Chart]:
-    """Draws those of which something was measured, and answers which these are."""
+    """Draws the charts that have data, and returns them."""
     plans = [(chart, _lines(chart, results)) for chart in CHARTS]
     plans = [(chart, lines) for chart, lines in plans if lines]
     if not plans:

@@ -1,4 +1,4 @@
-"""Which core does what: servers and peers on one, the load (and Redis) on another."""
+"""Pins processes: servers and peers to one core, the load (and Redis) to another."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ LOAD = {_ALL[1]} if len(_ALL) > 1 else set(_ALL)
 
 @contextmanager
 def pinned(cores: set[int]) -> Iterator[None]:
-    """Processes started inside, with all their threads, run on these cores where the system can."""
+    """Runs processes started inside, with all threads, on these cores where the system can."""
     if not cores:
         yield
         return

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md and its pictures, written from the results that were kept."""
+"""Writes docs/benchmarks.md and its charts from the kept results."""
 
 from pathlib import Path
 from string import Template
@@ -32,7 +32,7 @@ def write(results_file: ResultsFile, folder: Path) -> None:
 
 
 def _runs(results_file: ResultsFile) -> str:
-    """The machine, and each run of which something stands on the page."""
+    """Returns the machine, and each run with results on the page."""
     lines: dict[str, None] = {}
     for run, names in results_file.runs():
         lines |= dict.fromkeys(f"- {line}" for line in run.machine)
@@ -51,7 +51,7 @@ def _run(run: Run, names: list[str], measured_then: list[Measured]) -> str:
 
 
 def _scaling(results: Results, drawn: list[charts.Chart]) -> str:
-    """Each table of something varied, after the chart of it."""
+    """Returns each table of a varied number, after its chart."""
     parts = []
     for work, what, table in sweeps(results):
         parts += [

@@ -1,4 +1,4 @@
-"""What the numbers are of: processor, system, and the versions of what was measured."""
+"""Describes processor, system and versions."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ PACKAGES = (
 
 
 def described() -> tuple[str, ...]:
-    """A line each for the machine, Python with its packages, and what else is there."""
+    """Returns lines for the machine, Python with its packages, and Node."""
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     lines = [
         f"{os.cpu_count()} × {_processor()}, {platform.system()} {platform.release()}",

@@ -1,4 +1,4 @@
-"""The load generator in Python, for where no C compiler is: `load.c` tells what it does and why."""
+"""Generates the load in Python, without a C compiler; `load.c` explains what and why."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ class Hearing(NamedTuple):
 
 
 class Crowd:
-    """All clients, what they say and what was counted."""
+    """All clients, their messages and counts."""
 
     def __init__(self) -> None:
         self.words = dict.fromkeys(("ready", "heard", "answer", "hello", "ping", "pong"), b"")
@@ -59,7 +59,7 @@ class Client(asyncio.Protocol):
         self.rest = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclasses of asyncio's.
+        # uvloop's transports do not subclass asyncio's.
         self.transport = cast(asyncio.Transport, transport)
         self.is_shaking = True
         self.transport.write(HANDSHAKE.format(path=self.path, port=self.port).encode())
@@ -93,7 +93,7 @@ class Client(asyncio.Protocol):
         return end + 4
 
     def _frames(self, data: bytes, at: int) -> int:
-        """Takes whole frames from `at` on; returns where the first that is not whole begins."""
+        """Handles whole frames from `at` on; returns the start of the first incomplete one."""
         size = len(data)
         while size - at >= 2 and not self.is_shaking:
             length, head = data[at + 1], 2

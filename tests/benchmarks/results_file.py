@@ -1,4 +1,4 @@
-"""Results that were kept: one file, scenario by scenario, so that several runs make one page."""
+"""Keeps results in one file, by scenario, so that several runs make one page."""
 
 import json
 from collections.abc import Iterable
@@ -13,20 +13,20 @@ from .systems import System
 
 @dataclass(frozen=True)
 class Run:
-    """When and how something was measured."""
+    """Day, command and parameters of a run."""
 
     day: str
     command: str
     rounds: int
     seconds: float
     load_average: float
-    """Of the machine before the run began."""
+    """Load average of the machine before the run."""
     machine: tuple[str, ...]
 
 
 @dataclass
 class Measured:
-    """A scenario's results. `took` seconds of measuring."""
+    """A scenario's results, measured in `took` seconds."""
 
     run: Run
     took: float
@@ -34,9 +34,9 @@ class Measured:
 
 
 class ResultsFile:
-    """A scenario that is measured again replaces what was there; one that fails leaves it.
+    """Replaces the results of a repeated scenario, and keeps them when a repeat fails.
 
-    Whole scenarios are replaced, never single rows: ratios hold within one run only.
+    It replaces whole scenarios, never single rows: ratios are valid within one run only.
     """
 
     def __init__(self, file: Path | None) -> None:
@@ -58,7 +58,7 @@ class ResultsFile:
         self._save()
 
     def results(self) -> Results:
-        """Everything, in the order of the catalogue."""
+        """Returns all results in the order of the catalogue."""
         merged = Results()
         for name in SCENARIOS:
             if name in self.measured:
@@ -66,7 +66,7 @@ class ResultsFile:
         return merged
 
     def runs(self) -> Iterable[tuple[Run, list[str]]]:
-        """Each run with its scenarios that are still here."""
+        """Returns each run with its scenarios that are still in the file."""
         runs: dict[Run, list[str]] = {}
         for name in SCENARIOS:
             if name in self.measured:
@@ -81,7 +81,7 @@ class ResultsFile:
             "failed": self.failed,
         }
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        # Never half a file: a run of half an hour may be ended at any moment.
+        # Written atomically: a run of half an hour may end at any moment.
         draft = self._file.with_suffix(".new")
         draft.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
         draft.replace(self._file)
@@ -99,7 +99,7 @@ def _written(measured: Measured) -> dict[str, Any]:
 
 
 def _numbers(row: Row) -> dict[str, list[float]]:
-    """Five digits are more than any measurement here is good for."""
+    """Rounds to five digits: no measurement here is more precise."""
     return {
         name: [float(f"{value:.5g}") for value in values]
         for name, values in (("values", row.values), ("per_cpu", row.per_cpu))

@@ -1,4 +1,4 @@
-"""One run of the benchmarks: what was asked for, where its files lie, and the interleaving."""
+"""Runs the benchmarks: options, files, and interleaved rounds."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -20,13 +20,13 @@ from .systems import PRODUCT, Room, Running, System
 NODE = ("socketio", "socketio-insert")
 PEERS = ("raw", "standard", "standard-orm", "standard-redis", "standard-pubsub", *NODE)
 DAPHNE_PEERS = ("raw", "standard")
-"""Those that are worth a look on daphne as well."""
+"""Peers worth measuring on daphne as well."""
 QUICK_PEERS = ("raw", "standard", "standard-orm", "socketio-insert")
 
 LATENCY_MEMBERS = 200
 MANY_ROOMS = [Room(f"room{number}", 10) for number in range(100)]
 DOORS = [Room(f"door{number}", 50) for number in range(20)]
-"""The rooms that people sign in to."""
+"""Rooms of the authentication scenario."""
 
 
 def big_room(members: int) -> Room:
@@ -61,7 +61,7 @@ class Runner:
         self.end_all()
 
     def end_all(self) -> None:
-        """What is needed again is started anew."""
+        """Ends all systems; later scenarios start new ones."""
         self._end_fleet()
         self._postgres = None
         self._stack.close()
@@ -71,7 +71,7 @@ class Runner:
         self._fleet_stack.close()
 
     def systems(self, *, peers: Iterable[str] = PEERS) -> list[System]:
-        """The product on each server, then those of `peers` that were asked for."""
+        """Returns the product on each server, then the requested `peers`."""
         wanted = [name for name in self.peers if name in tuple(peers)]
         return [
             *(System(PRODUCT, server) for server in self.servers),
@@ -87,7 +87,7 @@ class Runner:
 
     @contextmanager
     def serving(self, system: System, rooms: list[Room]) -> Iterator[Running]:
-        """A fresh one and no other, for what must not be touched by other measurements."""
+        """Yields one fresh system alone, undisturbed by other measurements."""
         self._end_fleet()
         with self._serving(system, rooms) as one:
             yield one
@@ -99,14 +99,14 @@ class Runner:
 
     @contextmanager
     def side_by_side(self, systems: Iterable[System], rooms: list[Room]) -> Iterator[list[Running]]:
-        """Fresh ones of those that can run, and no others."""
+        """Yields fresh systems that can run here, and no others."""
         self._end_fleet()
         with ExitStack() as stack:
             started = (self._start(system, rooms, stack) for system in systems)
             yield [one for one in started if one]
 
     def fleet(self, systems: Iterable[System]) -> list[Running]:
-        """The same, kept for other scenarios too; idle between turns."""
+        """Returns systems that other scenarios reuse; they idle between turns."""
         for system in systems:
             if system not in self._fleet:
                 one = self._start(system, self._rooms(), self._fleet_stack)
@@ -140,9 +140,9 @@ class Runner:
         wire: Callable[[Running], Wire] | None = None,
         entered: Callable[[Running], None] = lambda one: None,
     ) -> None:
-        """Opens the clients of every system, then measures one after the other, round by round.
+        """Connects the clients of every system, then measures systems in turn, round by round.
 
-        `entered` is called for each when the clients of all are in.
+        `entered` is called for each system once the clients of all are connected.
         """
         with ExitStack() as stack:
             loads = []
@@ -159,7 +159,7 @@ class Runner:
                     measure(one, load)
 
     def closed(self, work: str, counted: str, one: Running, load: Load) -> None:
-        """A closed loop; `counted` are its deliveries or its answers."""
+        """Measures a closed loop; `counted` are its deliveries or its answers."""
         before, helped = one.cpu(), one.helpers_cpu()
         answer = load.closed(self.seconds / 4, self.seconds)
         spent = one.cpu() - before
@@ -184,7 +184,7 @@ class Runner:
         self.results.add(Quantity(work, what, system, at), value, per_cpu)
 
     def note_load(self, one: Running, answer: dict[str, float]) -> None:
-        """How busy the load generator was in a closed loop. Raises when the loop was none."""
+        """Records how busy the generator was; raises when the system ended or lost sockets."""
         if one.has_ended():
             raise RuntimeError(f"{one.system} ended while it was measured")
         if answer["lost"] and one.system.name == PRODUCT:
@@ -193,7 +193,7 @@ class Runner:
 
     @staticmethod
     def say(text: str, end: str = " ") -> None:
-        """Progress, on the line of its scenario."""
+        """Prints progress on the line of its scenario."""
         print(text, end=end, file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Scenarios of what one grows into: PostgreSQL, Redis, several processes, ten thousand rooms."""
+"""Scenarios with PostgreSQL, Redis, several processes and ten thousand rooms."""
 
 import time
 from statistics import quantiles
@@ -24,7 +24,7 @@ CROSSING = "100 messages/s over two processes"
 STORING = "100 rooms × 10, by database"
 REDIS_GONE = "100 rooms × 10, with and without Redis"
 REPAIR_SECONDS = 20
-"""One interval of uvicorn's pings: each socket has its share of them in it."""
+"""One interval of uvicorn's pings, so that each socket's share of them is included."""
 
 
 def cost_of(part: str) -> str:
@@ -32,7 +32,7 @@ def cost_of(part: str) -> str:
 
 
 def spread(runner: Runner) -> None:
-    """Rooms of 20, their members dealt to 1, 2 and 4 processes: CPU of all these a delivery."""
+    """Rooms of 20 with members spread over 1, 2 and 4 processes: CPU of all for each delivery."""
     systems = [System(PRODUCT, "uvicorn", POSTGRESQL, REDIS, processes=n) for n in PROCESSES]
     rooms = SPREAD_ROOMS[:20] if runner.quick else SPREAD_ROOMS
 
@@ -64,7 +64,7 @@ def _note_costs(
 
 
 def crossing(runner: Runner) -> None:
-    """A sender and a listener on one process: how much later one on another process hears."""
+    """A sender on one process: how much later a receiver on another process has the message."""
     room = Room("crossing", 3)
     rate = 100
 
@@ -83,7 +83,7 @@ def crossing(runner: Runner) -> None:
 
 
 def _heard_by(load: Load, client: int) -> dict[int, int]:
-    """Nanoseconds until heard, by when it was sent. Clients 0, the sender, and 2 are neighbours."""
+    """Maps send time to nanoseconds until delivery. Sender (0) and client 2 share a process."""
     return {one.sent: one.after for one in load.hearings() if one.client == client}
 
 
@@ -102,7 +102,7 @@ def databases(runner: Runner) -> None:
 
 
 def redis_gone(runner: Runner) -> None:
-    """`many_rooms` with a Redis that lives, and with one that is killed when all are signed in."""
+    """`many_rooms` with a running Redis, and with one killed after all clients connected."""
 
     def kill(one: Running) -> None:
         if one.system.redis == DEAD_REDIS:
@@ -120,7 +120,7 @@ def repair_work(rooms: int = 10_000, seconds: int = REPAIR_SECONDS) -> str:
 
 
 def repair(runner: Runner) -> None:
-    """10,000 idle sockets in as many rooms, then in one: what the look at open rooms costs."""
+    """10,000 idle sockets in as many rooms, then in one: the cost of the repair's checks."""
     count, seconds = (300, 2) if runner.quick else (10_000, REPAIR_SECONDS)
     alone = [Room(f"alone{number}", 1) for number in range(count)]
     crowd = [Room("crowd", count)]
@@ -138,13 +138,13 @@ def repair(runner: Runner) -> None:
 
 
 def _idle_shares(one: Running, rooms: list[Room], seconds: float) -> dict[str, float]:
-    """Percent of a core that server and database use while all sockets of these rooms are idle."""
+    """Returns percent of a core of server and database while all these sockets are idle."""
     with one.load(rooms) as load:
         answer = load.open(within=180)
         if answer["lost"]:
             raise RuntimeError(f"{one.system} did not let in all: {answer}")
         until_idle(one)
-        # Who was last seen when is written up to two seconds after they came.
+        # `last_seen` is written up to two seconds after clients connect.
         time.sleep(3)
         before, start = _cpu(one), time.monotonic()
         time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""What is done to one process with its SQLite. Each scenario adds its rows to the results."""
+"""Scenarios with one process and SQLite. Each adds its rows to the results."""
 
 import time
 from statistics import median
@@ -21,7 +21,7 @@ def fanout_work(members: int) -> str:
 
 
 def fanout(runner: Runner) -> None:
-    """One sender in a room sends the next message when it has heard its own."""
+    """One sender in a room sends the next message when it receives its own."""
     for members in runner.members:
         work = fanout_work(members)
 
@@ -32,7 +32,7 @@ def fanout(runner: Runner) -> None:
 
 
 def many_rooms(runner: Runner) -> None:
-    """One sender in each of many rooms sends the next message when the last was acknowledged."""
+    """One sender in each of many rooms sends the next message after the last acknowledgement."""
 
     def measure(one: Running, load: Load) -> None:
         runner.closed(ACKNOWLEDGED, "answers", one, load)
@@ -42,21 +42,21 @@ def many_rooms(runner: Runner) -> None:
 
 
 def lively(runner: Runner) -> None:
-    """Twenty of a room's 200 speak, each the next when the last was acknowledged."""
+    """Twenty of a room's 200 members send, each the next message after the last acknowledgement."""
 
     def measure(one: Running, load: Load) -> None:
         runner.closed(LIVELY, "deliveries", one, load)
 
     rooms = [Room("lively", 200, speakers=20)]
-    # The others have no word for the one who spoke: each would go on when it hears anybody.
+    # Peers without acknowledgements cannot take part: a sender would continue on any message.
     with runner.side_by_side(runner.systems(peers=NODE), rooms) as started:
         runner.compare(started, rooms, measure, acknowledged)
 
 
 def latency(runner: Runner) -> None:
-    """25 messages a second in a room of 200: how long until each member has it."""
+    """25 messages a second in a room of 200: time until each member has received each."""
     rate, members = 25, LATENCY_MEMBERS
-    # Of a hundred the slowest one in a hundred is the slowest of all, one moment of the disk.
+    # With 100 messages, p99 would be the single slowest one: one moment of the disk.
     messages = int(rate * runner.seconds) if runner.quick else max(250, int(rate * runner.seconds))
 
     def measure(one: Running, load: Load) -> None:
@@ -69,11 +69,11 @@ def latency(runner: Runner) -> None:
 
 
 def signin(runner: Runner) -> None:
-    """Many people connect to their group rooms of 50 and sign in, 48 at a time."""
+    """Many users connect to group rooms of 50 and authenticate, 48 at a time."""
     doors = DOORS[:4] if runner.quick else DOORS
     started = runner.fleet(runner.systems(peers=("raw", "standard")))
     for one in started:
-        # The first sign-in of a while is also noted on the session's row.
+        # The first authentication after a while is also written to the session's row.
         with one.load(doors) as load:
             load.open()
         until_idle(one)
@@ -89,7 +89,7 @@ def signin(runner: Runner) -> None:
 
 
 def memory(runner: Runner) -> None:
-    """What an idle socket costs, in rooms of 50: growth of the process over the first 1,000."""
+    """Memory of an idle socket in rooms of 50: growth of the process over the first 1,000."""
     rooms = [Room("first", 50), *DOORS]
     for system in runner.systems(peers=() if runner.quick else ("raw", "standard", *NODE)):
         with runner.side_by_side([system], rooms) as started:
@@ -98,9 +98,9 @@ def memory(runner: Runner) -> None:
 
 
 def _growth(one: Running, rooms: list[Room]) -> float:
-    """Bytes for each socket in all but the first room."""
+    """Returns bytes for each socket in all but the first room."""
     with one.load(rooms[:1]) as load:
-        # What is loaded and allocated with the first clients is not theirs.
+        # One-time allocations with the first clients are not counted.
         load.open()
         before = one.memory()
         with one.load(rooms[1:]) as others:
@@ -110,7 +110,7 @@ def _growth(one: Running, rooms: list[Room]) -> float:
 
 
 def hold(runner: Runner) -> None:
-    """10,000 sockets stay for a minute; then one message is heard by all."""
+    """10,000 sockets stay for a minute; then all receive one message."""
     people, each, seconds = (200, 5, 3) if runner.quick else (1000, 10, 60)
     work = f"idle sockets × {people * each:,}, held {seconds} s"
     rooms = [Room("big", people, sockets_each=each)]
@@ -160,7 +160,7 @@ def _page_times(one: Running, sizes: dict[str, int]) -> dict[str, list[float]]:
 
 
 def generator(runner: Runner) -> None:
-    """How much the load takes when no server holds it up."""
+    """Throughput of the load generator without a server's limit."""
 
     def measure(one: Running, load: Load) -> None:
         answer = load.closed(runner.seconds / 4, runner.seconds)
@@ -174,7 +174,7 @@ def generator(runner: Runner) -> None:
 
 
 def until_idle(one: Running, within: float = 20) -> None:
-    """Waits until the server has done what connecting or leaving gave it to do."""
+    """Waits until the server has finished the work of connecting or disconnecting clients."""
     deadline = time.monotonic() + within
     before = one.cpu()
     while time.monotonic() < deadline:

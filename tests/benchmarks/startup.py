@@ -1,4 +1,4 @@
-"""How each system is started: a database, Redis for some, and processes on the server's core."""
+"""Starts each system: a database, Redis for some, and processes on the server's core."""
 
 import json
 import os
@@ -32,7 +32,7 @@ LAYERS = {"standard-redis": "core", "standard-pubsub": "pubsub"}
 
 @dataclass(frozen=True)
 class Ground:
-    """What a system stands on."""
+    """Folder, database and Redis of a system."""
 
     folder: Path
     database_url: str
@@ -46,7 +46,7 @@ Maker = Callable[[System, list[Room], Ground], Iterator[Running]]
 def running(
     system: System, rooms: list[Room], folder: Path, postgres: Callable[[], Postgres]
 ) -> Iterator[Running]:
-    """Raises Missing when this peer cannot run here."""
+    """Yields a running system. Raises Missing when a peer cannot run here."""
     helpers: dict[str, psutil.Process] = {}
     database_url, redis_url = f"sqlite:///{folder / 'chat.sqlite3'}", ""
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Scenarios that vary one number, for the pictures of scaling."""
+"""Scenarios that vary one number, for the scaling charts."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ QUICK_NUMBERS = (1, 10)
 SWEPT = ("raw", "standard", "socketio-insert")
 SWEPT_STORING = ("standard-orm", "socketio-insert")
 STANDARD_UP_TO = 1000
-"""Members of a room of the standard consumer's: beyond it one message takes longer than a round."""
+"""Largest room of the standard consumer: above it, one message takes longer than a round."""
 
 
 def members(runner: Runner) -> None:
@@ -43,7 +43,7 @@ def _is_able(system: System, size: int) -> bool:
 
 def _fanout(runner: Runner, size: int) -> Callable[[Running, Load], None]:
     def measure(one: Running, load: Load) -> None:
-        # A message of the standard consumer's takes so long that half a round holds hardly two.
+        # A message of the standard consumer takes so long that half a round holds hardly two.
         seconds = runner.seconds * (1 if one.system.name.startswith("standard") else 0.5)
         before = one.cpu()
         answer = load.closed(seconds / 4, seconds)

@@ -1,4 +1,4 @@
-"""What the product has to reach, as ratios to another quantity, or as plain numbers."""
+"""Defines the product's targets: ratios to another quantity, or plain numbers."""
 
 import math
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ class Target:
     at_most: bool = False
 
     def judge(self, results: Results) -> str | None:
-        """A line of the table; None when this was not measured."""
+        """Returns a line of the table; None when this was not measured."""
         own = results.rows.get(self.own)
         other = results.rows.get(self.other) if self.other else None
         if own is None or (self.other and other is None):
@@ -40,7 +40,7 @@ class Target:
         return f"{name}, against {self._other_name()}" if self.other else name
 
     def _other_name(self) -> str:
-        """What is different in it."""
+        """Returns what differs between both quantities."""
         assert self.other is not None
         if self.other.system.name != PRODUCT:
             return self.other.system.name
@@ -63,7 +63,7 @@ def _by_cpu(own: Row, other: Row | None) -> str:
 
 
 def _ratio(own: float, other: float) -> float:
-    """Infinite for a peer that answered nothing in most rounds."""
+    """Infinite for a peer without answers in most rounds."""
     return own / other if other else math.inf
 
 

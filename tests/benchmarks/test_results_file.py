@@ -1,4 +1,4 @@
-"""Results that are kept, merged and judged; nothing is measured here."""
+"""Results are kept, merged and judged; these tests measure nothing."""
 
 from pathlib import Path
 

@@ -126,7 +126,7 @@ def nginx_on_a_host(
 
 @contextmanager
 def _started(nginx: Nginx, output: int | None) -> Iterator[None]:
-    # Started by root, its workers run as the user `nobody`, who may not read pytest's folders.
+    # Started by root, its workers run as the user `nobody`, which may not read pytest's folders.
     options = "daemon off; user root;" if os.geteuid() == 0 else "daemon off;"
     running = subprocess.Popen(nginx.command("-g", options), stdout=output, stderr=output)
     try:

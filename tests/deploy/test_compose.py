@@ -179,9 +179,9 @@ def test_health_checks_pass_for_a_running_server(stack: Stack) -> None:
 
 
 def test_health_checks_fail_without_a_server(stack: Stack) -> None:
-    nobody = replace(stack.containers[0], address="127.0.0.9")
+    unreachable = replace(stack.containers[0], address="127.0.0.9")
     for probe in probes():
-        code, said = asked(nobody, probe)
+        code, said = asked(unreachable, probe)
         assert code == 1
         assert said.endswith("does not answer: ConnectionRefusedError\n")
         assert said.count("\n") == 1

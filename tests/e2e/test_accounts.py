@@ -245,7 +245,7 @@ async def test_every_operation_requires_a_valid_token(
         ("POST", "/rooms"),
         ("POST", "/messages"),
         ("GET", "/rooms/999999999/messages"),
-        ("POST", "/private/nobody"),
+        ("POST", "/private/unknown"),
     ):
         answer = await anyone.request(method, path, headers={"Authorization": header})
         assert refusal(answer) == (401, code), path

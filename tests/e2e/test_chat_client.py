@@ -98,13 +98,13 @@ async def test_hostile_message_cannot_control_the_terminal(daphne: Server) -> No
 
 def test_refusals_are_sentences_with_the_next_step(daphne: Server) -> None:
     name, group = fresh("ila"), fresh("group")
-    nobody = fresh("unknown")
+    unknown = fresh("unknown")
     url = daphne.http
     assert chat(url, name).returncode == 0
     for options, status, sentence in (
-        (("--group", group, "--members", nobody), 1, "They register with: make chat NAME="),
+        (("--group", group, "--members", unknown), 1, "They register with: make chat NAME="),
         (("--group", group), 1, f"To make the group: GROUP={group} MEMBERS="),
-        (("--to", nobody), 1, f"They register with: make chat NAME={nobody}"),
+        (("--to", unknown), 1, f"They register with: make chat NAME={unknown}"),
         (("--room", "no such"), 1, "!! There is no"),
     ):
         ran = chat(url, name, *options)

@@ -779,4 +779,4 @@ async def test_malformed_token_is_rejected_in_every_place(
             closed, reason = await socket.refused()
             assert closed == 4401, token
             assert reason in ("token_invalid", "not_authenticated"), token
-    assert (await ila.get("/rooms", q="nobody")).json() == []
+    assert (await ila.get("/rooms", q="unknown")).json() == []

@@ -92,7 +92,7 @@ async def test_head_after_an_answered_request_has_the_same_timeout(hasty: Server
 
 
 async def test_body_may_take_longer_than_a_head(hasty: Server) -> None:
-    body = b'{"username": "nobody", "password": "password123"}'
+    body = b'{"username": "unknown", "password": "password123"}'
     head = b"POST /api/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     async with Client(hasty) as client:
         client.writer.write(head + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body))

@@ -174,11 +174,11 @@ async def test_with_members_creates_a_group_of_the_named_users(person: Register)
 
 async def test_with_members_and_an_unknown_name_creates_nothing(person: Register) -> None:
     ila, kaushal = await person(), await person()
-    name, nobody = fresh("friends"), fresh("unknown")
-    body = {"name": name, "members": [kaushal.username, nobody]}
+    name, unknown = fresh("friends"), fresh("unknown")
+    body = {"name": name, "members": [kaushal.username, unknown]}
     answer = await ila.post("/rooms/with-members", body)
     assert refusal(answer) == (422, "unknown_users")
-    assert nobody in answer.json()["detail"]
+    assert unknown in answer.json()["detail"]
     assert [error.keys() for error in answer.json()["errors"]] == [{"loc", "msg", "type"}]
     assert (await ila.get("/rooms", q=name)).json() == []
     assert (await kaushal.get("/my-rooms")).json() == []

@@ -22,7 +22,7 @@ from tests.factories import commits, make_private_room, make_room, make_user, pu
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 
 MESSAGES = "/admin/messaging/message/"
-SECRET = "what nobody should have said"
+SECRET = "a secret text"
 
 
 @pytest.fixture

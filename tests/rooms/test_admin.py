@@ -291,7 +291,7 @@ def test_impossible_ban_is_rejected_with_a_reason(root: Client, group: Room) -> 
     for room, user, text in (
         ("nowhere", "maya", "There is no such room"),
         ("#0", "maya", "There is no such room"),
-        ("sports", "nobody", "There is no such user"),
+        ("sports", "unknown", "There is no such user"),
         ("sports", "boss", "To go yourself, leave the room"),
         ("friends", "maya", "Only public rooms have bans"),
         (" ", " ", "This field is required"),
@@ -399,7 +399,7 @@ def test_rooms_are_searched_by_prefix_of_name_or_title(
     assert found("@maya") == [private.pk, sports.pk, group.pk]
     assert found("spor @maya") == [sports.pk]
     assert found(f"#{group.pk}") == found("frien") == [group.pk]
-    for nothing in ("orts", "#x", "@nobody", "%", "_"):
+    for nothing in ("orts", "#x", "@unknown", "%", "_"):
         assert found(nothing) == [], nothing
 
 

@@ -123,10 +123,10 @@ def test_unknown_users_prevent_room_creation() -> None:
     gone = make_user("gone", is_active=False)
     with pytest.raises(UnknownUsers) as refusal:
         services.create_room(
-            user_id=make_user().pk, name="sports", members=["nobody", gone.username, 999_999]
+            user_id=make_user().pk, name="sports", members=["unknown", gone.username, 999_999]
         )
     assert [error["msg"].split()[-1] for error in refusal.value.errors or ()] == [
-        "nobody",
+        "unknown",
         "gone",
         "999999",
     ]
@@ -195,7 +195,7 @@ def test_failed_room_creation_refunds_its_rate(settings: Settings) -> None:
         with pytest.raises(RoomExists):
             services.create_room(user_id=user.pk, name="taken")
         with pytest.raises(UnknownUsers):
-            services.create_room(user_id=user.pk, name="free", members=["nobody"])
+            services.create_room(user_id=user.pk, name="free", members=["unknown"])
     services.create_room(user_id=user.pk, name="free")
     with pytest.raises(RateLimited):
         services.create_room(user_id=user.pk, name="taken")
@@ -234,7 +234,7 @@ def test_private_room_with_an_unknown_or_deactivated_user_is_refused() -> None:
     make_private_room(user.pk, gone)
     gone.is_active = False
     gone.save()
-    for name in ("gone", "nobody", "no/body", "a\x00", ""):
+    for name in ("gone", "unknown", "un/known", "a\x00", ""):
         with pytest.raises(NoSuchUser):
             membership.enter_private_room(user_id=user.pk, username=name)
 
@@ -457,9 +457,9 @@ def test_admin_bans_non_members_but_not_oneself_or_unknown_users() -> None:
     def ban(username: str, by: User = admin) -> int:
         return membership.remove_member(user_id=by.pk, room_id=room.pk, username=username)
 
-    for nobody in ("nobody", left.username):
+    for unknown in ("unknown", left.username):
         with pytest.raises(NoSuchMember):
-            ban(nobody)
+            ban(unknown)
     with pytest.raises(Forbidden):
         ban(owner.username, by=stranger)
     staff = make_user(is_staff=True)
