@@ -264,7 +264,7 @@ def refuse_rooms(api: Api) -> None:
     for operation_id in ("createRoom", "createRoomWithMembers"):
         for body in (
             {"name": group["name"], "members": []},
-            {"name": fresh("room"), "members": ["unknown"]},
+            {"name": fresh("room"), "members": ["nobody"]},
         ):
             api.refused(api.call(operation_id, ila["access"], body), operation_id)
     for operation_id, (_, path, _) in api.operations.items():
@@ -275,7 +275,7 @@ def refuse_rooms(api: Api) -> None:
     for operation_id in ("changeRoom", "addMembers"):
         body = api.body_example(operation_id)
         api.refused(api.call(operation_id, member["access"], body, **there), operation_id)
-    unknown = {"members": ["unknown"]}
+    unknown = {"members": ["nobody"]}
     api.refused(api.call("addMembers", ila["access"], unknown, **there), "addMembers")
     admin = api.call(
         "changeRole", ila["access"], {"role": "admin"}, username=member["username"], **there
@@ -301,7 +301,7 @@ def refuse_members(api: Api) -> None:
     refuse("changeRole", ila, role, username=outsider["username"], **there)
     refuse("removeMember", admin, username=ila["username"], **there)
     refuse("removeMember", ila, username=outsider["username"], **there)
-    refuse("openPrivateRoom", ila, username="unknown")
+    refuse("openPrivateRoom", ila, username="nobody")
     refuse("openPrivateRoom", ila, username=ila["username"])
     private = api.call("openPrivateRoom", ila["access"], username=admin["username"]).json()
     refuse("leaveRoom", ila, room_id=private["id"])
