@@ -12,7 +12,9 @@ from redis import Redis
 from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 
-from realtime.cluster.broker import Broker, Call
+from realtime.cluster.broker import LayerLink
+from realtime.cluster.messages import ClusterMessage, EndSessions
+from realtime.delivery.batching import WriteBatch
 
 from .clock import compare
 from .finding import Finding, ok, warning, wrong
@@ -121,8 +123,8 @@ def _answers(url: str) -> bool:
 async def _round_trip(alias: str) -> float | None:
     """Seconds from one bus to another over one channel layer, None when nothing came."""
     group = f"doctor.{uuid.uuid4().hex}"
-    heard: asyncio.Queue[Call] = asyncio.Queue()
-    here, there = (Broker(alias, heard.put_nowait, group.__eq__) for _ in range(2))
+    heard: asyncio.Queue[ClusterMessage] = asyncio.Queue()
+    here, there = (LayerLink(alias, heard.put_nowait, group.__eq__, WriteBatch()) for _ in range(2))
     here.start()
     there.start()
     there.refresh(group)
@@ -136,13 +138,14 @@ async def _round_trip(alias: str) -> float | None:
 
 
 async def _comes_back(
-    bus: Broker, group: str, heard: "asyncio.Queue[Call]", within: float
+    bus: LayerLink, group: str, heard: "asyncio.Queue[ClusterMessage]", within: float
 ) -> float | None:
     started = time.monotonic()
-    bus.publish(group, [started])
+    probe = EndSessions([int(started * 1_000_000)])
+    bus.publish(group, probe)
     try:
         async with asyncio.timeout(within):
-            while (await heard.get())[0] != started:
+            while await heard.get() != probe:
                 continue
     except TimeoutError:
         return None

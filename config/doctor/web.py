@@ -208,12 +208,7 @@ def look_at_bodies(url: str) -> Iterator[Finding]:
     """Announces a body far too large. nginx refuses at once, Caddy after what it lets through."""
     connection = connection_to(url, patience=2.0)
     try:
-        connection.putrequest("POST", "/api/login")
-        connection.putheader("Content-Length", str(LARGE))
-        connection.putheader("Content-Type", "application/json")
-        connection.endheaders()
-        _send_until_answered(connection)
-        status = connection.getresponse().status
+        status = _announce_large_body(connection)
     except TimeoutError:
         yield warning(
             "Nobody refuses a body of 1 GiB in time. Limit bodies in the proxy (nginx: "
@@ -229,6 +224,16 @@ def look_at_bodies(url: str) -> Iterator[Finding]:
         yield ok("Bodies that are too large are refused.")
     else:
         yield warning(f"A body that is too large is answered {status}: clients expect 413.")
+
+
+def _announce_large_body(connection: HTTPConnection) -> int:
+    """Starts to send a body of 1 GiB; the status of the answer."""
+    connection.putrequest("POST", "/api/login")
+    connection.putheader("Content-Length", str(LARGE))
+    connection.putheader("Content-Type", "application/json")
+    connection.endheaders()
+    _send_until_answered(connection)
+    return connection.getresponse().status
 
 
 def _send_until_answered(connection: HTTPConnection) -> None:

@@ -10,9 +10,11 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
+from operator import is_
 from typing import Any
 
 from django.conf import settings
+from typing_extensions import override
 from websockets.frames import Frame
 
 from accounts.kernel.log_context import log_context
@@ -23,6 +25,8 @@ from .tracebacks import kind_of, quoteless_traceback, words_of
 # Anybody may write what is looked through here, on the event loop: every run is possessive and no
 # dot is asked for behind the first, so that nothing is walked twice.
 TOKEN = re.compile(r"eyJ[\w-]{10,}+(?:(?:\.|%2[eE])[\w-]*+){0,2}|(?<=token=)(?!%s)[^&\s\"']++")
+MARK = "redacted_parts"
+"""The attribute of a record that holds what was redacted of it."""
 MAX_LOGGED_LENGTH = 8192
 """Characters of one argument, or of a message without any: a URL may be of any length."""
 # All that follows the first line of asyncio's complaints, or how a task ended within it.
@@ -32,6 +36,9 @@ CALL = re.compile(r"\A(Exception in callback [^(]*)\(.*", re.DOTALL)
 
 
 def redact(text: str) -> str:
+    # One of the two is in every match. Finding them costs a hundredth of trying the pattern.
+    if "eyJ" not in text and "token=" not in text:
+        return text
     return TOKEN.sub("[token]", text)
 
 
@@ -50,13 +57,28 @@ class RedactTokens(logging.Filter):
     """Rewrites the record itself, so that every handler after this one is safe as well.
 
     `quoting`: exceptions may say what they stumbled over, as is handy while developing.
+
+    A record passes one filter of its logger and several of its handlers. The first redacts it. The
+    others only check that it is still the same.
     """
 
     def __init__(self, *, quoting: bool = True) -> None:
         super().__init__()
         self._quoting = quoting
 
+    @override
     def filter(self, record: logging.LogRecord) -> bool:
+        if not all(map(is_, record.__dict__.get(MARK, (None,)), self._parts(record))):
+            self._redact(record)
+            record.__dict__[MARK] = self._parts(record)
+        return True
+
+    def _parts(self, record: logging.LogRecord) -> tuple[Any, ...]:
+        """All that is redacted. `quoting` first: the mark of a filter with another one is none."""
+        exc_info, exc_text = record.exc_info, record.exc_text
+        return (self._quoting, record.msg, record.args, record.stack_info, exc_info, exc_text)
+
+    def _redact(self, record: logging.LogRecord) -> None:
         if record.name == "asyncio" and not self._quoting:
             # What it shows of a task may be the words of its exception, or what it returned.
             shown = CALL.sub(r"\1", record.getMessage())
@@ -69,7 +91,6 @@ class RedactTokens(logging.Filter):
         if record.exc_info and record.exc_info[1] is not None:
             # Formatters take the traceback from here when it is there.
             record.exc_text = redact(self._traceback(record.exc_info))
-        return True
 
     def _traceback(self, exc_info: Any) -> str:
         if self._quoting:
@@ -105,6 +126,7 @@ class ClientFaults(logging.Filter):
     scanner would fill the log and Sentry with them.
     """
 
+    @override
     def filter(self, record: logging.LogRecord) -> bool:
         if not is_client_fault(record):
             return True
@@ -113,14 +135,21 @@ class ClientFaults(logging.Filter):
         return logging.getLogger(record.name).isEnabledFor(logging.WARNING)
 
 
+NO_NEWS = ("connection open", "connection closed")
+"""Lines of websockets for each socket. uvicorn's own line has the address and the URL."""
+
+
 class KeepToOurselves(logging.Filter):
-    """What uvicorn would log about frames.
+    """What uvicorn would log about frames, and what websockets adds for each socket.
 
     Text that is not UTF-8 is the client's mistake and needs no traceback; and with
     `--log-level debug` it prints whole frames, which are people's messages.
     """
 
+    @override
     def filter(self, record: logging.LogRecord) -> bool:
+        if record.msg in NO_NEWS:
+            return False
         if str(record.msg).startswith("Invalid UTF-8"):
             record.exc_info = None
         arguments = record.args if isinstance(record.args, tuple) else ()
@@ -133,7 +162,8 @@ class PlainLines(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+    @override
+    def formatMessage(self, record: logging.LogRecord) -> str:
         line = super().formatMessage(record)
         here = log_context()
         if here is None:
@@ -145,6 +175,7 @@ class PlainLines(logging.Formatter):
 class JsonLines(logging.Formatter):
     """For machines. Only the fields named here: what libraries hang on a record stays unsaid."""
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),

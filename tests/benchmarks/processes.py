@@ -23,11 +23,13 @@ class Missing(Exception):
     """A peer cannot run here; the text is the reason."""
 
 
-def run(command: list[str], environment: dict[str, str], given: str = "") -> str:
+def run(
+    command: list[str], environment: dict[str, str], given: str = "", folder: Path = ROOT
+) -> str:
     """Runs a command that must succeed; returns its output."""
     done = subprocess.run(
         command,
-        cwd=ROOT,
+        cwd=folder,
         env=environment,
         input=given,
         capture_output=True,
@@ -42,14 +44,18 @@ def run(command: list[str], environment: dict[str, str], given: str = "") -> str
 
 @contextmanager
 def served(
-    command: list[str], environment: dict[str, str], log: Path, core: set[int] = cpu_affinity.SERVER
+    command: list[str],
+    environment: dict[str, str],
+    log: Path,
+    core: set[int] = cpu_affinity.SERVER,
+    folder: Path = ROOT,
 ) -> Iterator[tuple[int, psutil.Process]]:
     """Yields port and process of a listening server."""
     port = free_port()
     with log.open("ab") as output, cpu_affinity.pinned(core):
         process = subprocess.Popen(
             [str(port) if part == PORT else part for part in command],
-            cwd=ROOT,
+            cwd=folder,
             env=environment,
             stdout=output,
             stderr=output,

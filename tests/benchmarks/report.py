@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from .comparing import compared
 from .load import PYTHON_LOAD, command
 from .results import Results, Row
 from .results_file import ResultsFile
@@ -25,7 +26,8 @@ def report(results_file: ResultsFile) -> str:
     scaling = "\n\n".join(
         f"{swept(work, what)}\n\n{table}" for work, what, table in sweeps(results)
     )
-    parts = [in_short(results), measured(results), scaling, judged(results), remarks(results_file)]
+    tables = [in_short(results), measured(results), scaling, judged(results), compared(results)]
+    parts = [*tables, remarks(results_file)]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -1,6 +1,7 @@
 """Scenarios with PostgreSQL, Redis, several processes and ten thousand rooms."""
 
 import time
+from dataclasses import replace
 from statistics import quantiles
 
 from .load import Load
@@ -33,7 +34,7 @@ def cost_of(part: str) -> str:
 
 def spread(runner: Runner) -> None:
     """Rooms of 20 with members spread over 1, 2 and 4 processes: CPU of all for each delivery."""
-    systems = [System(PRODUCT, "uvicorn", POSTGRESQL, REDIS, processes=n) for n in PROCESSES]
+    systems = runner.own(*(replace(GROWN, processes=n) for n in PROCESSES))
     rooms = SPREAD_ROOMS[:20] if runner.quick else SPREAD_ROOMS
 
     def measure(one: Running, load: Load) -> None:
@@ -41,7 +42,8 @@ def spread(runner: Runner) -> None:
         answer = load.closed(runner.seconds / 4, runner.seconds)
         _note_costs(runner, SATURATED, one, before, answer["all_deliveries"])
         rate = answer["deliveries"] / answer["seconds"]
-        runner.add(SATURATED, "deliveries/s", GROWN, rate, at=one.system.processes)
+        system = replace(GROWN, name=one.system.name)
+        runner.add(SATURATED, "deliveries/s", system, rate, at=one.system.processes)
         runner.note_load(one, answer)
         before = _cpu(one)
         answer = load.paced(SPREAD_RATE, int(SPREAD_RATE * runner.seconds))
@@ -60,7 +62,8 @@ def _note_costs(
 ) -> None:
     for name, seconds in _cpu(one).items():
         cost = (seconds - before[name]) / max(deliveries, 1) * 1e6
-        runner.add(work, cost_of(name), GROWN, cost, at=one.system.processes)
+        system = replace(GROWN, name=one.system.name)
+        runner.add(work, cost_of(name), system, cost, at=one.system.processes)
 
 
 def crossing(runner: Runner) -> None:

@@ -20,13 +20,18 @@ def fanout_work(members: int) -> str:
     return f"one room × {members:,}"
 
 
+def strict_work(work: str) -> str:
+    return f"{work}, strict"
+
+
 def fanout(runner: Runner) -> None:
-    """One sender in a room sends the next message when it receives its own."""
+    """One sender in a room sends the next message when it has the last; strict: when all have."""
     for members in runner.members:
         work = fanout_work(members)
 
         def measure(one: Running, load: Load, work: str = work) -> None:
             runner.closed(work, "deliveries", one, load)
+            runner.closed(strict_work(work), "deliveries", one, load, strict=True)
 
         runner.compare(runner.fleet(runner.systems()), [big_room(members)], measure)
 

@@ -147,7 +147,7 @@ def test_nginx_resolves_the_servers_and_not_the_migration() -> None:
 def test_stop_grace_period_covers_the_shutdown() -> None:
     command = image.command()
     theirs = int(command[command.index("--timeout-graceful-shutdown") + 1])
-    ours = env.chat_drain_delay + lifecycle.ANSWERS_TIMEOUT + lifecycle.FLUSHED_TIMEOUT
+    ours = env.chat_drain_delay + lifecycle.DRAIN_TIMEOUT + lifecycle.FLUSH_DELAY
     for name in APPS:
         grace = compose_file.services()[name]["stop_grace_period"]
         assert timedelta(seconds=int(grace.removesuffix("s"))).total_seconds() >= ours + theirs

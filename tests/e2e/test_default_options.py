@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
 
 from tests.clients import Socket, connect_refused, fresh, opened, register
 from tests.servers import serving
@@ -23,3 +24,14 @@ async def test_two_users_chat_on_a_server_without_options(kind: str, tmp_path: P
             assert (await here.receive_type("error"))["code"] == "frame_too_big"
             forger = Socket(f"{server.ws}/ws/chat/{name}/", token="nonsense")
             assert await connect_refused(forger) == (4401, "token_invalid")
+
+
+@pytest.mark.parametrize("kind", ["plain daphne", "plain uvicorn"])
+async def test_server_does_not_negotiate_compression(kind: str, tmp_path: Path) -> None:
+    with serving(kind, tmp_path, DEBUG="1") as server:
+        # As browsers do, it offers permessage-deflate.
+        async with connect(f"{server.ws}/ws/chat/plain/", compression="deflate") as socket:
+            assert socket.request is not None
+            assert "permessage-deflate" in socket.request.headers["Sec-WebSocket-Extensions"]
+            assert socket.response is not None
+            assert "Sec-WebSocket-Extensions" not in socket.response.headers

@@ -24,6 +24,7 @@ from .redis_outage import redis_cut_off, redis_frozen, redis_killed
 from .removals import removals
 from .restarts import postgres_crashes, rolling_restarts
 from .slow_readers import SlowReaderLoad, slow
+from .soak import Endurance, soak
 from .stalled_http import Load, unfinished, unread
 from .storm import Plan, storm
 
@@ -63,6 +64,7 @@ DRILLS: dict[str, Drill] = {
     "unread-daphne": lambda folder: unread(Load(kind="daphne"), folder),
     "unfinished": lambda folder: unfinished(Load(), folder),
     "unfinished-daphne": lambda folder: unfinished(Load(kind="daphne"), folder),
+    "soak": lambda folder: soak(Endurance(), folder),
     "kills": _storm(kills=200, messages=50_000, processes=PROCESSES, on_site=True),
     "redis-killed": _on_site(redis_killed),
     "redis-frozen": _on_site(redis_frozen),

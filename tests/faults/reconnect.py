@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from typing_extensions import override
 
 from tests.frame_timeout import waiting_for
 from tests.raw_websocket import RawSocket, handshake, host_and_port
@@ -37,6 +38,7 @@ class ReconnectResult:
     """CPU seconds of the server."""
     violations: list[Violation]
 
+    @override
     def __str__(self) -> str:
         return (
             f"{self.kind}: {self.people} clients reconnected at once,"
@@ -145,9 +147,9 @@ class ResumingSocket(RawSocket):
         self._received = received
         self._versions: list[int] = []
 
+    @override
     def text_received(self, text: bytes) -> None:
-        frame: Frame = json.loads(text)
-        self._received.append(frame)
+        frame = json.loads(text)
         if frame["type"] == "message":
             self._versions.append(frame["version"])
         elif frame["type"] == "resumed":

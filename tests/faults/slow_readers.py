@@ -13,6 +13,7 @@ from random import uniform
 from statistics import quantiles
 
 import psutil
+from typing_extensions import override
 
 from tests.raw_websocket import Drain, RawSocket, handshake, host_and_port, masked
 
@@ -81,6 +82,7 @@ class SlowReaderResult:
             found.append(Violation("delay", f"p99 {self.quiet:.4f} s became {self.stuck:.4f} s"))
         return found
 
+    @override
     def __str__(self) -> str:
         load = self.load
         return (
@@ -236,6 +238,7 @@ class Probe(RawSocket):
             await asyncio.sleep(max(0.0, due - time.monotonic()))
         self.ended.result()
 
+    @override
     def text_received(self, text: bytes) -> None:
         at = text.find(b'"message":"')
         if at >= 0:

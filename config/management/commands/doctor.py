@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.management.base import BaseCommand, CommandError
+from typing_extensions import override
 
 from config.doctor.finding import Finding, Level, examine
 from config.doctor.rounds import checks
@@ -22,12 +23,14 @@ class Command(BaseCommand):
     )
     requires_system_checks = ()  # they are among the checks, and must not end the others
 
+    @override
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--url", help="where people reach it, such as https://chat.example.com")
         parser.add_argument(
             "--timeout", type=float, default=EACH_TIMEOUT, help="seconds for each check"
         )
 
+    @override
     def handle(self, *args: Any, url: str | None, timeout: float, **options: Any) -> None:
         if url is not None and not _is_url(url):
             raise CommandError("--url must look like https://chat.example.com")
