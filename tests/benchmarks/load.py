@@ -23,7 +23,7 @@ from tests.servers import ROOT
 
 from . import cpu_affinity
 
-CACHE = ROOT / ".runner"
+CACHE = ROOT / ".bench"
 SOURCE = Path(__file__).with_name("load.c")
 PYTHON_LOAD = "tests.benchmarks.python_load"
 TEXT = 60
