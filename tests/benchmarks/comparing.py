@@ -1,4 +1,4 @@
-"""The product against the checkout before it (`--before PATH`), measured in turn with it."""
+"""Compares the product with an earlier checkout (`--before PATH`), measured in turn."""
 
 from statistics import median
 
@@ -7,7 +7,7 @@ from .systems import BEFORE, PRODUCT
 
 
 def compared(results: Results) -> str:
-    """A line for each quantity that both have; the median of the ratios of the rounds."""
+    """Returns a line for each common quantity, with the median of the rounds' ratios."""
     lines = [
         _line(row, results.rows[before])
         for row in results.rows.values()

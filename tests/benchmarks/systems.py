@@ -1,4 +1,4 @@
-"""What is measured: the product and its peers, on what they stand, and how to speak with them."""
+"""Describes the product and its peers: server, database, and wire format."""
 
 import os
 import time
@@ -32,13 +32,13 @@ class Room:
 
 @dataclass(frozen=True)
 class System:
-    """A way to serve chat: `name` on `server`, with what it stands on."""
+    """A way to serve chat: `name` on `server`, with its database and Redis."""
 
     name: str
     server: str
     database: str = SQLITE
     redis: str = ""
-    """REDIS, or DEAD_REDIS: one that is killed when the clients are in."""
+    """REDIS, or DEAD_REDIS: killed after the clients have connected."""
     processes: int = 1
 
     @override
@@ -51,7 +51,7 @@ class System:
 
 @dataclass
 class Running:
-    """A system that serves `rooms`. `tokens` are those of each room's members, for the product."""
+    """A system that serves `rooms`. `tokens`: those of each room's members, for the product."""
 
     system: System
     ports: list[int]
@@ -61,16 +61,16 @@ class Running:
     path: Callable[[str, str], str]
     tokens: dict[str, list[str]] = field(default_factory=dict)
     helpers: dict[str, psutil.Process] = field(default_factory=dict)
-    """Its Redis and its PostgreSQL. The latter serves the other systems too, in their turns."""
+    """Its Redis and its PostgreSQL. The PostgreSQL serves the other systems too, in turns."""
 
     @property
     def port(self) -> int:
         return self.ports[0]
 
     def clients(self, rooms: list[Room]) -> list[Client]:
-        """First sockets of everybody first: only these are announced to the room.
+        """Returns the clients, first sockets of all users first: only these send a `join`.
 
-        The members of each room are dealt to the processes in turn, and so are the speakers.
+        The members of each room are spread over the processes in turn, and so are the senders.
         """
         return [
             Client(
@@ -101,15 +101,15 @@ class Running:
         )
 
     def cpu(self) -> float:
-        """CPU seconds so far of the server's processes, of all threads."""
+        """CPU seconds of the server's processes, with all threads."""
         return sum(processes.cpu(one) for one in self.processes)
 
     def helpers_cpu(self) -> dict[str, float]:
-        """The same of what it stands on, apart."""
+        """CPU seconds of its database and Redis, by name."""
         return {name: processes.cpu(helper) for name, helper in self.helpers.items()}
 
     def has_ended(self) -> bool:
-        """Any of its processes: not waited for yet, they are still there as zombies."""
+        """Whether any process has ended: unawaited ones remain as zombies."""
         return any(
             not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
             for process in self.processes

@@ -1,9 +1,9 @@
-"""What the product has to reach, as ratios to another quantity, or as plain numbers."""
+"""Defines the product's targets: ratios to another quantity, or plain numbers."""
 
 import math
 from dataclasses import dataclass, replace
 
-from . import growing, sockets, sweeps
+from . import scale_out, sockets, sweeps
 from .results import Quantity, Results, Row
 from .scenarios import ACKNOWLEDGED, LIVELY, SIGN_INS, fanout_work
 from .systems import BEFORE, PRODUCT, System
@@ -19,7 +19,7 @@ class Target:
     at_most: bool = False
 
     def judge(self, results: Results) -> str | None:
-        """A line of the table; None when this was not measured."""
+        """Returns a line of the table; None when this was not measured."""
         own = results.rows.get(self.own)
         other = results.rows.get(self.other) if self.other else None
         if own is None or (self.other and other is None) or self._is_of_two_runs(results):
@@ -45,7 +45,7 @@ class Target:
         return f"{name}, against {self._other_name()}" if self.other else name
 
     def _other_name(self) -> str:
-        """What is different in it."""
+        """Returns what differs between both quantities."""
         assert self.other is not None
         if self.other.system.name != PRODUCT:
             return self.other.system.name
@@ -68,7 +68,7 @@ def _by_cpu(own: Row, other: Row | None) -> str:
 
 
 def _ratio(own: float, other: float) -> float:
-    """Infinite for a peer that answered nothing in most rounds."""
+    """Infinite for a peer without answers in most rounds."""
     return own / other if other else math.inf
 
 
@@ -89,20 +89,22 @@ IDLE = Quantity("idle sockets × 1,000", "KB a socket", UVICORN)
 HELD = "idle sockets × 10,000, held 60 s"
 PAGE = Quantity("history", "ms a page of 1,000,000 messages", UVICORN)
 CROWD = Quantity(sweeps.MEMBERS, sweeps.COST, UVICORN, 5000)
-STORED = Quantity(growing.STORING, ANSWERS, growing.ON_POSTGRES)
-BEREFT = Quantity(growing.REDIS_GONE, ANSWERS, growing.BEREFT)
+STORED = Quantity(scale_out.STORING, ANSWERS, scale_out.ON_POSTGRES)
+BEREFT = Quantity(scale_out.REDIS_GONE, ANSWERS, scale_out.BEREFT)
 BUSY = Quantity(sockets.BUSY, sockets.SIGN_INS, UVICORN)
 P99_BUSY = replace(BUSY, what=sockets.P99_BUSY)
 COMPRESSED = Quantity(sockets.DEFLATE, sockets.COMPRESSED, System(PRODUCT, "plain uvicorn"))
 LONE = Quantity(sockets.LONE, sockets.CPU_COST, UVICORN)
 FIFTY = Quantity(sockets.FIFTY, ANSWERS, UVICORN)
 LONE_MANY = Quantity(sockets.LONE_MANY, ANSWERS, UVICORN)
-WORKERS = Quantity(sockets.STEADY_WORKERS, growing.cost_of(growing.SERVER), sockets.on_workers(), 2)
-REPAIR = Quantity(growing.repair_work(), "% of a core more than in one room, in all", UVICORN)
+WORKERS = Quantity(
+    sockets.STEADY_WORKERS, scale_out.cost_of(scale_out.SERVER), sockets.on_workers(), 2
+)
+REPAIR = Quantity(scale_out.repair_work(), "% of a core more than in one room, in all", UVICORN)
 
 
 def _over_two(work: str) -> Target:
-    two = Quantity(work, growing.cost_of(growing.SERVER), growing.GROWN, 2)
+    two = Quantity(work, scale_out.cost_of(scale_out.SERVER), scale_out.GROWN, 2)
     return Target(two, 1.4, replace(two, at=1), at_most=True)
 
 
@@ -132,17 +134,17 @@ TARGETS = [
     Target(LONE_MANY, 1.2, LONE_MANY.of(BEFORE)),
     Target(PAGE, 1.3, replace(PAGE, what="ms a page of 1,000 messages"), at_most=True),
     Target(CROWD, 1.5, replace(CROWD, at=100), at_most=True),
-    _over_two(growing.SATURATED),
-    _over_two(growing.STEADY),
+    _over_two(scale_out.SATURATED),
+    _over_two(scale_out.STEADY),
     Target(WORKERS, 1.4, replace(WORKERS, at=1), at_most=True),
     Target(
-        Quantity(growing.CROSSING, "ms later on the other process, p50", growing.TWO),
+        Quantity(scale_out.CROSSING, "ms later on the other process, p50", scale_out.TWO),
         3,
         at_most=True,
     ),
     Target(STORED, 0.6, replace(STORED, system=UVICORN)),
     Target(STORED, 4, STORED.of("standard-orm")),
-    Target(BEREFT, 0.9, replace(BEREFT, system=growing.GROWN)),
+    Target(BEREFT, 0.9, replace(BEREFT, system=scale_out.GROWN)),
     Target(REPAIR, 5, at_most=True),
-    Target(replace(REPAIR, system=growing.ON_POSTGRES), 5, at_most=True),
+    Target(replace(REPAIR, system=scale_out.ON_POSTGRES), 5, at_most=True),
 ]

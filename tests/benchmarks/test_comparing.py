@@ -20,7 +20,7 @@ def results(values: dict[Quantity, list[float]]) -> Results:
     return found
 
 
-def test_a_round_is_compared_with_the_same_round_of_the_checkout_before() -> None:
+def test_round_is_compared_with_the_same_round_of_the_checkout_before() -> None:
     # The machine was busy in the second round, for both.
     (_, _, line) = compared(
         results({NOW: [300, 30, 330], NOW.of(BEFORE): [200, 20, 300]})
@@ -32,7 +32,7 @@ def test_without_a_checkout_before_nothing_is_compared() -> None:
     assert compared(results({NOW: [300], NOW.of("raw"): [200]})) == ""
 
 
-def test_a_ratio_between_two_scenarios_is_not_judged() -> None:
+def test_ratio_between_two_scenarios_is_not_judged() -> None:
     target = Target(BIG, 1, NOW)
     merged = Results()
     merged.merge(results({BIG: [2]}), "fanout")

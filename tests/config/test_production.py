@@ -59,9 +59,9 @@ async def run(server: Server, ingest: Ingest) -> Told:
         socket = person.public("sports")
         async with opened(socket) as (ready,):
             await socket.send(message=TEXT, ref="stored")
-            await socket.hear("ack")
+            await socket.receive_type("ack")
             await socket.send(message=f"{STUMBLES_OVER} {TEXT} {person.access}", ref="r")
-            error = await socket.hear("error")
+            error = await socket.receive_type("error")
             assert (error["code"], error["ref"]) == ("internal", "r")
             # It closes nothing.
             await socket.ping()

@@ -1,4 +1,4 @@
-"""Mixed load for minutes: memory, latency and the size of SQLite's log stay flat."""
+"""Runs mixed load for minutes: memory, latency and the size of SQLite's log stay flat."""
 
 import asyncio
 import gc
@@ -14,12 +14,14 @@ from urllib.parse import quote
 import psutil
 from typing_extensions import override
 
+from tests.frame_timeout import waiting_for
+from tests.raw_websocket import RawSocket, handshake, host_and_port
+
 from . import latency
 from .client import Client, sign_up
 from .cluster import cluster
 from .findings import Findings
-from .notes import Notes, RoomRef
-from .raw import RawSocket, handshake, place
+from .records import Records, RoomRef
 
 ROOMS = 20
 SOCKETS_PER_ROOM = 10
@@ -63,30 +65,30 @@ async def soak(endurance: Endurance, folder: Path) -> Findings:
         folder, kind="uvicorn", processes=1, application="config.asgi:application"
     ) as servers:
         server = servers.servers[0]
-        talk = await Soak.prepare(f"127.0.0.1:{server.port}")
+        workload = await Soak.prepare(f"127.0.0.1:{server.port}")
         try:
             gc.freeze()  # a collection here would count as a delay there
             thirds, log = await _watch(
-                talk, endurance, psutil.Process(server.process.pid), folder / "chat.sqlite3-wal"
+                workload, endurance, psutil.Process(server.process.pid), folder / "chat.sqlite3-wal"
             )
         finally:
             gc.unfreeze()
-            await talk.close()
-    _judge(findings, endurance, talk, thirds, log)
+            await workload.close()
+    _judge(findings, endurance, workload, thirds, log)
     return findings
 
 
 async def _watch(
-    talk: "Soak", endurance: Endurance, server: psutil.Process, log: Path
+    workload: "Soak", endurance: Endurance, server: psutil.Process, log: Path
 ) -> tuple[list[Third], int]:
-    """Each third of the time, and the largest size of the log."""
+    """Returns each third of the time, and the largest size of the log."""
     largest = 0
-    working = asyncio.create_task(talk.work())
+    working = asyncio.create_task(workload.work())
     try:
         await asyncio.sleep(endurance.warm)
         thirds = [Third() for _ in range(3)]
         for third in thirds:
-            talk.delays = third.delays
+            workload.delays = third.delays
             end = time.monotonic() + endurance.seconds / 3
             while time.monotonic() < end:
                 third.memory.append(server.memory_info().rss)
@@ -101,11 +103,11 @@ async def _watch(
 
 
 def _judge(
-    findings: Findings, endurance: Endurance, talk: "Soak", thirds: Sequence[Third], log: int
+    findings: Findings, endurance: Endurance, workload: "Soak", thirds: Sequence[Third], log: int
 ) -> None:
     first, last = thirds[0], thirds[-1]
     before, after = median(first.memory), median(last.memory)
-    findings.note(f"{endurance.seconds:.0f} s, {talk.tally()}")
+    findings.note(f"{endurance.seconds:.0f} s, {workload.tally()}")
     findings.expect(
         after <= before * (1 + endurance.growth),
         "memory",
@@ -118,64 +120,64 @@ def _judge(
         f"deliveries {sooner} in the first third, {later} in the last",
     )
     findings.expect(log <= MAX_LOG, "log", f"SQLite's log at most {log / 2**20:.1f} MiB")
-    errors = talk.notes.errors
+    errors = workload.records.errors
     findings.expect(not errors, "errors", f"{len(errors)} errors {errors[:3] or ''}".rstrip())
-    findings.expect(not talk.cut, "innocent", f"{talk.cut} sockets closed by the server")
+    findings.expect(not workload.cut, "innocent", f"{workload.cut} sockets closed by the server")
 
 
-class Place(RawSocket):
-    """One socket in one room. Measures delays and keeps the version from which it resumes."""
+class SoakSocket(RawSocket):
+    """One socket in one room. Measures delays and keeps the version to resume from."""
 
-    def __init__(self, talk: "Soak") -> None:
+    def __init__(self, workload: "Soak") -> None:
         super().__init__()
-        self._talk = talk
+        self._workload = workload
         self.room: RoomRef
         self.client: Client
         self.version = 0
         self.ready = asyncio.Event()
 
     @override
-    def hear(self, text: bytes) -> None:
+    def text_received(self, text: bytes) -> None:
         frame = json.loads(text)
         kind = frame["type"]
         if kind == "message":
-            self._talk.delays.append(time.monotonic() - float(frame["message"].split()[0]))
+            self._workload.delays.append(time.monotonic() - float(frame["message"].split()[0]))
             if frame["sender"] == self.client.account.id:
-                self._talk.note_message(self.room, self.client, frame["id"])
+                self._workload.note_message(self.room, self.client, frame["id"])
         elif kind == "ready":
             self.version = max(self.version, frame["version"])
             self.ready.set()
         elif kind == "error" and frame["code"] == "internal":
-            self._talk.notes.errors.append(f"on a socket: {frame}")
+            self._workload.records.errors.append(f"on a socket: {frame}")
         self.version = max(self.version, frame.get("version") or 0)
 
 
 class Soak:
     """200 sockets in 20 rooms. Their users do everything at steady rates."""
 
-    def __init__(self, clients: list[Client], notes: Notes) -> None:
-        self.notes = notes
+    def __init__(self, clients: list[Client], records: Records) -> None:
+        self.records = records
         self.delays: list[float] = []
         self.cut = 0
         self._clients = clients
         self._rooms: list[RoomRef] = []
-        self._places: list[Place] = []
+        self._sockets: list[SoakSocket] = []
         self._rng = random.Random(7)
         self._recent: dict[int, list[tuple[Client, int]]] = {}
         self._done: dict[str, int] = {}
 
     @classmethod
     async def prepare(cls, address: str) -> "Soak":
-        notes, few = Notes(), asyncio.Semaphore(SIGN_UPS_AT_ONCE)
+        records, few = Records(), asyncio.Semaphore(SIGN_UPS_AT_ONCE)
 
         async def one(number: int) -> Client:
             async with few:
-                return await sign_up(f"person{number}", lambda: address, notes)
+                return await sign_up(f"person{number}", lambda: address, records)
 
-        talk = cls(await asyncio.gather(*(one(number) for number in range(PEOPLE))), notes)
+        workload = cls(await asyncio.gather(*(one(number) for number in range(PEOPLE))), records)
         for number in range(ROOMS):
-            await talk._fill_room(number)
-        return talk
+            await workload._fill_room(number)
+        return workload
 
     async def _fill_room(self, number: int) -> None:
         """Each room shares half of its members with the next one."""
@@ -189,10 +191,10 @@ class Soak:
         self._rooms.append(room)
         self._recent[room.id] = []
         for client in members:
-            self._places.append(await self._open(client, room))
+            self._sockets.append(await self._open(client, room))
 
     async def close(self) -> None:
-        for one in self._places:
+        for one in self._sockets:
             one.end()
         for client in self._clients:
             await client.close()
@@ -206,7 +208,7 @@ class Soak:
         del recent[:-RECENT]
 
     async def work(self) -> None:
-        """Until cancelled."""
+        """Runs all actions until cancelled."""
         async with asyncio.TaskGroup() as group:
             for rate, act in (
                 (MESSAGES, self._send),
@@ -232,16 +234,16 @@ class Soak:
                 await asyncio.sleep(max(0.0, start + number / rate - time.monotonic()))
                 group.create_task(once())
 
-    def _someone(self) -> Place:
-        return self._rng.choice([one for one in self._places if one.ready.is_set()])
+    def _someone(self) -> SoakSocket:
+        return self._rng.choice([one for one in self._sockets if one.ready.is_set()])
 
     async def _send(self) -> str:
         text = f"{time.monotonic():.6f} {'words ' * self._rng.randint(1, 40)}"
-        self._someone().say(json.dumps({"type": "message", "message": text}).encode())
+        self._someone().send(json.dumps({"type": "message", "message": text}).encode())
         return "messages"
 
     async def _type(self) -> str:
-        self._someone().say(b'{"type":"typing"}')
+        self._someone().send(b'{"type":"typing"}')
         return "typing frames"
 
     async def _edit(self) -> str:
@@ -264,7 +266,7 @@ class Soak:
         return "reactions"
 
     def _chosen(self) -> tuple[RoomRef, Client, int] | None:
-        """A recent message of a room, and its sender."""
+        """Returns a recent message of a room, and its sender."""
         room = self._rng.choice(self._rooms)
         if not self._recent[room.id]:
             return None
@@ -277,27 +279,28 @@ class Soak:
         return "pages"
 
     async def _reconnect(self) -> str:
-        """Cuts a socket and comes back with `since`."""
+        """Cuts a socket and reconnects with `since`."""
         old = self._someone()
         old.ready.clear()
         old.end()
-        at = self._places.index(old)
-        self._places[at] = await self._open(old.client, old.room, old.version)
+        at = self._sockets.index(old)
+        self._sockets[at] = await self._open(old.client, old.room, old.version)
         return "reconnects"
 
     def _note_end(self, ended: asyncio.Future[None]) -> None:
-        """An exception, unless the socket was ended here."""
+        """Counts sockets that the server ended: these end with an exception."""
         self.cut += ended.exception() is not None
 
-    async def _open(self, client: Client, room: RoomRef, since: int | None = None) -> Place:
+    async def _open(self, client: Client, room: RoomRef, since: int | None = None) -> SoakSocket:
         url = f"ws://{client.address()}{room.path}?token={client.account.access}"
         if since is not None:
             url = f"{url}&since={since}"
         _, opened = await asyncio.get_running_loop().create_connection(
-            lambda: Place(self), *place(url)
+            lambda: SoakSocket(self), *host_and_port(url)
         )
         opened.client, opened.room, opened.version = client, room, since or 0
         opened.ended.add_done_callback(self._note_end)
         opened.transport.write(handshake(url))
-        await asyncio.wait_for(opened.ready.wait(), READY_TIMEOUT)
+        async with waiting_for("'ready' frame", READY_TIMEOUT, []):
+            await opened.ready.wait()
         return opened

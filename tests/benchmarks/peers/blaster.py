@@ -1,6 +1,6 @@
-"""No server at all: answers one message with many copies of it, as fast as bytes can be written.
+"""Answers one message with many copies, as fast as bytes can be written.
 
-Tells how much the load generator takes when nothing holds it up.
+Without a server's work, it shows how much the load generator receives at most.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ class Peer(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclasses of asyncio's.
+        # uvloop's transports do not subclass asyncio's.
         self.transport = cast(asyncio.Transport, transport)
 
     @override

@@ -24,7 +24,7 @@ from realtime.servers import daphne as daphne_module
 from realtime.servers.detect import connection_of
 from realtime.servers.http_connections import OpenConnections
 from tests.factories import Referable
-from tests.faults.raw import PING, PONG, TEXT, handshake, masked
+from tests.raw_websocket import PING, PONG, TEXT, handshake, masked
 from tests.realtime.wiring import state
 
 open_connections = OpenConnections()

@@ -24,7 +24,7 @@ from realtime.servers.http_bodies import UnfinishedBodies
 from realtime.servers.http_connections import OpenConnections
 from realtime.servers.interface import Connection, Event
 from tests.factories import Referable
-from tests.faults.raw import CONTINUATION, PING, PONG, TEXT, masked
+from tests.raw_websocket import CONTINUATION, PING, PONG, TEXT, masked
 from tests.realtime.wiring import send_queue, state
 
 open_connections = OpenConnections()

@@ -1,4 +1,4 @@
-"""The consumer of the Channels tutorial, and the same with the insert that readers add to it."""
+"""The consumer of the Channels tutorial, with and without the usual insert."""
 
 import json
 from typing import Any
