@@ -9,6 +9,7 @@ from ninja import Path, Query, Router, Status
 from accounts.auth import Bearer, Request
 from accounts.kernel.errors import DomainError, Forbidden, Refusals
 from accounts.kernel.fields import MAX_ID, NameInPath, PathId, answers
+from accounts.kernel.json_answers import json_answer
 from accounts.kernel.pagination import Cursor, Limit, write_links
 from rooms.errors import REMOVED, NoSuchRoom, NotAMember
 from rooms.selectors import RoomAccess, room_access, room_access_by_name
@@ -43,16 +44,20 @@ After = Annotated[int | None, Query(None, ge=0, le=MAX_ID, description="Messages
 
 def _read(
     request: Request,
-    response: HttpResponse,
     here: RoomAccess,
     *,
     before: int | None,
     after: int | None,
     limit: int,
-) -> list[MessageState]:
+) -> HttpResponse:
     page = selectors.history(here, before=before, after=after, limit=limit)
-    write_links(request, response, page.links)
-    return page.messages
+    return _page(request, page.messages, page.links)
+
+
+def _page(request: Request, items: list[Any], links: dict[str, Any]) -> HttpResponse:
+    response = json_answer(items)
+    write_links(request, response, links)
+    return response
 
 
 def _send(request: Request, room: int | str, body: MessageIn) -> Status[MessageState]:
@@ -77,25 +82,23 @@ SENDING = answers({201: MessageOut, 200: MessageOut}, 400, 401, 403, 404, 409, 4
 
 @router.get("/my-rooms", tags=["Rooms"], response=answers({200: list[MyRoomOut]}, 401, 422))
 def list_my_rooms(
-    request: Request, response: HttpResponse, cursor: Cursor = None, limit: Limit = 50
-) -> list[Any]:
+    request: Request, cursor: Cursor = None, limit: Limit = 50
+) -> HttpResponse:
     """List your rooms, latest activity first.
 
     Each has its unread count and its last message. A private room is listed from its first message
     on.
     """
     page = selectors.my_rooms(request.auth.user_id, cursor=cursor, limit=limit)
-    write_links(request, response, page.links)
-    return page
+    return _page(request, page, page.links)
 
 
 @router.get("/messages", response=answers({200: list[MessageOut]}, 401, 422))
 def read_feed(
     request: Request,
-    response: HttpResponse,
     before: Cursor = None,
     limit: Limit = 50,
-) -> list[MessageState]:
+) -> HttpResponse:
     """Read the newest messages of all rooms that you may read.
 
     A page runs from old to new. It looks at 10,000 messages of the site at most, so it can be short
@@ -103,8 +106,7 @@ def read_feed(
     synchronise, read each room.
     """
     page = selectors.feed(request.auth.user_id, before=before, limit=limit)
-    write_links(request, response, page.links)
-    return page.messages
+    return _page(request, page.messages, page.links)
 
 
 @router.post("/messages", response=SENDING)
@@ -120,19 +122,18 @@ def send_to_room(request: Request, body: MessageToRoomIn) -> Status[MessageState
 @router.get("/rooms/{room_id}/messages", response=READING)
 def read_messages(
     request: Request,
-    response: HttpResponse,
     room_id: RoomId,
     before: Before = None,
     after: After = None,
     limit: Limit = 50,
-) -> list[MessageState]:
+) -> HttpResponse:
     """Read the messages of a room.
 
     A page runs from old to new. Without `before` and `after` it is the newest; `Link` leads to the
     pages around it.
     """
     here = room_access(request.auth.user_id, room_id)
-    return _read(request, response, here, before=before, after=after, limit=limit)
+    return _read(request, here, before=before, after=after, limit=limit)
 
 
 @router.post("/rooms/{room_id}/messages", response=SENDING)
@@ -148,18 +149,17 @@ def send_message(request: Request, room_id: RoomId, body: MessageIn) -> Status[M
 @router.get("/messages/{room_id}", response=READING)
 def read_messages_alias(
     request: Request,
-    response: HttpResponse,
     room_id: RoomId,
     before: Before = None,
     after: After = None,
     limit: Limit = 50,
-) -> list[MessageState]:
+) -> HttpResponse:
     """Read the messages of a room, at its other path.
 
     The same as `GET /api/rooms/{room_id}/messages`.
     """
     here = room_access(request.auth.user_id, room_id)
-    return _read(request, response, here, before=before, after=after, limit=limit)
+    return _read(request, here, before=before, after=after, limit=limit)
 
 
 @router.post("/messages/{room_id}", response=SENDING)
@@ -174,18 +174,17 @@ def send_message_alias(request: Request, room_id: RoomId, body: MessageIn) -> St
 @router.get("/history/{room_name}", response=READING)
 def read_history(
     request: Request,
-    response: HttpResponse,
     room_name: RoomName,
     before: Before = None,
     after: After = None,
     limit: Limit = 50,
-) -> list[MessageState]:
+) -> HttpResponse:
     """Read the messages of a room by its name.
 
     For public and group rooms. The same as `GET /api/rooms/{room_id}/messages`.
     """
     here = room_access_by_name(request.auth.user_id, room_name)
-    return _read(request, response, here, before=before, after=after, limit=limit)
+    return _read(request, here, before=before, after=after, limit=limit)
 
 
 @router.patch(
