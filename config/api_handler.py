@@ -66,6 +66,7 @@ class ApiHandler(ASGIHandler):
         except RequestAborted:
             return
         set_script_prefix(get_script_prefix(scope))
+        request_threads.serve_context()
         request, response = self.create_request(scope, body)
         if request is not None:
             response = await self._chain(request)

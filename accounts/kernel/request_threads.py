@@ -7,12 +7,16 @@ SQLite connection cost more than most queries.
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.conf import settings
-from django.db import connection
+from django.db import Error, connection
+from typing_extensions import override
+
+from .database_errors import migrations_refusal, refusal_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,7 +29,7 @@ MAX_KEPT_CONNECTIONS = 16
 """SQLite connections that stay open. A burst of requests needs more, and closes them again."""
 
 
-class RequestThreads:
+class RequestThreads(Executor):
     """A pool that grows to one thread per counted request and reuses idle ones."""
 
     def __init__(self) -> None:
@@ -34,6 +38,20 @@ class RequestThreads:
             (limit or MAX_THREADS) + SPARE_THREADS, thread_name_prefix="request"
         )
         self._kept = KeptConnections(MAX_KEPT_CONNECTIONS)
+        self._context = ThreadSensitiveContext()
+        SyncToAsync.context_to_thread_executor[self._context] = self
+
+    def serve_context(self) -> None:
+        """Makes these the threads of `sync_to_async` in this context.
+
+        Ninja calls it for a synchronous operation whose path has an asynchronous one, too. Without
+        a context all of them share one thread, whose connection nobody closes.
+        """
+        SyncToAsync.thread_sensitive_context.set(self._context)
+
+    @override
+    def submit(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        return self._threads.submit(self._call, call, *args, **kwargs)
 
     async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Returns the result of `call`, or raises what it raises.
@@ -43,7 +61,7 @@ class RequestThreads:
         """
         # With the context, so that a log line names its request.
         answer = asyncio.get_running_loop().run_in_executor(
-            self._threads, copy_context().run, lambda: self._call(call, *args, **kwargs)
+            self, copy_context().run, lambda: call(*args, **kwargs)
         )
         try:
             return await asyncio.shield(answer)
@@ -57,6 +75,21 @@ class RequestThreads:
             return call(*args, **kwargs)
         finally:
             self._kept.keep_or_close()
+
+
+def ask(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Calls it, and turns a database error into the refusal that clients get.
+
+    For asynchronous operations: Ninja handles their errors on the event loop, where the database
+    cannot be asked which migrations are missing.
+    """
+    try:
+        return call(*args, **kwargs)
+    except Error as error:
+        refusal = migrations_refusal(error) or refusal_of(error)
+        if refusal is None:
+            raise
+        raise refusal from error
 
 
 class KeptConnections:
