@@ -115,7 +115,7 @@ class StrictParser(Parser):
 class Utf8Renderer(JSONRenderer):
     """Encodes answers by `accounts.kernel.json_answers`."""
 
-    def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:
+    def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:  # noqa: ARG002
         return encode_json(data)
 
 

@@ -6,6 +6,7 @@ middleware runs on the event loop, and a synchronous view with all that it calls
 """
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.handlers.exception import convert_exception_to_response
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 from django.utils.log import log_response
@@ -48,11 +49,10 @@ class ApiHandler(ASGIHandler):
 
     @override
     def load_middleware(self, is_async: bool = False) -> None:
-        answer: Callable[[HttpRequest], Awaitable[HttpResponseBase]]
-        answer = convert_exception_to_response(self._answer)
+        answer: Any = convert_exception_to_response(self._answer)
         for path in reversed(settings.API_MIDDLEWARE):
             answer = convert_exception_to_response(import_string(path)(answer))
-        self._chain = answer
+        self._chain: Callable[[HttpRequest], Awaitable[HttpResponse]] = answer
 
     @override
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -67,10 +67,11 @@ class ApiHandler(ASGIHandler):
             return
         set_script_prefix(get_script_prefix(scope))
         request_threads.serve_context()
-        request, response = self.create_request(scope, body)
+        request, refusal = self.create_request(scope, body)
+        response: Any = refusal
         if request is not None:
             response = await self._chain(request)
-            if response.status_code >= 400:
+            if response.status_code >= HTTPStatus.BAD_REQUEST:
                 log_response(
                     "%s: %s",
                     response.reason_phrase,

@@ -40,7 +40,8 @@ async def readyz(request: HttpRequest) -> JsonResponse:
     if shutdown.leaving:
         database = layer = "not asked: going down"
     else:
-        database, layer = await asyncio.gather(request_threads.run(_database), channel_layer.state())
+        asked = request_threads.run(_database)
+        database, layer = await asyncio.gather(asked, channel_layer.state())
     ready = database == "ok"
     degraded = layer not in (ChannelLayer.IN_PROCESS, ChannelLayer.OK)
     answer = {

@@ -105,9 +105,7 @@ SENDING = answers({201: MessageOut, 200: MessageOut}, 400, 401, 403, 404, 409, 4
 
 
 @router.get("/my-rooms", tags=["Rooms"], response=answers({200: list[MyRoomOut]}, 401, 422))
-def list_my_rooms(
-    request: Request, cursor: Cursor = None, limit: Limit = 50
-) -> HttpResponse:
+def list_my_rooms(request: Request, cursor: Cursor = None, limit: Limit = 50) -> HttpResponse:
     """List your rooms, latest activity first.
 
     Each has its unread count and its last message. A private room is listed from its first message

@@ -85,7 +85,7 @@ PAIR = (
     " LEFT JOIN accounts_user high ON high.id = r.high_id"
 )
 SELECT_ACCESS = (
-    f"SELECT {', '.join(f'r.{name}' for name in ROOM_COLUMNS)}, low.username, high.username,"
+    f"SELECT {', '.join(f'r.{name}' for name in ROOM_COLUMNS)}, low.username, high.username,"  # noqa: S608
     f" {', '.join(f'm.{name}' for name in MEMBER_COLUMNS)},"
     " EXISTS (SELECT 1 FROM rooms_ban b WHERE b.room_id = r.id AND b.user_id = %s)"
     " FROM rooms_room r LEFT JOIN rooms_member m ON m.room_id = r.id AND m.user_id = %s"

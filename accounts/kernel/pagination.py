@@ -154,7 +154,7 @@ class Position:
 
 
 def position_in(cursor: str | None, length: int, field: str = "cursor") -> Position:
-    """Returns what a cursor of so many values holds. Raises Invalid for one that we did not make."""
+    """Returns what a cursor of so many values holds. Raises Invalid for one not made here."""
     try:
         return _position(cursor, length)
     except (ValueError, TypeError) as error:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextvars import copy_context
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.conf import settings
@@ -20,6 +20,7 @@ from .database_errors import migrations_refusal, refusal_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 MAX_THREADS = 1000
 """Threads without a limit on requests. With one, each request that counts can have its thread."""
@@ -50,7 +51,7 @@ class RequestThreads(Executor):
         SyncToAsync.thread_sensitive_context.set(self._context)
 
     @override
-    def submit(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+    def submit(self, call: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         return self._threads.submit(self._call, call, *args, **kwargs)
 
     async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -69,7 +70,7 @@ class RequestThreads(Executor):
             await asyncio.wait([answer])
             raise
 
-    def _call(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def _call(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         connection.queries_log.clear()  # DEBUG keeps the statements of one request
         try:
             return call(*args, **kwargs)

@@ -5,7 +5,7 @@ Those that share a fleet come first, so that it is started once.
 
 from collections.abc import Callable
 
-from . import growing, scenarios, sweeps
+from . import growing, rest, scenarios, sweeps
 from .bench import Bench
 
 SCENARIOS: dict[str, Callable[[Bench], None]] = {
@@ -25,4 +25,5 @@ SCENARIOS: dict[str, Callable[[Bench], None]] = {
     "repair": growing.repair,
     "members": sweeps.members,
     "rooms": sweeps.rooms,
+    "rest": rest.rest,
 }

@@ -93,7 +93,7 @@ def _history_of_peer(site: Seeded, number: int) -> list[str]:
 
 
 def _my_rooms(count: int) -> tuple[Callable[..., list[str]], Callable[..., list[str]]]:
-    """Users 0–7 have few rooms, users 8–15 have many."""
+    """The first eight users have few rooms, the next eight have many."""
     first = 0 if count == FEW_ROOMS else CONNECTIONS
 
     def product(site: Seeded, number: int) -> list[str]:
@@ -178,7 +178,9 @@ def _complete(database: Path) -> list[int]:
     password = f"pbkdf2_sha256$1$salt${base64.b64encode(digest).decode()}"
     # Closing writes the log into the file, which is then copied alone.
     with closing(sqlite3.connect(database)) as db, db:
-        db.execute("UPDATE accounts_user SET password = ? WHERE username LIKE 'room_-0'", [password])
+        db.execute(
+            "UPDATE accounts_user SET password = ? WHERE username LIKE 'room_-0'", [password]
+        )
         ids = [
             db.execute("SELECT id FROM accounts_user WHERE username = ?", [f"room{n}-0"]).fetchone()
             for n in range(400)
@@ -251,15 +253,16 @@ def _load() -> Iterator[Callable[[dict[str, Any], psutil.Process], tuple[float, 
             stdout=subprocess.PIPE,
             text=True,
         )
-    assert process.stdin and process.stdout
+    given, answered = process.stdin, process.stdout
+    assert given is not None
+    assert answered is not None
 
     def measure(plan: dict[str, Any], server: psutil.Process) -> tuple[float, float]:
-        assert process.stdin and process.stdout
-        process.stdin.write(json.dumps(plan) + "\n")
-        process.stdin.flush()
-        process.stdout.readline()
+        given.write(json.dumps(plan) + "\n")
+        given.flush()
+        answered.readline()
         before = cpu(server)
-        answer = json.loads(process.stdout.readline())
+        answer = json.loads(answered.readline())
         if "failed" in answer:
             raise RuntimeError(f"{server}: {answer}, of {plan['clients'][0][0]}")
         spent = cpu(server) - before
@@ -268,7 +271,7 @@ def _load() -> Iterator[Callable[[dict[str, Any], psutil.Process], tuple[float, 
     try:
         yield measure
     finally:
-        process.stdin.close()
+        given.close()
         process.wait(10)
 
 

@@ -8,6 +8,7 @@ import asyncio
 import json
 import sys
 import time
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -75,8 +76,8 @@ async def measure(plan: dict[str, Any]) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     load = Load(plan["status"])
     for requests in plan["clients"]:
-        client = Client(load, [one.encode() for one in requests])
-        await loop.create_connection(lambda made=client: made, "127.0.0.1", plan["port"])
+        make = partial(Client, load, [one.encode() for one in requests])
+        await loop.create_connection(make, "127.0.0.1", plan["port"])
     await asyncio.sleep(plan["seconds"] / 4)
     print(json.dumps({"warm": True}), flush=True)
     before, start = load.answered, time.perf_counter()

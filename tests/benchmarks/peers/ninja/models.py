@@ -1,11 +1,21 @@
 """The product's tables, as plain models that know none of its rules."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 
 
-class User(models.Model):
+class Row(models.Model):
+    objects: ClassVar[models.Manager[Any]] = models.Manager()
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class User(Row):
     username = models.CharField(max_length=64)
     username_key = models.CharField(max_length=64, unique=True)
     email = models.CharField(max_length=254)
@@ -16,7 +26,7 @@ class User(models.Model):
         db_table = "accounts_user"
 
 
-class Room(models.Model):
+class Room(Row):
     kind = models.CharField(max_length=7)
     name = models.CharField(max_length=64, null=True)  # noqa: DJ001
     title = models.CharField(max_length=200)
@@ -33,7 +43,7 @@ class Room(models.Model):
         db_table = "rooms_room"
 
 
-class Member(models.Model):
+class Member(Row):
     room = models.ForeignKey(Room, models.CASCADE)
     user = models.ForeignKey(User, models.CASCADE)
     role = models.CharField(max_length=6)
@@ -45,7 +55,7 @@ class Member(models.Model):
         db_table = "rooms_member"
 
 
-class Message(models.Model):
+class Message(Row):
     room = models.ForeignKey(Room, models.CASCADE)
     sender = models.ForeignKey(User, models.CASCADE)
     seq = models.PositiveBigIntegerField()
@@ -63,7 +73,7 @@ class Message(models.Model):
         db_table = "messaging_message"
 
 
-class Post(models.Model):
+class Post(Row):
     """What `send` inserts: it has no counters and no lock."""
 
     room_id = models.BigIntegerField()
@@ -72,4 +82,4 @@ class Post(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        db_table: ClassVar[str] = "peer_post"
+        db_table = "peer_post"

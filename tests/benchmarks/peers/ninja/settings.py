@@ -1,4 +1,4 @@
-"""The least that Django needs: no middleware. DATABASE_URL names a copy of the product's database."""
+"""The least that Django needs: no middleware. DATABASE_URL names a copy of our database."""
 
 import os
 
