@@ -8,6 +8,7 @@ from functools import wraps
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
@@ -18,7 +19,7 @@ from ninja.security.base import AuthBase
 from . import tokens
 from .kernel.errors import DomainError, NotAuthenticated, SessionEnded, TokenInvalid
 from .kernel.log_context import note_user
-from .kernel.request_threads import ask, request_threads
+from .kernel.request_threads import ask
 from .models import Session, User
 
 TOUCH_INTERVAL = timedelta(minutes=1)
@@ -115,7 +116,7 @@ class SignedBearer(Bearer):
         caller = recent_callers.get(claims)
         if caller is None:
             # Also notes the use of the session, as each request does once a minute.
-            caller = await request_threads.run(ask, sign_in_with, claims)
+            caller = await sync_to_async(ask)(sign_in_with, claims)
             recent_callers.add(caller)
         note_user(caller.user_id)
         return caller
@@ -159,7 +160,7 @@ def session_first(run: Callable[..., Awaitable[HttpResponse]]) -> Any:
         if caller is not None and response.status_code in REFUSED_EARLY:
             claims = tokens.Claims(caller.user_id, caller.session_id, "", caller.expires_at)
             try:
-                await request_threads.run(ask, sign_in_with, claims, touch=False)
+                await sync_to_async(ask)(sign_in_with, claims, touch=False)
             except DomainError as refusal:
                 api: NinjaAPI = request.ninja_api  # type: ignore[attr-defined]
                 return api.on_exception(request, refusal)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse
@@ -14,7 +15,6 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from accounts.kernel.database_errors import lacks_migrations
-from accounts.kernel.request_threads import request_threads
 from realtime.lifecycle import shutdown
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ async def readyz(request: HttpRequest) -> JsonResponse:
     if shutdown.leaving:
         database = layer = "not asked: going down"
     else:
-        asked = request_threads.run(_database)
+        asked = sync_to_async(_database)()
         database, layer = await asyncio.gather(asked, channel_layer.state())
     ready = database == "ok"
     degraded = layer not in (ChannelLayer.IN_PROCESS, ChannelLayer.OK)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Annotated, Any
 
+from asgiref.sync import sync_to_async
 from django.http import HttpResponse
 from ninja import Path, Query, Router, Status
 from ninja.decorators import decorate_view
@@ -13,7 +14,7 @@ from accounts.kernel.fields import MAX_ID, NameInPath, PathId, answers
 from accounts.kernel.json_answers import json_answer
 from accounts.kernel.pagination import Cursor, Limit, write_links
 from accounts.kernel.rate_limits import give_back
-from accounts.kernel.request_threads import ask, request_threads
+from accounts.kernel.request_threads import ask
 from accounts.tokens import Claims
 from rooms.errors import REMOVED, NoSuchRoom, NotAMember
 from rooms.selectors import RoomAccess, room_access, room_access_by_name
@@ -81,7 +82,7 @@ async def _send(request: Request, room: int | str, body: MessageIn) -> HttpRespo
     )
     try:
         if isinstance(room, str):
-            room_id = await request_threads.run(ask, _room_named, caller, room)
+            room_id = await sync_to_async(ask)(_room_named, caller, room)
             draft = replace(draft, room_id=room_id)
         sent = await services.send_message_from_loop(draft)
     except SessionEnded:

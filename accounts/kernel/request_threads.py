@@ -45,8 +45,9 @@ class RequestThreads(Executor):
     def serve_context(self) -> None:
         """Makes these the threads of `sync_to_async` in this context.
 
-        Ninja calls it for a synchronous operation whose path has an asynchronous one, too. Without
-        a context all of them share one thread, whose connection nobody closes.
+        Asynchronous operations call it, and Ninja does so for a synchronous one whose path has an
+        asynchronous one, too. Without a context all of them share one thread, whose connection
+        nobody closes. (Under Django's test client it is the thread of the test.)
         """
         SyncToAsync.thread_sensitive_context.set(self._context)
 

@@ -21,6 +21,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import httpx
 import psutil
 
 from tests.servers import RELAXED, ROOT, SECRET_KEY
@@ -232,6 +233,8 @@ def _serving(name: str, site: Seeded, folder: Path, against: Path | None) -> Ite
             command[1:1] = ["-P"]  # not this checkout first
             variables["PYTHONPATH"] = str(against)
     with served(command, variables, folder / f"{name}.log") as (port, process):
+        # The first request loads the URLs and all that they import.
+        httpx.get(f"http://127.0.0.1:{port}{'/api/empty' if name == NINJA else '/healthz'}")
         yield Serving(name, port, process)
 
 
