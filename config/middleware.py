@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from inspect import iscoroutinefunction
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
@@ -96,6 +96,11 @@ def _as_json(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBa
         return response
     code, detail = PLAIN[response.status_code]
     answer = JsonResponse({"code": code, "detail": detail}, status=response.status_code)
-    if isinstance(response, HttpResponse) and "Allow" in response.headers:
-        answer["Allow"] = response["Allow"]
+    for name, value in response.headers.items():
+        if name not in OF_BODY:
+            answer.headers[name] = value
+    answer.headers["Content-Length"] = str(len(answer.content))
     return answer
+
+
+OF_BODY = ("Content-Type", "Content-Length")
