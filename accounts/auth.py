@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from ninja import NinjaAPI
+from ninja.operation import Operation
 from ninja.security.base import AuthBase
 
 from . import tokens
@@ -162,8 +162,8 @@ def session_first(run: Callable[..., Awaitable[HttpResponse]]) -> Any:
             try:
                 await sync_to_async(ask)(sign_in_with, claims, touch=False)
             except DomainError as refusal:
-                api: NinjaAPI = request.ninja_api  # type: ignore[attr-defined]
-                return api.on_exception(request, refusal)
+                operation: Operation = run.__self__  # type: ignore[attr-defined] # a bound method
+                return operation.api.on_exception(request, refusal)
         return response
 
     return checked
