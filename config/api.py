@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -28,6 +28,7 @@ from accounts.kernel.errors import (
     sentence_of,
 )
 from accounts.kernel.incidents import report_incident
+from accounts.kernel.json_answers import encode_json
 from messaging import errors as messaging_errors
 from messaging.api import router as messaging_router
 from rooms import errors as rooms_errors
@@ -114,15 +115,11 @@ class StrictParser(Parser):
 
 
 class Utf8Renderer(JSONRenderer):
-    """Answers in UTF-8: escaped as ASCII, an emoji is three times as long."""
-
-    json_dumps_params: Mapping[str, Any] = {"ensure_ascii": False}
+    """Encodes answers by `accounts.kernel.json_answers`."""
 
     @override
-    def render(self, *args: Any, **kwargs: Any) -> bytes:
-        text: str = super().render(*args, **kwargs)
-        # What UTF-8 cannot hold, a lone surrogate, is escaped as before.
-        return text.encode(errors="backslashreplace")
+    def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:  # noqa: ARG002
+        return encode_json(data)
 
 
 api = NinjaAPI(
