@@ -118,7 +118,7 @@ class Utf8Renderer(JSONRenderer):
     """Encodes answers by `accounts.kernel.json_answers`."""
 
     @override
-    def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:  # noqa: ARG002
+    def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:
         return encode_json(data)
 
 

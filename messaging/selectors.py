@@ -117,18 +117,8 @@ def history(here: RoomAccess, *, before: int | None, after: int | None, limit: i
     """
     here.check_may_read()
     room = here.room
-    place = [room.pk, MAX_ID if before is None else before, after or 0]
     walk = BETWEEN if after is not None else f"{BETWEEN} DESC"
-    count = limit
-    with connection.cursor() as cursor:
-        if limit * _max_message_bytes() > (settings.CHAT_PAGE_BYTES or math.inf):
-            measured = f"SELECT {BYTES[connection.vendor]} FROM messaging_message m"  # noqa: S608
-            cursor.execute(f"{measured}{walk} LIMIT %s", [*place, limit])
-            sizes = (MESSAGE_OVERHEAD + size for (size,) in cursor.fetchall())
-            count = count_fitting(sizes) or limit
-        cursor.execute(f"SELECT {MESSAGE_COLUMNS}{FROM_MESSAGES}{walk} LIMIT %s", [*place, count])
-        rows = cursor.fetchall()
-    rows = rows[: count_fitting(map(_bytes_of_row, rows))]
+    rows = _page_rows(walk, [room.pk, MAX_ID if before is None else before, after or 0], limit)
     if after is None:
         rows.reverse()
     shown = ShownRoom(room.pk, room.name, room.low_id, room.high_id)
@@ -139,6 +129,24 @@ def history(here: RoomAccess, *, before: int | None, after: int | None, limit: i
     if messages and messages[0]["seq"] > 1:
         links["prev"] = {"before": messages[0]["seq"], "limit": limit}
     return History(messages, links)
+
+
+def _page_rows(walk: str, place: Sequence[int], limit: int) -> list[tuple[Any, ...]]:
+    """Reads the rows of a page, as many as fit into CHAT_PAGE_BYTES.
+
+    Where long messages could exceed it, their sizes are read first: no more text is loaded than is
+    sent.
+    """
+    count = limit
+    with connection.cursor() as cursor:
+        if limit * _max_message_bytes() > (settings.CHAT_PAGE_BYTES or math.inf):
+            measured = f"SELECT {BYTES[connection.vendor]} FROM messaging_message m"  # noqa: S608
+            cursor.execute(f"{measured}{walk} LIMIT %s", [*place, limit])
+            sizes = (MESSAGE_OVERHEAD + size for (size,) in cursor.fetchall())
+            count = count_fitting(sizes) or limit
+        cursor.execute(f"SELECT {MESSAGE_COLUMNS}{FROM_MESSAGES}{walk} LIMIT %s", [*place, count])
+        rows = cursor.fetchall()
+    return rows[: count_fitting(map(_bytes_of_row, rows))]
 
 
 def _bytes_of_row(row: Sequence[Any]) -> int:

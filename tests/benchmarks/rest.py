@@ -26,10 +26,10 @@ import psutil
 
 from tests.servers import RELAXED, ROOT, SECRET_KEY
 
-from . import cores
+from . import cpu_affinity
 from .load import CACHE
 from .processes import cpu, run, served
-from .starting import asgi
+from .startup import asgi
 from .systems import PRODUCT, System
 
 NINJA, BEFORE = "ninja", "before"
@@ -259,7 +259,7 @@ class Serving:
 @contextmanager
 def _load() -> Iterator[Callable[[dict[str, Any], psutil.Process], tuple[float, float]]]:
     """A process on the core of the load; called, it returns requests/s and CPU ms of each."""
-    with cores.pinned(cores.LOAD):
+    with cpu_affinity.pinned(cpu_affinity.LOAD):
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmarks.rest_load"],
             cwd=ROOT,

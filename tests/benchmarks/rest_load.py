@@ -13,6 +13,7 @@ from itertools import cycle
 from typing import Any
 
 import uvloop
+from typing_extensions import override
 
 
 class Client(asyncio.Protocol):
@@ -24,6 +25,7 @@ class Client(asyncio.Protocol):
         self._received = b""
         self.transport: Any = None
 
+    @override
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         self.send()
@@ -33,6 +35,7 @@ class Client(asyncio.Protocol):
         request = next(self._requests)
         self.transport.write(request.replace(b"$I", b"%d" % self._load.began))
 
+    @override
     def data_received(self, data: bytes) -> None:
         self._received += data
         head, found, body = self._received.partition(b"\r\n\r\n")
@@ -45,6 +48,7 @@ class Client(asyncio.Protocol):
         else:
             self.transport.close()
 
+    @override
     def connection_lost(self, error: Exception | None) -> None:
         if self._load.runs:
             self._load.lost += 1

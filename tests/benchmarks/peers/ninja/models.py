@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from django.db import models
+from typing_extensions import override
 
 
 class Row(models.Model):
@@ -11,6 +12,7 @@ class Row(models.Model):
     class Meta:
         abstract = True
 
+    @override
     def __str__(self) -> str:
         return str(self.pk)
 
