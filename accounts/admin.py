@@ -184,12 +184,12 @@ class UserAdmin(ModeratedAdmin[User], UsersAdmin):
         if not term:
             return queryset, False
         # Ids first: an OR of two ranges with the order of a third column would walk the table.
-        begins = (
+        filters = (
             starts_with("username_key", name_key(term)),
             starts_with("display_key", search_key(term)),
             Q(email_key=email_key(term)),
         )
-        found = {pk for one in begins for pk in self._ids(one)}
+        found = {pk for one in filters for pk in self._ids(one)}
         return queryset.filter(pk__in=found | {read_id(term) or 0}), False
 
     def _ids(self, wanted: Q) -> QuerySet[User, int]:

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from .auth import network_of, request_address
 from .hashing import slot
 from .kernel.errors import Busy, RateLimited
-from .kernel.rate_limits import spend
+from .kernel.rate_limits import consume
 from .models import User
 from .selectors import login_key
 
@@ -26,8 +26,8 @@ class LimitedBackend(ModelBackend):
     ) -> User | None:
         network = network_of(request_address(request)) if request is not None else None
         try:
-            spend("CHAT_LOGIN_RATE", network)
-            spend("CHAT_LOGIN_NAME_RATE", (network, login_key(username or "")))
+            consume("CHAT_LOGIN_RATE", network)
+            consume("CHAT_LOGIN_NAME_RATE", (network, login_key(username or "")))
             with slot():
                 return super().authenticate(request, username, password, **others)
         except (RateLimited, Busy) as error:

@@ -36,12 +36,12 @@ class TunablePBKDF2PasswordHasher(PBKDF2PasswordHasher):
 def slot() -> Iterator[None]:
     """One of the places where a password may be hashed. Raises Busy."""
     release_connection()
-    with _held(_places, 0), _held(_slots, WAIT_TIMEOUT):
+    with _acquired(_places, 0), _acquired(_slots, WAIT_TIMEOUT):
         yield
 
 
 @contextmanager
-def _held(places: threading.Semaphore, within: float) -> Iterator[None]:
+def _acquired(places: threading.Semaphore, within: float) -> Iterator[None]:
     if not places.acquire(timeout=within):
         raise Busy(retry_after=WAIT_TIMEOUT)
     try:

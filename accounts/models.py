@@ -197,7 +197,7 @@ class Session(models.Model):
     user_agent = models.CharField(max_length=200, blank=True, default="")
     ip = models.GenericIPAddressField(null=True)
     refresh_jti = models.CharField(max_length=32)
-    spent = models.JSONField(default=list)
+    replaced = models.JSONField(default=list)
     rotated_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True)
 

@@ -20,7 +20,7 @@ from .kernel.errors import (
     invalid,
 )
 from .kernel.names import MAX_NAME_LENGTH, name_from_email, name_key
-from .kernel.rate_limits import spend
+from .kernel.rate_limits import consume
 from .models import Session, User, email_key
 from .selectors import find_by_login, login_key
 from .sessions import open_session
@@ -50,9 +50,9 @@ def register(
         raise invalid("password2", "the two passwords differ")
     _check_email(email)
     _check_password(password, User(username=username or "", email=email), "password")
-    spend("CHAT_REGISTER_RATE", network_of(address))
+    consume("CHAT_REGISTER_RATE", network_of(address))
     user = User(username=username or _free_name(email), email=email)
-    _refuse_taken(user, name_is_made=not username)
+    _check_not_taken(user, name_is_made=not username)
     user.password = hashing.hash_password(password)
     session = _insert(user, not username, address, user_agent)
     return user, tokens.mint(session)
@@ -81,7 +81,7 @@ def _check_password(password: str, user: User, field: str) -> None:
         ) from error
 
 
-def _refuse_taken(user: User, *, name_is_made: bool) -> None:
+def _check_not_taken(user: User, *, name_is_made: bool) -> None:
     """Says so before the password is hashed; the constraints decide in the end.
 
     A name that we made may be taken since: another is made then, see `_insert`.
@@ -123,8 +123,8 @@ def log_in(
     Raises RateLimited, Busy, and one InvalidCredentials for an unknown name, a wrong password and
     a deactivated account, at the same cost.
     """
-    spend("CHAT_LOGIN_RATE", network_of(address))
-    spend("CHAT_LOGIN_NAME_RATE", (network_of(address), login_key(name)))
+    consume("CHAT_LOGIN_RATE", network_of(address))
+    consume("CHAT_LOGIN_NAME_RATE", (network_of(address), login_key(name)))
     for _ in range(MAX_LOGIN_ATTEMPTS):
         user = find_by_login(name)
         if not hashing.matches(user, password) or user is None or not user.is_active:
@@ -155,30 +155,30 @@ def change_password(
     Raises Invalid, RateLimited, WrongPassword, SessionEnded, Busy.
     """
     _check_password(new_password, user, "new_password")
-    _confirm(user, old_password, address)
+    _check_current_password(user, old_password, address)
     hashed = hashing.hash_password(new_password)
     with writing():
-        _hold_confirmed(user, session_id)
+        _lock_confirmed(user, session_id)
         user.password = hashed
         user.save(update_fields=["password"], keep_session=session_id)
 
 
-def _confirm(user: User, password: str, address: str | None) -> None:
+def _check_current_password(user: User, password: str, address: str | None) -> None:
     """Guessing the current password of a stolen session is limited as logging in is."""
-    spend("CHAT_LOGIN_RATE", network_of(address))
-    spend("CHAT_LOGIN_NAME_RATE", (network_of(address), user.username_key))
+    consume("CHAT_LOGIN_RATE", network_of(address))
+    consume("CHAT_LOGIN_NAME_RATE", (network_of(address), user.username_key))
     if not hashing.matches(user, password):
         raise WrongPassword
 
 
-def _hold_confirmed(user: User, session_id: int) -> None:
+def _lock_confirmed(user: User, session_id: int) -> None:
     """Locks the account that `_confirm` let pass, for the transaction that changes it.
 
     Hashing takes a while, seconds when others wait for it too. A password changed meanwhile must
     not be overridden by whoever knew the old one. Raises SessionEnded, WrongPassword.
     """
-    held = User.objects.select_for_update().filter(pk=user.pk, is_active=True)
-    stamp = held.values_list("security_stamp", flat=True).first()
+    locked = User.objects.select_for_update().filter(pk=user.pk, is_active=True)
+    stamp = locked.values_list("security_stamp", flat=True).first()
     session = Session.objects.select_for_update().filter(pk=session_id, user=user, ended_at=None)
     if stamp is None or not session.exists():
         raise SessionEnded
@@ -204,7 +204,7 @@ def change_profile(
         _check_email(email)
         if password is None:
             raise invalid("password", "is needed to change the e-mail address", "missing")
-        _confirm(user, password, address)
+        _check_current_password(user, password, address)
         user.email = email
         changed += ["email", "email_key"]
     if display_name is not None:
@@ -213,7 +213,7 @@ def change_profile(
     try:
         with writing():
             if email is not None:
-                _hold_confirmed(user, session_id)
+                _lock_confirmed(user, session_id)
             # Only what was asked for: another request may be changing the rest.
             user.save(update_fields=changed)
     except IntegrityError:

@@ -17,7 +17,7 @@ from .models import Session, User, new_stamp
 
 REFRESH_GRACE = timedelta(seconds=30)
 """A spent refresh token answers its successor for this long: two tabs, a lost answer."""
-MAX_SPENT_TOKENS = 20
+MAX_REPLACED_TOKENS = 20
 """Of them, remembered: nobody refreshes so often within the grace but to make the row grow."""
 
 
@@ -52,10 +52,10 @@ def refresh_tokens(*, refresh: str) -> tokens.TokenPair:
         if session is None or not session.user.is_active:
             raise SessionEnded
         now = session.clock
-        session.spent = _spent_lately(session, now)
+        session.replaced = _recently_replaced(session, now)
         if claims.jti == session.refresh_jti:
             _rotate(session, now)
-        elif not _go_back_to(session, claims.jti):
+        elif not _restore_rotation(session, claims.jti):
             # Stolen or replayed. Ended here and refused below, so that the end is committed.
             end_all([session])
             session.ended_at = now
@@ -64,23 +64,23 @@ def refresh_tokens(*, refresh: str) -> tokens.TokenPair:
     return tokens.mint(session)
 
 
-def _spent_lately(session: Session, now: datetime) -> list[list[Any]]:
+def _recently_replaced(session: Session, now: datetime) -> list[list[Any]]:
     oldest = (now - REFRESH_GRACE).timestamp()
-    return [one for one in session.spent if one[2] >= oldest][-MAX_SPENT_TOKENS:]
+    return [one for one in session.replaced if one[2] >= oldest][-MAX_REPLACED_TOKENS:]
 
 
 def _rotate(session: Session, now: datetime) -> None:
     successor = secrets.token_hex(16)
-    session.spent.append([session.refresh_jti, successor, now.timestamp()])
+    session.replaced.append([session.refresh_jti, successor, now.timestamp()])
     session.refresh_jti = successor
     session.rotated_at = session.last_used_at = now
-    session.save(update_fields=["spent", "refresh_jti", "rotated_at", "last_used_at"])
+    session.save(update_fields=["replaced", "refresh_jti", "rotated_at", "last_used_at"])
 
 
-def _go_back_to(session: Session, jti: str) -> bool:
+def _restore_rotation(session: Session, jti: str) -> bool:
     """Puts the session, unsaved, to where this token was spent; False when it was not, lately."""
-    for spent, successor, when in session.spent:
-        if spent == jti:
+    for replaced, successor, when in session.replaced:
+        if replaced == jti:
             session.refresh_jti = successor
             session.rotated_at = datetime.fromtimestamp(when, UTC)
             return True

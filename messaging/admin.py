@@ -112,8 +112,8 @@ class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
         return ", ".join(f"{one['emoji']} {one['count']}" for one in message.reactions) or "-"
 
     def describe(self, row: Message) -> str:
-        said = "deleted already" if row.deleted else f"“{self.shown(row)}”"
-        return f"Number {row.seq} in {room_name(row.room)} by {row.sender.username}: {said}"
+        text = "deleted already" if row.deleted else f"“{self.shown(row)}”"
+        return f"Number {row.seq} in {room_name(row.room)} by {row.sender.username}: {text}"
 
     def name_of(self, row: Message) -> str:
         return f"Message {row.seq} in {row.room} by {row.sender.username}"

@@ -1,6 +1,5 @@
 """Messages over HTTP (contract §2): translate, make one service call, translate back."""
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 from django.http import HttpResponse
@@ -44,29 +43,26 @@ After = Annotated[int | None, Query(None, ge=0, le=MAX_ID, description="Messages
 def _read(
     request: Request,
     response: HttpResponse,
-    here: RoomAccess,
+    access: RoomAccess,
     *,
     before: int | None,
     after: int | None,
     limit: int,
 ) -> list[MessageState]:
-    page = selectors.history(here, before=before, after=after, limit=limit)
+    page = selectors.history(access, before=before, after=after, limit=limit)
     write_links(request, response, page.links)
     return page.messages
 
 
 def _send(request: Request, room: int | str, body: MessageIn) -> Status[MessageState]:
-    """`room` is an id or a name; a name is looked up once the message itself is in order."""
     draft = services.draft_message(
         caller=request.auth,
-        room_id=room if isinstance(room, int) else 0,
+        room=room,
         content=body.content,
         username=body.username,
         client_id=body.client_id,
         reply_to=body.reply_to,
     )
-    if isinstance(room, str):
-        draft = replace(draft, room_id=room_access_by_name(request.auth.user_id, room).room.pk)
     sent = services.send_message(draft)
     return Status(200 if sent.duplicate else 201, sent.message)
 
@@ -131,8 +127,8 @@ def read_messages(
     A page runs from old to new. Without `before` and `after` it is the newest; `Link` leads to the
     pages around it.
     """
-    here = room_access(request.auth.user_id, room_id)
-    return _read(request, response, here, before=before, after=after, limit=limit)
+    access = room_access(request.auth.user_id, room_id)
+    return _read(request, response, access, before=before, after=after, limit=limit)
 
 
 @router.post("/rooms/{room_id}/messages", response=SENDING)
@@ -158,8 +154,8 @@ def read_messages_alias(
 
     The same as `GET /api/rooms/{room_id}/messages`.
     """
-    here = room_access(request.auth.user_id, room_id)
-    return _read(request, response, here, before=before, after=after, limit=limit)
+    access = room_access(request.auth.user_id, room_id)
+    return _read(request, response, access, before=before, after=after, limit=limit)
 
 
 @router.post("/messages/{room_id}", response=SENDING)
@@ -184,8 +180,8 @@ def read_history(
 
     For public and group rooms. The same as `GET /api/rooms/{room_id}/messages`.
     """
-    here = room_access_by_name(request.auth.user_id, room_name)
-    return _read(request, response, here, before=before, after=after, limit=limit)
+    access = room_access_by_name(request.auth.user_id, room_name)
+    return _read(request, response, access, before=before, after=after, limit=limit)
 
 
 @router.patch(

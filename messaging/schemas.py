@@ -11,26 +11,26 @@ from rooms.schemas import ROOM_EXAMPLE, RoleName, RoomOut
 
 # Signs that draw nothing themselves and make one emoji of several: the joiner (families), and the
 # tags that spell the flags of regions. Variation selectors are marks, not among what is refused.
-JOINING = frozenset({"\u200d"} | {chr(code) for code in range(0xE0020, 0xE0080)})
-BLANK = INVISIBLE | {"\u2800"}
+JOINERS = frozenset({"\u200d"} | {chr(code) for code in range(0xE0020, 0xE0080)})
+BLANK_CHARACTERS = INVISIBLE | {"\u2800"}
 
 
 def _is_reaction(emoji: str) -> str:
     # Emoji are many characters and ever new ones, which this Python may not know. What must not
     # pass is what cannot be seen, or turns round what stands beside it (U+202E).
-    if not all(sign in JOINING or _may_stand(sign) for sign in emoji):
+    if not all(sign in JOINERS or _is_allowed(sign) for sign in emoji):
         raise ValueError("must be visible characters")
-    if not any(_is_seen(sign) for sign in emoji):
+    if not any(_is_visible(sign) for sign in emoji):
         raise ValueError("must have a visible character")
     return emoji
 
 
-def _may_stand(sign: str) -> bool:
+def _is_allowed(sign: str) -> bool:
     return unicodedata.category(sign) not in ("Cc", "Cf", "Cs", "Zl", "Zp", "Zs")
 
 
-def _is_seen(sign: str) -> bool:
-    return not (sign in JOINING or sign in BLANK or unicodedata.category(sign)[0] == "M")
+def _is_visible(sign: str) -> bool:
+    return not (sign in JOINERS or sign in BLANK_CHARACTERS or unicodedata.category(sign)[0] == "M")
 
 
 ClientId = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\x20-\x7e]+$")]

@@ -50,7 +50,7 @@ else:
     BanModelForm = forms.ModelForm
 
 
-class Nowhere(Exception):
+class NoMatch(Exception):
     """A search names a room or a person that is not there."""
 
 
@@ -63,17 +63,17 @@ def read_search(text: str) -> tuple[Room | None, User | None]:
     user: User | None = None
     for word in text.split():
         if word.startswith("@"):
-            user = _or_nowhere(find_person(word[1:]))
+            user = _require(find_person(word[1:]))
         elif word.startswith("#"):
-            room = _or_nowhere(Room.objects.filter(pk=read_id(word[1:]) or 0).first())
+            room = _require(Room.objects.filter(pk=read_id(word[1:]) or 0).first())
         else:
-            room = _or_nowhere(find_room(word))
+            room = _require(find_room(word))
     return room, user
 
 
-def _or_nowhere(row: M | None) -> M:
+def _require(row: M | None) -> M:
     if row is None:
-        raise Nowhere
+        raise NoMatch
     return row
 
 
@@ -85,11 +85,11 @@ def find_room(text: str) -> Room | None:
     if room is not None:
         return room
     existing = Room.objects.filter(deleted_at=None)
-    walks = [existing.filter(one)[: MAX_SUGGESTIONS + 1] for one in beginnings(text)]
+    walks = [existing.filter(one)[: MAX_SUGGESTIONS + 1] for one in prefix_filters(text)]
     return only_match(room for walk in walks for room in walk)
 
 
-def beginnings(text: str) -> list[Q]:
+def prefix_filters(text: str) -> list[Q]:
     """Rooms whose name, and rooms whose title begins so: each a range of an index."""
     return [
         Q(kind__in=NAMED) & starts_with("name_key", name_key(text)),
@@ -116,7 +116,7 @@ class SearchableAdmin(LargeTableAdmin[M]):
             return queryset, False
         try:
             return self.searched(queryset, search_term), False
-        except Nowhere:
+        except NoMatch:
             return queryset.none(), False
         except Ambiguous as refusal:
             if request.method == "GET":
@@ -240,12 +240,12 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
     def searched(self, rows: QuerySet[Room], text: str) -> QuerySet[Room]:
         """Titles hold spaces, so all that is neither #id nor @username is one beginning."""
         special = [word for word in text.split() if word[0] in "#@"]
-        beginning = " ".join(word for word in text.split() if word[0] not in "#@")
-        if beginning:
+        prefix = " ".join(word for word in text.split() if word[0] not in "#@")
+        if prefix:
             # Ids first: an OR of two ranges in the order of a third column would walk the table.
             found = {
                 pk
-                for one in beginnings(beginning)
+                for one in prefix_filters(prefix)
                 for pk in Room.objects.filter(one).values_list("pk", flat=True)[:MAX_MATCHES]
             }
             rows = rows.filter(pk__in=found)
@@ -299,7 +299,7 @@ def _remove_member(staff_id: int, member: Member) -> bool:
     return True
 
 
-def _give(role: Role) -> Callable[[int, Member], bool]:
+def _role_setter(role: Role) -> Callable[[int, Member], bool]:
     def perform(staff_id: int, member: Member) -> bool:
         if member.role == role:
             return False
@@ -323,7 +323,7 @@ def _role_action(role: Role, label: str, effect: str) -> StaffAction[Member]:
         permission="rooms.change_member",
         effect=effect,
         done=f"made {role.value}",
-        perform=_give(role),
+        perform=_role_setter(role),
         confirm=False,
         applies=lambda member: member.room.kind != RoomKind.PRIVATE and member.role != role,
         log_on=lambda member: member.room,

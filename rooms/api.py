@@ -166,9 +166,9 @@ def list_members(
 
     `online` is true for members with an open socket in this room.
     """
-    here = selectors.room_access(request.auth.user_id, room_id)
-    here.check_may_read()
-    page = keyset_page(selectors.members_of(here.room), ["pk"], cursor=cursor, limit=limit)
+    access = selectors.room_access(request.auth.user_id, room_id)
+    access.check_may_read()
+    page = keyset_page(selectors.members_of(access.room), ["pk"], cursor=cursor, limit=limit)
     write_links(request, response, page.links)
     online = online_in(room_id, [member.user_id for member in page])
     return [_member_out(member, online=member.user_id in online) for member in page]

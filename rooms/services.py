@@ -12,7 +12,7 @@ from accounts.kernel.db import writing
 from accounts.kernel.errors import Forbidden
 from accounts.kernel.events import publish
 from accounts.kernel.names import check_name, name_key
-from accounts.kernel.rate_limits import give_back, spend, spending
+from accounts.kernel.rate_limits import consume, consume_unless_refused, refund
 from accounts.models import User
 from accounts.selectors import find_people
 
@@ -43,8 +43,8 @@ def create_room(
     members: "Collection[UserRef]" = (),
 ) -> Room:
     """A public or group room that the caller owns. Raises RateLimited, UnknownUsers, RoomExists."""
-    with spending("CHAT_ROOM_RATE", user_id):
-        people = [person for person in people_named(members) if person.pk != user_id]
+    with consume_unless_refused("CHAT_ROOM_RATE", user_id):
+        people = [person for person in resolve_users(members) if person.pk != user_id]
         room = Room(
             kind=kind,
             name=name,
@@ -62,7 +62,7 @@ def create_room(
     return room
 
 
-def people_named(members: "Collection[UserRef]") -> list[User]:
+def resolve_users(members: "Collection[UserRef]") -> list[User]:
     users, unknown = find_people(members)
     if unknown:
         raise unknown_users(unknown[:MAX_NAMED])
@@ -91,14 +91,14 @@ def open_private_room(*, user_id: int, other: User) -> Room:
     room = pair.first()
     if room is not None:
         return room
-    spend("CHAT_ROOM_RATE", user_id)
+    consume("CHAT_ROOM_RATE", user_id)
     made = Room(
         kind=RoomKind.PRIVATE, low_id=low, high_id=high, created_by_id=user_id, member_count=2
     )
     try:
         _insert(made, {low: Role.MEMBER, high: Role.MEMBER})
     except IntegrityError:  # the other was first
-        give_back("CHAT_ROOM_RATE", user_id)
+        refund("CHAT_ROOM_RATE", user_id)
     # With both users loaded: sockets read their names on the event loop.
     return pair.get()
 
@@ -106,17 +106,17 @@ def open_private_room(*, user_id: int, other: User) -> Room:
 # Entering by socket: one query for those who are members already
 
 
-def make_on_first_use(user_id: int, name: str) -> Room:
+def create_on_first_use(user_id: int, name: str) -> Room:
     try:
         stored = check_name(name)
     except ValueError:
         raise NoSuchRoom from None
-    spend("CHAT_ROOM_RATE", user_id)
+    consume("CHAT_ROOM_RATE", user_id)
     room = Room(kind=RoomKind.PUBLIC, name=stored, name_key=name_key(stored), created_by_id=user_id)
     try:
         _insert(room, {})
     except IntegrityError:
-        give_back("CHAT_ROOM_RATE", user_id)
+        refund("CHAT_ROOM_RATE", user_id)
         return Room.objects.get(name_key=room.name_key, deleted_at=None)
     return room
 
@@ -129,8 +129,8 @@ def make_on_first_use(user_id: int, name: str) -> Room:
 
 def change_room(*, user_id: int, room_id: int, title: str | None, topic: str | None) -> Room:
     """Raises NoSuchRoom, Forbidden."""
-    with managed_room(user_id, room_id) as (here, _):
-        room = here.room
+    with managed_room(user_id, room_id) as (access, _):
+        room = access.room
         room.title = room.title if title is None else title
         room.topic = room.topic if topic is None else topic
         room.save(update_fields=["title", "title_key", "topic"])
@@ -144,10 +144,10 @@ def delete_room(*, user_id: int, room_id: int, as_staff: bool = False) -> None:
     Staff may delete private rooms too. Raises NoSuchRoom, Forbidden unless the caller is an owner.
     """
     permission = "rooms.delete_room" if as_staff else ""
-    with managed_room(user_id, room_id, permission, private=as_staff) as (here, role):
+    with managed_room(user_id, room_id, permission, private=as_staff) as (access, role):
         if role != Role.OWNER:
             raise Forbidden("Only an owner may delete a room")
-        room = here.room
+        room = access.room
         _lock_members(room)
         Member.objects.filter(room=room).delete()
         room.deleted_at, room.member_count = timezone.now(), 0
@@ -177,13 +177,13 @@ def managed_room(
     """
     with writing():
         if staff_permission:
-            here = selectors.staff_standing(user_id, room_id, staff_permission)
+            access = selectors.staff_room_access(user_id, room_id, staff_permission)
             role = Role.OWNER
         else:
-            here = selectors.room_access(user_id, room_id, lock=True)
-            role = selectors.acting_role(here)
-        if here.room.kind == RoomKind.PRIVATE and not private:
+            access = selectors.room_access(user_id, room_id, lock=True)
+            role = selectors.acting_role(access)
+        if access.room.kind == RoomKind.PRIVATE and not private:
             raise Forbidden("This cannot be done in a private room")
         if role not in MANAGERS:
             raise Forbidden
-        yield here, role
+        yield access, role

@@ -17,7 +17,7 @@ from .sqlite_checkpoints import checkpoints
 WAIT_TIMEOUT = 20.0
 """Seconds, as long as SQLite itself is told to wait (`config.settings`)."""
 
-_turn = threading.RLock()
+_write_lock = threading.RLock()
 
 
 @contextmanager
@@ -27,11 +27,11 @@ def writing() -> Iterator[None]:
         with transaction.atomic():
             yield
         return
-    if not _turn.acquire(timeout=WAIT_TIMEOUT):
+    if not _write_lock.acquire(timeout=WAIT_TIMEOUT):
         raise Busy
     try:
         with transaction.atomic():
             yield
         checkpoints.note_commit(connection.settings_dict["NAME"])
     finally:
-        _turn.release()
+        _write_lock.release()

@@ -46,17 +46,17 @@ def display_text(limit: int, *, lines: bool = False) -> Callable[[str], str]:
             stored = stored.replace("\r\n", "\n")
         if len(stored) > limit:
             raise ValueError(f"must have at most {limit} characters")
-        seen = TAGGED_FLAG.sub("\U0001f3f4", stored.replace("\n", " ") if lines else stored)
-        if not all(_is_seen(seen, place) for place in range(len(seen))):
+        visible = TAGGED_FLAG.sub("\U0001f3f4", stored.replace("\n", " ") if lines else stored)
+        if not all(_is_visible(visible, place) for place in range(len(visible))):
             raise ValueError("must not contain control, bidi or invisible characters")
-        if piles_up_marks(seen):
+        if piles_up_marks(visible):
             raise ValueError("must not pile up marks on a letter")
         return stored
 
     return check
 
 
-def _is_seen(text: str, place: int) -> bool:
+def _is_visible(text: str, place: int) -> bool:
     character = text[place]
     if character.isascii():
         return character.isprintable()

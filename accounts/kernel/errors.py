@@ -21,8 +21,10 @@ TOO_MANY_MEMBERS: FieldErrors = [
 
 def sentence_of(errors: FieldErrors) -> str:
     """The first few of them, for people."""
-    told = [(".".join(map(str, error["loc"])), error["msg"]) for error in errors[:MAX_SHOWN_ERRORS]]
-    return "; ".join(": ".join(filter(None, parts)) for parts in told)
+    lines = [
+        (".".join(map(str, error["loc"])), error["msg"]) for error in errors[:MAX_SHOWN_ERRORS]
+    ]
+    return "; ".join(": ".join(filter(None, parts)) for parts in lines)
 
 
 class DomainError(Exception):

@@ -24,9 +24,9 @@ def publish(event: Event) -> None:
 
     `robust`: a failing listener must not turn a stored write into an error for its author.
     """
-    transaction.on_commit(lambda: announce([event]), robust=True)
+    transaction.on_commit(lambda: publish_committed([event]), robust=True)
 
 
-def announce(events: Sequence[Event]) -> None:
+def publish_committed(events: Sequence[Event]) -> None:
     """Tell events whose transaction has committed already."""
     committed.send(sender=Event, events=events)

@@ -31,6 +31,6 @@ def log_context() -> LogContext | None:
 
 def note_user(user_id: int) -> None:
     """Who it is, as soon as that is known. Seen from all threads that work for this origin."""
-    here = _context.get()
-    if here is not None:
-        here.user_id = user_id
+    context = _context.get()
+    if context is not None:
+        context.user_id = user_id

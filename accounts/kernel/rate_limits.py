@@ -52,7 +52,7 @@ class Bucket:
     def __init__(self) -> None:
         self.full_at = 0.0
 
-    def take(self, rate: Rate, now: float) -> float:
+    def consume(self, rate: Rate, now: float) -> float:
         """Seconds to wait before one more is allowed; 0.0 means it was taken."""
         step = rate.seconds / rate.times
         full_at = max(self.full_at, now) + step
@@ -62,7 +62,7 @@ class Bucket:
         self.full_at = full_at
         return 0.0
 
-    def owe(self, rate: Rate, now: float, times: int) -> None:
+    def charge(self, rate: Rate, now: float, times: int) -> None:
         """Takes so many, there or not: what follows waits until they are."""
         self.full_at = max(self.full_at, now) + times * rate.seconds / rate.times
 
@@ -74,32 +74,32 @@ class Buckets:
         self._buckets: dict[tuple[str, Hashable], Bucket] = {}
         self._lock = threading.Lock()
 
-    def take(self, what: str, whose: Hashable, rate: Rate) -> float:
+    def consume(self, action: str, key: Hashable, rate: Rate) -> float:
         now = time.monotonic()
         with self._lock:
             if len(self._buckets) >= MAX_TABLE_SIZE:
                 self._forget_full(now)
-            return self._buckets.setdefault((what, whose), Bucket()).take(rate, now)
+            return self._buckets.setdefault((action, key), Bucket()).consume(rate, now)
 
-    def give_back(self, what: str, whose: Hashable, rate: Rate) -> None:
+    def refund(self, action: str, key: Hashable, rate: Rate) -> None:
         """Undoes a `take`, unless the bucket was forgotten meanwhile."""
         with self._lock:
-            bucket = self._buckets.get((what, whose))
+            bucket = self._buckets.get((action, key))
             if bucket is not None:
                 bucket.full_at -= rate.seconds / rate.times
 
-    def used(self, what: str, whose: Hashable, rate: Rate) -> float:
+    def used(self, action: str, key: Hashable, rate: Rate) -> float:
         """How much of the burst is gone just now: 0 is nothing, 1 is all."""
         with self._lock:
-            bucket = self._buckets.get((what, whose))
+            bucket = self._buckets.get((action, key))
         left = bucket.full_at - time.monotonic() if bucket else 0.0
         return max(0.0, left) * rate.times / rate.seconds / rate.burst
 
-    def learn(self, what: str, whose: Hashable, full_in: float) -> None:
+    def note_cluster(self, action: str, key: Hashable, full_in: float) -> None:
         """All processes together will have a full bucket in so many seconds."""
         full_at = time.monotonic() + full_in
         with self._lock:
-            bucket = self._buckets.setdefault((what, whose), Bucket())
+            bucket = self._buckets.setdefault((action, key), Bucket())
             bucket.full_at = max(bucket.full_at, full_at)
 
     def clear(self) -> None:
@@ -121,73 +121,73 @@ buckets = Buckets()
 class ClusterLimits(Protocol):
     """The other processes, which count the same things."""
 
-    def take(self, what: str, whose: Hashable, rate: Rate) -> float:
+    def consume(self, action: str, key: Hashable, rate: Rate) -> float:
         """Seconds to wait before they allow one more; 0.0 when it was taken, or nobody knows."""
 
-    def tell(self, what: str, whose: Hashable, rate: Rate) -> None:
+    def report(self, action: str, key: Hashable, rate: Rate) -> None:
         """Notes one that was taken here; they hear of it soon."""
 
-    def give_back(self, what: str, whose: Hashable, rate: Rate) -> None:
+    def refund(self, action: str, key: Hashable, rate: Rate) -> None:
         """Undoes a `take`, some time later."""
 
 
-_elsewhere: list[ClusterLimits] = []
+_cluster: list[ClusterLimits] = []
 
 
-def share_limits(elsewhere: ClusterLimits) -> None:
-    _elsewhere[:] = [elsewhere]
+def share_limits(cluster: ClusterLimits) -> None:
+    _cluster[:] = [cluster]
 
 
-def spend(setting: str, whose: Hashable) -> None:
+def consume(setting: str, key: Hashable) -> None:
     """Count one against the rate in `settings.<setting>`. Raises RateLimited with `retry_after`.
 
     Asks the other processes as well: for threads, which may wait a moment.
     """
-    rate = spend_here(setting, whose)
+    rate = consume_in_process(setting, key)
     if rate is None:
         return
-    for elsewhere in _elsewhere:
-        wait = elsewhere.take(setting, whose, rate)
+    for cluster in _cluster:
+        wait = cluster.consume(setting, key, rate)
         if wait > 0:
             count_refusal(setting)
             raise RateLimited(retry_after=wait)
 
 
 @contextmanager
-def spending(setting: str, whose: Hashable) -> Iterator[None]:
+def consume_unless_refused(setting: str, key: Hashable) -> Iterator[None]:
     """Around what is counted only when it comes about: a refusal gives it back."""
-    spend(setting, whose)
+    consume(setting, key)
     try:
         yield
     except DomainError:
-        give_back(setting, whose)
+        refund(setting, key)
         raise
 
 
-def give_back(setting: str, whose: Hashable) -> None:
+def refund(setting: str, key: Hashable) -> None:
     """What was spent came to nothing."""
     rate: Rate | None = getattr(settings, setting)
     if rate is None:
         return
-    buckets.give_back(setting, whose, rate)
-    for elsewhere in _elsewhere:
-        elsewhere.give_back(setting, whose, rate)
+    buckets.refund(setting, key, rate)
+    for cluster in _cluster:
+        cluster.refund(setting, key, rate)
 
 
-def consume_locally(setting: str, whose: Hashable) -> None:
+def consume_locally(setting: str, key: Hashable) -> None:
     """The same without waiting for anybody: the others hear of it a moment later."""
-    rate = spend_here(setting, whose)
+    rate = consume_in_process(setting, key)
     if rate is None:
         return
-    for elsewhere in _elsewhere:
-        elsewhere.tell(setting, whose, rate)
+    for cluster in _cluster:
+        cluster.report(setting, key, rate)
 
 
-def spend_here(setting: str, whose: Hashable) -> Rate | None:
+def consume_in_process(setting: str, key: Hashable) -> Rate | None:
     """The same in this process alone; returns the rate, None when it is off."""
     rate: Rate | None = getattr(settings, setting)
     if rate is not None:
-        wait = buckets.take(setting, whose, rate)
+        wait = buckets.consume(setting, key, rate)
         if wait > 0:
             count_refusal(setting)
             raise RateLimited(retry_after=wait)

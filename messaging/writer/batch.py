@@ -28,12 +28,12 @@ from .sql import (
     active_senders,
     allocate_ids,
     bare_cursor,
+    execute_bulk,
     lock_members,
     lock_rooms,
     one_round_trip,
     replyable_messages,
     used_client_ids,
-    write,
 )
 
 
@@ -73,30 +73,30 @@ class MessageBatch:
         with one_round_trip():
             rooms = lock_rooms({draft.room_id for draft in drafts})
             members = lock_members(_members_to_lock(drafts, marks))
-            authors = active_senders({(one.room_id, one.user_id, one.session_id) for one in drafts})
+            senders = active_senders({(one.room_id, one.user_id, one.session_id) for one in drafts})
             used = used_client_ids(
                 {(one.room_id, one.user_id, one.client_id) for one in drafts if one.client_id}
             )
-            quotable = replyable_messages({draft.reply_to for draft in drafts if draft.reply_to})
+            replyable = replyable_messages({draft.reply_to for draft in drafts if draft.reply_to})
             free_ids = allocate_ids(len(drafts))
             self._rooms = {row[0]: LockedRoom(*row) for row in rooms()}
             self._markers = ReadMarkers(members())
             self._names: dict[tuple[int, int], str] = {}
             """Of the users whose sign-in is good, by session and user."""
             self._members: set[tuple[int, int]] = set()
-            for room_id, user_id, session_id, username, belongs in authors():
+            for room_id, user_id, session_id, username, is_member in senders():
                 self._names[session_id, user_id] = username
-                if belongs:
+                if is_member:
                     self._members.add((room_id, user_id))
-            found = [pk for (pk,) in used()]
-            self._quotable: dict[int, int] = dict(quotable())
+            used_ids = [pk for (pk,) in used()]
+            self._replyable: dict[int, int] = dict(replyable())
             """The room of each message that may be replied to."""
             self._free_ids = iter([pk for (pk,) in free_ids()])
-        self._known = self._load_known(found)
+        self._earlier = self._load_earlier(used_ids)
         self._new: list[tuple[Draft, MessageState]] = []
         self._joining: dict[tuple[int, int], int] = {}
 
-    def enter(self, draft: Draft) -> Sent:
+    def add(self, draft: Draft) -> Sent:
         """Counts a message in, or finds the one that its `client_id` has made already.
 
         Raises SessionEnded, NoSuchRoom, Forbidden, SenderMismatch, ClientIdReused, Invalid.
@@ -107,18 +107,18 @@ class MessageBatch:
         room = self._rooms.get(draft.room_id)
         if room is None:
             raise NoSuchRoom
-        self._admit(room, draft.user_id)
+        self._check_may_send(room, draft.user_id)
         if draft.username is not None and name_key(draft.username) != name_key(username):
             raise SenderMismatch
         if draft.client_id is not None:
-            known = self._known.get((room.pk, draft.user_id, draft.client_id))
-            if known is not None:
-                return _again(known, draft)
-        if draft.reply_to is not None and self._quotable.get(draft.reply_to) != room.pk:
+            earlier = self._earlier.get((room.pk, draft.user_id, draft.client_id))
+            if earlier is not None:
+                return _repeated(earlier, draft)
+        if draft.reply_to is not None and self._replyable.get(draft.reply_to) != room.pk:
             raise invalid("reply_to", "is not a message of this room")
-        return Sent(self._count_in(draft, room, username), duplicate=False)
+        return Sent(self._append(draft, room, username), duplicate=False)
 
-    def _admit(self, room: LockedRoom, user_id: int) -> None:
+    def _check_may_send(self, room: LockedRoom, user_id: int) -> None:
         """Judged under the lock that a removal takes too. Sending joins a public room."""
         if (room.pk, user_id) in self._members:
             return
@@ -127,7 +127,7 @@ class MessageBatch:
         if Ban.objects.filter(room_id=room.pk, user_id=user_id).exists():
             raise Forbidden(REMOVED)
 
-    def _count_in(self, draft: Draft, room: LockedRoom, username: str) -> MessageState:
+    def _append(self, draft: Draft, room: LockedRoom, username: str) -> MessageState:
         if (room.pk, draft.user_id) not in self._members:
             # Sending joins a public room.
             self._members.add((room.pk, draft.user_id))
@@ -156,13 +156,13 @@ class MessageBatch:
         self._markers.note_message(message)
         if draft.client_id is not None:
             key = (room.pk, draft.user_id, draft.client_id)
-            self._known[key] = EarlierSend(draft.digest, message)
+            self._earlier[key] = EarlierSend(draft.digest, message)
         return message
 
-    def _load_known(self, found: Sequence[int]) -> dict[tuple[int, int, str], EarlierSend]:
-        if not found:
+    def _load_earlier(self, used_ids: Sequence[int]) -> dict[tuple[int, int, str], EarlierSend]:
+        if not used_ids:
             return {}
-        messages = Message.objects.select_related("sender").in_bulk(found)
+        messages = Message.objects.select_related("sender").in_bulk(used_ids)
         return {
             (row.room_id, row.sender_id, row.client_id or ""): EarlierSend(
                 row.client_digest, state_of(row, self._rooms[row.room_id].as_model())
@@ -171,7 +171,7 @@ class MessageBatch:
             if row.room_id in self._rooms
         }
 
-    def mark(self, mark: MarkRead) -> ReadMarker | DomainError:
+    def move_marker(self, mark: MarkRead) -> ReadMarker | DomainError:
         """Moves a read marker, after the messages of the batch, which may be what it marks."""
         room = self._rooms.get(mark.room_id)
         return self._markers.move(mark, room.last_seq if room else 0)
@@ -185,14 +185,14 @@ class MessageBatch:
         with one_round_trip():
             if self._new:
                 self._save_messages(cursor)
-            write(cursor, ADVANCE_READ_MARKERS, moved)
+            execute_bulk(cursor, ADVANCE_READ_MARKERS, moved)
 
     def _save_messages(self, cursor: Any) -> None:
         now = connection.ops.adapt_datetimefield_value(self._now)
-        write(cursor, INSERT_MESSAGE, [_row(*new, now) for new in self._new])
+        execute_bulk(cursor, INSERT_MESSAGE, [_row(*new, now) for new in self._new])
         changed = {message.room_id: self._rooms[message.room_id] for _, message in self._new}
         rooms = [(room.last_seq, room.version, now, room.pk) for room in changed.values()]
-        write(cursor, UPDATE_ROOM_COUNTERS, rooms)
+        execute_bulk(cursor, UPDATE_ROOM_COUNTERS, rooms)
         if self._joining:
             cursor.executemany(
                 "INSERT INTO rooms_member (room_id, user_id, role, last_read_seq, muted, joined_at)"
@@ -229,7 +229,7 @@ def _row(draft: Draft, message: MessageState, now: Any) -> tuple[Any, ...]:
     )
 
 
-def _again(known: EarlierSend, draft: Draft) -> Sent:
-    if known.digest != draft.digest:
+def _repeated(earlier: EarlierSend, draft: Draft) -> Sent:
+    if earlier.digest != draft.digest:
         raise ClientIdReused
-    return Sent(known.message, duplicate=True)
+    return Sent(earlier.message, duplicate=True)

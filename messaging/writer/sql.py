@@ -56,7 +56,7 @@ def one_round_trip() -> Iterator[None]:
 Rows = Callable[[], list[Any]]
 
 
-def _ask(sql: str, parameters: Iterable[Any]) -> Rows:
+def _select(sql: str, parameters: Iterable[Any]) -> Rows:
     """The rows, once they are called for."""
     cursor = bare_cursor()
     cursor.execute(sql, tuple(parameters))
@@ -64,12 +64,12 @@ def _ask(sql: str, parameters: Iterable[Any]) -> Rows:
     return rows
 
 
-def _nothing() -> list[Any]:
+def _no_rows() -> list[Any]:
     return []
 
 
-def _marks(count: int, mark: str = "%s") -> str:
-    return ", ".join([mark] * count)
+def _placeholders(count: int, placeholder: str = "%s") -> str:
+    return ", ".join([placeholder] * count)
 
 
 def lock_rooms(ids: Collection[int]) -> Rows:
@@ -78,11 +78,11 @@ def lock_rooms(ids: Collection[int]) -> Rows:
     By rising id, so that two processes never wait for each other in a circle.
     """
     if not ids:
-        return _nothing
+        return _no_rows
     lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
-    return _ask(
+    return _select(
         "SELECT id, kind, name, low_id, high_id, last_seq, version, access_epoch FROM rooms_room"  # noqa: S608
-        f" WHERE id IN ({_marks(len(ids))}) AND deleted_at IS NULL ORDER BY id{lock}",
+        f" WHERE id IN ({_placeholders(len(ids))}) AND deleted_at IS NULL ORDER BY id{lock}",
         ids,
     )
 
@@ -98,10 +98,10 @@ def active_senders(keys: Collection[tuple[int, int, int]]) -> Rows:
     lock.
     """
     if not keys:
-        return _nothing
-    return _ask(
+        return _no_rows
+    return _select(
         "WITH asked (room_id, user_id, session_id)"  # noqa: S608
-        f" AS (VALUES {_marks(len(keys), '(%s, %s, %s)')})"
+        f" AS (VALUES {_placeholders(len(keys), '(%s, %s, %s)')})"
         " SELECT asked.room_id, s.user_id, s.id, u.username, m.id IS NOT NULL"
         " FROM asked CROSS JOIN accounts_session s CROSS JOIN accounts_user u"
         " LEFT JOIN rooms_member m ON m.room_id = asked.room_id AND m.user_id = asked.user_id"
@@ -114,10 +114,10 @@ def active_senders(keys: Collection[tuple[int, int, int]]) -> Rows:
 def used_client_ids(keys: Collection[tuple[int, int, str]]) -> Rows:
     """The ids of messages that a user of a room has sent by these `client_id`s."""
     if not keys:
-        return _nothing
-    return _ask(
+        return _no_rows
+    return _select(
         "WITH asked (room_id, sender_id, client_id)"  # noqa: S608
-        f" AS (VALUES {_marks(len(keys), '(%s, %s, %s)')})"
+        f" AS (VALUES {_placeholders(len(keys), '(%s, %s, %s)')})"
         " SELECT m.id FROM asked CROSS JOIN messaging_message m"
         " WHERE m.room_id = asked.room_id AND m.sender_id = asked.sender_id"
         " AND m.client_id = asked.client_id AND m.client_id IS NOT NULL",
@@ -133,11 +133,11 @@ def lock_members(keys: Collection[tuple[int, int]]) -> Rows:
     it: a deadlock, which fails one of them as a whole.
     """
     if not keys:
-        return _nothing
+        return _no_rows
     lock = " ORDER BY m.room_id, m.user_id FOR UPDATE OF m"
-    return _ask(
+    return _select(
         "WITH asked (room_id, user_id)"  # noqa: S608
-        f" AS (VALUES {_marks(len(keys), '(%s, %s)')})"
+        f" AS (VALUES {_placeholders(len(keys), '(%s, %s)')})"
         " SELECT m.room_id, m.user_id, r.last_seq, m.last_read_seq"
         " FROM asked CROSS JOIN rooms_room r CROSS JOIN rooms_member m"
         " WHERE r.id = asked.room_id AND r.deleted_at IS NULL"
@@ -150,10 +150,10 @@ def lock_members(keys: Collection[tuple[int, int]]) -> Rows:
 def replyable_messages(ids: Collection[int]) -> Rows:
     """Id and room of those messages that may be replied to."""
     if not ids:
-        return _nothing
-    return _ask(
+        return _no_rows
+    return _select(
         "SELECT id, room_id FROM messaging_message"  # noqa: S608
-        f" WHERE id IN ({_marks(len(ids))}) AND NOT deleted",
+        f" WHERE id IN ({_placeholders(len(ids))}) AND NOT deleted",
         ids,
     )
 
@@ -161,15 +161,15 @@ def replyable_messages(ids: Collection[int]) -> Rows:
 def allocate_ids(count: int) -> Rows:
     """Ids before the insert, so that answers need no second look at what was stored."""
     if not count:
-        return _nothing
+        return _no_rows
     if connection.vendor == "postgresql":
-        return _ask(
+        return _select(
             "SELECT nextval(pg_get_serial_sequence('messaging_message', 'id'))"
             " FROM generate_series(1, %s)",
             [count],
         )
     # SQLite: the transaction holds the only write lock, so nobody else counts on meanwhile.
-    rows = _ask("SELECT seq FROM sqlite_sequence WHERE name = %s", ["messaging_message"])()
+    rows = _select("SELECT seq FROM sqlite_sequence WHERE name = %s", ["messaging_message"])()
     last = rows[0][0] if rows else 0
     return lambda: [(pk,) for pk in range(last + 1, last + count + 1)]
 
@@ -208,9 +208,9 @@ ADVANCE_READ_MARKERS = BulkStatement(
 )
 
 
-def write(cursor: Any, write: BulkStatement, rows: Sequence[tuple[Any, ...]]) -> None:
+def execute_bulk(cursor: Any, statement: BulkStatement, rows: Sequence[tuple[Any, ...]]) -> None:
     if connection.vendor == "postgresql":
-        sql = write.all.format(rows=_marks(len(rows), write.row))
+        sql = statement.all.format(rows=_placeholders(len(rows), statement.row))
         cursor.execute(sql, [value for row in rows for value in row])
     else:
-        cursor.executemany(write.one, rows)
+        cursor.executemany(statement.one, rows)

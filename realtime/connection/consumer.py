@@ -20,7 +20,7 @@ from accounts.kernel.errors import (
 )
 from accounts.kernel.incidents import report_incident
 from accounts.kernel.metrics import count_refusal
-from accounts.kernel.rate_limits import consume_locally, give_back
+from accounts.kernel.rate_limits import consume_locally, refund
 from accounts.tokens import Claims, read_access
 from realtime.close_codes import (
     CLOSE_CODES,
@@ -216,7 +216,7 @@ class RoomConsumer(AsyncConsumer):
             caller, room = await on_database(self._admit, claims)
         except (SessionEnded, TokenInvalid):
             # Or a token that was taken away from a thief would still use up its owner's rate.
-            give_back("CHAT_CONNECT_RATE", claims.user_id)
+            refund("CHAT_CONNECT_RATE", claims.user_id)
             raise
         self._token = token
         since = self._since()

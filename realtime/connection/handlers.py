@@ -81,7 +81,7 @@ class FrameHandlers:
     async def _send(self, frame: SendMessage) -> None:
         draft = messages.draft_message(
             caller=self.subscriber.caller,
-            room_id=self._here.id,
+            room=self._here.id,
             content=frame.message,
             field="message",
             client_id=frame.client_id,

@@ -29,7 +29,7 @@ TURN = 100
 
 def consume_replay(user_id: int) -> None:
     """Raises RateLimited."""
-    wait = buckets.take("replay", user_id, REPLAYS)
+    wait = buckets.consume("replay", user_id, REPLAYS)
     if wait > 0:
         raise RateLimited("Too many replays: wait a moment", retry_after=wait)
 

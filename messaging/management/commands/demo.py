@@ -23,7 +23,7 @@ from rooms.services import create_room, open_private_room
 PASSWORD = "password123"  # noqa: S105 - known to everyone, hence only while developing
 PEOPLE = ("ila", "kaushal", "maya")
 PUBLIC, GROUP, PRIVATE = "lobby", "weekend", "private"
-SAID = {
+MESSAGES = {
     PUBLIC: (
         ("ila", "Good morning! Anybody here?"),
         ("kaushal", "Just arrived. What is this room for?"),
@@ -50,10 +50,10 @@ class Command(BaseCommand):
                 "The demo makes accounts whose password is known to all: it runs only with DEBUG=1"
             )
         try:
-            pairs = {name: _enter(name) for name in PEOPLE}
+            pairs = {name: _register_or_log_in(name) for name in PEOPLE}
             callers = {name: authenticate(pair.access) for name, pair in pairs.items()}
             rooms = _rooms(callers)
-            _talk(callers, rooms)
+            _send_messages(callers, rooms)
         except DomainError as refusal:
             raise CommandError(f"The demo cannot be made: {refusal.message}") from refusal
         self._print(pairs, rooms)
@@ -91,7 +91,7 @@ class Command(BaseCommand):
         self.stdout.write(f"\nSwagger UI: http://{at}/api/docs")
 
 
-def _enter(name: str) -> TokenPair:
+def _register_or_log_in(name: str) -> TokenPair:
     """A sign-in of this person, who is made the first time."""
     try:
         _, pair = register(
@@ -141,11 +141,11 @@ def _room(owner: int, name: str, kind: RoomKind) -> Room:
     return room
 
 
-def _talk(callers: dict[str, Caller], rooms: dict[str, Room]) -> None:
+def _send_messages(callers: dict[str, Caller], rooms: dict[str, Room]) -> None:
     for name, room in rooms.items():
         sent = [
-            _say(callers[who], room, number, text)
-            for number, (who, text) in enumerate(SAID[name], 1)
+            _send(callers[who], room, number, text)
+            for number, (who, text) in enumerate(MESSAGES[name], 1)
         ]
         first, last = sent[0].message, sent[-1]
         if not last.duplicate:
@@ -154,9 +154,9 @@ def _talk(callers: dict[str, Caller], rooms: dict[str, Room]) -> None:
             )
 
 
-def _say(caller: Caller, room: Room, number: int, text: str) -> Sent:
+def _send(caller: Caller, room: Room, number: int, text: str) -> Sent:
     """The `client_id` makes the second run find what the first one said."""
     draft = services.draft_message(
-        caller=caller, room_id=room.pk, content=text, client_id=f"demo-{number}"
+        caller=caller, room=room.pk, content=text, client_id=f"demo-{number}"
     )
     return services.send_message(draft)

@@ -45,8 +45,8 @@ class Command(BaseCommand):
 
 
 def _rooms_to_purge(days: int) -> QuerySet[Room]:
-    said = Message.objects.filter(room=OuterRef("pk"))
-    rooms = Room.objects.filter(Exists(said), deleted_at__isnull=False).order_by("pk")
+    messages = Message.objects.filter(room=OuterRef("pk"))
+    rooms = Room.objects.filter(Exists(messages), deleted_at__isnull=False).order_by("pk")
     return rooms.filter(deleted_at__lte=timezone.now() - timedelta(days=days)) if days else rooms
 
 
