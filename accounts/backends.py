@@ -1,4 +1,4 @@
-"""Signing in to the admin: the same limits as signing in to the API."""
+"""Limits logins to the admin like logins to the API."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from .selectors import login_key
 
 
 class LimitedBackend(ModelBackend):
-    """Without it the passwords of staff could be guessed as fast as they can be hashed."""
+    """Counts admin logins, so that passwords of staff cannot be guessed at full speed."""
 
     def authenticate(
         self,

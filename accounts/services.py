@@ -1,4 +1,4 @@
-"""Writes of accounts: every rule about names, passwords and profiles. Sign-ins: `sessions.py`."""
+"""Changes accounts: rules of names, passwords and profiles. Sessions are in `sessions.py`."""
 
 import secrets
 
@@ -27,7 +27,7 @@ from .sessions import open_session
 
 MAX_EMAIL_LENGTH = 254
 MAX_LOGIN_ATTEMPTS = 2
-"""With the same password: "log out everywhere" during the first one is no wrong password."""
+"""With the same password: "log out everywhere" during the first attempt must not fail a login."""
 
 
 def register(
@@ -39,15 +39,15 @@ def register(
     address: str | None,
     user_agent: str,
 ) -> tuple[User, tokens.TokenPair]:
-    """A new account and its first sign-in.
+    """Creates an account and its first session.
 
     Raises Invalid, RateLimited, UsernameTaken, EmailTaken, Busy.
     """
     email = email.strip() if email else ""
     if not username and not email:
-        raise invalid("username", "a username or an e-mail address is needed", "missing")
+        raise invalid("username", "a username or an e-mail address is required", "missing")
     if password2 is not None and password2 != password:
-        raise invalid("password2", "the two passwords differ")
+        raise invalid("password2", "the two passwords do not match")
     _check_email(email)
     _check_password(password, User(username=username or "", email=email), "password")
     consume("CHAT_REGISTER_RATE", network_of(address))
@@ -82,9 +82,9 @@ def _check_password(password: str, user: User, field: str) -> None:
 
 
 def _check_not_taken(user: User, *, name_is_made: bool) -> None:
-    """Says so before the password is hashed; the constraints decide in the end.
+    """Refuses a taken name or address before the password is hashed.
 
-    A name that we made may be taken since: another is made then, see `_insert`.
+    The constraints decide in the end. For a generated name, `_insert` generates another one.
     """
     if not name_is_made and User.objects.filter(username_key=name_key(user.username)).exists():
         raise UsernameTaken
@@ -96,12 +96,12 @@ def _free_name(email: str) -> str:
     base = name_from_email(email)
     if not User.objects.filter(username_key=name_key(base)).exists():
         return base
-    # Random rather than counted: a counter would tell how many share the name, and be raced for.
+    # Random: a counter would reveal how many users share the name, and requests would race for it.
     return f"{base[: MAX_NAME_LENGTH - 7]}-{secrets.randbelow(10**6):06d}"
 
 
 def _insert(user: User, name_is_made: bool, address: str | None, user_agent: str) -> Session:
-    """With the first session. Raises UsernameTaken or EmailTaken when another request was first."""
+    """Stores a user with a session. Raises UsernameTaken or EmailTaken after a lost race."""
     try:
         with writing():
             user.save(force_insert=True)
@@ -118,7 +118,7 @@ def _insert(user: User, name_is_made: bool, address: str | None, user_agent: str
 def log_in(
     *, name: str, password: str, address: str | None, user_agent: str
 ) -> tuple[User, tokens.TokenPair]:
-    """A new sign-in by username or e-mail.
+    """Opens a session by username or e-mail.
 
     Raises RateLimited, Busy, and one InvalidCredentials for an unknown name, a wrong password and
     a deactivated account, at the same cost.
@@ -136,9 +136,9 @@ def log_in(
 
 
 def _open_unless_changed(user: User, address: str | None, user_agent: str) -> Session | None:
-    """None when the password changed, or all sessions ended, while the password was hashed.
+    """Opens a session, unless the password changed or all sessions ended meanwhile.
 
-    By the stamp, not by the hash: a login at the same time may have renewed that.
+    It compares the stamp, not the hash: a concurrent login may have renewed the hash.
     """
     with writing():
         unchanged = User.objects.select_for_update().filter(
@@ -164,7 +164,7 @@ def change_password(
 
 
 def _check_current_password(user: User, password: str, address: str | None) -> None:
-    """Guessing the current password of a stolen session is limited as logging in is."""
+    """Checks the current password, with the limits of a login against guessing."""
     consume("CHAT_LOGIN_RATE", network_of(address))
     consume("CHAT_LOGIN_NAME_RATE", (network_of(address), user.username_key))
     if not hashing.matches(user, password):
@@ -172,10 +172,10 @@ def _check_current_password(user: User, password: str, address: str | None) -> N
 
 
 def _lock_confirmed(user: User, session_id: int) -> None:
-    """Locks the account that `_confirm` let pass, for the transaction that changes it.
+    """Locks an account whose password was checked, in the transaction that changes it.
 
-    Hashing takes a while, seconds when others wait for it too. A password changed meanwhile must
-    not be overridden by whoever knew the old one. Raises SessionEnded, WrongPassword.
+    Hashing takes up to seconds under load. The old password must not override a password that was
+    changed meanwhile. Raises SessionEnded, WrongPassword.
     """
     locked = User.objects.select_for_update().filter(pk=user.pk, is_active=True)
     stamp = locked.values_list("security_stamp", flat=True).first()
@@ -195,15 +195,16 @@ def change_profile(
     password: str | None,
     address: str | None,
 ) -> User:
-    """Raises Invalid, RateLimited, WrongPassword (a new e-mail needs the password), SessionEnded,
-    EmailTaken, Busy.
+    """Changes the display name or the e-mail address, which needs the password.
+
+    Raises Invalid, RateLimited, WrongPassword, SessionEnded, EmailTaken, Busy.
     """
     changed: list[str] = []
     if email is not None:
         email = email.strip()
         _check_email(email)
         if password is None:
-            raise invalid("password", "is needed to change the e-mail address", "missing")
+            raise invalid("password", "is required to change the e-mail address", "missing")
         _check_current_password(user, password, address)
         user.email = email
         changed += ["email", "email_key"]
@@ -214,7 +215,7 @@ def change_profile(
         with writing():
             if email is not None:
                 _lock_confirmed(user, session_id)
-            # Only what was asked for: another request may be changing the rest.
+            # Only these fields: a concurrent request may change the others.
             user.save(update_fields=changed)
     except IntegrityError:
         raise EmailTaken from None
@@ -222,7 +223,7 @@ def change_profile(
 
 
 def deactivate(*, user: User) -> None:
-    """Stops a user's access at once: the account is kept, its sessions end."""
+    """Locks an account: its sessions end at once, its rows stay."""
     with writing():
         user.is_active = False
         user.save(update_fields=["is_active"])

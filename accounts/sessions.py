@@ -1,4 +1,4 @@
-"""Sign-ins, from the first token to the end: the rows that all tokens and sockets stand on."""
+"""Opens, refreshes and ends sessions, the rows behind all tokens and sockets."""
 
 import secrets
 from collections.abc import Iterable
@@ -16,9 +16,9 @@ from .kernel.events import publish
 from .models import Session, User, new_stamp
 
 REFRESH_GRACE = timedelta(seconds=30)
-"""A spent refresh token answers its successor for this long: two tabs, a lost answer."""
+"""An exchanged refresh token answers its successor for this long: two tabs, a lost answer."""
 MAX_REPLACED_TOKENS = 20
-"""Of them, remembered: nobody refreshes so often within the grace but to make the row grow."""
+"""Kept per session. No honest client refreshes so often within the grace; more would bloat the row."""
 
 
 def open_session(user: User, address: str | None, user_agent: str) -> Session:
@@ -35,9 +35,10 @@ def open_session(user: User, address: str | None, user_agent: str) -> Session:
 
 
 def refresh_tokens(*, refresh: str) -> tokens.TokenPair:
-    """Spends a refresh token for its successor, exactly once however many ask at the same instant.
+    """Exchanges a refresh token for its successor, once for any number of concurrent requests.
 
-    Raises TokenInvalid, TokenExpired, SessionEnded; a spent token after the grace ends its session.
+    Raises TokenInvalid, TokenExpired, SessionEnded. An exchanged token ends its session after the
+    grace.
     """
     claims = tokens.read_refresh(refresh)
     with writing():
@@ -45,7 +46,7 @@ def refresh_tokens(*, refresh: str) -> tokens.TokenPair:
             Session.objects.select_for_update(of=("self",))
             .select_related("user")
             .filter(pk=claims.session_id, user_id=claims.user_id, ended_at=None)
-            # The database's clock: two tabs may ask two hosts, whose own clocks differ.
+            # The database's clock: two tabs may use two hosts with different clocks.
             .annotate(clock=Now())
             .first()
         )
@@ -56,7 +57,7 @@ def refresh_tokens(*, refresh: str) -> tokens.TokenPair:
         if claims.jti == session.refresh_jti:
             _rotate(session, now)
         elif not _restore_rotation(session, claims.jti):
-            # Stolen or replayed. Ended here and refused below, so that the end is committed.
+            # Stolen or replayed. Refused below, after the commit, so that the end is stored.
             end_all([session])
             session.ended_at = now
     if session.ended_at is not None:
@@ -78,7 +79,7 @@ def _rotate(session: Session, now: datetime) -> None:
 
 
 def _restore_rotation(session: Session, jti: str) -> bool:
-    """Puts the session, unsaved, to where this token was spent; False when it was not, lately."""
+    """Resets the unsaved session to the exchange of this token; False without a recent one."""
     for replaced, successor, when in session.replaced:
         if replaced == jti:
             session.refresh_jti = successor
@@ -90,14 +91,14 @@ def _restore_rotation(session: Session, jti: str) -> bool:
 def log_out(
     *, user_id: int | None, session_id: int | None, refresh: str | None, everywhere: bool
 ) -> None:
-    """Ends the caller's session, or all of theirs, by whichever token they gave.
+    """Ends the caller's session or all of the user's sessions, by either token.
 
-    Raises TokenInvalid or TokenExpired for a bad `refresh`, Forbidden when it is somebody else's,
-    SessionEnded when there is nothing left to end.
+    Raises TokenInvalid or TokenExpired for a bad `refresh`, Forbidden for another user's,
+    SessionEnded when no open session is left.
     """
     claims = tokens.read_refresh(refresh) if refresh is not None else None
     if claims is not None and user_id not in (None, claims.user_id):
-        raise Forbidden("This refresh token belongs to somebody else")
+        raise Forbidden("This refresh token belongs to another user")
     owner = claims.user_id if claims is not None else user_id
     named = [session_id, claims.session_id if claims is not None else None]
     sessions = Session.objects.filter(user_id=owner or 0, ended_at=None)
@@ -106,20 +107,20 @@ def log_out(
         sessions = sessions.filter(pk__in=[pk for pk in named if pk is not None])
     with writing():
         if everywhere:
-            # First the user, then the sessions, as a password change does: else they deadlock.
+            # First the user, then the sessions: the order of a password change avoids a deadlock.
             user.select_for_update().first()
         ending = list(sessions.select_for_update())
-        # One of those named must still be good: the token of an ended session ends no others.
+        # A named session must be open: the token of an ended session ends no others.
         if not {session.pk for session in ending}.intersection(named):
             raise SessionEnded
         if everywhere:
-            # The admin's cookies end with it.
+            # This ends the admin's cookies, too.
             user.update(security_stamp=new_stamp())
         end_all(ending)
 
 
 def end_session(*, user_id: int, session_id: int) -> None:
-    """Raises NoSuchSession for another user's and for one that has ended."""
+    """Ends a session. Raises NoSuchSession for another user's and for an ended one."""
     with writing():
         sessions = list(
             Session.objects.select_for_update().filter(
@@ -132,7 +133,7 @@ def end_session(*, user_id: int, session_id: int) -> None:
 
 
 def end_all(sessions: Iterable[Session]) -> None:
-    """Within the transaction that locked them. Tells those who hold their sockets, once a user."""
+    """Ends locked sessions and publishes one event per user, in the caller's transaction."""
     by_user: dict[int, set[int]] = {}
     for session in sessions:
         by_user.setdefault(session.user_id, set()).add(session.pk)
@@ -142,7 +143,7 @@ def end_all(sessions: Iterable[Session]) -> None:
 
 
 def end_sessions_of(*user_ids: int, keep: int | None = None) -> None:
-    """Ends all sessions of these users but the one to `keep`.
+    """Ends all sessions of these users except `keep`.
 
     Called wherever a password is stored (`models`) or a user saved as inactive (`apps`).
     """
@@ -152,9 +153,9 @@ def end_sessions_of(*user_ids: int, keep: int | None = None) -> None:
 
 
 def end_sessions_of_inactive() -> None:
-    """Whoever deactivates many at a stroke comes by here (see `models.UserQuerySet`).
+    """Ends the sessions of all inactive users, after an UPDATE (see `models.UserQuerySet`).
 
-    Looks at all open sessions, as nobody knows here who was active a moment ago.
+    It reads all open sessions, because it is unknown which users the UPDATE deactivated.
     """
     open_ones = Session.objects.select_for_update(of=("self",)).filter(ended_at=None)
     with writing():

@@ -274,12 +274,12 @@ REFUSALS: Refusals = {
     read_history: _READING,
     edit_message: [
         *_CHANGING,
-        Forbidden("Only its author may edit a message"),
+        Forbidden("Only the author may edit a message"),
         MessageDeleted(),
     ],
     delete_message: [
         *_CHANGING,
-        Forbidden("Only its author, an admin or an owner may delete a message"),
+        Forbidden("Only the author, an admin or an owner may delete a message"),
     ],
     add_reaction: [*_CHANGING, Forbidden(REMOVED), MessageDeleted(), TooManyReactions()],
     remove_reaction: [*_CHANGING, Forbidden(REMOVED)],

@@ -1,4 +1,4 @@
-"""Writes of messages: send, edit, delete, react, read. Who may do so, and what it counts."""
+"""Sends, edits and deletes messages, reacts to them and marks them read."""
 
 import asyncio
 import functools
@@ -46,12 +46,12 @@ T = TypeVar("T")
 
 @functools.cache
 def writer() -> Writer:
-    """The one of this process."""
+    """Returns the writer of this process."""
     return Writer()
 
 
 def check_sender(caller: Caller, username: str | None) -> None:
-    """Raises SenderMismatch when a client claims to be somebody else (contract §2 and §3)."""
+    """Raises SenderMismatch when a client claims to be another user (contract §2 and §3)."""
     if username is not None and name_key(username) != name_key(caller.username):
         raise SenderMismatch
 
@@ -91,17 +91,17 @@ def draft_message(
 
 
 def send_message(draft: Draft) -> Sent:
-    """Stores a message and returns it. Raises Busy and what `MessageBatch.enter` does."""
+    """Stores a message and returns it. Raises Busy and the errors of `MessageBatch.add`."""
     return _wait_for(writer().submit(draft))
 
 
 async def send_message_from_loop(draft: Draft) -> Sent:
-    """The same for sockets: no thread of theirs waits."""
+    """Stores a message from the event loop, without a thread that waits."""
     return await _wait_on_loop(writer().submit_from_loop(draft))
 
 
 def _wait_for(answer: Future[T]) -> T:
-    # The writer may need the connection that this thread would hold while it waits.
+    # The writer may need the connection that this thread holds while it waits.
     release_connection()
     try:
         return answer.result(settings.CHAT_DATABASE_TIMEOUT)
@@ -110,7 +110,7 @@ def _wait_for(answer: Future[T]) -> T:
 
 
 async def _wait_on_loop(answer: asyncio.Future[T]) -> T:
-    # A bare timer: `asyncio.timeout` costs several times as much, at every message.
+    # A plain timer: `asyncio.timeout` costs several times as much, for every message.
     timer = answer.get_loop().call_later(settings.CHAT_DATABASE_TIMEOUT, _time_out, answer)
     try:
         return await answer
@@ -123,7 +123,7 @@ def _time_out(answer: asyncio.Future[Any]) -> None:
         answer.set_exception(Busy())
 
 
-# Changes of a message, each one transaction under the room's lock
+# Changes of a message, each in one transaction under the room's lock
 
 
 @dataclass(slots=True)
@@ -132,7 +132,7 @@ class _Editing:
     message: Message
 
     def store(self, change: ChangeKind, event: type[Any], *fields: str) -> None:
-        """Gives the message the room's next version and tells of it after commit."""
+        """Stores the message with the room's next version and publishes the event."""
         room, message = self.access.room, self.message
         room.version += 1
         message.version, message.last_change = room.version, change
@@ -149,7 +149,7 @@ class _Editing:
 def _editing(
     user_id: int, room_id: int, message_id: int, staff_permission: str = ""
 ) -> Iterator[_Editing]:
-    """Raises NoSuchRoom, Forbidden for the removed, NoSuchMessage."""
+    """Locks a room and loads a message. Raises NoSuchRoom, Forbidden, NoSuchMessage."""
     with writing():
         if staff_permission:
             access = staff_room_access(user_id, room_id, staff_permission)
@@ -165,13 +165,16 @@ def _editing(
 
 
 def edit_message(*, caller: Caller, room_id: int, message_id: int, content: str) -> MessageState:
-    """Raises Invalid, RateLimited, NoSuchRoom, NoSuchMessage, Forbidden, MessageDeleted."""
+    """Changes the text of the caller's message.
+
+    Raises Invalid, RateLimited, NoSuchRoom, NoSuchMessage, Forbidden, MessageDeleted.
+    """
     text = clean_text(content)
     consume_locally("CHAT_MESSAGE_RATE", caller.user_id)
     with _editing(caller.user_id, room_id, message_id) as editing:
         message = editing.message
         if message.sender_id != caller.user_id:
-            raise Forbidden("Only its author may edit a message")
+            raise Forbidden("Only the author may edit a message")
         if message.deleted:
             raise MessageDeleted
         if text != message.content:
@@ -181,7 +184,7 @@ def edit_message(*, caller: Caller, room_id: int, message_id: int, content: str)
 
 
 def delete_message(*, caller: Caller, room_id: int, message_id: int) -> None:
-    """Leaves a tombstone; deleting twice is no error.
+    """Replaces a message by a tombstone; repeating it is no error.
 
     Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden.
     """
@@ -189,14 +192,14 @@ def delete_message(*, caller: Caller, room_id: int, message_id: int) -> None:
     with _editing(caller.user_id, room_id, message_id) as editing:
         message = editing.message
         if message.sender_id != caller.user_id and acting_role(editing.access) == Role.MEMBER:
-            raise Forbidden("Only its author, an admin or an owner may delete a message")
+            raise Forbidden("Only the author, an admin or an owner may delete a message")
         _erase(editing)
 
 
 def delete_message_as_staff(*, user_id: int, room_id: int, message_id: int) -> bool:
-    """The same in any room, for staff; False when it was deleted already.
+    """Deletes a message in any room, for staff; False when it was deleted already.
 
-    No rate: a page of spam goes in one go. Raises Forbidden, NoSuchRoom, NoSuchMessage.
+    No rate limit, so that staff can delete a page of spam at once. Raises Forbidden, NoSuchRoom, NoSuchMessage.
     """
     with _editing(user_id, room_id, message_id, "messaging.delete_message") as editing:
         return _erase(editing)
@@ -214,10 +217,9 @@ def _erase(editing: _Editing) -> bool:
 
 
 def add_reaction(*, caller: Caller, room_id: int, message_id: int, emoji: str) -> MessageState:
-    """Reacting joins a public room, as sending does: everybody who has a say there is a member.
+    """Adds the caller's reaction; as sending does, it joins a public room.
 
-    Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden, MessageDeleted,
-    TooManyReactions.
+    Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden, MessageDeleted, TooManyReactions.
     """
     consume_locally("CHAT_MESSAGE_RATE", caller.user_id)
     with _editing(caller.user_id, room_id, message_id) as editing:
@@ -238,7 +240,7 @@ def add_reaction(*, caller: Caller, room_id: int, message_id: int, emoji: str) -
 
 
 def remove_reaction(*, caller: Caller, room_id: int, message_id: int, emoji: str) -> MessageState:
-    """Taking back what is not there changes nothing.
+    """Removes the caller's reaction; changes nothing without one.
 
     Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden.
     """
@@ -251,20 +253,20 @@ def remove_reaction(*, caller: Caller, room_id: int, message_id: int, emoji: str
             entry = _reaction_entry(message, emoji)
             entry["count"] -= 1
             if caller.user_id in entry["users"]:
-                # The next one moves up. Whoever reacts again goes to the end, so that nobody makes
-                # the rows of a much liked message be read again and again.
+                # The next user moves up. A user who reacts again goes to the end, so toggling a
+                # reaction does not read the rows of a popular message every time.
                 first = alike.order_by("pk").values_list("user_id", flat=True)
                 entry["users"] = list(first[:MAX_SHOWN_REACTORS])
             _store_reactions(editing, entry)
         return editing.state()
 
 
-# The list that answers carry is changed for one emoji only. Counting them all anew took a query for
-# each, and under the room's lock nobody says anything there; on SQLite nowhere.
+# Only the entry of one emoji changes. Counting all of them took a query for each, and the room's lock
+# blocks every send there meanwhile; on SQLite every send anywhere.
 
 
 def _reaction_entry(message: Message, emoji: str) -> dict[str, Any]:
-    """What the list shows for an emoji, all zero when it is new. Raises TooManyReactions."""
+    """Returns the entry of an emoji, with zero users if new. Raises TooManyReactions."""
     for shown in message.reactions:
         if shown["emoji"] == emoji:
             return dict(shown)
@@ -280,18 +282,18 @@ def _store_reactions(editing: _Editing, entry: dict[str, Any]) -> None:
     editing.store(ChangeKind.REACTION, ReactionsChanged, "reactions")
 
 
-# Reading
+# Read markers
 
 
 def mark_read(*, caller: Caller, room_id: int, seq: int) -> ReadMarker:
-    """Moves the caller's mark up to `seq`, never back and never past the room's last message.
+    """Moves the caller's read marker to `seq`, never back and never past the last message.
 
-    Raises NoSuchRoom, Forbidden for the removed, NotAMember, Busy.
+    Raises NoSuchRoom, Forbidden for a banned user, NotAMember, Busy.
     """
     return _wait_for(writer().submit(MarkRead(caller.user_id, caller.username, room_id, seq)))
 
 
 async def mark_read_from_loop(*, caller: Caller, room_id: int, seq: int) -> ReadMarker:
-    """The same for sockets."""
+    """Moves the caller's read marker from the event loop."""
     mark = MarkRead(caller.user_id, caller.username, room_id, seq)
     return await _wait_on_loop(writer().submit_from_loop(mark))

@@ -1,4 +1,4 @@
-"""What a message may say (contract §2)."""
+"""Checks the text of messages (contract §2)."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from accounts.kernel.errors import invalid
 
 
 def clean_text(text: str, field: str = "content") -> str:
-    """The text as it is stored: trimmed. Raises Invalid when it is empty, too long or holds NUL."""
+    """Trims a text. Raises Invalid when it is empty, too long or contains NUL."""
     max_length: int | None = settings.CHAT_MESSAGE_LENGTH
     trimmed = text.strip()
     if not trimmed:
@@ -22,6 +22,6 @@ def clean_text(text: str, field: str = "content") -> str:
 
 
 def digest_of(text: str, reply_to: int | None) -> str:
-    """Tells whether a repeated `client_id` comes with what was sent the first time."""
+    """Hashes what a `client_id` identifies, to compare a repeated send with the first one."""
     payload = json.dumps([text, reply_to], ensure_ascii=True)
     return hashlib.sha256(payload.encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Writes of rooms: make, change and delete them."""
+"""Creates, changes and deletes rooms."""
 
 from collections import deque
 from collections.abc import Collection, Iterator
@@ -30,7 +30,7 @@ MAX_NAMED = 20
 MANAGERS = frozenset({Role.OWNER, Role.ADMIN})
 
 
-# Making rooms
+# Creating rooms
 
 
 def create_room(
@@ -42,7 +42,7 @@ def create_room(
     topic: str = "",
     members: "Collection[UserRef]" = (),
 ) -> Room:
-    """A public or group room that the caller owns. Raises RateLimited, UnknownUsers, RoomExists."""
+    """Creates a public or group room. Raises RateLimited, UnknownUsers, RoomExists."""
     with consume_unless_refused("CHAT_ROOM_RATE", user_id):
         people = [person for person in resolve_users(members) if person.pk != user_id]
         room = Room(
@@ -63,6 +63,7 @@ def create_room(
 
 
 def resolve_users(members: "Collection[UserRef]") -> list[User]:
+    """Returns active users by name or id. Raises UnknownUsers."""
     users, unknown = find_people(members)
     if unknown:
         raise unknown_users(unknown[:MAX_NAMED])
@@ -70,7 +71,7 @@ def resolve_users(members: "Collection[UserRef]") -> list[User]:
 
 
 def _insert(room: Room, roles: dict[int, Role]) -> None:
-    """Raises IntegrityError when the name or the pair is there already."""
+    """Stores a room with members. Raises IntegrityError for a taken name or pair."""
     with writing():
         room.save(force_insert=True)
         Member.objects.bulk_create(
@@ -79,12 +80,12 @@ def _insert(room: Room, roles: dict[int, Role]) -> None:
 
 
 def open_private_room(*, user_id: int, other: User) -> Room:
-    """The one private room of two users, made when missing, also when both ask at the same instant.
+    """Returns the one private room of two users, created if missing, also under a race.
 
-    Raises Forbidden with oneself, RateLimited when it would have to be made.
+    Raises Forbidden for the caller itself, RateLimited for a new room.
     """
     if other.pk == user_id:
-        raise Forbidden("A private room needs somebody else")
+        raise Forbidden("You cannot open a private room with yourself")
     low, high = sorted((user_id, other.pk))
     pair = Room.objects.filter(low_id=low, high_id=high, deleted_at=None)
     pair = pair.select_related("low", "high")
@@ -97,16 +98,14 @@ def open_private_room(*, user_id: int, other: User) -> Room:
     )
     try:
         _insert(made, {low: Role.MEMBER, high: Role.MEMBER})
-    except IntegrityError:  # the other was first
+    except IntegrityError:  # a concurrent request created it first
         refund("CHAT_ROOM_RATE", user_id)
-    # With both users loaded: sockets read their names on the event loop.
+    # With both users: sockets read their names on the event loop, where queries are forbidden.
     return pair.get()
 
 
-# Entering by socket: one query for those who are members already
-
-
 def create_on_first_use(user_id: int, name: str) -> Room:
+    """Creates a public room for the first user who connects. Raises NoSuchRoom, RateLimited."""
     try:
         stored = check_name(name)
     except ValueError:
@@ -121,14 +120,11 @@ def create_on_first_use(user_id: int, name: str) -> Room:
     return room
 
 
-# Coming and going
-
-
 # Changing and deleting rooms
 
 
 def change_room(*, user_id: int, room_id: int, title: str | None, topic: str | None) -> Room:
-    """Raises NoSuchRoom, Forbidden."""
+    """Changes title or topic; None keeps the old one. Raises NoSuchRoom, Forbidden."""
     with managed_room(user_id, room_id) as (access, _):
         room = access.room
         room.title = room.title if title is None else title
@@ -139,9 +135,9 @@ def change_room(*, user_id: int, room_id: int, title: str | None, topic: str | N
 
 
 def delete_room(*, user_id: int, room_id: int, as_staff: bool = False) -> None:
-    """Hides the room for good; `manage.py purge_rooms` erases what was said in it.
+    """Hides a room for good; `manage.py purge_rooms` erases its messages.
 
-    Staff may delete private rooms too. Raises NoSuchRoom, Forbidden unless the caller is an owner.
+    Staff may delete private rooms, too. Raises NoSuchRoom, Forbidden unless the caller is an owner.
     """
     permission = "rooms.delete_room" if as_staff else ""
     with managed_room(user_id, room_id, permission, private=as_staff) as (access, role):
@@ -157,10 +153,10 @@ def delete_room(*, user_id: int, room_id: int, as_staff: bool = False) -> None:
 
 
 def _lock_members(room: Room) -> None:
-    """Locks all members' rows in the order of `messaging.statements.lock_members`.
+    """Locks all members' rows in the order of `messaging.writer.sql.lock_members`.
 
-    A DELETE locks them in any order. Read markers move without the room's lock: a batch of them
-    and the DELETE could each hold a row that the other waits for.
+    A DELETE locks rows in any order. Read markers move without the room's lock, so a batch of them
+    and the DELETE could deadlock.
     """
     if connection.features.has_select_for_update:
         rows = Member.objects.select_for_update().filter(room=room).order_by("room_id", "user_id")
@@ -171,9 +167,9 @@ def _lock_members(room: Room) -> None:
 def managed_room(
     user_id: int, room_id: int, staff_permission: str = "", *, private: bool = False
 ) -> Iterator[tuple[RoomAccess, Role]]:
-    """A transaction that holds the room, for an owner or admin of it, with the role to judge by.
+    """Locks a room in a transaction for an owner or admin; yields access and role.
 
-    With `staff_permission`, staff who have it act as an owner would, in groups too.
+    Staff with `staff_permission` act as owners, in groups too. Raises NoSuchRoom, Forbidden.
     """
     with writing():
         if staff_permission:
@@ -183,7 +179,7 @@ def managed_room(
             access = selectors.room_access(user_id, room_id, lock=True)
             role = selectors.acting_role(access)
         if access.room.kind == RoomKind.PRIVATE and not private:
-            raise Forbidden("This cannot be done in a private room")
+            raise Forbidden("Not available in a private room")
         if role not in MANAGERS:
             raise Forbidden
         yield access, role

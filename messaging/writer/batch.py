@@ -1,6 +1,6 @@
-"""One batch of messages and read marks on its way into the database, under the locks it needs.
+"""Checks and stores one batch of messages and read markers under the locks it needs.
 
-What is decided about each is here, the SQL in `statements`.
+The SQL is in `sql`.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ from .sql import (
 
 @dataclass(frozen=True, slots=True)
 class EarlierSend:
-    """What a `client_id` was used for: the digest of what it said, and the message."""
+    """The message of an already used `client_id`, with the digest of its content."""
 
     digest: str
     message: MessageState
@@ -47,7 +47,7 @@ class EarlierSend:
 
 @dataclass(slots=True)
 class LockedRoom:
-    """What a message needs of a locked room; a model's instance costs ten times more."""
+    """The columns of a locked room that a message needs; a model instance costs ten times more."""
 
     pk: int
     kind: str
@@ -65,11 +65,11 @@ class LockedRoom:
 
 
 class MessageBatch:
-    """Made inside a transaction; `enter` each draft in order, `mark` what is read, then `save`."""
+    """Is created inside a transaction: `add` each draft in order, `move_marker`, then `save`."""
 
     def __init__(self, drafts: Sequence[Draft], marks: Sequence[MarkRead] = ()) -> None:
         self._now = timezone.now()
-        # The room's lock is the first: whatever is read after it is read under it.
+        # The rooms are locked first, so that everything else is read under their locks.
         with one_round_trip():
             rooms = lock_rooms({draft.room_id for draft in drafts})
             members = lock_members(_members_to_lock(drafts, marks))
@@ -82,7 +82,7 @@ class MessageBatch:
             self._rooms = {row[0]: LockedRoom(*row) for row in rooms()}
             self._markers = ReadMarkers(members())
             self._names: dict[tuple[int, int], str] = {}
-            """Of the users whose sign-in is good, by session and user."""
+            """Usernames of users with an open session, by session and user."""
             self._members: set[tuple[int, int]] = set()
             for room_id, user_id, session_id, username, is_member in senders():
                 self._names[session_id, user_id] = username
@@ -90,14 +90,14 @@ class MessageBatch:
                     self._members.add((room_id, user_id))
             used_ids = [pk for (pk,) in used()]
             self._replyable: dict[int, int] = dict(replyable())
-            """The room of each message that may be replied to."""
+            """The room of each message that a draft may reply to."""
             self._free_ids = iter([pk for (pk,) in free_ids()])
         self._earlier = self._load_earlier(used_ids)
         self._new: list[tuple[Draft, MessageState]] = []
         self._joining: dict[tuple[int, int], int] = {}
 
     def add(self, draft: Draft) -> Sent:
-        """Counts a message in, or finds the one that its `client_id` has made already.
+        """Adds a message, or finds the one that its `client_id` created before.
 
         Raises SessionEnded, NoSuchRoom, Forbidden, SenderMismatch, ClientIdReused, Invalid.
         """
@@ -119,7 +119,7 @@ class MessageBatch:
         return Sent(self._append(draft, room, username), duplicate=False)
 
     def _check_may_send(self, room: LockedRoom, user_id: int) -> None:
-        """Judged under the lock that a removal takes too. Sending joins a public room."""
+        """Checks under the room's lock, which a removal takes, too."""
         if (room.pk, user_id) in self._members:
             return
         if room.kind != RoomKind.PUBLIC:
@@ -129,7 +129,7 @@ class MessageBatch:
 
     def _append(self, draft: Draft, room: LockedRoom, username: str) -> MessageState:
         if (room.pk, draft.user_id) not in self._members:
-            # Sending joins a public room.
+            # Sending joins a public room: see `rooms.membership`.
             self._members.add((room.pk, draft.user_id))
             self._joining[room.pk, draft.user_id] = room.last_seq
         room.last_seq += 1
@@ -172,14 +172,14 @@ class MessageBatch:
         }
 
     def move_marker(self, mark: MarkRead) -> ReadMarker | DomainError:
-        """Moves a read marker, after the messages of the batch, which may be what it marks."""
+        """Moves a read marker, after the messages of the batch, which it may cover."""
         room = self._rooms.get(mark.room_id)
         return self._markers.move(mark, room.last_seq if room else 0)
 
     def save(self) -> None:
-        """Writes what was entered and marked. The caller commits."""
+        """Writes messages and read markers. The caller commits."""
         moved = self._markers.moved()
-        if not moved:  # a message moves the marker of its sender
+        if not moved:  # each message moves the marker of its sender
             return
         cursor = bare_cursor()
         with one_round_trip():
@@ -206,7 +206,7 @@ class MessageBatch:
 
 
 def _members_to_lock(drafts: Sequence[Draft], marks: Sequence[MarkRead]) -> set[tuple[int, int]]:
-    """Those whose read markers may move. SQLite has no locks of rows to take in an order."""
+    """Returns members whose read markers may move. SQLite has no row locks to order."""
     keys = {(mark.room_id, mark.user_id) for mark in marks}
     if connection.features.has_select_for_update:
         keys |= {(draft.room_id, draft.user_id) for draft in drafts}

@@ -1,12 +1,12 @@
-"""Group commit: what people say and have read, by REST or socket, is stored by this one thread.
+"""Stores messages and read markers by group commit, in one thread for REST and sockets.
 
-Whatever waits is stored in one transaction, so the price of a commit (an fsync) is shared by all
-who speak at that moment. Under the locks of the rooms' rows it checks session, membership, ban and
-`client_id`, counts `seq` and `version`, inserts, and commits; only then does anyone hear of it. The
-row lock makes the order of commits the order of versions, so a cursor never skips a message.
+All queued writes share one transaction and so the cost of one commit (an fsync). Under the locks of
+the rooms' rows the thread checks session, membership, ban and `client_id`, counts `seq` and
+`version`, inserts and commits; only then events are published. The row lock makes the order of
+commits the order of versions, so a cursor never skips a message.
 
-One bad message fails alone: what can be wrong with one is found before the insert, and should the
-database still refuse a batch, each of its messages is tried on its own.
+One bad message fails alone: checks run before the insert, and if the database still refuses a
+batch, each of its writes is stored on its own.
 """
 
 import asyncio
@@ -35,10 +35,10 @@ from .commands import Draft, Sent
 from .read_markers import MarkRead, ReadMarker
 
 CAPACITY = 4096
-"""Messages and marks that may wait; one more is refused with `busy`, not queued without end."""
+"""Queued writes; one more is refused with `busy`, so the queue is bounded."""
 MAX_BATCH_SIZE = 512
 CONFLICTS = frozenset({"40P01", "40001"})
-"""Of PostgreSQL: a deadlock, and a transaction that could not be serialised."""
+"""PostgreSQL's states of a deadlock and of a serialisation failure."""
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ Outcome = Sent | ReadMarker | DomainError
 
 @dataclass(slots=True, eq=False)
 class QueuedWrite:
-    """A draft or a mark in the queue. `answer` is an asyncio future for callers on a loop."""
+    """A queued command; `answer` is an asyncio future for callers on an event loop."""
 
     command: Draft | MarkRead
     answer: Future[Any] | asyncio.Future[Any]
@@ -57,7 +57,7 @@ class QueuedWrite:
 
 
 class Writer:
-    """The queue and its thread, which starts with the first message."""
+    """Owns the queue and its thread, which starts with the first write."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
@@ -71,10 +71,10 @@ class Writer:
     @overload
     def submit(self, command: MarkRead) -> Future[ReadMarker]: ...
     def submit(self, command: Draft | MarkRead) -> Future[Any]:
-        """For callers with a thread of their own: a future of the stored message or mark.
+        """Queues a write from a thread and returns a future of its result.
 
-        It raises the DomainError that refused it. Raises Busy when the queue is full. Messages of
-        one caller are stored in the order given.
+        The future raises the DomainError that refused the write. Writes of one caller are stored in
+        order. Raises Busy when the queue is full.
         """
         answer: Future[Any] = Future()
         self._enqueue(QueuedWrite(command, answer))
@@ -85,7 +85,7 @@ class Writer:
     @overload
     def submit_from_loop(self, command: MarkRead) -> asyncio.Future[ReadMarker]: ...
     def submit_from_loop(self, command: Draft | MarkRead) -> asyncio.Future[Any]:
-        """The same for callers on the running loop."""
+        """Queues a write from the running event loop."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._enqueue(QueuedWrite(command, answer))
         return answer
@@ -104,7 +104,7 @@ class Writer:
         return len(self._queue)
 
     def close(self, timeout: float = 10.0) -> None:
-        """Stores and answers what was accepted, then ends the thread."""
+        """Stores and answers all queued writes, then ends the thread."""
         with self._wake:
             self._closing = True
             self._wake.notify()
@@ -123,7 +123,7 @@ class Writer:
                 store(batch)
                 batch_stored(taken_at)
             except Exception:
-                # The thread must outlive anything: without it no message is stored at all.
+                # The thread must survive every error: without it no message is stored.
                 log.exception("A batch of %d messages failed", len(batch))
             _resolve_batch(batch)
         connection.close()
@@ -137,7 +137,7 @@ class Writer:
 
 
 def _resolve_batch(batch: Iterable[QueuedWrite]) -> None:
-    """Tells everybody, with one hop to each event loop however many wait there."""
+    """Resolves all answers, with one call per event loop for any number of callers."""
     on_loops: dict[asyncio.AbstractEventLoop, list[QueuedWrite]] = {}
     for queued in batch:
         if isinstance(queued.answer, asyncio.Future):
@@ -145,7 +145,7 @@ def _resolve_batch(batch: Iterable[QueuedWrite]) -> None:
         elif queued.answer.set_running_or_notify_cancel():
             _resolve(queued)
     for loop, some in on_loops.items():
-        # A loop that has closed has nobody left who waits.
+        # A closed loop has no callers left.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(_resolve_all, some)
 
@@ -165,10 +165,10 @@ def _resolve(queued: QueuedWrite) -> None:
 
 
 def store(batch: Sequence[QueuedWrite]) -> None:
-    """Stores a batch, sets each `outcome`, and announces what was stored.
+    """Stores a batch, sets each `outcome` and publishes the events.
 
-    A lost or locked database leaves the outcomes empty, which is answered with Busy: whether the
-    commit came through is then unknown, and the `client_id` makes trying again safe.
+    With a lost or locked database the outcomes stay empty, which is answered with Busy: it is
+    unknown whether the commit succeeded, and the `client_id` makes a retry safe.
     """
     try:
         _store_or_refuse(batch)
@@ -179,13 +179,13 @@ def store(batch: Sequence[QueuedWrite]) -> None:
         return
     except (DatabaseError, ValueError, OverflowError) as error:  # drivers raise the latter two bare
         if len(batch) == 1:
-            # Its kind only: PostgreSQL's own words quote the row, and with it the message.
+            # The class only: PostgreSQL's error text quotes the row and so the message.
             log.error("The database refused a message: %s", type(error).__name__)  # noqa: TRY400
             return
         for queued in batch:
             store([queued])
         return
-    # Nobody hears that a message was read before the message.
+    # Messages first: a read marker must not be published before its message.
     sent = [event for queued in batch for event in _message_sent(queued)]
     read = [event for queued in batch for event in _read_advanced(queued)]
     if sent:
@@ -195,7 +195,7 @@ def store(batch: Sequence[QueuedWrite]) -> None:
 
 
 def _store_or_refuse(batch: Sequence[QueuedWrite]) -> None:
-    """Stores the batch. Refuses all of it when the database lacks migrations."""
+    """Stores the batch, or refuses all of it when migrations are missing."""
     try:
         _store_or_repeat(batch)
     except DatabaseError as error:
@@ -221,7 +221,7 @@ def _read_advanced(queued: QueuedWrite) -> Iterable[Event]:
 
 
 def _store_or_repeat(batch: Sequence[QueuedWrite]) -> None:
-    """Stores a batch, a second time when PostgreSQL ended the first in favour of another."""
+    """Stores a batch, twice when PostgreSQL aborted it for another transaction."""
     try:
         _store_together(batch)
     except OperationalError as error:
@@ -232,7 +232,7 @@ def _store_or_repeat(batch: Sequence[QueuedWrite]) -> None:
 
 
 def _is_conflict(error: OperationalError) -> bool:
-    """Whether the same transaction may succeed now: nothing of it was committed."""
+    """Checks whether a retry may succeed: the aborted transaction committed nothing."""
     return getattr(error.__cause__, "sqlstate", None) in CONFLICTS
 
 
@@ -244,7 +244,7 @@ def _store_together(batch: Sequence[QueuedWrite]) -> None:
         sent = iter([_add(message_batch, draft) for draft in drafts])
         marked = iter([message_batch.move_marker(mark) for mark in marks])
         message_batch.save()
-    # Only now: whatever goes wrong before the commit must not be answered as stored.
+    # After the commit: a failure before it must not be answered as stored.
     for queued in batch:
         queued.outcome = next(sent if isinstance(queued.command, Draft) else marked)
 

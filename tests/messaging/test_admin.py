@@ -66,7 +66,7 @@ def test_deleting_twice_changes_and_logs_nothing_more(
     page = f"{MESSAGES}{message.id}/do/delete_messages/"
     with heard() as events:
         assert told(root.post(page)) == ["1 message deleted"]
-        assert "Nothing left to do for 1 message" in told(root.post(page))
+        assert "Nothing to change for 1 message" in told(root.post(page))
     assert len(events) == 1
     (entry,) = LogEntry.objects.all()
     assert entry.change_message == f"Message 1 in {room.name} by ila: deleted"
@@ -124,7 +124,7 @@ def test_texts_of_deleted_rooms_are_not_shown(root: Client, room: Room, ila: Cal
         assert SECRET not in text
         assert "the room was deleted" in text
     (text,) = told(root.post(MESSAGES, chosen("delete_messages", message.id)))
-    assert text.endswith("There is no such room")
+    assert text.endswith("Room not found")
     assert SECRET not in text
 
 

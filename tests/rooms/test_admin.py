@@ -95,7 +95,7 @@ def test_deleting_a_room_twice_is_harmless(root: Client, group: Room) -> None:
     page = f"{ROOMS}{group.pk}/do/delete_rooms/"
     with heard() as events:
         assert told(root.post(page)) == ["1 room deleted"]
-        assert "Nothing left to do for 1 room" in told(root.post(page))
+        assert "Nothing to change for 1 room" in told(root.post(page))
         assert told(root.post(ROOMS, chosen("delete_rooms", group)))[-1].startswith("Nothing left")
     assert len(events) == 1
     assert LogEntry.objects.count() == 1
@@ -196,7 +196,7 @@ def test_members_of_a_private_room_stay(root: Client, ila: User, maya: User) -> 
     member = member_of(room, maya)
     for action in ("remove_members", "make_owner"):
         *_, text = told(root.post(MEMBERS, chosen(action, member)))
-        assert "This cannot be done in a private room" in text
+        assert "Not available in a private room" in text
     page = root.get(f"{MEMBERS}{member.pk}/change/").content.decode()
     assert "/do/" not in page, "no button for what is refused"
 
@@ -216,9 +216,9 @@ def test_what_is_gone_meanwhile_is_said(root: Client, group: Room, maya: User) -
     member = member_of(group, maya)
     page = f"{MEMBERS}{member.pk}/do/remove_members/"
     root.post(page)
-    assert told(root.post(page))[-1] == f"There is no member {member.pk} any more"
+    assert told(root.post(page))[-1] == f"Member {member.pk} no longer exists"
     texts = told(root.post(MEMBERS, chosen("remove_members", member)))
-    assert texts[-1] == "Nothing to do: the chosen rows are gone"
+    assert texts[-1] == "Nothing to do: the selected rows no longer exist"
 
 
 def test_no_more_rows_than_the_bound_are_taken(
@@ -227,7 +227,7 @@ def test_no_more_rows_than_the_bound_are_taken(
     monkeypatch.setattr(moderation, "MAX_ROWS", 1)
     form = chosen("remove_members") | {"_selected_action": [0], "select_across": "1"}
     (text,) = told(root.post(MEMBERS, form))
-    assert text == "At most 1 rows at once: nothing was done"
+    assert text == "At most 1 rows at once: nothing was changed"
     assert Member.objects.filter(room=group).count() == 2
 
 
@@ -286,10 +286,10 @@ def test_anybody_is_banned_from_a_public_room_and_comes_back_after(
 def test_a_ban_that_cannot_be_is_refused_with_the_reason(root: Client, group: Room) -> None:
     make_room(name="sports")
     for room, user, text in (
-        ("nowhere", "maya", "There is no such room"),
-        ("#0", "maya", "There is no such room"),
-        ("sports", "nobody", "There is no such user"),
-        ("sports", "boss", "To go yourself, leave the room"),
+        ("nowhere", "maya", "Room not found"),
+        ("#0", "maya", "Room not found"),
+        ("sports", "nobody", "User not found"),
+        ("sports", "boss", "Use leave to remove yourself"),
         ("friends", "maya", "Only public rooms have bans"),
         (" ", " ", "This field is required"),
     ):

@@ -1,4 +1,4 @@
-"""`manage.py purge_rooms`: what was said in deleted rooms, erased for good."""
+"""`manage.py purge_rooms` erases the messages of deleted rooms."""
 
 from argparse import ArgumentParser
 from datetime import timedelta
@@ -13,14 +13,14 @@ from messaging.models import Message, Reaction
 from rooms.models import Room
 
 CHUNK = 5000
-"""Messages per transaction: those who send meanwhile wait for one chunk at most."""
+"""Messages per transaction: a send waits for at most one chunk."""
 MAX_AGE_DAYS = 36_500
 
 
 class Command(BaseCommand):
     help = (
         "Erase the messages of deleted rooms. The rooms' rows stay, "
-        "so that connecting does not make their names again"
+        "so that connecting does not create the rooms again"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -51,7 +51,7 @@ def _rooms_to_purge(days: int) -> QuerySet[Room]:
 
 
 def _erase_chunk(room: Room) -> int:
-    """Erases the oldest messages of the room; how many, 0 when none is left."""
+    """Erases the oldest messages of a room and returns their number."""
     with transaction.atomic():
         seqs = Message.objects.filter(room=room).order_by("seq").values_list("seq", flat=True)
         chunk = list(seqs[:CHUNK])
