@@ -1,6 +1,6 @@
 """Defines the schemas of the accounts API.
 
-This module does not import Django: the frames of `realtime/protocol.py` are built on the same types.
+Without Django: the frames of `realtime/protocol.py` are built on the same types.
 """
 
 from typing import Annotated

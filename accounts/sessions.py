@@ -18,7 +18,7 @@ from .models import Session, User, new_stamp
 REFRESH_GRACE = timedelta(seconds=30)
 """An exchanged refresh token answers its successor for this long: two tabs, a lost answer."""
 MAX_REPLACED_TOKENS = 20
-"""Kept per session. No honest client refreshes so often within the grace; more would bloat the row."""
+"""Kept per session. More would only let a client grow the row by refreshing all the time."""
 
 
 def open_session(user: User, address: str | None, user_agent: str) -> Session:

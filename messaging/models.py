@@ -22,8 +22,8 @@ class Message(models.Model):
     """A message in its current state. It keeps its `seq`; every change gives it a new `version`.
 
     By `created_version` a replay distinguishes a new message from a change to an older one.
-    `reactions` is the list of the answer (`[{emoji, count, users}]`). Each reaction changes it under
-    the room's lock, so that a page costs one query for any number of reactions.
+    `reactions` is the list of the answer (`[{emoji, count, users}]`). Each reaction changes it
+    under the room's lock, so that a page costs one query for any number of reactions.
     """
 
     id = models.BigAutoField(primary_key=True)

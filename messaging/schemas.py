@@ -16,7 +16,7 @@ BLANK_CHARACTERS = INVISIBLE | {"\u2800"}
 
 
 def _is_reaction(emoji: str) -> str:
-    # A list of emoji would be outdated: Python may not know new ones. Refused is text that cannot be
+    # Python may not know new emoji, so there is no list of them. Refused is text that cannot be
     # seen, or that reorders the text beside it (U+202E).
     if not all(sign in JOINERS or _is_allowed(sign) for sign in emoji):
         raise ValueError("must be visible characters")

@@ -199,7 +199,8 @@ def delete_message(*, caller: Caller, room_id: int, message_id: int) -> None:
 def delete_message_as_staff(*, user_id: int, room_id: int, message_id: int) -> bool:
     """Deletes a message in any room, for staff; False when it was deleted already.
 
-    No rate limit, so that staff can delete a page of spam at once. Raises Forbidden, NoSuchRoom, NoSuchMessage.
+    No rate limit, so that staff can delete a page of spam at once. Raises Forbidden, NoSuchRoom,
+    NoSuchMessage.
     """
     with _editing(user_id, room_id, message_id, "messaging.delete_message") as editing:
         return _erase(editing)
@@ -261,8 +262,8 @@ def remove_reaction(*, caller: Caller, room_id: int, message_id: int, emoji: str
         return editing.state()
 
 
-# Only the entry of one emoji changes. Counting all of them took a query for each, and the room's lock
-# blocks every send there meanwhile; on SQLite every send anywhere.
+# Only the entry of one emoji changes. Counting all of them took a query for each, under the room's
+# lock, which blocks every send there; on SQLite every send anywhere.
 
 
 def _reaction_entry(message: Message, emoji: str) -> dict[str, Any]:

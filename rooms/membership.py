@@ -4,7 +4,7 @@ A user joins a public room on three paths: `join_room` by REST, `enter_public_ro
 which calls `join_room`, and by sending a message. The last is `messaging.writer.batch`, which
 repeats the rule in SQL: the writer already holds the room's lock, and the ORM would cost several
 times as much per message. All three leave the same rows (tests/messaging/test_joining.py): a member
-who has read up to the `last_seq` of that moment, and a `member_count` one higher.
+without unread messages, and a `member_count` one higher.
 """
 
 from collections.abc import Collection
@@ -152,7 +152,8 @@ def remove_member(*, user_id: int, room_id: int, username: str, as_staff: bool =
     """Removes a user and returns the room's version: no later change reaches the user.
 
     In a public room this is also a ban, until an owner or admin adds the user again. Users who are
-    not members can be banned, too. Raises NoSuchRoom, Forbidden, NoSuchMember, LastOwner of a group.
+    not members can be banned, too. Raises NoSuchRoom, Forbidden, NoSuchMember, LastOwner of a
+    group.
     """
     permission = "rooms.delete_member" if as_staff else ""
     with managed_room(user_id, room_id, permission) as (access, role):

@@ -1,7 +1,7 @@
 """Checks titles, topics and display names for characters that cannot be seen.
 
 Control characters, bidi overrides and characters without a glyph are refused: with them one text
-looks like another, or reorders the text beside it. Joiners of emoji and of some scripts are allowed.
+looks like another, or reorders the text beside it. Joiners of emoji and some scripts are allowed.
 """
 
 import re
@@ -37,7 +37,7 @@ TAGGED_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]
 def display_text(limit: int, *, lines: bool = False) -> Callable[[str], str]:
     """Returns a check for texts of up to `limit` characters; `lines` allows line breaks.
 
-    The check returns the text as it is stored (NFC), or raises ValueError with a sentence for people.
+    The check returns the text as stored (NFC), or raises ValueError with a sentence for people.
     """
 
     def check(text: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 COMMITS = 100
-"""A commit during a checkpoint waits for the disk too: with few senders, less than 1 % of messages."""
+"""A commit during a checkpoint waits for the disk: with few senders, less than 1 % of messages."""
 MIN_INTERVAL = 0.5
 
 

@@ -61,7 +61,7 @@ class ReadMarkers:
             return _refusal(mark)
         last, read = self._stored.get(key, (0, 0))
         read = max(read, self._moved.get(key, 0))
-        # While this batch waited for the member's row, its marker may have passed the `last_seq` read.
+        # While the batch waited for the member's row, its marker may have passed this `last_seq`.
         last = max(last, last_seq, read)
         now = max(read, min(mark.seq, last))
         if now > read:

@@ -88,8 +88,8 @@ def lock_rooms(ids: Collection[int]) -> Rows:
     )
 
 
-# Pairs and triples are joined, because with IN SQLite reads the whole table despite the index. CROSS
-# JOIN makes it start with the requested keys.
+# Pairs and triples are joined, because with IN SQLite reads the whole table despite the index.
+# CROSS JOIN makes it start with the requested keys.
 
 
 def active_senders(keys: Collection[tuple[int, int, int]]) -> Rows:
@@ -113,7 +113,7 @@ def active_senders(keys: Collection[tuple[int, int, int]]) -> Rows:
 
 
 def used_client_ids(keys: Collection[tuple[int, int, str]]) -> Rows:
-    """Returns the ids of messages that users sent with these `client_id`s; keys name the room, too."""
+    """Returns the ids of messages by room, sender and `client_id`."""
     if not keys:
         return _no_rows
     return _select(

@@ -96,7 +96,9 @@ def test_deleting_a_room_twice_is_harmless(root: Client, group: Room) -> None:
     with heard() as events:
         assert told(root.post(page)) == ["1 room deleted"]
         assert "Nothing to change for 1 room" in told(root.post(page))
-        assert told(root.post(ROOMS, chosen("delete_rooms", group)))[-1].startswith("Nothing left")
+        assert told(root.post(ROOMS, chosen("delete_rooms", group)))[-1].startswith(
+            "Nothing to change"
+        )
     assert len(events) == 1
     assert LogEntry.objects.count() == 1
 
@@ -123,7 +125,7 @@ def test_a_confirmation_lists_what_will_happen_and_changes_nothing(
         page = answer.content.decode()
         assert answer.status_code == 200
         assert "friends (group): 2 members, 0 messages" in page
-        assert "cannot be brought back" in page
+        assert "cannot be restored" in page
     group.refresh_from_db()
     assert group.deleted_at is None
     assert not LogEntry.objects.exists()
