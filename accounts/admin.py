@@ -1,7 +1,7 @@
-"""Admin of users and sign-ins, and what the admin pages of all apps share.
+"""Admin of users, sessions and the log of staff actions.
 
-Every page must open at once over millions of rows: nothing counts a whole table, searches name
-exactly what they look for, and no filter asks for what no index answers.
+Every page must open at once over millions of rows: no page counts a whole table, and every search
+and filter has an index.
 """
 
 from collections.abc import Iterable
@@ -50,7 +50,7 @@ admin.site.index_title = "People, rooms and messages"
 
 
 def find_person(text: str) -> User | None:
-    """A user by name, else the only one whose name begins so. Raises Ambiguous."""
+    """Returns a user by name or by a unique prefix. Raises Ambiguous."""
     key = name_key(text)
     user = User.objects.filter(username_key=key).first()
     if user is not None or not key:
@@ -61,7 +61,7 @@ def find_person(text: str) -> User | None:
 def found_by_person(
     page: ReadOnlyAdmin[M], request: HttpRequest, rows: QuerySet[M], text: str
 ) -> tuple[QuerySet[M], bool]:
-    """The rows of the one user that a search names."""
+    """Returns the rows of the user that a search names."""
     if not (term := text.strip()):
         return rows, False
     try:
@@ -77,7 +77,7 @@ def found_by_person(
 
 
 def end_sessions(chosen: Iterable[Session]) -> int:
-    """How many of them there still were to end."""
+    """Ends sessions and returns how many were still open."""
     ended = 0
     for session in chosen:
         with suppress(NoSuchSession):
@@ -87,10 +87,10 @@ def end_sessions(chosen: Iterable[Session]) -> int:
 
 
 def _free_email(email: str, user: User) -> str:
-    """Raises ValidationError for somebody else's: what is unique is the key, which no form has."""
+    """Raises ValidationError for another user's address: the unique key is in no form."""
     others = User.objects.exclude(pk=user.pk)
     if email and others.filter(email_key=email_key(email)).exists():
-        raise forms.ValidationError("This e-mail address has an account already")
+        raise forms.ValidationError("This e-mail address is already in use")
     return email
 
 
@@ -124,7 +124,7 @@ class UserEditForm(ChangeForm):
 
 @admin.register(User)
 class UserAdmin(ModeratedAdmin[User], UsersAdmin):
-    """Usernames are never reused: a user can be deactivated, but neither renamed nor deleted."""
+    """Users can be deactivated, but neither renamed nor deleted: usernames are never reused."""
 
     form = UserEditForm
     add_form = UserAddForm
@@ -132,24 +132,22 @@ class UserAdmin(ModeratedAdmin[User], UsersAdmin):
     list_display_links = ("id", "username")
     list_filter = ()
     search_fields = ("username",)
-    search_help_text = (
-        "The beginning of a username or display name; or an e-mail address or an id, in full"
-    )
+    search_help_text = "The start of a username or display name; or a complete e-mail address or id"
     column_help: ClassVar = {
         "Username": "The name that others see and mention. It never changes and is never reused.",
-        "Display name": "A name that people choose for themselves. Several may have the same.",
+        "Display name": "Chosen by the user. Several users may have the same.",
         "Is active": "Off: the account is locked, its sessions ended and its connections closed.",
         "Is staff": "May sign in here, and do what its permissions allow.",
         "Last seen": "When the last open connection was closed. Empty: never yet.",
     }
     field_help: ClassVar = {
-        "username": "Fixed for good, and never given to somebody else.",
-        "display_name": "Shown beside the username. Several people may have the same.",
-        "email": "For signing in instead of the username. Nobody has confirmed it.",
+        "username": "Never changes and is never given to another user.",
+        "display_name": "Shown beside the username. Several users may have the same.",
+        "email": "For signing in instead of the username. It is not verified.",
         "is_active": "Switch off to lock the account: its sessions end and its sockets close at "
-        "once. What it wrote stays.",
+        "once. Its messages stay.",
         "is_staff": "May sign in to these pages, and do what the permissions below allow.",
-        "is_superuser": "Has every permission without it being listed.",
+        "is_superuser": "Has every permission.",
         "last_login": "The last sign-in to these pages.",
         "last_seen": "When the last open connection was closed.",
     }
@@ -187,13 +185,13 @@ class UserAdmin(ModeratedAdmin[User], UsersAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        # Ids first: an OR of two ranges with the order of a third column would walk the table.
-        begins = (
+        # Ids first: an OR of two ranges ordered by a third column would scan the table.
+        filters = (
             starts_with("username_key", name_key(term)),
             starts_with("display_key", search_key(term)),
             Q(email_key=email_key(term)),
         )
-        found = {pk for one in begins for pk in self._ids(one)}
+        found = {pk for one in filters for pk in self._ids(one)}
         return queryset.filter(pk__in=found | {read_id(term) or 0}), False
 
     def _ids(self, wanted: Q) -> QuerySet[User, int]:
@@ -217,7 +215,7 @@ class UserAdmin(ModeratedAdmin[User], UsersAdmin):
             return ()
         if self._is_superuser(request):
             return self.readonly_fields
-        # Else whoever may edit users could make a superuser of himself.
+        # Otherwise staff who may edit users could make themselves superusers.
         powers = ("is_staff", "is_superuser", "groups", "user_permissions")
         return (*self.readonly_fields, *powers)
 
@@ -225,8 +223,8 @@ class UserAdmin(ModeratedAdmin[User], UsersAdmin):
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Refuses users with permissions that the staff member lacks.
 
-        Also asked before a password is set. With it, or by an e-mail address, staff could sign in
-        as that user, and so give themselves the permissions.
+        Django checks this before a password is set, too. With the password or the e-mail address
+        staff could sign in as that user and so gain the permissions.
         """
         if not super().has_change_permission(request, obj):
             return False
@@ -255,21 +253,21 @@ class SessionAdmin(ReadOnlyAdmin[Session]):
     list_display = ("id", "person", "created_at", "last_used_at", "ip", "ended_at")
     list_select_related = ("user",)
     search_fields = ("user",)
-    search_help_text = "A username, or the beginning of one"
+    search_help_text = "The start of a username"
     column_help: ClassVar = {
-        "Person": "Who signed in. The link leads to the account.",
+        "Person": "The user who signed in. The link leads to the account.",
         "Created at": "When they signed in.",
         "Last used at": "When the sign-in was renewed last.",
         "Ip": "The address from which they signed in.",
-        "Ended at": "When it was ended, by logging out or here. Empty: it may still be used.",
+        "Ended at": "When it was ended, by logging out or here. Empty: still open.",
     }
     field_labels: ClassVar = {"ip": "Address", "user_agent": "Program"}
     field_help: ClassVar = {
         "created_at": "When this person signed in.",
         "last_used_at": "When the sign-in was used last to get new tokens.",
         "rotated_at": "When the refresh token was replaced last.",
-        "ended_at": "Empty: it may still be used.",
-        "user_agent": "What the device said about itself. It can claim anything.",
+        "ended_at": "Empty: the session is still open.",
+        "user_agent": "As sent by the device. It can be anything.",
     }
     fields = ("user", "created_at", "last_used_at", "rotated_at", "ended_at", "user_agent", "ip")
     staff_actions = (
@@ -302,24 +300,24 @@ class SessionAdmin(ReadOnlyAdmin[Session]):
         return f"Session {row.pk} of {row.user.username}"
 
 
-# What staff did
+# The log of staff actions
 
 
 @admin.register(LogEntry)
 class LogEntryAdmin(ReadOnlyAdmin[LogEntry]):
-    """Kept by Django; for staff with the permission to view log entries."""
+    """Shows Django's log entries to staff with the permission to view them."""
 
     list_display = ("id", "action_time", "by", "content_type", "about", "what")
     list_select_related = ("user", "content_type")
     search_fields = ("user",)
-    search_help_text = "The username of a member of staff, or the beginning of one"
+    search_help_text = "The start of a staff member's username"
     fields = ("action_time", "user", "content_type", "about", "what")
     readonly_fields = ("about", "what")
     column_help: ClassVar = {
-        "By": "The member of staff who did it.",
-        "Content type": "What kind of thing it was done to.",
-        "About": "The room, message or account as it was called then. The link leads to it.",
-        "What": "What was done. Texts of messages are never kept here.",
+        "By": "The staff member.",
+        "Content type": "The kind of the changed object.",
+        "About": "The room, message or account, by its name at the time. The link leads to it.",
+        "What": "The action. Texts of messages are never kept here.",
     }
 
     @admin.display(description="by")

@@ -1,4 +1,4 @@
-"""Accounts over HTTP (contract §2): translate, make one service call, translate back."""
+"""Serves accounts over HTTP (contract §2): each operation makes one service call."""
 
 from typing import Annotated, Any
 
@@ -74,11 +74,11 @@ def login(request: HttpRequest, body: LoginIn) -> dict[str, Any]:
     """Log in with a username or an e-mail address.
 
     `username` may hold an e-mail address, too. Send `access` as `Authorization: Bearer <access>`
-    with each request; spend `refresh` for the next pair before `access` expires.
+    with each request; exchange `refresh` for the next pair before `access` expires.
     """
     name = body.username or body.email
     if not name:
-        raise invalid("username", "a username or an e-mail address is needed", "missing")
+        raise invalid("username", "a username or an e-mail address is required", "missing")
     user, pair = services.log_in(
         name=name,
         password=body.password,
@@ -93,7 +93,7 @@ def refresh_tokens(request: HttpRequest, body: RefreshIn) -> tokens.TokenPair:
     """Exchange a refresh token for new tokens.
 
     A refresh token works once. Sent again within 30 seconds it answers the same pair, for two tabs
-    or a lost answer; sent later it ends the session, because somebody else may hold it.
+    or a lost answer; sent later it ends the session, because it may have been stolen.
     """
     return sessions.refresh_tokens(refresh=body.refresh)
 
@@ -112,7 +112,7 @@ def verify_token(request: HttpRequest, body: TokenIn) -> dict[str, Any]:
     "/logout",
     auth=None,
     response=answers({204: None}, 400, 401, 403, 422),
-    # A token is taken, not asked for: Swagger UI then sends the one it has.
+    # The token is optional; with this entry Swagger UI sends the one that it has.
     openapi_extra={"security": [{"Bearer": []}, {}]},
 )
 def logout(request: HttpRequest, body: LogoutIn | None = None) -> Status[None]:
@@ -172,7 +172,7 @@ def read_profile(request: Request) -> User:
 def change_profile(request: Request, body: ProfileIn) -> User:
     """Change your display name or e-mail address.
 
-    What is left out stays as it is. A new e-mail address needs the current `password`.
+    Omitted members stay unchanged. A new e-mail address needs the current `password`.
     """
     return services.change_profile(
         user=user_of(request.auth),
@@ -188,7 +188,7 @@ def change_profile(request: Request, body: ProfileIn) -> User:
 def change_password(request: Request, body: PasswordIn) -> Status[None]:
     """Change your password.
 
-    All other sessions of the account end at once; this one goes on.
+    All other sessions of the account end at once; this one continues.
     """
     services.change_password(
         user=user_of(request.auth),
@@ -236,7 +236,7 @@ REFUSALS: Refusals = {
         TokenInvalid(),
         TokenExpired(),
         SessionEnded(),
-        Forbidden("This refresh token belongs to somebody else"),
+        Forbidden("This refresh token belongs to another user"),
     ],
     change_profile: [WrongPassword(), EmailTaken()],
     change_password: [WrongPassword()],

@@ -1,4 +1,4 @@
-"""Signing in to the admin: the same limits as signing in to the API."""
+"""Limits logins to the admin like logins to the API."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from typing_extensions import override
 from .auth import network_of, request_address
 from .hashing import slot
 from .kernel.errors import Busy, RateLimited
-from .kernel.rate_limits import spend
+from .kernel.rate_limits import consume
 from .models import User
 from .selectors import login_key
 
 
 class LimitedBackend(ModelBackend):
-    """Without it the passwords of staff could be guessed as fast as they can be hashed."""
+    """Counts admin logins, so that passwords of staff cannot be guessed at full speed."""
 
     @override
     def authenticate(
@@ -28,8 +28,8 @@ class LimitedBackend(ModelBackend):
     ) -> User | None:
         network = network_of(request_address(request)) if request is not None else None
         try:
-            spend("CHAT_LOGIN_RATE", network)
-            spend("CHAT_LOGIN_NAME_RATE", (network, login_key(username or "")))
+            consume("CHAT_LOGIN_RATE", network)
+            consume("CHAT_LOGIN_NAME_RATE", (network, login_key(username or "")))
             with slot():
                 return super().authenticate(request, username, password, **others)
         except (RateLimited, Busy) as error:

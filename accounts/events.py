@@ -1,8 +1,4 @@
-"""Facts that others may want to hear of, told after they are stored.
-
-A service calls `publish` inside its transaction; the event goes out once that has committed. Who
-listens is not known here: `realtime/receivers.py` turns each event into a frame.
-"""
+"""Defines the events of accounts; `kernel.events` publishes them."""
 
 from dataclasses import dataclass
 
@@ -11,7 +7,7 @@ from .kernel.events import Event
 
 @dataclass(frozen=True, slots=True)
 class SessionsEnded(Event):
-    """These sign-ins are over: their sockets close with `session_ended`."""
+    """Sessions of a user ended: their sockets close with `session_ended`."""
 
     user_id: int
     session_ids: frozenset[int]

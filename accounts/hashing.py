@@ -1,6 +1,6 @@
-"""Password hashing, bounded: each hash costs a quarter of a second of one core by design.
+"""Hashes passwords with a bound: each hash costs a quarter of a second of one core by design.
 
-Without a bound a handful of logins a second would take every core from the chat itself.
+Without a bound a few logins a second would take every core from the chat.
 """
 
 import os
@@ -17,31 +17,31 @@ from .models import User
 
 SLOTS = max(1, (os.cpu_count() or 2) - 1)
 WAIT_TIMEOUT = 10.0
-"""Seconds that a login waits for its turn before it is told to come back."""
+"""Seconds that a login waits for a slot before it is refused with `busy`."""
 MAX_CONCURRENT = 200
-"""Who hash or wait: several times those who get their turn in time. Each keeps a thread of the
-requests, which are bounded in all (`config.http_guard`)."""
+"""Logins that hash or wait: several times as many as get a slot in time. Each keeps a request
+thread, and `config.http_guard` bounds those."""
 
 _slots = threading.BoundedSemaphore(SLOTS)
 _places = threading.BoundedSemaphore(MAX_CONCURRENT)
 
 
 class TunablePBKDF2PasswordHasher(PBKDF2PasswordHasher):
-    """Django's default hasher with the iterations of `CHAT_PASSWORD_ITERATIONS` (tests use few)."""
+    """Django's default hasher with `CHAT_PASSWORD_ITERATIONS` iterations (tests use few)."""
 
     iterations = settings.CHAT_PASSWORD_ITERATIONS or PBKDF2PasswordHasher.iterations
 
 
 @contextmanager
 def slot() -> Iterator[None]:
-    """One of the places where a password may be hashed. Raises Busy."""
+    """Waits for a slot in which a password may be hashed. Raises Busy."""
     release_connection()
-    with _held(_places, 0), _held(_slots, WAIT_TIMEOUT):
+    with _acquired(_places, 0), _acquired(_slots, WAIT_TIMEOUT):
         yield
 
 
 @contextmanager
-def _held(places: threading.Semaphore, within: float) -> Iterator[None]:
+def _acquired(places: threading.Semaphore, within: float) -> Iterator[None]:
     if not places.acquire(timeout=within):
         raise Busy(retry_after=WAIT_TIMEOUT)
     try:
@@ -51,13 +51,13 @@ def _held(places: threading.Semaphore, within: float) -> Iterator[None]:
 
 
 def hash_password(password: str) -> str:
-    """Raises Busy when no slot came free in time."""
+    """Hashes a password. Raises Busy when no slot becomes free in time."""
     with slot():
         return make_password(password)
 
 
 def matches(user: User | None, password: str) -> bool:
-    """Whether this is the user's password; costs the same when there is no such user."""
+    """Checks a user's password, at the same cost for an unknown user."""
     with slot():
         if user is None:
             make_password(password)

@@ -1,4 +1,4 @@
-"""Users, and the sign-ins behind their tokens."""
+"""Defines users and sessions, the rows behind their tokens."""
 
 import secrets
 from collections.abc import Collection
@@ -25,8 +25,8 @@ def new_stamp() -> str:
 class UserQuerySet(models.QuerySet["User"]):
     @override
     def update(self, **fields: Any) -> int:
-        """Updates rows; users who are deactivated or get a password lose their sessions."""
-        from .sessions import end_sessions_of, end_sessions_of_inactive  # noqa: PLC0415 - needs us
+        """Updates rows; ends the sessions of users who are deactivated or get a password."""
+        from .sessions import end_sessions_of, end_sessions_of_inactive  # noqa: PLC0415 - it needs these models
 
         sets_password = "password" in fields
         if not sets_password and fields.get("is_active", True) is True:
@@ -48,7 +48,7 @@ class UserManager(BaseUserManager["User"]):
         return UserQuerySet(self.model, using=self._db)
 
     def create_user(self, username: str, password: str | None = None, **fields: Any) -> "User":
-        """Stores a user; the keys follow from the names. Raises ValueError for a bad name."""
+        """Stores a user. Raises ValueError for an invalid name."""
         user = self.model(username=check_name(username), **fields)
         user.set_password(password)
         user.save(using=self._db)
@@ -58,29 +58,29 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(username, password, is_staff=True, is_superuser=True, **fields)
 
     def store_rehash(self, user_id: int, checked: str, renewed: str) -> bool:
-        """Stores another hash of the same password, and says whether `checked` was still there.
+        """Stores a new hash of the same password, unless the hash is no longer `checked`.
 
-        The one write of `password` that ends no session.
+        This is the only write of `password` that ends no session.
         """
         rows = self.filter(pk=user_id, password=checked)
         return models.QuerySet.update(rows, password=renewed) == 1
 
     @override
     def get_by_natural_key(self, username: str | None) -> "User":
-        """By username or e-mail, in any case: what the admin's login form asks for."""
+        """Finds a user by username or e-mail in any case, for the admin's login form."""
         return self.get(Q(username_key=name_key(username or "")) | Q(email_key=email_key(username)))
 
 
 def email_key(email: str | None) -> str | None:
-    """The form in which e-mail addresses are compared; None when there is none."""
+    """Returns the key by which e-mail addresses are compared, None without one."""
     return email.strip().casefold() if email else None
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person. Rows are never deleted, so that a username is never somebody else's later."""
+    """A user. Rows are never deleted, so that no other user can take the username later."""
 
     id = models.BigAutoField(primary_key=True)
-    # Unique by its key already; Django's own check of USERNAME_FIELD wants to see it here.
+    # username_key is unique already; Django's check of USERNAME_FIELD needs `unique` here.
     username = models.CharField(max_length=64, unique=True)
     username_key = models.CharField(max_length=64, unique=True, editable=False)
     email = models.EmailField(blank=True, default="")
@@ -89,13 +89,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     display_key = models.CharField(max_length=64, default="", editable=False)
     is_staff = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
-    # Replaced by a password change and by logging out everywhere; a rehash leaves it alone. The
-    # admin's cookies and logins under way stand on it.
+    # Changed by a new password and by logging out everywhere, not by a rehash. The admin's cookies
+    # and logins in progress depend on it.
     security_stamp = models.CharField(max_length=32, default=new_stamp, editable=False)
     date_joined = models.DateTimeField(default=timezone.now)
     last_seen = models.DateTimeField(null=True, blank=True)
 
-    # The hash that the row holds, as far as this object knows.
+    # The hash in the row, as this object last read or stored it.
     _stored_password: str | None = None
 
     objects: ClassVar[UserManager] = UserManager()
@@ -106,8 +106,8 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         indexes: ClassVar = [
-            # GET /users?q=: by the start of the display name. That of the username has its own,
-            # and on PostgreSQL one for patterns, as each unique text has.
+            # GET /users?q=: by the start of the display name. The username has an index already,
+            # and on PostgreSQL one for patterns, as each unique text column has.
             models.Index(
                 fields=["display_key"], opclasses=["varchar_pattern_ops"], name="user_by_display"
             ),
@@ -133,7 +133,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @override
     def save(self, *args: Any, keep_session: int | None = None, **kwargs: Any) -> None:
-        """Stores the user. A changed password ends all sessions, but for `keep_session`."""
+        """Stores the user. A changed password ends all sessions except `keep_session`."""
         from .sessions import end_sessions_of  # noqa: PLC0415 - it needs these models
 
         self.username_key = name_key(self.username)
@@ -153,9 +153,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         self._stored_password = self.password
 
     def _fields_to_store(self, asked: Collection[str] | None) -> set[str]:
-        """Leaves out a password that this object did not change.
+        """Leaves out the password unless this object changed it.
 
-        Else saving a whole row would undo a change that another request made meanwhile.
+        Otherwise saving a whole row would undo the password change of a concurrent request.
         """
         if asked is None:
             deferred = self.get_deferred_fields()
@@ -168,15 +168,15 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @override
     def get_session_auth_hash(self) -> str:
-        """What the admin's cookie sessions must match: it changes with the stamp."""
+        """Returns the hash that the admin's cookies must match: it changes with the stamp."""
         return salted_hmac("accounts.User", self.security_stamp, algorithm="sha256").hexdigest()
 
     @override
     def check_password(self, raw_password: str | None) -> bool:
-        """Compares, and renews a hash of fewer iterations than now.
+        """Checks the password and renews a hash with fewer iterations than configured.
 
-        Django's own stores the new hash blindly, over a password that changed meanwhile. And a hash
-        that was not stored must not stay in memory: another login may have renewed it first.
+        Django's own method stores the new hash over a password that changed meanwhile. A hash that
+        was not stored is not kept in memory either: another login may have renewed it first.
         """
 
         def renew(password: str) -> None:
@@ -192,11 +192,11 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 
 class Session(models.Model):
-    """One sign-in: the row that its access and refresh tokens stand on.
+    """A login: the row behind its access and refresh tokens.
 
-    `refresh_jti` names the one refresh token that is good now. `spent` are those that it replaced a
-    moment ago, oldest first, as `[jti, jti of the successor, when]` with `when` in epoch seconds:
-    each of them answers its successor for a short grace (contract §2, `/token/refresh`).
+    `refresh_jti` is the id of the one valid refresh token. `replaced` are the refresh tokens that
+    were exchanged lately, oldest first, as `[jti, jti of the successor, time]` with the time in
+    epoch seconds: each answers its successor within the grace (contract §2, `/token/refresh`).
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -208,16 +208,16 @@ class Session(models.Model):
     user_agent = models.CharField(max_length=200, blank=True, default="")
     ip = models.GenericIPAddressField(null=True)
     refresh_jti = models.CharField(max_length=32)
-    spent = models.JSONField(default=list)
+    replaced = models.JSONField(default=list)
     rotated_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes: ClassVar = [
             # GET /sessions, ending all sessions of a user, and the admin's search by user, which
-            # also finds those that ended.
+            # includes ended sessions.
             models.Index(fields=["user", "ended_at", "-id"], name="session_by_user"),
-            # The repair asks once a second which sessions ended lately.
+            # The repair reads once a second which sessions ended lately.
             models.Index(fields=["ended_at"], name="session_by_end"),
         ]
 

@@ -1,6 +1,6 @@
-"""Shapes of the accounts API.
+"""Defines the schemas of the accounts API.
 
-Nothing here imports Django: the frames of `realtime/protocol.py` are built on the same types.
+Without Django: the frames of `realtime/protocol.py` are built on the same types.
 """
 
 from typing import Annotated
@@ -23,7 +23,7 @@ DisplayName = Annotated[
 ]
 
 
-# The people and tokens of all examples. A token from the document is refused, as any made-up one.
+# The users and tokens of all examples. The example token is refused as invalid.
 TOKEN_EXAMPLE = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"  # noqa: S105
 TOKENS_EXAMPLE = {"access": TOKEN_EXAMPLE, "refresh": TOKEN_EXAMPLE}
 ACCOUNT_EXAMPLE = {"id": 1, "username": "ila", "email": "ila@example.com"}
@@ -108,7 +108,7 @@ class RegisterOut(AccountOut, TokensOut):
 
 
 class ValidOut(Answer):
-    """A token that is good; there is nothing more to say."""
+    """The empty answer for a valid token."""
 
     model_config = example({})
 

@@ -1,4 +1,4 @@
-"""Writes of accounts: every rule about names, passwords and profiles. Sign-ins: `sessions.py`."""
+"""Changes accounts: rules of names, passwords and profiles. Sessions are in `sessions.py`."""
 
 import secrets
 
@@ -20,14 +20,14 @@ from .kernel.errors import (
     invalid,
 )
 from .kernel.names import MAX_NAME_LENGTH, name_from_email, name_key
-from .kernel.rate_limits import spend
+from .kernel.rate_limits import consume
 from .models import Session, User, email_key
 from .selectors import find_by_login, login_key
 from .sessions import open_session
 
 MAX_EMAIL_LENGTH = 254
 MAX_LOGIN_ATTEMPTS = 2
-"""With the same password: "log out everywhere" during the first one is no wrong password."""
+"""With the same password: "log out everywhere" during the first attempt must not fail a login."""
 
 
 def register(
@@ -39,20 +39,20 @@ def register(
     address: str | None,
     user_agent: str,
 ) -> tuple[User, tokens.TokenPair]:
-    """A new account and its first sign-in.
+    """Creates an account and its first session.
 
     Raises Invalid, RateLimited, UsernameTaken, EmailTaken, Busy.
     """
     email = email.strip() if email else ""
     if not username and not email:
-        raise invalid("username", "a username or an e-mail address is needed", "missing")
+        raise invalid("username", "a username or an e-mail address is required", "missing")
     if password2 is not None and password2 != password:
-        raise invalid("password2", "the two passwords differ")
+        raise invalid("password2", "the two passwords do not match")
     _check_email(email)
     _check_password(password, User(username=username or "", email=email), "password")
-    spend("CHAT_REGISTER_RATE", network_of(address))
+    consume("CHAT_REGISTER_RATE", network_of(address))
     user = User(username=username or _free_name(email), email=email)
-    _refuse_taken(user, name_is_made=not username)
+    _check_not_taken(user, name_is_made=not username)
     user.password = hashing.hash_password(password)
     session = _insert(user, address, user_agent, name_is_made=not username)
     return user, tokens.mint(session)
@@ -81,10 +81,10 @@ def _check_password(password: str, user: User, field: str) -> None:
         ) from error
 
 
-def _refuse_taken(user: User, *, name_is_made: bool) -> None:
-    """Says so before the password is hashed; the constraints decide in the end.
+def _check_not_taken(user: User, *, name_is_made: bool) -> None:
+    """Refuses a taken name or address before the password is hashed.
 
-    A name that we made may be taken since: another is made then, see `_insert`.
+    The constraints decide in the end. For a generated name, `_insert` generates another one.
     """
     if not name_is_made and User.objects.filter(username_key=name_key(user.username)).exists():
         raise UsernameTaken
@@ -96,12 +96,12 @@ def _free_name(email: str) -> str:
     base = name_from_email(email)
     if not User.objects.filter(username_key=name_key(base)).exists():
         return base
-    # Random rather than counted: a counter would tell how many share the name, and be raced for.
+    # Random: a counter would reveal how many users share the name, and requests would race for it.
     return f"{base[: MAX_NAME_LENGTH - 7]}-{secrets.randbelow(10**6):06d}"
 
 
 def _insert(user: User, address: str | None, user_agent: str, *, name_is_made: bool) -> Session:
-    """With the first session. Raises UsernameTaken or EmailTaken when another request was first."""
+    """Stores a user with a session. Raises UsernameTaken or EmailTaken after a lost race."""
     try:
         with writing():
             user.save(force_insert=True)
@@ -118,13 +118,13 @@ def _insert(user: User, address: str | None, user_agent: str, *, name_is_made: b
 def log_in(
     *, name: str, password: str, address: str | None, user_agent: str
 ) -> tuple[User, tokens.TokenPair]:
-    """A new sign-in by username or e-mail.
+    """Opens a session by username or e-mail.
 
     Raises RateLimited, Busy, and one InvalidCredentials for an unknown name, a wrong password and
     a deactivated account, at the same cost.
     """
-    spend("CHAT_LOGIN_RATE", network_of(address))
-    spend("CHAT_LOGIN_NAME_RATE", (network_of(address), login_key(name)))
+    consume("CHAT_LOGIN_RATE", network_of(address))
+    consume("CHAT_LOGIN_NAME_RATE", (network_of(address), login_key(name)))
     for _ in range(MAX_LOGIN_ATTEMPTS):
         user = find_by_login(name)
         if not hashing.matches(user, password) or user is None or not user.is_active:
@@ -136,9 +136,9 @@ def log_in(
 
 
 def _open_unless_changed(user: User, address: str | None, user_agent: str) -> Session | None:
-    """None when the password changed, or all sessions ended, while the password was hashed.
+    """Opens a session, unless the password changed or all sessions ended meanwhile.
 
-    By the stamp, not by the hash: a login at the same time may have renewed that.
+    It compares the stamp, not the hash: a concurrent login may have renewed the hash.
     """
     lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
     with writing():
@@ -160,30 +160,30 @@ def change_password(
     Raises Invalid, RateLimited, WrongPassword, SessionEnded, Busy.
     """
     _check_password(new_password, user, "new_password")
-    _confirm(user, old_password, address)
+    _check_current_password(user, old_password, address)
     hashed = hashing.hash_password(new_password)
     with writing():
-        _hold_confirmed(user, session_id)
+        _lock_confirmed(user, session_id)
         user.password = hashed
         user.save(update_fields=["password"], keep_session=session_id)
 
 
-def _confirm(user: User, password: str, address: str | None) -> None:
-    """Guessing the current password of a stolen session is limited as logging in is."""
-    spend("CHAT_LOGIN_RATE", network_of(address))
-    spend("CHAT_LOGIN_NAME_RATE", (network_of(address), user.username_key))
+def _check_current_password(user: User, password: str, address: str | None) -> None:
+    """Checks the current password, with the limits of a login against guessing."""
+    consume("CHAT_LOGIN_RATE", network_of(address))
+    consume("CHAT_LOGIN_NAME_RATE", (network_of(address), user.username_key))
     if not hashing.matches(user, password):
         raise WrongPassword
 
 
-def _hold_confirmed(user: User, session_id: int) -> None:
-    """Locks the account that `_confirm` let pass, for the transaction that changes it.
+def _lock_confirmed(user: User, session_id: int) -> None:
+    """Locks an account whose password was checked, in the transaction that changes it.
 
-    Hashing takes a while, seconds when others wait for it too. A password changed meanwhile must
-    not be overridden by whoever knew the old one. Raises SessionEnded, WrongPassword.
+    Hashing takes up to seconds under load. The old password must not override a password that was
+    changed meanwhile. Raises SessionEnded, WrongPassword.
     """
-    held = User.objects.select_for_update().filter(pk=user.pk, is_active=True)
-    stamp = held.values_list("security_stamp", flat=True).first()
+    locked = User.objects.select_for_update().filter(pk=user.pk, is_active=True)
+    stamp = locked.values_list("security_stamp", flat=True).first()
     session = Session.objects.select_for_update().filter(pk=session_id, user=user, ended_at=None)
     if stamp is None or not session.exists():
         raise SessionEnded
@@ -200,16 +200,17 @@ def change_profile(
     password: str | None,
     address: str | None,
 ) -> User:
-    """Raises Invalid, RateLimited, WrongPassword (a new e-mail needs the password), SessionEnded,
-    EmailTaken, Busy.
+    """Changes the display name or the e-mail address, which needs the password.
+
+    Raises Invalid, RateLimited, WrongPassword, SessionEnded, EmailTaken, Busy.
     """
     changed: list[str] = []
     if email is not None:
         email = email.strip()
         _check_email(email)
         if password is None:
-            raise invalid("password", "is needed to change the e-mail address", "missing")
-        _confirm(user, password, address)
+            raise invalid("password", "is required to change the e-mail address", "missing")
+        _check_current_password(user, password, address)
         user.email = email
         changed += ["email", "email_key"]
     if display_name is not None:
@@ -218,8 +219,8 @@ def change_profile(
     try:
         with writing():
             if email is not None:
-                _hold_confirmed(user, session_id)
-            # Only what was asked for: another request may be changing the rest.
+                _lock_confirmed(user, session_id)
+            # Only these fields: a concurrent request may change the others.
             user.save(update_fields=changed)
     except IntegrityError:
         raise EmailTaken from None
@@ -227,7 +228,7 @@ def change_profile(
 
 
 def deactivate(*, user: User) -> None:
-    """Stops a user's access at once: the account is kept, its sessions end."""
+    """Locks an account: its sessions end at once, its rows stay."""
     with writing():
         user.is_active = False
         user.save(update_fields=["is_active"])

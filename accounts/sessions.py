@@ -1,4 +1,4 @@
-"""Sign-ins, from the first token to the end: the rows that all tokens and sockets stand on."""
+"""Opens, refreshes and ends sessions, the rows behind all tokens and sockets."""
 
 import secrets
 from collections.abc import Iterable, Mapping
@@ -16,9 +16,9 @@ from .kernel.events import publish
 from .models import Session, User, new_stamp
 
 REFRESH_GRACE = timedelta(seconds=30)
-"""A spent refresh token answers its successor for this long: two tabs, a lost answer."""
-MAX_SPENT_TOKENS = 20
-"""Of them, remembered: nobody refreshes so often within the grace but to make the row grow."""
+"""An exchanged refresh token answers its successor for this long: two tabs, a lost answer."""
+MAX_REPLACED_TOKENS = 20
+"""Kept per session. More would only let a client grow the row by refreshing all the time."""
 
 
 def open_session(user: User, address: str | None, user_agent: str) -> Session:
@@ -35,9 +35,10 @@ def open_session(user: User, address: str | None, user_agent: str) -> Session:
 
 
 def refresh_tokens(*, refresh: str) -> tokens.TokenPair:
-    """Spends a refresh token for its successor, exactly once however many ask at the same instant.
+    """Exchanges a refresh token for its successor, once for any number of concurrent requests.
 
-    Raises TokenInvalid, TokenExpired, SessionEnded; a spent token after the grace ends its session.
+    Raises TokenInvalid, TokenExpired, SessionEnded. An exchanged token ends its session after the
+    grace.
     """
     claims = tokens.read_refresh(refresh)
     with writing():
@@ -45,18 +46,18 @@ def refresh_tokens(*, refresh: str) -> tokens.TokenPair:
             Session.objects.select_for_update(of=("self",))
             .select_related("user")
             .filter(pk=claims.session_id, user_id=claims.user_id, ended_at=None)
-            # The database's clock: two tabs may ask two hosts, whose own clocks differ.
+            # The database's clock: two tabs may use two hosts with different clocks.
             .annotate(clock=Now())
             .first()
         )
         if session is None or not session.user.is_active:
             raise SessionEnded
         now = session.clock
-        session.spent = _spent_lately(session, now)
+        session.replaced = _recently_replaced(session, now)
         if claims.jti == session.refresh_jti:
             _rotate(session, now)
-        elif not _go_back_to(session, claims.jti):
-            # Stolen or replayed. Ended here and refused below, so that the end is committed.
+        elif not _restore_rotation(session, claims.jti):
+            # Stolen or replayed. Refused below, after the commit, so that the end is stored.
             end_all([session])
             session.ended_at = now
     if session.ended_at is not None:
@@ -64,23 +65,23 @@ def refresh_tokens(*, refresh: str) -> tokens.TokenPair:
     return tokens.mint(session)
 
 
-def _spent_lately(session: Session, now: datetime) -> list[list[Any]]:
+def _recently_replaced(session: Session, now: datetime) -> list[list[Any]]:
     oldest = (now - REFRESH_GRACE).timestamp()
-    return [one for one in session.spent if one[2] >= oldest][-MAX_SPENT_TOKENS:]
+    return [one for one in session.replaced if one[2] >= oldest][-MAX_REPLACED_TOKENS:]
 
 
 def _rotate(session: Session, now: datetime) -> None:
     successor = secrets.token_hex(16)
-    session.spent.append([session.refresh_jti, successor, now.timestamp()])
+    session.replaced.append([session.refresh_jti, successor, now.timestamp()])
     session.refresh_jti = successor
     session.rotated_at = session.last_used_at = now
-    session.save(update_fields=["spent", "refresh_jti", "rotated_at", "last_used_at"])
+    session.save(update_fields=["replaced", "refresh_jti", "rotated_at", "last_used_at"])
 
 
-def _go_back_to(session: Session, jti: str) -> bool:
-    """Puts the session, unsaved, to where this token was spent; False when it was not, lately."""
-    for spent, successor, when in session.spent:
-        if spent == jti:
+def _restore_rotation(session: Session, jti: str) -> bool:
+    """Resets the unsaved session to the exchange of this token; False without a recent one."""
+    for replaced, successor, when in session.replaced:
+        if replaced == jti:
             session.refresh_jti = successor
             session.rotated_at = datetime.fromtimestamp(when, UTC)
             return True
@@ -90,14 +91,14 @@ def _go_back_to(session: Session, jti: str) -> bool:
 def log_out(
     *, user_id: int | None, session_id: int | None, refresh: str | None, everywhere: bool
 ) -> None:
-    """Ends the caller's session, or all of theirs, by whichever token they gave.
+    """Ends the caller's session or all of the user's sessions, by either token.
 
-    Raises TokenInvalid or TokenExpired for a bad `refresh`, Forbidden when it is somebody else's,
-    SessionEnded when there is nothing left to end.
+    Raises TokenInvalid or TokenExpired for a bad `refresh`, Forbidden for another user's,
+    SessionEnded when no open session is left.
     """
     claims = tokens.read_refresh(refresh) if refresh is not None else None
     if claims is not None and user_id not in (None, claims.user_id):
-        raise Forbidden("This refresh token belongs to somebody else")
+        raise Forbidden("This refresh token belongs to another user")
     owner = claims.user_id if claims is not None else user_id
     named = [session_id, claims.session_id if claims is not None else None]
     sessions = Session.objects.filter(user_id=owner or 0, ended_at=None)
@@ -106,20 +107,20 @@ def log_out(
         sessions = sessions.filter(pk__in=[pk for pk in named if pk is not None])
     with writing():
         if everywhere:
-            # First the user, then the sessions, as a password change does: else they deadlock.
+            # First the user, then the sessions: the order of a password change avoids a deadlock.
             user.select_for_update().first()
         ending = list(sessions.select_for_update())
-        # One of those named must still be good: the token of an ended session ends no others.
+        # A named session must be open: the token of an ended session ends no others.
         if not {session.pk for session in ending}.intersection(named):
             raise SessionEnded
         if everywhere:
-            # The admin's cookies end with it.
+            # This ends the admin's cookies, too.
             user.update(security_stamp=new_stamp())
         end_all(ending)
 
 
 def end_session(*, user_id: int, session_id: int) -> None:
-    """Raises NoSuchSession for another user's and for one that has ended."""
+    """Ends a session. Raises NoSuchSession for another user's and for an ended one."""
     with writing():
         sessions = list(
             Session.objects.select_for_update().filter(
@@ -132,7 +133,7 @@ def end_session(*, user_id: int, session_id: int) -> None:
 
 
 def end_all(sessions: Iterable[Session]) -> None:
-    """Within the transaction that locked them. Tells those who hold their sockets, once a user."""
+    """Ends locked sessions and publishes one event per user, in the caller's transaction."""
     by_user: dict[int, set[int]] = {}
     for session in sessions:
         by_user.setdefault(session.user_id, set()).add(session.pk)
@@ -142,7 +143,7 @@ def end_all(sessions: Iterable[Session]) -> None:
 
 
 def end_sessions_of(*user_ids: int, keep: int | None = None) -> None:
-    """Ends all sessions of these users but the one to `keep`.
+    """Ends all sessions of these users except `keep`.
 
     Called wherever a password is stored (`models`) or a user saved as inactive (`apps`).
     """
@@ -152,9 +153,9 @@ def end_sessions_of(*user_ids: int, keep: int | None = None) -> None:
 
 
 def end_sessions_of_inactive() -> None:
-    """Whoever deactivates many at a stroke comes by here (see `models.UserQuerySet`).
+    """Ends the sessions of all inactive users, after an UPDATE (see `models.UserQuerySet`).
 
-    Looks at all open sessions, as nobody knows here who was active a moment ago.
+    It reads all open sessions, because it is unknown which users the UPDATE deactivated.
     """
     open_ones = Session.objects.select_for_update(of=("self",)).filter(ended_at=None)
     with writing():

@@ -1,7 +1,7 @@
-"""Access and refresh tokens: JWTs of ninja-jwt, each standing on a session row.
+"""Mints and reads access and refresh tokens: JWTs of ninja-jwt for a session row.
 
-A pair is a pure function of its session row, so a refresh that is repeated within the grace can be
-answered with the very same successor without ever storing a token.
+A pair is a pure function of its session row, so a refresh repeated within the grace answers the
+same successor without storing tokens.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ class TokenPair:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says once its signature, type and expiry hold. `expires_at` is epoch seconds."""
+    """The claims of a verified token; `expires_at` is in epoch seconds."""
 
     user_id: int
     session_id: int
@@ -40,7 +40,7 @@ class Claims:
 
 
 def mint(session: Session) -> TokenPair:
-    """The pair that is good for this session since its last rotation."""
+    """Returns the token pair of the session's last rotation."""
     access_jti = hashlib.sha256(session.refresh_jti.encode()).hexdigest()[:32]
     return TokenPair(
         access=_encode(AccessToken(), session, access_jti),
@@ -59,17 +59,17 @@ def _encode(token: Token, session: Session, jti: str) -> str:
 
 
 def read_access(token: str) -> Claims:
-    """Claims of an access token; a refresh token is none. Raises TokenInvalid or TokenExpired."""
+    """Reads an access token, never a refresh token. Raises TokenInvalid or TokenExpired."""
     return _decode(AccessToken, token)
 
 
 def read_refresh(token: str) -> Claims:
-    """Claims of a refresh token. Raises TokenInvalid or TokenExpired."""
+    """Reads a refresh token. Raises TokenInvalid or TokenExpired."""
     return _decode(RefreshToken, token)
 
 
 def _decode(kind: type[Token], token: str) -> Claims:
-    # An empty token would be taken for "make a new one", and PyJWT trips over non-ASCII.
+    # ninja-jwt makes a new token from an empty one, and PyJWT fails on non-ASCII.
     if not token or len(token) > MAX_TOKEN_LENGTH or not token.isascii():
         raise TokenInvalid
     claims = _verify(kind, token)  # type: ignore[arg-type] # a class can be hashed

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 
 from accounts import api as accounts_api
 from accounts.auth import network_of, request_address
-from accounts.kernel.rate_limits import consume_locally, spend_here
+from accounts.kernel.rate_limits import consume_in_process, consume_locally
 from messaging import api as messaging_api
 from rooms import api as rooms_api
 
@@ -61,7 +61,7 @@ def count_requests(view: View) -> View:
         if caller is None:
             consume_locally("CHAT_REFRESH_RATE", network_of(request_address(request)))
         elif request.method == "GET":
-            spend_here("CHAT_READ_RATE", caller.user_id)
+            consume_in_process("CHAT_READ_RATE", caller.user_id)
         else:
             rate = "CHAT_JOIN_RATE" if view in MEMBERSHIPS else "CHAT_WRITE_RATE"
             consume_locally(rate, caller.user_id)

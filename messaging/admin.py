@@ -1,4 +1,4 @@
-"""Admin of messages: what staff see of them, and deleting them, by the service."""
+"""Admin of messages: a searchable list, and deleting through the service."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -18,7 +18,7 @@ from . import services
 from .models import Message
 
 MAX_SEARCHED_ROWS = 100_000
-"""Nothing is indexed by sender alone, so a search for one looks at this many of the newest."""
+"""No index leads with the sender, so a search by sender reads this many of the newest messages."""
 MAX_SHOWN_LENGTH = 80
 
 
@@ -32,7 +32,9 @@ def _delete_message(staff_id: int, message: Message) -> bool:
 class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
     list_display = ("id", "in_room", "number", "by", "shown", "sent_at", "edited_at", "deleted")
     list_select_related = ("room", "room__low", "room__high", "sender")
-    search_help_text = f"{SEARCH_HELP}. A person's among the newest {MAX_SEARCHED_ROWS:,} only"
+    search_help_text = (
+        f"{SEARCH_HELP}. By user, only the newest {MAX_SEARCHED_ROWS:,} messages are searched"
+    )
     fields = (
         *("room", "seq", "sender", "text", "created_at", "edited_at", "deleted"),
         *("answer_to", "reaction_list", "client_id", "version", "created_version", "last_change"),
@@ -43,8 +45,8 @@ class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
             button="Delete this message",
             list_label="Delete the selected messages",
             permission="messaging.delete_message",
-            effect="Text and reactions are erased for everybody and cannot be brought back. Open "
-            "clients see at once that the message was deleted; its place in the room stays.",
+            effect="Text and reactions are erased for everyone and cannot be restored. Connected "
+            "clients see the deletion at once; the message keeps its number in the room.",
             done="deleted",
             perform=_delete_message,
             applies=lambda message: not message.deleted and message.room.deleted_at is None,
@@ -68,13 +70,12 @@ class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
     }
     field_help: ClassVar = {
         "edited_at": "When the sender changed the text last. Earlier texts are not kept.",
-        "deleted": "The text is gone; only the place in the room stays.",
-        "answer_to": "The message of the same room that this one answers.",
-        "client_id": "With it the sender's program sends a message again without making a second "
-        "one.",
-        "version": "The room counts its changes; this is the number of the latest one here.",
-        "created_version": "The number of the change that brought this message.",
-        "last_change": "What the latest change was.",
+        "deleted": "The text is gone; only the number in the room stays.",
+        "answer_to": "The message of the same room that this one replies to.",
+        "client_id": "Lets the sender's client repeat a send without creating a second message.",
+        "version": "The room counts its changes; this is the number of the message's latest one.",
+        "created_version": "The number of the change that created the message.",
+        "last_change": "The kind of the latest change.",
     }
 
     @admin.display(description="room")
@@ -100,7 +101,7 @@ class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
 
     @admin.display(description="text")
     def text(self, message: Message) -> str:
-        """What members can no longer read, staff do not read either."""
+        """Hides texts of deleted rooms: members cannot read them, so staff do not either."""
         return message.content if message.room.deleted_at is None else "(the room was deleted)"
 
     @admin.display(description="answers message")
@@ -114,8 +115,8 @@ class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
 
     @override
     def describe(self, row: Message) -> str:
-        said = "deleted already" if row.deleted else f"“{self.shown(row)}”"
-        return f"Number {row.seq} in {room_name(row.room)} by {row.sender.username}: {said}"
+        text = "deleted already" if row.deleted else f"“{self.shown(row)}”"
+        return f"Number {row.seq} in {room_name(row.room)} by {row.sender.username}: {text}"
 
     @override
     def name_of(self, row: Message) -> str:
@@ -136,7 +137,7 @@ class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
         self, rows: QuerySet[Message], room: Room | None, user: User | None
     ) -> QuerySet[Message]:
         if room is not None:
-            # The order of ids within a room, in which an index of the room's is kept.
+            # The same order as by id within a room, but with an index.
             rows = rows.filter(room=room).order_by("-seq")
         if user is None:
             return rows

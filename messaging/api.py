@@ -1,6 +1,7 @@
 """Messages over HTTP (contract §2): translate, make one service call, translate back."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 from asgiref.sync import sync_to_async
@@ -13,7 +14,6 @@ from accounts.kernel.errors import DomainError, Forbidden, Refusals, SessionEnde
 from accounts.kernel.fields import MAX_ID, NameInPath, PathId, answers
 from accounts.kernel.json_answers import json_answer
 from accounts.kernel.pagination import Cursor, Limit, write_links
-from accounts.kernel.rate_limits import give_back
 from accounts.kernel.request_threads import ask
 from accounts.tokens import Claims
 from rooms.errors import REMOVED, NoSuchRoom, NotAMember
@@ -32,6 +32,7 @@ from .schemas import (
     ReadIn,
     ReadOut,
 )
+from .writer.commands import Draft
 
 router = Router(tags=["Messages"], auth=Bearer())
 SENDER = SignedBearer()
@@ -50,13 +51,13 @@ After = Annotated[int | None, Query(None, ge=0, le=MAX_ID, description="Messages
 
 def _read(
     request: Request,
-    here: RoomAccess,
+    access: RoomAccess,
     *,
     before: int | None,
     after: int | None,
     limit: int,
 ) -> HttpResponse:
-    page = selectors.history(here, before=before, after=after, limit=limit)
+    page = selectors.history(access, before=before, after=after, limit=limit)
     return _page(request, page.messages, page.links)
 
 
@@ -67,38 +68,35 @@ def _page(request: Request, items: list[Any], links: dict[str, Any]) -> HttpResp
 
 
 async def _send(request: Request, room: int | str, body: MessageIn) -> HttpResponse:
-    """Hands a draft to the writer, which checks session and membership under the room's lock.
-
-    `room` is an id or a name. A name is looked up once the message itself is in order.
-    """
+    """Hands a draft to the writer, which checks session and membership under the room's lock."""
     caller = request.auth
-    draft = services.draft_message(
+    draft_message = partial(
+        services.draft_message,
         caller=caller,
-        room_id=room if isinstance(room, int) else 0,
+        room=room,
         content=body.content,
         username=body.username,
         client_id=body.client_id,
         reply_to=body.reply_to,
     )
+    if isinstance(room, str):
+        draft = await sync_to_async(ask)(_draft_for_name, caller, draft_message)
+    else:
+        draft = draft_message()
     try:
-        if isinstance(room, str):
-            room_id = await sync_to_async(ask)(_room_named, caller, room)
-            draft = replace(draft, room_id=room_id)
         sent = await services.send_message_from_loop(draft)
     except SessionEnded:
         # An ended session must not use up the rate of its user's other sessions.
-        give_back("CHAT_MESSAGE_RATE", caller.user_id)
+        refund("CHAT_MESSAGE_RATE", caller.user_id)
         raise
     message = MessageOut.model_validate(sent.message)
     return json_answer(message, 200 if sent.duplicate else 201)
 
 
-def _room_named(caller: Caller, name: str) -> int:
-    """A room's id. Raises SessionEnded before NoSuchRoom: the writer comes later."""
-    claims = Claims(caller.user_id, caller.session_id, "", caller.expires_at)
-    sign_in_with(claims, touch=False)
-    room_id: int = room_access_by_name(caller.user_id, name).room.pk
-    return room_id
+def _draft_for_name(caller: Caller, draft_message: Callable[[], Draft]) -> Draft:
+    """Checks the session before the room is looked up: the writer comes later (contract §2)."""
+    sign_in_with(Claims(caller.user_id, caller.session_id, "", caller.expires_at), touch=False)
+    return draft_message()
 
 
 READING = answers({200: list[MessageOut]}, 401, 403, 404, 422)
@@ -156,8 +154,8 @@ def read_messages(
     A page runs from old to new. Without `before` and `after` it is the newest; `Link` leads to the
     pages around it.
     """
-    here = room_access(request.auth.user_id, room_id)
-    return _read(request, here, before=before, after=after, limit=limit)
+    access = room_access(request.auth.user_id, room_id)
+    return _read(request, access, before=before, after=after, limit=limit)
 
 
 @router.post("/rooms/{room_id}/messages", auth=SENDER, response=SENDING)
@@ -183,8 +181,8 @@ def read_messages_alias(
 
     The same as `GET /api/rooms/{room_id}/messages`.
     """
-    here = room_access(request.auth.user_id, room_id)
-    return _read(request, here, before=before, after=after, limit=limit)
+    access = room_access(request.auth.user_id, room_id)
+    return _read(request, access, before=before, after=after, limit=limit)
 
 
 @router.post("/messages/{room_id}", auth=SENDER, response=SENDING)
@@ -209,8 +207,8 @@ def read_history(
 
     For public and group rooms. The same as `GET /api/rooms/{room_id}/messages`.
     """
-    here = room_access_by_name(request.auth.user_id, room_name)
-    return _read(request, here, before=before, after=after, limit=limit)
+    access = room_access_by_name(request.auth.user_id, room_name)
+    return _read(request, access, before=before, after=after, limit=limit)
 
 
 @router.patch(
@@ -303,12 +301,12 @@ REFUSALS: Refusals = {
     read_history: _READING,
     edit_message: [
         *_CHANGING,
-        Forbidden("Only its author may edit a message"),
+        Forbidden("Only the author may edit a message"),
         MessageDeleted(),
     ],
     delete_message: [
         *_CHANGING,
-        Forbidden("Only its author, an admin or an owner may delete a message"),
+        Forbidden("Only the author, an admin or an owner may delete a message"),
     ],
     add_reaction: [*_CHANGING, Forbidden(REMOVED), MessageDeleted(), TooManyReactions()],
     remove_reaction: [*_CHANGING, Forbidden(REMOVED)],

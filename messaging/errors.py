@@ -1,11 +1,11 @@
-"""Refusals about messages."""
+"""Defines errors about messages."""
 
 from accounts.kernel.errors import DomainError
 
 
 class NoSuchMessage(DomainError):
     code = "no_such_message"
-    detail = "This room has no such message"
+    detail = "Message not found"
 
 
 class MessageDeleted(DomainError):
@@ -15,19 +15,19 @@ class MessageDeleted(DomainError):
 
 class SenderMismatch(DomainError):
     code = "sender_mismatch"
-    detail = "A message is sent by whose token it carries: `username` must be yours"
+    detail = "`username` must be the user of the token"
 
 
 class ReceiverMismatch(DomainError):
     code = "receiver_mismatch"
-    detail = "On a private socket the receiver is the other user"
+    detail = "On a private socket `receiver` must be the other user"
 
 
 class ClientIdReused(DomainError):
     code = "client_id_reused"
-    detail = "You have sent something else with this client_id"
+    detail = "This client_id was already used for a different message"
 
 
 class TooManyReactions(DomainError):
     code = "too_many_reactions"
-    detail = "This message has as many different reactions as it can hold"
+    detail = "Too many different reactions on this message"

@@ -1,4 +1,4 @@
-"""What is said and changed, told after commit."""
+"""Defines the events of messages, published after the commit."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from accounts.kernel.events import Event
 
 @dataclass(frozen=True, slots=True)
 class MessageState:
-    """A message as it is at `version`: the values of contract §2 MessageOut.
+    """A message at `version`, with the values of MessageOut (contract §2).
 
     `access_epoch` is the room's, read under the lock that gave the version.
     """
@@ -30,13 +30,13 @@ class MessageState:
     client_id: str | None
     reactions: list[dict[str, Any]]
     access_epoch: int
-    # Attachments come with a later version of the product; until then every message has none.
+    # Attachments come with a later version of the product.
     attachments: tuple[()] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class MessageSent(Event):
-    """`via_room_id`: the room whose socket a private message was sent from."""
+    """A message was stored; `via_room_id` is the room of the socket that sent a private one."""
 
     message: MessageState
     via_room_id: int | None = None
@@ -49,7 +49,7 @@ class MessageEdited(Event):
 
 @dataclass(frozen=True, slots=True)
 class MessageErased(Event):
-    """Deleted by a person: the tombstone."""
+    """A message was deleted; `message` is the tombstone."""
 
     message: MessageState
 

@@ -1,6 +1,6 @@
-"""What the path of a message counts for Prometheus (docs/operations.md).
+"""Counts batches of messages for Prometheus (docs/operations.md).
 
-Once per batch, never per message: with several workers an observation goes to a file in memory and
+One observation per batch, never per message: with several workers each goes to a mapped file and
 costs about a microsecond.
 """
 
@@ -38,7 +38,7 @@ writer_queue = Gauge(
 
 
 def batch_taken(messages: int, oldest_since: float) -> float:
-    """The moment, by `time.monotonic`, to hand to `batch_stored`."""
+    """Observes the start of a batch; returns the time that `batch_stored` takes."""
     now = time.monotonic()
     batch_messages.observe(messages)
     writer_wait.observe(now - oldest_since)

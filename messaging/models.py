@@ -1,4 +1,4 @@
-"""Messages and reactions. All counters are the room's: see `rooms.models.Room`."""
+"""Defines messages and reactions. All counters are in the room: see `rooms.models.Room`."""
 
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from rooms.models import Room
 
 
 class ChangeKind(models.TextChoices):
-    """What a message's latest version is: the `type` of the frame that tells of it."""
+    """The kind of a message's latest change, which is the `type` of its frame."""
 
     MESSAGE = "message"
     EDIT = "edit"
@@ -20,16 +20,16 @@ class ChangeKind(models.TextChoices):
 
 
 class Message(models.Model):
-    """A message in its present state. It keeps its `seq`; every change gives it a new `version`.
+    """A message in its current state. It keeps its `seq`; every change gives it a new `version`.
 
-    `created_version` lets a replay tell a message that is new to the client from a change to one
-    that it has. `reactions` is the answer's list ready made (`[{emoji, count, users}]`), changed
-    under the room's lock with every reaction, so that a page costs one query however many reacted.
+    By `created_version` a replay distinguishes a new message from a change to an older one.
+    `reactions` is the list of the answer (`[{emoji, count, users}]`). Each reaction changes it
+    under the room's lock, so that a page costs one query for any number of reactions.
     """
 
     id = models.BigAutoField(primary_key=True)
-    # No index of their own on room and sender: each would cost every insert, and the constraints
-    # below serve all that is asked by room.
+    # No indexes of their own on room and sender: each would cost every insert, and the constraints
+    # below serve all queries by room.
     room = models.ForeignKey(Room, on_delete=models.CASCADE, db_index=False)
     sender = models.ForeignKey(User, on_delete=models.PROTECT, db_index=False)
     seq = models.PositiveBigIntegerField()
@@ -42,7 +42,7 @@ class Message(models.Model):
     created_at = models.DateTimeField()
     edited_at = models.DateTimeField(null=True, blank=True)
     deleted = models.BooleanField(default=False)
-    # An id rather than a foreign key: it was in this room when it was written, nothing follows it.
+    # An id, not a foreign key: it is checked at the insert and never joined.
     reply_to = models.PositiveBigIntegerField(null=True, blank=True)
     client_id = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001 - none is not ""
     client_digest = models.CharField(max_length=32, blank=True, default="")
@@ -50,11 +50,11 @@ class Message(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            # Pages of history, `before` and `after`; and no two messages share a place.
+            # Pages of history, `before` and `after`; and each `seq` is used once.
             models.UniqueConstraint(fields=["room", "seq"], name="message_seq_once"),
             # Replay, resume and the hub's repair: everything after a version.
             models.UniqueConstraint(fields=["room", "version"], name="message_version_once"),
-            # Sending twice makes one message, for good.
+            # A repeated send never creates a second message.
             models.UniqueConstraint(
                 fields=["room", "sender", "client_id"],
                 condition=Q(client_id__isnull=False),
@@ -68,10 +68,10 @@ class Message(models.Model):
 
 
 class Reaction(models.Model):
-    """One user's emoji on a message: the truth behind `Message.reactions`."""
+    """One user's emoji on a message; `Message.reactions` is computed from these rows."""
 
     id = models.BigAutoField(primary_key=True)
-    # Indexed by the constraint, which leads with the message.
+    # The constraint leads with `message` and is its index.
     message = models.ForeignKey(Message, on_delete=models.CASCADE, db_index=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE)
     emoji = models.CharField(max_length=32)

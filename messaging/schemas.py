@@ -1,4 +1,4 @@
-"""Shapes of the messages API. Imports no Django: the frames of a message have the same members."""
+"""Defines the schemas of the messages API, without Django: frames have the same members."""
 
 import unicodedata
 from typing import Annotated
@@ -9,28 +9,28 @@ from accounts.kernel.fields import Answer, Body, Id, NameInPath, Seq, Timestamp,
 from accounts.kernel.names import INVISIBLE
 from rooms.schemas import ROOM_EXAMPLE, RoleName, RoomOut
 
-# Signs that draw nothing themselves and make one emoji of several: the joiner (families), and the
-# tags that spell the flags of regions. Variation selectors are marks, not among what is refused.
-JOINING = frozenset({"\u200d"} | {chr(code) for code in range(0xE0020, 0xE0080)})
-BLANK = INVISIBLE | {"\u2800"}
+# Characters without a glyph that combine emoji: the joiner (families) and the tags of regional
+# flags. Variation selectors are marks and allowed anyway.
+JOINERS = frozenset({"\u200d"} | {chr(code) for code in range(0xE0020, 0xE0080)})
+BLANK_CHARACTERS = INVISIBLE | {"\u2800"}
 
 
 def _is_reaction(emoji: str) -> str:
-    # Emoji are many characters and ever new ones, which this Python may not know. What must not
-    # pass is what cannot be seen, or turns round what stands beside it (U+202E).
-    if not all(sign in JOINING or _may_stand(sign) for sign in emoji):
+    # Python may not know new emoji, so there is no list of them. Refused is text that cannot be
+    # seen, or that reorders the text beside it (U+202E).
+    if not all(sign in JOINERS or _is_allowed(sign) for sign in emoji):
         raise ValueError("must be visible characters")
-    if not any(_is_seen(sign) for sign in emoji):
+    if not any(_is_visible(sign) for sign in emoji):
         raise ValueError("must have a visible character")
     return emoji
 
 
-def _may_stand(sign: str) -> bool:
+def _is_allowed(sign: str) -> bool:
     return unicodedata.category(sign) not in ("Cc", "Cf", "Cs", "Zl", "Zp", "Zs")
 
 
-def _is_seen(sign: str) -> bool:
-    return not (sign in JOINING or sign in BLANK or unicodedata.category(sign)[0] == "M")
+def _is_visible(sign: str) -> bool:
+    return not (sign in JOINERS or sign in BLANK_CHARACTERS or unicodedata.category(sign)[0] == "M")
 
 
 ClientId = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\x20-\x7e]+$")]
@@ -43,14 +43,14 @@ NoAttachments = Annotated[
 
 class EditIn(Body):
     model_config = example({"content": "Hey everyone!"})
-    # Its rules (length, trimming) are those of `text.clean_text`, for frames and REST alike.
+    # `validation.clean_text` checks length and trims, for frames and REST alike.
     content: str = Field(validation_alias=AliasChoices("content", "message"))
 
 
 class MessageIn(EditIn):
-    """What a client says. `username`, if sent, must be the caller's own."""
+    """A message from a client. `username`, if sent, must be the caller's own."""
 
-    # Without `client_id`: one from the document, sent twice, would make one message.
+    # Without `client_id`: sent twice, the example of the document would create one message only.
     model_config = example({"content": "Hey everyone!"})
     username: Username | None = None
     client_id: Annotated[
@@ -76,7 +76,7 @@ class ReadIn(Body):
 
 
 class ReactionOut(Answer):
-    """`users` are the ids of the first 50."""
+    """One emoji of a message; `users` are the ids of the first 50."""
 
     model_config = example({"emoji": "👍", "count": 1, "users": [2]})
     emoji: str
@@ -85,7 +85,7 @@ class ReactionOut(Answer):
 
 
 class MessageMembers(Answer):
-    """What REST answers and frames say of a message, but for the name of its text."""
+    """The members of a message in REST answers and frames, except its text."""
 
     id: int
     seq: int

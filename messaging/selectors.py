@@ -110,13 +110,13 @@ BYTES = {
 BETWEEN = " WHERE m.room_id = %s AND m.seq < %s AND m.seq > %s ORDER BY m.seq"
 
 
-def history(here: RoomAccess, *, before: int | None, after: int | None, limit: int) -> History:
+def history(access: RoomAccess, *, before: int | None, after: int | None, limit: int) -> History:
     """Messages of a room by `seq`: the newest, those before or after one, or between two.
 
     Raises Forbidden for the removed. `seq` has no gaps, so the ends tell whether there is more.
     """
-    here.check_may_read()
-    room = here.room
+    access.check_may_read()
+    room = access.room
     walk = BETWEEN if after is not None else f"{BETWEEN} DESC"
     rows = _page_rows(walk, [room.pk, MAX_ID if before is None else before, after or 0], limit)
     if after is None:
@@ -145,7 +145,7 @@ def _page_rows(walk: str, place: Sequence[int], limit: int) -> list[tuple[Any, .
             sizes = (MESSAGE_OVERHEAD + size for (size,) in cursor.fetchall())
             count = count_fitting(sizes) or limit
         cursor.execute(f"SELECT {MESSAGE_COLUMNS}{FROM_MESSAGES}{walk} LIMIT %s", [*place, count])
-        rows = cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows[: count_fitting(map(_bytes_of_row, rows))]
 
 
@@ -245,7 +245,9 @@ def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]
     change that it went through.
     """
     rows = Message.objects.filter(room=room, version__gt=version).order_by("version")
-    return [_change(room, version, row) for row in rows.values_list(*CHANGE_COLUMNS)[:limit]]
+    return [
+        _change(room, version, row) for row in rows.values_list(*CHANGE_COLUMNS, named=True)[:limit]
+    ]
 
 
 def has_more_changes(room: Room, version: int, count: int) -> bool:
@@ -254,33 +256,32 @@ def has_more_changes(room: Room, version: int, count: int) -> bool:
     return bool(rows.values_list("version")[count : count + 1])
 
 
-# Plain rows: all who come back read some, and the instances of models (two for each row, with the
-# sender) cost many times what the row does.
+# Plain rows: every reconnecting client reads some, and a model instance for the message and one for
+# its sender cost many times what the row does.
 CHANGE_COLUMNS = (
     *("id", "seq", "version", "created_version", "last_change", "sender_id", "sender__username"),
     *("content", "created_at", "edited_at", "deleted", "reply_to", "client_id", "reactions"),
 )
 
 
-def _change(room: Room, since: int, row: tuple[Any, ...]) -> StoredChange:
-    pk, seq, version, created, change, sender, username, *rest = row
-    content, created_at, edited_at, deleted, reply_to, client_id, reactions = rest
+def _change(room: Room, since: int, row: Any) -> StoredChange:
+    created, change = row.created_version, row.last_change
     message = MessageState(
-        id=pk,
-        seq=seq,
-        version=version,
+        id=row.id,
+        seq=row.seq,
+        version=row.version,
         room=room.name,
         room_id=room.pk,
-        sender=sender,
-        username=username,
-        receiver=room.other_id(sender),
-        content=content,
-        timestamp=created_at,
-        edited_at=edited_at,
-        deleted=deleted,
-        reply_to=reply_to,
-        client_id=client_id,
-        reactions=reactions,
+        sender=row.sender_id,
+        username=row.sender__username,
+        receiver=room.other_id(row.sender_id),
+        content=row.content,
+        timestamp=row.created_at,
+        edited_at=row.edited_at,
+        deleted=row.deleted,
+        reply_to=row.reply_to,
+        client_id=row.client_id,
+        reactions=row.reactions,
         access_epoch=room.access_epoch,
     )
     return StoredChange("message" if created > since else change, message, created, change)

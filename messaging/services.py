@@ -1,4 +1,4 @@
-"""Writes of messages: send, edit, delete, react, read. Who may do so, and what it counts."""
+"""Sends, edits and deletes messages, reacts to them and marks them read."""
 
 import asyncio
 import functools
@@ -21,7 +21,13 @@ from accounts.kernel.names import name_key
 from accounts.kernel.rate_limits import consume_locally
 from rooms.membership import join_room
 from rooms.models import Role
-from rooms.selectors import RoomAccess, acting_role, room_access, staff_standing
+from rooms.selectors import (
+    RoomAccess,
+    acting_role,
+    room_access,
+    room_access_by_name,
+    staff_room_access,
+)
 
 from .errors import MessageDeleted, NoSuchMessage, SenderMismatch, TooManyReactions
 from .events import MessageEdited, MessageErased, MessageState, ReactionsChanged
@@ -40,12 +46,12 @@ T = TypeVar("T")
 
 @functools.cache
 def writer() -> Writer:
-    """The one of this process."""
+    """Returns the writer of this process."""
     return Writer()
 
 
 def check_sender(caller: Caller, username: str | None) -> None:
-    """Raises SenderMismatch when a client claims to be somebody else (contract §2 and §3)."""
+    """Raises SenderMismatch when a client claims to be another user (contract §2 and §3)."""
     if username is not None and name_key(username) != name_key(caller.username):
         raise SenderMismatch
 
@@ -53,7 +59,7 @@ def check_sender(caller: Caller, username: str | None) -> None:
 def draft_message(
     *,
     caller: Caller,
-    room_id: int,
+    room: int | str,
     content: str,
     field: str = "content",
     username: str | None = None,
@@ -61,16 +67,20 @@ def draft_message(
     reply_to: int | None = None,
     via_room_id: int | None = None,
 ) -> Draft:
-    """What a caller wants to say, checked as far as that needs no database.
+    """Checks a message before it is queued.
 
-    Raises Invalid, naming the text as the client did by `field`, and RateLimited.
+    `room` is an id or a name. Only a name needs the database: it is looked up after the text and
+    the rate were checked, in the order of contract §2. `field` is the member that held the text.
+    Raises Invalid, RateLimited, and NoSuchRoom for a name.
     """
     text = clean_text(content, field)
     consume_locally("CHAT_MESSAGE_RATE", caller.user_id)
     return Draft(
         user_id=caller.user_id,
         session_id=caller.session_id,
-        room_id=room_id,
+        room_id=room
+        if isinstance(room, int)
+        else room_access_by_name(caller.user_id, room).room.pk,
         content=text,
         digest=digest_of(text, reply_to) if client_id is not None else "",
         client_id=client_id,
@@ -81,17 +91,17 @@ def draft_message(
 
 
 def send_message(draft: Draft) -> Sent:
-    """Stores a message and returns it. Raises Busy and what `MessageBatch.enter` does."""
-    return _stored(writer().submit(draft))
+    """Stores a message and returns it. Raises Busy and the errors of `MessageBatch.add`."""
+    return _wait_for(writer().submit(draft))
 
 
 async def send_message_from_loop(draft: Draft) -> Sent:
-    """The same for sockets: no thread of theirs waits."""
-    return await _stored_from_loop(writer().submit_from_loop(draft))
+    """Stores a message from the event loop, without a thread that waits."""
+    return await _wait_on_loop(writer().submit_from_loop(draft))
 
 
-def _stored(answer: Future[T]) -> T:
-    # The writer may need the connection that this thread would hold while it waits.
+def _wait_for(answer: Future[T]) -> T:
+    # The writer may need the connection that this thread holds while it waits.
     release_connection()
     try:
         return answer.result(settings.CHAT_DATABASE_TIMEOUT)
@@ -99,69 +109,72 @@ def _stored(answer: Future[T]) -> T:
         raise Busy from None
 
 
-async def _stored_from_loop(answer: asyncio.Future[T]) -> T:
-    # A bare timer: `asyncio.timeout` costs several times as much, at every message.
-    patience = answer.get_loop().call_later(settings.CHAT_DATABASE_TIMEOUT, _give_up, answer)
+async def _wait_on_loop(answer: asyncio.Future[T]) -> T:
+    # A plain timer: `asyncio.timeout` costs several times as much, for every message.
+    timer = answer.get_loop().call_later(settings.CHAT_DATABASE_TIMEOUT, _time_out, answer)
     try:
         return await answer
     finally:
-        patience.cancel()
+        timer.cancel()
 
 
-def _give_up(answer: asyncio.Future[Any]) -> None:
+def _time_out(answer: asyncio.Future[Any]) -> None:
     if not answer.done():
         answer.set_exception(Busy())
 
 
-# Changes of a message, each one transaction under the room's lock
+# Changes of a message, each in one transaction under the room's lock
 
 
 @dataclass(slots=True)
 class _Editing:
-    here: RoomAccess
+    access: RoomAccess
     message: Message
 
     def store(self, change: ChangeKind, event: type[Any], *fields: str) -> None:
-        """Gives the message the room's next version and tells of it after commit."""
-        room, message = self.here.room, self.message
+        """Stores the message with the room's next version and publishes the event."""
+        room, message = self.access.room, self.message
         room.version += 1
         message.version, message.last_change = room.version, change
         room.save(update_fields=["version"])
         message.save(update_fields=["version", "last_change", *fields])
-        told: Event = event(self.state())
-        publish(told)
+        stored: Event = event(self.state())
+        publish(stored)
 
     def state(self) -> MessageState:
-        return state_of(self.message, self.here.room)
+        return state_of(self.message, self.access.room)
 
 
 @contextmanager
 def _editing(
     user_id: int, room_id: int, message_id: int, staff_permission: str = ""
 ) -> Iterator[_Editing]:
-    """Raises NoSuchRoom, Forbidden for the removed, NoSuchMessage."""
+    """Locks a room and loads a message. Raises NoSuchRoom, Forbidden, NoSuchMessage."""
     with writing():
         if staff_permission:
-            here = staff_standing(user_id, room_id, staff_permission)
+            access = staff_room_access(user_id, room_id, staff_permission)
         else:
-            here = room_access(user_id, room_id, lock=True)
-            here.check_may_read()
+            access = room_access(user_id, room_id, lock=True)
+            access.check_may_read()
         message = (
-            Message.objects.select_related("sender").filter(room=here.room, pk=message_id).first()
+            Message.objects.select_related("sender").filter(room=access.room, pk=message_id).first()
         )
         if message is None:
             raise NoSuchMessage
-        yield _Editing(here, message)
+        yield _Editing(access, message)
 
 
 def edit_message(*, caller: Caller, room_id: int, message_id: int, content: str) -> MessageState:
-    """Raises Invalid, RateLimited, NoSuchRoom, NoSuchMessage, Forbidden, MessageDeleted."""
+    """Changes the text of the caller's message.
+
+    Raises Invalid, RateLimited, NoSuchRoom, NoSuchMessage, Forbidden, MessageDeleted.
+    """
     text = clean_text(content)
     consume_locally("CHAT_MESSAGE_RATE", caller.user_id)
     with _editing(caller.user_id, room_id, message_id) as editing:
         message = editing.message
         if message.sender_id != caller.user_id:
-            raise Forbidden("Only its author may edit a message")
+            raise Forbidden("Only the author may edit a message")
         if message.deleted:
             raise MessageDeleted
         if text != message.content:
@@ -171,22 +184,23 @@ def edit_message(*, caller: Caller, room_id: int, message_id: int, content: str)
 
 
 def delete_message(*, caller: Caller, room_id: int, message_id: int) -> None:
-    """Leaves a tombstone; deleting twice is no error.
+    """Replaces a message by a tombstone; repeating it is no error.
 
     Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden.
     """
     consume_locally("CHAT_MESSAGE_RATE", caller.user_id)
     with _editing(caller.user_id, room_id, message_id) as editing:
         message = editing.message
-        if message.sender_id != caller.user_id and acting_role(editing.here) == Role.MEMBER:
-            raise Forbidden("Only its author, an admin or an owner may delete a message")
+        if message.sender_id != caller.user_id and acting_role(editing.access) == Role.MEMBER:
+            raise Forbidden("Only the author, an admin or an owner may delete a message")
         _erase(editing)
 
 
 def delete_message_as_staff(*, user_id: int, room_id: int, message_id: int) -> bool:
-    """The same in any room, for staff; False when it was deleted already.
+    """Deletes a message in any room, for staff; False when it was deleted already.
 
-    No rate: a page of spam goes in one go. Raises Forbidden, NoSuchRoom, NoSuchMessage.
+    No rate limit, so that staff can delete a page of spam at once. Raises Forbidden, NoSuchRoom,
+    NoSuchMessage.
     """
     with _editing(user_id, room_id, message_id, "messaging.delete_message") as editing:
         return _erase(editing)
@@ -204,31 +218,30 @@ def _erase(editing: _Editing) -> bool:
 
 
 def add_reaction(*, caller: Caller, room_id: int, message_id: int, emoji: str) -> MessageState:
-    """Reacting joins a public room, as sending does: everybody who has a say there is a member.
+    """Adds the caller's reaction; as sending does, it joins a public room.
 
-    Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden, MessageDeleted,
-    TooManyReactions.
+    Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden, MessageDeleted, TooManyReactions.
     """
     consume_locally("CHAT_MESSAGE_RATE", caller.user_id)
     with _editing(caller.user_id, room_id, message_id) as editing:
         message = editing.message
         if message.deleted:
             raise MessageDeleted
-        tally = _tally_of(message, emoji)
+        entry = _reaction_entry(message, emoji)
         mine = Reaction.objects.filter(message=message, user_id=caller.user_id, emoji=emoji)
         if not mine.exists():
-            if editing.here.member is None:
+            if editing.access.member is None:
                 join_room(user_id=caller.user_id, room_id=room_id)
             Reaction.objects.create(message=message, user_id=caller.user_id, emoji=emoji)
-            tally["count"] += 1
-            if len(tally["users"]) < MAX_SHOWN_REACTORS:
-                tally["users"].append(caller.user_id)
-            _show(editing, tally)
+            entry["count"] += 1
+            if len(entry["users"]) < MAX_SHOWN_REACTORS:
+                entry["users"].append(caller.user_id)
+            _store_reactions(editing, entry)
         return editing.state()
 
 
 def remove_reaction(*, caller: Caller, room_id: int, message_id: int, emoji: str) -> MessageState:
-    """Taking back what is not there changes nothing.
+    """Removes the caller's reaction; changes nothing without one.
 
     Raises RateLimited, NoSuchRoom, NoSuchMessage, Forbidden.
     """
@@ -238,23 +251,23 @@ def remove_reaction(*, caller: Caller, room_id: int, message_id: int, emoji: str
         alike = Reaction.objects.filter(message=message, emoji=emoji)
         removed, _ = alike.filter(user_id=caller.user_id).delete()
         if removed:
-            tally = _tally_of(message, emoji)
-            tally["count"] -= 1
-            if caller.user_id in tally["users"]:
-                # The next one moves up. Whoever reacts again goes to the end, so that nobody makes
-                # the rows of a much liked message be read again and again.
+            entry = _reaction_entry(message, emoji)
+            entry["count"] -= 1
+            if caller.user_id in entry["users"]:
+                # The next user moves up. A user who reacts again goes to the end, so toggling a
+                # reaction does not read the rows of a popular message every time.
                 first = alike.order_by("pk").values_list("user_id", flat=True)
-                tally["users"] = list(first[:MAX_SHOWN_REACTORS])
-            _show(editing, tally)
+                entry["users"] = list(first[:MAX_SHOWN_REACTORS])
+            _store_reactions(editing, entry)
         return editing.state()
 
 
-# The list that answers carry is changed for one emoji only. Counting them all anew took a query for
-# each, and under the room's lock nobody says anything there; on SQLite nowhere.
+# Only the entry of one emoji changes. Counting all of them took a query for each, under the room's
+# lock, which blocks every send there; on SQLite every send anywhere.
 
 
-def _tally_of(message: Message, emoji: str) -> dict[str, Any]:
-    """What the list shows for an emoji, all zero when it is new. Raises TooManyReactions."""
+def _reaction_entry(message: Message, emoji: str) -> dict[str, Any]:
+    """Returns the entry of an emoji, with zero users if new. Raises TooManyReactions."""
     for shown in message.reactions:
         if shown["emoji"] == emoji:
             return dict(shown)
@@ -263,25 +276,25 @@ def _tally_of(message: Message, emoji: str) -> dict[str, Any]:
     return {"emoji": emoji, "count": 0, "users": []}
 
 
-def _show(editing: _Editing, tally: dict[str, Any]) -> None:
-    others = [shown for shown in editing.message.reactions if shown["emoji"] != tally["emoji"]]
-    shown = [*others, tally] if tally["count"] else others
+def _store_reactions(editing: _Editing, entry: dict[str, Any]) -> None:
+    others = [shown for shown in editing.message.reactions if shown["emoji"] != entry["emoji"]]
+    shown = [*others, entry] if entry["count"] else others
     editing.message.reactions = sorted(shown, key=itemgetter("emoji"))
     editing.store(ChangeKind.REACTION, ReactionsChanged, "reactions")
 
 
-# Reading
+# Read markers
 
 
 def mark_read(*, caller: Caller, room_id: int, seq: int) -> ReadMarker:
-    """Moves the caller's mark up to `seq`, never back and never past the room's last message.
+    """Moves the caller's read marker to `seq`, never back and never past the last message.
 
-    Raises NoSuchRoom, Forbidden for the removed, NotAMember, Busy.
+    Raises NoSuchRoom, Forbidden for a banned user, NotAMember, Busy.
     """
-    return _stored(writer().submit(MarkRead(caller.user_id, caller.username, room_id, seq)))
+    return _wait_for(writer().submit(MarkRead(caller.user_id, caller.username, room_id, seq)))
 
 
 async def mark_read_from_loop(*, caller: Caller, room_id: int, seq: int) -> ReadMarker:
-    """The same for sockets."""
+    """Moves the caller's read marker from the event loop."""
     mark = MarkRead(caller.user_id, caller.username, room_id, seq)
-    return await _stored_from_loop(writer().submit_from_loop(mark))
+    return await _wait_on_loop(writer().submit_from_loop(mark))

@@ -1,4 +1,4 @@
-"""What a message may say (contract §2)."""
+"""Checks the text of messages (contract §2)."""
 
 import hashlib
 import json
@@ -9,19 +9,19 @@ from accounts.kernel.errors import invalid
 
 
 def clean_text(text: str, field: str = "content") -> str:
-    """The text as it is stored: trimmed. Raises Invalid when it is empty, too long or holds NUL."""
-    longest: int | None = settings.CHAT_MESSAGE_LENGTH
+    """Trims a text. Raises Invalid when it is empty, too long or contains NUL."""
+    max_length: int | None = settings.CHAT_MESSAGE_LENGTH
     trimmed = text.strip()
     if not trimmed:
         raise invalid(field, "must not be empty", "string_too_short")
-    if longest is not None and len(trimmed) > longest:
-        raise invalid(field, f"must have at most {longest} characters", "string_too_long")
+    if max_length is not None and len(trimmed) > max_length:
+        raise invalid(field, f"must have at most {max_length} characters", "string_too_long")
     if "\x00" in trimmed:
         raise invalid(field, "must not contain NUL")
     return trimmed
 
 
 def digest_of(text: str, reply_to: int | None) -> str:
-    """Tells whether a repeated `client_id` comes with what was sent the first time."""
-    said = json.dumps([text, reply_to], ensure_ascii=True)
-    return hashlib.sha256(said.encode()).hexdigest()[:32]
+    """Hashes what a `client_id` identifies, to compare a repeated send with the first one."""
+    payload = json.dumps([text, reply_to], ensure_ascii=True)
+    return hashlib.sha256(payload.encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Admin of rooms, members and bans: what staff see of them, and what they may do, by services."""
+"""Admin of rooms, members and bans: lists, searches and staff actions through services."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -42,7 +42,7 @@ from .models import Ban, Member, Role, Room, RoomKind
 
 M = TypeVar("M", bound=Model)
 
-SEARCH_HELP = "A room by the beginning of its name or by #id, a person by @username, or both"
+SEARCH_HELP = "A room by the start of its name or by #id, a user by @username, or both"
 NAMED = (RoomKind.PUBLIC, RoomKind.GROUP)
 
 if TYPE_CHECKING:
@@ -51,47 +51,47 @@ else:
     BanModelForm = forms.ModelForm
 
 
-class Nowhere(Exception):
-    """A search names a room or a person that is not there."""
+class NoMatch(Exception):
+    """Raised when a search names a room or user that does not exist."""
 
 
 def read_search(text: str) -> tuple[Room | None, User | None]:
-    """The room and the person that a search names. Raises Nowhere, Ambiguous.
+    """Returns the room and the user that a search names. Raises NoMatch, Ambiguous.
 
-    Names hold neither `#` nor `@`, so one word can mean one thing only.
+    Names contain neither `#` nor `@`, so each word has one meaning.
     """
     room: Room | None = None
     user: User | None = None
     for word in text.split():
         if word.startswith("@"):
-            user = _or_nowhere(find_person(word[1:]))
+            user = _require(find_person(word[1:]))
         elif word.startswith("#"):
-            room = _or_nowhere(Room.objects.filter(pk=read_id(word[1:]) or 0).first())
+            room = _require(Room.objects.filter(pk=read_id(word[1:]) or 0).first())
         else:
-            room = _or_nowhere(find_room(word))
+            room = _require(find_room(word))
     return room, user
 
 
-def _or_nowhere(row: M | None) -> M:
+def _require(row: M | None) -> M:
     if row is None:
-        raise Nowhere
+        raise NoMatch
     return row
 
 
 def find_room(text: str) -> Room | None:
-    """A room by name, else the only one whose name or title begins so. Raises Ambiguous."""
+    """Returns a room by name or by a unique prefix of name or title. Raises Ambiguous."""
     exact = Room.objects.filter(name_key=name_key(text))
-    # One that still exists goes before the deleted ones of the same name.
+    # An existing room sorts before deleted ones of the same name.
     room = exact.order_by(F("deleted_at").desc(nulls_first=True), "-pk").first()
     if room is not None:
         return room
     existing = Room.objects.filter(deleted_at=None)
-    walks = [existing.filter(one)[: MAX_SUGGESTIONS + 1] for one in beginnings(text)]
+    walks = [existing.filter(one)[: MAX_SUGGESTIONS + 1] for one in prefix_filters(text)]
     return only_match(room for walk in walks for room in walk)
 
 
-def beginnings(text: str) -> list[Q]:
-    """Rooms whose name, and rooms whose title begins so: each a range of an index."""
+def prefix_filters(text: str) -> list[Q]:
+    """Returns filters for the start of a name and of a title: each a range of an index."""
     return [
         Q(kind__in=NAMED) & starts_with("name_key", name_key(text)),
         Q(kind__in=NAMED) & starts_with("title_key", search_key(text)),
@@ -99,13 +99,13 @@ def beginnings(text: str) -> list[Q]:
 
 
 def room_name(room: Room) -> str:
-    """As staff read it in lists: a private room by its two people."""
+    """Returns the name in lists of the admin: for a private room, its two users."""
     name = " and ".join(room.pair_names or [str(room)])
     return f"{name} (deleted)" if room.deleted_at else name
 
 
 class SearchableAdmin(LargeTableAdmin[M]):
-    """Rows of a room, of a person, or of both; each found by an index."""
+    """Searches rows by room, by user, or by both; each search has an index."""
 
     search_fields = ("room",)
     search_help_text = SEARCH_HELP
@@ -118,7 +118,7 @@ class SearchableAdmin(LargeTableAdmin[M]):
             return queryset, False
         try:
             return self.searched(queryset, search_term), False
-        except Nowhere:
+        except NoMatch:
             return queryset.none(), False
         except Ambiguous as refusal:
             if request.method == "GET":
@@ -126,11 +126,11 @@ class SearchableAdmin(LargeTableAdmin[M]):
             return queryset.none(), False
 
     def searched(self, rows: QuerySet[M], text: str) -> QuerySet[M]:
-        """Raises Nowhere, Ambiguous."""
+        """Filters rows by a search. Raises NoMatch, Ambiguous."""
         return self.found(rows, *read_search(text))
 
     def found(self, rows: QuerySet[M], room: Room | None, user: User | None) -> QuerySet[M]:
-        """At least one of the two is given."""
+        """Filters rows by room, user or both; at least one is given."""
         if room is not None:
             rows = rows.filter(room=room)
         return rows.filter(user=user) if user is not None else rows
@@ -148,15 +148,13 @@ def _delete_room(staff_id: int, room: Room) -> bool:
 
 @admin.register(Room)
 class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
-    """Title and topic of public rooms may be changed, all rooms deleted."""
+    """Lets staff change title and topic of public rooms, and delete any room."""
 
     list_display = ("id", "shown", "kind", "members", "messages", "active_at", "deleted_at")
     list_display_links = ("id", "shown")
     list_select_related = ("low", "high")
     list_filter = ("kind",)
-    search_help_text = (
-        "The beginning of a name or title, #id, or @username for the rooms of a person"
-    )
+    search_help_text = "The start of a name or title, #id, or @username for the rooms of a user"
     fieldsets = (
         (None, {"fields": ("name", "kind", "low", "high", "title", "topic")}),
         ("Counters", {"fields": ("member_count", "last_seq", "version", "access_epoch")}),
@@ -169,43 +167,43 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
             button="Delete this room",
             list_label="Delete the selected rooms",
             permission="rooms.delete_room",
-            effect="The room disappears for all of its members and cannot be brought back; open "
-            "connections to it are closed at once. Its messages are no longer shown to anybody, "
-            "staff included, and the command purge_rooms erases them. The name is free for a new "
-            "room that somebody creates on purpose; connecting to the old address does not create "
-            "one. The two people of a private room may open a new, empty one.",
+            effect="The room disappears for all of its members and cannot be restored; its open "
+            "connections are closed at once. Its messages are no longer shown to anyone, staff "
+            "included, and the command purge_rooms erases them. A new room may be created with "
+            "the name; connecting to the old address does not create one. The two users of a "
+            "private room may open a new, empty one.",
             done="deleted",
             perform=_delete_room,
             applies=lambda room: room.deleted_at is None,
         ),
     )
     column_help: ClassVar = {
-        "Name": "Public rooms and groups have one that never changes. A private room shows its "
-        "two people.",
-        "Kind": "Public: anybody may read and write. Group: members only. Private: two people.",
-        "Members": "How many people belong to it. The link lists them.",
-        "Messages": "How many messages were sent there. The link shows them.",
+        "Name": "The name of a public room or group never changes. A private room shows its two "
+        "users.",
+        "Kind": "Public: everyone may read and write. Group: members only. Private: two users.",
+        "Members": "The number of members. The link lists them.",
+        "Messages": "The number of messages sent. The link lists them.",
         "Active at": "When the last message was sent.",
         "Deleted at": "Empty: the room exists.",
     }
     field_labels: ClassVar = {
-        "low": "First person",
-        "high": "Second person",
+        "low": "First user",
+        "high": "Second user",
         "member_count": "Members",
         "last_seq": "Messages",
         "access_epoch": "Losses of membership",
     }
     field_help: ClassVar = {
         "name": "Part of the room's address, so it never changes.",
-        "kind": "Public: anybody may read and write. Group: members only. Private: two people.",
+        "kind": "Public: everyone may read and write. Group: members only. Private: two users.",
         "low": "Of a private room.",
         "high": "Of a private room.",
-        "title": "Shown above the room. Open rooms show a change at once.",
-        "topic": "What the room is about.",
-        "last_seq": "How many were sent, deleted ones included.",
-        "version": "How many changes were stored: messages, edits, deletions and reactions.",
-        "access_epoch": "How often somebody left, was removed or was banned.",
-        "created_by": "Who made the room. That alone gives no rights; the members' roles do.",
+        "title": "Shown above the room. Clients see a change at once.",
+        "topic": "The subject of the room.",
+        "last_seq": "The number of messages sent, deleted ones included.",
+        "version": "The number of stored changes: messages, edits, deletions and reactions.",
+        "access_epoch": "The number of times that a user left, was removed or was banned.",
+        "created_by": "The creator. Rights come from the roles of members only.",
         "active_at": "When the last message was sent.",
         "deleted_at": "Empty: the room exists.",
     }
@@ -244,14 +242,14 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
 
     @override
     def searched(self, rows: QuerySet[Room], text: str) -> QuerySet[Room]:
-        """Titles hold spaces, so all that is neither #id nor @username is one beginning."""
+        """Treats all words that are neither #id nor @username as one prefix: titles have spaces."""
         special = [word for word in text.split() if word[0] in "#@"]
-        beginning = " ".join(word for word in text.split() if word[0] not in "#@")
-        if beginning:
-            # Ids first: an OR of two ranges in the order of a third column would walk the table.
+        prefix = " ".join(word for word in text.split() if word[0] not in "#@")
+        if prefix:
+            # Ids first: an OR of two ranges ordered by a third column would scan the table.
             found = {
                 pk
-                for one in beginnings(beginning)
+                for one in prefix_filters(prefix)
                 for pk in Room.objects.filter(one).values_list("pk", flat=True)[:MAX_MATCHES]
             }
             rows = rows.filter(pk__in=found)
@@ -275,7 +273,7 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
 
     @override
     def save_model(self, request: HttpRequest, obj: Room, form: Any, change: bool) -> None:
-        """By the service, which tells the open sockets."""
+        """Saves through the service, which publishes the change to open sockets."""
         services.change_room(
             user_id=request.user.pk or 0, room_id=obj.pk, title=obj.title, topic=obj.topic
         )
@@ -286,7 +284,7 @@ def link_to_list(model: str, room: Room, count: int) -> str:
 
 
 def ban_link(request: HttpRequest, room: Room, user: User | None = None) -> list[Link]:
-    """The form that bans somebody from a public room, filled in as far as is known."""
+    """Returns a link to the ban form of a public room, with known values filled in."""
     if (
         room.kind != RoomKind.PUBLIC
         or room.deleted_at
@@ -294,7 +292,7 @@ def ban_link(request: HttpRequest, room: Room, user: User | None = None) -> list
     ):
         return []
     known = {"room": f"#{room.pk}"} | ({"user": user.username} if user else {})
-    label = "Ban the sender" if user else "Ban somebody"
+    label = "Ban the sender" if user else "Ban a user"
     url = f"{reverse('admin:rooms_ban_add')}?{urlencode(known)}"
     return [Link(label, url, "From this room. Opens a form.")]
 
@@ -309,7 +307,7 @@ def _remove_member(staff_id: int, member: Member) -> bool:
     return True
 
 
-def _give(role: Role) -> Callable[[int, Member], bool]:
+def _role_setter(role: Role) -> Callable[[int, Member], bool]:
     def perform(staff_id: int, member: Member) -> bool:
         if member.role == role:
             return False
@@ -333,7 +331,7 @@ def _role_action(role: Role, label: str, effect: str) -> StaffAction[Member]:
         permission="rooms.change_member",
         effect=effect,
         done=f"made {role.value}",
-        perform=_give(role),
+        perform=_role_setter(role),
         confirm=False,
         applies=lambda member: member.room.kind != RoomKind.PRIVATE and member.role != role,
         log_on=lambda member: member.room,
@@ -351,10 +349,9 @@ class MemberAdmin(SearchableAdmin[Member], ReadOnlyAdmin[Member]):
             button="Remove from the room",
             list_label="Remove from the room",
             permission="rooms.delete_member",
-            effect="They lose the room at once and their connections to it are closed. From a "
-            "public room this is a ban as well, which can be lifted. Into a group an owner or "
-            "admin has to add them again. What they wrote stays. The last owner of a group cannot "
-            "be removed.",
+            effect="They lose the room at once and their connections to it are closed. In a public "
+            "room this is also a ban, which can be lifted. To a group an owner or admin can add "
+            "them again. Their messages stay. The last owner of a group cannot be removed.",
             done="removed",
             perform=_remove_member,
             applies=lambda member: member.room.kind != RoomKind.PRIVATE,
@@ -363,7 +360,7 @@ class MemberAdmin(SearchableAdmin[Member], ReadOnlyAdmin[Member]):
         _role_action(
             Role.OWNER,
             "Make owner",
-            "An owner gives roles, removes anybody and may delete the room. A room may have "
+            "An owner changes roles, removes any member and may delete the room. A room may have "
             "several.",
         ),
         _role_action(
@@ -381,10 +378,10 @@ class MemberAdmin(SearchableAdmin[Member], ReadOnlyAdmin[Member]):
     column_help: ClassVar = {
         "Room": "The link leads to the room.",
         "Person": "The link leads to the account.",
-        "Role": "Owner: may do everything in the room. Admin: looks after members and messages. "
+        "Role": "Owner: may do everything in the room. Admin: manages members and messages. "
         "Member: reads and writes.",
-        "Read up to": "The number of the last message that this person has read there.",
-        "Muted": "This person wants no notifications from the room.",
+        "Read up to": "The number of the last message that this user has read.",
+        "Muted": "This user wants no notifications from the room.",
     }
     field_labels: ClassVar = {"user": "Person", "last_read_seq": "Read up to message number"}
     field_help: ClassVar = {
@@ -426,13 +423,13 @@ def _lift_ban(staff_id: int, ban: Ban) -> bool:
 
 
 BAN_EFFECT = (
-    "The person can no longer read or write in this public room, whether they are a member or not. "
-    "Their connections to it are closed at once. The ban can be lifted."
+    "The user can no longer read or write in this public room, member or not. Their connections to "
+    "it are closed at once. The ban can be lifted."
 )
 
 
 class BanForm(BanModelForm):
-    """A person and a room, typed: there are too many to choose from a list."""
+    """Takes a user and a room as text: there are too many for a list."""
 
     room = forms.CharField(
         help_text="The name of a public room, or # and its id.", widget=AdminTextInputWidget
@@ -451,20 +448,20 @@ class BanForm(BanModelForm):
         known = Q(pk=read_id(text[1:]) or 0) if text[0] == "#" else Q(name_key=name_key(text))
         room = rooms.filter(known).first()
         if room is None:
-            raise forms.ValidationError("There is no such room")
+            raise forms.ValidationError("Room not found")
         return room
 
     def clean_user(self) -> User:
         name = self.cleaned_data["user"].strip().removeprefix("@")
         user = User.objects.filter(username_key=name_key(name)).first()
         if user is None:
-            raise forms.ValidationError("There is no such user")
+            raise forms.ValidationError("User not found")
         return user
 
 
 @admin.register(Ban)
 class BanAdmin(SearchableAdmin[Ban], ReadOnlyAdmin[Ban]):
-    """Bans of public rooms. Adding the person as a member lifts one as well."""
+    """Lists bans of public rooms. Adding the user as a member also lifts a ban."""
 
     list_display = ("id", "in_room", "person", "created_at")
     list_select_related = ("room", "user")
@@ -475,7 +472,7 @@ class BanAdmin(SearchableAdmin[Ban], ReadOnlyAdmin[Ban]):
             button="Lift this ban",
             list_label="Lift the selected bans",
             permission="rooms.delete_ban",
-            effect="The person may come back to the room.",
+            effect="The user may join the room again.",
             done="lifted",
             perform=_lift_ban,
             confirm=False,
@@ -483,9 +480,9 @@ class BanAdmin(SearchableAdmin[Ban], ReadOnlyAdmin[Ban]):
         ),
     )
     column_help: ClassVar = {
-        "Room": "The public room that the person may neither read nor write in.",
+        "Room": "The public room that the user may neither read nor write in.",
         "Person": "The link leads to the account.",
-        "Created at": "Since when.",
+        "Created at": "The time of the ban.",
     }
     field_labels: ClassVar = {"user": "Person", "created_at": "Since"}
 
@@ -532,6 +529,6 @@ class BanAdmin(SearchableAdmin[Ban], ReadOnlyAdmin[Ban]):
 
     @override
     def log_addition(self, request: HttpRequest, obj: Ban, message: Any) -> LogEntry:
-        """On the room: the ban may be lifted again, and its row is gone then."""
+        """Logs on the room, because lifting the ban deletes its row."""
         text = f"{obj.user.username} in {obj.room}: banned"
         return log_action(request.user.pk or 0, obj.room, text)

@@ -1,4 +1,4 @@
-"""Rooms over HTTP (contract §2). `/my-rooms` needs messages and stands in `messaging/api.py`."""
+"""Serves rooms over HTTP (contract §2). `/my-rooms` needs messages: see `messaging/api.py`."""
 
 from typing import Annotated, Any
 
@@ -69,8 +69,8 @@ def list_rooms(
 def create_room(request: Request, body: RoomIn) -> Status[Room]:
     """Create a public or a group room.
 
-    You become its owner. Everybody may read and join a public room; only members see a group.
-    The name is for good, because it stands in URLs; the title may change.
+    You become its owner. Everyone may read and join a public room; only members see a group.
+    The name never changes, because it is part of URLs; the title may change.
     """
     room = services.create_room(
         user_id=request.auth.user_id,
@@ -91,8 +91,7 @@ def create_room_with_members(
 ) -> Status[RoomWithMembersOut]:
     """Create a group room with its members.
 
-    You become its owner, and a member even if you are not named. With an unknown name nothing is
-    created.
+    You become its owner and need not name yourself. With an unknown name nothing is created.
     """
     room = services.create_room(
         user_id=request.auth.user_id, name=body.name, kind="group", members=body.members
@@ -106,7 +105,7 @@ def create_room_with_members(
 def read_room(request: Request, room_id: RoomId) -> Room:
     """Read one room.
 
-    A room that you may not see answers 404, as one that does not exist.
+    A room that you may not see answers 404, like a room that does not exist.
     """
     return selectors.room_access(request.auth.user_id, room_id).room
 
@@ -115,7 +114,7 @@ def read_room(request: Request, room_id: RoomId) -> Room:
 def change_room(request: Request, room_id: RoomId, body: RoomChangeIn) -> Room:
     """Change the title or the topic of a room.
 
-    For owners and admins. What is left out stays as it is.
+    For owners and admins. Omitted members stay unchanged.
     """
     return services.change_room(
         user_id=request.auth.user_id, room_id=room_id, title=body.title, topic=body.topic
@@ -145,8 +144,8 @@ def join_room(request: Request, room_id: RoomId) -> Room:
 def leave_room(request: Request, room_id: RoomId) -> Status[None]:
     """Leave a public or a group room.
 
-    Your open sockets there close with 1000. The last owner of a group first makes somebody else an
-    owner, or deletes the room.
+    Your open sockets there close with 1000. The last owner of a group first makes another
+    member owner, or deletes the room.
     """
     membership.leave_room(user_id=request.auth.user_id, room_id=room_id)
     return Status(204, None)
@@ -166,9 +165,9 @@ def list_members(
 
     `online` is true for members with an open socket in this room.
     """
-    here = selectors.room_access(request.auth.user_id, room_id)
-    here.check_may_read()
-    page = keyset_page(selectors.members_of(here.room), ["pk"], cursor=cursor, limit=limit)
+    access = selectors.room_access(request.auth.user_id, room_id)
+    access.check_may_read()
+    page = keyset_page(selectors.members_of(access.room), ["pk"], cursor=cursor, limit=limit)
     write_links(request, response, page.links)
     online = online_in(room_id, [member.user_id for member in page])
     return [_member_out(member, online=member.user_id in online) for member in page]
@@ -192,8 +191,8 @@ def _member_out(member: Member, *, online: bool) -> dict[str, Any]:
 def add_members(request: Request, room_id: RoomId, body: MembersIn) -> dict[str, Any]:
     """Add members to a room.
 
-    For owners and admins. A string is a username, an integer an id. With an unknown one nobody is
-    added. Adding a banned user lifts the ban.
+    For owners and admins. A string is a username, an integer an id. With an unknown user no member
+    is added. Adding a banned user lifts the ban.
     """
     room, added, everyone = membership.add_members(
         user_id=request.auth.user_id, room_id=room_id, people=body.members
@@ -227,7 +226,7 @@ def remove_member(request: Request, room_id: RoomId, username: Username) -> dict
     """Remove a member from a room.
 
     For owners and admins. No change of the room after `version` reaches the removed user. From a
-    public room any user can be removed, member or not: a removal there is a ban, too.
+    public room any user can be removed, member or not: the removal is also a ban.
     """
     version = membership.remove_member(
         user_id=request.auth.user_id, room_id=room_id, username=username
@@ -241,7 +240,7 @@ def remove_member(request: Request, room_id: RoomId, username: Username) -> dict
 def open_private_room(request: Request, username: Username) -> Room:
     """Open the private room with another user.
 
-    The room is created when it is missing, so that this can be repeated. Its messages are at
+    The room is created if missing, so this is safe to repeat. Its messages are at
     `/api/rooms/{room_id}/messages`.
     """
     return services.open_private_room(user_id=request.auth.user_id, other=find_user(username))
@@ -274,5 +273,5 @@ REFUSALS: Refusals = {
         NoSuchMember(),
         Forbidden("Only an owner may remove owners and admins"),
     ],
-    open_private_room: [NoSuchUser(), Forbidden("A private room needs somebody else")],
+    open_private_room: [NoSuchUser(), Forbidden("You cannot open a private room with yourself")],
 }

@@ -1,4 +1,4 @@
-"""Refusals about rooms and membership."""
+"""Defines errors about rooms and membership."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,10 @@ REMOVED = "You were removed from this room"
 
 
 class NoSuchRoom(DomainError):
-    """Also for a room that the caller may not see: the two look the same (contract §2)."""
+    """Also raised for a room that the caller may not see (contract §2)."""
 
     code = "no_such_room"
-    detail = "There is no such room"
+    detail = "Room not found"
 
 
 class NotAMember(DomainError):
@@ -21,20 +21,20 @@ class NotAMember(DomainError):
 
 class RoomExists(DomainError):
     code = "room_exists"
-    detail = "A room with this name exists already"
+    detail = "A room with this name already exists"
 
 
 class UnknownUsers(DomainError):
     code = "unknown_users"
-    detail = "Some of these people do not exist"
+    detail = "Unknown users"
 
 
 def unknown_users(names: Sequence[str]) -> UnknownUsers:
-    """The refusal of these members."""
+    """Returns the error for unknown members."""
     return UnknownUsers(
-        f"There is nobody called {', '.join(names)}",
+        f"Unknown user{'s' if len(names) > 1 else ''}: {', '.join(names)}",
         errors=[
-            {"loc": ["members"], "msg": f"there is nobody called {name}", "type": "unknown_user"}
+            {"loc": ["members"], "msg": f"unknown user: {name}", "type": "unknown_user"}
             for name in names
         ],
     )
@@ -42,9 +42,9 @@ def unknown_users(names: Sequence[str]) -> UnknownUsers:
 
 class NoSuchMember(DomainError):
     code = "no_such_member"
-    detail = "This room has no such member"
+    detail = "Member not found"
 
 
 class LastOwner(DomainError):
     code = "last_owner"
-    detail = "You are the last owner: hand the room over or delete it first"
+    detail = "You are the last owner: make another member owner, or delete the room"

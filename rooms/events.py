@@ -1,4 +1,4 @@
-"""What happens to rooms and their members, told after commit."""
+"""Defines the events of rooms and members, published after the commit."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from .schemas import RoomOut
 
 @dataclass(frozen=True, slots=True)
 class RoomChanged(Event):
-    """Title or topic."""
+    """The title or topic changed."""
 
     room: RoomOut
 
@@ -21,7 +21,7 @@ class RoomDeleted(Event):
 
 @dataclass(frozen=True, slots=True)
 class MemberRemoved(Event):
-    """`access_epoch` is the room's counter that this loss of membership raised."""
+    """A member was removed, which raised the room's `access_epoch`."""
 
     room_id: int
     user_id: int

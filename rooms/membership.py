@@ -1,4 +1,11 @@
-"""Writes of memberships: enter, join, leave, add, remove, ban and change roles."""
+"""Changes memberships: enter, join, leave, add, remove, ban and change roles.
+
+A user joins a public room on three paths: `join_room` by REST, `enter_public_room` by connecting,
+which calls `join_room`, and by sending a message. The last is `messaging.writer.batch`, which
+repeats the rule in SQL: the writer already holds the room's lock, and the ORM would cost several
+times as much per message. All three leave the same rows (tests/messaging/test_joining.py): a member
+without unread messages, and a `member_count` one higher.
+"""
 
 from collections.abc import Collection
 from contextlib import suppress
@@ -18,7 +25,7 @@ from .errors import LastOwner, NoSuchMember, NoSuchRoom, NotAMember
 from .events import MemberLeft, MemberRemoved
 from .models import Ban, Member, Role, Room, RoomKind
 from .selectors import RoomAccess
-from .services import make_on_first_use, managed_room, open_private_room, people_named
+from .services import create_on_first_use, managed_room, open_private_room, resolve_users
 
 if TYPE_CHECKING:
     from accounts.kernel.fields import UserRef
@@ -27,20 +34,20 @@ LAST_OWNER = "This is the last owner of the group: make another member owner, or
 
 
 def enter_public_room(*, user_id: int, name: str) -> Room:
-    """The public room of this name, joined, and made when the name is free.
+    """Joins the public room of this name, which is created when the name is free.
 
-    Raises NoSuchRoom for an impossible or deleted name, NotAMember for somebody's group, Forbidden
-    for the removed and for members of a group, who have a URL of their own, RateLimited.
+    Raises NoSuchRoom for an invalid or deleted name, NotAMember for a group of other users,
+    Forbidden for a banned user and for members of a group, which has its own URL, RateLimited.
     """
     room = _room_of_member(user_id, name)
     if room is None:
-        return _enter_as_stranger(user_id, name)
+        return _enter_as_non_member(user_id, name)
     if room.kind == RoomKind.GROUP:
         raise Forbidden("This is a group room: connect to /ws/chat/group/<room_name>/")
     return room
 
 
-# By hand, as in `accounts.auth`: it stands before every socket of a public or group room.
+# SQL, as in `accounts.auth`: it runs for every socket of a public or group room.
 ROOM_OF_MEMBER = (
     "SELECT r.* FROM rooms_room r JOIN rooms_member m ON m.room_id = r.id"
     " WHERE r.name_key = %s AND r.deleted_at IS NULL AND m.user_id = %s"
@@ -48,19 +55,19 @@ ROOM_OF_MEMBER = (
 
 
 def _room_of_member(user_id: int, name: str) -> Room | None:
-    if not is_name(name):  # PostgreSQL cannot even be asked for a NUL
+    if not is_name(name):  # PostgreSQL refuses a NUL in a parameter
         return None
     return next(iter(Room.objects.raw(ROOM_OF_MEMBER, [name_key(name), user_id])), None)
 
 
-def _enter_as_stranger(user_id: int, name: str) -> Room:
+def _enter_as_non_member(user_id: int, name: str) -> Room:
     if not is_name(name):
         raise NoSuchRoom
     rooms = Room.objects.filter(name_key=name_key(name))
-    # One that still exists sorts before the deleted ones of the same name.
+    # An existing room sorts before deleted ones of the same name.
     room = rooms.order_by(F("deleted_at").desc(nulls_first=True)).first()
     if room is None:
-        room = make_on_first_use(user_id, name)
+        room = create_on_first_use(user_id, name)
     if room.deleted_at is not None:
         raise NoSuchRoom
     if room.kind == RoomKind.GROUP:
@@ -70,7 +77,7 @@ def _enter_as_stranger(user_id: int, name: str) -> Room:
 
 
 def enter_group_room(*, user_id: int, name: str) -> Room:
-    """Raises NotAMember alike for a group of others and for one that does not exist."""
+    """Returns the group. Raises NotAMember, also for a group that does not exist."""
     room = _room_of_member(user_id, name)
     if room is None or room.kind != RoomKind.GROUP:
         raise NotAMember
@@ -78,7 +85,10 @@ def enter_group_room(*, user_id: int, name: str) -> Room:
 
 
 def enter_private_room(*, user_id: int, username: str) -> Room:
-    """Raises NoSuchUser, Forbidden with oneself, RateLimited when the room must be made."""
+    """Returns the private room with a user, created if missing.
+
+    Raises NoSuchUser, Forbidden for the caller's own name, RateLimited for a new room.
+    """
     if not is_name(username):
         raise NoSuchUser
     key = name_key(username)
@@ -95,33 +105,36 @@ def enter_private_room(*, user_id: int, username: str) -> Room:
 
 
 def join_room(*, user_id: int, room_id: int) -> Room:
-    """Makes the caller a member of a public room; no change for one who is.
+    """Makes the caller a member of a public room; changes nothing for a member.
 
-    Raises NoSuchRoom when it is not public, Forbidden for the removed.
+    Raises NoSuchRoom when the room is not public, Forbidden for a banned user.
     """
     with writing():
-        here = selectors.room_access(user_id, room_id, lock=True)
-        here.check_may_read()
-        if here.member is not None:
-            return here.room
-        # What was said before is history, not unread.
-        Member.objects.create(room=here.room, user_id=user_id, last_read_seq=here.room.last_seq)
+        access = selectors.room_access(user_id, room_id, lock=True)
+        access.check_may_read()
+        if access.member is not None:
+            return access.room
+        # Earlier messages are history, not unread.
+        Member.objects.create(room=access.room, user_id=user_id, last_read_seq=access.room.last_seq)
         Room.objects.filter(pk=room_id).update(member_count=F("member_count") + 1)
-        here.room.member_count += 1
-    return here.room
+        access.room.member_count += 1
+    return access.room
 
 
 def leave_room(*, user_id: int, room_id: int) -> None:
-    """Raises NoSuchRoom, NotAMember, Forbidden for a private room, LastOwner of a group."""
+    """Ends the caller's membership.
+
+    Raises NoSuchRoom, NotAMember, Forbidden for a private room, LastOwner of a group.
+    """
     with writing():
-        here = selectors.room_access(user_id, room_id, lock=True)
-        if here.room.kind == RoomKind.PRIVATE:
+        access = selectors.room_access(user_id, room_id, lock=True)
+        if access.room.kind == RoomKind.PRIVATE:
             raise Forbidden("A private room cannot be left")
-        if here.member is None:
+        if access.member is None:
             raise NotAMember
-        if here.room.kind == RoomKind.GROUP and selectors.is_last_owner(here.member):
+        if access.room.kind == RoomKind.GROUP and selectors.is_last_owner(access.member):
             raise LastOwner
-        access_epoch = _end_membership(here.room, here.member)
+        access_epoch = _end_membership(access.room, access.member)
         publish(MemberLeft(room_id, user_id, access_epoch))
 
 
@@ -136,55 +149,59 @@ def _end_membership(room: Room, member: Member | None) -> int:
 
 
 def remove_member(*, user_id: int, room_id: int, username: str, as_staff: bool = False) -> int:
-    """Removes somebody and returns the room's version: nothing later reaches them.
+    """Removes a user and returns the room's version: no later change reaches the user.
 
-    From a public room it is a ban as well, until somebody adds them again, and anybody may be
-    banned: who has left, or never said a word. Raises NoSuchRoom, Forbidden, NoSuchMember,
-    LastOwner of a group.
+    In a public room this is also a ban, until an owner or admin adds the user again. Users who are
+    not members can be banned, too. Raises NoSuchRoom, Forbidden, NoSuchMember, LastOwner of a
+    group.
     """
     permission = "rooms.delete_member" if as_staff else ""
-    with managed_room(user_id, room_id, permission) as (here, role):
-        _remove(here, role, username)
-    return here.room.version
+    with managed_room(user_id, room_id, permission) as (access, role):
+        _remove(access, role, username)
+    return access.room.version
 
 
-def _remove(here: RoomAccess, role: Role, username: str) -> int:
-    """Removes under the room's lock, and bans where anybody may enter; returns the user's id."""
-    member = selectors.find_member(here.room, username)
-    gone_id = member.user_id if member else _stranger(here.room, username)
-    if gone_id == here.user_id:
-        raise Forbidden("To go yourself, leave the room")
+def _remove(access: RoomAccess, role: Role, username: str) -> int:
+    """Removes a user under the room's lock, with a ban in a public room; returns the user's id."""
+    member = selectors.find_member(access.room, username)
+    removed_id = member.user_id if member else _non_member_id(access.room, username)
+    if removed_id == access.user_id:
+        raise Forbidden("Use leave to remove yourself")
     if role != Role.OWNER and member is not None and member.role != Role.MEMBER:
         raise Forbidden("Only an owner may remove owners and admins")
-    if here.room.kind == RoomKind.GROUP and member is not None and selectors.is_last_owner(member):
+    if (
+        access.room.kind == RoomKind.GROUP
+        and member is not None
+        and selectors.is_last_owner(member)
+    ):
         raise LastOwner(LAST_OWNER)
-    if here.room.kind == RoomKind.PUBLIC:
-        Ban.objects.get_or_create(room=here.room, user_id=gone_id)
-    access_epoch = _end_membership(here.room, member)
-    publish(MemberRemoved(here.room.pk, gone_id, access_epoch))
-    return gone_id
+    if access.room.kind == RoomKind.PUBLIC:
+        Ban.objects.get_or_create(room=access.room, user_id=removed_id)
+    access_epoch = _end_membership(access.room, member)
+    publish(MemberRemoved(access.room.pk, removed_id, access_epoch))
+    return removed_id
 
 
 def ban_user(*, user_id: int, room_id: int, username: str) -> Ban:
-    """Bans anybody from a public room, for staff.
+    """Bans a user from a public room, for staff.
 
-    Raises NoSuchRoom, NoSuchMember, Forbidden for other rooms, where removing is enough.
+    Raises NoSuchRoom, NoSuchMember, Forbidden for other kinds of room: there a removal is enough.
     """
-    with managed_room(user_id, room_id, "rooms.add_ban") as (here, role):
-        if here.room.kind != RoomKind.PUBLIC:
-            raise Forbidden("Only public rooms have bans: remove the member of a group")
-        return Ban.objects.get(room=here.room, user_id=_remove(here, role, username))
+    with managed_room(user_id, room_id, "rooms.add_ban") as (access, role):
+        if access.room.kind != RoomKind.PUBLIC:
+            raise Forbidden("Only public rooms have bans: remove the member from the group instead")
+        return Ban.objects.get(room=access.room, user_id=_remove(access, role, username))
 
 
 def lift_ban(*, user_id: int, room_id: int, banned_id: int) -> bool:
-    """Lets somebody come back, for staff; False when there was no ban. Raises NoSuchRoom."""
-    with managed_room(user_id, room_id, "rooms.delete_ban") as (here, _):
-        lifted, _ = Ban.objects.filter(room=here.room, user_id=banned_id).delete()
+    """Lifts a ban, for staff; False when there was none. Raises NoSuchRoom."""
+    with managed_room(user_id, room_id, "rooms.delete_ban") as (access, _):
+        lifted, _ = Ban.objects.filter(room=access.room, user_id=banned_id).delete()
     return bool(lifted)
 
 
-def _stranger(room: Room, username: str) -> int:
-    """Somebody who is no member but could become one at any time. Raises NoSuchMember."""
+def _non_member_id(room: Room, username: str) -> int:
+    """Returns the id of a user who could join this public room. Raises NoSuchMember."""
     if room.kind == RoomKind.PUBLIC:
         with suppress(NoSuchUser):
             return find_user(username).pk
@@ -194,37 +211,42 @@ def _stranger(room: Room, username: str) -> int:
 def add_members(
     *, user_id: int, room_id: int, people: "Collection[UserRef]"
 ) -> tuple[Room, list[str], list[str]]:
-    """Adds people and lifts their bans: the room, whom it added, and all members, by name.
+    """Adds users and lifts their bans.
 
-    Raises NoSuchRoom, Forbidden, UnknownUsers.
+    Returns the room, the added and all usernames. Raises NoSuchRoom, Forbidden, UnknownUsers.
     """
-    with managed_room(user_id, room_id) as (here, _):
-        users = people_named(people)
-        Ban.objects.filter(room=here.room, user__in=users).delete()
+    with managed_room(user_id, room_id) as (access, _):
+        users = resolve_users(people)
+        Ban.objects.filter(room=access.room, user__in=users).delete()
         present = set(
-            Member.objects.filter(room=here.room, user__in=users).values_list("user_id", flat=True)
+            Member.objects.filter(room=access.room, user__in=users).values_list(
+                "user_id", flat=True
+            )
         )
         new = [user for user in users if user.pk not in present]
         Member.objects.bulk_create(
-            Member(room=here.room, user=user, last_read_seq=here.room.last_seq) for user in new
+            Member(room=access.room, user=user, last_read_seq=access.room.last_seq) for user in new
         )
-        here.room.member_count += len(new)
-        here.room.save(update_fields=["member_count"])
-    return here.room, [user.username for user in new], selectors.member_names(here.room)
+        access.room.member_count += len(new)
+        access.room.save(update_fields=["member_count"])
+    return access.room, [user.username for user in new], selectors.member_names(access.room)
 
 
 def change_role(
     *, user_id: int, room_id: int, username: str, role: Role, as_staff: bool = False
 ) -> Member:
-    """Raises NoSuchRoom, Forbidden unless the caller is an owner, NoSuchMember, LastOwner."""
+    """Changes the role of a member.
+
+    Raises NoSuchRoom, Forbidden unless the caller is an owner, NoSuchMember, LastOwner.
+    """
     permission = "rooms.change_member" if as_staff else ""
-    with managed_room(user_id, room_id, permission) as (here, own_role):
+    with managed_room(user_id, room_id, permission) as (access, own_role):
         if own_role != Role.OWNER:
             raise Forbidden("Only an owner may change roles")
-        member = _member(here.room, username)
+        member = _member(access.room, username)
         if (
             role != Role.OWNER
-            and here.room.kind == RoomKind.GROUP
+            and access.room.kind == RoomKind.GROUP
             and selectors.is_last_owner(member)
         ):
             raise LastOwner(LAST_OWNER if as_staff else None)

@@ -1,4 +1,4 @@
-"""Rooms, who belongs to them, and who may not come back."""
+"""Defines rooms, members and bans."""
 
 from typing import Any, ClassVar
 
@@ -38,8 +38,8 @@ class Room(models.Model):
     kind = models.CharField(max_length=7, choices=RoomKind.choices)
     name = models.CharField(max_length=64, null=True)  # noqa: DJ001 - private rooms have none
     name_key = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001
-    # The pair of a private room, by rising id, so that it exists once whoever opens it.
-    # Indexed by the constraint, which leads with it.
+    # The pair of a private room by rising id, so that either user opens the same room.
+    # The constraint leads with `low` and is its index.
     low = models.ForeignKey(
         User, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
     )
@@ -63,7 +63,7 @@ class Room(models.Model):
             models.UniqueConstraint(
                 fields=["name_key"], condition=Q(deleted_at=None), name="room_name_once"
             ),
-            # Staff may delete a private room; the two may open another one then.
+            # After staff delete a private room, the two users may open a new one.
             models.UniqueConstraint(
                 fields=["low", "high"], condition=Q(deleted_at=None), name="room_pair_once"
             ),
@@ -73,7 +73,7 @@ class Room(models.Model):
                     kind=RoomKind.PRIVATE,
                     name_key=None,
                     name=None,
-                    # Comparing with NULL would pass the check.
+                    # A comparison with NULL passes the check.
                     low__isnull=False,
                     high__isnull=False,
                     low__lt=F("high"),
@@ -91,11 +91,11 @@ class Room(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # Connecting by a name, deleted rooms included: those are not made again.
+            # Connecting by name, deleted rooms included: connecting does not create those again.
             models.Index(fields=["name_key"], name="room_by_name"),
-            # GET /rooms: the public ones.
+            # GET /rooms: public rooms.
             models.Index(fields=["kind", "id"], name="room_by_kind"),
-            # GET /rooms?q=: the public ones by the start of the name, and of the title.
+            # GET /rooms?q=: public rooms by the start of the name, and of the title.
             models.Index(
                 fields=["kind", "name_key"],
                 opclasses=["varchar_ops", "varchar_pattern_ops"],
@@ -119,24 +119,24 @@ class Room(models.Model):
 
     @property
     def pair_names(self) -> list[str] | None:
-        """The two usernames of a private room, None for the others."""
+        """The two usernames of a private room, None for other rooms."""
         return [self.low.username, self.high.username] if self.low and self.high else None
 
     def other_id(self, user_id: int) -> int | None:
-        """Whom a message of this user is addressed to: the other of a private room, else None."""
+        """Returns the receiver of this user's messages: the other user of a private room."""
         return other_of(user_id, self.low_id, self.high_id)
 
 
 def other_of(user_id: int, low_id: int | None, high_id: int | None) -> int | None:
-    """The other of the pair whose private room it is; None where there is no pair."""
+    """Returns the other user of a private room, None for other rooms."""
     return high_id if user_id == low_id else low_id
 
 
 class Member(models.Model):
-    """A user's place in a room, with how far they have read."""
+    """The membership of a user in a room, with role and read marker."""
 
     id = models.BigAutoField(primary_key=True)
-    # No indexes of their own: those below lead with either, and SQLite would take the worse one.
+    # No indexes of their own: those below lead with either, and SQLite would choose the worse one.
     room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="members", db_index=False)
     user = models.ForeignKey(
         User, on_delete=models.CASCADE, related_name="memberships", db_index=False
@@ -148,7 +148,7 @@ class Member(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            # Also the index behind "is this user a member", asked at every send and connect.
+            # Also the index of the membership check at every send and connect.
             models.UniqueConstraint(fields=["room", "user"], name="member_once"),
         ]
         indexes: ClassVar = [
@@ -164,13 +164,13 @@ class Member(models.Model):
 
 
 class Ban(models.Model):
-    """A removal from a public room. Without it the removed would be back with the next connect.
+    """A removal from a public room, which the next connect would undo without it.
 
-    Who is not a member may have one: anybody may read and write in a public room.
+    Users who are not members can be banned, too: every user may read and write in a public room.
     """
 
     id = models.BigAutoField(primary_key=True)
-    # Indexed by the constraint, which leads with it.
+    # The constraint leads with `room` and is its index.
     room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="bans", db_index=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="bans")
     created_at = models.DateTimeField(default=timezone.now)

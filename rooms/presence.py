@@ -1,7 +1,6 @@
-"""Who is online in a room, asked of whoever knows.
+"""Looks up the users who are online in a room.
 
-Rooms show it and sockets know it, but rooms may not import sockets: `realtime` hands its answer in
-here when it starts.
+Rooms must not import sockets, so `realtime` provides the lookup when it starts.
 """
 
 from collections.abc import Callable, Collection
@@ -12,10 +11,10 @@ _answers: list[Online] = []
 
 
 def provide(online: Online) -> None:
-    """`online` answers a room id and user ids with those of them who have a socket there."""
+    """Sets the lookup: a room id and user ids to those users with a socket in the room."""
     _answers[:] = [online]
 
 
 def online_in(room_id: int, user_ids: Collection[int]) -> Collection[int]:
-    """Which of these users are there. Nobody, in a process that serves no sockets."""
+    """Returns the users with a socket in the room; none in a process without sockets."""
     return _answers[0](room_id, user_ids) if _answers else ()

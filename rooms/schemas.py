@@ -1,4 +1,4 @@
-"""Shapes of the rooms API. Imports no Django: frames carry RoomOut too."""
+"""Defines the schemas of the rooms API, without Django: frames contain RoomOut, too."""
 
 from typing import Annotated, Literal
 
@@ -78,7 +78,7 @@ PRIVATE_ROOM_EXAMPLE = ROOM_EXAMPLE | {
 
 
 class RoomOut(Answer):
-    """A room as anyone who may see it sees it; `members`, the pair, is on a private room only."""
+    """A room for every user who may see it; only a private room has `members`, the pair."""
 
     model_config = example(ROOM_EXAMPLE)
     id: int
@@ -99,14 +99,14 @@ class RoomOut(Answer):
 
 
 class PrivateRoomOut(RoomOut):
-    """A private room: it has no name, and `members` are the usernames of the two."""
+    """A private room: no name, and `members` are the two usernames."""
 
     model_config = example(PRIVATE_ROOM_EXAMPLE)
     members: list[str] = Field(validation_alias="pair_names")
 
 
 class RoomWithMembersOut(RoomOut):
-    """A group room as its maker sees it at first; `members` are the usernames of all."""
+    """A new group room; `members` are all usernames."""
 
     model_config = example(
         GROUP_EXAMPLE | {"last_seq": 0, "version": 0, "members": MEMBERS_EXAMPLE}

@@ -159,13 +159,13 @@ VISIBLE = (
 )
 
 
-def acting_role(here: RoomAccess) -> Role:
+def acting_role(access: RoomAccess) -> Role:
     """What the caller may act as. Staff look after public rooms as an owner would: one made by
     connecting has no other.
     """
-    role = Role(here.member.role) if here.member else Role.MEMBER
-    if here.room.kind == RoomKind.PUBLIC and role != Role.OWNER:
-        staff = User.objects.filter(pk=here.user_id, is_staff=True, is_active=True)
+    role = Role(access.member.role) if access.member else Role.MEMBER
+    if access.room.kind == RoomKind.PUBLIC and role != Role.OWNER:
+        staff = User.objects.filter(pk=access.user_id, is_staff=True, is_active=True)
         return Role.OWNER if staff.exists() else role
     return role
 
@@ -180,7 +180,7 @@ def check_staff(user_id: int, permission: str) -> None:
         raise Forbidden(f"Only staff with the permission {permission} may do this")
 
 
-def staff_standing(user_id: int, room_id: int, permission: str) -> RoomAccess:
+def staff_room_access(user_id: int, room_id: int, permission: str) -> RoomAccess:
     """Any existing room, locked, for staff who moderate it without being a member.
 
     It says nothing about reading: no selector of messages takes it. Raises Forbidden, NoSuchRoom.

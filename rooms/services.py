@@ -1,4 +1,4 @@
-"""Writes of rooms: make, change and delete them."""
+"""Creates, changes and deletes rooms."""
 
 from collections import deque
 from collections.abc import Collection, Iterator
@@ -12,7 +12,7 @@ from accounts.kernel.db import writing
 from accounts.kernel.errors import Forbidden, NoSuchUser, invalid
 from accounts.kernel.events import publish
 from accounts.kernel.names import check_name, name_key
-from accounts.kernel.rate_limits import give_back, spend, spending
+from accounts.kernel.rate_limits import consume, consume_unless_refused, refund
 from accounts.models import User
 from accounts.selectors import find_active_user, find_people
 
@@ -30,7 +30,7 @@ MAX_NAMED = 20
 MANAGERS = frozenset({Role.OWNER, Role.ADMIN})
 
 
-# Making rooms
+# Creating rooms
 
 
 def create_room(
@@ -42,9 +42,9 @@ def create_room(
     topic: str = "",
     members: "Collection[UserRef]" = (),
 ) -> Room:
-    """A public or group room that the caller owns. Raises RateLimited, UnknownUsers, RoomExists."""
-    with spending("CHAT_ROOM_RATE", user_id):
-        people = [person for person in people_named(members) if person.pk != user_id]
+    """Creates a public or group room. Raises RateLimited, UnknownUsers, RoomExists."""
+    with consume_unless_refused("CHAT_ROOM_RATE", user_id):
+        people = [person for person in resolve_users(members) if person.pk != user_id]
         room = Room(
             kind=kind,
             name=name,
@@ -62,7 +62,8 @@ def create_room(
     return room
 
 
-def people_named(members: "Collection[UserRef]") -> list[User]:
+def resolve_users(members: "Collection[UserRef]") -> list[User]:
+    """Returns active users by name or id. Raises UnknownUsers."""
     users, unknown = find_people(members)
     if unknown:
         raise unknown_users(unknown[:MAX_NAMED])
@@ -70,7 +71,7 @@ def people_named(members: "Collection[UserRef]") -> list[User]:
 
 
 def _insert(room: Room, roles: dict[int, Role]) -> None:
-    """Raises IntegrityError when the name or the pair is there already."""
+    """Stores a room with members. Raises IntegrityError for a taken name or pair."""
     with writing():
         room.save(force_insert=True)
         Member.objects.bulk_create(
@@ -79,58 +80,53 @@ def _insert(room: Room, roles: dict[int, Role]) -> None:
 
 
 def open_private_room(*, user_id: int, other: User) -> Room:
-    """The one private room of two users, made when missing, also when both ask at the same instant.
+    """Returns the one private room of two users, created if missing, also under a race.
 
-    Raises Forbidden with oneself, RateLimited when it would have to be made.
+    Raises Forbidden for the caller itself, RateLimited for a new room.
     """
     if other.pk == user_id:
-        raise Forbidden("A private room needs somebody else")
+        raise Forbidden("You cannot open a private room with yourself")
     low, high = sorted((user_id, other.pk))
     pair = Room.objects.filter(low_id=low, high_id=high, deleted_at=None)
     pair = pair.select_related("low", "high")
     room = pair.first()
     if room is not None:
         return room
-    spend("CHAT_ROOM_RATE", user_id)
+    consume("CHAT_ROOM_RATE", user_id)
     made = Room(
         kind=RoomKind.PRIVATE, low_id=low, high_id=high, created_by_id=user_id, member_count=2
     )
     try:
         _insert(made, {low: Role.MEMBER, high: Role.MEMBER})
-    except IntegrityError:  # the other was first
-        give_back("CHAT_ROOM_RATE", user_id)
-    # With both users loaded: sockets read their names on the event loop.
+    except IntegrityError:  # a concurrent request created it first
+        refund("CHAT_ROOM_RATE", user_id)
+    # With both users: sockets read their names on the event loop, where queries are forbidden.
     return pair.get()
 
 
-# Entering by socket: one query for those who are members already
-
-
-def make_on_first_use(user_id: int, name: str) -> Room:
+def create_on_first_use(user_id: int, name: str) -> Room:
+    """Creates a public room for the first user who connects. Raises NoSuchRoom, RateLimited."""
     try:
         stored = check_name(name)
     except ValueError:
         raise NoSuchRoom from None
-    spend("CHAT_ROOM_RATE", user_id)
+    consume("CHAT_ROOM_RATE", user_id)
     room = Room(kind=RoomKind.PUBLIC, name=stored, name_key=name_key(stored), created_by_id=user_id)
     try:
         _insert(room, {})
     except IntegrityError:
-        give_back("CHAT_ROOM_RATE", user_id)
+        refund("CHAT_ROOM_RATE", user_id)
         return Room.objects.get(name_key=room.name_key, deleted_at=None)
     return room
-
-
-# Coming and going
 
 
 # Changing and deleting rooms
 
 
 def change_room(*, user_id: int, room_id: int, title: str | None, topic: str | None) -> Room:
-    """Raises NoSuchRoom, Forbidden."""
-    with managed_room(user_id, room_id) as (here, _):
-        room = here.room
+    """Changes title or topic; None keeps the old one. Raises NoSuchRoom, Forbidden."""
+    with managed_room(user_id, room_id) as (access, _):
+        room = access.room
         room.title = room.title if title is None else title
         room.topic = room.topic if topic is None else topic
         room.save(update_fields=["title", "title_key", "topic"])
@@ -139,15 +135,15 @@ def change_room(*, user_id: int, room_id: int, title: str | None, topic: str | N
 
 
 def delete_room(*, user_id: int, room_id: int, as_staff: bool = False) -> None:
-    """Hides the room for good; `manage.py purge_rooms` erases what was said in it.
+    """Hides a room for good; `manage.py purge_rooms` erases its messages.
 
-    Staff may delete private rooms too. Raises NoSuchRoom, Forbidden unless the caller is an owner.
+    Staff may delete private rooms, too. Raises NoSuchRoom, Forbidden unless the caller is an owner.
     """
     permission = "rooms.delete_room" if as_staff else ""
-    with managed_room(user_id, room_id, permission, private=as_staff) as (here, role):
+    with managed_room(user_id, room_id, permission, private=as_staff) as (access, role):
         if role != Role.OWNER:
             raise Forbidden("Only an owner may delete a room")
-        room = here.room
+        room = access.room
         _lock_members(room)
         Member.objects.filter(room=room).delete()
         room.deleted_at, room.member_count = timezone.now(), 0
@@ -157,10 +153,10 @@ def delete_room(*, user_id: int, room_id: int, as_staff: bool = False) -> None:
 
 
 def _lock_members(room: Room) -> None:
-    """Locks all members' rows in the order of `messaging.statements.lock_members`.
+    """Locks all members' rows in the order of `messaging.writer.sql.lock_members`.
 
-    A DELETE locks them in any order. Read markers move without the room's lock: a batch of them
-    and the DELETE could each hold a row that the other waits for.
+    A DELETE locks rows in any order. Read markers move without the room's lock, so a batch of them
+    and the DELETE could deadlock.
     """
     if connection.features.has_select_for_update:
         rows = Member.objects.select_for_update().filter(room=room).order_by("room_id", "user_id")
@@ -171,22 +167,22 @@ def _lock_members(room: Room) -> None:
 def managed_room(
     user_id: int, room_id: int, staff_permission: str = "", *, private: bool = False
 ) -> Iterator[tuple[RoomAccess, Role]]:
-    """A transaction that holds the room, for an owner or admin of it, with the role to judge by.
+    """Locks a room in a transaction for an owner or admin; yields access and role.
 
-    With `staff_permission`, staff who have it act as an owner would, in groups too.
+    Staff with `staff_permission` act as owners, in groups too. Raises NoSuchRoom, Forbidden.
     """
     with writing():
         if staff_permission:
-            here = selectors.staff_standing(user_id, room_id, staff_permission)
+            access = selectors.staff_room_access(user_id, room_id, staff_permission)
             role = Role.OWNER
         else:
-            here = selectors.room_access(user_id, room_id, lock=True)
-            role = selectors.acting_role(here)
-        if here.room.kind == RoomKind.PRIVATE and not private:
-            raise Forbidden("This cannot be done in a private room")
+            access = selectors.room_access(user_id, room_id, lock=True)
+            role = selectors.acting_role(access)
+        if access.room.kind == RoomKind.PRIVATE and not private:
+            raise Forbidden("Not available in a private room")
         if role not in MANAGERS:
             raise Forbidden
-        yield here, role
+        yield access, role
 
 
 def open_private_room_with(*, user_id: int, receiver_id: int) -> int:

@@ -24,14 +24,14 @@ MAX_COUNTED = 10_000
 
 
 MAX_MATCHES = 1000
-"""Rows that a search by the beginning of a name shows, of each column."""
+"""Rows that a search by prefix shows, for each column."""
 
 
 MAX_SUGGESTIONS = 5
 
 
 class CappedPaginator(RowPaginator):
-    """Counts to MAX_COUNTED and no further: older rows are found by searching, not by paging."""
+    """Counts no further than MAX_COUNTED: older rows are found by search, not by paging."""
 
     @cached_property
     @override
@@ -43,7 +43,7 @@ class CappedPaginator(RowPaginator):
 class LargeTableAdmin(ModeratedAdmin[M]):
     """A list over a table of any size, newest first."""
 
-    show_facets = admin.ShowFacets.NEVER  # it would count the table once for each choice
+    show_facets = admin.ShowFacets.NEVER  # facets count the table once for each choice
 
     ordering = ("-id",)
     sortable_by = ()
@@ -53,12 +53,12 @@ class LargeTableAdmin(ModeratedAdmin[M]):
 
     @override
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Hand-made query strings may not ask for what would scan the table."""
+        """Refuses lookups of hand-made query strings, which could scan the table."""
         return lookup.partition("__")[0] in self.list_filter
 
 
 class ReadOnlyAdmin(LargeTableAdmin[M]):
-    """To look at. Rows change through the services, so that rules hold and sockets hear of it."""
+    """A read-only list: rows change through services, which check rules and publish events."""
 
     @override
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -74,7 +74,7 @@ class ReadOnlyAdmin(LargeTableAdmin[M]):
 
 
 class Ambiguous(Exception):
-    """Several rows begin with what was searched for; holds some of their names."""
+    """Raised when several rows match a prefix; holds some of their names."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = sorted(names)
@@ -82,7 +82,7 @@ class Ambiguous(Exception):
 
 
 def only_match(rows: Iterable[M]) -> M | None:
-    """The row, None without any. Raises Ambiguous when there are several."""
+    """Returns the only row, or None. Raises Ambiguous when there are several."""
     found = {row.pk: row for row in rows}
     if len(found) > 1:
         raise Ambiguous(str(row) for row in list(found.values())[:MAX_SUGGESTIONS])
@@ -90,4 +90,4 @@ def only_match(rows: Iterable[M]) -> M | None:
 
 
 def suggestion(refusal: Ambiguous) -> str:
-    return f"Several names begin like this: {refusal}. Give more of the one you mean"
+    return f"Several names start with this: {refusal}. Enter more of the name"

@@ -1,7 +1,7 @@
-"""Turns a database error into the refusal that clients get.
+"""Turns a database error into the refusal that clients receive.
 
-A database that lacks migrations answers like a broken one. Clients and the log get the sentence
-that names the missing command instead.
+A database without its migrations fails like a broken one, so the refusal and the log name the
+missing command.
 """
 
 import logging
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 MISSING_MIGRATIONS = "The database lacks migrations: run python manage.py migrate"
 MIGRATIONS_DELAY = 5.0
-"""Seconds that clients wait before they try again: somebody has to type the command."""
+"""Seconds until clients retry: an operator has to run the command."""
 SQLITE_PHRASES = ("no such table", "no such column", "has no column named")
 POSTGRESQL_STATES = ("42P01", "42703")
 """undefined_table and undefined_column."""
@@ -25,16 +25,16 @@ _logged: set[str] = set()
 
 
 def refusal_of(error: Exception) -> Busy | None:
-    """The refusal for an error of the database; None when the error is a fault of ours."""
+    """Returns the refusal for an error of the database, None for a bug of ours."""
     return Busy() if isinstance(error, OperationalError | InterfaceError) else None
 
 
 def migrations_refusal(error: Exception) -> Busy | None:
-    """The refusal for an error that comes from missing migrations; None for any other error.
+    """Returns the refusal when missing migrations caused the error, else None.
 
-    For programs it is `busy`, since all they can do is wait; the sentence is for the operator.
+    Its code is `busy`, because programs can only wait; its sentence is for the operator.
     """
-    # The plan is read from disk, so only for an error that a missing migration explains.
+    # Reading the plan takes the disk, so only errors about the schema get here.
     if _names_missing_schema(error):
         with suppress(Error):
             if lacks_migrations():
@@ -43,14 +43,14 @@ def migrations_refusal(error: Exception) -> Busy | None:
 
 
 def missing_migrations() -> list[str]:
-    """The migrations that this database lacks. Raises django.db.Error when it does not answer."""
+    """Returns the migrations that this database lacks. Raises django.db.Error."""
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
 
 
 def lacks_migrations() -> bool:
-    """Checks the database, and logs what it lacks once for each process. Raises django.db.Error."""
+    """Checks for missing migrations and logs once per process. Raises django.db.Error."""
     missing = missing_migrations()
     if missing and not _logged:
         _logged.add(missing[0])

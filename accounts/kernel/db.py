@@ -1,8 +1,8 @@
-"""One way to write: a transaction, and on SQLite a place in this process's queue for it.
+"""Opens every transaction that writes, one at a time per process on SQLite.
 
-SQLite has one write lock. Threads that meet at it poll with growing sleeps, up to a tenth of a
-second each; two hundred strangers joining one room took twenty seconds, three of them work. A lock
-of our own wakes the next thread at once. Other processes still meet at SQLite's.
+SQLite has one write lock. Threads that wait for it poll with growing sleeps of up to a tenth of a
+second: 200 users joining one room took 20 seconds, 3 of them work. A lock of our own wakes the next
+thread at once. Other processes still wait for SQLite's lock.
 """
 
 import threading
@@ -15,23 +15,23 @@ from .errors import Busy
 from .sqlite_checkpoints import checkpoints
 
 WAIT_TIMEOUT = 20.0
-"""Seconds, as long as SQLite itself is told to wait (`config.settings`)."""
+"""Seconds, the same as SQLite's own timeout (`config.settings`)."""
 
-_turn = threading.RLock()
+_write_lock = threading.RLock()
 
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """A transaction that will write. Raises Busy when its turn does not come."""
+    """Opens a transaction that writes. Raises Busy after WAIT_TIMEOUT."""
     if connection.vendor != "sqlite" or connection.in_atomic_block:
         with transaction.atomic():
             yield
         return
-    if not _turn.acquire(timeout=WAIT_TIMEOUT):
+    if not _write_lock.acquire(timeout=WAIT_TIMEOUT):
         raise Busy
     try:
         with transaction.atomic():
             yield
         checkpoints.note_commit(connection.settings_dict["NAME"])
     finally:
-        _turn.release()
+        _write_lock.release()

@@ -1,12 +1,12 @@
-"""Giving a pooled connection back while something else is waited for."""
+"""Returns a pooled connection before a long wait."""
 
 from django.db import connection
 
 
 def release_connection() -> None:
-    """Before a long wait: whoever keeps a connection of the pool meanwhile keeps others from it.
+    """Returns this thread's connection to the pool, so that other requests can use it.
 
-    SQLite has no pool, and within a transaction the connection is needed.
+    SQLite has no pool, and a transaction needs its connection.
     """
     if connection.vendor != "sqlite" and not connection.in_atomic_block:
         connection.close()

@@ -1,7 +1,7 @@
-"""Titles, topics and display names: all that stands in one can be seen, and seen in its place.
+"""Checks titles, topics and display names for characters that cannot be seen.
 
-Controls, bidi overrides and characters that draw nothing are refused: with them one text looks like
-another, or reorders what stands beside it. What emoji and some scripts join their parts with stays.
+Control characters, bidi overrides and characters without a glyph are refused: with them one text
+looks like another, or reorders the text beside it. Joiners of emoji and some scripts are allowed.
 """
 
 import re
@@ -12,7 +12,7 @@ from .names import INVISIBLE
 from .scripts import piles_up_marks, script_of
 
 JOINERS = ("\u200c", "\u200d")
-# Braille blank, object replacement, a note without a head: symbols that draw nothing.
+# Symbols without a glyph: Braille blank, object replacement, a note without a head.
 BLANK_SYMBOLS = frozenset("\u2800\ufffc\U0001d159")
 # Scripts in which a joiner changes how letters are drawn.
 JOINING_SCRIPTS = frozenset(
@@ -25,19 +25,19 @@ JOINING_SCRIPTS = frozenset(
 VIRAMA_CLASS = 9
 EMOJI_STYLES = ("\ufe0e", "\ufe0f")
 KEYCAP = "\u20e3"
-# Signs that have an emoji style and are no symbols: double exclamation marks, a wavy dash, an i.
+# Emoji that Unicode does not class as symbols: double exclamation marks, a wavy dash, an i.
 STYLED_SIGNS = frozenset("\u203c\u2049\u2139\u3030")
 SKIN_TONES = range(0x1F3FB, 0x1F400)
-# Python may be older than an emoji: what it does not know in this range is one.
+# Characters of this range that this Python does not know are newer emoji.
 EMOJI_RANGE = range(0x1F000, 0x1FC00)
 # Flags of regions, such as that of Scotland.
 TAGGED_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f")
 
 
 def display_text(limit: int, *, lines: bool = False) -> Callable[[str], str]:
-    """A check of texts of up to `limit` characters; with `lines` they may hold line breaks.
+    """Returns a check for texts of up to `limit` characters; `lines` allows line breaks.
 
-    It returns the text as it is stored (NFC), or raises ValueError with a sentence for people.
+    The check returns the text as stored (NFC), or raises ValueError with a sentence for people.
     """
 
     def check(text: str) -> str:
@@ -46,17 +46,17 @@ def display_text(limit: int, *, lines: bool = False) -> Callable[[str], str]:
             stored = stored.replace("\r\n", "\n")
         if len(stored) > limit:
             raise ValueError(f"must have at most {limit} characters")
-        seen = TAGGED_FLAG.sub("\U0001f3f4", stored.replace("\n", " ") if lines else stored)
-        if not all(_is_seen(seen, place) for place in range(len(seen))):
+        visible = TAGGED_FLAG.sub("\U0001f3f4", stored.replace("\n", " ") if lines else stored)
+        if not all(_is_visible(visible, place) for place in range(len(visible))):
             raise ValueError("must not contain control, bidi or invisible characters")
-        if piles_up_marks(seen):
+        if piles_up_marks(visible):
             raise ValueError("must not pile up marks on a letter")
         return stored
 
     return check
 
 
-def _is_seen(text: str, place: int) -> bool:
+def _is_visible(text: str, place: int) -> bool:
     character = text[place]
     if character.isascii():
         return character.isprintable()
@@ -68,7 +68,7 @@ def _is_seen(text: str, place: int) -> bool:
     if character in EMOJI_STYLES:
         return _has_style(before, after)
     if character in INVISIBLE:
-        # Variants of ideographs, as in Japanese names.
+        # Variation selectors of ideographs, as in Japanese names.
         return character >= "\U000e0100" and before != "" and script_of(before) == "Hani"
     if character in BLANK_SYMBOLS:
         return False

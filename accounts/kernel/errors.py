@@ -1,7 +1,7 @@
-"""All errors of the domain, as one tree.
+"""Defines the errors of the domain, as one tree.
 
 `code` is stable and for programs, `detail` is for people. `config/api.py` maps each error to an
-HTTP status, `realtime/close_codes.py` to a close code; tests fail on an unmapped one.
+HTTP status, `realtime/close_codes.py` to a close code; tests fail on an unmapped error.
 """
 
 from collections.abc import Callable
@@ -10,23 +10,25 @@ from typing import Any, ClassVar
 FieldErrors = list[dict[str, Any]]
 
 MAX_ERRORS = 20
-"""So that a request or frame of many faults is not answered with a larger one."""
+"""Keeps the answer to a request or frame with many errors small."""
 MAX_SHOWN_ERRORS = 5
 MAX_MEMBERS = 32
-"""Of one body or frame. No shape has half as many, and each unknown one costs an error."""
+"""Of one body or frame. No schema has half as many, and each unknown member costs an error."""
 TOO_MANY_MEMBERS: FieldErrors = [
     {"loc": [], "msg": f"at most {MAX_MEMBERS} members", "type": "too_many_members"}
 ]
 
 
 def sentence_of(errors: FieldErrors) -> str:
-    """The first few of them, for people."""
-    told = [(".".join(map(str, error["loc"])), error["msg"]) for error in errors[:MAX_SHOWN_ERRORS]]
-    return "; ".join(": ".join(filter(None, parts)) for parts in told)
+    """Returns the first few errors as one sentence for people."""
+    lines = [
+        (".".join(map(str, error["loc"])), error["msg"]) for error in errors[:MAX_SHOWN_ERRORS]
+    ]
+    return "; ".join(": ".join(filter(None, parts)) for parts in lines)
 
 
 class DomainError(Exception):
-    """Base of the tree. `retry_after` in seconds, `errors` as `[{"loc", "msg", "type"}]`."""
+    """The base of the tree. `retry_after` is in seconds, `errors` is `[{"loc", "msg", "type"}]`."""
 
     code: ClassVar[str]
     detail: ClassVar[str]
@@ -53,12 +55,12 @@ class NotAuthenticated(DomainError):
 
 class TokenInvalid(DomainError):
     code = "token_invalid"
-    detail = "This token is not valid here"
+    detail = "Invalid token"
 
 
 class TokenExpired(DomainError):
     code = "token_expired"
-    detail = "This token has expired: refresh it or log in again"
+    detail = "Token expired: refresh it or log in again"
 
 
 class SessionEnded(DomainError):
@@ -68,12 +70,12 @@ class SessionEnded(DomainError):
 
 class InvalidCredentials(DomainError):
     code = "invalid_credentials"
-    detail = "No account matches this name and password"
+    detail = "Wrong username or password"
 
 
 class WrongPassword(DomainError):
     code = "wrong_password"
-    detail = "The current password is not right"
+    detail = "Wrong password"
 
 
 class UsernameTaken(DomainError):
@@ -83,27 +85,27 @@ class UsernameTaken(DomainError):
 
 class EmailTaken(DomainError):
     code = "email_taken"
-    detail = "This e-mail address has an account already"
+    detail = "This e-mail address is already in use"
 
 
 class NoSuchUser(DomainError):
     code = "no_such_user"
-    detail = "There is no such user"
+    detail = "User not found"
 
 
 class NoSuchSession(DomainError):
     code = "no_such_session"
-    detail = "You have no such session"
+    detail = "Session not found"
 
 
 class Forbidden(DomainError):
     code = "forbidden"
-    detail = "You may not do this"
+    detail = "You are not allowed to do this"
 
 
 class RateLimited(DomainError):
     code = "rate_limited"
-    detail = "Too many requests: wait a moment"
+    detail = "Too many requests: try again later"
 
 
 class Busy(DomainError):
@@ -113,19 +115,19 @@ class Busy(DomainError):
 
 
 class Invalid(DomainError):
-    """A value that has the right shape and still breaks a rule; always carries `errors`."""
+    """A value of the right shape that breaks a rule; always has `errors`."""
 
     code = "invalid"
-    detail = "Some values are not valid"
+    detail = "Some values are invalid"
 
 
 Refusals = dict[Callable[..., Any], list[DomainError]]
-"""What the operations of an `api.py` answer besides what all do, for the OpenAPI document.
+"""The errors of each operation of an `api.py`, for the OpenAPI document.
 
-Errors of any request stand in `config/openapi.py`: bad JSON, a missing token, a rate.
+`config/openapi.py` adds the errors of every request: bad JSON, a missing token, a rate.
 """
 
 
 def invalid(field: str, message: str, kind: str = "value_error") -> Invalid:
-    """One field's `Invalid`; `field` is the name that the client used."""
+    """Returns `Invalid` for one field, by the name that the client used."""
     return Invalid(f"{field}: {message}", errors=[{"loc": [field], "msg": message, "type": kind}])

@@ -1,7 +1,7 @@
-"""Publishes what happened, after it was stored.
+"""Publishes events after their transaction has committed.
 
-A service calls `publish` inside its transaction; the event goes out once that has committed. Who
-listens is not known here: `realtime/receivers.py` turns each event into a frame.
+A service calls `publish` inside its transaction. `realtime/receivers.py` turns each event into a
+frame; services do not know the receivers.
 """
 
 from collections.abc import Sequence
@@ -11,22 +11,22 @@ from django.db import transaction
 from django.dispatch import Signal
 
 committed = Signal()
-"""Sent with `events`, a sequence of Event in the order of their commits."""
+"""The signal for receivers; `events` is a sequence of Event in the order of their commits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Base of all events: named in the past tense, holding ids and plain values only."""
+    """The base of all events: a name in the past tense, with ids and plain values only."""
 
 
 def publish(event: Event) -> None:
-    """Tell the event after the current transaction; at once when there is none.
+    """Publishes an event after the current transaction, at once without one.
 
-    `robust`: a failing listener must not turn a stored write into an error for its author.
+    `robust`: a failing receiver must not turn a stored write into an error for the caller.
     """
-    transaction.on_commit(lambda: announce([event]), robust=True)
+    transaction.on_commit(lambda: publish_committed([event]), robust=True)
 
 
-def announce(events: Sequence[Event]) -> None:
-    """Tell events whose transaction has committed already."""
+def publish_committed(events: Sequence[Event]) -> None:
+    """Publishes events whose transaction has committed already."""
     committed.send(sender=Event, events=events)

@@ -1,6 +1,6 @@
-"""Field types and base classes of requests and answers, shared by all apps.
+"""Defines field types and base classes of requests and answers for all apps.
 
-Nothing here imports Django: the frames of `realtime/protocol.py` are built on the same types.
+Without Django: the frames of `realtime/protocol.py` are built on the same types.
 """
 
 from datetime import UTC, datetime
@@ -24,14 +24,14 @@ from .names import MAX_NAME_LENGTH, check_name
 
 
 def _no_nul(text: str) -> str:
-    # PostgreSQL cannot store it, and nobody types it.
+    # PostgreSQL cannot store NUL.
     if "\x00" in text:
         raise ValueError("must not contain NUL")
     return text
 
 
 def rfc3339(moment: datetime) -> str:
-    """RFC 3339 in UTC with milliseconds and `Z` (contract §2)."""
+    """Formats a time as RFC 3339 in UTC with milliseconds and `Z` (contract §2)."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
@@ -78,11 +78,11 @@ SearchText = Annotated[Text, StringConstraints(max_length=200)]
 UserRef = (
     Annotated[str, StringConstraints(max_length=4 * MAX_NAME_LENGTH), AfterValidator(_no_nul)] | Id
 )
-"""A person in a list: a JSON string is a username, an integer an id (contract §2)."""
+"""A user in a list: a JSON string is a username, an integer an id (contract §2)."""
 
 
 class Body(BaseModel):
-    """Base of what clients send. Unknown members are errors: a typo must not pass in silence."""
+    """The base of request bodies. Unknown members are errors, so that a typo is reported."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -91,9 +91,9 @@ class Body(BaseModel):
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Omits defaults: openapi-typescript takes a member that has one for required.
+        """Omits defaults: openapi-typescript makes a member with a default required.
 
-        Descriptions state them instead.
+        Descriptions state the defaults instead.
         """
         schema = handler(core_schema)
         for member in handler.resolve_ref_schema(schema)["properties"].values():
@@ -102,13 +102,13 @@ class Body(BaseModel):
 
 
 class Answer(BaseModel):
-    """Base of what we answer; reads plain objects and models by their attributes."""
+    """The base of answers; reads plain objects and models by their attributes."""
 
     model_config = ConfigDict(from_attributes=True)
 
 
 class FieldErrorOut(BaseModel):
-    """One value that breaks a rule. `loc` is the way to it, `msg` is for people."""
+    """One value that breaks a rule. `loc` is its path, `msg` is for people."""
 
     loc: list[str]
     msg: str
@@ -116,22 +116,22 @@ class FieldErrorOut(BaseModel):
 
 
 class ErrorOut(BaseModel):
-    """Every error. `code` is stable, `detail` is for people; 422 adds `errors`."""
+    """The answer of every error. `code` is stable, `detail` is for people; 422 adds `errors`."""
 
-    code: str  # one of those that `config/openapi.py` lists in the document: it knows all apps
+    code: str  # `config/openapi.py` lists the codes of all apps
     detail: str
     errors: list[FieldErrorOut] | SkipJsonSchema[None] = None
 
 
 def answers(success: dict[int, Any], *errors: int) -> dict[int, Any]:
-    """Ninja's `response` table: the success, and ErrorOut for each status that may come instead.
+    """Returns Ninja's `response` table: the success, and ErrorOut for each error status.
 
-    429 and 503 stand for all: every operation has a rate (`config.request_rates`), and whatever
-    asks the database may find it away or too slow.
+    429 and 503 are always included: every operation has a rate (`config.request_rates`), and the
+    database may be down or too slow.
     """
     return success | dict.fromkeys((*errors, 429, 503), ErrorOut)
 
 
 def example(value: dict[str, Any]) -> ConfigDict:
-    """What the OpenAPI document shows. Each class has its own: a subclass inherits a wrong one."""
+    """Sets the example of the OpenAPI document. Subclasses need their own."""
     return ConfigDict(json_schema_extra={"example": value})

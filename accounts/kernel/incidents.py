@@ -1,4 +1,4 @@
-"""What nobody foresaw: logged whole, and told in a sentence that leads to the log."""
+"""Logs unexpected errors under an id that the client receives."""
 
 import logging
 import uuid
@@ -7,9 +7,9 @@ log = logging.getLogger(__name__)
 
 
 def report_incident(error: Exception, where: str) -> str:
-    """Logs the error with its traceback; the sentence for the client, with the incident's id."""
+    """Logs an error with its traceback and returns the sentence for the client."""
     incident = uuid.uuid4().hex[:12]
     log.error(
-        "Unforeseen error %s %s", incident, where, exc_info=error, extra={"incident": incident}
+        "Unexpected error %s %s", incident, where, exc_info=error, extra={"incident": incident}
     )
-    return f"Something went wrong on our side (incident {incident})"
+    return f"Internal server error (incident {incident})"

@@ -1,7 +1,7 @@
-"""Where a log line comes from: the request or the socket that this code works for.
+"""Holds the request or socket that a log line belongs to.
 
-Set once, when a request or a socket begins; all that is called from there sees it without being
-handed anything, and a message on a socket costs nothing more.
+It is set once, when a request or a socket begins. A context variable passes it to every call from
+there, so a message on a socket costs nothing more.
 """
 
 from contextvars import ContextVar
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class LogContext:
-    """`kind` is the name of the id: `request_id` or `connection_id`."""
+    """A request or socket; `kind` names its id: `request_id` or `connection_id`."""
 
     kind: str
     id: str
@@ -25,12 +25,12 @@ def begin(kind: str, identity: str) -> None:
 
 
 def log_context() -> LogContext | None:
-    """None for what the process does of its own accord."""
+    """Returns the context, None for background work of the process."""
     return _context.get()
 
 
 def note_user(user_id: int) -> None:
-    """Who it is, as soon as that is known. Seen from all threads that work for this origin."""
-    here = _context.get()
-    if here is not None:
-        here.user_id = user_id
+    """Adds the user once the token was checked; all threads of the context see it."""
+    context = _context.get()
+    if context is not None:
+        context.user_id = user_id

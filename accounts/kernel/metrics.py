@@ -1,6 +1,6 @@
-"""What limits refuse, counted for Prometheus (docs/operations.md).
+"""Counts what limits refuse, for Prometheus (docs/operations.md).
 
-Refusals are rare beside requests and frames, so each may cost a microsecond.
+Refusals are rare compared to requests and frames, so each may cost a microsecond.
 """
 
 from prometheus_client import Counter
@@ -13,5 +13,5 @@ limit_refusals = Counter(
 
 
 def count_refusal(setting: str) -> None:
-    """`setting` is the name of a setting, such as CHAT_LOGIN_RATE; never a value from a client."""
+    """Counts a refusal by the name of the setting, never by a value from a client."""
     limit_refusals.labels(setting).inc()

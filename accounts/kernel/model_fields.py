@@ -1,4 +1,4 @@
-"""Model fields that forms of the admin check as the API checks its bodies."""
+"""Defines model fields with the checks of the API, for forms of the admin."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ else:
 
 
 class DisplayField(TextColumn):
-    """A title, topic or display name. With `lines` it may hold line breaks."""
+    """A title, topic or display name; `lines` allows line breaks."""
 
     def __init__(self, *args: Any, lines: bool = False, **kwargs: Any) -> None:
         self.lines = lines
@@ -33,11 +33,11 @@ class DisplayField(TextColumn):
 
     @override
     def formfield(self, **kwargs: Any) -> Any:
-        # The one-line input of a browser drops line breaks.
+        # A one-line input drops line breaks.
         return super().formfield(**kwargs | ({"widget": forms.Textarea} if self.lines else {}))
 
     @override
     def deconstruct(self) -> Any:
-        """In migrations it is a plain column: no rule of ours changes the table."""
+        """Is a plain CharField in migrations: the rules do not change the table."""
         name, _, args, kwargs = super().deconstruct()
         return name, "django.db.models.CharField", args, kwargs

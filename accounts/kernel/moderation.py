@@ -1,8 +1,8 @@
-"""What staff do to rows in the admin: from lists and object pages, by services, logged.
+"""Runs and logs the actions of staff on lists and object pages of the admin.
 
-A row is never changed by the admin itself. Each action names the service that does it, so rules
-hold, events go out and sockets close. Each row is a transaction of its own, together with its log
-entry: one refusal stops nothing else, and nothing happens without a name beside it.
+The admin never changes a row itself. Each action calls a service, so rules hold, events are
+published and sockets close. Each row is one transaction together with its log entry: a refusal
+does not stop the other rows, and no change is stored without the name of the staff member.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,13 +39,13 @@ else:
 
 
 MAX_ROWS = 100
-"""Of one action. Each is a transaction, and the page answers when all are done."""
+"""Of one action. Each row is a transaction, and the page answers after the last one."""
 MAX_NAMED = 10
-"""Rows that a summary names for one reason."""
+"""Rows that a summary lists for one refusal."""
 
 
 def read_id(text: str) -> int | None:
-    """`12`; None for what is no id."""
+    """Parses an id such as `12`; None for other text."""
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID))):
         return None
     return min(int(text), MAX_ID)
@@ -53,11 +53,11 @@ def read_id(text: str) -> int | None:
 
 @dataclass(frozen=True)  # with slots, Python 3.11 cannot make one of StaffAction[Room]
 class StaffAction(Generic[M]):
-    """One thing that staff may do to a row.
+    """An action that staff may perform on a row.
 
     `perform` takes the id of the staff member and the row, calls a service, and returns False when
-    there was nothing left to do. `done` is what the log and the summary say: "deleted".
-    `log_on` is the row whose history shows it; a member row is gone afterwards, its room is not.
+    there was nothing to change. `done` is the word in the log and the summary: "deleted". `log_on`
+    is the row whose history shows the action: of a removed member, the room.
     """
 
     name: str
@@ -74,7 +74,7 @@ class StaffAction(Generic[M]):
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the chosen rows."""
+    """The results of an action, by row."""
 
     done: int = 0
     already: int = 0
@@ -92,7 +92,7 @@ class Link:
 
 
 def related(request: HttpRequest, label: str, model: str, search: str) -> list[Link]:
-    """A link to the rows of another list, as "rooms.member", for staff who may look at them."""
+    """Returns a link to another list, such as "rooms.member", if the staff member may view it."""
     app, _, name = model.partition(".")
     codes = (f"{app}.view_{name}", f"{app}.change_{name}")
     if not any(request.user.has_perm(code) for code in codes):
@@ -101,13 +101,13 @@ def related(request: HttpRequest, label: str, model: str, search: str) -> list[L
 
 
 def list_url(model: str, search: str = "") -> str:
-    """The address of a list, as "rooms_member", showing what a search finds."""
+    """Returns the URL of a list, such as "rooms_member", with a search."""
     url = reverse(f"admin:{model}_changelist")
     return f"{url}?{urlencode({'q': search})}" if search else url
 
 
 def link_to(row: Model | None, text: str) -> str:
-    """A link to the object page of a row."""
+    """Returns a link to the object page of a row."""
     if row is None:
         return "-"
     opts = row._meta
@@ -119,7 +119,7 @@ def link_to(row: Model | None, text: str) -> str:
 
 
 class ModeratedAdmin(ModelAdmin[M]):
-    """Lists and object pages with staff actions, links to related rows, and an explanation."""
+    """Adds staff actions, links to related rows and help texts to lists and object pages."""
 
     class Media:
         css = {"all": ["moderation/admin.css"]}
@@ -128,16 +128,16 @@ class ModeratedAdmin(ModelAdmin[M]):
     change_form_template = "moderation/change_form.html"
     staff_actions: ClassVar[Sequence[StaffAction[Any]]] = ()
     column_help: ClassVar[Mapping[str, str]] = {}
-    """What each column of the list means, by its heading."""
+    """The meaning of each column of the list, by its heading."""
     field_labels: ClassVar[Mapping[str, str]] = {}
     field_help: ClassVar[Mapping[str, str]] = {}
 
     def describe(self, row: M) -> str:
-        """The row in a list of what an action will do. Shown, never logged."""
+        """Describes a row on the confirmation page. Shown, never logged."""
         return str(row)
 
     def name_of(self, row: M) -> str:
-        """The row in summaries and the log: no text that anybody wrote."""
+        """Names a row in summaries and the log, without text that a user wrote."""
         return str(row)
 
     def related_links(self, request: HttpRequest, row: M) -> Iterable[Link]:  # noqa: ARG002
@@ -146,7 +146,7 @@ class ModeratedAdmin(ModelAdmin[M]):
     def may(self, request: HttpRequest, action: StaffAction[M]) -> bool:
         return request.user.has_perm(action.permission)
 
-    # Labels and help texts. Not on the models: there each new wording would be a migration.
+    # Labels and help texts. On the models each new wording would need a migration.
 
     @override
     def get_form(
@@ -170,7 +170,7 @@ class ModeratedAdmin(ModelAdmin[M]):
         def run(_: Any, request: HttpRequest, queryset: QuerySet[M]) -> HttpResponse | None:
             rows = list(queryset[: MAX_ROWS + 1])
             if len(rows) > MAX_ROWS:
-                text = f"At most {MAX_ROWS} rows at once: nothing was done"
+                text = f"At most {MAX_ROWS} rows at once: nothing was changed"
                 self.message_user(request, text, messages.ERROR)
                 return None
             if rows and action.confirm and "post" not in request.POST:
@@ -198,8 +198,9 @@ class ModeratedAdmin(ModelAdmin[M]):
         )
 
     def _check_actions(self, request: HttpRequest) -> None:
-        """Answers 403 for an action that is not offered, which Django ignores, and 400 for ids that
-        no page of ours sends, on which a query would fail.
+        """Answers 403 for actions that are not offered and 400 for malformed ids.
+
+        Django ignores the former, and a query fails on the latter.
         """
         chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
         if any(read_id(text) is None for text in chosen):
@@ -216,7 +217,7 @@ class ModeratedAdmin(ModelAdmin[M]):
     def get_urls(self) -> list[URLPattern]:
         name = f"{self.opts.app_label}_{self.opts.model_name}_staff_action"
         view = self.admin_site.admin_view(self.staff_action_view)
-        # Before Django's own, the last of which takes every path.
+        # Before Django's own URLs: the last of them matches every path.
         return [path("<path:object_id>/do/<slug:name>/", view, name=name), *super().get_urls()]
 
     @override
@@ -244,7 +245,7 @@ class ModeratedAdmin(ModelAdmin[M]):
         return reverse(name, args=[quote(row.pk), action.name])
 
     def staff_action_view(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
-        """GET asks, POST does it."""
+        """Shows the confirmation page on GET, performs the action on POST."""
         action = next((one for one in self.staff_actions if one.name == name), None)
         if action is None:
             raise Http404
@@ -267,7 +268,7 @@ class ModeratedAdmin(ModelAdmin[M]):
         return HttpResponseRedirect(url)
 
     def _gone(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        text = f"There is no {self.opts.verbose_name} {unquote(object_id)} any more"
+        text = f"{capfirst(self.opts.verbose_name)} {unquote(object_id)} no longer exists"
         self.message_user(request, text, messages.WARNING)
         return HttpResponseRedirect(list_url(f"{self.opts.app_label}_{self.opts.model_name}"))
 
@@ -279,14 +280,14 @@ class ModeratedAdmin(ModelAdmin[M]):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """A service's refusal of a form is a sentence above it; nothing of the form is stored."""
+        """Shows a service's refusal above the form; nothing of the form is stored."""
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except DomainError as refusal:
             self.message_user(request, refusal.message, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
 
-    # Asking and doing
+    # Confirming and performing
 
     def _confirmation(
         self, request: HttpRequest, action: StaffAction[M], rows: Sequence[M], *, one: bool = False
@@ -323,7 +324,7 @@ class ModeratedAdmin(ModelAdmin[M]):
         self._report(request, action, outcome)
 
     def _perform(self, request: HttpRequest, action: StaffAction[M], row: M, name: str) -> bool:
-        """The change and its log entry are stored together or not at all."""
+        """Stores the change and its log entry in one transaction."""
         user_id = request.user.pk or 0
         target = action.log_on(row)
         with writing():
@@ -337,14 +338,14 @@ class ModeratedAdmin(ModelAdmin[M]):
             text = f"{self._counted(outcome.done)} {action.done}"
             self.message_user(request, text, messages.SUCCESS)
         if outcome.already:
-            text = f"Nothing left to do for {self._counted(outcome.already)}"
+            text = f"Nothing to change for {self._counted(outcome.already)}"
             self.message_user(request, text, messages.INFO)
         for reason, names in outcome.refused.items():
             more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
             text = f"Refused for {', '.join(names[:MAX_NAMED])}{more}. {reason}"
             self.message_user(request, text, messages.ERROR)
         if not (outcome.done or outcome.already or outcome.refused):
-            text = "Nothing to do: the chosen rows are gone"
+            text = "Nothing to do: the selected rows no longer exist"
             self.message_user(request, text, messages.WARNING)
 
     def _counted(self, count: int) -> str:
@@ -353,7 +354,7 @@ class ModeratedAdmin(ModelAdmin[M]):
 
 
 def log_action(user_id: int, target: Model, text: str) -> LogEntry:
-    """A line in the history of a row and in the log of what staff did."""
+    """Adds a line to the history of a row and to the log of staff actions."""
     return LogEntry.objects.create(
         user_id=user_id,
         content_type=ContentType.objects.get_for_model(target),

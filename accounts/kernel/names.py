@@ -1,6 +1,6 @@
-"""What a name may look like, and when two of them are the same (contract §2).
+"""Checks and compares names of users and rooms (contract §2).
 
-Rooms and users share the rule: both are typed by people and both stand in URLs.
+Both share the rules: people type them, and they are part of URLs.
 """
 
 import unicodedata
@@ -11,7 +11,7 @@ from .scripts import mixes_digits, mixes_scripts, piles_up_marks
 MAX_NAME_LENGTH = 64
 PUNCTUATION = frozenset("_.+-")
 
-# Letters and marks that draw nothing: two names that differ by one of them look the same.
+# Letters and marks without a glyph: two names that differ by one of them look the same.
 INVISIBLE = frozenset(
     {"\u034f", "\u115f", "\u1160", "\u17b4", "\u17b5", "\u3164", "\uffa0"}
     | {chr(code) for code in range(0x180B, 0x1810)}
@@ -21,18 +21,18 @@ INVISIBLE = frozenset(
 
 
 def name_key(name: str) -> str:
-    """The form in which names are compared: NFKC and casefold, so `ﬁlm` is `FILM`."""
+    """Returns the key by which names are compared: NFKC and casefold, so `ﬁlm` is `FILM`."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return unicodedata.normalize("NFKC", folded)
 
 
 def search_key(text: str) -> str:
-    """The start of a title or display name, in the form in which searches compare it."""
+    """Returns the key by which searches compare the start of a title or display name."""
     return name_key(text)[:MAX_NAME_LENGTH]
 
 
 def check_name(name: str) -> str:
-    """A new name as it is stored (NFC). Raises ValueError with a sentence for people."""
+    """Returns a new name as it is stored (NFC). Raises ValueError with a sentence for people."""
     stored = _check_characters(name)
     # The key is checked too: a letter may fold into one of another script.
     if mixes_scripts(stored) or mixes_scripts(name_key(stored)):
@@ -50,7 +50,7 @@ def _check_characters(name: str) -> str:
     if not stored or len(stored) > MAX_NAME_LENGTH or len(key) > MAX_NAME_LENGTH:
         raise ValueError(f"must have 1 to {MAX_NAME_LENGTH} characters")
     # The key is checked too: some letters fold into spaces or signs.
-    if not all(_may_stand(character) for character in stored + key):
+    if not all(_is_allowed(character) for character in stored + key):
         raise ValueError("may hold letters, marks, digits and _ . + - only")
     if not any(unicodedata.category(character)[0] in "LN" for character in stored):
         raise ValueError("needs at least one letter or digit")
@@ -58,12 +58,12 @@ def _check_characters(name: str) -> str:
 
 
 def is_name(name: str) -> bool:
-    """Whether a stored name can look like this: rules for new names do not touch older ones."""
+    """Checks whether a stored name can have this form: old names keep older rules."""
     return _passes(_check_characters, name)
 
 
 def is_new_name(name: str) -> bool:
-    """Whether somebody may take this name, when it is free."""
+    """Checks whether a new user or room may take this name if it is free."""
     return _passes(check_name, name)
 
 
@@ -75,7 +75,7 @@ def _passes(check: Callable[[str], str], name: str) -> bool:
     return True
 
 
-def _may_stand(character: str) -> bool:
+def _is_allowed(character: str) -> bool:
     if character in PUNCTUATION:
         return True
     category = unicodedata.category(character)
@@ -83,8 +83,8 @@ def _may_stand(character: str) -> bool:
 
 
 def name_from_email(email: str) -> str:
-    """A username made of the local part, or of what is ASCII in it; else `user`."""
+    """Returns a username from the local part, or from its ASCII characters, else `user`."""
     local = unicodedata.normalize("NFKC", email.partition("@")[0])
-    kept = "".join(character for character in local if _may_stand(character))[:MAX_NAME_LENGTH]
+    kept = "".join(character for character in local if _is_allowed(character))[:MAX_NAME_LENGTH]
     plain = "".join(character for character in kept if character.isascii())
     return next((name for name in (kept, plain) if is_new_name(name)), "user")

@@ -1,7 +1,7 @@
-"""Rate limits: one token bucket for each action and key (contract §4).
+"""Limits rates with one token bucket for each action and key (contract §4).
 
-Counted in this process. A bucket is one float, the time at which it is full again (GCRA), so a
-check costs a dictionary look-up; the table is bounded and full buckets are forgotten first.
+A bucket is one float, the time at which it is full again (GCRA), so a check costs a dictionary
+look-up. The table is bounded; full buckets are dropped first.
 
 With Redis, limits are shared through `ClusterLimits`. Rare, expensive actions (login, room
 creation) check Redis first; messages are counted locally and reported afterwards, so sending never
@@ -26,7 +26,7 @@ ROUNDING = 1e-9
 
 
 class Rate(NamedTuple):
-    """`times` per `seconds`, with room for `burst` at once."""
+    """`times` per `seconds`, with at most `burst` at once."""
 
     times: int
     seconds: int
@@ -34,7 +34,7 @@ class Rate(NamedTuple):
 
 
 def parse_rate(text: str) -> Rate | None:
-    """`20/s`, `60/h`; `off` is None. A rate per second allows two seconds' worth at once."""
+    """Parses `20/s` or `60/h`; `off` is None. A rate per second has a burst of two seconds."""
     if text.strip().lower() == "off":
         return None
     match = re.fullmatch(r"\s*([1-9]\d{0,8})\s*/\s*([smhd])\s*", text)
@@ -45,15 +45,15 @@ def parse_rate(text: str) -> Rate | None:
 
 
 class Bucket:
-    """One token bucket: just the time at which it will be full again."""
+    """A token bucket, stored as the time at which it is full again."""
 
     __slots__ = ("full_at",)
 
     def __init__(self) -> None:
         self.full_at = 0.0
 
-    def take(self, rate: Rate, now: float) -> float:
-        """Seconds to wait before one more is allowed; 0.0 means it was taken."""
+    def consume(self, rate: Rate, now: float) -> float:
+        """Consumes one token and returns 0.0, or returns the seconds to wait."""
         step = rate.seconds / rate.times
         full_at = max(self.full_at, now) + step
         wait = full_at - (now + rate.burst * step)
@@ -62,44 +62,44 @@ class Bucket:
         self.full_at = full_at
         return 0.0
 
-    def owe(self, rate: Rate, now: float, times: int) -> None:
-        """Takes so many, there or not: what follows waits until they are."""
+    def charge(self, rate: Rate, now: float, times: int) -> None:
+        """Consumes tokens that may be missing: later calls wait for them."""
         self.full_at = max(self.full_at, now) + times * rate.seconds / rate.times
 
 
 class Buckets:
-    """Buckets by (what, whose). Thread-safe: REST counts in threads, sockets on the loop."""
+    """Holds buckets by action and key. Thread-safe: REST counts in threads, sockets on the loop."""
 
     def __init__(self) -> None:
         self._buckets: dict[tuple[str, Hashable], Bucket] = {}
         self._lock = threading.Lock()
 
-    def take(self, what: str, whose: Hashable, rate: Rate) -> float:
+    def consume(self, action: str, key: Hashable, rate: Rate) -> float:
         now = time.monotonic()
         with self._lock:
             if len(self._buckets) >= MAX_TABLE_SIZE:
                 self._forget_full(now)
-            return self._buckets.setdefault((what, whose), Bucket()).take(rate, now)
+            return self._buckets.setdefault((action, key), Bucket()).consume(rate, now)
 
-    def give_back(self, what: str, whose: Hashable, rate: Rate) -> None:
-        """Undoes a `take`, unless the bucket was forgotten meanwhile."""
+    def refund(self, action: str, key: Hashable, rate: Rate) -> None:
+        """Undoes a `consume`, unless the bucket was dropped meanwhile."""
         with self._lock:
-            bucket = self._buckets.get((what, whose))
+            bucket = self._buckets.get((action, key))
             if bucket is not None:
                 bucket.full_at -= rate.seconds / rate.times
 
-    def used(self, what: str, whose: Hashable, rate: Rate) -> float:
-        """How much of the burst is gone just now: 0 is nothing, 1 is all."""
+    def used(self, action: str, key: Hashable, rate: Rate) -> float:
+        """Returns the consumed share of the burst, from 0 to 1."""
         with self._lock:
-            bucket = self._buckets.get((what, whose))
+            bucket = self._buckets.get((action, key))
         left = bucket.full_at - time.monotonic() if bucket else 0.0
         return max(0.0, left) * rate.times / rate.seconds / rate.burst
 
-    def learn(self, what: str, whose: Hashable, full_in: float) -> None:
-        """All processes together will have a full bucket in so many seconds."""
+    def note_cluster(self, action: str, key: Hashable, full_in: float) -> None:
+        """Notes in how many seconds the bucket of all processes is full."""
         full_at = time.monotonic() + full_in
         with self._lock:
-            bucket = self._buckets.setdefault((what, whose), Bucket())
+            bucket = self._buckets.setdefault((action, key), Bucket())
             bucket.full_at = max(bucket.full_at, full_at)
 
     def clear(self) -> None:
@@ -109,8 +109,8 @@ class Buckets:
     def _forget_full(self, now: float) -> None:
         self._buckets = {key: one for key, one in self._buckets.items() if one.full_at > now}
         if len(self._buckets) >= MAX_TABLE_SIZE:
-            # Someone fills the table faster than buckets fill up. Those go that would be full
-            # soonest: whoever has spent the most stays refused. Many at once, for sorting is dear.
+            # A client fills the table faster than buckets fill up. The fullest buckets are dropped,
+            # so heavy users stay limited. A tenth at once, because sorting is expensive.
             by_emptiness = sorted(self._buckets.items(), key=lambda item: -item[1].full_at)
             self._buckets = dict(by_emptiness[: MAX_TABLE_SIZE * 9 // 10])
 
@@ -119,75 +119,75 @@ buckets = Buckets()
 
 
 class ClusterLimits(Protocol):
-    """The other processes, which count the same things."""
+    """The limits that all processes of a cluster share."""
 
-    def take(self, what: str, whose: Hashable, rate: Rate) -> float:
-        """Seconds to wait before they allow one more; 0.0 when it was taken, or nobody knows."""
+    def consume(self, action: str, key: Hashable, rate: Rate) -> float:
+        """Returns the seconds to wait, 0.0 when consumed or when the cluster is not reachable."""
 
-    def tell(self, what: str, whose: Hashable, rate: Rate) -> None:
-        """Notes one that was taken here; they hear of it soon."""
+    def report(self, action: str, key: Hashable, rate: Rate) -> None:
+        """Notes a token consumed in this process, for a later report to the cluster."""
 
-    def give_back(self, what: str, whose: Hashable, rate: Rate) -> None:
-        """Undoes a `take`, some time later."""
-
-
-_elsewhere: list[ClusterLimits] = []
+    def refund(self, action: str, key: Hashable, rate: Rate) -> None:
+        """Undoes a `consume`, some time later."""
 
 
-def share_limits(elsewhere: ClusterLimits) -> None:
-    _elsewhere[:] = [elsewhere]
+_cluster: list[ClusterLimits] = []
 
 
-def spend(setting: str, whose: Hashable) -> None:
-    """Count one against the rate in `settings.<setting>`. Raises RateLimited with `retry_after`.
+def share_limits(cluster: ClusterLimits) -> None:
+    _cluster[:] = [cluster]
 
-    Asks the other processes as well: for threads, which may wait a moment.
+
+def consume(setting: str, key: Hashable) -> None:
+    """Consumes one of the rate in `settings.<setting>`, in all processes.
+
+    For threads: it waits for the cluster. Raises RateLimited with `retry_after`.
     """
-    rate = spend_here(setting, whose)
+    rate = consume_in_process(setting, key)
     if rate is None:
         return
-    for elsewhere in _elsewhere:
-        wait = elsewhere.take(setting, whose, rate)
+    for cluster in _cluster:
+        wait = cluster.consume(setting, key, rate)
         if wait > 0:
             count_refusal(setting)
             raise RateLimited(retry_after=wait)
 
 
 @contextmanager
-def spending(setting: str, whose: Hashable) -> Iterator[None]:
-    """Around what is counted only when it comes about: a refusal gives it back."""
-    spend(setting, whose)
+def consume_unless_refused(setting: str, key: Hashable) -> Iterator[None]:
+    """Consumes one of a rate and refunds it when the block raises a DomainError."""
+    consume(setting, key)
     try:
         yield
     except DomainError:
-        give_back(setting, whose)
+        refund(setting, key)
         raise
 
 
-def give_back(setting: str, whose: Hashable) -> None:
-    """What was spent came to nothing."""
+def refund(setting: str, key: Hashable) -> None:
+    """Undoes a `consume` of an action that did not take place."""
     rate: Rate | None = getattr(settings, setting)
     if rate is None:
         return
-    buckets.give_back(setting, whose, rate)
-    for elsewhere in _elsewhere:
-        elsewhere.give_back(setting, whose, rate)
+    buckets.refund(setting, key, rate)
+    for cluster in _cluster:
+        cluster.refund(setting, key, rate)
 
 
-def consume_locally(setting: str, whose: Hashable) -> None:
-    """The same without waiting for anybody: the others hear of it a moment later."""
-    rate = spend_here(setting, whose)
+def consume_locally(setting: str, key: Hashable) -> None:
+    """Consumes one without waiting; the cluster gets a report later."""
+    rate = consume_in_process(setting, key)
     if rate is None:
         return
-    for elsewhere in _elsewhere:
-        elsewhere.tell(setting, whose, rate)
+    for cluster in _cluster:
+        cluster.report(setting, key, rate)
 
 
-def spend_here(setting: str, whose: Hashable) -> Rate | None:
-    """The same in this process alone; returns the rate, None when it is off."""
+def consume_in_process(setting: str, key: Hashable) -> Rate | None:
+    """Consumes one in this process only and returns the rate, None when it is off."""
     rate: Rate | None = getattr(settings, setting)
     if rate is not None:
-        wait = buckets.take(setting, whose, rate)
+        wait = buckets.consume(setting, key, rate)
         if wait > 0:
             count_refusal(setting)
             raise RateLimited(retry_after=wait)

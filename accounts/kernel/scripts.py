@@ -1,4 +1,4 @@
-"""Writing systems of a text: mixed ones and piled-up marks make names that look like others.
+"""Detects mixed scripts and piled-up marks, which make names look alike.
 
 Unicode TS 39: §5.1 and §5.2 (restriction level "Highly Restrictive"), §5.3 and §5.4.
 """
@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from fontTools import unicodedata as script_data
 
 MAX_MARKS = 4
-"""In a row. Vietnamese needs two, Hebrew with all its points four."""
+"""On one letter. Vietnamese needs two, Hebrew with all its points four."""
 COMMON = frozenset({"Zyyy", "Zinh"})
-# Scripts that are written together, under the names that ISO 15924 has for them.
+# Scripts that are written together, under their combined names in ISO 15924.
 TOGETHER = {
     "Hani": {"Jpan", "Kore", "Hanb"},
     "Hira": {"Jpan"},
@@ -23,12 +23,12 @@ WITH_LATIN = frozenset({"Jpan", "Kore", "Hanb"})
 
 
 def script_of(character: str) -> str:
-    """ISO 15924, such as `Latn`."""
+    """Returns the ISO 15924 code, such as `Latn`."""
     return str(script_data.script(character))
 
 
 def mixes_scripts(text: str) -> bool:
-    """Whether the text needs more than one script, or a listed combination of them."""
+    """Checks whether a text needs more than one script or listed combination."""
     scripts = [_scripts_of(character) for character in text]
     specific = [each for each in scripts if not each & COMMON]
     if _shared(specific):
@@ -42,19 +42,19 @@ def _scripts_of(character: str) -> set[str]:
 
 
 def _shared(sets: Iterable[set[str]]) -> set[str]:
-    """Scripts in which all of these may stand; of none at all, Common."""
+    """Returns the scripts that all sets share; Common without any set."""
     every = list(sets)
     return set.intersection(*every) if every else set(COMMON)
 
 
 def mixes_digits(text: str) -> bool:
-    """Whether digits of several number systems stand beside each other."""
+    """Checks whether a text has digits of several number systems."""
     zeros = {ord(one) - unicodedata.decimal(one) for one in text if one.isdecimal()}
     return len(zeros) > 1
 
 
 def piles_up_marks(text: str) -> bool:
-    """Whether a letter carries more marks than any language puts there, or one of them twice."""
+    """Checks whether a letter has more marks than any language uses, or one twice in a row."""
     marks, last = 0, ""
     for character in unicodedata.normalize("NFD", text):
         if unicodedata.category(character) not in ("Mn", "Me"):

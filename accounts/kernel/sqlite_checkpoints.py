@@ -1,10 +1,9 @@
-"""SQLite's log goes into its database beside those who write, not by the hand of one of them.
+"""Runs SQLite's checkpoints in a thread of their own, beside the writers.
 
-Left alone, the commit that makes the log 4,000 pages long copies them all and syncs the database,
-while everybody waits who has something to say: 15 to 70 ms. So a thread does the same earlier and
-with less, after each hundredth commit. A passive checkpoint (https://sqlite.org/wal.html#ckpt)
-waits for nobody and holds nobody up. The commits keep their own as a net: then little is left to
-copy, and the log begins anew.
+Otherwise the commit that fills the log to 4,000 pages copies them all and syncs the database, and
+every sender waits 15 to 70 ms. The thread copies less and earlier, after each hundredth commit. A
+passive checkpoint (https://sqlite.org/wal.html#ckpt) neither waits nor blocks. The automatic
+checkpoint stays on as a fallback: it finds little left to copy and restarts the log.
 """
 
 import logging
@@ -17,13 +16,13 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 COMMITS = 100
-"""A commit that meets a checkpoint waits with it for the disk: where few speak, less than one
-message in a hundred.
-"""
+"""A commit during a checkpoint waits for the disk: with few senders, less than 1 % of messages."""
 MIN_INTERVAL = 0.5
 
 
 class Checkpoints:
+    """Counts commits and runs a checkpoint in a thread after each hundredth."""
+
     def __init__(self) -> None:
         self._commits = 0
         self._is_due = threading.Event()
@@ -31,7 +30,7 @@ class Checkpoints:
         self._thread: threading.Thread | None = None
 
     def note_commit(self, database: Path | str) -> None:
-        """`database` is its file. Called by one thread at a time."""
+        """Counts a commit to the file `database`. Called by one thread at a time."""
         self._commits += 1
         if self._commits < COMMITS:
             return
@@ -46,25 +45,25 @@ class Checkpoints:
         try:
             self._thread.start()
         except RuntimeError as error:
-            # What is committed is committed, whoever copies it: the commits themselves have to.
+            # Nothing is lost: the automatic checkpoint copies the log.
             log.warning("No thread for checkpoints: %s", error)
 
     def _run(self) -> None:
         while self._is_due.wait():
-            # And not at once: what was committed just now is on its way to all who hear it.
+            # Not at once: the messages just committed are being delivered.
             time.sleep(MIN_INTERVAL)
             self._is_due.clear()
             try:
                 checkpoint(self._database)
             except (sqlite3.Error, OSError) as error:
-                # The commits copy what is left, as they would without us.
+                # The automatic checkpoint copies the rest.
                 log.debug("No checkpoint now: %s", error)
 
 
 def checkpoint(database: Path | str) -> None:
-    """Copies what the log has and syncs it. Raises sqlite3.Error.
+    """Copies the log into the database and syncs it. Raises sqlite3.Error.
 
-    With a connection of its own, which makes no database where there is none any more.
+    Its own connection does not create a database that was deleted.
     """
     address = f"{Path(database).absolute().as_uri()}?mode=rw"
     with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:

@@ -94,7 +94,7 @@ class Migration(migrations.Migration):
                 ("user_agent", models.CharField(blank=True, default="", max_length=200)),
                 ("ip", models.GenericIPAddressField(null=True)),
                 ("refresh_jti", models.CharField(max_length=32)),
-                ("spent", models.JSONField(default=list)),
+                ("replaced", models.JSONField(default=list)),
                 ("rotated_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("ended_at", models.DateTimeField(null=True)),
                 (

@@ -154,7 +154,7 @@ def sample() -> None:
         http_body_bytes.set(runtime.unfinished_bodies.bytes)
         http_response_bytes.set(response_bytes.total)
         deliveries.update(runtime.state.counts.deliveries)
-        messaging.writer_queue.set(writer().waiting)
+        messaging.writer_queue.set(writer().queue_size)
         _sample_pool()
         if worker is not None:
             worker.sample()

@@ -1,6 +1,6 @@
-"""One batch of messages and read marks on its way into the database, under the locks it needs.
+"""Checks and stores one batch of messages and read markers under the locks it needs.
 
-What is decided about each is here, the SQL in `statements`.
+The SQL is in `sql`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,18 +28,18 @@ from .sql import (
     active_senders,
     allocate_ids,
     bare_cursor,
+    execute_bulk,
     lock_members,
     lock_rooms,
     one_round_trip,
     replyable_messages,
     used_client_ids,
-    write,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class EarlierSend:
-    """What a `client_id` was used for: the digest of what it said, and the message."""
+    """The message of an already used `client_id`, with the digest of its content."""
 
     digest: str
     message: MessageState
@@ -47,7 +47,7 @@ class EarlierSend:
 
 @dataclass(slots=True)
 class LockedRoom:
-    """What a message needs of a locked room; a model's instance costs ten times more."""
+    """The columns of a locked room that a message needs; a model instance costs ten times more."""
 
     pk: int
     kind: str
@@ -65,33 +65,33 @@ class LockedRoom:
 
 
 class MessageBatch:
-    """Made inside a transaction; `enter` each draft in order, `mark` what is read, then `save`."""
+    """Is created inside a transaction: `add` each draft in order, `move_marker`, then `save`."""
 
     def __init__(self, drafts: Sequence[Draft], marks: Sequence[MarkRead] = ()) -> None:
         self._now = timezone.now()
-        # The room's lock is the first: whatever is read after it is read under it.
+        # The rooms are locked first, so that everything else is read under their locks.
         with one_round_trip():
             rooms = lock_rooms({draft.room_id for draft in drafts})
             members = lock_members(_members_to_lock(drafts, marks))
-            authors = active_senders({(one.room_id, one.user_id, one.session_id) for one in drafts})
+            senders = active_senders({(one.room_id, one.user_id, one.session_id) for one in drafts})
             used = used_client_ids(
                 {(one.room_id, one.user_id, one.client_id) for one in drafts if one.client_id}
             )
-            quotable = replyable_messages({draft.reply_to for draft in drafts if draft.reply_to})
+            replyable = replyable_messages({draft.reply_to for draft in drafts if draft.reply_to})
             free_ids = allocate_ids(len(drafts))
             self._rooms = {row[0]: LockedRoom(*row) for row in rooms()}
             self._markers = ReadMarkers(members())
-            self._names, self._members = _names_and_members(authors())
-            found = [pk for (pk,) in used()]
-            self._quotable: dict[int, int] = dict(quotable())
-            """The room of each message that may be replied to."""
+            self._names, self._members = _names_and_members(senders())
+            used_ids = [pk for (pk,) in used()]
+            self._replyable: dict[int, int] = dict(replyable())
+            """The room of each message that a draft may reply to."""
             self._free_ids = iter([pk for (pk,) in free_ids()])
-        self._known = self._load_known(found)
+        self._earlier = self._load_earlier(used_ids)
         self._new: list[tuple[Draft, MessageState]] = []
         self._joining: dict[tuple[int, int], int] = {}
 
-    def enter(self, draft: Draft) -> Sent:
-        """Counts a message in, or finds the one that its `client_id` has made already.
+    def add(self, draft: Draft) -> Sent:
+        """Adds a message, or finds the one that its `client_id` created before.
 
         Raises SessionEnded, NoSuchRoom, Forbidden, SenderMismatch, ClientIdReused, Invalid.
         """
@@ -101,19 +101,19 @@ class MessageBatch:
         room = self._rooms.get(draft.room_id)
         if room is None:
             raise NoSuchRoom
-        self._admit(room, draft.user_id)
+        self._check_may_send(room, draft.user_id)
         if draft.username is not None and name_key(draft.username) != name_key(username):
             raise SenderMismatch
         if draft.client_id is not None:
-            known = self._known.get((room.pk, draft.user_id, draft.client_id))
-            if known is not None:
-                return _again(known, draft)
-        if draft.reply_to is not None and self._quotable.get(draft.reply_to) != room.pk:
+            earlier = self._earlier.get((room.pk, draft.user_id, draft.client_id))
+            if earlier is not None:
+                return _repeated(earlier, draft)
+        if draft.reply_to is not None and self._replyable.get(draft.reply_to) != room.pk:
             raise invalid("reply_to", "is not a message of this room")
-        return Sent(self._count_in(draft, room, username), duplicate=False)
+        return Sent(self._append(draft, room, username), duplicate=False)
 
-    def _admit(self, room: LockedRoom, user_id: int) -> None:
-        """Judged under the lock that a removal takes too. Sending joins a public room."""
+    def _check_may_send(self, room: LockedRoom, user_id: int) -> None:
+        """Checks under the room's lock, which a removal takes, too."""
         if (room.pk, user_id) in self._members:
             return
         if room.kind != RoomKind.PUBLIC:
@@ -121,9 +121,9 @@ class MessageBatch:
         if Ban.objects.filter(room_id=room.pk, user_id=user_id).exists():
             raise Forbidden(REMOVED)
 
-    def _count_in(self, draft: Draft, room: LockedRoom, username: str) -> MessageState:
+    def _append(self, draft: Draft, room: LockedRoom, username: str) -> MessageState:
         if (room.pk, draft.user_id) not in self._members:
-            # Sending joins a public room.
+            # Sending joins a public room: see `rooms.membership`.
             self._members.add((room.pk, draft.user_id))
             self._joining[room.pk, draft.user_id] = room.last_seq
         room.last_seq += 1
@@ -150,13 +150,13 @@ class MessageBatch:
         self._markers.note_message(message)
         if draft.client_id is not None:
             key = (room.pk, draft.user_id, draft.client_id)
-            self._known[key] = EarlierSend(draft.digest, message)
+            self._earlier[key] = EarlierSend(draft.digest, message)
         return message
 
-    def _load_known(self, found: Sequence[int]) -> dict[tuple[int, int, str], EarlierSend]:
-        if not found:
+    def _load_earlier(self, used_ids: Sequence[int]) -> dict[tuple[int, int, str], EarlierSend]:
+        if not used_ids:
             return {}
-        messages = Message.objects.select_related("sender").in_bulk(found)
+        messages = Message.objects.select_related("sender").in_bulk(used_ids)
         return {
             (row.room_id, row.sender_id, row.client_id or ""): EarlierSend(
                 row.client_digest, state_of(row, self._rooms[row.room_id].as_model())
@@ -165,28 +165,28 @@ class MessageBatch:
             if row.room_id in self._rooms
         }
 
-    def mark(self, mark: MarkRead) -> ReadMarker | DomainError:
-        """Moves a read marker, after the messages of the batch, which may be what it marks."""
+    def move_marker(self, mark: MarkRead) -> ReadMarker | DomainError:
+        """Moves a read marker, after the messages of the batch, which it may cover."""
         room = self._rooms.get(mark.room_id)
         return self._markers.move(mark, room.last_seq if room else 0)
 
     def save(self) -> None:
-        """Writes what was entered and marked. The caller commits."""
+        """Writes messages and read markers. The caller commits."""
         moved = self._markers.moved()
-        if not moved:  # a message moves the marker of its sender
+        if not moved:  # each message moves the marker of its sender
             return
         cursor = bare_cursor()
         with one_round_trip():
             if self._new:
                 self._save_messages(cursor)
-            write(cursor, ADVANCE_READ_MARKERS, moved)
+            execute_bulk(cursor, ADVANCE_READ_MARKERS, moved)
 
     def _save_messages(self, cursor: Any) -> None:
         now = connection.ops.adapt_datetimefield_value(self._now)
-        write(cursor, INSERT_MESSAGE, [_row(*new, now) for new in self._new])
+        execute_bulk(cursor, INSERT_MESSAGE, [_row(*new, now) for new in self._new])
         changed = {message.room_id: self._rooms[message.room_id] for _, message in self._new}
         rooms = [(room.last_seq, room.version, now, room.pk) for room in changed.values()]
-        write(cursor, UPDATE_ROOM_COUNTERS, rooms)
+        execute_bulk(cursor, UPDATE_ROOM_COUNTERS, rooms)
         if self._joining:
             cursor.executemany(
                 "INSERT INTO rooms_member (room_id, user_id, role, last_read_seq, muted, joined_at)"
@@ -200,7 +200,7 @@ class MessageBatch:
 
 
 def _members_to_lock(drafts: Sequence[Draft], marks: Sequence[MarkRead]) -> set[tuple[int, int]]:
-    """Those whose read markers may move. SQLite has no locks of rows to take in an order."""
+    """Returns members whose read markers may move. SQLite has no row locks to order."""
     keys = {(mark.room_id, mark.user_id) for mark in marks}
     if connection.features.has_select_for_update:
         keys |= {(draft.room_id, draft.user_id) for draft in drafts}
@@ -210,12 +210,12 @@ def _members_to_lock(drafts: Sequence[Draft], marks: Sequence[MarkRead]) -> set[
 def _names_and_members(
     senders: Iterable[tuple[int, int, int, str, bool]],
 ) -> tuple[dict[tuple[int, int], str], set[tuple[int, int]]]:
-    """Names of users with a good sign-in, by session and user. Members, by room and user."""
+    """Usernames with an open session, by session and user; members, by room and user."""
     names: dict[tuple[int, int], str] = {}
     members: set[tuple[int, int]] = set()
-    for room_id, user_id, session_id, username, belongs in senders:
+    for room_id, user_id, session_id, username, is_member in senders:
         names[session_id, user_id] = username
-        if belongs:
+        if is_member:
             members.add((room_id, user_id))
     return names, members
 
@@ -236,7 +236,7 @@ def _row(draft: Draft, message: MessageState, now: Any) -> tuple[Any, ...]:
     )
 
 
-def _again(known: EarlierSend, draft: Draft) -> Sent:
-    if known.digest != draft.digest:
+def _repeated(earlier: EarlierSend, draft: Draft) -> Sent:
+    if earlier.digest != draft.digest:
         raise ClientIdReused
-    return Sent(known.message, duplicate=True)
+    return Sent(earlier.message, duplicate=True)

@@ -1,4 +1,4 @@
-"""What callers hand to the writer, and what they get back."""
+"""Defines the command and the result of a send."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from messaging.events import MessageState
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message that passed all checks that need no database.
+    """A message that passed all checks without the database.
 
-    `username` is whom the client claims to be, if it said so.
+    `username` is the sender that the client named, if any.
     """
 
     user_id: int
@@ -25,7 +25,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A stored message; `duplicate` when its `client_id` had stored it before."""
+    """A stored message; `duplicate` when an earlier send with its `client_id` stored it."""
 
     message: MessageState
     duplicate: bool

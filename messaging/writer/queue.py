@@ -1,12 +1,12 @@
-"""Group commit: what people say and have read, by REST or socket, is stored by this one thread.
+"""Stores messages and read markers by group commit, in one thread for REST and sockets.
 
-Whatever waits is stored in one transaction, so the price of a commit (an fsync) is shared by all
-who speak at that moment. Under the locks of the rooms' rows it checks session, membership, ban and
-`client_id`, counts `seq` and `version`, inserts, and commits; only then does anyone hear of it. The
-row lock makes the order of commits the order of versions, so a cursor never skips a message.
+All queued writes share one transaction and so the cost of one commit (an fsync). Under the locks of
+the rooms' rows the thread checks session, membership, ban and `client_id`, counts `seq` and
+`version`, inserts and commits; only then events are published. The row lock makes the order of
+commits the order of versions, so a cursor never skips a message.
 
-One bad message fails alone: what can be wrong with one is found before the insert, and should the
-database still refuse a batch, each of its messages is tried on its own.
+One bad message fails alone: checks run before the insert, and if the database still refuses a
+batch, each of its writes is stored on its own.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from accounts.kernel.database_errors import migrations_refusal
 from accounts.kernel.db import writing
 from accounts.kernel.errors import Busy, DomainError
-from accounts.kernel.events import Event, announce
+from accounts.kernel.events import Event, publish_committed
 from messaging.events import MessageSent, ReadAdvanced
 from messaging.metrics import batch_stored, batch_taken, batches_repeated, messages_stored
 
@@ -35,10 +35,10 @@ from .commands import Draft, Sent
 from .read_markers import MarkRead, ReadMarker
 
 CAPACITY = 4096
-"""Messages and marks that may wait; one more is refused with `busy`, not queued without end."""
+"""Queued writes; one more is refused with `busy`, so the queue is bounded."""
 MAX_BATCH_SIZE = 512
 CONFLICTS = frozenset({"40P01", "40001"})
-"""Of PostgreSQL: a deadlock, and a transaction that could not be serialised."""
+"""PostgreSQL's states of a deadlock and of a serialisation failure."""
 
 log = logging.getLogger(__name__)
 
@@ -48,16 +48,16 @@ Outcome = Sent | ReadMarker | DomainError
 
 @dataclass(slots=True, eq=False)
 class QueuedWrite:
-    """A draft or a mark in the queue. `answer` is an asyncio future for callers on a loop."""
+    """A queued command; `answer` is an asyncio future for callers on an event loop."""
 
-    work: Draft | MarkRead
+    command: Draft | MarkRead
     answer: Future[Any] | asyncio.Future[Any]
     outcome: Outcome | None = None
-    since: float = field(default_factory=time.monotonic)
+    queued_at: float = field(default_factory=time.monotonic)
 
 
 class Writer:
-    """The queue and its thread, which starts with the first message."""
+    """Owns the queue and its thread, which starts with the first write."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
@@ -67,44 +67,44 @@ class Writer:
         self._closing = False
 
     @overload
-    def submit(self, work: Draft) -> Future[Sent]: ...
+    def submit(self, command: Draft) -> Future[Sent]: ...
     @overload
-    def submit(self, work: MarkRead) -> Future[ReadMarker]: ...
-    def submit(self, work: Draft | MarkRead) -> Future[Any]:
-        """For callers with a thread of their own: a future of the stored message or mark.
+    def submit(self, command: MarkRead) -> Future[ReadMarker]: ...
+    def submit(self, command: Draft | MarkRead) -> Future[Any]:
+        """Queues a write from a thread and returns a future of its result.
 
-        It raises the DomainError that refused it. Raises Busy when the queue is full. Messages of
-        one caller are stored in the order given.
+        The future raises the DomainError that refused the write. Writes of one caller are stored in
+        order. Raises Busy when the queue is full.
         """
         answer: Future[Any] = Future()
-        self._enqueue(QueuedWrite(work, answer))
+        self._enqueue(QueuedWrite(command, answer))
         return answer
 
     @overload
-    def submit_from_loop(self, work: Draft) -> asyncio.Future[Sent]: ...
+    def submit_from_loop(self, command: Draft) -> asyncio.Future[Sent]: ...
     @overload
-    def submit_from_loop(self, work: MarkRead) -> asyncio.Future[ReadMarker]: ...
-    def submit_from_loop(self, work: Draft | MarkRead) -> asyncio.Future[Any]:
-        """The same for callers on the running loop."""
+    def submit_from_loop(self, command: MarkRead) -> asyncio.Future[ReadMarker]: ...
+    def submit_from_loop(self, command: Draft | MarkRead) -> asyncio.Future[Any]:
+        """Queues a write from the running event loop."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._enqueue(QueuedWrite(work, answer))
+        self._enqueue(QueuedWrite(command, answer))
         return answer
 
-    def _enqueue(self, waiting: QueuedWrite) -> None:
+    def _enqueue(self, queued: QueuedWrite) -> None:
         with self._wake:
             if len(self._queue) >= self._capacity or self._closing:
                 raise Busy
-            self._queue.append(waiting)
+            self._queue.append(queued)
             if self._thread is None:
                 self._start()
             self._wake.notify()
 
     @property
-    def waiting(self) -> int:
+    def queue_size(self) -> int:
         return len(self._queue)
 
     def close(self, timeout: float = 10.0) -> None:
-        """Stores and answers what was accepted, then ends the thread."""
+        """Stores and answers all queued writes, then ends the thread."""
         with self._wake:
             self._closing = True
             self._wake.notify()
@@ -119,13 +119,13 @@ class Writer:
     def _run(self) -> None:
         while batch := self._next_batch():
             try:
-                taken_at = batch_taken(len(batch), batch[0].since)
+                taken_at = batch_taken(len(batch), batch[0].queued_at)
                 store(batch)
                 batch_stored(taken_at)
             except Exception:
-                # The thread must outlive anything: without it no message is stored at all.
+                # The thread must survive every error: without it no message is stored.
                 log.exception("A batch of %d messages failed", len(batch))
-            _answer(batch)
+            _resolve_batch(batch)
         connection.close()
 
     def _next_batch(self) -> list[QueuedWrite]:
@@ -136,39 +136,39 @@ class Writer:
             return [self._queue.popleft() for _ in range(count)]
 
 
-def _answer(batch: Iterable[QueuedWrite]) -> None:
-    """Tells everybody, with one hop to each event loop however many wait there."""
+def _resolve_batch(batch: Iterable[QueuedWrite]) -> None:
+    """Resolves all answers, with one call per event loop for any number of callers."""
     on_loops: dict[asyncio.AbstractEventLoop, list[QueuedWrite]] = {}
-    for waiting in batch:
-        if isinstance(waiting.answer, asyncio.Future):
-            on_loops.setdefault(waiting.answer.get_loop(), []).append(waiting)
-        elif waiting.answer.set_running_or_notify_cancel():
-            _resolve(waiting)
+    for queued in batch:
+        if isinstance(queued.answer, asyncio.Future):
+            on_loops.setdefault(queued.answer.get_loop(), []).append(queued)
+        elif queued.answer.set_running_or_notify_cancel():
+            _resolve(queued)
     for loop, some in on_loops.items():
-        # A loop that has closed has nobody left who waits.
+        # A closed loop has no callers left.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(_resolve_all, some)
 
 
 def _resolve_all(batch: Iterable[QueuedWrite]) -> None:
-    for waiting in batch:
+    for queued in batch:
         # A caller that gave up has cancelled its future.
-        if not waiting.answer.done():
-            _resolve(waiting)
+        if not queued.answer.done():
+            _resolve(queued)
 
 
-def _resolve(waiting: QueuedWrite) -> None:
-    if isinstance(waiting.outcome, Sent | ReadMarker):
-        waiting.answer.set_result(waiting.outcome)
+def _resolve(queued: QueuedWrite) -> None:
+    if isinstance(queued.outcome, Sent | ReadMarker):
+        queued.answer.set_result(queued.outcome)
     else:
-        waiting.answer.set_exception(waiting.outcome or Busy())
+        queued.answer.set_exception(queued.outcome or Busy())
 
 
 def store(batch: Sequence[QueuedWrite]) -> None:
-    """Stores a batch, sets each `outcome`, and announces what was stored.
+    """Stores a batch, sets each `outcome` and publishes the events.
 
-    A lost or locked database leaves the outcomes empty, which is answered with Busy: whether the
-    commit came through is then unknown, and the `client_id` makes trying again safe.
+    With a lost or locked database the outcomes stay empty, which is answered with Busy: it is
+    unknown whether the commit succeeded, and the `client_id` makes a retry safe.
     """
     try:
         _store_or_refuse(batch)
@@ -179,49 +179,49 @@ def store(batch: Sequence[QueuedWrite]) -> None:
         return
     except (DatabaseError, ValueError, OverflowError) as error:  # drivers raise the latter two bare
         if len(batch) == 1:
-            # Its kind only: PostgreSQL's own words quote the row, and with it the message.
+            # The class only: PostgreSQL's error text quotes the row and so the message.
             log.error("The database refused a message: %s", type(error).__name__)  # noqa: TRY400
             return
-        for waiting in batch:
-            store([waiting])
+        for queued in batch:
+            store([queued])
         return
-    # Nobody hears that a message was read before the message.
-    sent = [event for waiting in batch for event in _message_sent(waiting)]
-    read = [event for waiting in batch for event in _read_advanced(waiting)]
+    # Messages first: a read marker must not be published before its message.
+    sent = [event for queued in batch for event in _message_sent(queued)]
+    read = [event for queued in batch for event in _read_advanced(queued)]
     if sent:
         messages_stored.inc(len(sent))
     if sent or read:
-        announce([*sent, *read])
+        publish_committed([*sent, *read])
 
 
 def _store_or_refuse(batch: Sequence[QueuedWrite]) -> None:
-    """Stores the batch. Refuses all of it when the database lacks migrations."""
+    """Stores the batch, or refuses all of it when migrations are missing."""
     try:
         _store_or_repeat(batch)
     except DatabaseError as error:
         refusal = migrations_refusal(error)
         if refusal is None:
             raise
-        for waiting in batch:
-            waiting.outcome = refusal
+        for queued in batch:
+            queued.outcome = refusal
 
 
-def _message_sent(waiting: QueuedWrite) -> Iterable[Event]:
-    match waiting:
-        case QueuedWrite(work=Draft(via_room_id=via), outcome=Sent(message, duplicate=False)):
+def _message_sent(queued: QueuedWrite) -> Iterable[Event]:
+    match queued:
+        case QueuedWrite(command=Draft(via_room_id=via), outcome=Sent(message, duplicate=False)):
             yield MessageSent(message, via)
 
 
-def _read_advanced(waiting: QueuedWrite) -> Iterable[Event]:
-    match waiting:
+def _read_advanced(queued: QueuedWrite) -> Iterable[Event]:
+    match queued:
         case QueuedWrite(
-            work=MarkRead(user_id, username, room_id), outcome=ReadMarker(seq, moved=True)
+            command=MarkRead(user_id, username, room_id), outcome=ReadMarker(seq, moved=True)
         ):
             yield ReadAdvanced(room_id, user_id, username, seq)
 
 
 def _store_or_repeat(batch: Sequence[QueuedWrite]) -> None:
-    """Stores a batch, a second time when PostgreSQL ended the first in favour of another."""
+    """Stores a batch, twice when PostgreSQL aborted it for another transaction."""
     try:
         _store_together(batch)
     except OperationalError as error:
@@ -232,25 +232,25 @@ def _store_or_repeat(batch: Sequence[QueuedWrite]) -> None:
 
 
 def _is_conflict(error: OperationalError) -> bool:
-    """Whether the same transaction may succeed now: nothing of it was committed."""
+    """Checks whether a retry may succeed: the aborted transaction committed nothing."""
     return getattr(error.__cause__, "sqlstate", None) in CONFLICTS
 
 
 def _store_together(batch: Sequence[QueuedWrite]) -> None:
-    drafts = [one.work for one in batch if isinstance(one.work, Draft)]
-    marks = [one.work for one in batch if isinstance(one.work, MarkRead)]
+    drafts = [one.command for one in batch if isinstance(one.command, Draft)]
+    marks = [one.command for one in batch if isinstance(one.command, MarkRead)]
     with writing(), connection.wrap_database_errors:
-        ledger = MessageBatch(drafts, marks)
-        sent = iter([_enter(ledger, draft) for draft in drafts])
-        marked = iter([ledger.mark(mark) for mark in marks])
-        ledger.save()
-    # Only now: whatever goes wrong before the commit must not be answered as stored.
-    for waiting in batch:
-        waiting.outcome = next(sent if isinstance(waiting.work, Draft) else marked)
+        message_batch = MessageBatch(drafts, marks)
+        sent = iter([_add(message_batch, draft) for draft in drafts])
+        marked = iter([message_batch.move_marker(mark) for mark in marks])
+        message_batch.save()
+    # After the commit: a failure before it must not be answered as stored.
+    for queued in batch:
+        queued.outcome = next(sent if isinstance(queued.command, Draft) else marked)
 
 
-def _enter(ledger: MessageBatch, draft: Draft) -> Sent | DomainError:
+def _add(message_batch: MessageBatch, draft: Draft) -> Sent | DomainError:
     try:
-        return ledger.enter(draft)
+        return message_batch.add(draft)
     except DomainError as refusal:
         return refusal

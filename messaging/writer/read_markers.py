@@ -1,6 +1,6 @@
-"""How far members have read, stored together with the messages of the moment.
+"""Moves read markers together with the messages of a batch.
 
-In a lively room everybody marks every message: with a transaction for each of these, reading would
+In a busy room every member marks every message: with a transaction for each marker, reading would
 cost more than writing.
 """
 
@@ -15,7 +15,7 @@ from rooms.selectors import room_access
 
 @dataclass(frozen=True, slots=True)
 class MarkRead:
-    """A member has read everything up to `seq`."""
+    """The command of a member who has read everything up to `seq`."""
 
     user_id: int
     username: str
@@ -25,7 +25,7 @@ class MarkRead:
 
 @dataclass(frozen=True, slots=True)
 class ReadMarker:
-    """Where the mark is now, how many messages come after it, and whether it `moved`."""
+    """The read marker, the number of messages after it, and whether it `moved`."""
 
     seq: int
     unread: int
@@ -33,13 +33,13 @@ class ReadMarker:
 
 
 Key = tuple[int, int]
-"""Room and user: they name a member."""
+"""The room and user of a member."""
 
 
 class ReadMarkers:
-    """The read markers of a batch: as the database has them, and as the batch moves them.
+    """Holds the read markers of a batch: as stored, and as the batch moves them.
 
-    `rows` are those of `statements.lock_members`.
+    `rows` come from `sql.lock_members`.
     """
 
     def __init__(self, rows: Iterable[tuple[int, int, int, int]]) -> None:
@@ -47,21 +47,21 @@ class ReadMarkers:
         self._moved: dict[Key, int] = {}
 
     def note_message(self, message: MessageState) -> None:
-        """Sending also reads, for the sender alone."""
+        """Moves the sender's marker: sending also reads."""
         self._moved[message.room_id, message.sender] = message.seq
 
     def move(self, mark: MarkRead, last_seq: int) -> ReadMarker | DomainError:
         """Moves a marker up, never back and never past the room's last message.
 
-        `last_seq` is the room's as this batch counts it, 0 when it counts nothing there. Returns
-        NoSuchRoom, Forbidden for the removed, or NotAMember.
+        `last_seq` is the room's in this batch, 0 without messages there. Returns NoSuchRoom,
+        Forbidden for a banned user, or NotAMember.
         """
         key = mark.room_id, mark.user_id
         if key not in self._stored and key not in self._moved:
             return _refusal(mark)
         last, read = self._stored.get(key, (0, 0))
         read = max(read, self._moved.get(key, 0))
-        # A row that was waited for may mark a message from after the look at the room.
+        # While the batch waited for the member's row, its marker may have passed this `last_seq`.
         last = max(last, last_seq, read)
         now = max(read, min(mark.seq, last))
         if now > read:
@@ -69,7 +69,7 @@ class ReadMarkers:
         return ReadMarker(now, last - now, moved=now > read)
 
     def moved(self) -> list[tuple[int, int, int]]:
-        """The rows of `statements.ADVANCE_READ_MARKERS`."""
+        """Returns the rows of `sql.ADVANCE_READ_MARKERS`."""
         return [(seq, *key) for key, seq in sorted(self._moved.items())]
 
 

@@ -1,8 +1,8 @@
-"""The SQL that stores messages: a handful of reads and writes for a batch of any size.
+"""Reads and writes a batch of messages of any size in a few SQL statements.
 
-By hand, because it is the path of every message, at about three times the speed of the ORM's bulk
-insert. The same statements run on SQLite, where BEGIN IMMEDIATE is the lock, and on PostgreSQL,
-where the rooms' rows are.
+Every message takes this path, and plain SQL is about three times as fast as the ORM's bulk insert.
+The same statements run on SQLite, where BEGIN IMMEDIATE is the lock, and on PostgreSQL, where the
+rooms' rows are the locks.
 """
 
 import functools
@@ -16,8 +16,9 @@ from typing_extensions import override
 
 
 class _Cursor(sqlite3.Cursor):
-    """SQLite's, told once how its marks are spelled: Django's own works it out at each statement,
-    which costs as much as the statement.
+    """SQLite's cursor for `%s` placeholders.
+
+    Django's own converts them at each statement, which costs as much as the statement.
     """
 
     @override
@@ -29,14 +30,14 @@ class _Cursor(sqlite3.Cursor):
         return super().executemany(_in_sqlite(sql), parameters)
 
 
-# A text for each size of a batch that came by: small batches are nearly all there are.
+# One text for each size of a batch; nearly all batches are small.
 @functools.lru_cache(256)
 def _in_sqlite(sql: str) -> str:
     return sql.replace("%s", "?")
 
 
 def bare_cursor() -> Any:
-    """One for all statements of a batch: Django would wrap each of a dozen anew."""
+    """Returns a cursor without Django's wrapper, which costs time at each statement."""
     if connection.vendor == "sqlite":
         return connection.connection.cursor(_Cursor)
     return connection.create_cursor()
@@ -44,10 +45,10 @@ def bare_cursor() -> Any:
 
 @contextmanager
 def one_round_trip() -> Iterator[None]:
-    """Statements inside go to PostgreSQL without waiting for each other's answers.
+    """Sends the statements inside to PostgreSQL without waiting for each answer.
 
-    It executes them in this order all the same. A batch would wait for a dozen answers otherwise,
-    which costs more than what is done there.
+    PostgreSQL executes them in the same order. Waiting for a dozen answers would cost more than the
+    statements.
     """
     if connection.vendor != "postgresql":
         yield
@@ -59,52 +60,52 @@ def one_round_trip() -> Iterator[None]:
 Rows = Callable[[], list[Any]]
 
 
-def _ask(sql: str, parameters: Iterable[Any]) -> Rows:
-    """The rows, once they are called for."""
+def _select(sql: str, parameters: Iterable[Any]) -> Rows:
+    """Executes a SELECT; the returned function fetches the rows."""
     cursor = bare_cursor()
     cursor.execute(sql, tuple(parameters))
     rows: Rows = cursor.fetchall
     return rows
 
 
-def _nothing() -> list[Any]:
+def _no_rows() -> list[Any]:
     return []
 
 
-def _marks(count: int, mark: str = "%s") -> str:
-    return ", ".join([mark] * count)
+def _placeholders(count: int, placeholder: str = "%s") -> str:
+    return ", ".join([placeholder] * count)
 
 
 def lock_rooms(ids: Collection[int]) -> Rows:
-    """What `ledger.LockedRoom` holds.
+    """Locks rooms and returns the columns of `batch.LockedRoom`.
 
-    By rising id, so that two processes never wait for each other in a circle.
+    In the order of ids, so that two processes cannot deadlock.
     """
     if not ids:
-        return _nothing
+        return _no_rows
     lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
-    return _ask(
+    return _select(
         "SELECT id, kind, name, low_id, high_id, last_seq, version, access_epoch FROM rooms_room"  # noqa: S608
-        f" WHERE id IN ({_marks(len(ids))}) AND deleted_at IS NULL ORDER BY id{lock}",
+        f" WHERE id IN ({_placeholders(len(ids))}) AND deleted_at IS NULL ORDER BY id{lock}",
         ids,
     )
 
 
-# Pairs and triples are joined to, not looked for with IN: SQLite would read the whole table,
-# however good the index. CROSS JOIN makes it begin with what is asked for.
+# Pairs and triples are joined, because with IN SQLite reads the whole table despite the index.
+# CROSS JOIN makes it start with the requested keys.
 
 
 def active_senders(keys: Collection[tuple[int, int, int]]) -> Rows:
-    """Room, user, session, username and whether a member, of those whose sign-in is good.
+    """Returns room, user, session, username and membership of senders with an open session.
 
-    `keys` are rooms, users and sessions. Read once the rooms are locked: a removal takes the same
+    `keys` are rooms, users and sessions. Read after the rooms were locked: a removal takes the same
     lock.
     """
     if not keys:
-        return _nothing
-    return _ask(
+        return _no_rows
+    return _select(
         "WITH asked (room_id, user_id, session_id)"  # noqa: S608
-        f" AS (VALUES {_marks(len(keys), '(%s, %s, %s)')})"
+        f" AS (VALUES {_placeholders(len(keys), '(%s, %s, %s)')})"
         " SELECT asked.room_id, s.user_id, s.id, u.username, m.id IS NOT NULL"
         " FROM asked CROSS JOIN accounts_session s CROSS JOIN accounts_user u"
         " LEFT JOIN rooms_member m ON m.room_id = asked.room_id AND m.user_id = asked.user_id"
@@ -115,12 +116,12 @@ def active_senders(keys: Collection[tuple[int, int, int]]) -> Rows:
 
 
 def used_client_ids(keys: Collection[tuple[int, int, str]]) -> Rows:
-    """The ids of messages that a user of a room has sent by these `client_id`s."""
+    """Returns the ids of messages by room, sender and `client_id`."""
     if not keys:
-        return _nothing
-    return _ask(
+        return _no_rows
+    return _select(
         "WITH asked (room_id, sender_id, client_id)"  # noqa: S608
-        f" AS (VALUES {_marks(len(keys), '(%s, %s, %s)')})"
+        f" AS (VALUES {_placeholders(len(keys), '(%s, %s, %s)')})"
         " SELECT m.id FROM asked CROSS JOIN messaging_message m"
         " WHERE m.room_id = asked.room_id AND m.sender_id = asked.sender_id"
         " AND m.client_id = asked.client_id AND m.client_id IS NOT NULL",
@@ -129,18 +130,17 @@ def used_client_ids(keys: Collection[tuple[int, int, str]]) -> Rows:
 
 
 def lock_members(keys: Collection[tuple[int, int]]) -> Rows:
-    """Room, user, the room's last `seq` and the user's read marker, for each key of a member.
+    """Returns room, user, the room's last `seq` and the read marker of each member.
 
-    PostgreSQL locks the rows of members in this one order, after those of rooms. A batch that
-    locked some, and more of them later, could wait for a batch of another process that waits for
-    it: a deadlock, which fails one of them as a whole.
+    PostgreSQL locks the members' rows in this one order, after those of rooms. If a batch locked
+    more rows later, it could deadlock with a batch of another process, and one of them would fail.
     """
     if not keys:
-        return _nothing
+        return _no_rows
     lock = " ORDER BY m.room_id, m.user_id FOR UPDATE OF m"
-    return _ask(
+    return _select(
         "WITH asked (room_id, user_id)"  # noqa: S608
-        f" AS (VALUES {_marks(len(keys), '(%s, %s)')})"
+        f" AS (VALUES {_placeholders(len(keys), '(%s, %s)')})"
         " SELECT m.room_id, m.user_id, r.last_seq, m.last_read_seq"
         " FROM asked CROSS JOIN rooms_room r CROSS JOIN rooms_member m"
         " WHERE r.id = asked.room_id AND r.deleted_at IS NULL"
@@ -151,35 +151,37 @@ def lock_members(keys: Collection[tuple[int, int]]) -> Rows:
 
 
 def replyable_messages(ids: Collection[int]) -> Rows:
-    """Id and room of those messages that may be replied to."""
+    """Returns id and room of messages that are not deleted."""
     if not ids:
-        return _nothing
-    return _ask(
+        return _no_rows
+    return _select(
         "SELECT id, room_id FROM messaging_message"  # noqa: S608
-        f" WHERE id IN ({_marks(len(ids))}) AND NOT deleted",
+        f" WHERE id IN ({_placeholders(len(ids))}) AND NOT deleted",
         ids,
     )
 
 
 def allocate_ids(count: int) -> Rows:
-    """Ids before the insert, so that answers need no second look at what was stored."""
+    """Allocates ids before the insert, so that no query has to read them back."""
     if not count:
-        return _nothing
+        return _no_rows
     if connection.vendor == "postgresql":
-        return _ask(
+        return _select(
             "SELECT nextval(pg_get_serial_sequence('messaging_message', 'id'))"
             " FROM generate_series(1, %s)",
             [count],
         )
-    # SQLite: the transaction holds the only write lock, so nobody else counts on meanwhile.
-    rows = _ask("SELECT seq FROM sqlite_sequence WHERE name = %s", ["messaging_message"])()
+    # SQLite: the transaction holds the only write lock, so no other writer allocates ids.
+    rows = _select("SELECT seq FROM sqlite_sequence WHERE name = %s", ["messaging_message"])()
     last = rows[0][0] if rows else 0
     return lambda: [(pk,) for pk in range(last + 1, last + count + 1)]
 
 
 class BulkStatement(NamedTuple):
-    """A statement for many rows. PostgreSQL takes them all in one, `row` being one of them: it
-    would parse and plan each anew. SQLite has prepared `one` after the first.
+    """A statement for many rows.
+
+    PostgreSQL takes all rows in one statement, each as `row`: it would parse and plan every single
+    one. SQLite prepares `one` once.
     """
 
     one: str
@@ -211,9 +213,9 @@ ADVANCE_READ_MARKERS = BulkStatement(
 )
 
 
-def write(cursor: Any, write: BulkStatement, rows: Sequence[tuple[Any, ...]]) -> None:
+def execute_bulk(cursor: Any, statement: BulkStatement, rows: Sequence[tuple[Any, ...]]) -> None:
     if connection.vendor == "postgresql":
-        sql = write.all.format(rows=_marks(len(rows), write.row))
+        sql = statement.all.format(rows=_placeholders(len(rows), statement.row))
         cursor.execute(sql, [value for row in rows for value in row])
     else:
-        cursor.executemany(write.one, rows)
+        cursor.executemany(statement.one, rows)

@@ -184,7 +184,7 @@ def _consume_exit(room_id: int, user_id: int) -> float:
     rate: Rate | None = settings.CHAT_PRESENCE_RATE
     if rate is None:
         return 0.0
-    wait = buckets.take("CHAT_PRESENCE_RATE", (room_id, user_id), rate)
+    wait = buckets.consume("CHAT_PRESENCE_RATE", (room_id, user_id), rate)
     if wait > 0:
         count_refusal("CHAT_PRESENCE_RATE")
     return wait

@@ -51,7 +51,7 @@ Name = tuple[str, Hashable]
 
 
 class ClusterRateLimiter:
-    """An `ClusterLimits` of `accounts.kernel.rate_limits`."""
+    """A `ClusterLimits` of `accounts.kernel.rate_limits`."""
 
     def __init__(self, hosts: RedisClients, buckets: Buckets) -> None:
         self._hosts = hosts
@@ -65,51 +65,51 @@ class ClusterRateLimiter:
         """On the loop of the sockets; does nothing for a process that has no Redis."""
         if self._hosts.all:
             self._loop = asyncio.get_running_loop()
-            self._task = asyncio.ensure_future(self._tell_all())
+            self._task = asyncio.ensure_future(self._report_all())
 
-    def take(self, what: str, whose: Hashable, rate: Rate) -> float:
+    def consume(self, action: str, key: Hashable, rate: Rate) -> float:
         """For threads. See `ClusterLimits`."""
         if self._loop is None:
             return 0.0
-        asked = asyncio.run_coroutine_threadsafe(self._take((what, whose), rate, 1), self._loop)
+        asked = asyncio.run_coroutine_threadsafe(self._consume((action, key), rate, 1), self._loop)
         try:
             return asked.result(ANSWER_TIMEOUT * 2)
         except TooLate:
             log.warning("A rate was counted in this process alone: its loop is busy")
             return 0.0
 
-    def tell(self, what: str, whose: Hashable, rate: Rate) -> None:
+    def report(self, action: str, key: Hashable, rate: Rate) -> None:
         """From any thread. See `ClusterLimits`."""
         if self._loop is None:
             return
         with self._lock:
-            _, times = self._notes.get((what, whose), (rate, 0))
+            _, times = self._notes.get((action, key), (rate, 0))
             if times or len(self._notes) < MAX_PENDING_REPORTS:
-                self._notes[what, whose] = rate, times + 1
+                self._notes[action, key] = rate, times + 1
 
-    def give_back(self, what: str, whose: Hashable, rate: Rate) -> None:
+    def refund(self, action: str, key: Hashable, rate: Rate) -> None:
         """From any thread. See `ClusterLimits`."""
         if self._loop is not None:
             asyncio.run_coroutine_threadsafe(
-                self._take((what, whose), rate, -1, told=1), self._loop
+                self._consume((action, key), rate, -1, told=1), self._loop
             )
 
-    async def _tell_all(self) -> None:
+    async def _report_all(self) -> None:
         while True:
             await asyncio.sleep(REPORT_INTERVAL)
             try:
-                await self._tell_once()
+                await self._report_once()
             except Exception:
                 # Without this task each process would count alone until its next start.
                 log.exception("Rates were not shared with the other processes; trying again")
 
-    async def _tell_once(self) -> None:
-        notes = self._worth_telling()
+    async def _report_once(self) -> None:
+        notes = self._worth_reporting()
         await asyncio.gather(
-            *(self._take(name, rate, times, told=1) for name, (rate, times) in notes.items())
+            *(self._consume(name, rate, times, told=1) for name, (rate, times) in notes.items())
         )
 
-    def _worth_telling(self) -> dict[Name, tuple[Rate, int]]:
+    def _worth_reporting(self) -> dict[Name, tuple[Rate, int]]:
         """Takes the notes of busy buckets out, and forgets those of buckets that are full again.
 
         And in part what has come back to a bucket in part: who stays below a rate all the time
@@ -127,13 +127,13 @@ class ClusterRateLimiter:
             self._notes = quiet
         return busy
 
-    async def _take(self, name: Name, rate: Rate, times: int, told: int = 0) -> float:
+    async def _consume(self, name: Name, rate: Rate, times: int, told: int = 0) -> float:
         """Seconds to wait; what is `told` was taken already and counts whatever the answer."""
         answer = await answered(self._ask(name, rate, times, told))
         if answer is None:
             return 0.0
         wait, full_in = answer
-        self._buckets.learn(*name, full_in / MICRO)
+        self._buckets.note_cluster(*name, full_in / MICRO)
         return float(wait) / MICRO
 
     def _ask(self, name: Name, rate: Rate, times: int, told: int) -> Answer:

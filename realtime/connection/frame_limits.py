@@ -32,7 +32,7 @@ class FrameLimiter:
         rate: Rate | None = settings.CHAT_FRAME_RATE
         if rate is None:
             return
-        wait = self._bucket.take(rate, time.monotonic())
+        wait = self._bucket.consume(rate, time.monotonic())
         if wait <= 0:
             return
         self._refused = self._refused if self._refused is not None else deque()
@@ -45,7 +45,7 @@ class FrameLimiter:
         rate: Rate | None = settings.CHAT_FRAME_RATE
         more = min(len(text or ""), MAX_FRAME_LENGTH) // CHEAP
         if more and rate is not None:
-            self._bucket.owe(rate, time.monotonic(), more)
+            self._bucket.charge(rate, time.monotonic(), more)
 
     def count_unreadable_frame(self) -> None:
         """Raises TooManyUnreadableFrames with the fifth within a minute."""

@@ -82,7 +82,7 @@ class FrameHandlers:
     async def _send(self, frame: SendMessage) -> None:
         draft = messages.draft_message(
             caller=self.subscriber.caller,
-            room_id=self.room.id,
+            room=self.room.id,
             content=frame.message,
             field="message",
             client_id=frame.client_id,

@@ -19,7 +19,7 @@ from accounts.kernel.errors import (
     invalid,
 )
 from accounts.kernel.metrics import count_refusal
-from accounts.kernel.rate_limits import consume_locally, give_back
+from accounts.kernel.rate_limits import consume_locally, refund
 from accounts.tokens import Claims, read_access
 from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.recovery import consume_replay
@@ -163,7 +163,7 @@ class Handshake:
             return await self._runtime.database.run(self._authorise, claims)
         except (SessionEnded, TokenInvalid):
             # A token of an ended session must not use up the rate of its user.
-            give_back("CHAT_CONNECT_RATE", claims.user_id)
+            refund("CHAT_CONNECT_RATE", claims.user_id)
             raise
 
     async def _count(self, name: str, most: int | None, refusal: str | None = None) -> None:

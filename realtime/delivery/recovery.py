@@ -27,7 +27,7 @@ FRAMES_PER_STEP = 100
 
 def consume_replay(user_id: int) -> None:
     """Raises RateLimited."""
-    wait = buckets.take("replay", user_id, REPLAY_RATE)
+    wait = buckets.consume("replay", user_id, REPLAY_RATE)
     if wait > 0:
         raise RateLimited("Too many replays: wait a moment", retry_after=wait)
 

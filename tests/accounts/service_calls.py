@@ -67,5 +67,5 @@ def age_rotation(seconds: float) -> None:
     moment = timezone.now() - timedelta(seconds=seconds)
     for session in Session.objects.all():
         session.rotated_at = moment
-        session.spent = [[*tokens, when - seconds] for *tokens, when in session.spent]
+        session.replaced = [[*tokens, when - seconds] for *tokens, when in session.replaced]
         session.save()

@@ -123,9 +123,9 @@ def test_older_refresh_token_ends_the_session_after_the_grace() -> None:
 
 def test_only_the_latest_used_refresh_tokens_are_remembered() -> None:
     _, pair = register()
-    for _ in range(sessions.MAX_SPENT_TOKENS + 5):
+    for _ in range(sessions.MAX_REPLACED_TOKENS + 5):
         pair = sessions.refresh_tokens(refresh=pair.refresh)
-    assert len(Session.objects.get().spent) == sessions.MAX_SPENT_TOKENS + 1
+    assert len(Session.objects.get().replaced) == sessions.MAX_REPLACED_TOKENS + 1
 
 
 @commits

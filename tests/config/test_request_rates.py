@@ -91,7 +91,7 @@ def call(
 def test_every_operation_is_refused_with_429_when_its_rate_is_used_up(
     caller: Caller, monkeypatch: pytest.MonkeyPatch, method: str, path: str
 ) -> None:
-    monkeypatch.setattr(rate_limits.buckets, "take", lambda what, whose, rate: 7.2)
+    monkeypatch.setattr(rate_limits.buckets, "consume", lambda action, key, rate: 7.2)
     answer = call(method, path, access_token(caller), body_of(method, path))
     if (method, path) in WITHOUT_RATE:
         assert answer.status_code != 429
@@ -109,7 +109,7 @@ def test_every_operation_is_refused_with_429_when_its_rate_is_used_up(
 def test_a_misshapen_request_is_answered_before_its_rate_is_counted(
     caller: Caller, monkeypatch: pytest.MonkeyPatch, method: str, path: str, status: int
 ) -> None:
-    monkeypatch.setattr(rate_limits.buckets, "take", lambda what, whose, rate: 7.2)
+    monkeypatch.setattr(rate_limits.buckets, "consume", lambda action, key, rate: 7.2)
     assert call(method, path, access_token(caller)).status_code == status
     assert call(method, path, None).status_code == 401
 
@@ -151,15 +151,15 @@ def test_refreshes_and_token_checks_count_by_address(caller: Caller, settings: S
 def test_reads_are_counted_in_this_process_alone(
     caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Told(list[str]):
-        def tell(self, what: str, whose: object, rate: Rate) -> None:
-            self.append(what)
+    class Reported(list[str]):
+        def report(self, action: str, key: object, rate: Rate) -> None:
+            self.append(action)
 
-    told = Told()
-    monkeypatch.setattr(rate_limits, "_elsewhere", [told])
+    reported = Reported()
+    monkeypatch.setattr(rate_limits, "_cluster", [reported])
     call("GET", "/api/users/me", access_token(caller))
     call("POST", "/api/rooms/{room_id}/leave", access_token(caller))
-    assert told == ["CHAT_JOIN_RATE"]
+    assert reported == ["CHAT_JOIN_RATE"]
 
 
 def test_a_password_is_guessed_no_oftener_by_a_change_than_by_a_login(settings: Settings) -> None:

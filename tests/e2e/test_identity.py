@@ -25,7 +25,7 @@ from tests.clients import (
 from tests.conftest import Register
 from tests.servers import Server, serving
 
-NO_SUCH_ROOM = {"code": "no_such_room", "detail": "There is no such room"}
+NO_SUCH_ROOM = {"code": "no_such_room", "detail": "Room not found"}
 NOWHERE = 999_999_999
 
 

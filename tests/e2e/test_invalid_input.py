@@ -257,7 +257,7 @@ async def calm(server: Server) -> AsyncIterator[None]:
     yield
     said = server.log.read_bytes()[before:].decode(errors="replace")
     assert "Traceback" not in said, said[-3000:]
-    assert "Unforeseen" not in said, said[-3000:]
+    assert "Unexpected error" not in said, said[-3000:]
 
 
 async def start_walk(person: Register) -> tuple[Walk, list[Operation]]:

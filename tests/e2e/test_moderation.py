@@ -84,7 +84,7 @@ async def test_open_sockets_receive_admin_actions_of_staff(
         choice = {"action": "delete_messages", "_selected_action": str(said["id"]), "index": "0"}
         asking = await browser.submit(path, **choice)
         assert "Not like this" in asking
-        assert "cannot be brought back" in asking
+        assert "cannot be restored" in asking
         done = await browser.send(path, asking)
         assert "1 message deleted" in done
         assert "Not like this" not in done

@@ -64,7 +64,7 @@ def test_second_deletion_changes_and_logs_nothing(root: Client, room: Room, ila:
     page = f"{MESSAGES}{message.id}/do/delete_messages/"
     with published() as events:
         assert notices(root.post(page)) == ["1 message deleted"]
-        assert "Nothing left to do for 1 message" in notices(root.post(page))
+        assert "Nothing to change for 1 message" in notices(root.post(page))
     assert len(events) == 1
     (entry,) = LogEntry.objects.all()
     assert entry.change_message == f"Message 1 in {room.name} by ila: deleted"
@@ -122,7 +122,7 @@ def test_texts_of_deleted_rooms_are_hidden(root: Client, room: Room, ila: Caller
         assert SECRET not in text
         assert "the room was deleted" in text
     (text,) = notices(root.post(MESSAGES, chosen("delete_messages", message.id)))
-    assert text.endswith("There is no such room")
+    assert text.endswith("Room not found")
     assert SECRET not in text
 
 

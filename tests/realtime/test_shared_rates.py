@@ -22,17 +22,17 @@ class Clock:
         return self.now
 
 
-class Told(ClusterRateLimiter):
+class Reported(ClusterRateLimiter):
     """Remembers how many it would tell; the test says when half a second is over."""
 
     def __init__(self, buckets: Buckets) -> None:
         hosts = RedisClients()
         hosts.all = [cast(Host, object())]  # never asked
         super().__init__(hosts, buckets)
-        self.told: list[int] = []
+        self.reported: list[int] = []
 
     def look(self) -> None:
-        self.told += [times for _, times in self._worth_telling().values()]
+        self.reported += [times for _, times in self._worth_reporting().values()]
 
 
 @pytest.fixture
@@ -47,12 +47,12 @@ async def test_who_stays_below_a_rate_is_not_charged_for_it_at_the_first_burst(
 ) -> None:
     monkeypatch.setattr(module, "REPORT_INTERVAL", 3600)
     buckets = Buckets()
-    shared = Told(buckets)
+    shared = Reported(buckets)
     shared.start()
 
     def send() -> None:
-        assert buckets.take(WHAT, WHO, RATE) == 0
-        shared.tell(WHAT, WHO, RATE)
+        assert buckets.consume(WHAT, WHO, RATE) == 0
+        shared.report(WHAT, WHO, RATE)
 
     looked = clock.now
     for _ in range(19 * 60):
@@ -61,20 +61,20 @@ async def test_who_stays_below_a_rate_is_not_charged_for_it_at_the_first_burst(
         if clock.now - looked >= REPORT_INTERVAL:
             looked = clock.now
             shared.look()
-    assert shared.told == []
+    assert shared.reported == []
     burst = int(RATE.burst * MIN_REPORTED_USE) + 1
     for _ in range(burst):
         send()
     shared.look()
-    assert len(shared.told) == 1
-    assert burst <= shared.told[0] <= burst + 1
+    assert len(shared.reported) == 1
+    assert burst <= shared.reported[0] <= burst + 1
 
 
 async def test_the_task_that_shares_rates_survives_any_exception(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "REPORT_INTERVAL", 0.001)
-    shared = Told(Buckets())
+    shared = Reported(Buckets())
     looks = 0
     goes_on = asyncio.Event()
 
@@ -86,6 +86,6 @@ async def test_the_task_that_shares_rates_survives_any_exception(
         goes_on.set()
         return {}
 
-    monkeypatch.setattr(shared, "_worth_telling", look)
+    monkeypatch.setattr(shared, "_worth_reporting", look)
     shared.start()
     await asyncio.wait_for(goes_on.wait(), 5)

@@ -95,9 +95,9 @@ def test_deleting_a_room_twice_is_harmless(root: Client, group: Room) -> None:
     page = f"{ROOMS}{group.pk}/do/delete_rooms/"
     with published() as events:
         assert notices(root.post(page)) == ["1 room deleted"]
-        assert "Nothing left to do for 1 room" in notices(root.post(page))
+        assert "Nothing to change for 1 room" in notices(root.post(page))
         assert notices(root.post(ROOMS, chosen("delete_rooms", group)))[-1].startswith(
-            "Nothing left"
+            "Nothing to change"
         )
     assert len(events) == 1
     assert LogEntry.objects.count() == 1
@@ -123,7 +123,7 @@ def test_confirmation_lists_the_effects_and_changes_nothing(root: Client, group:
         page = answer.content.decode()
         assert answer.status_code == 200
         assert "friends (group): 2 members, 0 messages" in page
-        assert "cannot be brought back" in page
+        assert "cannot be restored" in page
     group.refresh_from_db()
     assert group.deleted_at is None
     assert not LogEntry.objects.exists()
@@ -196,7 +196,7 @@ def test_members_of_a_private_room_cannot_be_removed(root: Client, ila: User, ma
     member = member_of(room, maya)
     for action in ("remove_members", "make_owner"):
         *_, text = notices(root.post(MEMBERS, chosen(action, member)))
-        assert "This cannot be done in a private room" in text
+        assert "Not available in a private room" in text
     page = root.get(f"{MEMBERS}{member.pk}/change/").content.decode()
     assert "/do/" not in page, "no button for what is refused"
 
@@ -216,9 +216,9 @@ def test_rows_deleted_meanwhile_are_reported(root: Client, group: Room, maya: Us
     member = member_of(group, maya)
     page = f"{MEMBERS}{member.pk}/do/remove_members/"
     root.post(page)
-    assert notices(root.post(page))[-1] == f"There is no member {member.pk} any more"
+    assert notices(root.post(page))[-1] == f"Member {member.pk} no longer exists"
     texts = notices(root.post(MEMBERS, chosen("remove_members", member)))
-    assert texts[-1] == "Nothing to do: the chosen rows are gone"
+    assert texts[-1] == "Nothing to do: the selected rows no longer exist"
 
 
 def test_action_is_limited_to_a_number_of_rows(
@@ -227,7 +227,7 @@ def test_action_is_limited_to_a_number_of_rows(
     monkeypatch.setattr(moderation, "MAX_ROWS", 1)
     form = chosen("remove_members") | {"_selected_action": [0], "select_across": "1"}
     (text,) = notices(root.post(MEMBERS, form))
-    assert text == "At most 1 rows at once: nothing was done"
+    assert text == "At most 1 rows at once: nothing was changed"
     assert Member.objects.filter(room=group).count() == 2
 
 
@@ -289,10 +289,10 @@ def test_banned_user_can_return_after_the_ban_is_lifted(
 def test_impossible_ban_is_rejected_with_a_reason(root: Client, group: Room) -> None:
     make_room(name="sports")
     for room, user, text in (
-        ("nowhere", "maya", "There is no such room"),
-        ("#0", "maya", "There is no such room"),
-        ("sports", "unknown", "There is no such user"),
-        ("sports", "boss", "To go yourself, leave the room"),
+        ("nowhere", "maya", "Room not found"),
+        ("#0", "maya", "Room not found"),
+        ("sports", "unknown", "User not found"),
+        ("sports", "boss", "Use leave to remove yourself"),
         ("friends", "maya", "Only public rooms have bans"),
         (" ", " ", "This field is required"),
     ):

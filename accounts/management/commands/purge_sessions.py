@@ -1,4 +1,4 @@
-"""`manage.py purge_sessions`: sign-ins that are over, forgotten for good."""
+"""`manage.py purge_sessions` deletes sessions that ended or expired."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -10,7 +10,7 @@ from accounts.models import Session
 from accounts.selectors import over_for
 
 CHUNK = 5000
-"""Rows per transaction: those who sign in meanwhile wait for one chunk at most."""
+"""Rows per transaction: a login waits for at most one chunk."""
 MAX_AGE_DAYS = 36_500
 
 
@@ -24,13 +24,13 @@ class Command(BaseCommand):
             type=int,
             default=30,
             metavar="N",
-            help="only those that were over at least N days ago (default: 30)",
+            help="only those that ended or expired at least N days ago (default: 30)",
         )
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
         days: int = options["older_than_days"]
-        # A day at least: the repair of every process looks for those that ended lately.
+        # At least a day: the repair of every process reads the recently ended sessions.
         if not 1 <= days <= MAX_AGE_DAYS:
             raise CommandError(f"--older-than-days must be between 1 and {MAX_AGE_DAYS}")
         deleted = 0

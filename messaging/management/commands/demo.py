@@ -1,4 +1,4 @@
-"""`manage.py demo`: people, rooms and messages to look at, and what to paste to talk to them."""
+"""`manage.py demo` creates users, rooms and messages, and prints tokens and URLs to paste."""
 
 import os
 import time
@@ -21,14 +21,14 @@ from rooms.membership import add_members
 from rooms.models import Room, RoomKind
 from rooms.services import create_room, open_private_room
 
-PASSWORD = "password123"  # noqa: S105 - known to everyone, hence only while developing
+PASSWORD = "password123"  # noqa: S105 - public, so the demo runs only while developing
 PEOPLE = ("ila", "kaushal", "maya")
 PUBLIC, GROUP, PRIVATE = "lobby", "weekend", "private"
-SAID = {
+MESSAGES = {
     PUBLIC: (
         ("ila", "Good morning! Anybody here?"),
         ("kaushal", "Just arrived. What is this room for?"),
-        ("maya", "Everything. Whoever is signed in may read and write here."),
+        ("maya", "Everything. Every user may read and write here."),
     ),
     GROUP: (
         ("ila", "Where do we go on Saturday?"),
@@ -43,32 +43,32 @@ SAID = {
 
 
 class Command(BaseCommand):
-    help = "Fill the database with people, rooms and messages, and print tokens and URLs to paste"
+    help = "Fill the database with users, rooms and messages, and print tokens and URLs to paste"
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEBUG:
             raise CommandError(
-                "The demo makes accounts whose password is known to all: it runs only with DEBUG=1"
+                "The demo creates accounts with a public password: it runs only with DEBUG=1"
             )
         try:
-            pairs = {name: _enter(name) for name in PEOPLE}
+            pairs = {name: _register_or_log_in(name) for name in PEOPLE}
             callers = {name: authenticate(pair.access) for name, pair in pairs.items()}
             rooms = _rooms(callers)
-            _talk(callers, rooms)
+            _send_messages(callers, rooms)
         except DomainError as refusal:
-            raise CommandError(f"The demo cannot be made: {refusal.message}") from refusal
+            raise CommandError(f"The demo failed: {refusal.message}") from refusal
         self._print(pairs, rooms)
 
     def _print(self, pairs: dict[str, TokenPair], rooms: dict[str, Room]) -> None:
-        # HOST and PORT are no settings of Django, which therefore does not hand them out.
+        # HOST and PORT are not Django settings, so they come from the module.
         env = import_module(os.environ["DJANGO_SETTINGS_MODULE"]).env
         host = {"0.0.0.0": "localhost", "::": "localhost"}.get(env.host, env.host)  # noqa: S104
         at = f"[{host}]:{env.port}" if ":" in host else f"{host}:{env.port}"
         access = pairs["ila"].access
         minutes = round((authenticate(pairs["ila"].access).expires_at - time.time()) / 60)
         self.stdout.write(
-            f"Everyone's password is {PASSWORD}. The tokens are good for {minutes} minutes."
+            f"The password of every user is {PASSWORD}. The tokens are valid for {minutes} minutes."
         )
         for name, pair in pairs.items():
             self.stdout.write(f"\nAccess token of {name}:\n{pair.access}")
@@ -93,8 +93,8 @@ class Command(BaseCommand):
         self.stdout.write(f"\nSwagger UI: http://{at}/api/docs")
 
 
-def _enter(name: str) -> TokenPair:
-    """A sign-in of this person, who is made the first time."""
+def _register_or_log_in(name: str) -> TokenPair:
+    """Returns tokens of a user, who is registered the first time."""
     try:
         _, pair = register(
             username=name,
@@ -114,13 +114,13 @@ def _log_in(name: str) -> TokenPair:
         _, pair = log_in(name=name, password=PASSWORD, address=None, user_agent="manage.py demo")
     except InvalidCredentials:
         raise CommandError(
-            f"There is a user {name} already, who cannot sign in with {PASSWORD}"
+            f"User {name} exists already and cannot log in with {PASSWORD}"
         ) from None
     return pair
 
 
 def _rooms(callers: dict[str, Caller]) -> dict[str, Room]:
-    """One room of each kind. Those of an earlier run are taken as they are."""
+    """Returns one room of each kind, created in this or an earlier run."""
     owner = callers["ila"].user_id
     rooms = {
         PUBLIC: _room(owner, PUBLIC, RoomKind.PUBLIC),
@@ -139,15 +139,15 @@ def _room(owner: int, name: str, kind: RoomKind) -> Room:
         rooms = Room.objects.filter(name_key=name_key(name), kind=kind, deleted_at=None)
         room = rooms.filter(members__user_id=owner).first()
     if room is None:
-        raise CommandError(f"There is a room {name} already that this demo did not make")
+        raise CommandError(f"Room {name} exists already and was not created by this demo")
     return room
 
 
-def _talk(callers: dict[str, Caller], rooms: dict[str, Room]) -> None:
+def _send_messages(callers: dict[str, Caller], rooms: dict[str, Room]) -> None:
     for name, room in rooms.items():
         sent = [
-            _say(callers[who], room, number, text)
-            for number, (who, text) in enumerate(SAID[name], 1)
+            _send(callers[who], room, number, text)
+            for number, (who, text) in enumerate(MESSAGES[name], 1)
         ]
         first, last = sent[0].message, sent[-1]
         if not last.duplicate:
@@ -156,9 +156,9 @@ def _talk(callers: dict[str, Caller], rooms: dict[str, Room]) -> None:
             )
 
 
-def _say(caller: Caller, room: Room, number: int, text: str) -> Sent:
-    """The `client_id` makes the second run find what the first one said."""
+def _send(caller: Caller, room: Room, number: int, text: str) -> Sent:
+    """Sends a message; by `client_id` a second run finds the message of the first."""
     draft = services.draft_message(
-        caller=caller, room_id=room.pk, content=text, client_id=f"demo-{number}"
+        caller=caller, room=room.pk, content=text, client_id=f"demo-{number}"
     )
     return services.send_message(draft)

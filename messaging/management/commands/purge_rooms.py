@@ -1,4 +1,4 @@
-"""`manage.py purge_rooms`: what was said in deleted rooms, erased for good."""
+"""`manage.py purge_rooms` erases the messages of deleted rooms."""
 
 from argparse import ArgumentParser
 from datetime import timedelta
@@ -14,14 +14,14 @@ from messaging.models import Message, Reaction
 from rooms.models import Room
 
 CHUNK = 5000
-"""Messages per transaction: those who send meanwhile wait for one chunk at most."""
+"""Messages per transaction: a send waits for at most one chunk."""
 MAX_AGE_DAYS = 36_500
 
 
 class Command(BaseCommand):
     help = (
         "Erase the messages of deleted rooms. The rooms' rows stay, "
-        "so that connecting does not make their names again"
+        "so that connecting does not create the rooms again"
     )
 
     @override
@@ -48,13 +48,13 @@ class Command(BaseCommand):
 
 
 def _rooms_to_purge(days: int) -> QuerySet[Room]:
-    said = Message.objects.filter(room=OuterRef("pk"))
-    rooms = Room.objects.filter(Exists(said), deleted_at__isnull=False).order_by("pk")
+    messages = Message.objects.filter(room=OuterRef("pk"))
+    rooms = Room.objects.filter(Exists(messages), deleted_at__isnull=False).order_by("pk")
     return rooms.filter(deleted_at__lte=timezone.now() - timedelta(days=days)) if days else rooms
 
 
 def _erase_chunk(room: Room) -> int:
-    """Erases the oldest messages of the room; how many, 0 when none is left."""
+    """Erases the oldest messages of a room and returns their number."""
     with writing():
         seqs = Message.objects.filter(room=room).order_by("seq").values_list("seq", flat=True)
         chunk = list(seqs[:CHUNK])

@@ -5,7 +5,14 @@ from pytest_django import Settings
 
 from accounts.kernel import rate_limits
 from accounts.kernel.errors import Forbidden, RateLimited
-from accounts.kernel.rate_limits import Bucket, Buckets, Rate, parse_rate, spend, spending
+from accounts.kernel.rate_limits import (
+    Bucket,
+    Buckets,
+    Rate,
+    consume,
+    consume_unless_refused,
+    parse_rate,
+)
 from tests.factories import at_once
 
 
@@ -49,38 +56,38 @@ def test_invalid_rate_text_is_rejected(text: str) -> None:
 
 def test_burst_passes_at_once_and_the_next_call_waits() -> None:
     bucket, rate = Bucket(), Rate(10, 60, 10)
-    assert [bucket.take(rate, 0.0) for _ in range(10)] == [0.0] * 10
-    assert bucket.take(rate, 0.0) == pytest.approx(6.0)
+    assert [bucket.consume(rate, 0.0) for _ in range(10)] == [0.0] * 10
+    assert bucket.consume(rate, 0.0) == pytest.approx(6.0)
 
 
 def test_bucket_refills_by_one_per_step() -> None:
     bucket, rate = Bucket(), Rate(10, 60, 10)
     for _ in range(10):
-        bucket.take(rate, 0.0)
-    assert bucket.take(rate, 6.0) == 0.0
-    assert bucket.take(rate, 6.0) > 0
+        bucket.consume(rate, 0.0)
+    assert bucket.consume(rate, 6.0) == 0.0
+    assert bucket.consume(rate, 6.0) > 0
 
 
 def test_idle_time_saves_no_more_than_the_burst() -> None:
     bucket, rate = Bucket(), Rate(1, 1, 2)
-    taken = [bucket.take(rate, 1e6) for _ in range(3)]
+    taken = [bucket.consume(rate, 1e6) for _ in range(3)]
     assert taken[:2] == [0.0, 0.0]
     assert taken[2] > 0
 
 
 def test_refused_call_consumes_nothing() -> None:
     bucket, rate = Bucket(), Rate(1, 1, 1)
-    waits = [bucket.take(rate, 0.0) for _ in range(5)]
+    waits = [bucket.consume(rate, 0.0) for _ in range(5)]
     assert waits[1:] == [pytest.approx(1.0)] * 4
-    assert bucket.take(rate, 1.0) == 0.0
+    assert bucket.consume(rate, 1.0) == 0.0
 
 
 def test_buckets_are_separate_per_limit_and_caller(clock: Clock) -> None:
     buckets, rate = Buckets(), Rate(1, 60, 1)
-    assert buckets.take("A", 1, rate) == 0.0
-    assert buckets.take("A", 2, rate) == 0.0
-    assert buckets.take("B", 1, rate) == 0.0
-    assert buckets.take("A", 1, rate) > 0
+    assert buckets.consume("A", 1, rate) == 0.0
+    assert buckets.consume("A", 2, rate) == 0.0
+    assert buckets.consume("B", 1, rate) == 0.0
+    assert buckets.consume("A", 1, rate) > 0
 
 
 def test_full_table_evicts_full_buckets_first(
@@ -88,12 +95,12 @@ def test_full_table_evicts_full_buckets_first(
 ) -> None:
     monkeypatch.setattr(rate_limits, "MAX_TABLE_SIZE", 3)
     buckets = Buckets()
-    buckets.take("slow", 1, Rate(1, 3600, 1))
+    buckets.consume("slow", 1, Rate(1, 3600, 1))
     for whose in (1, 2):
-        buckets.take("quick", whose, Rate(1, 1, 1))
+        buckets.consume("quick", whose, Rate(1, 1, 1))
     clock.now += 2
-    buckets.take("quick", 3, Rate(1, 1, 1))
-    assert buckets.take("slow", 1, Rate(1, 3600, 1)) > 0
+    buckets.consume("quick", 3, Rate(1, 1, 1))
+    assert buckets.consume("slow", 1, Rate(1, 3600, 1)) > 0
 
 
 def test_flooded_table_keeps_the_buckets_with_the_longest_wait(
@@ -102,19 +109,19 @@ def test_flooded_table_keeps_the_buckets_with_the_longest_wait(
     monkeypatch.setattr(rate_limits, "MAX_TABLE_SIZE", 20)
     buckets, rate = Buckets(), Rate(3, 3600, 3)
     for guesser in ("one", "another"):
-        assert [buckets.take("slow", guesser, rate) for _ in range(3)] == [0.0] * 3
+        assert [buckets.consume("slow", guesser, rate) for _ in range(3)] == [0.0] * 3
     for stranger in range(100):
-        assert buckets.take("slow", stranger, rate) == 0.0
+        assert buckets.consume("slow", stranger, rate) == 0.0
         assert len(buckets._buckets) <= 20
-    assert buckets.take("slow", "one", rate) > 0
-    assert buckets.take("slow", "another", rate) > 0
+    assert buckets.consume("slow", "one", rate) > 0
+    assert buckets.consume("slow", "another", rate) > 0
 
 
 def test_concurrent_threads_share_one_burst(clock: Clock) -> None:
     buckets, rate = Buckets(), Rate(50, 3600, 50)
 
     def take_many() -> int:
-        return sum(buckets.take("A", 1, rate) == 0.0 for _ in range(40))
+        return sum(buckets.consume("A", 1, rate) == 0.0 for _ in range(40))
 
     taken = at_once(*[take_many] * 4)
     assert sum(count for count in taken if isinstance(count, int)) == 50
@@ -122,23 +129,23 @@ def test_concurrent_threads_share_one_burst(clock: Clock) -> None:
 
 def test_exceeding_a_limit_raises_with_retry_after(clock: Clock, settings: Settings) -> None:
     settings.CHAT_ROOM_RATE = Rate(1, 60, 1)
-    spend("CHAT_ROOM_RATE", "spender")
+    consume("CHAT_ROOM_RATE", "spender")
     with pytest.raises(RateLimited) as refusal:
-        spend("CHAT_ROOM_RATE", "spender")
+        consume("CHAT_ROOM_RATE", "spender")
     assert refusal.value.retry_after == pytest.approx(60.0)
 
 
 def test_failed_operation_refunds_its_rate(clock: Clock, settings: Settings) -> None:
     settings.CHAT_ROOM_RATE = Rate(1, 60, 1)
-    with pytest.raises(Forbidden), spending("CHAT_ROOM_RATE", "giver"):
+    with pytest.raises(Forbidden), consume_unless_refused("CHAT_ROOM_RATE", "giver"):
         raise Forbidden
-    with spending("CHAT_ROOM_RATE", "giver"):
+    with consume_unless_refused("CHAT_ROOM_RATE", "giver"):
         pass
-    with pytest.raises(RateLimited), spending("CHAT_ROOM_RATE", "giver"):
+    with pytest.raises(RateLimited), consume_unless_refused("CHAT_ROOM_RATE", "giver"):
         pass
 
 
 def test_disabled_limit_never_refuses(settings: Settings) -> None:
     settings.CHAT_ROOM_RATE = None
     for _ in range(1000):
-        spend("CHAT_ROOM_RATE", "spender")
+        consume("CHAT_ROOM_RATE", "spender")

@@ -197,7 +197,7 @@ def test_wal_shrinks_after_a_long_read_ends() -> None:
     with closing(sqlite3.connect(database, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM accounts_user").fetchone()
-        big.spent = ["x" * 1024**2] * 18
+        big.replaced = ["x" * 1024**2] * 18
         big.save()
         assert log.stat().st_size > limit
         reader.execute("COMMIT")

@@ -30,4 +30,4 @@ def answer(batch: Iterable[queue.QueuedWrite]) -> None:
 
 
 store = plant(queue, "_store_together", store_together)
-real_answer = plant(queue, "_answer", answer)
+real_answer = plant(queue, "_resolve_batch", answer)

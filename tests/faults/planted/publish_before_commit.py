@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from django.db import transaction
 
-from accounts.kernel.events import announce
+from accounts.kernel.events import publish_committed
 from config.asgi import application
 from messaging.events import MessageSent
 from messaging.writer import queue
@@ -20,7 +20,7 @@ COMMITS_LATER = 0.05
 def store_together(batch: Sequence[queue.QueuedWrite]) -> None:
     with transaction.atomic():
         store(batch)
-        announce(
+        publish_committed(
             [
                 MessageSent(waiting.outcome.message)
                 for waiting in batch
