@@ -14,6 +14,7 @@ from accounts.kernel.errors import DomainError, Forbidden, Refusals, SessionEnde
 from accounts.kernel.fields import MAX_ID, NameInPath, PathId, answers
 from accounts.kernel.json_answers import json_answer
 from accounts.kernel.pagination import Cursor, Limit, write_links
+from accounts.kernel.rate_limits import refund
 from accounts.kernel.request_threads import ask
 from accounts.tokens import Claims
 from rooms.errors import REMOVED, NoSuchRoom, NotAMember
