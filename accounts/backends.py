@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib.auth.backends import ModelBackend
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
+from typing_extensions import override
 
 from .auth import network_of, request_address
 from .hashing import slot
@@ -17,6 +18,7 @@ from .selectors import login_key
 class LimitedBackend(ModelBackend):
     """Counts admin logins, so that passwords of staff cannot be guessed at full speed."""
 
+    @override
     def authenticate(
         self,
         request: HttpRequest | None,

@@ -55,10 +55,15 @@ def _read(
 
 
 def _send(request: Request, room: int | str, body: MessageIn) -> Status[MessageState]:
+    """Sends to a room by id or name. A name is looked up after text and rate (contract §2)."""
+    caller = request.auth
+    text = services.accept_text(caller=caller, content=body.content)
     draft = services.draft_message(
-        caller=request.auth,
-        room=room,
-        content=body.content,
+        caller=caller,
+        room_id=room
+        if isinstance(room, int)
+        else room_access_by_name(caller.user_id, room).room.pk,
+        text=text,
         username=body.username,
         client_id=body.client_id,
         reply_to=body.reply_to,

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
+from typing_extensions import override
 
 from accounts.admin import find_person
 from accounts.kernel.admin import (
@@ -109,6 +110,7 @@ class SearchableAdmin(LargeTableAdmin[M]):
     search_fields = ("room",)
     search_help_text = SEARCH_HELP
 
+    @override
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[M], search_term: str
     ) -> tuple[QuerySet[M], bool]:
@@ -218,13 +220,16 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
     def messages(self, room: Room) -> str:
         return link_to_list("messaging_message", room, room.last_seq)
 
+    @override
     def describe(self, row: Room) -> str:
         counts = f"{row.member_count} members, {row.last_seq} messages"
         return f"{room_name(row)} ({row.kind}): {counts}"
 
+    @override
     def name_of(self, row: Room) -> str:
         return f"{row} (#{row.pk})" if row.name else str(row)
 
+    @override
     def related_links(self, request: HttpRequest, row: Room) -> list[Link]:
         search = f"#{row.pk}"
         links = [
@@ -235,6 +240,7 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
             links += [*related(request, "Bans", "rooms.ban", search), *ban_link(request, row)]
         return links
 
+    @override
     def searched(self, rows: QuerySet[Room], text: str) -> QuerySet[Room]:
         """Treats all words that are neither #id nor @username as one prefix: titles have spaces."""
         special = [word for word in text.split() if word[0] in "#@"]
@@ -249,19 +255,23 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
             rows = rows.filter(pk__in=found)
         return self.found(rows, *read_search(" ".join(special)))
 
+    @override
     def found(self, rows: QuerySet[Room], room: Room | None, user: User | None) -> QuerySet[Room]:
         if room is not None:
             rows = rows.filter(pk=room.pk)
         return rows.filter(members__user=user) if user is not None else rows
 
+    @override
     def has_change_permission(self, request: HttpRequest, obj: Room | None = None) -> bool:
         allowed = request.user.has_perm("rooms.change_room")
         return allowed and (obj is None or (obj.kind == RoomKind.PUBLIC and obj.deleted_at is None))
 
+    @override
     def get_readonly_fields(self, request: HttpRequest, obj: Room | None = None) -> list[str]:
         fields = [name for _, options in self.fieldsets for name in options["fields"]]
         return [str(name) for name in fields if name not in self.changeable]
 
+    @override
     def save_model(self, request: HttpRequest, obj: Room, form: Any, change: bool) -> None:
         """Saves through the service, which publishes the change to open sockets."""
         services.change_room(
@@ -391,12 +401,15 @@ class MemberAdmin(SearchableAdmin[Member], ReadOnlyAdmin[Member]):
     def read_up_to(self, member: Member) -> int:
         return member.last_read_seq
 
+    @override
     def describe(self, row: Member) -> str:
         return f"{row.user.username}, {row.role} of {room_name(row.room)}"
 
+    @override
     def name_of(self, row: Member) -> str:
         return f"{row.user.username} in {row.room}"
 
+    @override
     def related_links(self, request: HttpRequest, row: Member) -> list[Link]:
         search = f"#{row.room_id} @{row.user.username}"
         return related(request, "Messages of this member", "messaging.message", search)
@@ -481,26 +494,32 @@ class BanAdmin(SearchableAdmin[Ban], ReadOnlyAdmin[Ban]):
     def person(self, ban: Ban) -> str:
         return link_to(ban.user, ban.user.username)
 
+    @override
     def name_of(self, row: Ban) -> str:
         return f"Ban of {row.user.username} in {row.room}"
 
+    @override
     def describe(self, row: Ban) -> str:
         return self.name_of(row)
 
+    @override
     def get_fieldsets(self, request: HttpRequest, obj: Ban | None = None) -> Any:
         if obj is not None:
             return [(None, {"fields": ("room", "user", "created_at")})]
         return [(None, {"fields": ("room", "user"), "description": BAN_EFFECT})]
 
+    @override
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("rooms.add_ban")
 
+    @override
     def save_model(self, request: HttpRequest, obj: Ban, form: Any, change: bool) -> None:
         ban = membership.ban_user(
             user_id=request.user.pk or 0, room_id=obj.room_id, username=obj.user.username
         )
         obj.pk = ban.pk
 
+    @override
     def response_add(
         self, request: HttpRequest, obj: Ban, post_url_continue: str | None = None
     ) -> HttpResponseRedirect:
@@ -508,6 +527,7 @@ class BanAdmin(SearchableAdmin[Ban], ReadOnlyAdmin[Ban]):
         again = "_addanother" in request.POST
         return HttpResponseRedirect(request.path if again else list_url("rooms_ban"))
 
+    @override
     def log_addition(self, request: HttpRequest, obj: Ban, message: Any) -> LogEntry:
         """Logs on the room, because lifting the ban deletes its row."""
         text = f"{obj.user.username} in {obj.room}: banned"

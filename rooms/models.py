@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from typing_extensions import override
 
 from accounts.kernel.model_fields import DisplayField
 from accounts.kernel.names import search_key
@@ -107,9 +108,11 @@ class Room(models.Model):
             ),
         ]
 
+    @override
     def __str__(self) -> str:
         return self.name or f"private room {self.pk}"
 
+    @override
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.title_key = search_key(self.title)
         super().save(*args, **kwargs)
@@ -155,6 +158,7 @@ class Member(models.Model):
             models.Index(fields=["room", "id"], name="member_by_room"),
         ]
 
+    @override
     def __str__(self) -> str:
         return f"{self.role} {self.user_id} of room {self.room_id}"
 
@@ -176,5 +180,6 @@ class Ban(models.Model):
             models.UniqueConstraint(fields=["room", "user"], name="ban_once"),
         ]
 
+    @override
     def __str__(self) -> str:
         return f"user {self.user_id} banned from room {self.room_id}"

@@ -9,12 +9,12 @@ from django.db import IntegrityError, connection
 from django.utils import timezone
 
 from accounts.kernel.db import writing
-from accounts.kernel.errors import Forbidden
+from accounts.kernel.errors import Forbidden, NoSuchUser, invalid
 from accounts.kernel.events import publish
 from accounts.kernel.names import check_name, name_key
 from accounts.kernel.rate_limits import consume, consume_unless_refused, refund
 from accounts.models import User
-from accounts.selectors import find_people
+from accounts.selectors import find_active_user, find_people
 
 from . import selectors
 from .errors import NoSuchRoom, RoomExists, unknown_users
@@ -183,3 +183,16 @@ def managed_room(
         if role not in MANAGERS:
             raise Forbidden
         yield access, role
+
+
+def open_private_room_with(*, user_id: int, receiver_id: int) -> int:
+    """The id of the private room with a receiver, created when missing.
+
+    Raises Invalid for an unknown receiver, Forbidden for the caller themselves, RateLimited.
+    """
+    other = find_active_user(receiver_id)
+    if other is None:
+        raise invalid("receiver", NoSuchUser.detail)
+    if other.pk == user_id:
+        raise Forbidden("A private message needs another user as its receiver")
+    return open_private_room(user_id=user_id, other=other).pk

@@ -1,6 +1,5 @@
-"""A person at a client: registers over HTTP, talks over real sockets."""
+"""Clients of a running server: register over HTTP, chat over real sockets."""
 
-import asyncio
 import itertools
 import json
 import time
@@ -12,6 +11,7 @@ from typing import Any, Protocol, Self
 from urllib.parse import quote
 
 import httpx
+from typing_extensions import override
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame as WebSocketFrame
@@ -19,13 +19,15 @@ from websockets.frames import Opcode
 from websockets.protocol import Event
 from websockets.typing import Subprotocol
 
+from .frame_timeout import FrameTimeout, waiting_for
+
 PASSWORD = "password123"
-PATIENCE = 10.0
-"""Seconds that a test waits for a frame that must come."""
-BY_REPAIR = 5.0
-"""Seconds within which a process hears what no hint tells it: the repair looks every second."""
-CROSSES_TIMEOUT = 30.0
-"""Seconds until hints cross: a first subscription takes a moment, a Redis that was away longer."""
+FRAME_TIMEOUT = 10.0
+"""Seconds that a test waits for an expected frame."""
+REPAIR_TIMEOUT = 5.0
+"""Seconds within which a process repairs a frame without a hint: it checks every second."""
+HINTS_TIMEOUT = 30.0
+"""Seconds until hints arrive: a first subscription takes a moment, a returning Redis longer."""
 
 _numbers = itertools.count(1)
 
@@ -33,7 +35,7 @@ Frame = dict[str, Any]
 
 
 def rest(http: str, access: str | None = None) -> httpx.AsyncClient:
-    """The API of a server, for nobody or for whom the token says."""
+    """Returns an HTTP client of the API, anonymous or with an access token."""
     return httpx.AsyncClient(
         base_url=f"{http}/api",
         headers={"Authorization": f"Bearer {access}"} if access else None,
@@ -42,8 +44,8 @@ def rest(http: str, access: str | None = None) -> httpx.AsyncClient:
     )
 
 
-class Place(Protocol):
-    """A server, wherever it runs."""
+class ServerUrls(Protocol):
+    """The URLs of a running server."""
 
     @property
     def http(self) -> str: ...
@@ -64,8 +66,8 @@ class Person:
         self.refresh: str = account["refresh"]
         self.http = rest(http, self.access)
 
-    def at(self, server: Place) -> "Person":
-        """The same user with the same tokens, talking to another server."""
+    def at(self, server: ServerUrls) -> "Person":
+        """Returns the same user with the same tokens at another server."""
         return Person(server.http, server.ws, vars(self))
 
     async def get(self, path: str, **params: Any) -> httpx.Response:
@@ -84,7 +86,7 @@ class Person:
         return await self.http.delete(path)
 
     def socket(self, path: str, **query: Any) -> "Socket":
-        """A socket signed in by `?token=`, as most clients do; not opened yet."""
+        """Returns an unopened socket that authenticates by `?token=`, as most clients do."""
         return Socket(f"{self.ws}{path}", token=self.access, **query)
 
     def public(self, name: str, **query: Any) -> "Socket":
@@ -98,8 +100,9 @@ class Person:
 
 
 class _Connection(ClientConnection):
-    """Hangs up once both sides have said Close: daphne may take a second more to do so."""
+    """Disconnects after both close frames: daphne may take a second longer."""
 
+    @override
     def process_event(self, event: Event) -> None:
         super().process_event(event)
         if isinstance(event, WebSocketFrame) and event.opcode is Opcode.CLOSE:
@@ -133,8 +136,8 @@ class Socket:
             subprotocols=self.subprotocols or None,
             compression=None,
             max_size=None,
-            max_queue=None,  # with unread frames beyond a bound a close would wait for its timeout
-            open_timeout=PATIENCE,
+            max_queue=None,  # with too many unread frames, a close would wait for its timeout
+            open_timeout=FRAME_TIMEOUT,
             create_connection=_Connection,
             proxy=None,
         )
@@ -154,46 +157,44 @@ class Socket:
     async def send_text(self, text: str | bytes) -> None:
         await self.connection.send(text)
 
-    async def receive(self, within: float = PATIENCE) -> Frame:
-        """The next frame, whatever it is."""
-        # Not `wait_for`: Python 3.11's may swallow a cancellation.
-        async with asyncio.timeout(within):
-            frame: Frame = json.loads(await self.connection.recv())
-        return frame
+    async def receive(self, within: float = FRAME_TIMEOUT) -> Frame:
+        """Returns the next frame of any type."""
+        async with waiting_for("frame", within, []):
+            return await self._next()
 
-    async def hear(self, kind: str, within: float = PATIENCE) -> Frame:
-        """The next frame of this type; others in between are passed over."""
-        async with asyncio.timeout(within):
-            while True:
-                frame = await self.receive(within)
-                if frame["type"] == kind:
-                    return frame
+    async def receive_type(self, kind: str, within: float = FRAME_TIMEOUT) -> Frame:
+        """Returns the next frame of this type and drops the frames before it."""
+        return (await self.receive_until(kind, within))[-1]
 
-    async def hear_until(self, kind: str, within: float = PATIENCE) -> list[Frame]:
-        """All frames up to and including the next of this type."""
+    async def receive_until(self, kind: str, within: float = FRAME_TIMEOUT) -> list[Frame]:
+        """Returns all frames up to and including the next of this type."""
         frames: list[Frame] = []
-        async with asyncio.timeout(within):
+        async with waiting_for(f"{kind!r} frame", within, frames):
             while not frames or frames[-1]["type"] != kind:
-                frames.append(await self.receive(within))
+                frames.append(await self._next())
         return frames
 
+    async def _next(self) -> Frame:
+        frame: Frame = json.loads(await self.connection.recv())
+        return frame
+
     async def ping(self) -> list[Frame]:
-        """All that was on its way before the answer to a ping."""
+        """Returns all frames up to and including the answer to a ping."""
         await self.send(type="ping", ref=f"ping-{next(_numbers)}")
-        return await self.hear_until("pong")
+        return await self.receive_until("pong")
 
-    async def closed(self, within: float = PATIENCE) -> tuple[int, list[Frame]]:
-        """Waits for the server to close: the code, and the frames that came before."""
-        frames = []
-        async with asyncio.timeout(within):
-            try:
+    async def closed(self, within: float = FRAME_TIMEOUT) -> tuple[int, list[Frame]]:
+        """Waits for the server to close; returns the close code and the frames before it."""
+        frames: list[Frame] = []
+        try:
+            async with waiting_for("close by the server", within, frames):
                 while True:
-                    frames.append(await self.receive(within))
-            except ConnectionClosed as closing:
-                return (closing.rcvd.code if closing.rcvd else 1006), frames
+                    frames.append(await self._next())
+        except ConnectionClosed as closing:
+            return (closing.rcvd.code if closing.rcvd else 1006), frames
 
-    async def refused(self, within: float = PATIENCE) -> tuple[int, str]:
-        """The close code and the code of the error frame before it."""
+    async def refused(self, within: float = FRAME_TIMEOUT) -> tuple[int, str]:
+        """Returns the close code and the code of the error frame before it."""
         code, frames = await self.closed(within)
         last = frames[-1]["type"] if frames else None
         assert last == "error", f"no error frame before {code}: {frames}"
@@ -202,14 +203,14 @@ class Socket:
 
 
 def fresh(stem: str) -> str:
-    """A name that nobody has used on any server of this run."""
+    """Returns a name that is unused on every server of this run."""
     return f"{stem}{next(_numbers)}"
 
 
 async def register(
     http: str, ws: str, username: str | None = None, password: str = PASSWORD
 ) -> Person:
-    """In production the default password is refused as too common."""
+    """Registers a user. In production the default password is rejected as too common."""
     name = username or f"user{next(_numbers)}"
     async with rest(http) as client:
         answer = await client.post("/register", json={"username": name, "password": password})
@@ -219,9 +220,9 @@ async def register(
 
 @asynccontextmanager
 async def opened(*sockets: Socket) -> AsyncIterator[list[Frame]]:
-    """Opens sockets and waits until each is let in; yields their `ready` frames."""
+    """Opens sockets and yields their `ready` frames."""
     try:
-        yield [await (await socket.__aenter__()).hear("ready") for socket in sockets]
+        yield [await (await socket.__aenter__()).receive_type("ready") for socket in sockets]
     finally:
         for socket in sockets:
             if hasattr(socket, "connection"):
@@ -230,7 +231,7 @@ async def opened(*sockets: Socket) -> AsyncIterator[list[Frame]]:
 
 @asynccontextmanager
 async def signed_in_again(person: Person) -> AsyncIterator[Person]:
-    """A second sign-in of the same user, as from their phone."""
+    """Yields a second session of the same user, as from a phone."""
     account = {"username": person.username, "password": PASSWORD}
     answer = await person.post("/login", account)
     assert answer.status_code == 200, answer.text
@@ -241,48 +242,49 @@ async def signed_in_again(person: Person) -> AsyncIterator[Person]:
         yield phone
 
 
-async def turned_away(socket: Socket) -> tuple[int, str]:
-    """Opens a socket that must not be let in: its close code and the code of its error frame."""
+async def connect_refused(socket: Socket) -> tuple[int, str]:
+    """Opens a socket that the server must refuse; returns the close code and error code."""
     async with socket:
         code, frames = await socket.closed()
-    assert [frame["type"] for frame in frames] == ["error"], f"not turned away: {frames}, {code}"
+    assert [frame["type"] for frame in frames] == ["error"], f"not refused: {frames}, {code}"
     assert socket.connection.close_reason == frames[0]["code"]
     return code, frames[0]["code"]
 
 
-async def until_it_crosses(speaking: Socket, listening: Socket) -> None:
-    """Waits until hints go from one process to the other; the sockets are of two users.
+async def until_hints_arrive(sender: Socket, receiver: Socket) -> None:
+    """Waits until hints reach the receiver's process; the sockets are of two users.
 
-    A `typing` goes by a hint or not at all. A few more of them may be heard afterwards.
+    A `typing` frame needs a hint: no repair brings it. A few more may arrive afterwards.
     """
-    deadline = time.monotonic() + CROSSES_TIMEOUT
+    deadline = time.monotonic() + HINTS_TIMEOUT
     while True:
-        await speaking.send(type="typing", typing=True)
-        await speaking.send(type="typing", typing=False)
+        await sender.send(type="typing", typing=True)
+        await sender.send(type="typing", typing=False)
         try:
-            await listening.hear("typing", 1)
-        except TimeoutError:
-            assert time.monotonic() < deadline, "no hint crosses"
+            await receiver.receive_type("typing", 1)
+        except FrameTimeout as error:
+            if time.monotonic() >= deadline:
+                raise AssertionError("no hint arrives") from error
         else:
             return
 
 
-async def crosses_by_hint(speaking: Socket, listening: Socket, text: str) -> None:
-    """Says it, and fails when another process hears it by the repair only.
+async def assert_received_by_hint(sender: Socket, receiver: Socket, text: str) -> None:
+    """Sends a message, and fails when only the repair brings it to another process.
 
-    Hints keep their order, so however slow all is a message comes before a `typing` sent after it;
-    what has to wait for the repair comes behind. From where `until_it_crosses` has passed.
+    Hints keep their order: on a machine of any speed the message arrives before a `typing` that was
+    sent after it, and a repaired message arrives behind. Call `until_hints_arrive` first.
     """
-    await speaking.send(type="message", message=text)
-    await speaking.send(type="typing", typing=True)
+    await sender.send(type="message", message=text)
+    await sender.send(type="typing", typing=True)
     frames: list[Frame] = []
-    heard: list[str] = []
+    received: list[str] = []
     try:
-        # One that is left over from `until_it_crosses` may come before the message, ours may not.
-        while text not in heard or not frames[-1]["typing"]:
-            frames += await listening.hear_until("typing")
-            heard = [frame["message"] for frame in frames if frame["type"] == "message"]
-    except TimeoutError:
-        raise AssertionError(f"not by a hint: {frames}") from None
-    # Or the next one would be too soon after this one.
-    await speaking.send(type="typing", typing=False)
+        # A `typing` of `until_hints_arrive` may come before the message, this one may not.
+        while text not in received or not frames[-1]["typing"]:
+            frames += await receiver.receive_until("typing")
+            received = [frame["message"] for frame in frames if frame["type"] == "message"]
+    except FrameTimeout as error:
+        raise AssertionError(f"not by a hint: {frames}, then {error}") from None
+    # Without it, a `typing` right after this one would be over its rate.
+    await sender.send(type="typing", typing=False)

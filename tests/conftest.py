@@ -1,4 +1,4 @@
-"""Shared by all tests: servers that live as long as the run, and people to talk through them."""
+"""Fixtures of all tests: servers that live as long as the run, and users of them."""
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -10,7 +10,7 @@ from .clients import Person, register
 from .postgres_server import postgres_running
 from .servers import Server, serving
 
-# At INFO it writes a line for each of thousands of requests, and their addresses hold tokens.
+# At INFO it logs a line for each of thousands of requests, with tokens in the addresses.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
@@ -38,9 +38,9 @@ def uvicorn_on_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="session", params=["daphne", "uvicorn", "uvicorn on PostgreSQL"])
 def server(request: pytest.FixtureRequest) -> Server:
-    """One server of each kind for all tests that need no settings of their own.
+    """A server of each kind, for tests without settings of their own.
 
-    Each is a fixture of its own, so that it is started once however the tests are spread.
+    Each is a fixture of its own, so that it starts once for any distribution of the tests.
     """
     running: Server = request.getfixturevalue(request.param.replace(" ", "_").lower())
     return running
@@ -51,7 +51,7 @@ Register = Callable[..., Awaitable[Person]]
 
 @pytest.fixture
 async def person(server: Server) -> AsyncIterator[Register]:
-    """`await person()` or `await person("ila")`: a new user of the server."""
+    """`await person()` or `await person("ila")` registers a new user of the server."""
     people: list[Person] = []
 
     async def make(username: str | None = None) -> Person:
@@ -70,6 +70,6 @@ def cheap_passwords(settings: Settings) -> None:
 
 @pytest.fixture
 def unlimited(settings: Settings) -> None:
-    """For services that are called in this process; servers are started without limits."""
+    """For services called in this process; test servers start without limits."""
     for what in ("REGISTER", "LOGIN", "LOGIN_NAME", "MESSAGE", "ROOM", "JOIN"):
         setattr(settings, f"CHAT_{what}_RATE", None)

@@ -28,7 +28,7 @@ from rooms.models import Member, Role, Room, RoomKind
 from rooms.services import open_private_room
 
 commits = pytest.mark.django_db(transaction=True)
-"""For tests that hear events, which go out after the commit, or that have threads."""
+"""For tests with threads, or with events: these are published after the commit."""
 
 _numbers = itertools.count(1)
 T = TypeVar("T")
@@ -98,18 +98,18 @@ def say(caller: Caller, room: Room, content: str = "hello", **fields: Any) -> Me
 
 
 @contextmanager
-def heard() -> Iterator[list[Event]]:
-    """The events that are told meanwhile, from whichever thread."""
-    told: list[Event] = []
+def published() -> Iterator[list[Event]]:
+    """Collects the events that any thread publishes meanwhile."""
+    events_seen: list[Event] = []
 
-    def listen(sender: object, events: Sequence[Event], **kwargs: object) -> None:
-        told.extend(events)
+    def receive(sender: object, events: Sequence[Event], **kwargs: object) -> None:
+        events_seen.extend(events)
 
-    committed.connect(listen)
+    committed.connect(receive)
     try:
-        yield told
+        yield events_seen
     finally:
-        committed.disconnect(listen)
+        committed.disconnect(receive)
 
 
 class Referable(SendQueue):

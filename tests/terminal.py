@@ -1,4 +1,4 @@
-"""A person at a terminal: starts a program on a pseudo terminal, types, reads the screen."""
+"""Runs a program on a pseudo terminal, types, and reads the screen."""
 
 import fcntl
 import os
@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 WAIT = 30.0
-"""Seconds that a text may take to appear: a loaded machine starts Python slowly."""
+"""Seconds until a text must appear: a loaded machine starts Python slowly."""
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -59,7 +59,7 @@ class Terminal:
 
     @property
     def raw(self) -> str:
-        """All that was written, with the escape sequences of the program."""
+        """All output, with the program's escape sequences."""
         return self._raw
 
     @property
@@ -70,14 +70,14 @@ class Terminal:
         os.write(self._ours, keys.encode())
 
     def press_ctrl_c(self) -> None:
-        """The signal that a terminal sends to all of its foreground processes."""
+        """Sends the signal that a terminal sends to its foreground processes."""
         os.killpg(self.process.pid, signal.SIGINT)
 
     def enter(self, line: str) -> None:
         self.type(f"{line}\n")
 
     def wait_for(self, pattern: str, within: float = WAIT) -> str:
-        """The next match, behind what was waited for before."""
+        """Returns the next match after the last one."""
         deadline = time.monotonic() + within
         while True:
             found = re.compile(pattern).search(self.text, self._seen)
@@ -88,7 +88,7 @@ class Terminal:
             self._read(0.1)
 
     def ended(self, within: float = WAIT) -> int:
-        """The exit status."""
+        """Returns the exit status."""
         deadline = time.monotonic() + within
         while self.process.poll() is None:
             assert time.monotonic() < deadline, f"still running: {self.text}"

@@ -116,27 +116,29 @@ class Chat:
     async def _stay(self) -> None:
         """Connects again and again. Raises Stop."""
         while True:
-            retry_after: float | None = 0.0
-            try:
-                await self._connect()
-                retry_after = await self._closed()
-            except InvalidStatus as error:
-                status = error.response.status_code
-                if not _may_pass(status):
-                    raise Stop(
-                        f"There is no chat server at {self._rest.url} (HTTP {status})"
-                    ) from None
-            except (OSError, TimeoutError, InvalidHandshake, Unreachable):
-                pass
-            except Refused as refusal:
-                if not _may_pass(refusal.status):
-                    raise Stop(f"Cannot sign in again: {refusal}") from None
+            retry_after = await self._try_to_connect()
             if retry_after is None:
                 continue
             if self._failures == 0:
                 why = self._error.get("message")
                 self._screen.show(f"-- Not connected{f': {why}' if why else ''}. Reconnecting ...")
             await asyncio.sleep(self._delay(retry_after))
+
+    async def _try_to_connect(self) -> float | None:
+        """One attempt, and what follows from its end, as in `_closed`. Raises Stop."""
+        try:
+            await self._connect()
+            return await self._closed()
+        except InvalidStatus as error:
+            status = error.response.status_code
+            if not _may_pass(status):
+                raise Stop(f"There is no chat server at {self._rest.url} (HTTP {status})") from None
+        except (OSError, TimeoutError, InvalidHandshake, Unreachable):
+            pass
+        except Refused as refusal:
+            if not _may_pass(refusal.status):
+                raise Stop(f"Cannot sign in again: {refusal}") from None
+        return 0.0
 
     async def _connect(self) -> None:
         """One connection, from its handshake to its end."""
@@ -150,22 +152,26 @@ class Chat:
             proxy=None,
         ) as socket:
             self._socket = socket
-            sending: asyncio.Task[None] | None = None
-            try:
-                async for text in socket:
-                    frame = json.loads(text)
-                    if frame["type"] == "ready":
-                        await self._ready(frame)
-                        sending = asyncio.create_task(self._send(socket))
-                    else:
-                        await self._receive(frame)
-            except ConnectionClosed:
-                pass
-            finally:
-                if sending is not None:
-                    sending.cancel()
-                    await asyncio.gather(sending, return_exceptions=True)
+            await self._receive_until_closed(socket)
         self._close_code = socket.close_code or 1006
+
+    async def _receive_until_closed(self, socket: ClientConnection) -> None:
+        """Handles each frame. Sends what is queued from `ready` on."""
+        sending: asyncio.Task[None] | None = None
+        try:
+            async for text in socket:
+                frame = json.loads(text)
+                if frame["type"] == "ready":
+                    await self._ready(frame)
+                    sending = asyncio.create_task(self._send(socket))
+                else:
+                    await self._receive(frame)
+        except ConnectionClosed:
+            pass
+        finally:
+            if sending is not None:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
 
     async def _closed(self) -> float | None:
         """What follows from the end of a connection: seconds to wait, None to reconnect at once.

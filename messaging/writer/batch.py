@@ -3,7 +3,7 @@
 The SQL is in `sql`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,13 +81,7 @@ class MessageBatch:
             free_ids = allocate_ids(len(drafts))
             self._rooms = {row[0]: LockedRoom(*row) for row in rooms()}
             self._markers = ReadMarkers(members())
-            self._names: dict[tuple[int, int], str] = {}
-            """Usernames of users with an open session, by session and user."""
-            self._members: set[tuple[int, int]] = set()
-            for room_id, user_id, session_id, username, is_member in senders():
-                self._names[session_id, user_id] = username
-                if is_member:
-                    self._members.add((room_id, user_id))
+            self._names, self._members = _names_and_members(senders())
             used_ids = [pk for (pk,) in used()]
             self._replyable: dict[int, int] = dict(replyable())
             """The room of each message that a draft may reply to."""
@@ -211,6 +205,19 @@ def _members_to_lock(drafts: Sequence[Draft], marks: Sequence[MarkRead]) -> set[
     if connection.features.has_select_for_update:
         keys |= {(draft.room_id, draft.user_id) for draft in drafts}
     return keys
+
+
+def _names_and_members(
+    senders: Iterable[tuple[int, int, int, str, bool]],
+) -> tuple[dict[tuple[int, int], str], set[tuple[int, int]]]:
+    """Returns usernames by session and user, and members by room and user."""
+    names: dict[tuple[int, int], str] = {}
+    members: set[tuple[int, int]] = set()
+    for room_id, user_id, session_id, username, is_member in senders:
+        names[session_id, user_id] = username
+        if is_member:
+            members.add((room_id, user_id))
+    return names, members
 
 
 def _row(draft: Draft, message: MessageState, now: Any) -> tuple[Any, ...]:

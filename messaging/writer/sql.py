@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from django.db import connection
+from typing_extensions import override
 
 
 class _Cursor(sqlite3.Cursor):
@@ -20,9 +21,11 @@ class _Cursor(sqlite3.Cursor):
     Django's own converts them at each statement, which costs as much as the statement.
     """
 
+    @override
     def execute(self, sql: str, parameters: Any = ()) -> "_Cursor":
         return super().execute(_in_sqlite(sql), parameters)
 
+    @override
     def executemany(self, sql: str, parameters: Iterable[Any]) -> "_Cursor":
         return super().executemany(_in_sqlite(sql), parameters)
 

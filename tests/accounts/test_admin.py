@@ -1,4 +1,4 @@
-"""The admin pages of all apps: what staff may do there, and that it goes through the services."""
+"""Admin pages of all apps: what staff may do, and that it goes through the services."""
 
 import pytest
 from django.contrib.admin import site
@@ -19,16 +19,16 @@ from messaging import admin as messaging_admin
 from messaging.models import Message
 from rooms.events import RoomChanged
 from rooms.models import Ban, Member, Room, RoomKind
+from tests.admin_client import chosen, signed_in, staff
 from tests.factories import (
-    heard,
     make_private_room,
     make_room,
     make_session,
     make_sign_in,
     make_user,
+    published,
     say,
 )
-from tests.staff import chosen, signed_in, staff
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -44,22 +44,22 @@ def root() -> Client:
 
 
 def user_form(user: User, **changes: str) -> dict[str, str]:
-    """What the browser sends for this user; a checkbox that is off is absent."""
+    """Returns the form of this user as a browser sends it; an unchecked box is absent."""
     form = {"display_name": user.display_name, "email": user.email, "is_active": "on"} | changes
     return {name: value for name, value in form.items() if value != "off"}
 
 
 def shown(answer: HttpResponse) -> list[int]:
-    """Ids of the rows on a list page."""
+    """Returns the ids of the rows on a list page."""
     assert answer.status_code == 200
     rows = answer.context["cl"].result_list  # type: ignore[attr-defined]
     return [row.pk for row in rows]
 
 
-# Every page opens
+# Every page
 
 
-def test_every_page_opens(root: Client) -> None:
+def test_every_admin_page_loads(root: Client) -> None:
     ila, kaushal = make_sign_in(make_user("ila")), make_user("kaushal")
     room = make_room(RoomKind.GROUP, name="friends", owner=[ila.user_id])
     private = make_private_room(ila.user_id, kaushal)
@@ -95,7 +95,7 @@ def test_every_page_opens(root: Client) -> None:
         assert root.get(f"/admin/{path}").status_code == 200, path
 
 
-def test_the_way_in_is_name_and_password(root: Client) -> None:
+def test_staff_log_in_with_username_and_password(root: Client) -> None:
     make_user("boss", password="a sentence for the boss", is_staff=True)
     client = Client()
     form = {"username": "BOSS", "password": "a sentence for the boss"}
@@ -109,10 +109,10 @@ def test_the_way_in_is_name_and_password(root: Client) -> None:
 # Users
 
 
-def test_deactivation_ends_sessions(root: Client) -> None:
+def test_deactivating_a_user_ends_their_sessions(root: Client) -> None:
     session = make_session()
     user = session.user
-    with heard() as events:
+    with published() as events:
         answer = root.post(
             f"/admin/accounts/user/{user.pk}/change/", user_form(user, is_active="off")
         )
@@ -124,9 +124,9 @@ def test_deactivation_ends_sessions(root: Client) -> None:
     assert events == [SessionsEnded(user.pk, frozenset({session.pk}))]
 
 
-def test_another_change_leaves_sessions_alone(root: Client) -> None:
+def test_other_profile_changes_keep_sessions(root: Client) -> None:
     session = make_session()
-    with heard() as events:
+    with published() as events:
         root.post(
             f"/admin/accounts/user/{session.user_id}/change/",
             user_form(session.user, display_name="Ila P.", username="somebody"),
@@ -137,10 +137,10 @@ def test_another_change_leaves_sessions_alone(root: Client) -> None:
     assert events == []
 
 
-def test_a_new_password_ends_sessions(root: Client) -> None:
+def test_password_reset_by_staff_ends_sessions(root: Client) -> None:
     session = make_session()
     user = session.user
-    with heard() as events:
+    with published() as events:
         answer = root.post(
             f"/admin/accounts/user/{user.pk}/password/",
             {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD},
@@ -162,7 +162,7 @@ def added(client: Client, username: str, email: str = "") -> HttpResponse:
     return client.post("/admin/accounts/user/add/", form)  # type: ignore[return-value]
 
 
-def test_a_user_can_be_added(root: Client) -> None:
+def test_staff_can_add_a_user(root: Client) -> None:
     assert added(root, "maya", "Maya@example.com").status_code == 302
     maya = User.objects.get(username_key="maya")
     assert maya.email_key == "maya@example.com"
@@ -173,14 +173,14 @@ def test_a_user_can_be_added(root: Client) -> None:
     ("username", "email"),
     [("MAYA", ""), ("with space", ""), ("a@b", ""), ("..", ""), ("other", "MAYA@example.com")],
 )
-def test_a_bad_or_taken_name_is_not_added(root: Client, username: str, email: str) -> None:
+def test_invalid_or_taken_username_is_rejected(root: Client, username: str, email: str) -> None:
     make_user("maya", email="maya@example.com")
     count = User.objects.count()
     assert added(root, username, email).status_code == 200, "the form again, with errors"
     assert User.objects.count() == count
 
 
-def test_somebody_elses_email_is_refused(root: Client) -> None:
+def test_email_of_another_user_is_rejected(root: Client) -> None:
     make_user(email="maya@example.com")
     user = make_user()
     answer = root.post(
@@ -190,7 +190,7 @@ def test_somebody_elses_email_is_refused(root: Client) -> None:
     assert b"is already in use" in answer.content
 
 
-def test_users_are_never_deleted(root: Client) -> None:
+def test_users_cannot_be_deleted(root: Client) -> None:
     user = make_user()
     assert root.get(f"/admin/accounts/user/{user.pk}/delete/").status_code == 403
     root.post(
@@ -213,7 +213,7 @@ def test_staff_cannot_make_superusers(root: Client) -> None:
     assert client.post(f"/admin/accounts/user/{boss.pk}/password/", form).status_code == 403
 
 
-def test_staff_cannot_change_a_user_who_may_do_more() -> None:
+def test_staff_cannot_change_a_user_with_more_permissions() -> None:
     may = ("view_user", "change_user", "change_session")
     client, form = staff(*may), {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
     equal, by_group, by_name, former = (make_user(is_staff=True) for _ in range(4))
@@ -234,7 +234,7 @@ def test_staff_cannot_change_a_user_who_may_do_more() -> None:
         user.refresh_from_db()
         assert (user.email, user.check_password(NEW_PASSWORD)) == ("", False)
     assert client.post(f"/admin/accounts/user/{equal.pk}/password/", form).status_code == 302
-    # With the permission of their own, they may.
+    # With the permission, they may.
     client = staff(*may, "delete_ban")
     for user in (by_group, by_name):
         assert client.post(f"/admin/accounts/user/{user.pk}/password/", form).status_code == 302
@@ -243,10 +243,10 @@ def test_staff_cannot_change_a_user_who_may_do_more() -> None:
 # Sessions
 
 
-def test_sessions_can_be_ended(root: Client) -> None:
+def test_staff_can_end_sessions(root: Client) -> None:
     first, second, other = make_session(), make_session(), make_session()
     chosen = {"action": "end_sessions", "_selected_action": [first.pk, second.pk]}
-    with heard() as events:
+    with published() as events:
         root.post("/admin/accounts/session/", chosen)
         root.post("/admin/accounts/session/", chosen)
     assert len(events) == 2, "ended once each"
@@ -258,7 +258,7 @@ def test_sessions_can_be_ended(root: Client) -> None:
     assert other.ended_at is None
 
 
-def test_ending_sessions_needs_the_permission() -> None:
+def test_ending_sessions_requires_the_permission() -> None:
     session = make_session()
     answer = staff("view_session").post("/admin/accounts/session/", chosen("end_sessions", session))
     assert answer.status_code == 403
@@ -266,7 +266,7 @@ def test_ending_sessions_needs_the_permission() -> None:
     assert session.ended_at is None
 
 
-def test_what_tokens_are_made_of_is_not_shown(root: Client) -> None:
+def test_token_secrets_are_not_shown(root: Client) -> None:
     session = make_session()
     page = root.get(f"/admin/accounts/session/{session.pk}/change/").content.decode()
     assert session.refresh_jti not in page
@@ -275,9 +275,9 @@ def test_what_tokens_are_made_of_is_not_shown(root: Client) -> None:
 # Rooms
 
 
-def test_the_title_of_a_public_room_changes_and_is_told(root: Client) -> None:
+def test_title_change_of_a_public_room_is_published(root: Client) -> None:
     room = make_room(name="sports")
-    with heard() as events:
+    with published() as events:
         answer = root.post(
             f"/admin/rooms/room/{room.pk}/change/",
             {"title": "All about sports", "topic": "", "name": "other", "kind": "group"},
@@ -288,7 +288,7 @@ def test_the_title_of_a_public_room_changes_and_is_told(root: Client) -> None:
     assert [type(event) for event in events] == [RoomChanged]
 
 
-def test_forms_take_no_invisible_characters(root: Client) -> None:
+def test_forms_reject_invisible_characters(root: Client) -> None:
     room, user = make_room(), make_user()
     path = f"/admin/rooms/room/{room.pk}/change/"
     answer = root.post(path, {"title": "a\u202eb", "topic": ""})
@@ -302,7 +302,7 @@ def test_forms_take_no_invisible_characters(root: Client) -> None:
     assert b"must not contain control, bidi or invisible" in answer.content
 
 
-def test_groups_are_only_looked_at(root: Client) -> None:
+def test_groups_are_read_only(root: Client) -> None:
     room = make_room(RoomKind.GROUP)
     answer = root.post(f"/admin/rooms/room/{room.pk}/change/", {"title": "Mine", "topic": ""})
     assert answer.status_code == 403
@@ -311,7 +311,7 @@ def test_groups_are_only_looked_at(root: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["rooms/room", "rooms/member", "messaging/message"])
-def test_nothing_is_added_or_deleted_past_the_services(root: Client, path: str) -> None:
+def test_admin_adds_and_deletes_only_through_services(root: Client, path: str) -> None:
     ila = make_sign_in()
     message = say(ila, make_room(member=[ila.user_id]))
     rows = {
@@ -323,7 +323,7 @@ def test_nothing_is_added_or_deleted_past_the_services(root: Client, path: str) 
     assert root.post(f"/admin/{path}/{rows[path]}/delete/", {"post": "yes"}).status_code == 403
 
 
-def test_messages_are_only_looked_at(root: Client) -> None:
+def test_messages_are_read_only(root: Client) -> None:
     ila = make_sign_in()
     message = say(ila, make_room(member=[ila.user_id]), "as it was")
     path = f"/admin/messaging/message/{message.id}/change/"
@@ -331,7 +331,7 @@ def test_messages_are_only_looked_at(root: Client) -> None:
     assert Message.objects.get().content == "as it was"
 
 
-def test_a_ban_can_be_lifted(root: Client) -> None:
+def test_staff_can_lift_a_ban(root: Client) -> None:
     ban = Ban.objects.create(room=make_room(), user=make_user())
     assert root.post(f"/admin/rooms/ban/{ban.pk}/do/lift_bans/").status_code == 302
     assert not Ban.objects.exists()
@@ -340,7 +340,7 @@ def test_a_ban_can_be_lifted(root: Client) -> None:
 # Searching
 
 
-def test_messages_are_found_by_room_and_sender(root: Client) -> None:
+def test_messages_are_searched_by_room_and_sender(root: Client) -> None:
     ila, kaushal = make_sign_in(make_user("ila")), make_sign_in(make_user("kaushal"))
     sports, news = make_room(name="sports"), make_room(name="news")
     first = say(ila, sports).id
@@ -355,11 +355,11 @@ def test_messages_are_found_by_room_and_sender(root: Client) -> None:
     assert found("SPORTS") == found("spor") == found(f"#{sports.pk}") == [second, first]
     assert found("@Ila") == found("@il") == [third, first]
     assert found("sports @ila") == found("@il spo") == [first]
-    for nothing in ("port", "@nobody", "sports @nobody", "#99999", "#x", "#", "@", f"#{2**70}"):
+    for nothing in ("port", "@unknown", "sports @unknown", "#99999", "#x", "#", "@", f"#{2**70}"):
         assert found(nothing) == [], nothing
 
 
-def test_a_room_that_exists_is_found_before_deleted_ones(root: Client) -> None:
+def test_existing_room_is_found_before_deleted_rooms(root: Client) -> None:
     ila = make_sign_in()
     old = make_room(name="again")
     say(ila, old)
@@ -374,7 +374,7 @@ def ila_time() -> str:
     return "2026-01-01T00:00:00Z"
 
 
-def test_users_and_sessions_are_found_by_name(root: Client) -> None:
+def test_users_and_sessions_are_searched_by_username(root: Client) -> None:
     session = make_session(make_user("ila", email="ila@example.com"))
     make_session(make_user("kaushal"))
     for search in ("ILA", "il", "Ila@example.com", str(session.user_id)):
@@ -385,7 +385,7 @@ def test_users_and_sessions_are_found_by_name(root: Client) -> None:
         assert shown(answer) == [session.pk], search  # type: ignore[arg-type]
 
 
-def test_a_beginning_of_several_names_says_which_they_are(root: Client) -> None:
+def test_ambiguous_prefix_lists_the_matching_names(root: Client) -> None:
     ila, ilan = make_sign_in(make_user("ila")), make_sign_in(make_user("ilan"))
     message = say(ila, make_room(name="sports"))
     say(ilan, make_room(name="spores"))
@@ -397,16 +397,14 @@ def test_a_beginning_of_several_names_says_which_they_are(root: Client) -> None:
     assert shown(answer) == [message.id], "the whole name is the one"  # type: ignore[arg-type]
 
 
-def test_users_are_found_by_the_beginning_of_either_name(root: Client) -> None:
+def test_users_are_searched_by_prefix_of_username_or_display_name(root: Client) -> None:
     first, second = make_user("maya"), make_user("other", display_name="Mayor of the Town")
     make_user("amaya")
     answer = root.get("/admin/accounts/user/", {"q": "may"})
     assert shown(answer) == [second.pk, first.pk]  # type: ignore[arg-type]
 
 
-def test_a_search_by_beginning_stops_at_its_bound(
-    root: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prefix_search_stops_at_its_limit(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accounts_admin, "MAX_MATCHES", 2)
     for number in range(4):
         make_user(f"maya{number}")
@@ -414,17 +412,17 @@ def test_a_search_by_beginning_stops_at_its_bound(
     assert len(shown(answer)) == 2  # type: ignore[arg-type]
 
 
-# What pages say of themselves
+# Help texts and logs
 
 
-def test_the_site_has_its_own_name(root: Client) -> None:
+def test_admin_site_has_its_own_title(root: Client) -> None:
     page = root.get("/admin/").content.decode()
     assert "Chat administration" in page
     assert "Django administration" not in page
     assert '<a href="/">View site</a>' in page
 
 
-def test_every_explained_column_is_one_of_the_list(root: Client) -> None:
+def test_column_help_names_only_columns_of_the_list(root: Client) -> None:
     explained = 0
     for model, page in site._registry.items():
         if not isinstance(page, ModeratedAdmin):
@@ -437,7 +435,7 @@ def test_every_explained_column_is_one_of_the_list(root: Client) -> None:
     assert explained > 30
 
 
-def test_a_user_leads_to_rooms_bans_messages_and_sessions(root: Client) -> None:
+def test_user_page_links_to_rooms_bans_messages_and_sessions(root: Client) -> None:
     ila = make_user("ila")
     page = root.get(f"/admin/accounts/user/{ila.pk}/change/").content.decode()
     for address in (
@@ -451,7 +449,7 @@ def test_a_user_leads_to_rooms_bans_messages_and_sessions(root: Client) -> None:
     assert "?q=" not in page, "lists that this member of staff may not open"
 
 
-def test_the_log_says_who_did_what(root: Client) -> None:
+def test_admin_log_records_actor_and_action(root: Client) -> None:
     ban = Ban.objects.create(room=make_room(name="sports"), user=make_user("maya"))
     root.post(f"/admin/rooms/ban/{ban.pk}/do/lift_bans/")
     entry = LogEntry.objects.get()
@@ -465,7 +463,7 @@ def test_the_log_says_who_did_what(root: Client) -> None:
 # Size
 
 
-def test_no_list_counts_a_whole_table(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_never_count_a_whole_table(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel_admin, "MAX_COUNTED", 2)
     ila = make_sign_in()
     room = make_room(member=[ila.user_id])
@@ -482,7 +480,7 @@ def test_no_list_counts_a_whole_table(root: Client, monkeypatch: pytest.MonkeyPa
     assert answer.context["cl"].result_count == 2
 
 
-def test_a_page_costs_the_same_queries_however_many_rows(root: Client) -> None:
+def test_query_count_does_not_depend_on_row_count(root: Client) -> None:
     def cost() -> int:
         with CaptureQueriesContext(connection) as queries:
             root.get("/admin/messaging/message/")
@@ -496,7 +494,7 @@ def test_a_page_costs_the_same_queries_however_many_rows(root: Client) -> None:
     assert cost() == before
 
 
-def test_a_search_for_a_sender_stops_at_the_newest(
+def test_sender_search_is_limited_to_the_newest_messages(
     root: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(messaging_admin, "MAX_SEARCHED_ROWS", 2)
@@ -510,5 +508,5 @@ def test_a_search_for_a_sender_stops_at_the_newest(
 @pytest.mark.parametrize(
     "query", ["content__contains=x", "sender__password__startswith=p", "room__name=x"]
 )
-def test_hand_made_lookups_are_refused(root: Client, query: str) -> None:
+def test_arbitrary_lookups_in_the_query_are_rejected(root: Client, query: str) -> None:
     assert root.get(f"/admin/messaging/message/?{query}").status_code == 400

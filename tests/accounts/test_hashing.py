@@ -1,4 +1,4 @@
-"""How many may hash a password or wait for it."""
+"""Limits on concurrent password hashing."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from accounts import hashing
 from accounts.kernel.errors import Busy
 
 
-def test_one_too_many_is_told_so_at_once_and_gives_nothing_back(
+def test_excess_hash_is_busy_at_once_and_releases_no_slot(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(hashing, "_places", threading.BoundedSemaphore(1))

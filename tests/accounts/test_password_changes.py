@@ -1,4 +1,4 @@
-"""What a new password ends, whichever way it is set, and that a rehash ends nothing."""
+"""Which sessions and cookies a password change ends, and that a rehash ends none."""
 
 from collections.abc import Callable
 from io import StringIO
@@ -13,9 +13,9 @@ from accounts import hashing
 from accounts.auth import authenticate
 from accounts.events import SessionsEnded
 from accounts.models import Session, User
-from tests.factories import at_once, heard, make_session, make_user
+from tests.factories import at_once, make_session, make_user, published
 
-from .person import PASSWORD, change_password, log_in, log_out, meanwhile, register
+from .service_calls import PASSWORD, change_password, log_in, log_out, meanwhile, register
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -85,12 +85,12 @@ WAYS = [by_own_page, by_staff, by_staff_to_none, by_command, by_model, by_field,
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_new_password_ends_all_sessions_and_cookies(
+def test_password_change_ends_all_sessions_and_cookies(
     boss: User, way: Callable[[User], None]
 ) -> None:
     session, cookie = make_session(boss), in_admin(boss)
     stranger = make_session()
-    with heard() as events:
+    with published() as events:
         way(User.objects.get(pk=boss.pk))
     assert events == [SessionsEnded(boss.pk, frozenset({session.pk}))]
     session.refresh_from_db()
@@ -100,24 +100,24 @@ def test_a_new_password_ends_all_sessions_and_cookies(
     assert stranger.ended_at is None
 
 
-def test_the_admin_page_keeps_the_cookie_that_changed_the_password(boss: User) -> None:
+def test_admin_password_change_keeps_its_own_cookie(boss: User) -> None:
     cookie = in_admin(boss)
     cookie.post("/admin/password_change/", {"old_password": PASSWORD} | NEW_TWICE)
     assert is_in(cookie)
 
 
-def test_a_new_password_by_the_api_keeps_its_session_and_ends_cookies(boss: User) -> None:
+def test_api_password_change_keeps_its_session_and_ends_cookies(boss: User) -> None:
     cookie, (user, pair) = in_admin(boss), log_in("boss")
     _, other = log_in("boss")
     other_id = authenticate(other.access).session_id
-    with heard() as events:
+    with published() as events:
         change_password(user, authenticate(pair.access), PASSWORD, NEW_PASSWORD)
     assert events == [SessionsEnded(boss.pk, frozenset({other_id}))]
     assert authenticate(pair.access).user_id == boss.pk
     assert not is_in(cookie)
 
 
-def test_logging_out_everywhere_ends_cookies(boss: User) -> None:
+def test_logout_everywhere_ends_cookies(boss: User) -> None:
     cookie, (_, pair) = in_admin(boss), log_in("boss")
     log_out(refresh=pair.refresh)
     assert is_in(cookie), "one session is not everywhere"
@@ -126,13 +126,13 @@ def test_logging_out_everywhere_ends_cookies(boss: User) -> None:
     assert not is_in(cookie)
 
 
-def test_a_row_that_was_read_before_brings_nothing_back(boss: User) -> None:
-    """As when staff edit a profile while its user changes the password."""
+def test_saving_a_stale_row_restores_no_credentials(boss: User) -> None:
+    """For example: staff edit a profile while its user changes the password."""
     stale, cookie, (_, pair) = User.objects.get(), in_admin(boss), log_in("boss")
     by_model(User.objects.get())
     _, again = log_in("boss", NEW_PASSWORD)
     stale.display_name = "Boss"
-    with heard() as events:
+    with published() as events:
         stale.save()
     assert events == []
     assert log_in("boss", NEW_PASSWORD)
@@ -142,9 +142,9 @@ def test_a_row_that_was_read_before_brings_nothing_back(boss: User) -> None:
     assert Session.objects.exclude(ended_at=None).count() == 1, pair
 
 
-def test_other_changes_end_nothing(boss: User) -> None:
+def test_other_changes_end_no_session(boss: User) -> None:
     cookie, session = in_admin(boss), make_session(boss)
-    with heard() as events:
+    with published() as events:
         user = User.objects.defer("password").get()
         user.display_name = "Boss"
         user.save()
@@ -162,7 +162,7 @@ def test_other_changes_end_nothing(boss: User) -> None:
 
 @pytest.fixture
 def due(settings: Settings, monkeypatch: pytest.MonkeyPatch, boss: User) -> User:
-    """A user whose hash has fewer iterations than now."""
+    """A user whose hash has fewer iterations than the setting."""
     settings.PASSWORD_HASHERS = ["accounts.hashing.TunablePBKDF2PasswordHasher"]
     monkeypatch.setattr(hashing.TunablePBKDF2PasswordHasher, "iterations", 1)
     boss.set_password(PASSWORD)
@@ -171,9 +171,9 @@ def due(settings: Settings, monkeypatch: pytest.MonkeyPatch, boss: User) -> User
     return boss
 
 
-def test_a_rehash_ends_neither_sessions_nor_cookies(due: User) -> None:
+def test_rehash_keeps_sessions_and_cookies(due: User) -> None:
     cookie, session = in_admin(due), make_session(due)
-    with heard() as events:
+    with published() as events:
         log_in("boss")
     assert User.objects.get().password.startswith("pbkdf2_sha256$2$")
     assert events == []
@@ -182,13 +182,13 @@ def test_a_rehash_ends_neither_sessions_nor_cookies(due: User) -> None:
     assert is_in(cookie)
 
 
-def test_all_logins_at_once_succeed_while_the_hash_is_due(due: User) -> None:
+def test_concurrent_logins_succeed_while_a_rehash_is_due(due: User) -> None:
     outcomes = at_once(*[lambda: log_in("boss")] * 4)
     assert [type(outcome) for outcome in outcomes] == [tuple] * 4, outcomes
     assert log_in("boss")
 
 
-def test_all_logins_to_the_admin_at_once_succeed_while_the_hash_is_due(due: User) -> None:
+def test_concurrent_admin_logins_succeed_while_a_rehash_is_due(due: User) -> None:
     def come() -> bool:
         client = Client()
         client.post("/admin/login/", {"username": "boss", "password": PASSWORD})
@@ -197,17 +197,17 @@ def test_all_logins_to_the_admin_at_once_succeed_while_the_hash_is_due(due: User
     assert at_once(*[come] * 4) == [True] * 4
 
 
-def test_a_password_is_changed_while_a_login_renews_the_hash(due: User) -> None:
+def test_password_change_succeeds_during_a_rehash(due: User) -> None:
     _, pair = register("ila")
     user = User.objects.get(username="ila")
     caller = authenticate(pair.access)
-    # What a login at the same time stores.
+    # As a concurrent login stores it.
     User.objects.store_rehash(user.pk, user.password, make_password(PASSWORD))
     change_password(user, caller, PASSWORD, NEW_PASSWORD)
     assert log_in("ila", NEW_PASSWORD)
 
 
-def test_a_login_survives_logging_out_everywhere_meanwhile(
+def test_login_survives_concurrent_logout_everywhere(
     boss: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, pair = log_in("boss")

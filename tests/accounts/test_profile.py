@@ -1,4 +1,4 @@
-"""What people change of themselves."""
+"""Users change their own e-mail and display name."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from accounts.auth import authenticate
 from accounts.kernel.errors import EmailTaken, Invalid, WrongPassword
 from accounts.models import Session, User
 
-from .person import PASSWORD, change_password, log_in, meanwhile, register
+from .service_calls import PASSWORD, change_password, log_in, meanwhile, register
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cheap_passwords", "unlimited")]
 
@@ -23,7 +23,7 @@ def change_profile(user: User, **changes: str) -> User:
     )
 
 
-def test_a_new_email_needs_the_password() -> None:
+def test_email_change_requires_the_password() -> None:
     user, _ = register()
     with pytest.raises(Invalid):
         change_profile(user, email="new@example.com")
@@ -33,7 +33,9 @@ def test_a_new_email_needs_the_password() -> None:
     assert log_in("new@example.com")
 
 
-def test_whose_password_changed_meanwhile_sets_no_email(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_email_change_fails_after_a_concurrent_password_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     thief, _ = register(email="ila@example.com")
     owner, own = User.objects.get(), authenticate(log_in()[1].access)
 
@@ -46,14 +48,14 @@ def test_whose_password_changed_meanwhile_sets_no_email(monkeypatch: pytest.Monk
     assert log_in("ila@example.com", "the owner's sentence")
 
 
-def test_an_email_of_somebody_else_is_refused() -> None:
+def test_email_of_another_user_is_rejected() -> None:
     register("other", email="ila@example.com")
     user, _ = register()
     with pytest.raises(EmailTaken):
         change_profile(user, email="ILA@example.com", password=PASSWORD)
 
 
-def test_a_display_name_alone_needs_no_password() -> None:
+def test_display_name_change_requires_no_password() -> None:
     user, _ = register(email="ila@example.com")
     change_profile(user, display_name="Ila P.")
     user.refresh_from_db()

@@ -1,4 +1,4 @@
-"""What ends sessions, and what is left of them."""
+"""What ends sessions, and which ended sessions are kept."""
 
 from datetime import timedelta
 
@@ -23,9 +23,9 @@ from accounts.kernel.errors import (
 )
 from accounts.models import Session, User
 from accounts.selectors import open_sessions
-from tests.factories import commits, heard, make_session, make_user
+from tests.factories import commits, make_session, make_user, published
 
-from .person import PASSWORD, change_password, log_in, log_out, meanwhile, register
+from .service_calls import PASSWORD, change_password, log_in, log_out, meanwhile, register
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cheap_passwords", "unlimited")]
 
@@ -33,11 +33,11 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cheap_passwords", 
 
 
 @commits
-def test_logging_out_by_access_token_ends_this_session_only() -> None:
+def test_logout_by_access_token_ends_only_its_session() -> None:
     user, pair = register()
     _, other = log_in()
     caller = authenticate(pair.access)
-    with heard() as events:
+    with published() as events:
         log_out(caller)
     assert events == [SessionsEnded(user.pk, frozenset({caller.session_id}))]
     with pytest.raises(SessionEnded):
@@ -47,7 +47,7 @@ def test_logging_out_by_access_token_ends_this_session_only() -> None:
     assert authenticate(other.access).user_id
 
 
-def test_logging_out_by_refresh_token_alone_ends_its_session() -> None:
+def test_logout_by_refresh_token_ends_its_session() -> None:
     _, pair = register()
     _, other = log_in()
     log_out(refresh=pair.refresh)
@@ -56,7 +56,7 @@ def test_logging_out_by_refresh_token_alone_ends_its_session() -> None:
     assert authenticate(other.access).user_id
 
 
-def test_a_refresh_token_logs_out_beside_an_access_token_that_ran_out(client: Client) -> None:
+def test_refresh_token_logs_out_beside_an_expired_access_token(client: Client) -> None:
     _, pair = register()
     with time_machine.travel(timedelta(minutes=61)):
         answer = client.post(
@@ -70,25 +70,25 @@ def test_a_refresh_token_logs_out_beside_an_access_token_that_ran_out(client: Cl
 
 
 @commits
-def test_logging_out_everywhere_ends_all_sessions_in_one_event() -> None:
+def test_logout_everywhere_ends_all_sessions_in_one_event() -> None:
     user, pair = register()
     log_in()
-    with heard() as events:
+    with published() as events:
         log_out(refresh=pair.refresh, everywhere=True)
     ids = frozenset(Session.objects.values_list("pk", flat=True))
     assert events == [SessionsEnded(user.pk, ids)]
 
 
 @commits
-def test_logging_out_twice_is_refused() -> None:
+def test_second_logout_is_rejected() -> None:
     _, pair = register()
     log_out(refresh=pair.refresh)
-    with heard() as events, pytest.raises(SessionEnded):
+    with published() as events, pytest.raises(SessionEnded):
         log_out(refresh=pair.refresh)
     assert events == []
 
 
-def test_the_token_of_an_ended_session_ends_no_others() -> None:
+def test_token_of_an_ended_session_cannot_end_other_sessions() -> None:
     _, pair = register()
     log_out(refresh=pair.refresh)
     _, other = log_in()
@@ -97,7 +97,7 @@ def test_the_token_of_an_ended_session_ends_no_others() -> None:
     assert authenticate(other.access).user_id
 
 
-def test_a_refresh_token_of_somebody_else_ends_nothing() -> None:
+def test_refresh_token_of_another_user_ends_no_session() -> None:
     _, pair = register()
     _, other = register("other")
     with pytest.raises(Forbidden):
@@ -107,11 +107,11 @@ def test_a_refresh_token_of_somebody_else_ends_nothing() -> None:
 
 
 @commits
-def test_a_session_is_ended_by_its_user_only_and_once() -> None:
+def test_session_can_be_ended_only_by_its_user_and_once() -> None:
     session = make_session()
     with pytest.raises(NoSuchSession):
         sessions.end_session(user_id=make_user().pk, session_id=session.pk)
-    with heard() as events:
+    with published() as events:
         sessions.end_session(user_id=session.user_id, session_id=session.pk)
     assert events == [SessionsEnded(session.user_id, frozenset({session.pk}))]
     with pytest.raises(NoSuchSession):
@@ -119,11 +119,11 @@ def test_a_session_is_ended_by_its_user_only_and_once() -> None:
 
 
 @commits
-def test_a_new_password_ends_the_other_sessions() -> None:
+def test_password_change_ends_the_other_sessions() -> None:
     user, pair = register()
     _, other = log_in()
     other_id = authenticate(other.access).session_id
-    with heard() as events:
+    with published() as events:
         change_password(user, authenticate(pair.access), PASSWORD, "another sentence")
     assert events == [SessionsEnded(user.pk, frozenset({other_id}))]
     assert authenticate(pair.access).user_id
@@ -135,9 +135,9 @@ def test_a_new_password_ends_the_other_sessions() -> None:
 
 
 @commits
-def test_a_new_password_with_no_other_sessions_ends_nothing() -> None:
+def test_password_change_without_other_sessions_ends_none() -> None:
     user, pair = register()
-    with heard() as events:
+    with published() as events:
         change_password(user, authenticate(pair.access), PASSWORD, "another sentence")
     assert events == []
 
@@ -146,19 +146,19 @@ def test_a_new_password_with_no_other_sessions_ends_nothing() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "error"), [("wrong", PASSWORD * 2, WrongPassword), (PASSWORD, "short", Invalid)]
 )
-def test_a_refused_change_of_password_changes_nothing(
+def test_rejected_password_change_changes_nothing(
     old: str, new: str, error: type[Exception]
 ) -> None:
     user, pair = register()
     _, other = log_in()
-    with heard() as events, pytest.raises(error):
+    with published() as events, pytest.raises(error):
         change_password(user, authenticate(pair.access), old, new)
     assert events == []
     assert authenticate(other.access).user_id
     assert log_in()
 
 
-def test_a_new_password_is_not_overridden_by_one_that_was_on_its_way(
+def test_password_change_is_not_overwritten_by_a_concurrent_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     thief, pair = register()
@@ -175,7 +175,7 @@ def test_a_new_password_is_not_overridden_by_one_that_was_on_its_way(
     assert authenticate(own.access).user_id
 
 
-def test_of_two_new_passwords_by_one_session_the_first_stays(
+def test_first_of_two_concurrent_password_changes_wins(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     user, pair = register()
@@ -190,7 +190,7 @@ def test_of_two_new_passwords_by_one_session_the_first_stays(
     assert log_in(password="the first sentence")
 
 
-def test_a_session_that_ends_meanwhile_sets_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_session_ended_meanwhile_cannot_set_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
     user, pair = register()
     caller = authenticate(pair.access)
     meanwhile(monkeypatch, "hash_password", lambda: log_out(refresh=pair.refresh))
@@ -199,7 +199,7 @@ def test_a_session_that_ends_meanwhile_sets_no_password(monkeypatch: pytest.Monk
     assert log_in()
 
 
-def test_a_password_changed_meanwhile_is_not_overridden_by_a_renewed_hash(
+def test_rehash_does_not_overwrite_a_changed_password(
     monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     monkeypatch.setattr(hashing.TunablePBKDF2PasswordHasher, "iterations", 1)
@@ -212,9 +212,7 @@ def test_a_password_changed_meanwhile_is_not_overridden_by_a_renewed_hash(
     assert log_in(password="another sentence")
 
 
-def test_logging_in_renews_a_hash_of_an_older_kind(
-    monkeypatch: pytest.MonkeyPatch, settings: Settings
-) -> None:
+def test_login_upgrades_an_old_hash(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     register()
     monkeypatch.setattr(hashing.TunablePBKDF2PasswordHasher, "iterations", 1)
     renewed = "accounts.hashing.TunablePBKDF2PasswordHasher"
@@ -228,16 +226,16 @@ def test_logging_in_renews_a_hash_of_an_older_kind(
 def test_deactivation_ends_all_sessions_in_one_event() -> None:
     user, _ = register()
     log_in()
-    with heard() as events:
+    with published() as events:
         services.deactivate(user=user)
     ids = frozenset(Session.objects.values_list("pk", flat=True))
     assert events == [SessionsEnded(user.pk, ids)]
 
 
 @commits
-def test_those_who_are_deactivated_at_a_stroke_lose_their_sessions_and_nobody_else() -> None:
+def test_bulk_deactivation_ends_only_the_sessions_of_its_users() -> None:
     gone, also_gone, stays = (register(username=name)[0] for name in ("ila", "meera", "kaushal"))
-    with heard() as events:
+    with published() as events:
         User.objects.filter(pk=gone.pk).update(is_active=False)
         also_gone.is_active = False
         User.objects.bulk_update([also_gone], ["is_active"])
@@ -249,20 +247,20 @@ def test_those_who_are_deactivated_at_a_stroke_lose_their_sessions_and_nobody_el
     assert [row.user for row in Session.objects.filter(ended_at=None)] == [stays]
 
 
-# Sessions that are over
+# Ended sessions
 
 
-def test_a_session_whose_refresh_token_ran_out_is_listed_no_more() -> None:
+def test_session_with_expired_refresh_token_is_not_listed() -> None:
     user, _ = register()
     assert open_sessions(user.pk).count() == 1
     with time_machine.travel(timedelta(days=14, minutes=1)):
         assert not open_sessions(user.pk).exists()
 
 
-def test_a_session_whose_access_token_lives_longer_is_listed_as_long(
+def test_session_is_listed_while_its_access_token_is_valid(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Else nobody could end it: neither its owner, nor staff who set a new password."""
+    """An unlisted session could be ended by no user and by no password change of staff."""
     monkeypatch.setattr(AccessToken, "lifetime", timedelta(days=30))
     user, pair = register()
     with time_machine.travel(timedelta(days=20)):
@@ -270,7 +268,7 @@ def test_a_session_whose_access_token_lives_longer_is_listed_as_long(
         assert open_sessions(user.pk).count() == 1
 
 
-def test_purging_forgets_the_sessions_that_are_over_and_no_others(
+def test_purge_deletes_only_ended_sessions(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     register()
@@ -285,6 +283,6 @@ def test_purging_forgets_the_sessions_that_are_over_and_no_others(
     assert list(left) == ["ila", "user29", "user43"]
 
 
-def test_sessions_that_ended_just_now_are_never_purged() -> None:
+def test_recently_ended_sessions_are_not_purged() -> None:
     with pytest.raises(CommandError, match="older-than-days"):
         call_command("purge_sessions", "--older-than-days", "0")

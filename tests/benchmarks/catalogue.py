@@ -1,28 +1,32 @@
-"""All scenarios by name, in the order in which they are measured and reported.
+"""Lists all scenarios by name, in the order of measuring and reporting.
 
-Those that share a fleet come first, so that it is started once.
+Scenarios that share a fleet come first, so that it starts once.
 """
 
 from collections.abc import Callable
 
-from . import growing, scenarios, sweeps
-from .bench import Bench
+from . import scale_out, scenarios, sockets, sweeps
+from .runner import Runner
 
-SCENARIOS: dict[str, Callable[[Bench], None]] = {
+SCENARIOS: dict[str, Callable[[Runner], None]] = {
     "fanout": scenarios.fanout,
     "many_rooms": scenarios.many_rooms,
     "signin": scenarios.signin,
+    "signin_busy": sockets.signin_busy,
     "latency": scenarios.latency,
     "generator": scenarios.generator,
     "lively": scenarios.lively,
+    "lone": sockets.lone,
+    "deflate": sockets.deflate,
     "memory": scenarios.memory,
     "paging": scenarios.paging,
     "hold": scenarios.hold,
-    "databases": growing.databases,
-    "spread": growing.spread,
-    "crossing": growing.crossing,
-    "redis_gone": growing.redis_gone,
-    "repair": growing.repair,
+    "databases": scale_out.databases,
+    "spread": scale_out.spread,
+    "spread_workers": sockets.spread_workers,
+    "crossing": scale_out.crossing,
+    "redis_gone": scale_out.redis_gone,
+    "repair": scale_out.repair,
     "members": sweeps.members,
     "rooms": sweeps.rooms,
 }

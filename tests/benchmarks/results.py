@@ -1,4 +1,4 @@
-"""What was measured."""
+"""Holds measured quantities."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -9,28 +9,28 @@ from .systems import System
 
 @dataclass(frozen=True)
 class Quantity:
-    """One number of one system: `work` was done, and `what` was counted."""
+    """One number of one system: `what` was counted while `work` was done."""
 
     work: str
     what: str
     system: System
     at: int | None = None
-    """How many members, rooms or processes it was, where these are what is varied."""
+    """The varied number of members, rooms or processes."""
 
     def of(self, name: str) -> "Quantity":
-        """The same of a peer on the same server, or on Node."""
+        """Returns the same quantity of a peer on the same server, or on Node."""
         server = "node" if name.startswith("socketio") else self.system.server
         return replace(self, system=replace(self.system, name=name, server=server))
 
 
 @dataclass
 class Row:
-    """A quantity in every round."""
+    """A quantity's value in each round."""
 
     quantity: Quantity
     values: list[float] = field(default_factory=list)
     per_cpu: list[float] = field(default_factory=list)
-    """The same for each second of the server's CPU time: noise disturbs it least."""
+    """The same per CPU second of the server: least disturbed by noise."""
 
     @property
     def median(self) -> float:
@@ -45,9 +45,11 @@ class Row:
 class Results:
     rows: dict[Quantity, Row] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
-    """Systems that could not run, and why."""
+    """Systems that could not run, with the reason."""
     busiest: float = 0.0
-    """The largest share of its core that the load generator ever used."""
+    """The largest share of its core that the load generator used."""
+    scenarios: dict[Quantity, str] = field(default_factory=dict)
+    """The scenario of each row, when results of several scenarios were merged."""
 
     def add(self, quantity: Quantity, value: float, per_cpu: float | None = None) -> None:
         row = self.rows.setdefault(quantity, Row(quantity))
@@ -58,7 +60,11 @@ class Results:
     def works(self) -> Iterable[str]:
         return dict.fromkeys(quantity.work for quantity in self.rows)
 
-    def merge(self, other: "Results") -> None:
+    def merge(self, other: "Results", scenario: str) -> None:
+        """Raises ValueError for a quantity that another scenario has measured as well."""
+        if twice := self.rows.keys() & other.rows.keys():
+            raise ValueError(f"{scenario} measures {twice}, as another scenario does")
+        self.scenarios |= dict.fromkeys(other.rows, scenario)
         self.rows |= other.rows
         self.skipped |= other.skipped
         self.busiest = max(self.busiest, other.busiest)

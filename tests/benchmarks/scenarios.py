@@ -1,12 +1,12 @@
-"""What is done to one process with its SQLite. Each scenario adds its rows to the results."""
+"""Scenarios with one process and SQLite. Each adds its rows to the results."""
 
 import time
 from statistics import median
 
 import httpx
 
-from .bench import DOORS, LATENCY_MEMBERS, MANY_ROOMS, NODE, Bench, big_room
 from .load import Load
+from .runner import DOORS, LATENCY_MEMBERS, MANY_ROOMS, NODE, Runner, big_room
 from .systems import PRODUCT, Room, Running, System, acknowledged
 
 PAGE = 50
@@ -20,87 +20,92 @@ def fanout_work(members: int) -> str:
     return f"one room × {members:,}"
 
 
-def fanout(bench: Bench) -> None:
-    """One sender in a room sends the next message when it has heard its own."""
-    for members in bench.members:
+def strict_work(work: str) -> str:
+    return f"{work}, strict"
+
+
+def fanout(runner: Runner) -> None:
+    """One sender in a room sends the next message when it has the last; strict: when all have."""
+    for members in runner.members:
         work = fanout_work(members)
 
         def measure(one: Running, load: Load, work: str = work) -> None:
-            bench.closed(work, "deliveries", one, load)
+            runner.closed(work, "deliveries", one, load)
+            runner.closed(strict_work(work), "deliveries", one, load, strict=True)
 
-        bench.compare(bench.fleet(bench.systems()), [big_room(members)], measure)
-
-
-def many_rooms(bench: Bench) -> None:
-    """One sender in each of many rooms sends the next message when the last was acknowledged."""
-
-    def measure(one: Running, load: Load) -> None:
-        bench.closed(ACKNOWLEDGED, "answers", one, load)
-
-    systems = bench.systems(peers=("raw", "standard", "standard-orm", *NODE))
-    bench.compare(bench.fleet(systems), MANY_ROOMS, measure, acknowledged)
+        runner.compare(runner.fleet(runner.systems()), [big_room(members)], measure)
 
 
-def lively(bench: Bench) -> None:
-    """Twenty of a room's 200 speak, each the next when the last was acknowledged."""
+def many_rooms(runner: Runner) -> None:
+    """One sender in each of many rooms sends the next message after the last acknowledgement."""
 
     def measure(one: Running, load: Load) -> None:
-        bench.closed(LIVELY, "deliveries", one, load)
+        runner.closed(ACKNOWLEDGED, "answers", one, load)
+
+    systems = runner.systems(peers=("raw", "standard", "standard-orm", *NODE))
+    runner.compare(runner.fleet(systems), MANY_ROOMS, measure, acknowledged)
+
+
+def lively(runner: Runner) -> None:
+    """Twenty of a room's 200 members send, each the next message after the last acknowledgement."""
+
+    def measure(one: Running, load: Load) -> None:
+        runner.closed(LIVELY, "deliveries", one, load)
 
     rooms = [Room("lively", 200, speakers=20)]
-    # The others have no word for the one who spoke: each would go on when it hears anybody.
-    with bench.side_by_side(bench.systems(peers=NODE), rooms) as started:
-        bench.compare(started, rooms, measure, acknowledged)
+    # Peers without acknowledgements cannot take part: a sender would continue on any message.
+    with runner.side_by_side(runner.systems(peers=NODE), rooms) as started:
+        runner.compare(started, rooms, measure, acknowledged)
 
 
-def latency(bench: Bench) -> None:
-    """25 messages a second in a room of 200: how long until each member has it."""
+def latency(runner: Runner) -> None:
+    """25 messages a second in a room of 200: time until each member has received each."""
     rate, members = 25, LATENCY_MEMBERS
-    # Of a hundred the slowest one in a hundred is the slowest of all, one moment of the disk.
-    messages = int(rate * bench.seconds) if bench.quick else max(250, int(rate * bench.seconds))
+    # With 100 messages, p99 would be the single slowest one: one moment of the disk.
+    messages = int(rate * runner.seconds) if runner.quick else max(250, int(rate * runner.seconds))
 
     def measure(one: Running, load: Load) -> None:
         answer = load.paced(rate, messages)
         for what in ("p50", "p99"):
-            bench.add(f"25 messages/s × {members}", f"{what} ms", one.system, answer[what] * 1000)
+            runner.add(f"25 messages/s × {members}", f"{what} ms", one.system, answer[what] * 1000)
 
-    systems = bench.systems(peers=("raw", "standard", *NODE))
-    bench.compare(bench.fleet(systems), [big_room(members)], measure)
+    systems = runner.systems(peers=("raw", "standard", *NODE))
+    runner.compare(runner.fleet(systems), [big_room(members)], measure)
 
 
-def signin(bench: Bench) -> None:
-    """Many people connect to their group rooms of 50 and sign in, 48 at a time."""
-    doors = DOORS[:4] if bench.quick else DOORS
-    started = bench.fleet(bench.systems(peers=("raw", "standard")))
+def signin(runner: Runner) -> None:
+    """Many users connect to group rooms of 50 and authenticate, 48 at a time."""
+    doors = DOORS[:4] if runner.quick else DOORS
+    started = runner.fleet(runner.systems(peers=("raw", "standard")))
     for one in started:
-        # The first sign-in of a while is also noted on the session's row.
+        # The first authentication after a while is also written to the session's row.
         with one.load(doors) as load:
             load.open()
         until_idle(one)
-    for _ in range(bench.rounds):
+    for _ in range(runner.rounds):
         for one in started:
             before = one.cpu()
             with one.load(doors) as load:
                 answer = load.open()
             rate = answer["entered"] / answer["seconds"]
             per_cpu = answer["entered"] / max(one.cpu() - before, 0.01)
-            bench.add(SIGN_INS, "sign-ins/s", one.system, rate, per_cpu)
+            runner.add(SIGN_INS, "sign-ins/s", one.system, rate, per_cpu)
             until_idle(one)
 
 
-def memory(bench: Bench) -> None:
-    """What an idle socket costs, in rooms of 50: growth of the process over the first 1,000."""
+def memory(runner: Runner) -> None:
+    """Memory of an idle socket in rooms of 50: growth of the process over the first 1,000."""
     rooms = [Room("first", 50), *DOORS]
-    for system in bench.systems(peers=() if bench.quick else ("raw", "standard", *NODE)):
-        with bench.side_by_side([system], rooms) as started:
+    for system in runner.systems(peers=() if runner.quick else ("raw", "standard", *NODE)):
+        with runner.side_by_side([system], rooms) as started:
             for one in started:
-                bench.add(IDLE, "KB a socket", system, _growth(one, rooms) / 1000)
+                runner.add(IDLE, "KB a socket", system, _growth(one, rooms) / 1000)
 
 
 def _growth(one: Running, rooms: list[Room]) -> float:
-    """Bytes for each socket in all but the first room."""
+    """Returns bytes for each socket in all but the first room."""
     with one.load(rooms[:1]) as load:
-        # What is loaded and allocated with the first clients is not theirs.
+        # One-time allocations with the first clients are not counted.
         load.open()
         before = one.memory()
         with one.load(rooms[1:]) as others:
@@ -109,12 +114,12 @@ def _growth(one: Running, rooms: list[Room]) -> float:
             return (one.memory() - before) / entered
 
 
-def hold(bench: Bench) -> None:
-    """10,000 sockets stay for a minute; then one message is heard by all."""
-    people, each, seconds = (200, 5, 3) if bench.quick else (1000, 10, 60)
+def hold(runner: Runner) -> None:
+    """10,000 sockets stay for a minute; then all receive one message."""
+    people, each, seconds = (200, 5, 3) if runner.quick else (1000, 10, 60)
     work = f"idle sockets × {people * each:,}, held {seconds} s"
     rooms = [Room("big", people, sockets_each=each)]
-    with bench.serving(System(PRODUCT, "uvicorn"), rooms) as one:
+    with runner.serving(System(PRODUCT, "uvicorn"), rooms) as one:
         before = one.memory()
         with one.load() as load:
             opened = load.open(within=180)
@@ -122,23 +127,23 @@ def hold(bench: Bench) -> None:
             grown = one.memory() - before
             time.sleep(seconds)
             answer = load.paced(1, 1, patience=10)
-        add = bench.add
+        add = runner.add
         add(work, "sockets lost", one.system, opened["lost"] + answer["lost"])
         add(work, "sockets that heard the message", one.system, answer["deliveries"])
         add(work, "ms until the last heard it", one.system, answer["max"] * 1000)
         add(work, "KB a socket", one.system, grown / opened["entered"] / 1000)
 
 
-def paging(bench: Bench) -> None:
+def paging(runner: Runner) -> None:
     """Pages of history by REST at every depth of a huge room, and of a small one, in turn."""
-    sizes = {"small": 1000, "huge": 100_000 if bench.quick else 1_000_000}
+    sizes = {"small": 1000, "huge": 100_000 if runner.quick else 1_000_000}
     rooms = [Room(name, 2, messages=size) for name, size in sizes.items()]
-    with bench.serving(System(PRODUCT, "uvicorn"), rooms) as one:
-        for _ in range(bench.rounds):
+    with runner.serving(System(PRODUCT, "uvicorn"), rooms) as one:
+        for _ in range(runner.rounds):
             spent = _page_times(one, sizes)
             for name, size in sizes.items():
                 what = f"ms a page of {size:,} messages"
-                bench.add("history", what, one.system, median(spent[name]) * 1000)
+                runner.add("history", what, one.system, median(spent[name]) * 1000)
 
 
 def _page_times(one: Running, sizes: dict[str, int]) -> dict[str, list[float]]:
@@ -159,20 +164,22 @@ def _page_times(one: Running, sizes: dict[str, int]) -> dict[str, list[float]]:
     return spent
 
 
-def generator(bench: Bench) -> None:
-    """How much the load takes when no server holds it up."""
+def generator(runner: Runner) -> None:
+    """Throughput of the load generator without a server's limit."""
 
     def measure(one: Running, load: Load) -> None:
-        answer = load.closed(bench.seconds / 4, bench.seconds)
+        answer = load.closed(runner.seconds / 4, runner.seconds)
         for what, seconds in (("", answer["seconds"]), (" of its CPU time", answer["busy"])):
             rate = answer["deliveries"] / max(seconds, 0.001)
-            bench.add("load generator alone", f"deliveries/s{what}", one.system, rate)
+            runner.add("load generator alone", f"deliveries/s{what}", one.system, rate)
 
-    bench.compare(bench.fleet([System("blaster", "sockets")]), [big_room(LATENCY_MEMBERS)], measure)
+    runner.compare(
+        runner.fleet([System("blaster", "sockets")]), [big_room(LATENCY_MEMBERS)], measure
+    )
 
 
 def until_idle(one: Running, within: float = 20) -> None:
-    """Waits until the server has done what connecting or leaving gave it to do."""
+    """Waits until the server has finished the work of connecting or disconnecting clients."""
     deadline = time.monotonic() + within
     before = one.cpu()
     while time.monotonic() < deadline:

@@ -1,7 +1,7 @@
-"""Fills a migrated database with rooms of signed-in members: `python -m tests.benchmarks.seed`.
+"""Fills a migrated database with rooms and members: `python -m tests.benchmarks.seed`.
 
-Reads `[[name, members, messages], …]` and answers `{name: [access token of each member]}`. Ten
-thousand people through the REST API would take longer than all the measuring.
+Reads `[[name, members, messages], …]` and answers `{name: [access token of each member]}`. The REST
+API would need longer for ten thousand users than all the measuring.
 """
 
 import json
@@ -51,7 +51,7 @@ class Plan(NamedTuple):
 
 
 def _filled(plan: list[Plan]) -> dict[str, list[str]]:
-    """Everything by few statements: ten thousand rooms are among what is asked for."""
+    """Inserts everything with few statements: up to ten thousand rooms."""
     people = iter(_people(plan))
     tokens = {}
     belonging = []
@@ -65,7 +65,7 @@ def _filled(plan: list[Plan]) -> dict[str, list[str]]:
 
 
 def _people(plan: list[Plan]) -> list[tuple["User", str]]:
-    """Users with an access token each, room by room."""
+    """Creates users with an access token each, room by room."""
     from accounts import tokens
     from accounts.models import Session, User
 
@@ -100,7 +100,7 @@ def _rooms(plan: list[Plan]) -> "list[Room]":
 
 
 def _join(belonging: "list[tuple[Room, User]]") -> None:
-    """Each room's first is its owner."""
+    """The first member of each room owns it."""
     from rooms.models import Member, Role
 
     owned = set()
@@ -114,7 +114,7 @@ def _join(belonging: "list[tuple[Room, User]]") -> None:
 
 
 def _messages(room_id: int, people: "Sequence[User]", count: int) -> None:
-    """By one statement of SQLite: a million rows in seconds."""
+    """Inserts with one statement of SQLite: a million rows in seconds."""
     if not count:
         return
     from django.db import connection

@@ -1,4 +1,4 @@
-"""What is measured: the product and its peers, on what they stand, and how to speak with them."""
+"""Describes the product and its peers: server, database, and wire format."""
 
 import os
 import time
@@ -6,11 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import psutil
+from typing_extensions import override
 
 from . import processes
-from .load import TEXT, Client, Load, Wire
+from .load import IN_FLIGHT, TEXT, Client, Load, Wire
 
 PRODUCT = "chat"
+BEFORE = "before"
+"""The product of another checkout (`--before`)."""
+OWN = (PRODUCT, BEFORE)
+WORKERS = "make serve"
+"""The server of `make serve WORKERS=n`: n processes of uvicorn on one port."""
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 REDIS, DEAD_REDIS = "Redis", "dead Redis"
 
@@ -26,15 +32,16 @@ class Room:
 
 @dataclass(frozen=True)
 class System:
-    """A way to serve chat: `name` on `server`, with what it stands on."""
+    """A way to serve chat: `name` on `server`, with its database and Redis."""
 
     name: str
     server: str
     database: str = SQLITE
     redis: str = ""
-    """REDIS, or DEAD_REDIS: one that is killed when the clients are in."""
+    """REDIS, or DEAD_REDIS: killed after the clients have connected."""
     processes: int = 1
 
+    @override
     def __str__(self) -> str:
         count = f"{self.processes} processes" if self.processes > 1 else ""
         database = "" if self.database == SQLITE else self.database
@@ -44,7 +51,7 @@ class System:
 
 @dataclass
 class Running:
-    """A system that serves `rooms`. `tokens` are those of each room's members, for the product."""
+    """A system that serves `rooms`. `tokens`: those of each room's members, for the product."""
 
     system: System
     ports: list[int]
@@ -54,16 +61,16 @@ class Running:
     path: Callable[[str, str], str]
     tokens: dict[str, list[str]] = field(default_factory=dict)
     helpers: dict[str, psutil.Process] = field(default_factory=dict)
-    """Its Redis and its PostgreSQL. The latter serves the other systems too, in their turns."""
+    """Its Redis and its PostgreSQL. The PostgreSQL serves the other systems too, in turns."""
 
     @property
     def port(self) -> int:
         return self.ports[0]
 
     def clients(self, rooms: list[Room]) -> list[Client]:
-        """First sockets of everybody first: only these are announced to the room.
+        """Returns the clients, first sockets of all users first: only these send a `join`.
 
-        The members of each room are dealt to the processes in turn, and so are the speakers.
+        The members of each room are spread over the processes in turn, and so are the senders.
         """
         return [
             Client(
@@ -76,22 +83,33 @@ class Running:
             for number, token in enumerate(self.tokens.get(room.name) or [""] * room.members)
         ]
 
-    def load(self, rooms: list[Room] | None = None, wire: Wire | None = None) -> Load:
+    def load(
+        self,
+        rooms: list[Room] | None = None,
+        wire: Wire | None = None,
+        *,
+        in_flight: int = IN_FLIGHT,
+        offers_compression: bool = False,
+    ) -> Load:
         """Clients whose messages make frames of the product's size on every system."""
-        padding = TEXT + PRODUCT_WIRE.envelope - self.wire.envelope
-        clients = self.clients(self.rooms if rooms is None else rooms)
-        return Load(wire or self.wire, clients, padding=padding)
+        return Load(
+            wire or self.wire,
+            self.clients(self.rooms if rooms is None else rooms),
+            padding=TEXT + PRODUCT_WIRE.envelope - self.wire.envelope,
+            in_flight=in_flight,
+            offers_compression=offers_compression,
+        )
 
     def cpu(self) -> float:
-        """CPU seconds so far of the server's processes, of all threads."""
+        """CPU seconds of the server's processes, with all threads."""
         return sum(processes.cpu(one) for one in self.processes)
 
     def helpers_cpu(self) -> dict[str, float]:
-        """The same of what it stands on, apart."""
+        """CPU seconds of its database and Redis, by name."""
         return {name: processes.cpu(helper) for name, helper in self.helpers.items()}
 
     def has_ended(self) -> bool:
-        """Any of its processes: not waited for yet, they are still there as zombies."""
+        """Whether any process has ended: unawaited ones remain as zombies."""
         return any(
             not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
             for process in self.processes
@@ -124,7 +142,7 @@ SOCKETIO_WIRE = Wire(
 
 def acknowledged(one: Running) -> Wire:
     """Speakers go on when their message is acknowledged, or heard where no word for that is."""
-    if one.system.name == PRODUCT:
+    if one.system.name in OWN:
         run_id = f"{os.getpid()}-{time.time_ns()}"
         return replace(
             one.wire,

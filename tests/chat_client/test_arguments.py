@@ -1,4 +1,4 @@
-"""What is typed wrongly is answered by a sentence that says what to do."""
+"""Wrong arguments print a sentence with the next step."""
 
 import io
 import sys
@@ -36,7 +36,7 @@ from config.chat_client.rest import Rest
         ),
     ],
 )
-def test_mistakes_are_answered_by_a_sentence(
+def test_argument_mistakes_print_a_sentence(
     arguments: list[str],
     sentence: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -59,7 +59,7 @@ def test_mistakes_are_answered_by_a_sentence(
         ("http://127.0.0.1.example.com", "ws://127.0.0.1.example.com/ws", False),
     ],
 )
-def test_the_known_password_is_for_this_machine_only(
+def test_default_password_is_for_local_servers_only(
     url: str, websocket_url: str, local: bool
 ) -> None:
     rest = Rest(url)

@@ -1,4 +1,4 @@
-"""The client follows the table of docs/websocket.md."""
+"""The client follows the close codes in docs/websocket.md."""
 
 import re
 
@@ -11,7 +11,7 @@ TABLE = re.compile(r"^\| ([\d, ]+) \| (.*) \| (.*) \|$", re.MULTILINE)
 
 
 def rows() -> list[tuple[int, str, str]]:
-    """Close code, error code before it, and what the document says to do."""
+    """Yields close code, error code before it, and the documented reaction."""
     text = (ROOT / "docs/websocket.md").read_text()
     section = text[text.index("## When it closes") :]
     section = section[: section.index("\n## ", 1)]
@@ -24,15 +24,15 @@ def rows() -> list[tuple[int, str, str]]:
     ]
 
 
-def test_the_document_has_the_table() -> None:
+def test_document_contains_the_close_code_table() -> None:
     assert {code for code, _, _ in rows()} >= {1000, 1006, 1011, 1012, 4400, 4401, 4404, 4408, 4429}
 
 
 @pytest.mark.parametrize(("code", "error", "advice"), rows())
-def test_each_close_is_handled_as_documented(code: int, error: str, advice: str) -> None:
+def test_each_close_code_is_handled_as_documented(code: int, error: str, advice: str) -> None:
     action = after_close(code, error)
     if error == "session_ended":
-        assert action is After.STOP  # logging in is for the person
+        assert action is After.STOP  # the user logs in, not the client
     elif "new token" in advice:
         assert action is After.RENEW
     elif advice.startswith("Reconnect"):

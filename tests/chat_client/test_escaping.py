@@ -1,4 +1,4 @@
-"""What others wrote cannot act on the terminal."""
+"""Text of other users cannot control the terminal."""
 
 import unicodedata
 
@@ -7,13 +7,13 @@ import pytest
 from config.chat_client.escaping import escaped, width
 
 
-def test_no_character_of_unicode_acts_on_a_terminal() -> None:
-    assigned = (*range(0x20000), *range(0xE0000, 0xE1000))  # but for ideographs and private use
+def test_no_unicode_character_controls_the_terminal() -> None:
+    assigned = (*range(0x20000), *range(0xE0000, 0xE1000))  # except ideographs and private use
     shown = escaped("".join(map(chr, assigned)))
     dangerous = {"Cc", "Cf", "Cs", "Zl", "Zp"}
     left = {one for one in shown if unicodedata.category(one) in dangerous}
     assert left == {"\u200c", "\u200d"}
-    shown.encode()  # no lone surrogate is left either
+    shown.encode()  # no lone surrogate is left
 
 
 @pytest.mark.parametrize(
@@ -27,14 +27,14 @@ def test_no_character_of_unicode_acts_on_a_terminal() -> None:
         ("\ud800", "\\ud800"),
     ],
 )
-def test_hostile_text_is_shown_as_escapes_on_one_line(hostile: str, shown: str) -> None:
+def test_hostile_text_is_escaped_on_one_line(hostile: str, shown: str) -> None:
     assert escaped(hostile) == shown
 
 
 @pytest.mark.parametrize("text", ["Hello!", "Grüße, 您好 и привет", "👩‍👩‍👧 👍🏽", "می‌خواهم"])
-def test_text_and_emoji_stay_as_they_are(text: str) -> None:
+def test_text_and_emoji_are_unchanged(text: str) -> None:
     assert escaped(text) == text
 
 
-def test_wide_and_combining_characters_have_their_columns() -> None:
+def test_wide_and_combining_characters_have_the_right_width() -> None:
     assert [width(one) for one in "a您👍e\u0301"] == [1, 2, 2, 1, 0]

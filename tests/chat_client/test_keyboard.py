@@ -1,4 +1,4 @@
-"""The line editor: keys become lines."""
+"""The line editor turns keys into lines."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from config.chat_client.keyboard import MAX_LINE, LineEditor
 
 
 def lines(keys: str) -> tuple[list[str | None], str]:
-    """The lines that were finished, and what is on the input line."""
+    """Returns the finished lines and the text on the input line."""
     drawn: list[str] = []
     return list(LineEditor(drawn.append).feed(keys)), drawn[-1]
 
@@ -35,7 +35,7 @@ def test_ctrl_c_interrupts() -> None:
         lines("half\x03")
 
 
-def test_an_escape_sequence_may_come_in_two_reads() -> None:
+def test_escape_sequence_may_arrive_in_two_reads() -> None:
     drawn: list[str] = []
     editor = LineEditor(drawn.append)
     for keys in ("a\x1b", "[", "Ab"):
@@ -43,5 +43,5 @@ def test_an_escape_sequence_may_come_in_two_reads() -> None:
     assert drawn[-1] == "ab"
 
 
-def test_a_line_has_a_largest_length() -> None:
+def test_line_length_is_limited() -> None:
     assert len(lines("x" * (MAX_LINE + 5))[1]) == MAX_LINE

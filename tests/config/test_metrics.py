@@ -14,7 +14,7 @@ import pytest
 from django.test import AsyncClient, override_settings
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.clients import Person, opened, register, turned_away
+from tests.clients import Person, connect_refused, opened, register
 from tests.conftest import Register
 from tests.metrics import scrape, values
 from tests.servers import ROOT, Server, serving
@@ -45,9 +45,9 @@ async def test_one_process_counts_what_happens_on_its_sockets(
     async with opened(here, there):
         for number in range(5):
             await here.send(message=f"{number}", client_id=f"{number}")
-            await here.hear("ack")
+            await here.receive_type("ack")
         await here.send(message="0", client_id="0")
-        await here.hear("ack")
+        await here.receive_type("ack")
         during = await scrape(server)
     assert during["chat_sockets"] == before["chat_sockets"] + 2
     assert during["chat_open_rooms"] == before["chat_open_rooms"] + 1
@@ -70,7 +70,7 @@ async def test_closes_are_counted_by_code(server: Server, person: Register) -> N
     before = await scrape(server)
     socket = author.public("closing")
     socket.url = socket.url.replace(author.access, "nonsense")
-    assert (await turned_away(socket))[0] == 4401
+    assert (await connect_refused(socket))[0] == 4401
     async with opened(author.public("closing")):
         pass
     strange = author.public("closing")
@@ -212,7 +212,7 @@ async def test_any_worker_answers_for_all_and_for_the_dead(
             await stack.enter_async_context(opened(there))
         for socket in (here, there, here):
             await socket.send(message="counted", ref="r")
-            await socket.hear("ack")
+            await socket.receive_type("ack")
         expected = {"chat_sockets": 2, "chat_messages_stored_total": 3, "chat_workers": 2}
         await scraped_until(server, **expected)
         for other in (first, second):

@@ -59,9 +59,9 @@ async def run(server: Server, ingest: Ingest) -> Told:
         socket = person.public("sports")
         async with opened(socket) as (ready,):
             await socket.send(message=TEXT, ref="stored")
-            await socket.hear("ack")
+            await socket.receive_type("ack")
             await socket.send(message=f"{STUMBLES_OVER} {TEXT} {person.access}", ref="r")
-            error = await socket.hear("error")
+            error = await socket.receive_type("error")
             assert (error["code"], error["ref"]) == ("internal", "r")
             # It closes nothing.
             await socket.ping()
@@ -137,8 +137,8 @@ def test_an_error_on_a_socket_names_the_socket_and_the_user(told: Told) -> None:
     line = told.about(told.on_socket)
     assert line["user_id"] == told.person.id
     assert len(line["connection_id"]) == 32
-    assert "LookupError: its words are left out" in line["error"]
-    assert "ValueError: its words are left out" in line["error"]
+    assert "LookupError: message omitted" in line["error"]
+    assert "ValueError: message omitted" in line["error"]
     assert "in draft_message" in line["error"]
 
 

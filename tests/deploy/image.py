@@ -1,4 +1,4 @@
-"""The image of the Dockerfile without Docker: the files it copies, and the commands it names."""
+"""Builds the image of the Dockerfile without Docker: its files and its commands."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ Instruction = tuple[str, str]
 
 
 def instructions() -> list[Instruction]:
-    """`[("FROM", "python:…"), …]`; no instruction of ours goes over several lines."""
+    """Returns `[("FROM", "python:…"), …]`; no instruction spans several lines."""
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     parts = [line.partition(" ") for line in lines if line and not line.startswith("#")]
     return [(name, rest.strip()) for name, _, rest in parts]
@@ -25,12 +25,12 @@ def last_stage() -> list[Instruction]:
 
 
 def arguments(name: str) -> str:
-    """What stands behind the last instruction of this name."""
+    """Returns the arguments of the last instruction of this name."""
     return [rest for found, rest in last_stage() if found == name][-1]
 
 
 def exec_form(text: str) -> list[str]:
-    """Fails on shell form: a shell between Docker and the server would swallow SIGTERM."""
+    """Parses the exec form. Fails on shell form: the shell would swallow SIGTERM."""
     command: list[str] = json.loads(text)
     return command
 
@@ -67,7 +67,7 @@ def build(folder: Path) -> None:
 
 
 def is_sent(path: str) -> bool:
-    """Whether .dockerignore lets a file into the build: the last line that matches decides."""
+    """Whether .dockerignore admits a file to the build: the last matching line decides."""
     sent = True
     for line in (ROOT / ".dockerignore").read_text().splitlines():
         if not line or line.startswith("#"):

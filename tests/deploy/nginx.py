@@ -1,4 +1,4 @@
-"""A real nginx with the file that compose mounts: other ports, certificate and name server."""
+"""Runs nginx with the mounted file, but other ports, certificate and DNS server."""
 
 import os
 import shutil
@@ -14,10 +14,10 @@ from pathlib import Path
 import httpx
 
 from tests.servers import ROOT, free_port
-from tests.tls_front import Authority
+from tests.tls_proxy import Authority
 
-from .names import name_server
-from .page import block
+from .deployment_page import block
+from .dns_server import dns_server_running
 
 BINARY = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -47,7 +47,7 @@ class Nginx:
         return httpx.Client(base_url=self.https, verify=self.trusts, timeout=10)
 
     def log_with(self, text: str) -> str:
-        """All that was logged, once this is there: a line is written after the answer has left."""
+        """Returns the log once it contains `text`: nginx logs after it has answered."""
         deadline = time.monotonic() + 10
         while text not in self.log():
             assert time.monotonic() < deadline, self.log()
@@ -59,7 +59,7 @@ class Nginx:
 
 
 def write_file(nginx: Nginx, there: dict[str, str], text: str) -> None:
-    """`there`: where the servers and the certificate are, in place of what stands in the file."""
+    """Replaces the places of servers and certificate in the file by `there`."""
     folder = nginx.folder
     temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in TEMPORARY)
     instead = {
@@ -68,7 +68,7 @@ def write_file(nginx: Nginx, there: dict[str, str], text: str) -> None:
         "listen 80 ": f"listen 127.0.0.1:{nginx.plain} ",
         "listen 443 ": f"listen 127.0.0.1:{nginx.secure} ",
         "127.0.0.1:8081": f"127.0.0.1:{nginx.own}",
-        # Needs privileges that tests do not have everywhere.
+        # These directives need privileges that tests may lack.
         "worker_rlimit_nofile 131072;": "",
         "worker_connections 65536;": "worker_connections 512;",
     }
@@ -87,9 +87,9 @@ def _new(folder: Path, authority: Authority) -> Nginx:
 def nginx_running(
     folder: Path, addresses: tuple[str, ...], port: int, authority: Authority
 ) -> Iterator[Nginx]:
-    """In front of the servers at these addresses, all at one port, as in compose."""
+    """Yields nginx before the servers at these addresses, on one port as in compose."""
     nginx = _new(folder, authority)
-    with name_server(*addresses) as names:
+    with dns_server_running(*addresses) as names:
         there = {
             "resolver 127.0.0.11 valid=5s": f"resolver 127.0.0.1:{names} valid=1s",
             "app:8000": f"app:{port}",
@@ -106,8 +106,9 @@ def nginx_running(
 def nginx_on_a_host(
     folder: Path, addresses: tuple[str, ...], port: int, authority: Authority
 ) -> Iterator[Nginx]:
-    """The same with the file that the command of the page makes, and started as systemd does it:
-    its output is a socket, which cannot be opened by a name such as /dev/stderr.
+    """Yields nginx with the file that the page's command makes, started as by systemd.
+
+    Its output is a socket, which cannot be opened by a name such as /dev/stderr.
     """
     nginx = _new(folder, authority)
     command = block("sed -E").replace("/etc/nginx/nginx.conf", f"{folder}/made.conf")
@@ -125,7 +126,7 @@ def nginx_on_a_host(
 
 @contextmanager
 def _started(nginx: Nginx, output: int | None) -> Iterator[None]:
-    # Started by root, its workers are nobody, who may not read pytest's folders.
+    # Started by root, its workers run as the user `nobody`, which may not read pytest's folders.
     options = "daemon off; user root;" if os.geteuid() == 0 else "daemon off;"
     running = subprocess.Popen(nginx.command("-g", options), stdout=output, stderr=output)
     try:

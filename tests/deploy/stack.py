@@ -1,7 +1,7 @@
-"""What `docker compose up` starts, on this machine: the same files, commands and variables.
+"""Starts on this machine what `docker compose up` starts, with its files and commands.
 
-Each container of the application is a process with nothing in its environment but what compose
-gives it. The two servers have one port and two addresses, as they do in Docker's network.
+Each container of the application is a process whose environment is only what compose sets. The two
+servers have one port and two addresses, as in Docker's network.
 """
 
 import os
@@ -22,7 +22,7 @@ from tests.postgres_server import PostgresServer, postgres_running
 from tests.redis_server import RedisServer, redis_running
 from tests.servers import ROOT, free_port
 
-from . import composition, image
+from . import compose_file, image
 
 ADDRESSES = ("127.0.0.2", "127.0.0.3")
 HOST = "chat.example.com"
@@ -30,7 +30,7 @@ PASSWORD = "not a common one"
 STARTS_TIMEOUT = 30.0
 POSTGRES_TOOLS = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
 INIT_FILE = ROOT / "docs/deploy/postgres-init.sql"
-# Off, as all tests but those of limits have them; in production they come from .env as well.
+# Off, as in all tests except those of limits; in production they too come from .env.
 FROM_DOTENV = {
     "CHAT_PASSWORD_ITERATIONS": "1",
     "CHAT_REGISTER_RATE": "off",
@@ -41,7 +41,7 @@ FROM_DOTENV = {
 
 @dataclass
 class Container:
-    """A process of the image. `address` in place of 0.0.0.0, `port` in place of 8000."""
+    """A process of the image, at `address` and `port` instead of 0.0.0.0 and 8000."""
 
     folder: Path
     variables: dict[str, str]
@@ -92,7 +92,7 @@ class Container:
         return (self.folder / f"{self.address}.log").read_text()
 
     def stop(self, within: float = 30.0) -> int:
-        """SIGTERM, as Docker sends it: the exit code."""
+        """Sends SIGTERM, as Docker does; returns the exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(within)
@@ -111,8 +111,8 @@ class Stack:
 
 
 def make_role(postgres: PostgresServer) -> None:
-    """Runs what compose mounts into the image of PostgreSQL, as its entrypoint does."""
-    password = composition.services()["postgres"]["environment"]["POSTGRES_PASSWORD"]
+    """Runs the scripts that compose mounts into PostgreSQL's image, as its entrypoint does."""
+    password = compose_file.services()["postgres"]["environment"]["POSTGRES_PASSWORD"]
     psql: list[str | Path] = [POSTGRES_TOOLS / "psql", "--no-psqlrc", "--set", "ON_ERROR_STOP=1"]
     subprocess.run(
         [*psql, "--file", INIT_FILE, postgres.new_database()],
@@ -124,21 +124,21 @@ def make_role(postgres: PostgresServer) -> None:
 
 
 def as_chat(postgres: PostgresServer, database: str) -> str:
-    """A `DATABASE_URL` with the role of the servers."""
-    password = composition.services()["postgres"]["environment"]["POSTGRES_PASSWORD"]
+    """Returns a `DATABASE_URL` with the role of the servers."""
+    password = compose_file.services()["postgres"]["environment"]["POSTGRES_PASSWORD"]
     return f"postgres://chat:{password}@{quote(str(postgres.folder), safe='')}/{database}"
 
 
 def container_environment(service: str, **instead: str) -> dict[str, str]:
-    """What the image and compose set, and the PATH on which `python` is ours. Nothing else."""
-    given: dict[str, str] = composition.services()[service]["environment"]
+    """Returns the variables of image and compose, and a PATH with our `python`."""
+    given: dict[str, str] = compose_file.services()[service]["environment"]
     tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return image.environment() | FROM_DOTENV | given | instead | {"PATH": tools}
 
 
 @contextmanager
 def stack_running(folder: Path) -> Iterator[Stack]:
-    """PostgreSQL and Redis run, the image is built; nothing of ours has started yet."""
+    """Yields a stack with PostgreSQL and Redis; the image is built, no container runs."""
     image.build(folder)
     port = free_port()
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The commands of docs/deployment.md that save and restore, run as they stand there."""
+"""The backup commands of docs/deployment.md save and restore a database."""
 
 import os
 import sqlite3
@@ -10,7 +10,7 @@ import psycopg
 
 from tests.servers import environment, manage, prepare_database
 
-from .page import block
+from .deployment_page import block
 from .stack import POSTGRES_TOOLS, Stack, as_chat
 
 
@@ -28,7 +28,7 @@ def run(script: str, folder: Path, **variables: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_an_sqlite_file_is_saved_under_load_and_comes_back(tmp_path: Path) -> None:
+def test_sqlite_backup_under_load_restores(tmp_path: Path) -> None:
     variables = environment(tmp_path)
     prepare_database(tmp_path, variables)
     file = tmp_path / "chat.sqlite3"
@@ -49,8 +49,8 @@ def test_an_sqlite_file_is_saved_under_load_and_comes_back(tmp_path: Path) -> No
     restored.close()
 
 
-def test_a_postgres_database_is_dumped_and_comes_back(stack: Stack, tmp_path: Path) -> None:
-    """By the role of the servers, which owns its database and is no superuser."""
+def test_postgres_dump_restores(stack: Stack, tmp_path: Path) -> None:
+    """With the role of the servers, which owns its database and is no superuser."""
     with psycopg.connect(stack.postgres.new_database(), autocommit=True) as root:
         root.execute("CREATE DATABASE kept OWNER chat")
     url = as_chat(stack.postgres, "kept")

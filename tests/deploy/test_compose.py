@@ -16,33 +16,33 @@ from django.conf import settings
 
 from config.settings import env
 from realtime import lifecycle
-from tests.clients import crosses_by_hint, opened, register, until_it_crosses
+from tests.clients import assert_received_by_hint, opened, register, until_hints_arrive
 from tests.redis_server import find_binary
 from tests.servers import ROOT, free_port
 
-from . import composition, image
-from .page import block
+from . import compose_file, image
+from .deployment_page import block
 from .stack import INIT_FILE, PASSWORD, Container, Stack
 
 APPS = ("app1", "app2")
 
 
-@pytest.mark.parametrize("name", composition.SECRETS)
-def test_a_missing_secret_is_asked_for_in_a_sentence(name: str) -> None:
-    given = {key: value for key, value in composition.SECRETS.items() if key != name}
-    with pytest.raises(composition.Missing, match=f"^{name}: put .+ into .env"):
-        composition.read(given)
+@pytest.mark.parametrize("name", compose_file.SECRETS)
+def test_missing_secret_is_reported_in_a_sentence(name: str) -> None:
+    given = {key: value for key, value in compose_file.SECRETS.items() if key != name}
+    with pytest.raises(compose_file.Missing, match=f"^{name}: put .+ into .env"):
+        compose_file.read(given)
 
 
-def test_no_secret_stands_in_the_file() -> None:
+def test_file_contains_no_secret() -> None:
     text = (ROOT / "compose.yaml").read_text()
     for line in text.splitlines():
         if re.search(r"PASSWORD|SECRET|KEY", line):
             assert re.search(r"\$\{\w+:\?", line), line
 
 
-def test_the_two_servers_are_alike_and_start_after_the_migration() -> None:
-    services = composition.services()
+def test_both_servers_are_equal_and_start_after_the_migration() -> None:
+    services = compose_file.services()
     assert services["app1"] == services["app2"]
     wanted = services["app1"]["depends_on"]
     assert wanted["migrate"] == {"condition": "service_completed_successfully"}
@@ -53,15 +53,15 @@ def test_the_two_servers_are_alike_and_start_after_the_migration() -> None:
         assert name == "migrate" or service["healthcheck"]["test"]
 
 
-# What the entrypoints of the official images do as root before they become somebody else.
+# The official entrypoints need these as root, before they change the user.
 NEEDS = {
     "proxy": {"CHOWN", "NET_BIND_SERVICE", "SETGID", "SETUID"},
     "postgres": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"},
 }
 
 
-def test_every_service_has_bounds_and_the_privileges_it_needs() -> None:
-    for name, service in composition.services().items():
+def test_every_service_has_limits_and_only_the_privileges_it_needs() -> None:
+    for name, service in compose_file.services().items():
         assert service["cap_drop"] == ["ALL"], name
         assert set(service.get("cap_add", ())) == NEEDS.get(name, set()), name
         assert service["security_opt"] == ["no-new-privileges:true"], name
@@ -69,12 +69,12 @@ def test_every_service_has_bounds_and_the_privileges_it_needs() -> None:
         assert service["pids_limit"] > 0, name
 
 
-def test_a_server_may_have_a_thread_for_each_request() -> None:
-    assert composition.services()["app1"]["pids_limit"] > 1.5 * (settings.CHAT_REQUESTS or 0)
+def test_server_may_start_a_thread_for_each_request() -> None:
+    assert compose_file.services()["app1"]["pids_limit"] > 1.5 * (settings.CHAT_REQUESTS or 0)
 
 
-def test_images_can_be_pinned_by_their_digests(tmp_path: Path) -> None:
-    """The command of the page, with a stand-in for docker that knows one digest."""
+def test_images_can_be_pinned_by_digest(tmp_path: Path) -> None:
+    """Runs the command of the page, with a stand-in for docker that knows one digest."""
     docker = tmp_path / "docker"
     docker.write_text(
         '#!/bin/sh\nfor last; do :; done\ncase "$*" in *inspect*)'
@@ -91,7 +91,7 @@ def test_images_can_be_pinned_by_their_digests(tmp_path: Path) -> None:
     )
     lines = (tmp_path / ".env").read_text().splitlines()
     pinned = dict(line.split("=", 1) for line in lines)
-    services = composition.read(composition.SECRETS | pinned)["services"]
+    services = compose_file.read(compose_file.SECRETS | pinned)["services"]
     images = {service["image"] for service in services.values() if "build" not in service}
     images |= {services["app1"]["build"]["args"]["PYTHON_IMAGE"]}
     assert images == {
@@ -100,10 +100,10 @@ def test_images_can_be_pinned_by_their_digests(tmp_path: Path) -> None:
     assert lines[0] == "SECRET_KEY=kept"
 
 
-def test_the_servers_are_no_superuser_of_postgresql(stack: Stack) -> None:
+def test_servers_are_not_postgresql_superusers(stack: Stack) -> None:
     mounted = [
         volume.split(":")
-        for volume in composition.services()["postgres"]["volumes"]
+        for volume in compose_file.services()["postgres"]["volumes"]
         if "initdb.d" in volume
     ]
     assert [ROOT / source for source, _, _ in mounted] == [INIT_FILE]
@@ -122,21 +122,21 @@ def test_the_servers_are_no_superuser_of_postgresql(stack: Stack) -> None:
     assert passwords == [("chat", "SCRAM-SHA-256$"), ("postgres", None)]
 
 
-def test_only_the_proxy_is_reached_from_outside() -> None:
-    published = {name: service.get("ports") for name, service in composition.services().items()}
+def test_only_the_proxy_is_exposed() -> None:
+    published = {name: service.get("ports") for name, service in compose_file.services().items()}
     assert {name for name, ports in published.items() if ports} == {"proxy"}
 
 
-def test_the_proxy_does_not_reach_the_data() -> None:
-    services = composition.services()
+def test_proxy_cannot_reach_the_data_services() -> None:
+    services = compose_file.services()
     assert "networks" not in services["proxy"], "it is on the default one"
     for name in ("postgres", "redis"):
         assert services[name]["networks"] == ["data"]
-    assert composition.read(composition.SECRETS)["networks"]["data"] == {"internal": True}
+    assert compose_file.read(compose_file.SECRETS)["networks"]["data"] == {"internal": True}
 
 
-def test_nginx_finds_the_servers_and_never_the_migration() -> None:
-    services = composition.services()
+def test_nginx_resolves_the_servers_and_not_the_migration() -> None:
+    services = compose_file.services()
     for name in APPS:
         assert services[name]["networks"]["default"]["aliases"] == ["app"]
     assert services["migrate"]["networks"] == ["data"]
@@ -144,58 +144,58 @@ def test_nginx_finds_the_servers_and_never_the_migration() -> None:
     assert f"set $chat app:{port};" in (ROOT / "docs/deploy/nginx.conf").read_text()
 
 
-def test_a_server_is_given_the_time_that_its_way_out_may_take() -> None:
+def test_stop_grace_period_covers_the_shutdown() -> None:
     command = image.command()
     theirs = int(command[command.index("--timeout-graceful-shutdown") + 1])
-    ours = env.chat_drain_delay + lifecycle.ANSWERS_TIMEOUT + lifecycle.FLUSHED_TIMEOUT
+    ours = env.chat_drain_delay + lifecycle.DRAIN_TIMEOUT + lifecycle.FLUSH_DELAY
     for name in APPS:
-        grace = composition.services()[name]["stop_grace_period"]
+        grace = compose_file.services()[name]["stop_grace_period"]
         assert timedelta(seconds=int(grace.removesuffix("s"))).total_seconds() >= ours + theirs
 
 
-def test_a_second_migration_changes_nothing(stack: Stack) -> None:
-    done = stack.migrate.run(composition.services()["migrate"]["command"])
+def test_second_migration_changes_nothing(stack: Stack) -> None:
+    done = stack.migrate.run(compose_file.services()["migrate"]["command"])
     assert (done.returncode, done.stderr) == (0, "")
     assert "No migrations to apply" in done.stdout
 
 
 def probes() -> list[list[str]]:
-    """Of the image, and of compose."""
-    check = composition.services()["app1"]["healthcheck"]
-    return [image.health_check(), composition.command_of(check)]
+    """Health checks of the image and of compose."""
+    check = compose_file.services()["app1"]["healthcheck"]
+    return [image.health_check(), compose_file.command_of(check)]
 
 
 def asked(container: Container, probe: list[str]) -> tuple[int, str]:
-    """What a health check says of this container: each asks the address that it is in itself."""
+    """Runs a health check in this container: each check asks its own address."""
     here = f"{container.address}:{container.port}"
     done = container.run([part.replace("127.0.0.1:8000", here) for part in probe])
     return done.returncode, done.stderr
 
 
-def test_the_health_checks_find_a_server_well(stack: Stack) -> None:
+def test_health_checks_pass_for_a_running_server(stack: Stack) -> None:
     for container in stack.containers:
         for probe in probes():
             assert asked(container, probe) == (0, "")
 
 
-def test_the_health_checks_notice_that_no_server_is_there(stack: Stack) -> None:
-    nobody = replace(stack.containers[0], address="127.0.0.9")
+def test_health_checks_fail_without_a_server(stack: Stack) -> None:
+    unreachable = replace(stack.containers[0], address="127.0.0.9")
     for probe in probes():
-        code, said = asked(nobody, probe)
+        code, said = asked(unreachable, probe)
         assert code == 1
         assert said.endswith("does not answer: ConnectionRefusedError\n")
         assert said.count("\n") == 1
 
 
-async def test_a_message_crosses_and_a_stopped_server_sends_its_clients_away(stack: Stack) -> None:
+async def test_message_crosses_servers_and_a_stopped_server_closes_1012(stack: Stack) -> None:
     one, other = stack.containers
     ila = await register(one.http, one.ws, password=PASSWORD)
     kaushal = await register(other.http, other.ws, password=PASSWORD)
     here, there = ila.public("composed"), kaushal.public("composed")
     async with opened(here, there), ila.http, kaushal.http:
-        await until_it_crosses(here, there)
+        await until_hints_arrive(here, there)
         for number in range(3):
-            await crosses_by_hint(here, there, f"{number}")
+            await assert_received_by_hint(here, there, f"{number}")
         leaving = asyncio.create_task(asyncio.to_thread(one.stop))
         code, _ = await here.closed()
         assert code == 1012
@@ -204,8 +204,8 @@ async def test_a_message_crosses_and_a_stopped_server_sends_its_clients_away(sta
     one.start()
 
 
-def test_redis_runs_as_compose_has_it(tmp_path: Path) -> None:
-    service, binary, port = composition.services()["redis"], find_binary(), str(free_port())
+def test_redis_starts_with_the_compose_options(tmp_path: Path) -> None:
+    service, binary, port = compose_file.services()["redis"], find_binary(), str(free_port())
     assert binary is not None
     name, *options = service["command"]
     assert name == "redis-server"
@@ -213,7 +213,7 @@ def test_redis_runs_as_compose_has_it(tmp_path: Path) -> None:
         [binary, *options, "--port", port], cwd=tmp_path, stdout=subprocess.DEVNULL
     )
     try:
-        name, *words = composition.command_of(service["healthcheck"])
+        name, *words = compose_file.command_of(service["healthcheck"])
         assert name == "redis-cli"
         client = str(Path(binary).with_name(name))
         deadline = time.monotonic() + 10

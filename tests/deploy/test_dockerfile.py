@@ -1,4 +1,4 @@
-"""The Dockerfile: what is in the image, who runs it, and how it starts."""
+"""The Dockerfile: files in the image, its user, and its start command."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ from tests.servers import ROOT, SECRET_KEY
 from . import image
 
 
-def test_the_image_holds_all_that_the_server_needs_and_no_tests(tmp_path: Path) -> None:
+def test_image_contains_the_server_and_no_tests(tmp_path: Path) -> None:
     image.build(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", "import config.asgi; from realtime.servers import uvicorn"],
@@ -30,11 +30,11 @@ def test_the_image_holds_all_that_the_server_needs_and_no_tests(tmp_path: Path) 
 @pytest.mark.parametrize(
     "path", [".env", "db.sqlite3", ".git/config", "tests/servers.py", "media/a"]
 )
-def test_what_does_not_belong_into_the_build_stays_outside(path: str) -> None:
+def test_build_context_excludes_local_files(path: str) -> None:
     assert not image.is_sent(path)
 
 
-def test_what_is_copied_is_let_into_the_build() -> None:
+def test_copied_paths_are_in_the_build_context() -> None:
     for source, _ in image.copies():
         assert (ROOT / source).exists()
         inside = f"{source}/a.py" if (ROOT / source).is_dir() else source
@@ -42,7 +42,7 @@ def test_what_is_copied_is_let_into_the_build() -> None:
         assert not image.is_sent(f"{source}/__pycache__/a.pyc")
 
 
-def test_it_runs_as_somebody_who_may_write_its_data_alone() -> None:
+def test_container_user_may_write_only_its_data() -> None:
     stage = image.last_stage()
     user = image.arguments("USER")
     assert user not in ("", "root", "0")
@@ -52,10 +52,10 @@ def test_it_runs_as_somebody_who_may_write_its_data_alone() -> None:
     assert [image.exec_form(one)[-3:] for one in made] == [["--owner", user, "/data"]]
 
 
-def test_it_installs_the_locked_versions() -> None:
+def test_image_installs_the_locked_versions() -> None:
     installs = [rest for name, rest in image.instructions() if name == "RUN" and "pip" in rest]
-    assert [image.exec_form(one)[-2:] for one in installs] == [
-        ["--requirement", "requirements.txt"]
+    assert [image.exec_form(one)[-3:] for one in installs] == [
+        ["--require-hashes", "--requirement", "requirements.txt"]
     ]
     versions = re.findall(
         r"^[\w.\[\],-]+==\S+", (ROOT / "requirements.txt").read_text(), re.MULTILINE
@@ -63,7 +63,14 @@ def test_it_installs_the_locked_versions() -> None:
     assert len(versions) > 20
 
 
-def test_it_serves_with_the_options_of_make_serve_and_of_the_systemd_unit() -> None:
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_locked_version_has_hashes(name: str) -> None:
+    lines = (ROOT / name).read_text().replace("\\\n", "").splitlines()
+    locked = [line for line in lines if line and not line.lstrip().startswith("#")]
+    assert [line for line in locked if "--hash=sha256:" not in line] == []
+
+
+def test_image_serves_with_the_options_of_make_serve_and_the_systemd_unit() -> None:
     options = image.command()[image.command().index("--loop") :]
     serve = (ROOT / "Makefile").read_text().replace("\\\n", "").replace("$(MAX_FRAME)", "262144")
     unit = (ROOT / "docs/deploy/chat@.service").read_text()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tls_front import make_authority
+from tests.tls_proxy import make_authority
 
 from .nginx import BINARY, nginx_running
 from .stack import ADDRESSES, Stack

@@ -1,4 +1,4 @@
-"""What docs/deployment.md says to write into /etc/chat.env, as those read it who have to."""
+"""The /etc/chat.env of docs/deployment.md, as shell, systemd and server read it."""
 
 import os
 import subprocess
@@ -9,11 +9,11 @@ import pytest
 from config.env import Environment, read_environment
 from tests.servers import ROOT, SECRET_KEY
 
-from .page import block
+from .deployment_page import block
 
 
 def in_a_shell(file: Path) -> dict[str, str]:
-    """The variables after `. file`."""
+    """Returns the variables after `. file`."""
     done = subprocess.run(
         ["sh", "-c", f"set -a; . {file}; env -0"],
         env={"PATH": os.environ["PATH"]},
@@ -32,10 +32,10 @@ def in_the_server(file: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
     return read_environment()
 
 
-def test_the_file_says_the_same_to_a_shell_and_to_the_server(
+def test_environment_file_reads_the_same_in_shell_and_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A `&` without quotes ends a shell's line, and `migrate` then makes a new SQLite file."""
+    """An unquoted `&` ends a shell's line, and `migrate` then makes a new SQLite file."""
     file = tmp_path / "chat.env"
     file.write_text((block("DEBUG=0") + block("DATABASE_URL='")).replace("…", SECRET_KEY))
     shell, server = in_a_shell(file), in_the_server(file, monkeypatch)
@@ -45,11 +45,11 @@ def test_the_file_says_the_same_to_a_shell_and_to_the_server(
     assert (shell["DEBUG"], server.debug, server.chat_trusted_proxies) == ("0", False, 1)
 
 
-def test_the_unit_keeps_what_the_server_writes_to_its_user() -> None:
+def test_files_written_by_the_unit_are_private_to_its_user() -> None:
     assert "UMask=0077" in (ROOT / "docs/deploy/chat@.service").read_text().splitlines()
 
 
-def test_the_unit_lets_the_server_write_where_the_file_says(
+def test_unit_allows_writes_to_the_configured_paths(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "chat.env"

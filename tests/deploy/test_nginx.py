@@ -1,4 +1,4 @@
-"""The file of docs/deploy in a real nginx, before the two servers. Skipped without one."""
+"""The file of docs/deploy in a real nginx before two servers. Skipped without nginx."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.clients import Person, Socket, opened
-from tests.tls_front import Authority, make_authority
+from tests.tls_proxy import Authority, make_authority
 
 from .nginx import BINARY, Nginx, nginx_on_a_host, nginx_running
 from .stack import ADDRESSES, HOST, PASSWORD, Stack
@@ -39,7 +39,7 @@ def nginx(
 
 @pytest.fixture
 def ila(nginx: Nginx) -> dict[str, str]:
-    """The account of somebody who claims another address."""
+    """An account of a client that claims another address."""
     spoofed = {"X-Forwarded-For": "203.0.113.66", "X-Real-IP": "203.0.113.66"}
     account = {"username": f"ila{id(spoofed)}", "password": PASSWORD}
     with nginx.client() as client:
@@ -49,7 +49,7 @@ def ila(nginx: Nginx) -> dict[str, str]:
         return body
 
 
-def test_nginx_finds_nothing_wrong_with_the_file(nginx: Nginx) -> None:
+def test_nginx_accepts_the_configuration(nginx: Nginx) -> None:
     done = subprocess.run(
         nginx.command("-t"), capture_output=True, text=True, timeout=20, check=False
     )
@@ -57,14 +57,14 @@ def test_nginx_finds_nothing_wrong_with_the_file(nginx: Nginx) -> None:
     assert "[warn]" not in done.stderr
 
 
-def test_plain_http_is_sent_to_https(nginx: Nginx) -> None:
+def test_plain_http_redirects_to_https(nginx: Nginx) -> None:
     asked = f"http://localhost:{nginx.plain}/api/rooms?q=a"
     answer = httpx.get(asked, headers={"Host": HOST})
     assert answer.status_code == 308
     assert answer.headers["Location"] == f"https://{HOST}/api/rooms?q=a"
 
 
-def test_certbot_can_prove_whose_name_it_is(nginx: Nginx, authority: Authority) -> None:
+def test_certbot_challenge_is_served(nginx: Nginx, authority: Authority) -> None:
     challenge = "/.well-known/acme-challenge"
     folder = authority.chain.parent / challenge[1:]
     folder.mkdir(parents=True)
@@ -75,11 +75,11 @@ def test_certbot_can_prove_whose_name_it_is(nginx: Nginx, authority: Authority) 
         assert httpx.get(plain + path).status_code == 308
 
 
-def test_the_health_check_of_the_proxy_is_answered(nginx: Nginx) -> None:
+def test_proxy_health_check_is_answered(nginx: Nginx) -> None:
     assert httpx.get(f"http://127.0.0.1:{nginx.own}/").status_code == 204
 
 
-def test_the_server_knows_that_a_request_came_by_https(nginx: Nginx) -> None:
+def test_server_sees_that_a_request_came_by_https(nginx: Nginx) -> None:
     with nginx.client() as client:
         answer = client.get("/admin/login/")
     assert answer.status_code == 200
@@ -87,27 +87,27 @@ def test_the_server_knows_that_a_request_came_by_https(nginx: Nginx) -> None:
     assert "nginx/" not in answer.headers["Server"]
 
 
-def test_metrics_are_not_for_the_world(nginx: Nginx) -> None:
+def test_metrics_are_not_public(nginx: Nginx) -> None:
     with nginx.client() as client:
         for path in ("/metrics", "/metrics/"):
             answer = client.get(path)
             assert (answer.status_code, "nginx" in answer.text) == (404, True)
 
 
-def test_a_body_that_is_too_large_is_refused_like_by_the_api(nginx: Nginx) -> None:
+def test_too_large_body_is_refused_like_by_the_api(nginx: Nginx) -> None:
     with nginx.client() as client:
         answer = client.post("/api/register", content=b"x" * (1024 * 1024 + 1))
     assert answer.status_code == 413
     assert answer.json()["code"] == "too_large"
 
 
-def test_an_address_that_a_client_claims_is_not_believed(nginx: Nginx, ila: dict[str, str]) -> None:
+def test_client_supplied_address_is_ignored(nginx: Nginx, ila: dict[str, str]) -> None:
     with nginx.client() as client:
         asked = client.get("/api/sessions", headers={"Authorization": f"Bearer {ila['access']}"})
     assert [session["ip"] for session in asked.json()] == ["127.0.0.1"]
 
 
-async def test_sockets_talk_through_the_proxy_and_say_why_they_refuse(
+async def test_sockets_work_through_the_proxy_with_close_codes(
     nginx: Nginx, ila: dict[str, str]
 ) -> None:
     person = Person(nginx.https, nginx.wss, {"id": 0, "refresh": "", **ila})
@@ -118,15 +118,15 @@ async def test_sockets_talk_through_the_proxy_and_say_why_they_refuse(
         await asyncio.sleep(0.3)
         await sockets[0].send(type="message", message="through")
         for one in sockets:
-            assert (await one.hear("message"))["message"] == "through"
+            assert (await one.receive_type("message"))["message"] == "through"
     wrong = Socket(f"{nginx.wss}/ws/chat/proxied/", token="wrong", ssl=nginx.trusts)
     async with wrong:
         assert await wrong.refused() == (4401, "token_invalid")
     assert ila["access"] not in nginx.log_with('"GET /ws/chat/proxied/" 101')
 
 
-def test_both_servers_get_requests(stack: Stack, nginx: Nginx) -> None:
-    """nginx throws a die for each: that one server gets all of 40 happens once in 10^11 times."""
+def test_requests_reach_both_servers(stack: Stack, nginx: Nginx) -> None:
+    """nginx chooses at random: one server gets all of 40 requests once in 10^11 runs."""
     with nginx.client() as client:
         for _ in range(40):
             client.get("/healthz")
@@ -134,7 +134,7 @@ def test_both_servers_get_requests(stack: Stack, nginx: Nginx) -> None:
         nginx.log_with(f"upstream={address}:{stack.port}/200")
 
 
-def test_one_server_may_go_and_be_gone(stack: Stack, nginx: Nginx) -> None:
+def test_one_server_may_stop_and_stay_down(stack: Stack, nginx: Nginx) -> None:
     statuses: Counter[int] = Counter()
     leaving = threading.Thread(target=stack.containers[1].stop)
     with nginx.client() as client:
@@ -148,7 +148,7 @@ def test_one_server_may_go_and_be_gone(stack: Stack, nginx: Nginx) -> None:
     assert set(statuses) == {200}
 
 
-def test_the_file_for_a_host_serves_without_docker(
+def test_host_configuration_serves_without_docker(
     stack: Stack, authority: Authority, tmp_path: Path
 ) -> None:
     with nginx_on_a_host(tmp_path, ADDRESSES, stack.port, authority) as nginx:
@@ -163,7 +163,7 @@ def test_the_file_for_a_host_serves_without_docker(
 
 
 class Recorder:
-    """Takes the place of a server and keeps what the proxy sends, byte for byte."""
+    """Stands in for a server and keeps the bytes that the proxy sends."""
 
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.5", 0))
@@ -193,7 +193,9 @@ def recording(tmp_path: Path, authority: Authority) -> Iterator[tuple[Nginx, lis
     thread.join(10)
 
 
-def test_hop_headers_and_claims_end_at_the_proxy(tmp_path: Path, authority: Authority) -> None:
+def test_proxy_removes_hop_headers_and_forwarding_claims(
+    tmp_path: Path, authority: Authority
+) -> None:
     sent = {
         "Connection": "keep-alive, X-Mine",
         "Keep-Alive": "timeout=5",
@@ -224,9 +226,7 @@ def test_hop_headers_and_claims_end_at_the_proxy(tmp_path: Path, authority: Auth
     assert not ({name.lower() for name in sent} - gone) & set(arrived)
 
 
-def test_when_no_server_answers_the_client_is_told_to_come_back(
-    tmp_path: Path, authority: Authority
-) -> None:
+def test_without_a_server_the_client_gets_retry_after(tmp_path: Path, authority: Authority) -> None:
     with nginx_running(tmp_path, ("127.0.0.6",), 9, authority) as nginx, nginx.client() as client:
         answer = client.get("/ws/chat/a/?token=a-secret-of-somebody")
         assert answer.status_code == 503

@@ -1,4 +1,4 @@
-"""What a server does by itself when DEBUG is off: each default that keeps people safe."""
+"""Secure defaults of a server with DEBUG off."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +17,7 @@ BY_HTTPS = {"Host": HOST, "X-Forwarded-Proto": "https", "X-Forwarded-For": "203.
 
 @pytest.fixture
 def page(stack: Stack) -> httpx.Response:
-    """The admin's sign-in page, as the proxy asks for it."""
+    """The admin's login page, as the proxy requests it."""
     return httpx.get(f"{stack.containers[0].http}/admin/login/", headers=BY_HTTPS)
 
 
@@ -42,31 +42,31 @@ def unproxied(stack: Stack) -> Iterator[Container]:
         ("Cross-Origin-Opener-Policy", "same-origin"),
     ],
 )
-def test_a_page_is_sent_with_the_header(page: httpx.Response, name: str, value: str) -> None:
+def test_page_has_the_security_header(page: httpx.Response, name: str, value: str) -> None:
     assert page.headers[name] == value
 
 
-def test_cookies_travel_by_https_alone(page: httpx.Response) -> None:
+def test_cookies_are_https_only(page: httpx.Response) -> None:
     cookie = page.headers["Set-Cookie"]
     assert cookie.startswith("csrftoken=")
     assert "; Secure" in cookie
     assert "; SameSite=Lax" in cookie
 
 
-def test_the_sessions_cookie_is_out_of_reach_of_scripts() -> None:
+def test_session_cookie_is_http_only() -> None:
     from django.conf import settings
 
     assert settings.SESSION_COOKIE_HTTPONLY
 
 
-def test_nobody_else_may_say_that_a_request_came_by_https(unproxied: Container) -> None:
+def test_only_a_trusted_proxy_may_claim_https(unproxied: Container) -> None:
     answer = httpx.get(f"{unproxied.http}/admin/login/", headers=BY_HTTPS)
     assert answer.status_code == 200
     assert "Strict-Transport-Security" not in answer.headers
 
 
 def submit(container: Container, origin: str, **headers: str) -> int:
-    """Sends the sign-in form of the admin from a page at `origin`: 200 is "wrong password"."""
+    """Posts the admin's login form from a page at `origin`: 200 means "wrong password"."""
     with httpx.Client(base_url=container.http, headers={"Host": HOST} | headers) as client:
         cookie = client.get("/admin/login/").headers["Set-Cookie"]
         token = cookie.partition("=")[2].partition(";")[0]
@@ -75,18 +75,18 @@ def submit(container: Container, origin: str, **headers: str) -> int:
         return client.post("/admin/login/", data=form, headers=given).status_code
 
 
-def test_the_admin_takes_forms_from_its_own_pages(stack: Stack, unproxied: Container) -> None:
+def test_admin_accepts_forms_of_its_own_pages(stack: Stack, unproxied: Container) -> None:
     behind = stack.containers[0]
     assert submit(behind, f"https://{HOST}", **{"X-Forwarded-Proto": "https"}) == 200
-    # The proxy does TLS and does not say so.
+    # The proxy does TLS, but sends no header about it.
     assert submit(unproxied, f"https://{HOST}") == 200
 
 
-def test_the_admin_takes_no_forms_from_elsewhere(stack: Stack) -> None:
+def test_admin_rejects_forms_of_other_origins(stack: Stack) -> None:
     assert submit(stack.containers[0], ELSEWHERE, **{"X-Forwarded-Proto": "https"}) == 403
 
 
-def test_origins_follow_from_the_hosts() -> None:
+def test_trusted_origins_follow_allowed_hosts() -> None:
     assert page_origins(["a.example", ".b.example", "*"]) == [
         "https://a.example",
         "https://b.example",
@@ -94,19 +94,19 @@ def test_origins_follow_from_the_hosts() -> None:
     ]
 
 
-def test_another_host_name_is_refused(stack: Stack) -> None:
+def test_unknown_host_name_is_rejected(stack: Stack) -> None:
     answer = httpx.get(f"{stack.containers[0].http}/healthz", headers={"Host": "evil.example"})
     assert answer.status_code == 400
 
 
-def test_a_page_that_fails_shows_nothing_of_the_inside(stack: Stack) -> None:
+def test_error_page_reveals_no_internals(stack: Stack) -> None:
     answer = httpx.get(f"{stack.containers[0].http}/nothing/here", headers=BY_HTTPS)
     assert answer.status_code == 404
     assert "urlconf" not in answer.text.lower()
     assert "DEBUG" not in answer.text
 
 
-def test_pages_from_elsewhere_may_not_use_the_api(stack: Stack) -> None:
+def test_other_origins_may_not_use_the_api(stack: Stack) -> None:
     asks = {"Origin": ELSEWHERE, "Access-Control-Request-Method": "GET", "Host": HOST}
     answer = httpx.request(
         "OPTIONS", f"{stack.containers[0].http}/api/rooms", headers=asks, timeout=10
@@ -114,7 +114,7 @@ def test_pages_from_elsewhere_may_not_use_the_api(stack: Stack) -> None:
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-def test_a_common_password_is_refused(stack: Stack) -> None:
+def test_common_password_is_rejected(stack: Stack) -> None:
     account = {"username": "somebody", "password": "password123"}
     url = f"{stack.containers[0].http}/api/register"
     assert httpx.post(url, json=account, headers={"Host": HOST}).status_code == 422

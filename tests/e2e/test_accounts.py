@@ -1,4 +1,4 @@
-"""Accounts over REST: registering, signing in, refreshing, sessions, profile (contract §2)."""
+"""Accounts over REST: registration, login, refresh, sessions, profile (contract §2)."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 @pytest.fixture
 async def anyone(server: Server) -> AsyncIterator[httpx.AsyncClient]:
-    """REST without a sign-in."""
+    """A REST client without a token."""
     async with rest(server.http) as client:
         yield client
 
@@ -28,7 +28,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str]:
-    """Status and code of an error, which has the one shape of all errors."""
+    """Returns status and code of an error, and checks the shape of all errors."""
     body = answer.json()
     members = {"code", "detail"} | ({"errors"} if answer.status_code == 422 else set())
     assert body.keys() == members, answer.text
@@ -47,10 +47,10 @@ async def registered(api: httpx.AsyncClient, **body: Any) -> Frame:
     return account
 
 
-# Registering
+# Registration
 
 
-async def test_registering_signs_in(anyone: httpx.AsyncClient) -> None:
+async def test_registration_returns_tokens(anyone: httpx.AsyncClient) -> None:
     name = fresh("Ila.P_+-")
     account = await registered(anyone, username=name, email=f"{fresh('ila')}@Example.com")
     assert account.keys() == {"id", "username", "email", "access", "refresh"}
@@ -66,30 +66,30 @@ async def test_registering_signs_in(anyone: httpx.AsyncClient) -> None:
     assert (answer.status_code, answer.json()) == (200, {})
 
 
-async def test_with_an_email_alone_the_username_is_made_from_its_local_part(
+async def test_username_is_derived_from_the_local_part_of_the_email(
     anyone: httpx.AsyncClient,
 ) -> None:
     local = fresh("Kaushal.K")
     first = await registered(anyone, email=f"{local}@example.com")
     assert (first["username"], first["email"]) == (local, f"{local}@example.com")
-    # The same local part elsewhere is somebody else, with a name of their own.
+    # The same local part at another host is another user with another name.
     second = await registered(anyone, email=f"{local}@example.org")
     assert second["username"] != first["username"]
     assert second["username"].startswith(local)
     assert "@" not in second["username"]
-    # What may not stand in a name is left out.
+    # Characters that a name may not contain are left out.
     odd = fresh("o'neill")
     third = await registered(anyone, email=f"{odd}@example.com")
     assert third["username"] == odd.replace("'", "")
 
 
-async def test_an_account_needs_a_username_or_an_email(anyone: httpx.AsyncClient) -> None:
+async def test_registration_requires_a_username_or_an_email(anyone: httpx.AsyncClient) -> None:
     for body in ({}, {"email": ""}, {"username": None, "email": None}):
         answer = await anyone.post("/register", json={"password": PASSWORD} | body)
         assert refusal(answer) == (422, "invalid")
 
 
-async def test_both_passwords_must_match_if_two_are_sent(anyone: httpx.AsyncClient) -> None:
+async def test_repeated_password_must_match(anyone: httpx.AsyncClient) -> None:
     name = fresh("twice")
     body = {"username": name, "password": PASSWORD, "password2": "password124"}
     answer = await anyone.post("/register", json=body)
@@ -114,32 +114,30 @@ async def test_both_passwords_must_match_if_two_are_sent(anyone: httpx.AsyncClie
         ["ila"],
     ],
 )
-async def test_an_impossible_username_is_refused(
-    anyone: httpx.AsyncClient, username: object
-) -> None:
+async def test_invalid_username_is_rejected(anyone: httpx.AsyncClient, username: object) -> None:
     answer = await anyone.post("/register", json={"username": username, "password": PASSWORD})
     assert refusal(answer) == (422, "invalid")
 
 
 @pytest.mark.parametrize("email", ["nonsense", "a@", "@b.example", "a b@c.example", "a@b@c.d"])
-async def test_an_impossible_email_is_refused(anyone: httpx.AsyncClient, email: str) -> None:
+async def test_invalid_email_is_rejected(anyone: httpx.AsyncClient, email: str) -> None:
     body = {"username": fresh("mail"), "email": email, "password": PASSWORD}
     assert refusal(await anyone.post("/register", json=body)) == (422, "invalid")
 
 
 @pytest.mark.parametrize("password", ["short", "83749274", "", "x" * 1025])
-async def test_a_poor_password_is_refused(anyone: httpx.AsyncClient, password: str) -> None:
+async def test_weak_password_is_rejected(anyone: httpx.AsyncClient, password: str) -> None:
     body = {"username": fresh("poor"), "password": password}
     assert refusal(await anyone.post("/register", json=body)) == (422, "invalid")
 
 
-async def test_a_password_like_the_name_is_refused(anyone: httpx.AsyncClient) -> None:
+async def test_password_similar_to_the_name_is_rejected(anyone: httpx.AsyncClient) -> None:
     name = fresh("similarity")
     answer = await anyone.post("/register", json={"username": name, "password": f"{name}1"})
     assert refusal(answer) == (422, "invalid")
 
 
-async def test_a_username_is_taken_in_any_case_and_form(anyone: httpx.AsyncClient) -> None:
+async def test_username_is_unique_ignoring_case_and_form(anyone: httpx.AsyncClient) -> None:
     name = fresh("Weißﬁlm")
     account = await registered(anyone, username=name)
     assert account["username"] == name
@@ -155,7 +153,7 @@ async def test_a_username_is_taken_in_any_case_and_form(anyone: httpx.AsyncClien
         assert refusal(answer) == (409, "username_taken"), same
 
 
-async def test_an_email_is_taken_in_any_case(anyone: httpx.AsyncClient) -> None:
+async def test_email_is_unique_ignoring_case(anyone: httpx.AsyncClient) -> None:
     email = f"{fresh('taken')}@example.com"
     await registered(anyone, email=email)
     for body in ({"email": email.upper()}, {"email": email, "username": fresh("other")}):
@@ -163,7 +161,7 @@ async def test_an_email_is_taken_in_any_case(anyone: httpx.AsyncClient) -> None:
         assert refusal(answer) == (409, "email_taken")
 
 
-async def test_one_of_many_who_want_the_same_name_at_once_gets_it(
+async def test_concurrent_registrations_of_a_name_have_one_winner(
     anyone: httpx.AsyncClient,
 ) -> None:
     name = fresh("wanted")
@@ -185,10 +183,10 @@ async def test_one_of_many_who_want_the_same_name_at_once_gets_it(
     assert len({answer.json()["username"] for answer in answers}) == 4
 
 
-# Signing in
+# Login
 
 
-async def test_login_takes_username_and_email_in_any_case(anyone: httpx.AsyncClient) -> None:
+async def test_login_accepts_username_and_email_in_any_case(anyone: httpx.AsyncClient) -> None:
     name, email = fresh("Login"), f"{fresh('Login')}@example.com"
     account = await registered(anyone, username=name, email=email)
     for who in (
@@ -207,7 +205,7 @@ async def test_login_takes_username_and_email_in_any_case(anyone: httpx.AsyncCli
         assert me.json()["id"] == account["id"]
 
 
-async def test_a_failed_login_tells_nothing_about_the_account(anyone: httpx.AsyncClient) -> None:
+async def test_failed_login_reveals_nothing_about_the_account(anyone: httpx.AsyncClient) -> None:
     name = fresh("login")
     await registered(anyone, username=name, email=f"{name}@example.com")
     answers = [
@@ -215,8 +213,8 @@ async def test_a_failed_login_tells_nothing_about_the_account(anyone: httpx.Asyn
         for who, password in (
             ({"username": name}, "not this one"),
             ({"email": f"{name}@example.com"}, "not this one"),
-            ({"username": fresh("nobody")}, PASSWORD),
-            ({"email": f"{fresh('nobody')}@example.com"}, PASSWORD),
+            ({"username": fresh("unknown")}, PASSWORD),
+            ({"email": f"{fresh('unknown')}@example.com"}, PASSWORD),
         )
     ]
     assert [refusal(answer) for answer in answers] == 4 * [(401, "invalid_credentials")]
@@ -234,7 +232,7 @@ async def test_a_failed_login_tells_nothing_about_the_account(anyone: httpx.Asyn
         ("Bearer a.b.c", "token_invalid"),
     ],
 )
-async def test_without_a_good_token_nothing_is_answered(
+async def test_every_operation_requires_a_valid_token(
     anyone: httpx.AsyncClient, header: str, code: str
 ) -> None:
     for method, path in (
@@ -247,13 +245,13 @@ async def test_without_a_good_token_nothing_is_answered(
         ("POST", "/rooms"),
         ("POST", "/messages"),
         ("GET", "/rooms/999999999/messages"),
-        ("POST", "/private/nobody"),
+        ("POST", "/private/unknown"),
     ):
         answer = await anyone.request(method, path, headers={"Authorization": header})
         assert refusal(answer) == (401, code), path
 
 
-async def test_a_token_whose_claims_were_changed_is_invalid(
+async def test_token_with_changed_claims_is_invalid(
     person: Register, anyone: httpx.AsyncClient
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -270,7 +268,7 @@ async def test_a_token_whose_claims_were_changed_is_invalid(
 # Refreshing
 
 
-async def test_a_refresh_token_used_by_many_at_once_has_one_successor(
+async def test_concurrent_refreshes_of_a_token_get_one_successor(
     person: Register, anyone: httpx.AsyncClient
 ) -> None:
     ila = await person()
@@ -283,14 +281,14 @@ async def test_a_refresh_token_used_by_many_at_once_has_one_successor(
     successor = answers[0].json()
     assert successor["refresh"] != ila.refresh
     assert successor["access"] != ila.access
-    # A lost answer: once more within the grace.
+    # A repeat within the grace, as after a lost answer.
     again = await anyone.post("/token/refresh", json={"refresh": ila.refresh})
     assert again.json() == successor
     me = await anyone.get("/users/me", headers=bearer(successor["access"]))
     assert me.json()["id"] == ila.id
 
 
-async def test_each_spent_refresh_token_answers_its_own_successor_for_a_while(
+async def test_each_used_refresh_token_returns_its_own_successor_for_a_while(
     person: Register, anyone: httpx.AsyncClient
 ) -> None:
     ila = await person()
@@ -307,7 +305,7 @@ async def test_each_spent_refresh_token_answers_its_own_successor_for_a_while(
 
 
 @pytest.mark.parametrize("token", ["", "nonsense", "a.b.c", "ünïcode"])
-async def test_nonsense_refreshes_and_verifies_nothing(
+async def test_malformed_tokens_do_not_refresh_or_verify(
     anyone: httpx.AsyncClient, token: str
 ) -> None:
     answer = await anyone.post("/token/refresh", json={"refresh": token})
@@ -321,7 +319,7 @@ async def test_nonsense_refreshes_and_verifies_nothing(
 # Sessions
 
 
-async def test_sessions_are_ones_own_open_sign_ins(person: Register) -> None:
+async def test_sessions_lists_own_open_sessions(person: Register) -> None:
     ila, kaushal = await person(), await person()
     async with signed_in_again(ila) as phone:
         sessions = (await phone.get("/sessions")).json()
@@ -349,7 +347,7 @@ async def test_sessions_are_ones_own_open_sign_ins(person: Register) -> None:
         assert [(one["id"], one["current"]) for one in left] == [(sessions[1]["id"], True)]
 
 
-async def test_logging_out_needs_a_token_and_works_once(
+async def test_logout_requires_a_token_and_works_once(
     person: Register, anyone: httpx.AsyncClient
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -371,7 +369,7 @@ async def test_logging_out_needs_a_token_and_works_once(
 # Profile, password, search
 
 
-async def test_a_display_name_changes_freely_and_an_email_with_the_password(
+async def test_display_name_changes_freely_and_email_with_the_password(
     person: Register, anyone: httpx.AsyncClient
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -398,7 +396,7 @@ async def test_a_display_name_changes_freely_and_an_email_with_the_password(
         assert refusal(await ila.patch("/users/me", body)) == (422, "invalid")
 
 
-async def test_a_new_password_replaces_the_old_one(
+async def test_new_password_replaces_the_old_one(
     person: Register, anyone: httpx.AsyncClient
 ) -> None:
     ila = await person()
@@ -419,7 +417,7 @@ async def test_a_new_password_replaces_the_old_one(
     assert await login("a longer sentence") == 200
 
 
-async def test_people_are_found_by_the_start_of_username_or_display_name(
+async def test_users_are_found_by_prefix_of_username_or_display_name(
     person: Register,
 ) -> None:
     stem = fresh("Søk")
@@ -437,7 +435,7 @@ async def test_people_are_found_by_the_start_of_username_or_display_name(
         assert {ila.username, kaushal.username} <= names
     assert await found(f"{stem}A") == [{"id": ila.id, "username": ila.username, "display_name": ""}]
     assert guest.id in [one["id"] for one in await found(stem)]
-    assert await found(fresh("nobody")) == []
+    assert await found(fresh("unknown")) == []
     assert len(await found("", limit=2)) == 2
     answer = await ila.get("/users", q="x" * 201)
     assert refusal(answer) == (422, "invalid")
@@ -446,7 +444,7 @@ async def test_people_are_found_by_the_start_of_username_or_display_name(
 # Errors and paths
 
 
-async def test_unknown_paths_methods_and_broken_bodies_have_the_one_error_shape(
+async def test_unknown_paths_methods_and_broken_bodies_share_one_error_shape(
     person: Register, anyone: httpx.AsyncClient
 ) -> None:
     ila = await person()
@@ -459,16 +457,16 @@ async def test_unknown_paths_methods_and_broken_bodies_have_the_one_error_shape(
         assert status in (400, 422), content
         assert (status == 400) == (code == "bad_json")
     assert refusal(await anyone.get("/users")) == (401, "not_authenticated")
-    # Sign-in comes before everything else.
+    # Authentication is checked first.
     assert refusal(await anyone.post("/rooms", content=b"{")) == (401, "not_authenticated")
 
 
 def filled(path: str) -> str:
-    """A path of the API's description with something in each of its holes."""
+    """Fills the placeholders of a path of the OpenAPI document."""
     return re.sub(r"\{(\w+)\}", lambda hole: "1" if hole[1].endswith("_id") else "x", path)
 
 
-async def test_a_trailing_slash_is_served_on_every_path(
+async def test_trailing_slash_is_served_on_every_path(
     person: Register, anyone: httpx.AsyncClient, server: Server
 ) -> None:
     described = (await anyone.get("/openapi.json")).json()["paths"]

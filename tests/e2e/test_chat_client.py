@@ -48,7 +48,7 @@ def short_lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def authenticate(server: Server, name: str) -> dict[str, str]:
-    """Headers of a new session."""
+    """Returns the headers of a new session."""
     account = {"username": name, "password": PASSWORD}
     answer = httpx.post(f"{server.http}/api/login", json=account, timeout=20, verify=False)
     return {"Authorization": f"Bearer {answer.json()['access']}"}
@@ -65,7 +65,7 @@ def contents(server: Server, name: str, room: str) -> list[str]:
     return [message["content"] for message in answer.json()]
 
 
-def test_what_is_piped_in_is_acknowledged_before_it_ends(daphne: Server) -> None:
+def test_piped_input_is_acknowledged_before_exit(daphne: Server) -> None:
     room, name = fresh("piped"), fresh("ila")
     texts = [f"line {number}" for number in range(30)]
     ran = chat(daphne.http, name, "--room", room, typed="\n".join(texts) + "\n")
@@ -77,34 +77,34 @@ def test_what_is_piped_in_is_acknowledged_before_it_ends(daphne: Server) -> None
     assert f"{name}: line 29\n" in again.stdout
     assert "line 9\n" not in again.stdout, "more than the latest were shown"
     assert f"   {name} (member), online" in again.stdout
-    # A start leaves no session behind: what is open is of `contents` and of this call.
+    # Each start ends its session: the open ones are those of `contents` and of this call.
     sessions = httpx.get(
         f"{daphne.http}/api/sessions", headers=authenticate(daphne, name), timeout=20, verify=False
     )
     assert len(sessions.json()) == 2
 
 
-async def test_a_hostile_message_does_nothing_to_the_terminal(daphne: Server) -> None:
+async def test_hostile_message_cannot_control_the_terminal(daphne: Server) -> None:
     room = fresh("hostile")
     maya = await register(daphne.http, daphne.ws)
     socket = maya.public(room)
     async with maya.http, opened(socket):
         await socket.send(message="\x1b[2Jgone\n00:00 ila: forged", ref="r")
-        await socket.hear("ack")
+        await socket.receive_type("ack")
     ran = chat(daphne.http, fresh("ila"), "--room", room)
     assert f"{maya.username}: \\x1b[2Jgone\\n00:00 ila: forged\n" in ran.stdout
     assert "\x1b" not in ran.stdout
 
 
-def test_refusals_are_sentences_with_what_to_do(daphne: Server) -> None:
+def test_refusals_are_sentences_with_the_next_step(daphne: Server) -> None:
     name, group = fresh("ila"), fresh("group")
-    nobody = fresh("nobody")
+    unknown = fresh("unknown")
     url = daphne.http
     assert chat(url, name).returncode == 0
     for options, status, sentence in (
-        (("--group", group, "--members", nobody), 1, "They register with: make chat NAME="),
+        (("--group", group, "--members", unknown), 1, "They register with: make chat NAME="),
         (("--group", group), 1, f"To make the group: GROUP={group} MEMBERS="),
-        (("--to", nobody), 1, f"They register with: make chat NAME={nobody}"),
+        (("--to", unknown), 1, f"They register with: make chat NAME={unknown}"),
         (("--room", "no such"), 1, "!! There is no"),
     ):
         ran = chat(url, name, *options)
@@ -118,7 +118,7 @@ def test_refusals_are_sentences_with_what_to_do(daphne: Server) -> None:
     )
 
 
-async def test_a_group_is_made_and_grows(daphne: Server) -> None:
+async def test_group_is_created_and_extended(daphne: Server) -> None:
     group = fresh("family")
     ila, kaushal, maya = [fresh(name) for name in ("ila", "kaushal", "maya")]
     for name in (kaushal, maya):
@@ -135,7 +135,7 @@ async def test_a_group_is_made_and_grows(daphne: Server) -> None:
     assert re.search(rf"in the private room of ({ila} and {maya}|{maya} and {ila})\.", private)
 
 
-async def test_a_token_is_all_that_is_printed(daphne: Server) -> None:
+async def test_token_command_prints_only_the_token(daphne: Server) -> None:
     name = fresh("ila")
     for _ in ("registered", "signed in"):
         ran = chat(daphne.http, name, "--token")
@@ -160,7 +160,7 @@ def piped(url: str, name: str, room: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_a_server_that_is_killed_loses_and_doubles_nothing(short_lived: Server) -> None:
+def test_server_kill_loses_and_duplicates_no_message(short_lived: Server) -> None:
     server, room = short_lived, fresh("killed")
     ila_name, texts = fresh("ila"), [f"line {number}" for number in range(120)]
     with (
@@ -170,7 +170,7 @@ def test_a_server_that_is_killed_loses_and_doubles_nothing(short_lived: Server) 
         assert ila.stdin is not None
         assert ila.stdout is not None
         assert maya.stdout is not None
-        # Both are in the room before anything is said.
+        # Both are in the room before the first message.
         for shown in (ila.stdout, maya.stdout):
             while "-- You are" not in shown.readline():
                 pass
@@ -191,7 +191,7 @@ def test_a_server_that_is_killed_loses_and_doubles_nothing(short_lived: Server) 
         assert seen == texts[6:]
 
 
-def test_an_expired_token_is_renewed_and_an_ended_session_ends_it(short_lived: Server) -> None:
+def test_expired_token_is_renewed_and_ended_session_stops_the_client(short_lived: Server) -> None:
     server, name = short_lived, fresh("ila")
     arguments = command(server.http, name, "--room", fresh("expiring"))
     with Terminal(arguments, cwd=ROOT, env=dict(os.environ)) as ila:
@@ -211,7 +211,7 @@ def test_an_expired_token_is_renewed_and_an_ended_session_ends_it(short_lived: S
         assert ila.ended() == 1
 
 
-async def test_on_a_terminal_lines_of_others_leave_the_typed_line_alone(daphne: Server) -> None:
+async def test_incoming_lines_keep_the_typed_line_on_a_terminal(daphne: Server) -> None:
     room = fresh("typed")
     maya = await register(daphne.http, daphne.ws)
     name, env = fresh("ila"), dict(os.environ)
@@ -227,11 +227,11 @@ async def test_on_a_terminal_lines_of_others_leave_the_typed_line_alone(daphne: 
             ila.wait_for(f"{maya.username}: meanwhile\r\n> half a li")
             ila.wait_for(f"-- {maya.username} is typing\r\n> half a li")
             ila.enter("ne")
-            assert (await socket.hear("message"))["message"] == "meanwhile"
-            assert (await socket.hear("message"))["message"] == "half a line"
+            assert (await socket.receive_type("message"))["message"] == "meanwhile"
+            assert (await socket.receive_type("message"))["message"] == "half a line"
             ila.enter("/typing")
-            await socket.hear("typing")
-            # A line wider than the terminal shows its end, in one row.
+            await socket.receive_type("typing")
+            # A line wider than the terminal shows its end in one row.
             ila.type("w" * 100 + "END")
             ila.wait_for("> w{34}END")
             ila.type("\x15")

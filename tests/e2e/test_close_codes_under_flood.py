@@ -1,4 +1,4 @@
-"""A client that sends without end, and reads late, learns its close code all the same."""
+"""A client that sends without end and reads late still receives its close code."""
 
 import asyncio
 import json
@@ -9,18 +9,18 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.clients import Person, fresh, register
-from tests.faults.raw import Reader, handshake, masked, place
+from tests.raw_websocket import Reader, handshake, host_and_port, masked
 from tests.servers import Server
 
 TRIALS = 12
 CLOSE = 8
 READS_DELAY = 1.5
-"""Seconds: longer than the one that autobahn waits by itself for the answer to a close."""
+"""Seconds: longer than autobahn's own second of waiting for the answer to a close."""
 FLOOD = masked(b'{"type":"ping"}') * 3000
 
 
 class LateReader:
-    """A socket by hand, which floods the server and reads nothing meanwhile."""
+    """A raw socket that floods the server and reads nothing meanwhile."""
 
     def __init__(self, person: Person) -> None:
         self.url = f"{person.ws}/ws/chat/{fresh('flood')}/?token={person.access}"
@@ -31,7 +31,7 @@ class LateReader:
     async def close_code(self, frames: bytes) -> int:
         loop = asyncio.get_running_loop()
         with self.raw:
-            await loop.sock_connect(self.raw, place(self.url))
+            await loop.sock_connect(self.raw, host_and_port(self.url))
             await loop.sock_sendall(self.raw, handshake(self.url))
             while not any(b'"ready"' in payload for _, payload in await self._receive()):
                 pass
@@ -44,7 +44,7 @@ class LateReader:
             return code
 
     async def _flood(self) -> None:
-        with suppress(OSError):  # the server may cut it: what counts is what can be read
+        with suppress(OSError):  # the server may cut the connection: only what can be read counts
             while True:
                 await asyncio.get_running_loop().sock_sendall(self.raw, FLOOD)
 
@@ -71,7 +71,7 @@ def flooded(request: pytest.FixtureRequest) -> Server:
 
 
 @pytest.mark.parametrize("wrong", ["a foreign token", "five bad frames"])
-async def test_a_client_that_floods_and_reads_late_learns_its_close_code(
+async def test_flooding_client_that_reads_late_receives_its_close_code(
     flooded: Server, wrong: str
 ) -> None:
     ila = await register(flooded.http, flooded.ws)
@@ -88,13 +88,13 @@ async def test_a_client_that_floods_and_reads_late_learns_its_close_code(
         await person.http.aclose()
 
 
-async def test_a_client_that_reads_only_when_it_can_send_no_more_learns_its_close_code(
+async def test_flooding_client_that_reads_once_blocked_receives_its_close_code(
     flooded: Server,
 ) -> None:
-    """A loop of `await send()` lets nothing else run while the server takes all at full speed."""
+    """Such a loop of `await send()` runs nothing else while the server reads at full speed."""
     ila = await register(flooded.http, flooded.ws)
     async with ila.public(fresh("flood")) as client:
-        await client.hear("ready")
+        await client.receive_type("ready")
         for _ in range(5):
             await client.send_text("{no frame")
 

@@ -1,4 +1,4 @@
-"""Whoever sends and does not read: it costs little memory, and is cut. Those who do are served."""
+"""Clients that flood and do not read cost little memory and are closed."""
 
 import socket
 import time
@@ -8,7 +8,16 @@ import psutil
 import pytest
 
 from tests.clients import Socket, fresh, opened, register
-from tests.faults.raw import CONTINUATION, PING, PONG, TEXT, Reader, handshake, masked, place
+from tests.raw_websocket import (
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    Reader,
+    handshake,
+    host_and_port,
+    masked,
+)
 from tests.servers import COMMANDS, Server, serving
 
 KEEP_ALIVE = {
@@ -19,14 +28,14 @@ MAX_MEMORY = 8 * 1024 * 1024
 """Bytes by which a server may grow."""
 GONE_TIMEOUT = 40.0
 CROWD = 12_000
-"""Pings whose pongs no kernel and no buffer of a server takes."""
+"""Pings whose pongs exceed every kernel and server buffer."""
 
 
 @pytest.fixture(scope="module", params=KEEP_ALIVE)
 def hasty(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A server whose keep-alive asks after a second and waits three."""
+    """A server with a keep-alive ping after one second and a timeout of three."""
     interval, timeout = KEEP_ALIVE[request.param]
     command = COMMANDS[request.param]
     with pytest.MonkeyPatch.context() as patch:
@@ -36,11 +45,11 @@ def hasty(
 
 
 def not_reading(url: str) -> tuple[socket.socket, Reader]:
-    """An open WebSocket of which nothing is read; the kernel takes little in its place."""
+    """An unread WebSocket with a small receive buffer."""
     raw, reader, head = socket.socket(), Reader(), b""
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     raw.settimeout(10)
-    raw.connect(place(url))
+    raw.connect(host_and_port(url))
     raw.sendall(handshake(url))
     while not head.endswith(b"\r\n\r\n"):
         head += raw.recv(1)
@@ -52,25 +61,25 @@ def numbered(number: int) -> bytes:
     return b"%0125d" % number
 
 
-async def test_a_ping_is_answered(hasty: Server) -> None:
+async def test_ping_is_answered(hasty: Server) -> None:
     async with Socket(f"{hasty.ws}/ws/chat/x/") as anyone:
         for _ in range(3):
             await (await anyone.connection.ping())
 
 
-def test_one_who_reads_again_hears_of_its_latest_ping(hasty: Server) -> None:
+def test_client_that_reads_again_receives_its_latest_pong(hasty: Server) -> None:
     raw, reader = not_reading(f"{hasty.ws}/ws/chat/x/")
     heard: list[bytes] = []
     with raw:
         raw.sendall(b"".join(masked(numbered(number), PING) for number in range(CROWD)))
-        time.sleep(0.5)  # meanwhile they are answered until nothing more goes out
+        time.sleep(0.5)  # until the server can send no more
         while numbered(CROWD - 1) not in heard[-1:]:
             heard += [pong for opcode, pong in reader.feed(raw.recv(65536)) if opcode == PONG]
     assert heard == sorted(set(heard))
 
 
 def piece(opcode: int = CONTINUATION) -> bytes:
-    """Of a message that goes on and says nothing."""
+    """A fragment without content."""
     frame = masked(b"", opcode)
     return bytes([frame[0] & 0x7F]) + frame[1:]
 
@@ -80,13 +89,13 @@ def piece(opcode: int = CONTINUATION) -> bytes:
     [masked(numbered(0), PING), masked(b"", PONG), piece()],
     ids=["pings", "pongs", "pieces"],
 )
-async def test_one_who_floods_and_reads_nothing_takes_little_memory_and_is_cut(
+async def test_flooding_client_that_never_reads_costs_little_memory_and_is_closed(
     hasty: Server, flood: bytes
 ) -> None:
     person = await register(hasty.http, hasty.ws)
     room = person.public(fresh("room"))
     async with opened(room):
-        pass  # what the first socket of a process costs is not counted
+        pass  # so that the cost of a process's first socket is not counted
     process = psutil.Process(hasty.process.pid)
     before = most = process.memory_info().rss
     raw, _ = not_reading(room.url)
@@ -105,10 +114,10 @@ async def test_one_who_floods_and_reads_nothing_takes_little_memory_and_is_cut(
     await person.http.aclose()
 
 
-async def test_a_message_in_many_pieces_is_taken_as_one(hasty: Server) -> None:
+async def test_fragmented_message_is_assembled(hasty: Server) -> None:
     person = await register(hasty.http, hasty.ws)
     async with person.public(fresh("room")) as ila:
-        await ila.hear("ready")
+        await ila.receive_type("ready")
         await ila.connection.send([*'{"message":"', *[""] * 2000, *"in pieces", '"}'])
-        assert (await ila.hear("message"))["message"] == "in pieces"
+        assert (await ila.receive_type("message"))["message"] == "in pieces"
     await person.http.aclose()

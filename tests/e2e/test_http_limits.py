@@ -1,4 +1,4 @@
-"""What one HTTP request or response can make a server hold: unfinished bodies, unread answers."""
+"""Bounds on what one HTTP request or response can hold: unfinished bodies, unread answers."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -45,7 +46,7 @@ async def ila(strict: Server) -> AsyncIterator[Person]:
 
 
 class Raw:
-    """A connection by hand, whose kernel takes little that is not read."""
+    """A raw connection with a small receive buffer."""
 
     def __init__(self, server: Server) -> None:
         self.socket = socket.socket()
@@ -54,7 +55,7 @@ class Raw:
         self.socket.connect(("127.0.0.1", server.port))
         self.port: int = self.socket.getsockname()[1]
 
-    def __enter__(self) -> "Raw":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,7 +66,7 @@ class Raw:
         self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
 
     def head(self) -> tuple[int, str]:
-        """The status and the head of the next answer."""
+        """Returns status and head of the next answer."""
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             one = self.socket.recv(1)
@@ -74,7 +75,7 @@ class Raw:
         return int(head[9:12]), head.decode().lower()
 
     def answer(self) -> tuple[int, str]:
-        """The status and the `code` of an error, with everything up to the end."""
+        """Returns status and `code` of an error, and all bytes up to the end."""
         status, head = self.head()
         assert "connection: close" in head
         body = b""
@@ -84,21 +85,21 @@ class Raw:
 
 
 def announced(server: Server, size: int = 1000, sent: int = 0) -> Raw:
-    """A POST whose body does not come, or not whole."""
+    """A POST with a missing or incomplete body."""
     raw = Raw(server)
     raw.request("POST", "/api/login", f"Content-Length: {size}", "Content-Type: application/json")
     raw.socket.sendall(bytes(sent))
     return raw
 
 
-def test_an_unfinished_body_is_answered_after_its_timeout(strict: Server) -> None:
+def test_unfinished_body_is_answered_after_its_timeout(strict: Server) -> None:
     begun = time.monotonic()
     with announced(strict) as raw:
         assert raw.answer() == (408, "request_timeout")
     assert BODY_TIMEOUT * 0.9 < time.monotonic() - begun < BODY_TIMEOUT + 3
 
 
-async def test_unfinished_bodies_keep_nobody_out(strict: Server, ila: Person) -> None:
+async def test_unfinished_bodies_do_not_block_other_requests(strict: Server, ila: Person) -> None:
     room = (await ila.post("/rooms", {"name": fresh("room")})).json()
     unfinished = [announced(strict) for _ in range(5 * BODIES)]
     for number in range(10):
@@ -106,14 +107,14 @@ async def test_unfinished_bodies_keep_nobody_out(strict: Server, ila: Person) ->
         assert answer.status_code == 201
     found = await scrape(strict)
     assert found["chat_http_unfinished_bodies"] <= BODIES
-    # The oldest ones made room for the others.
+    # The oldest requests made room for these.
     assert unfinished[0].answer() == (503, "busy")
     assert found['chat_limit_refusals_total{setting="CHAT_BODIES_PER_ADDRESS"}'] >= BODIES
     for raw in unfinished:
         raw.socket.close()
 
 
-async def test_bytes_of_unfinished_bodies_are_bounded(strict: Server) -> None:
+async def test_bytes_of_unfinished_bodies_are_limited(strict: Server) -> None:
     unfinished = [announced(strict, MEBIBYTE, MEBIBYTE - 1) for _ in range(8)]
     assert unfinished[0].answer() == (503, "busy")
     found = await scrape(strict)
@@ -130,7 +131,7 @@ async def test_bytes_of_unfinished_bodies_are_bounded(strict: Server) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="Linux has it")
-def test_no_body_is_written_to_disk(strict: Server) -> None:
+def test_bodies_are_not_written_to_disk(strict: Server) -> None:
     with announced(strict, MEBIBYTE, MEBIBYTE - 1):
         time.sleep(0.2)
         files = Path(f"/proc/{strict.process.pid}/fd")
@@ -139,7 +140,7 @@ def test_no_body_is_written_to_disk(strict: Server) -> None:
 
 
 @pytest.mark.parametrize("expect", ["X-Nothing: here", "Expect: 100-continue"])
-def test_a_body_that_announces_too_much_is_refused_unread(strict: Server, expect: str) -> None:
+def test_too_large_content_length_is_rejected_unread(strict: Server, expect: str) -> None:
     begun = time.monotonic()
     with Raw(strict) as raw:
         raw.request("POST", "/api/login", f"Content-Length: {300 * MEBIBYTE}", expect)
@@ -147,15 +148,15 @@ def test_a_body_that_announces_too_much_is_refused_unread(strict: Server, expect
     assert time.monotonic() - begun < 5
 
 
-def test_a_chunked_body_is_refused_at_the_limit(strict: Server) -> None:
+def test_chunked_body_is_rejected_at_the_limit(strict: Server) -> None:
     with Raw(strict) as raw:
         raw.request("POST", "/api/login", "Transfer-Encoding: chunked")
-        for _ in range(17):  # of 64 KiB each: one more than a mebibyte has
+        for _ in range(17):  # of 64 KiB each: one more than fits into a mebibyte
             raw.socket.sendall(b"10000\r\n" + bytes(65536) + b"\r\n")
         assert raw.answer() == (413, "too_large")
 
 
-def test_a_client_that_waits_for_100_continue_is_asked_for_its_body(strict: Server) -> None:
+def test_client_waiting_for_100_continue_receives_it(strict: Server) -> None:
     with Raw(strict) as raw:
         raw.request("POST", "/api/token/verify", "Content-Length: 14", "Expect: 100-continue")
         assert raw.head()[0] == 100
@@ -163,7 +164,7 @@ def test_a_client_that_waits_for_100_continue_is_asked_for_its_body(strict: Serv
         assert raw.head()[0] == 401
 
 
-async def test_a_slow_body_is_taken(strict: Server) -> None:
+async def test_slow_body_is_accepted(strict: Server) -> None:
     body = b'{"token": "x"}'
     with Raw(strict) as raw:
         raw.request("POST", "/api/token/verify", f"Content-Length: {len(body)}")
@@ -173,10 +174,10 @@ async def test_a_slow_body_is_taken(strict: Server) -> None:
         assert raw.head()[0] == 401
 
 
-async def test_unread_answers_of_one_user_are_bounded(strict: Server, ila: Person) -> None:
+async def test_unread_answers_of_a_user_are_limited(strict: Server, ila: Person) -> None:
     room = (await ila.post("/rooms", {"name": fresh("room")})).json()
     path = f"/rooms/{room['id']}/messages"
-    for _ in range(16):
+    for _ in range(40):
         await ila.post(path, {"content": "\N{CAT FACE}" * 4000})
     size = len((await ila.get(path, limit=200)).content)
     assert size > MEBIBYTE // 2
@@ -187,12 +188,12 @@ async def test_unread_answers_of_one_user_are_bounded(strict: Server, ila: Perso
     assert set(statuses) == {200, 503}
     found = await scrape(strict)
     assert found["chat_http_response_bytes"] <= 3 * MEBIBYTE
-    # Small ones and those of others are answered meanwhile.
+    # Small answers and those of other users are served meanwhile.
     assert (await ila.get("/users/me")).status_code == 200
     other = await register(strict.http, strict.ws)
     assert (await other.get("/rooms")).status_code == 200
     await other.http.aclose()
-    # The clients that take nothing are cut, and everything is given back.
+    # Clients that read nothing are closed, and their bytes released.
     deadline = time.monotonic() + UNREAD_TIMEOUT + 8
     while (await scrape(strict))["chat_http_response_bytes"]:
         assert time.monotonic() < deadline
@@ -202,10 +203,10 @@ async def test_unread_answers_of_one_user_are_bounded(strict: Server, ila: Perso
         raw.socket.close()
 
 
-async def test_a_large_answer_arrives_whole_at_a_slow_client(strict: Server, ila: Person) -> None:
+async def test_slow_client_receives_a_large_answer_completely(strict: Server, ila: Person) -> None:
     room = (await ila.post("/rooms", {"name": fresh("room")})).json()
     path = f"/rooms/{room['id']}/messages"
-    for _ in range(16):
+    for _ in range(40):
         await ila.post(path, {"content": "\N{CAT FACE}" * 4000})
     expected = (await ila.get(path, limit=200)).content
     with Raw(strict) as raw:
@@ -221,7 +222,7 @@ async def test_a_large_answer_arrives_whole_at_a_slow_client(strict: Server, ila
         assert raw.head()[0] == 200
 
 
-async def test_a_static_file_arrives_whole_at_a_slow_client(strict: Server, ila: Person) -> None:
+async def test_slow_client_receives_a_static_file_completely(strict: Server, ila: Person) -> None:
     path = "/static/ninja/swagger-ui-bundle.js"
     expected = (await ila.http.get(f"{strict.http}{path}")).content
     assert len(expected) > MEBIBYTE

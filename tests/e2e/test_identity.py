@@ -1,4 +1,4 @@
-"""Nobody is believed: who somebody is follows from their token alone, wherever it stands."""
+"""Identity comes from the token alone, in every place of a token (contract §2, §3)."""
 
 import asyncio
 import time
@@ -12,7 +12,16 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.clients import Frame, Person, Socket, fresh, opened, rest, signed_in_again, turned_away
+from tests.clients import (
+    Frame,
+    Person,
+    Socket,
+    connect_refused,
+    fresh,
+    opened,
+    rest,
+    signed_in_again,
+)
 from tests.conftest import Register
 from tests.servers import Server, serving
 
@@ -22,16 +31,16 @@ NOWHERE = 999_999_999
 
 @pytest.fixture
 async def anyone(server: Server) -> AsyncIterator[httpx.AsyncClient]:
-    """REST without a sign-in."""
+    """A REST client without a token."""
     async with rest(server.http) as client:
         yield client
 
 
 @pytest.fixture(scope="module", autouse=True)
 def silent(server: Server) -> Iterator["Future[tuple[float, list[Any], int]]"]:
-    """A socket without a token that never says anything; it waits while the other tests run.
+    """Keeps a silent socket without a token open while the other tests run.
 
-    The result: after how many seconds it was closed, what it heard, and the close code.
+    Yields a future with the seconds until its close, its frames, and the close code.
     """
 
     def wait() -> tuple[float, list[Any], int]:
@@ -54,7 +63,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def every_way(ws: str, path: str, token: str) -> dict[str, Socket]:
-    """A socket for each way to bring a token on connecting."""
+    """Returns a socket for each way to bring a token on connecting."""
     url = f"{ws}{path}"
     return {
         "header": Socket(url, headers=bearer(token)),
@@ -64,7 +73,7 @@ def every_way(ws: str, path: str, token: str) -> dict[str, Socket]:
 
 
 async def bring_in_first_frame(ws: str, path: str, token: str) -> tuple[int, str]:
-    """The refusal of a token that comes in the first frame."""
+    """Returns the refusal of a token in the first frame."""
     async with Socket(f"{ws}{path}") as socket:
         await socket.send(type="message", message="It is me", token=token)
         code, frames = await socket.closed()
@@ -78,12 +87,12 @@ async def contents(person: Person, room_id: int) -> list[str]:
     return [message["content"] for message in answer.json()]
 
 
-async def changes_heard(socket: Socket) -> list[Frame]:
-    """What the socket was told of messages and typing up to now."""
+async def received_changes(socket: Socket) -> list[Frame]:
+    """Returns the message and typing frames received up to now."""
     return [frame for frame in await socket.ping() if frame["type"] in ("message", "typing")]
 
 
-# Claims in a frame or a body
+# Claims in a frame or body
 
 
 @pytest.mark.parametrize(
@@ -100,7 +109,7 @@ async def changes_heard(socket: Socket) -> list[Frame]:
     ],
     ids=lambda claim: claim.get("type", "no type"),
 )
-async def test_a_frame_with_the_username_of_another_is_refused_and_has_no_effect(
+async def test_frame_with_another_username_is_rejected_without_effect(
     person: Register, claim: Frame
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -113,20 +122,20 @@ async def test_a_frame_with_the_username_of_another_is_refused_and_has_no_effect
         answer = await speaker.receive()
         assert (answer["type"], answer["code"]) == ("error", "sender_mismatch")
         assert answer["ref"] == "r1"
-        # The socket is as good as before, and nobody has heard of it.
+        # The socket still works, and the room received nothing.
         assert [frame["type"] for frame in await speaker.ping()] == ["pong"]
         assert [frame["type"] for frame in await bystander.ping()] == ["pong"]
         assert await contents(ila, ready["room"]["id"]) == []
 
 
-async def test_ones_own_username_is_taken_in_any_case(person: Register) -> None:
+async def test_own_username_is_accepted_in_any_case(person: Register) -> None:
     ila = await person(fresh("Case"))
     async with ila.public(fresh("claims")) as socket:
         await socket.send(message="It is me", username=ila.username.upper())
-        assert (await socket.hear("message"))["username"] == ila.username
+        assert (await socket.receive_type("message"))["username"] == ila.username
 
 
-async def test_a_message_by_rest_with_the_username_of_another_is_refused(person: Register) -> None:
+async def test_rest_message_with_another_username_is_rejected(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = (await ila.post("/rooms", {"name": fresh("claims")})).json()
     body = {"content": "I am somebody else", "username": kaushal.username}
@@ -140,7 +149,7 @@ async def test_a_message_by_rest_with_the_username_of_another_is_refused(person:
     assert await contents(ila, room["id"]) == []
 
 
-async def test_the_token_of_another_in_a_frame_ends_the_socket_and_the_frame_is_not_executed(
+async def test_token_of_another_user_in_a_frame_closes_without_effect(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -150,12 +159,12 @@ async def test_the_token_of_another_in_a_frame_ends_the_socket_and_the_frame_is_
         await bystander.ping()
         await speaker.send(message="I am somebody else", token=kaushal.access)
         assert await speaker.refused() == (4401, "token_invalid")
-        assert await changes_heard(bystander) == []
+        assert await received_changes(bystander) == []
         assert await contents(kaushal, ready["room"]["id"]) == []
 
 
 @pytest.mark.parametrize("token", ["", "nonsense", "ünïcode", "a.b.c", "refresh token"])
-async def test_a_bad_token_in_a_later_frame_ends_the_socket_and_the_frame_is_not_executed(
+async def test_invalid_token_in_a_later_frame_closes_without_effect(
     person: Register, token: str
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -167,28 +176,28 @@ async def test_a_bad_token_in_a_later_frame_ends_the_socket_and_the_frame_is_not
             message="It is me", token=ila.refresh if token == "refresh token" else token
         )
         assert await speaker.refused() == (4401, "token_invalid")
-        assert await changes_heard(bystander) == []
+        assert await received_changes(bystander) == []
         assert await contents(kaushal, ready["room"]["id"]) == []
 
 
-async def test_on_a_private_socket_the_receiver_can_only_be_the_other(person: Register) -> None:
+async def test_private_socket_accepts_only_the_other_user_as_receiver(person: Register) -> None:
     ila, kaushal, guest = await person(), await person(), await person()
     mine, theirs = ila.private(kaushal.username), kaushal.private(ila.username)
     async with opened(mine, theirs) as (ready, _):
         await theirs.ping()
         for receiver in (guest.id, ila.id, NOWHERE):
             await mine.send(message="For whom?", receiver=receiver)
-            assert (await mine.hear("error"))["code"] == "receiver_mismatch"
-        assert await changes_heard(theirs) == []
+            assert (await mine.receive_type("error"))["code"] == "receiver_mismatch"
+        assert await received_changes(theirs) == []
         assert await contents(ila, ready["room"]["id"]) == []
         await mine.send(message="For you", receiver=kaushal.id)
-        assert (await theirs.hear("message"))["receiver"] == kaushal.id
+        assert (await theirs.receive_type("message"))["receiver"] == kaushal.id
 
 
-# Signing in
+# Authentication
 
 
-async def test_a_token_is_taken_from_header_subprotocol_query_and_first_frame(
+async def test_token_is_read_from_header_subprotocol_query_or_first_frame(
     server: Server, person: Register
 ) -> None:
     ila = await person()
@@ -203,11 +212,11 @@ async def test_a_token_is_taken_from_header_subprotocol_query_and_first_frame(
     async with Socket(f"{server.ws}{path}") as socket:
         await socket.send(token=ila.access, message="Here I am")
         assert (await socket.receive())["type"] == "ready"
-        # The frame that brought the token is a frame like any other.
-        assert (await socket.hear("message"))["message"] == "Here I am"
+        # The frame that carries the token is handled like any other.
+        assert (await socket.receive_type("message"))["message"] == "Here I am"
 
 
-async def test_the_first_token_present_decides_and_there_is_no_fallback(
+async def test_first_token_present_decides_without_fallback(
     server: Server, person: Register
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -222,7 +231,7 @@ async def test_the_first_token_present_decides_and_there_is_no_fallback(
         Socket(url, token=""),
     ]
     for socket in refused:
-        assert await turned_away(socket) == (4401, "token_invalid")
+        assert await connect_refused(socket) == (4401, "token_invalid")
     for socket in (
         Socket(url, headers=bearer(good), subprotocols=["bearer", bad], token=bad),
         Socket(url, headers=bearer(good), token=kaushal.access),
@@ -230,7 +239,7 @@ async def test_the_first_token_present_decides_and_there_is_no_fallback(
         Socket(url, subprotocols=["bearer", good], token=kaushal.access),
     ):
         async with socket:
-            assert (await socket.hear("ready"))["user"]["id"] == ila.id
+            assert (await socket.receive_type("ready"))["user"]["id"] == ila.id
 
 
 @pytest.mark.parametrize(
@@ -244,7 +253,7 @@ async def test_the_first_token_present_decides_and_there_is_no_fallback(
         "[]",
     ],
 )
-async def test_a_first_frame_without_a_token_is_turned_away(server: Server, frame: str) -> None:
+async def test_first_frame_without_a_token_is_rejected(server: Server, frame: str) -> None:
     async with Socket(f"{server.ws}/ws/chat/anything/") as socket:
         await socket.send_text(frame)
         code, frames = await socket.closed()
@@ -254,7 +263,7 @@ async def test_a_first_frame_without_a_token_is_turned_away(server: Server, fram
     assert [way for way in ways if way not in frames[0]["message"]] == []
 
 
-async def test_a_refresh_token_is_never_taken_for_an_access_token(
+async def test_refresh_token_is_not_an_access_token(
     server: Server, person: Register, anyone: httpx.AsyncClient
 ) -> None:
     ila = await person()
@@ -264,14 +273,14 @@ async def test_a_refresh_token_is_never_taken_for_an_access_token(
     answer = await anyone.post("/token/verify", json={"token": ila.refresh})
     assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
     for socket in every_way(server.ws, path, ila.refresh).values():
-        assert await turned_away(socket) == (4401, "token_invalid")
+        assert await connect_refused(socket) == (4401, "token_invalid")
     assert await bring_in_first_frame(server.ws, path, ila.refresh) == (4401, "token_invalid")
-    # And an access token refreshes nothing.
+    # And an access token cannot refresh.
     answer = await anyone.post("/token/refresh", json={"refresh": ila.access})
     assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
 
 
-async def test_the_tokens_of_a_logged_out_session_are_good_for_nothing(
+async def test_tokens_of_a_logged_out_session_are_invalid(
     server: Server, person: Register, anyone: httpx.AsyncClient
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -289,10 +298,10 @@ async def test_the_tokens_of_a_logged_out_session_are_good_for_nothing(
             answer = await anyone.post("/token/refresh", json={"refresh": phone.refresh})
             assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")
             for socket in every_way(server.ws, path, phone.access).values():
-                assert await turned_away(socket) == (4401, "session_ended")
+                assert await connect_refused(socket) == (4401, "session_ended")
             refusal = await bring_in_first_frame(server.ws, path, phone.access)
             assert refusal == (4401, "session_ended")
-            # In a later frame of a socket that is signed in by another session.
+            # Sent in a later frame of a socket that another session authenticated.
             await speaker.send(message="Still here?", token=phone.access)
             code, _ = await speaker.refused()
             assert code == 4401
@@ -300,29 +309,29 @@ async def test_the_tokens_of_a_logged_out_session_are_good_for_nothing(
             assert await contents(kaushal, ready["room"]["id"]) == []
 
 
-async def test_a_later_frame_may_bring_a_newer_token_of_another_session_of_the_same_user(
+async def test_later_frame_may_carry_a_token_of_another_session_of_the_user(
     person: Register,
 ) -> None:
     ila = await person()
     async with signed_in_again(ila) as phone:
         socket = ila.public(fresh("renewed"))
         async with opened(socket):
-            # Two tokens of the same second end at the same time, and then the first one stays.
+            # Two tokens of the same second expire together, and then the first one stays.
             await asyncio.sleep(1.1)
             newer = await phone.post("/token/refresh", {"refresh": phone.refresh})
             await socket.send(type="ping", token=newer.json()["access"])
-            await socket.hear("pong")
-            # It stands on the other session now: the end of its first one does not close it.
+            await socket.receive_type("pong")
+            # The socket belongs to the other session now: ending the first does not close it.
             assert (await ila.post("/logout")).status_code == 204
             await socket.ping()
             assert (await phone.post("/logout", {"refresh": phone.refresh})).status_code == 204
             assert await socket.refused() == (4401, "session_ended")
 
 
-# Outsiders
+# Non-members
 
 
-async def test_a_group_of_others_looks_as_if_it_were_not_there_by_room_id(person: Register) -> None:
+async def test_group_of_others_looks_missing_by_room_id(person: Register) -> None:
     ila, outsider = await person(), await person()
     room = (await ila.post("/rooms", {"name": fresh("club"), "kind": "group"})).json()
     said = await ila.post("/messages", {"room": room["name"], "content": "Among us"})
@@ -364,7 +373,7 @@ async def test_a_group_of_others_looks_as_if_it_were_not_there_by_room_id(person
     assert message not in [one["id"] for one in (await outsider.get("/messages")).json()]
 
 
-async def test_a_group_of_others_looks_as_if_it_were_not_there_by_name(person: Register) -> None:
+async def test_group_of_others_looks_missing_by_name(person: Register) -> None:
     ila, outsider = await person(), await person()
     name, unused = fresh("club"), fresh("club")
     room = (await ila.post("/rooms", {"name": name, "kind": "group"})).json()
@@ -387,18 +396,18 @@ async def test_a_group_of_others_looks_as_if_it_were_not_there_by_name(person: R
             "message": "You are not a member of this room",
         }
         assert seen == 3 * [(4403, [not_a_member])]
-        # At the public URL the name is taken, which is no secret, and still nothing is told.
+        # At the public URL the name is taken, which is no secret; the group stays hidden.
         async with outsider.public(name) as socket:
             assert await socket.closed() == (4403, [not_a_member])
 
         assert [frame["type"] for frame in await member.ping()] == ["pong"]
     assert await contents(ila, room["id"]) == []
-    # Asking at the group URL did not make the room.
+    # The group URL did not create the room.
     answer = await outsider.post("/rooms", {"name": unused})
     assert answer.status_code == 201
 
 
-async def test_a_private_room_of_others_looks_as_if_it_were_not_there(person: Register) -> None:
+async def test_private_room_of_others_looks_missing(person: Register) -> None:
     ila, kaushal, outsider = await person(), await person(), await person()
     room = (await ila.post(f"/private/{kaushal.username}")).json()
     await ila.post(f"/rooms/{room['id']}/messages", {"content": "Between us"})
@@ -413,7 +422,7 @@ async def test_a_private_room_of_others_looks_as_if_it_were_not_there(person: Re
     assert await contents(kaushal, room["id"]) == ["Between us"]
 
 
-async def test_replying_tells_nothing_about_messages_of_other_rooms(person: Register) -> None:
+async def test_reply_reveals_nothing_about_messages_of_other_rooms(person: Register) -> None:
     ila, outsider = await person(), await person()
     club = (await ila.post("/rooms", {"name": fresh("club"), "kind": "group"})).json()
     secret = (await ila.post(f"/rooms/{club['id']}/messages", {"content": "Among us"})).json()
@@ -429,13 +438,13 @@ async def test_replying_tells_nothing_about_messages_of_other_rooms(person: Regi
     assert await contents(outsider, square["id"]) == []
 
 
-async def test_the_private_url_knows_users_only_and_not_oneself(person: Register) -> None:
+async def test_private_url_requires_an_existing_other_user(person: Register) -> None:
     ila = await person()
-    assert await turned_away(ila.private(fresh("nobody"))) == (4404, "no_such_user")
-    assert await turned_away(ila.private(ila.username)) == (4403, "forbidden")
+    assert await connect_refused(ila.private(fresh("unknown"))) == (4404, "no_such_user")
+    assert await connect_refused(ila.private(ila.username)) == (4403, "forbidden")
 
 
-# The end of a token, on a server where it comes after six seconds, or five: ends are whole ones
+# Expiry, on a server with tokens of six seconds, or five: expiry times are whole seconds.
 
 
 @pytest.fixture
@@ -446,7 +455,7 @@ def hasty(server: Server, tmp_path: Path) -> Iterator[Server]:
         yield running
 
 
-async def test_an_open_socket_ends_with_its_token_unless_a_later_frame_renews_it(
+async def test_open_socket_expires_with_its_token_unless_renewed(
     hasty: Server,
 ) -> None:
     async with rest(hasty.http) as api:
@@ -461,14 +470,14 @@ async def test_an_open_socket_ends_with_its_token_unless_a_later_frame_renews_it
         first = await tokens("/register", {"username": "ila", "password": "password123"})
         stays, renewed = Socket(url, token=first["access"]), Socket(url, token=first["access"])
         async with opened(stays, renewed):
-            # So late that the second token outlives the first one by two seconds at least.
+            # Late enough for the second token to outlive the first by at least two seconds.
             await asyncio.sleep(2.1)
             second = await tokens("/token/refresh", {"refresh": first["refresh"]})
             await renewed.send(type="ping", token=second["access"], ref="newer")
-            assert (await renewed.hear("pong"))["ref"] == "newer"
-            # Never to an earlier end.
+            assert (await renewed.receive_type("pong"))["ref"] == "newer"
+            # Never to an earlier expiry.
             await renewed.send(type="ping", token=first["access"], ref="older")
-            assert (await renewed.hear("pong"))["ref"] == "older"
+            assert (await renewed.receive_type("pong"))["ref"] == "older"
 
             assert await stays.refused() == (4401, "token_expired")
             await renewed.ping()
@@ -477,7 +486,7 @@ async def test_an_open_socket_ends_with_its_token_unless_a_later_frame_renews_it
             answer = await api.post("/token/verify", json={"token": first["access"]})
             assert (answer.status_code, answer.json()["code"]) == (401, "token_expired")
             late = Socket(url, token=first["access"])
-            assert await turned_away(late) == (4401, "token_expired")
+            assert await connect_refused(late) == (4401, "token_expired")
 
             assert await renewed.refused() == (4401, "token_expired")
     log = hasty.log.read_text()
@@ -486,12 +495,12 @@ async def test_an_open_socket_ends_with_its_token_unless_a_later_frame_renews_it
         assert pair["refresh"] not in log
 
 
-def test_a_socket_that_brings_no_token_for_ten_seconds_is_turned_away(
+def test_socket_without_a_token_times_out_after_ten_seconds(
     silent: "Future[tuple[float, list[Any], int]]",
 ) -> None:
     after, heard, code = silent.result(30)
     assert len(heard) == 1
     assert '"auth_timeout"' in heard[0]
     assert code == 4401
-    # Counted here from the end of the handshake, which the server knows of earlier.
+    # Counted from the end of the handshake; the server counts from an earlier moment.
     assert 8 < after < 20

@@ -9,7 +9,17 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.clients import PASSWORD, PATIENCE, Frame, Person, Socket, fresh, opened, register, rest
+from tests.clients import (
+    FRAME_TIMEOUT,
+    PASSWORD,
+    Frame,
+    Person,
+    Socket,
+    fresh,
+    opened,
+    register,
+    rest,
+)
 from tests.conftest import Register
 from tests.servers import Server, serving
 
@@ -25,7 +35,7 @@ LIMITS = {
     "CHAT_SOCKETS_PER_USER": "3",
     "CHAT_PENDING_PER_ADDRESS": "4",
     "CHAT_MESSAGE_LENGTH": "100",
-    # Whoever says so comes from another address.
+    # With this header a client comes from another address.
     "CHAT_TRUSTED_PROXIES": "1",
 }
 ELSEWHERE = {"X-Forwarded-For": "203.0.113.7"}
@@ -33,7 +43,7 @@ ELSEWHERE = {"X-Forwarded-For": "203.0.113.7"}
 
 @dataclass
 class Limited:
-    """A server with low limits, and people who were registered before any was reached."""
+    """A server with low limits, and users registered before any limit was reached."""
 
     server: Server
     people: list[Person]
@@ -57,7 +67,7 @@ Guest = Callable[[], Person]
 
 @pytest.fixture
 async def guest(limited: Limited) -> AsyncIterator[Guest]:
-    """`guest()`: somebody who has used up nothing yet."""
+    """`guest()` returns a user with unused limits."""
     guests: list[Person] = []
 
     def take() -> Person:
@@ -76,8 +86,8 @@ def check_too_many(answer: httpx.Response) -> None:
     assert int(answer.headers["Retry-After"]) >= 1
 
 
-async def turned_away(socket: Socket) -> Frame:
-    """The error frame of a socket that is refused with 4429."""
+async def connect_refused(socket: Socket) -> Frame:
+    """Returns the error frame of a socket that is refused with 4429."""
     async with socket:
         code, frames = await socket.closed()
     assert (code, [frame["type"] for frame in frames]) == (4429, ["error"])
@@ -85,14 +95,14 @@ async def turned_away(socket: Socket) -> Frame:
     return frames[0]
 
 
-async def test_registrations_from_one_address_are_limited(limited: Limited) -> None:
-    async with rest(limited.server.http) as nobody:
+async def test_registrations_are_limited_per_address(limited: Limited) -> None:
+    async with rest(limited.server.http) as anonymous:
 
         async def attempt(password: str) -> httpx.Response:
             body = {"username": fresh("newcomer"), "password": password}
-            return await nobody.post("/register", json=body)
+            return await anonymous.post("/register", json=body)
 
-        # What is refused for its shape costs nothing.
+        # A body of the wrong shape consumes no rate.
         for _ in range(5):
             assert (await attempt("")).status_code == 422
         for _ in range(17 - REGISTERED):
@@ -101,20 +111,20 @@ async def test_registrations_from_one_address_are_limited(limited: Limited) -> N
         assert (await attempt("")).status_code == 422
 
 
-async def test_logins_are_limited_by_name_and_by_address(limited: Limited, guest: Guest) -> None:
+async def test_logins_are_limited_per_name_and_per_address(limited: Limited, guest: Guest) -> None:
     ila = guest()
-    async with rest(limited.server.http) as nobody:
+    async with rest(limited.server.http) as anonymous:
 
         async def attempt(name: str, password: str = PASSWORD) -> httpx.Response:
-            return await nobody.post("/login", json={"username": name, "password": password})
+            return await anonymous.post("/login", json={"username": name, "password": password})
 
         for _ in range(3):
             answer = await attempt(ila.username, "wrong password")
             assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
-        # The right password, and another spelling of the name, are limited alike.
+        # The right password and another spelling of the name share the limit.
         check_too_many(await attempt(ila.username))
         check_too_many(await attempt(ila.username.upper()))
-        answers = [await attempt(fresh("nobody")) for _ in range(8)]
+        answers = [await attempt(fresh("unknown")) for _ in range(8)]
         statuses = [answer.status_code for answer in answers]
         refused = statuses.index(429)
         assert 3 <= refused <= 5
@@ -131,20 +141,20 @@ async def test_reads_are_limited_per_user(guest: Guest) -> None:
     assert (await kaushal.get("/users/me")).status_code == 200
 
 
-async def test_messages_by_rest_are_limited_per_user(guest: Guest) -> None:
+async def test_rest_messages_are_limited_per_user(guest: Guest) -> None:
     ila, kaushal = guest(), guest()
     room = (await ila.post("/rooms", {"name": fresh("rate")})).json()["id"]
     path = f"/rooms/{room}/messages"
     answers = await asyncio.gather(*(ila.post(path, {"content": "x"}) for _ in range(40)))
     stored = [answer.json() for answer in answers if answer.status_code == 201]
     refused = [answer for answer in answers if answer.status_code != 201]
-    # A burst of two seconds' worth, and what came back meanwhile.
+    # A burst of two seconds' worth, and what was refilled meanwhile.
     assert 10 <= len(stored) < 40
     for answer in refused:
         check_too_many(answer)
     assert (await ila.get(f"/rooms/{room}")).json()["last_seq"] == len(stored)
     assert (await kaushal.post(path, {"content": "x"})).status_code == 201
-    # Sockets draw on the same allowance, and changes do too.
+    # Sockets and changes consume the same rate.
     one = stored[0]["id"]
     changes = await asyncio.gather(
         *(ila.patch(f"{path}/{one}", {"content": f"{number}"}) for number in range(30)),
@@ -155,7 +165,7 @@ async def test_messages_by_rest_are_limited_per_user(guest: Guest) -> None:
         check_too_many(next(answer for answer in kind if answer.status_code != 200))
 
 
-async def test_the_rate_is_asked_after_the_shape_and_before_what_one_may_see(
+async def test_rate_is_checked_after_shape_and_before_visibility(
     guest: Guest,
 ) -> None:
     ila = guest()
@@ -181,7 +191,7 @@ async def test_the_rate_is_asked_after_the_shape_and_before_what_one_may_see(
     assert {answer.status_code for answer in misshapen} == {422}
 
 
-async def test_messages_by_socket_are_answered_rate_limited_and_the_socket_stays(
+async def test_socket_messages_are_rate_limited_and_the_socket_stays_open(
     guest: Guest,
 ) -> None:
     ila = guest()
@@ -199,10 +209,10 @@ async def test_messages_by_socket_are_answered_rate_limited_and_the_socket_stays
         assert stored == 30 - len(refused)
         await asyncio.sleep(refused[-1]["retry_after"] + 0.05)
         await socket.send(type="message", message="after the wait", ref="after")
-        assert (await socket.hear("ack"))["ref"] == "after"
+        assert (await socket.receive_type("ack"))["ref"] == "after"
 
 
-async def test_too_many_frames_are_refused_and_going_on_closes_with_4429(
+async def test_persistent_frame_flood_closes_4429(
     guest: Guest,
 ) -> None:
     ila, kaushal = guest(), guest()
@@ -223,17 +233,17 @@ async def test_too_many_frames_are_refused_and_going_on_closes_with_4429(
         await asyncio.sleep(0.2)
         await socket.send(type="ping")
         assert (await socket.receive())["type"] == "pong"
-        # Whoever goes on all the same is not talked to any more.
+        # Persistent senders are disconnected.
         for _ in range(600):
             await socket.send(type="ping")
         code, frames = await socket.closed()
         assert (code, frames[-1]["type"]) == (4429, "error")
         assert (frames[-1]["code"], frames[-1]["retry_after"] > 0) == ("rate_limited", True)
-        # Others are not made to pay for it.
+        # Other users are not affected.
         assert [frame["type"] for frame in await other.ping()][-1] == "pong"
 
 
-async def test_a_large_frame_that_is_wrong_counts_as_many(guest: Guest) -> None:
+async def test_large_invalid_frame_counts_as_many(guest: Guest) -> None:
     ila = guest()
     room = fresh("wrong")
     await ila.post("/rooms", {"name": room})
@@ -246,13 +256,13 @@ async def test_a_large_frame_that_is_wrong_counts_as_many(guest: Guest) -> None:
         assert [answer["code"] for answer in answers if "code" in answer] == ["invalid"] * 20
         await socket.send(type="ping", **wrong)
         await socket.send(type="ping", ref="next")
-        answers = [await socket.hear("error") for _ in range(2)]
+        answers = [await socket.receive_type("error") for _ in range(2)]
         assert [answer["code"] for answer in answers] == ["invalid", "rate_limited"]
         assert answers[1]["ref"] == "next"
         await other.ping()
 
 
-async def test_a_user_has_so_many_open_sockets_and_no_more(guest: Guest) -> None:
+async def test_open_sockets_are_limited_per_user(guest: Guest) -> None:
     ila, kaushal = guest(), guest()
     room = fresh("sockets")
     await ila.post("/rooms", {"name": room})
@@ -260,7 +270,7 @@ async def test_a_user_has_so_many_open_sockets_and_no_more(guest: Guest) -> None
     async with opened(*others):
         async with opened(first):
             for late in (ila.public(room), ila.private(kaushal.username)):
-                assert (await turned_away(late))["code"] == "too_many_connections"
+                assert (await connect_refused(late))["code"] == "too_many_connections"
             async with opened(kaushal.public(room)):
                 pass
             await first.send(type="exit")
@@ -270,46 +280,46 @@ async def test_a_user_has_so_many_open_sockets_and_no_more(guest: Guest) -> None
 
 
 async def two_may_wait(url: str, person: Person) -> bool:
-    """Whether two more sockets may wait at once: both are let in when their token comes."""
+    """Returns whether two more sockets may wait at once: both get `ready` after their token."""
     async with Socket(url) as one, Socket(url) as other:
         try:
             for socket in (one, other):
                 await socket.send(type="ping", token=person.access)
-                await socket.hear("pong")
+                await socket.receive_type("pong")
         except ConnectionClosed:
             return False
     return True
 
 
-async def test_sockets_that_wait_to_sign_in_are_limited_per_address(
+async def test_unauthenticated_sockets_are_limited_per_address(
     limited: Limited, guest: Guest
 ) -> None:
     ila = guest()
     room = fresh("pending")
     url = f"{limited.server.ws}/ws/chat/{room}/"
     async with Socket(url) as first, Socket(url), Socket(url), Socket(url) as last:
-        assert (await turned_away(Socket(url)))["code"] == "too_many_connections"
+        assert (await connect_refused(Socket(url)))["code"] == "too_many_connections"
         async with Socket(url, headers=ELSEWHERE) as elsewhere:
             await elsewhere.send(type="ping", token=ila.access)
-            await elsewhere.hear("pong")
-        # Whoever brings a token does not wait.
+            await elsewhere.receive_type("pong")
+        # A socket with a token does not wait.
         async with opened(ila.public(room)):
             pass
-        # One who has signed in makes place, and so does one who has gone.
+        # A slot is released by authentication and by disconnecting.
         await first.send(type="ping", token=ila.access)
-        await first.hear("pong")
+        await first.receive_type("pong")
         async with Socket(url) as another:
             await another.send(type="ping", token=ila.access)
-            await another.hear("pong")
+            await another.receive_type("pong")
         await last.connection.close()
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + FRAME_TIMEOUT
         while not await two_may_wait(url, ila):
             assert time.monotonic() < deadline, "who has gone still takes a place"
         async with Socket(url), Socket(url):
-            assert (await turned_away(Socket(url)))["code"] == "too_many_connections"
+            assert (await connect_refused(Socket(url)))["code"] == "too_many_connections"
 
 
-async def test_rooms_made_are_limited_by_rest_and_by_connecting(guest: Guest) -> None:
+async def test_room_creation_is_limited_by_rest_and_by_connecting(guest: Guest) -> None:
     ila, kaushal = guest(), guest()
     names = [fresh("made") for _ in range(3)]
     assert (await ila.post("/rooms", {"name": names[0]})).status_code == 201
@@ -321,9 +331,9 @@ async def test_rooms_made_are_limited_by_rest_and_by_connecting(guest: Guest) ->
     check_too_many(await ila.post("/rooms", late))
     check_too_many(await ila.post("/rooms/with-members", late | {"members": []}))
     check_too_many(await ila.post(f"/private/{kaushal.username}"))
-    assert (await turned_away(ila.public(fresh("late"))))["code"] == "rate_limited"
-    assert (await turned_away(ila.private(kaushal.username)))["code"] == "rate_limited"
-    # Those that are there may be entered, and the other's allowance is untouched.
+    assert (await connect_refused(ila.public(fresh("late"))))["code"] == "rate_limited"
+    assert (await connect_refused(ila.private(kaushal.username)))["code"] == "rate_limited"
+    # Existing rooms may be entered, and the other user's rate is unused.
     async with opened(ila.public(names[2])):
         pass
     async with opened(kaushal.private(ila.username)):
@@ -332,7 +342,7 @@ async def test_rooms_made_are_limited_by_rest_and_by_connecting(guest: Guest) ->
         pass
 
 
-async def test_the_length_of_a_message_is_a_setting(guest: Guest) -> None:
+async def test_message_length_limit_is_a_setting(guest: Guest) -> None:
     ila = guest()
     room = (await ila.post("/rooms", {"name": fresh("length")})).json()["id"]
     path = f"/rooms/{room}/messages"
@@ -342,7 +352,7 @@ async def test_the_length_of_a_message_is_a_setting(guest: Guest) -> None:
     assert "100" in answer.json()["detail"]
 
 
-async def test_a_limit_that_is_off_refuses_nothing(person: Register) -> None:
+async def test_disabled_limit_refuses_nothing(person: Register) -> None:
     ila = await person()
     socket = ila.public(fresh("off"))
     async with opened(socket):

@@ -21,12 +21,12 @@ RFC3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
 def refused(answer: httpx.Response) -> tuple[int, str]:
-    """Status and code of an error."""
+    """Returns status and code of an error."""
     return answer.status_code, answer.json()["code"]
 
 
 def links(answer: httpx.Response) -> dict[str, str]:
-    """The targets of the Link header, as paths below /api."""
+    """Returns the targets of the Link header, as paths below /api."""
     found = {str(link["rel"]): str(link["url"]) for link in answer.links.values()}
     return {rel: url.removeprefix("/api") for rel, url in found.items()}
 
@@ -49,7 +49,7 @@ async def make_room(
     return room
 
 
-async def say(person: Person, room_id: int, content: str, **more: Any) -> Frame:
+async def send_message(person: Person, room_id: int, content: str, **more: Any) -> Frame:
     answer = await person.post(f"/rooms/{room_id}/messages", {"content": content, **more})
     assert answer.status_code == 201, answer.text
     message: Frame = answer.json()
@@ -64,10 +64,10 @@ async def my_room(person: Person, room_id: int) -> Frame:
 # Sending and history
 
 
-async def test_a_message_has_all_members_of_the_contract(person: Register) -> None:
+async def test_message_has_all_members_of_the_contract(person: Register) -> None:
     ila = await person()
     room = await make_room(ila)
-    first = await say(ila, room["id"], "  Hey\n everyone! ", client_id="a")
+    first = await send_message(ila, room["id"], "  Hey\n everyone! ", client_id="a")
     assert set(first) == MEMBERS
     assert RFC3339_UTC.fullmatch(first["timestamp"])
     age = time.time() - datetime.fromisoformat(first["timestamp"]).timestamp()
@@ -89,11 +89,11 @@ async def test_a_message_has_all_members_of_the_contract(person: Register) -> No
         "reactions": [],
     }
     assert {key: first[key] for key in expected} == expected
-    reply = await say(ila, room["id"], "yes", reply_to=first["id"])
+    reply = await send_message(ila, room["id"], "yes", reply_to=first["id"])
     assert (reply["reply_to"], reply["seq"], reply["client_id"]) == (first["id"], 2, None)
 
 
-async def test_all_paths_send_to_and_read_the_same_room(person: Register) -> None:
+async def test_every_message_path_reads_and_writes_the_same_room(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila, "group", [kaushal])
     number, name = room["id"], room["name"]
@@ -126,7 +126,7 @@ async def test_history_pages_by_before_after_and_limit(person: Register) -> None
     room = await make_room(ila)
     path = f"/rooms/{room['id']}/messages"
     for number in range(1, 61):
-        await say(ila, room["id"], str(number))
+        await send_message(ila, room["id"], str(number))
 
     async def page(**params: int) -> list[int]:
         answer = await ila.get(path, **params)
@@ -152,7 +152,7 @@ async def test_link_headers_lead_through_the_whole_history(person: Register, pat
     ila = await person()
     room = await make_room(ila, name=fresh("комната"))
     for number in range(1, 12):
-        await say(ila, room["id"], str(number))
+        await send_message(ila, room["id"], str(number))
     first = path.format(**room)
 
     answer = await ila.get(first, limit=4)
@@ -170,15 +170,15 @@ async def test_link_headers_lead_through_the_whole_history(person: Register, pat
     assert pages == [[1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
 
 
-async def test_the_feed_holds_only_what_the_caller_may_read_newest_last(person: Register) -> None:
+async def test_feed_lists_only_readable_messages_newest_last(person: Register) -> None:
     ila, kaushal, stranger = await person(), await person(), await person()
     group = await make_room(ila, "group", [kaushal])
     public = await make_room(ila)
     private = (await ila.post(f"/private/{kaushal.username}")).json()
     for number in range(3):
-        await say(ila, group["id"], f"group {number}")
-        await say(ila, public["id"], f"public {number}")
-        await say(kaushal, private["id"], f"private {number}")
+        await send_message(ila, group["id"], f"group {number}")
+        await send_message(ila, public["id"], f"public {number}")
+        await send_message(kaushal, private["id"], f"private {number}")
 
     own = (await ila.get("/messages", limit=9)).json()
     order = [f"{kind} {number}" for number in range(3) for kind in ("group", "public", "private")]
@@ -198,11 +198,11 @@ async def test_the_feed_holds_only_what_the_caller_may_read_newest_last(person: 
     assert contents(answer.json()) == order[1:5]
 
 
-async def test_the_feed_leads_by_prev_to_its_end_without_repeating(person: Register) -> None:
+async def test_feed_prev_links_reach_the_end_without_repeats(person: Register) -> None:
     ila = await person()
     room = await make_room(ila)
     for number in range(5):
-        await say(ila, room["id"], str(number))
+        await send_message(ila, room["id"], str(number))
     seen: list[int] = []
     answer = await ila.get("/messages", limit=200)
     while True:
@@ -215,10 +215,10 @@ async def test_the_feed_leads_by_prev_to_its_end_without_repeating(person: Regis
     assert seen == sorted(set(seen))
 
 
-async def test_a_message_to_a_room_one_may_not_see_is_not_found(person: Register) -> None:
+async def test_message_to_an_invisible_room_answers_not_found(person: Register) -> None:
     ila, stranger = await person(), await person()
     group = await make_room(ila, "group")
-    message = await say(ila, group["id"], "secret")
+    message = await send_message(ila, group["id"], "secret")
     room, one = f"/rooms/{group['id']}", f"/rooms/{group['id']}/messages/{message['id']}"
     answers = [
         await stranger.get(f"{room}/messages"),
@@ -241,17 +241,17 @@ async def test_a_message_to_a_room_one_may_not_see_is_not_found(person: Register
     assert contents((await ila.get(f"{room}/messages")).json()) == ["secret"]
 
 
-async def test_the_first_check_that_fails_answers(person: Register) -> None:
+async def test_first_failing_check_answers(person: Register) -> None:
     ila, stranger = await person(), await person()
     group = await make_room(ila, "group")
     path = f"/rooms/{group['id']}/messages"
-    async with httpx.AsyncClient(base_url=str(ila.http.base_url)) as nobody:
-        answer = await nobody.post(path, content=b"{")
+    async with httpx.AsyncClient(base_url=str(ila.http.base_url)) as anonymous:
+        answer = await anonymous.post(path, content=b"{")
         assert refused(answer) == (401, "not_authenticated")
         assert answer.headers["WWW-Authenticate"] == "Bearer"
     answer = await stranger.http.post(path, content=b"{")
     assert answer.status_code == 400
-    # The shape of the text before the room, the room before the claimed name.
+    # The text's shape is checked before the room, the room before the claimed username.
     answer = await stranger.post(path, {"content": " ", "username": ila.username})
     assert refused(answer) == (422, "invalid")
     answer = await stranger.post(path, {"content": "x", "username": ila.username})
@@ -260,14 +260,14 @@ async def test_the_first_check_that_fails_answers(person: Register) -> None:
     assert refused(answer) == (422, "invalid")
     answer = await ila.post(path, {"content": " ", "username": stranger.username})
     assert refused(answer) == (422, "invalid")
-    # The claimed name before idempotency.
-    await say(ila, group["id"], "x", client_id="a")
+    # The claimed username is checked before idempotency.
+    await send_message(ila, group["id"], "x", client_id="a")
     answer = await ila.post(path, {"content": "y", "client_id": "a", "username": stranger.username})
     assert refused(answer) == (403, "sender_mismatch")
 
 
 @pytest.mark.parametrize("name", ["content", "message"])
-async def test_the_text_is_checked_under_the_name_it_came_with(person: Register, name: str) -> None:
+async def test_text_errors_use_the_member_name_that_was_sent(person: Register, name: str) -> None:
     ila = await person()
     room = await make_room(ila)
     path = f"/rooms/{room['id']}/messages"
@@ -283,7 +283,7 @@ async def test_the_text_is_checked_under_the_name_it_came_with(person: Register,
     assert (await ila.get(f"/rooms/{room['id']}")).json()["last_seq"] == 3
 
 
-async def test_another_name_than_ones_own_is_refused(person: Register) -> None:
+async def test_foreign_username_is_rejected(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila)
     body = {"content": "x", "username": kaushal.username}
@@ -296,20 +296,20 @@ async def test_another_name_than_ones_own_is_refused(person: Register) -> None:
     socket = ila.public(room["name"])
     async with opened(socket):
         await socket.send(type="message", message="x", username=kaushal.username, ref="r")
-        error = await socket.hear("error")
+        error = await socket.receive_type("error")
         assert (error["code"], error["ref"]) == ("sender_mismatch", "r")
         await socket.send(username=kaushal.username, typing=True)
-        assert (await socket.hear("error"))["code"] == "sender_mismatch"
+        assert (await socket.receive_type("error"))["code"] == "sender_mismatch"
     assert (await ila.get(f"/rooms/{room['id']}/messages")).json() == []
 
 
-async def test_a_reply_must_be_to_a_message_of_the_room_that_is_still_there(
+async def test_reply_requires_an_existing_message_of_the_room(
     person: Register,
 ) -> None:
     ila = await person()
     room, other = await make_room(ila), await make_room(ila)
-    elsewhere = await say(ila, other["id"], "elsewhere")
-    gone = await say(ila, room["id"], "gone")
+    elsewhere = await send_message(ila, other["id"], "elsewhere")
+    gone = await send_message(ila, room["id"], "gone")
     await ila.delete(f"/rooms/{room['id']}/messages/{gone['id']}")
     socket = ila.public(room["name"])
     async with opened(socket):
@@ -320,12 +320,12 @@ async def test_a_reply_must_be_to_a_message_of_the_room_that_is_still_there(
             assert refused(answer) == (422, "invalid"), bad
             assert answer.json()["errors"][0]["loc"][-1] == "reply_to"
             await socket.send(type="message", message="x", reply_to=bad)
-            error = await socket.hear("error")
+            error = await socket.receive_type("error")
             assert (error["code"], error["errors"][0]["loc"]) == ("invalid", ["reply_to"])
     assert (await ila.get(f"/rooms/{room['id']}")).json()["last_seq"] == 1
 
 
-async def test_attachments_are_an_error_until_they_work(person: Register) -> None:
+async def test_attachments_are_rejected(person: Register) -> None:
     ila = await person()
     room = await make_room(ila)
     wrong: list[Any] = [[1], ["a"], [{}], "a", {}]
@@ -337,18 +337,20 @@ async def test_attachments_are_an_error_until_they_work(person: Register) -> Non
     socket = ila.public(room["name"])
     async with opened(socket):
         await socket.send(type="message", message="x", attachments=[1])
-        assert (await socket.hear("error"))["code"] == "invalid"
+        assert (await socket.receive_type("error"))["code"] == "invalid"
         await socket.send(type="message", message="x", attachments=[], ref="r")
-        assert (await socket.hear("message"))["attachments"] == []
+        assert (await socket.receive_type("message"))["attachments"] == []
 
 
 # Changing messages
 
 
-async def test_only_the_author_edits_and_everyone_hears_the_whole_state(person: Register) -> None:
+async def test_only_the_author_edits_and_the_room_receives_the_whole_state(
+    person: Register,
+) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila, "group", [kaushal])
-    message = await say(kaushal, room["id"], "tpyo", client_id="a")
+    message = await send_message(kaushal, room["id"], "tpyo", client_id="a")
     path = f"/rooms/{room['id']}/messages/{message['id']}"
     socket = ila.group(room["name"])
     async with opened(socket):
@@ -359,10 +361,10 @@ async def test_only_the_author_edits_and_everyone_hears_the_whole_state(person: 
         assert RFC3339_UTC.fullmatch(edited["edited_at"])
         changed = {"content": "typo", "version": 2, "edited_at": edited["edited_at"]}
         assert edited == message | changed
-        frame = await socket.hear("edit")
+        frame = await socket.receive_type("edit")
         assert (frame.pop("type"), frame.pop("message")) == ("edit", "typo")
         assert frame | {"content": "typo"} == edited
-        # The owner of the room may delete it, but puts no words into another's mouth.
+        # The room's owner may delete the message, but not edit it.
         assert refused(await ila.patch(path, {"content": "x"})) == (403, "forbidden")
         for bad in ({"content": ""}, {"content": "x" * 4001}, {"content": "\x00"}, {}):
             assert refused(await kaushal.patch(path, bad)) == (422, "invalid")
@@ -371,10 +373,10 @@ async def test_only_the_author_edits_and_everyone_hears_the_whole_state(person: 
     assert refused(await ila.patch(missing, {"content": "x"})) == (404, "no_such_message")
 
 
-async def test_a_message_is_not_found_through_another_room(person: Register) -> None:
+async def test_message_is_not_found_through_another_room(person: Register) -> None:
     ila = await person()
     room, other = await make_room(ila), await make_room(ila)
-    message = await say(ila, room["id"], "here")
+    message = await send_message(ila, room["id"], "here")
     path = f"/rooms/{other['id']}/messages/{message['id']}"
     for answer in (
         await ila.patch(path, {"content": "x"}),
@@ -384,22 +386,22 @@ async def test_a_message_is_not_found_through_another_room(person: Register) -> 
         assert refused(answer) == (404, "no_such_message")
 
 
-async def test_a_deleted_message_leaves_a_tombstone_in_its_place(person: Register) -> None:
+async def test_deleted_message_leaves_a_tombstone_in_its_place(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila, "group", [kaushal])
-    first = await say(ila, room["id"], "first")
-    message = await say(kaushal, room["id"], "secret", reply_to=first["id"])
+    first = await send_message(ila, room["id"], "first")
+    message = await send_message(kaushal, room["id"], "secret", reply_to=first["id"])
     path = f"/rooms/{room['id']}/messages/{message['id']}"
     await ila.put(f"{path}/reactions/👍")
     socket = ila.group(room["name"])
     async with opened(socket):
         answer = await kaushal.delete(path)
         assert (answer.status_code, answer.content) == (204, b"")
-        frame = await socket.hear("delete")
+        frame = await socket.receive_type("delete")
         assert (frame["id"], frame["seq"], frame["version"]) == (message["id"], 2, 4)
         assert (frame["message"], frame["deleted"], frame["reply_to"]) == ("", True, None)
         assert (frame["reactions"], frame["attachments"]) == ([], [])
-        # Deleting again is no error and no change.
+        # Repeated deletion is no error and no change.
         assert (await kaushal.delete(path)).status_code == 204
         assert "delete" not in [frame["type"] for frame in await socket.ping()]
     page = await ila.get(f"/rooms/{room['id']}/messages")
@@ -414,7 +416,7 @@ async def test_a_deleted_message_leaves_a_tombstone_in_its_place(person: Registe
         assert refused(answer) == (409, "message_deleted")
 
 
-async def test_admins_and_owners_delete_others_messages_and_members_do_not(
+async def test_only_admins_and_owners_delete_messages_of_others(
     person: Register,
 ) -> None:
     ila, admin, member = await person(), await person(), await person()
@@ -422,22 +424,24 @@ async def test_admins_and_owners_delete_others_messages_and_members_do_not(
     answer = await ila.patch(f"/rooms/{room['id']}/members/{admin.username}", {"role": "admin"})
     assert answer.status_code == 200
     path = f"/rooms/{room['id']}/messages"
-    by_owner = await say(ila, room["id"], "a")
-    by_member = await say(member, room["id"], "b")
-    another = await say(member, room["id"], "c")
+    by_owner = await send_message(ila, room["id"], "a")
+    by_member = await send_message(member, room["id"], "b")
+    another = await send_message(member, room["id"], "c")
     assert refused(await member.delete(f"{path}/{by_owner['id']}")) == (403, "forbidden")
     assert (await admin.delete(f"{path}/{by_member['id']}")).status_code == 204
     assert (await ila.delete(f"{path}/{another['id']}")).status_code == 204
     private = (await ila.post(f"/private/{member.username}")).json()
-    said = await say(member, private["id"], "mine")
+    said = await send_message(member, private["id"], "mine")
     answer = await ila.delete(f"/rooms/{private['id']}/messages/{said['id']}")
     assert refused(answer) == (403, "forbidden")
 
 
-async def test_reactions_are_counted_per_emoji_and_are_ones_own(person: Register) -> None:
+async def test_reactions_are_counted_per_emoji_and_removed_only_by_their_user(
+    person: Register,
+) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila, "group", [kaushal])
-    message = await say(ila, room["id"], "hey")
+    message = await send_message(ila, room["id"], "hey")
     path = f"/rooms/{room['id']}/messages/{message['id']}/reactions"
     socket = kaushal.group(room["name"])
 
@@ -457,7 +461,7 @@ async def test_reactions_are_counted_per_emoji_and_are_ones_own(person: Register
             answer = await call(f"{path}/{emoji}")
             assert answer.status_code == 200, answer.text
             assert shown(answer.json()) == expected
-            frame = await socket.hear("reaction")
+            frame = await socket.receive_type("reaction")
             assert shown(frame) == expected
             assert (frame["version"], frame["seq"], frame["message"]) == (version, 1, "hey")
             assert answer.json()["version"] == version
@@ -466,10 +470,10 @@ async def test_reactions_are_counted_per_emoji_and_are_ones_own(person: Register
         assert refused(await ila.put(f"{path}/{bad}")) == (422, "invalid"), bad
 
 
-async def test_fifty_one_reactors_are_counted_and_fifty_are_named(person: Register) -> None:
+async def test_reaction_counts_all_users_and_lists_fifty(person: Register) -> None:
     ila = await person()
     room = await make_room(ila)
-    message = await say(ila, room["id"], "hey")
+    message = await send_message(ila, room["id"], "hey")
     path = f"/rooms/{room['id']}/messages/{message['id']}/reactions/👍"
     people = await asyncio.gather(*(person() for _ in range(51)))
     answers = await asyncio.gather(*(one.put(path) for one in people))
@@ -482,14 +486,14 @@ async def test_fifty_one_reactors_are_counted_and_fifty_are_named(person: Regist
 # Reading
 
 
-async def test_read_marks_go_forward_only_and_never_past_the_last_message(
+async def test_read_markers_only_advance_up_to_the_last_message(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila, "group", [kaushal])
     path = f"/rooms/{room['id']}/read"
     for number in range(5):
-        await say(ila, room["id"], str(number))
+        await send_message(ila, room["id"], str(number))
     for one, mark, unread in ((kaushal, 0, 5), (ila, 5, 0)):
         listed = await my_room(one, room["id"])
         assert (listed["last_read_seq"], listed["unread"]) == (mark, unread)
@@ -499,83 +503,83 @@ async def test_read_marks_go_forward_only_and_never_past_the_last_message(
         assert answer.json() == {"last_read_seq": mark, "unread": 5 - mark}, seq
     for bad in (-1, 2**63, 1.5, "1", None, True):
         assert refused(await kaushal.post(path, {"seq": bad})) == (422, "invalid"), bad
-    await say(kaushal, room["id"], "sending also reads")
+    await send_message(kaushal, room["id"], "sending also reads")
     assert (await my_room(kaushal, room["id"]))["unread"] == 0
     assert (await my_room(ila, room["id"]))["unread"] == 1
 
 
-async def test_sending_reads_what_was_unread_before(person: Register) -> None:
+async def test_sending_marks_earlier_messages_read(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila, "group", [kaushal])
     for number in range(3):
-        await say(ila, room["id"], str(number))
+        await send_message(ila, room["id"], str(number))
     socket = kaushal.group(room["name"])
     async with opened(socket):
         await socket.send(type="message", message="here", ref="r")
-        await socket.hear("ack")
+        await socket.receive_type("ack")
     listed = await my_room(kaushal, room["id"])
     assert (listed["last_read_seq"], listed["unread"]) == (4, 0)
     assert listed["last_message"]["content"] == "here"
     assert set(listed["last_message"]) == MEMBERS
 
 
-async def test_the_room_hears_read_marks_that_moved(person: Register) -> None:
+async def test_room_receives_read_frames_of_advanced_markers(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila, "group", [kaushal])
     for number in range(3):
-        await say(ila, room["id"], str(number))
-    socket, listening = kaushal.group(room["name"]), ila.group(room["name"])
-    async with opened(listening, socket):
+        await send_message(ila, room["id"], str(number))
+    socket, receiver = kaushal.group(room["name"]), ila.group(room["name"])
+    async with opened(receiver, socket):
         await socket.send(type="read", seq=2)
-        assert await listening.hear("read") == {
+        assert await receiver.receive_type("read") == {
             "type": "read",
             "username": kaushal.username,
             "seq": 2,
         }
         await socket.send(type="read", seq=1)
         await socket.send(type="read", seq=50)
-        assert (await listening.hear("read"))["seq"] == 3
+        assert (await receiver.receive_type("read"))["seq"] == 3
         await kaushal.post(f"/rooms/{room['id']}/read", {"seq": 3})
-        assert "read" not in [frame["type"] for frame in await listening.ping()]
+        assert "read" not in [frame["type"] for frame in await receiver.ping()]
     listed = await my_room(kaushal, room["id"])
     assert (listed["last_read_seq"], listed["unread"]) == (3, 0)
 
 
-async def test_a_read_frame_is_answered_with_its_ref_and_heard_by_its_sender_too(
+async def test_read_frame_echoes_its_ref_and_reaches_its_sender(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila, "group", [kaushal])
-    await say(ila, room["id"], "hey")
+    await send_message(ila, room["id"], "hey")
     mark = {"type": "read", "username": kaushal.username, "seq": 1}
     socket = kaushal.group(room["name"])
 
-    async def told(seq: int, ref: str) -> list[Frame]:
+    async def read_frames(seq: int, ref: str) -> list[Frame]:
         await socket.send(type="read", seq=seq, ref=ref)
         return [frame for frame in await socket.ping() if frame["type"] == "read"]
 
     async with opened(socket):
-        assert sorted(await told(9, "moved"), key=len) == [mark, mark | {"ref": "moved"}]
-        # Where nothing moves the room hears nothing, and who asked is answered.
-        assert await told(1, "stays") == [mark | {"ref": "stays"}]
+        assert sorted(await read_frames(9, "moved"), key=len) == [mark, mark | {"ref": "moved"}]
+        # An unmoved marker sends nothing to the room, but the sender gets an answer.
+        assert await read_frames(1, "stays") == [mark | {"ref": "stays"}]
 
 
-async def test_who_joins_a_public_room_has_read_what_was_said_before(person: Register) -> None:
+async def test_earlier_messages_are_read_on_joining_a_public_room(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await make_room(ila)
-    await say(ila, room["id"], "old")
+    await send_message(ila, room["id"], "old")
     assert refused(await kaushal.post(f"/rooms/{room['id']}/read", {"seq": 1}))[0] == 403
     socket = kaushal.public(room["name"])
     async with opened(socket):
-        await say(ila, room["id"], "new")
-        await socket.hear("message")
+        await send_message(ila, room["id"], "new")
+        await socket.receive_type("message")
     assert (await my_room(kaushal, room["id"]))["unread"] == 1
 
 
 # Frames
 
 
-async def test_a_sender_gets_an_ack_when_it_asked_for_one(person: Register) -> None:
+async def test_sender_gets_a_requested_ack(person: Register) -> None:
     ila = await person()
     socket = ila.public(fresh("ack"))
     async with opened(socket) as (ready,):
@@ -587,7 +591,7 @@ async def test_a_sender_gets_an_ack_when_it_asked_for_one(person: Register) -> N
         assert (message["message"], message["seq"]) == ("no type, no ack", 1)
         assert set(message) == MEMBERS - {"content"} | {"message", "type"}
         await socket.send(type="message", content="by ref", ref="r1")
-        ack = await socket.hear("ack")
+        ack = await socket.receive_type("ack")
         message = (await ila.get(f"/rooms/{room_id}/messages")).json()[-1]
         assert ack == {
             "type": "ack",
@@ -599,11 +603,11 @@ async def test_a_sender_gets_an_ack_when_it_asked_for_one(person: Register) -> N
             "duplicate": False,
         }
         await socket.send(type="message", message="by id", client_id="c1")
-        ack = await socket.hear("ack")
+        ack = await socket.receive_type("ack")
         assert (ack["client_id"], ack["seq"], "ref" in ack) == ("c1", 3, False)
 
 
-async def test_frames_of_one_socket_are_handled_in_order(person: Register) -> None:
+async def test_frames_of_a_socket_are_handled_in_order(person: Register) -> None:
     ila = await person()
     socket = ila.public(fresh("order"))
     async with opened(socket):
@@ -616,23 +620,23 @@ async def test_frames_of_one_socket_are_handled_in_order(person: Register) -> No
         ]
 
 
-async def test_a_ping_is_answered_with_its_ref(person: Register) -> None:
+async def test_pong_echoes_the_ref_of_the_ping(person: Register) -> None:
     ila = await person()
     socket = ila.public(fresh("ping"))
     async with opened(socket):
         await socket.send(type="ping")
-        assert await socket.hear("pong") == {"type": "pong"}
+        assert await socket.receive_type("pong") == {"type": "pong"}
         await socket.send(type="ping", ref="7", username=ila.username, token=ila.access)
-        assert await socket.hear("pong") == {"type": "pong", "ref": "7"}
+        assert await socket.receive_type("pong") == {"type": "pong", "ref": "7"}
 
 
-async def test_typing_reaches_the_others_once_a_second_and_its_end_always(
+async def test_typing_is_limited_to_once_a_second_and_its_end_is_always_sent(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
     room = fresh("typing")
-    socket, twin, listening = ila.public(room), ila.public(room), kaushal.public(room)
-    async with opened(socket, twin, listening) as (ready, *_):
+    socket, twin, receiver = ila.public(room), ila.public(room), kaushal.public(room)
+    async with opened(socket, twin, receiver) as (ready, *_):
         started = {"type": "typing", "sender": ila.id, "username": ila.username, "typing": True}
         began = time.monotonic()
         for frame in (
@@ -642,64 +646,64 @@ async def test_typing_reaches_the_others_once_a_second_and_its_end_always(
         ):
             await socket.send(**frame)
         await socket.ping()
-        heard = [frame for frame in await listening.ping() if frame["type"] == "typing"]
-        # One, unless this took so long that another one was due.
+        heard = [frame for frame in await receiver.ping() if frame["type"] == "typing"]
+        # One frame, unless the test took so long that a second was due.
         assert heard == [started] * len(heard)
         assert 1 <= len(heard) <= 1 + int(time.monotonic() - began)
         for _ in range(3):
             await socket.send(type="typing", typing=False)
         await socket.ping()
-        heard = [frame for frame in await listening.ping() if frame["type"] == "typing"]
+        heard = [frame for frame in await receiver.ping() if frame["type"] == "typing"]
         assert heard == [started | {"typing": False}], "false once after a true"
         await asyncio.sleep(1.05)
         await socket.send(typing=True)
-        assert await listening.hear("typing") == started
+        assert await receiver.receive_type("typing") == started
         for own in (socket, twin):
             assert "typing" not in [frame["type"] for frame in await own.ping()]
         version = (await ila.get(f"/rooms/{ready['room']['id']}")).json()["version"]
         assert version == 0
 
 
-async def test_join_and_exit_are_told_for_a_users_first_and_last_socket(person: Register) -> None:
+async def test_join_and_exit_follow_a_users_first_and_last_socket(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = fresh("presence")
-    listening, first, second = ila.public(room), kaushal.public(room), kaushal.public(room)
+    receiver, first, second = ila.public(room), kaushal.public(room), kaushal.public(room)
     joined = {"type": "join", "username": kaushal.username}
     left = {"type": "exit", "username": kaushal.username}
-    async with opened(listening):
-        await listening.ping()
+    async with opened(receiver):
+        await receiver.ping()
         async with opened(first) as (ready,):
             assert sorted(ready["online"]) == sorted([ila.username, kaushal.username])
             assert ready["online_count"] == 2
-            assert await first.hear("join") == joined
-            assert await listening.hear("join") == joined
+            assert await first.receive_type("join") == joined
+            assert await receiver.receive_type("join") == joined
             async with opened(second) as (another,):
                 assert another["online_count"] == 2
                 assert [frame["type"] for frame in await second.ping()] == ["pong"]
                 await second.send(type="exit")
                 assert await second.closed() == (1000, [left])
-            assert [frame["type"] for frame in await listening.ping()] == ["pong"]
-        assert await listening.hear("exit") == left
+            assert [frame["type"] for frame in await receiver.ping()] == ["pong"]
+        assert await receiver.receive_type("exit") == left
 
 
-async def test_a_join_frame_is_heard_by_oneself_always_and_by_others_now_and_then(
+async def test_join_frame_always_reaches_its_sender_and_others_every_ten_seconds(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
     room = fresh("joining")
-    listening, socket = ila.public(room), kaushal.public(room)
-    async with opened(listening, socket):
-        await listening.ping()
+    receiver, socket = ila.public(room), kaushal.public(room)
+    async with opened(receiver, socket):
+        await receiver.ping()
         await socket.ping()
         for _ in range(3):
             await socket.send(type="join", ref="j")
-            heard = await socket.hear("join")
+            heard = await socket.receive_type("join")
             assert heard == {"type": "join", "username": kaushal.username, "ref": "j"}
-        # The others heard it less than ten seconds ago, when the socket opened.
-        assert [frame["type"] for frame in await listening.ping()] == ["pong"]
+        # The others received it less than ten seconds ago, when the socket opened.
+        assert [frame["type"] for frame in await receiver.ping()] == ["pong"]
 
 
-async def test_exit_is_the_last_that_a_socket_hears(person: Register) -> None:
+async def test_exit_is_the_last_frame_of_a_socket(person: Register) -> None:
     ila = await person()
     socket = ila.public(fresh("exit"))
     async with opened(socket):
@@ -713,13 +717,13 @@ async def test_exit_is_the_last_that_a_socket_hears(person: Register) -> None:
         assert frames[-1] == {"type": "exit", "username": ila.username, "ref": "e"}
 
 
-async def test_a_change_of_the_title_is_told_to_the_room(person: Register) -> None:
+async def test_title_change_is_sent_to_the_room(person: Register) -> None:
     ila = await person()
     room = await make_room(ila)
     socket = ila.public(room["name"])
     async with opened(socket):
         answer = await ila.patch(f"/rooms/{room['id']}", {"title": "New", "topic": "All"})
-        frame = await socket.hear("room")
+        frame = await socket.receive_type("room")
         assert frame == {"type": "room", "room": answer.json()}
         assert (frame["room"]["title"], frame["room"]["topic"]) == ("New", "All")
         assert frame["room"]["version"] == 0
@@ -728,7 +732,7 @@ async def test_a_change_of_the_title_is_told_to_the_room(person: Register) -> No
 # Private messages
 
 
-async def test_a_receiver_on_a_room_socket_makes_it_private(person: Register) -> None:
+async def test_receiver_on_a_room_socket_makes_the_message_private(person: Register) -> None:
     ila, kaushal, other = await person(), await person(), await person()
     room = fresh("aside")
     public = ila.public(room), ila.public(room), kaushal.public(room), other.public(room)
@@ -739,16 +743,16 @@ async def test_a_receiver_on_a_room_socket_makes_it_private(person: Register) ->
             await public[0].send(
                 type="message", receiver=kaushal.id, message=f"psst {number}", client_id=f"{number}"
             )
-            ack = await public[0].hear("ack")
+            ack = await public[0].receive_type("ack")
             assert (ack["room_id"], ack["seq"], ack["version"]) == (
                 private_id,
                 number + 1,
                 number + 1,
             )
         await public[0].send(type="message", message="to all", ref="all")
-        await public[0].hear("ack")
+        await public[0].receive_type("ack")
         for socket in (*public[1:3], *direct):
-            heard = [await socket.hear("message") for _ in range(3)]
+            heard = [await socket.receive_type("message") for _ in range(3)]
             assert [frame["message"] for frame in heard] == [f"psst {n}" for n in range(3)]
             for frame in heard:
                 assert (frame["room"], frame["room_id"]) == (None, private_id)
@@ -756,11 +760,11 @@ async def test_a_receiver_on_a_room_socket_makes_it_private(person: Register) ->
         heard = [frame for frame in await public[3].ping() if frame["type"] == "message"]
         assert [frame["message"] for frame in heard] == ["to all"]
         assert (heard[0]["room_id"], heard[0]["seq"]) == (room_id, 1)
-        # A repetition is acknowledged and told to nobody.
+        # A repeat is acknowledged and not published.
         await public[0].send(
             type="message", receiver=kaushal.id, message="psst 0", client_id="0", ref="again"
         )
-        assert (await public[0].hear("ack"))["duplicate"] is True
+        assert (await public[0].receive_type("ack"))["duplicate"] is True
         assert "message" not in [frame["type"] for frame in await direct[1].ping()]
     stored = (await kaushal.get(f"/rooms/{private_id}/messages")).json()
     assert contents(stored) == ["psst 0", "psst 1", "psst 2"]
@@ -770,70 +774,70 @@ async def test_a_receiver_on_a_room_socket_makes_it_private(person: Register) ->
     assert sorted(listed["members"]) == sorted([ila.username, kaushal.username])
 
 
-async def test_a_receiver_who_is_nobody_or_oneself_is_an_error(person: Register) -> None:
+async def test_unknown_receiver_or_self_is_an_error(person: Register) -> None:
     ila = await person()
     group = await make_room(ila, "group")
     socket = ila.group(group["name"])
     async with opened(socket):
         await socket.send(type="message", receiver=2**40, message="x", ref="r")
-        error = await socket.hear("error")
+        error = await socket.receive_type("error")
         assert (error["code"], error["ref"]) == ("invalid", "r")
         assert error["errors"][0]["loc"] == ["receiver"]
         await socket.send(type="message", receiver=ila.id, message="x")
-        assert (await socket.hear("error"))["code"] == "forbidden"
+        assert (await socket.receive_type("error"))["code"] == "forbidden"
         for bad in ("2", 0, -1, 1.5, True, [1]):
             await socket.send(type="message", receiver=bad, message="x")
-            assert (await socket.hear("error"))["code"] == "invalid"
+            assert (await socket.receive_type("error"))["code"] == "invalid"
 
 
-async def test_on_a_private_socket_the_receiver_must_be_the_other(person: Register) -> None:
+async def test_private_socket_requires_the_other_user_as_receiver(person: Register) -> None:
     ila, kaushal, other = await person(), await person(), await person()
-    socket, listening = ila.private(kaushal.username), kaushal.private(ila.username)
-    async with opened(socket, listening):
+    socket, receiver = ila.private(kaushal.username), kaushal.private(ila.username)
+    async with opened(socket, receiver):
         for wrong in (other.id, ila.id, 2**40):
             await socket.send(type="message", receiver=wrong, message="x", ref="r")
-            error = await socket.hear("error")
+            error = await socket.receive_type("error")
             assert (error["code"], error["ref"]) == ("receiver_mismatch", "r")
         await socket.send(type="message", receiver=kaushal.id, message="right")
-        for hearing, receiver in ((socket, kaushal.id), (listening, kaushal.id)):
-            frame = await hearing.hear("message")
-            assert (frame["message"], frame["seq"], frame["receiver"]) == ("right", 1, receiver)
-        await listening.send(type="message", message="back")
-        assert (await socket.hear("message"))["receiver"] == ila.id
+        for side in (socket, receiver):
+            frame = await side.receive_type("message")
+            assert (frame["message"], frame["seq"], frame["receiver"]) == ("right", 1, kaushal.id)
+        await receiver.send(type="message", message="back")
+        assert (await socket.receive_type("message"))["receiver"] == ila.id
 
 
-async def test_copies_of_private_messages_keep_the_rooms_own_versions_rising(
+async def test_private_message_copies_do_not_break_the_version_order(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
     room = fresh("both")
-    socket, listening = ila.public(room), kaushal.public(room)
-    async with opened(socket, listening) as (ready, _):
+    socket, receiver = ila.public(room), kaushal.public(room)
+    async with opened(socket, receiver) as (ready, _):
         for number in range(10):
             await socket.send(type="message", message=f"room {number}")
             await socket.send(type="message", receiver=kaushal.id, message=f"private {number}")
-        # Frames are handled in order, so the answer to a ping comes after all else.
+        # Frames are handled in order, so the answer to a ping comes last.
         await socket.ping()
-        heard = [frame for frame in await listening.ping() if frame["type"] == "message"]
+        heard = [frame for frame in await receiver.ping() if frame["type"] == "message"]
         own = [frame for frame in heard if frame["room_id"] == ready["room"]["id"]]
         assert [frame["version"] for frame in own] == list(range(1, 11))
         private = [frame["seq"] for frame in heard if frame not in own]
         assert private == list(range(1, 11))
 
 
-async def test_one_who_comes_and_goes_in_a_loop_is_announced_now_and_then(
+async def test_repeated_reconnects_are_announced_at_intervals(
     person: Register,
 ) -> None:
     ila, restless = await person(), await person()
     room = fresh("restless")
-    listening, rounds = ila.public(room), 25
-    async with opened(listening):
+    receiver, rounds = ila.public(room), 25
+    async with opened(receiver):
         for _ in range(rounds):
             async with opened(restless.public(room)):
                 pass
-        frames = await listening.ping()
-        told = [one["type"] for one in frames if one.get("username") == restless.username]
-        assert told == ["join", "exit"] * 10 + ["join"], "ten a minute"
+        frames = await receiver.ping()
+        kinds = [one["type"] for one in frames if one.get("username") == restless.username]
+        assert kinds == ["join", "exit"] * 10 + ["join"], "ten a minute"
         async with opened(restless.public(room)):
-            # The room was not told that they left.
-            assert [frame["type"] for frame in await listening.ping()] == ["pong"]
+            # The room received no `exit` of them.
+            assert [frame["type"] for frame in await receiver.ping()] == ["pong"]

@@ -1,4 +1,4 @@
-"""A database without its migrations: clients, readiness and the log name the command to run."""
+"""Without migrations, clients, readiness and log name the command to run."""
 
 import time
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import jwt
 import pytest
+from typing_extensions import override
 
 from tests.clients import Socket
 from tests.postgres_server import postgres_running
@@ -16,8 +17,9 @@ SENTENCE = "The database lacks migrations: run python manage.py migrate"
 
 
 class Unmigrated(Server):
-    """Waits until the process is up: it never gets ready."""
+    """Waits until the process is up: it never becomes ready."""
 
+    @override
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + STARTS_TIMEOUT
         while time.monotonic() < deadline:
@@ -53,13 +55,13 @@ def _running(folder: Path, variables: dict[str, str], kind: str) -> Iterator[Ser
         server.stop()
 
 
-def forged_for_nobody() -> str:
-    """An access token as the server makes them; without tables there is no user to have it."""
+def token_of_unknown_user() -> str:
+    """Returns an access token as the server makes it; without tables it has no user."""
     claims = {"token_type": "access", "exp": int(time.time()) + 600, "jti": "a" * 32}
     return jwt.encode(claims | {"user_id": 1, "sid": 1}, RELAXED["SECRET_KEY"], "HS256")
 
 
-async def test_a_missing_migrate_is_named_to_clients_and_once_in_the_log(
+async def test_missing_migration_is_reported_to_clients_and_logged_once(
     unmigrated: Server,
 ) -> None:
     deadline = time.monotonic() + 10
@@ -67,7 +69,7 @@ async def test_a_missing_migrate_is_named_to_clients_and_once_in_the_log(
         assert time.monotonic() < deadline, "the start does not mention it"
         time.sleep(0.05)
     account = {"username": "ila", "password": "password123"}
-    bearer = {"Authorization": f"Bearer {forged_for_nobody()}"}
+    bearer = {"Authorization": f"Bearer {token_of_unknown_user()}"}
     for answer in (
         httpx.post(f"{unmigrated.http}/api/login", json=account, verify=False),
         httpx.post(f"{unmigrated.http}/api/register", json=account, verify=False),
@@ -76,7 +78,7 @@ async def test_a_missing_migrate_is_named_to_clients_and_once_in_the_log(
         assert answer.status_code == 503, answer.text
         assert answer.json() == {"code": "busy", "detail": SENTENCE}
         assert int(answer.headers["Retry-After"]) >= 1
-    async with Socket(f"{unmigrated.ws}/ws/chat/x/", token=forged_for_nobody()) as socket:
+    async with Socket(f"{unmigrated.ws}/ws/chat/x/", token=token_of_unknown_user()) as socket:
         code, frames = await socket.closed()
     assert (code, len(frames)) == (1012, 1)
     assert (frames[0]["code"], frames[0]["message"]) == ("busy", SENTENCE)

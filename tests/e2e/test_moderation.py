@@ -1,4 +1,4 @@
-"""Staff at the admin's forms in a browser, and what open sockets see of it."""
+"""Staff use the admin's forms in a browser, and open sockets receive the effects."""
 
 import html
 import re
@@ -15,7 +15,7 @@ HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
 
 
 class Browser:
-    """Keeps cookies and sends the forms that it was shown, CSRF token included."""
+    """Keeps cookies and submits displayed forms, with their CSRF token."""
 
     def __init__(self, http: str) -> None:
         self.http = httpx.AsyncClient(
@@ -28,11 +28,11 @@ class Browser:
         return answer.text
 
     async def submit(self, path: str, **fields: str | list[str]) -> str:
-        """Opens a page and sends its form with these fields; the page that comes after."""
+        """Opens a page and submits its form with these fields; returns the next page."""
         return await self.send(path, await self.get(path), **fields)
 
     async def send(self, path: str, page: str, **fields: str | list[str]) -> str:
-        main = page[page.index('id="main"') :]  # before it stands the form that logs out
+        main = page[page.index('id="main"') :]  # the logout form stands before it
         if 'id="content-start"' in main:
             main = main[main.index('id="content-start"') :]
         form: dict[str, str | list[str]] = {}
@@ -46,7 +46,7 @@ class Browser:
 
 @asynccontextmanager
 async def staff_at(server: Server, person: Person) -> AsyncIterator[Browser]:
-    """The person becomes a member of staff and logs in to the admin."""
+    """Makes the user a member of staff and logs in to the admin."""
     command = (
         "from accounts.models import User; "
         f"User.objects.filter(pk={person.id}).update(is_staff=True, is_superuser=True)"
@@ -62,7 +62,7 @@ async def staff_at(server: Server, person: Person) -> AsyncIterator[Browser]:
         yield browser
 
 
-async def test_open_sockets_see_what_staff_do_in_the_admin(
+async def test_open_sockets_receive_admin_actions_of_staff(
     server: Server, person: Register
 ) -> None:
     ila, maya, boss = await person(), await person(), await person()
@@ -76,10 +76,10 @@ async def test_open_sockets_see_what_staff_do_in_the_admin(
         staff_at(server, boss) as browser,
         opened(group_of_ila, group_of_maya, pair),
     ):
-        # A page of somebody else cannot send the staff member's cookies to good effect.
+        # A page of another origin cannot misuse the staff member's cookies.
         path = f"/rooms/room/{room['id']}/do/delete_rooms/"
         assert (await browser.http.post(path, data={"post": "yes"})).status_code == 403
-        # A message, from the list, over the confirmation page.
+        # A message: from the list, through the confirmation page.
         path = f"/messaging/message/?q=%23{room['id']}"
         choice = {"action": "delete_messages", "_selected_action": str(said["id"]), "index": "0"}
         asking = await browser.submit(path, **choice)
@@ -89,11 +89,11 @@ async def test_open_sockets_see_what_staff_do_in_the_admin(
         assert "1 message deleted" in done
         assert "Not like this" not in done
         for socket in (group_of_ila, group_of_maya):
-            frame = await socket.hear("delete")
+            frame = await socket.receive_type("delete")
             assert (frame["id"], frame["message"], frame["deleted"]) == (said["id"], "", True)
         (style,) = re.findall(r'href="(/static/moderation/admin[^"]*\.css)"', done)
         assert "staff-tools" in (await browser.http.get(server.http + style)).text
-        # A member, from the object page: first made owner, then removed.
+        # A member: from the object page, first made owner, then removed.
         members = await browser.get(f"/rooms/member/?q=%23{room['id']}+%40{maya.username}")
         (member,) = set(re.findall(r"/admin/rooms/member/(\d+)/change/", members))
         page = await browser.submit(f"/rooms/member/{member}/do/make_owner/")
@@ -105,7 +105,7 @@ async def test_open_sockets_see_what_staff_do_in_the_admin(
         )
         assert await group_of_maya.refused() == (4403, "removed")
         assert [one["username"] for one in await members_of(ila, room["id"])] == [ila.username]
-        # Rooms: the group, and the private room, which the two may open anew.
+        # Rooms: the group, and the private room, which both users may open again.
         for gone, socket in ((room["id"], group_of_ila), (private["id"], pair)):
             page = await browser.submit(f"/rooms/room/{gone}/do/delete_rooms/")
             assert "1 room deleted" in page

@@ -1,4 +1,4 @@
-"""Names and titles that look like others, as clients meet the refusal."""
+"""Lookalike names and invisible titles are rejected over REST and sockets."""
 
 import httpx
 
@@ -11,7 +11,7 @@ PILE = "a\u0301\u0302\u0303\u0304\u0305"
 REORDERED = "Bank\u202eliam"
 
 
-async def test_names_that_look_like_others_are_refused(server: Server, person: Register) -> None:
+async def test_lookalike_names_are_rejected(server: Server, person: Register) -> None:
     ila = await person()
     for name in (MIXED, PILE, "1١"):
         account = {"username": name, "password": PASSWORD}
@@ -26,7 +26,7 @@ async def test_names_that_look_like_others_are_refused(server: Server, person: R
             assert await socket.refused() == (4404, "no_such_room"), name
 
 
-async def test_titles_hold_emoji_and_nothing_invisible(person: Register) -> None:
+async def test_titles_accept_emoji_and_reject_invisible_characters(person: Register) -> None:
     ila = await person()
     room = (await ila.http.post("/rooms", json={"name": fresh("titled")})).json()
     for path, field in (

@@ -1,4 +1,4 @@
-"""The OpenAPI document as it is served, and whether the server does what it says."""
+"""The served OpenAPI document, and whether the server behaves as documented."""
 
 import gzip
 import json
@@ -22,21 +22,21 @@ PATH = "/api/openapi.json"
 
 @pytest.fixture(scope="module")
 def fresh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Examples name the first room and the first message, so nothing else may be there."""
+    """Examples name the first room and message, so the server must hold no other."""
     with serving("uvicorn", tmp_path_factory.mktemp("openapi")) as server:
         yield server
 
 
 def raw(server: Server, path: str, **headers: str) -> tuple[httpx.Response, bytes]:
-    """An answer and its bytes as they came, not decompressed."""
+    """Returns an answer and its bytes without decompression."""
     with httpx.stream("GET", server.http + path, headers=headers, timeout=20) as answer:
         return answer, b"".join(answer.iter_raw())
 
 
-# How it is served
+# Serving
 
 
-def test_the_document_names_the_server_as_the_client_reached_it(server: Server) -> None:
+def test_document_names_the_server_url_of_the_request(server: Server) -> None:
     for host in (f"127.0.0.1:{server.port}", f"localhost:{server.port}"):
         answer = httpx.get(server.http + PATH, headers={"Host": host})
         assert answer.json()["servers"] == [{"url": f"http://{host}"}]
@@ -44,15 +44,15 @@ def test_the_document_names_the_server_as_the_client_reached_it(server: Server) 
     assert httpx.get(server.http + PATH, headers={"Host": "evil.example"}).status_code == 400
 
 
-async def test_the_document_names_https_behind_a_trusted_proxy(settings: Settings) -> None:
+async def test_document_names_https_behind_a_trusted_proxy(settings: Settings) -> None:
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     answer = await AsyncClient().get(PATH, headers={"X-Forwarded-Proto": "https"})
     assert answer.json()["servers"] == [{"url": "https://testserver"}]
-    # A cache behind that proxy must not answer http with it.
+    # A cache behind that proxy must not return this answer for http.
     assert "X-Forwarded-Proto" in answer["Vary"]
 
 
-def test_the_document_is_compressed_for_who_takes_that(server: Server) -> None:
+def test_document_is_compressed_for_clients_that_accept_gzip(server: Server) -> None:
     answer, zipped = raw(server, PATH, **{"Accept-Encoding": "br, gzip;q=0.8"})
     assert answer.headers["Content-Encoding"] == "gzip"
     plain_answer, plain = raw(server, PATH, **{"Accept-Encoding": "gzip;q=0"})
@@ -65,7 +65,7 @@ def test_the_document_is_compressed_for_who_takes_that(server: Server) -> None:
         assert one.headers["Cache-Control"] == "no-cache"
 
 
-def test_the_document_is_not_sent_again_to_who_has_it(server: Server) -> None:
+def test_unchanged_document_answers_304(server: Server) -> None:
     for encoding in ("gzip", "identity"):
         first, _ = raw(server, PATH, **{"Accept-Encoding": encoding})
         known = {"Accept-Encoding": encoding, "If-None-Match": first.headers["ETag"]}
@@ -77,18 +77,18 @@ def test_the_document_is_not_sent_again_to_who_has_it(server: Server) -> None:
         assert other.status_code == 200
 
 
-def test_the_document_is_read_and_nothing_else(server: Server) -> None:
+def test_document_allows_only_reading(server: Server) -> None:
     head = httpx.head(server.http + PATH)
     assert (head.status_code, head.content) == (200, b"")
     refused = httpx.post(server.http + PATH)
     assert (refused.status_code, refused.json()["code"]) == (405, "method_not_allowed")
 
 
-# What it says
+# Content
 
 
 class Api:
-    """A client that names operations as the document does."""
+    """A client that calls operations by their name in the document."""
 
     def __init__(self, http: httpx.Client) -> None:
         self.http = http
@@ -102,7 +102,7 @@ class Api:
     def call(
         self, operation_id: str, token: str | None = None, body: Any = None, **values: Any
     ) -> httpx.Response:
-        """The examples of the document, unless a value is given; unknown ones go to the query."""
+        """Fills in examples of the document; unknown arguments go to the query."""
         method, path, operation = self.operations[operation_id]
         filled = {
             one["name"]: values.pop(one["name"], one["example"])
@@ -120,7 +120,7 @@ class Api:
         )
 
     def refused(self, answer: httpx.Response, operation_id: str) -> None:
-        """The answer is a refusal, word for word an example of the operation."""
+        """Expects a refusal that equals an example of the operation."""
         *_, operation = self.operations[operation_id]
         body = answer.json()
         declared = operation["responses"].get(answer.status_code)
@@ -140,7 +140,7 @@ class Api:
         return document()["components"]["schemas"][name]["example"]
 
 
-def test_every_example_of_a_request_is_accepted(fresh_server: Server) -> None:
+def test_every_request_example_is_accepted(fresh_server: Server) -> None:
     with httpx.Client(base_url=fresh_server.http, timeout=20) as http:
         accept_examples(Api(http), fresh_server)
 
@@ -158,7 +158,7 @@ def accept_examples(api: Api, fresh_server: Server) -> None:
         assert answer.status_code in operation["responses"], operation_id
 
 
-def test_every_documented_refusal_is_what_the_server_answers(uvicorn: Server) -> None:
+def test_every_documented_refusal_matches_the_server(uvicorn: Server) -> None:
     with httpx.Client(base_url=uvicorn.http, timeout=20) as http:
         api = Api(http)
         for refuse in (
@@ -176,7 +176,7 @@ def test_every_documented_refusal_is_what_the_server_answers(uvicorn: Server) ->
         for operation_id, (*_, operation) in api.operations.items()
         for status, response in operation["responses"].items()
         for code in response.get("content", {}).get("application/json", {}).get("examples", ())
-        # Those of overload are in test_limits.py and test_database_away.py.
+        # Refusals under overload are in test_limits.py and test_database_outages.py.
         if status not in (429, 503)
     }
     assert documented - api.answered == set()
@@ -210,7 +210,7 @@ def refuse_mistakes(api: Api) -> None:
         body = {"unknown": 1} if error["type"] == "extra_forbidden" else {}
         answer = api.call(operation_id, token, body, **values)
         if error["type"] == "missing":
-            # The server names all that is missing, the example the first of them.
+            # The server names every missing member, the example the first.
             assert (answer.status_code, answer.json()["errors"][0]) == (422, error)
             api.answered.add((operation_id, 422, "invalid"))
         else:

@@ -13,7 +13,7 @@ MAX_PAGE = 1.1 * 1024**2
 
 
 async def walk(person: Person, path: str, rel: str) -> list[dict[str, Any]]:
-    """All messages, in the order in which the pages bring them."""
+    """Returns all messages in the order of the pages."""
     found: list[dict[str, Any]] = []
     while True:
         answer = await person.http.get(path)
@@ -27,7 +27,7 @@ async def walk(person: Person, path: str, rel: str) -> list[dict[str, Any]]:
         path = answer.links[rel]["url"].removeprefix("/api")
 
 
-async def test_pages_of_long_messages_end_early_and_links_lead_on(person: Register) -> None:
+async def test_pages_of_long_messages_end_early_with_links(person: Register) -> None:
     ila = await person()
     name = fresh("long")
     room = (await ila.post("/rooms", {"name": name, "kind": "group"})).json()["id"]

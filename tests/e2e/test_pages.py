@@ -1,4 +1,4 @@
-"""What people meet in a browser: Swagger UI, OpenAPI, admin, health, CORS, plain errors."""
+"""Browser pages: Swagger UI, OpenAPI, admin, health, CORS, plain errors."""
 
 import re
 import shutil
@@ -26,7 +26,7 @@ METHODS = {"get", "post", "put", "patch", "delete"}
 def hosted(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A server that pages of another host may talk to."""
+    """A server that allows pages of another origin."""
     folder = tmp_path_factory.mktemp(f"hosted-{request.param}")
     with serving(request.param, folder, ALLOWED_ORIGINS=HOME) as server:
         yield server
@@ -37,7 +37,7 @@ def get(server: Server, path: str, **headers: str) -> httpx.Response:
 
 
 def check_assets(server: Server, page: str) -> None:
-    """All that a page links is ours and is there."""
+    """Expects every link of a page to be ours and to exist."""
     answer = get(server, page)
     assert answer.status_code == 200
     assert answer.headers["Content-Type"].startswith("text/html")
@@ -55,7 +55,7 @@ def check_assets(server: Server, page: str) -> None:
             assert len(found.content) > 100, asset
 
 
-def test_swagger_ui_works_with_our_own_assets(server: Server) -> None:
+def test_swagger_ui_uses_our_own_assets(server: Server) -> None:
     for page in ("/api/docs", "/api/docs/"):
         check_assets(server, page)
     text = get(server, "/api/docs").text
@@ -64,11 +64,11 @@ def test_swagger_ui_works_with_our_own_assets(server: Server) -> None:
     assert not re.search(r"""["'(]\s*(https?:)?//(?!www\.w3\.org)""", text)
 
 
-def test_the_admin_answers_with_its_styles(server: Server) -> None:
+def test_admin_is_served_with_its_styles(server: Server) -> None:
     check_assets(server, "/admin/login/")
 
 
-def test_pages_run_no_scripts_but_our_own(server: Server) -> None:
+def test_pages_run_only_our_own_scripts(server: Server) -> None:
     for page in ("/api/docs", "/api/docs/", "/admin/login/"):
         policy = get(server, page).headers["Content-Security-Policy"]
         rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
@@ -81,7 +81,7 @@ def test_pages_run_no_scripts_but_our_own(server: Server) -> None:
 @pytest.mark.parametrize(
     ("page", "shows"), [("/api/docs", 'class="opblock '), ("/admin/login/", 'id="login-form"')]
 )
-def test_a_browser_shows_the_page_and_refuses_nothing_of_it(
+def test_browser_shows_the_page_without_blocked_resources(
     uvicorn: Server, tmp_path: Path, page: str, shows: str
 ) -> None:
     assert CHROMIUM is not None
@@ -98,7 +98,7 @@ def test_a_browser_shows_the_page_and_refuses_nothing_of_it(
     assert "Content Security Policy" not in done.stderr
 
 
-async def test_nothing_that_holds_tokens_or_personal_data_may_be_kept(
+async def test_responses_with_tokens_or_personal_data_are_not_cached(
     server: Server, person: Register
 ) -> None:
     ila = await person()
@@ -117,22 +117,24 @@ async def test_nothing_that_holds_tokens_or_personal_data_may_be_kept(
         assert "no-store" not in get(server, path).headers.get("Cache-Control", ""), path
 
 
-def test_a_missing_static_file_is_a_404(server: Server) -> None:
+def test_missing_static_file_answers_404(server: Server) -> None:
     for path in ("/static/nothing.css", "/static/", "/static/../config/settings.py"):
         assert get(server, path).status_code == 404, path
 
 
-def test_the_admin_without_its_slash_redirects(server: Server) -> None:
+def test_admin_without_its_slash_redirects(server: Server) -> None:
     answer = get(server, "/admin")
     assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
-    # It alone: a redirect would lose the body of a POST to the API.
+    # Only this path: a redirect would lose the body of a POST to the API.
     assert get(server, "/admin/login").status_code == 302
     assert get(server, "/api/rooms/").status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/ws/chat/general/", "/ws/chat/group/x", "/ws/nothing", "/ws"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_plain_http_at_a_socket_asks_for_an_upgrade(server: Server, method: str, path: str) -> None:
+def test_plain_http_at_a_socket_url_answers_upgrade_required(
+    server: Server, method: str, path: str
+) -> None:
     answer = httpx.request(method, server.http + path, timeout=20)
     assert answer.status_code == 426
     assert answer.headers["Upgrade"] == "websocket"
@@ -149,7 +151,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 
 def body_schema(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any] | None:
-    """The JSON schema of a request body, without its references."""
+    """Returns the JSON schema of a request body with resolved references."""
     body = operation.get("requestBody")
     if body is None:
         return None
@@ -164,7 +166,7 @@ def body_schema(document: dict[str, Any], operation: dict[str, Any]) -> dict[str
     return schema
 
 
-def test_every_operation_declares_its_answers_and_an_example_of_its_body(server: Server) -> None:
+def test_every_operation_declares_its_answers_and_a_body_example(server: Server) -> None:
     document = get(server, "/api/openapi.json").json()
     open_to_all = {"/api/register", "/api/login", "/api/token/refresh", "/api/token/verify"}
     seen = 0
@@ -197,7 +199,7 @@ def test_every_operation_declares_its_answers_and_an_example_of_its_body(server:
         assert url in document["info"]["description"]
 
 
-def test_health_and_readiness_answer_without_a_token(server: Server) -> None:
+def test_health_and_readiness_need_no_token(server: Server) -> None:
     for path in ("/healthz", "/healthz/", "/readyz", "/readyz/"):
         answer = get(server, path)
         assert (answer.status_code, answer.json()["status"]) == (200, "ok"), path
@@ -209,7 +211,7 @@ def test_health_and_readiness_answer_without_a_token(server: Server) -> None:
 @pytest.mark.parametrize(
     "path", ["/api/nothing", "/api/nothing/", "/api/rooms/1/nothing", "/api/", "/api/rooms//1"]
 )
-def test_an_unknown_address_of_the_api_is_a_404_in_json(server: Server, path: str) -> None:
+def test_unknown_api_path_answers_404_in_json(server: Server, path: str) -> None:
     answer = get(server, path)
     assert answer.status_code == 404
     assert answer.headers["Content-Type"].startswith("application/json")
@@ -226,9 +228,7 @@ def test_an_unknown_address_of_the_api_is_a_404_in_json(server: Server, path: st
         ("TRACE", "/api/users"),
     ],
 )
-def test_a_method_that_is_not_there_is_a_405_in_json(
-    server: Server, method: str, path: str
-) -> None:
+def test_unsupported_method_answers_405_in_json(server: Server, method: str, path: str) -> None:
     answer = httpx.request(method, server.http + path, timeout=20)
     assert answer.status_code == 405
     assert answer.headers["Content-Type"].startswith("application/json")
@@ -236,7 +236,7 @@ def test_a_method_that_is_not_there_is_a_405_in_json(
     assert answer.headers.get("Allow")
 
 
-async def test_pages_of_an_allowed_origin_may_call_and_read_the_paging_headers(
+async def test_allowed_origin_may_call_the_api_and_read_paging_headers(
     hosted: Server,
 ) -> None:
     ila = await register(hosted.http, hosted.ws)
@@ -260,7 +260,7 @@ async def test_pages_of_an_allowed_origin_may_call_and_read_the_paging_headers(
         assert "PATCH" in preflight.headers["Access-Control-Allow-Methods"]
         allowed = preflight.headers["Access-Control-Allow-Headers"].lower()
         assert "authorization" in allowed
-        # Errors too can be read by the page, or it could not show why.
+        # The page can read errors too, so that it can show them.
         answer = await client.get("/rooms/999999", headers={"Origin": HOME})
         assert answer.status_code == 404
         assert "Access-Control-Allow-Origin" in answer.headers
@@ -276,13 +276,13 @@ def from_page(person: Person, origin: str | None) -> Socket:
     return Socket(f"{person.ws}/ws/chat/{fresh('page')}/", headers=headers)
 
 
-async def test_sockets_of_foreign_pages_are_refused_and_all_others_are_let_in(
+async def test_sockets_of_foreign_origins_are_rejected(
     hosted: Server,
 ) -> None:
     ila = await register(hosted.http, hosted.ws)
     async with opened(*(from_page(ila, origin) for origin in (None, HOME, hosted.http))):
         pass
-    # Daphne answers what is no origin at all, such as `//`, by itself: no browser sends that.
+    # Daphne itself answers an invalid origin such as `//`: no browser sends one.
     for origin in (ELSEWHERE, "null", f"{HOME}.evil.example", "http://localhost.evil:1", "file://"):
         async with from_page(ila, origin) as socket:
             assert await socket.refused() == (4403, "forbidden"), origin
@@ -307,8 +307,8 @@ async def test_without_allowed_origins_only_our_own_pages_may_open_sockets(
     await ila.http.aclose()
 
 
-async def test_a_socket_with_the_host_of_somebody_else_is_refused(server: Server) -> None:
-    """As of a page whose name was made to resolve to 127.0.0.1."""
+async def test_socket_with_a_foreign_host_is_rejected(server: Server) -> None:
+    """As from a page whose host name was made to resolve to 127.0.0.1."""
     ila = await register(server.http, server.ws)
     host = f"evil.example:{server.port}"
     for origin in ({}, {"Origin": f"http://{host}"}):

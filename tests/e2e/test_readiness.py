@@ -1,4 +1,4 @@
-"""/readyz with a Redis that dies, freezes and comes back, and with a database not in order."""
+"""/readyz with a Redis that dies, freezes and returns, and with an unready database."""
 
 import asyncio
 import os
@@ -27,13 +27,13 @@ ACK_TIMEOUT = 5.0
 
 
 def ready(server: Server) -> tuple[int, dict[str, str]]:
-    # Without reading certificates, which costs more than the answer.
+    # Loading certificates would cost more than the answer.
     answer = httpx.get(f"{server.http}/readyz", timeout=20, verify=False)
     return answer.status_code, answer.json()
 
 
 async def ready_as(server: Server, status: str) -> dict[str, str]:
-    """Waits for the status; 200 all the while."""
+    """Waits for the status; the answer is 200 all the while."""
     deadline = time.monotonic() + SEEN_TIMEOUT
     while True:
         code, answer = ready(server)
@@ -53,7 +53,7 @@ def frozen(redis: RedisServer) -> Iterator[None]:
         os.kill(redis.process.pid, signal.SIGCONT)
 
 
-async def test_without_redis_the_service_is_degraded_and_ready(tmp_path: Path) -> None:
+async def test_service_without_redis_is_degraded_and_ready(tmp_path: Path) -> None:
     with redis_running() as redis, serving("uvicorn", tmp_path, REDIS_URL=redis.url) as server:
         answer = await ready_as(server, "ok")
         assert answer == {"status": "ok", "database": "ok", "channel_layer": "ok"}
@@ -71,32 +71,32 @@ async def test_without_redis_the_service_is_degraded_and_ready(tmp_path: Path) -
             while not failures:
                 assert time.monotonic() < deadline
                 await socket.send(message="said without Redis", ref="r")
-                await socket.hear("ack", ACK_TIMEOUT)
+                await socket.receive_type("ack", ACK_TIMEOUT)
                 failures = (await scrape(server))["chat_broker_failures_total"]
             redis.start()
             await ready_as(server, "ok")
 
 
-async def test_one_of_two_redis_is_named_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_redis_of_two_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "REDIS_TIMEOUT", 10.0)
     monkeypatch.setattr(health, "REDIS_INTERVAL", 3600.0)
     with redis_running() as redis:
         layer = ChannelLayer([redis.url, f"redis://127.0.0.1:{free_port()}/0"])
         assert await layer.state() == "1 of 2 unreachable"
         redis.kill()
-        # Not asked again so soon.
+        # Not checked again so soon.
         assert await layer.state() == "1 of 2 unreachable"
         monkeypatch.setattr(health, "REDIS_INTERVAL", 0.0)
         assert await layer.state() == "2 of 2 unreachable"
 
 
-async def test_a_redis_that_cannot_be_found_is_unreachable() -> None:
+async def test_unresolvable_redis_is_unreachable() -> None:
     assert await ChannelLayer(["redis://no-such-host.invalid:6379/0"]).state() == "unreachable"
 
 
 @pytest.fixture
 def unsure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a process that has not looked at its database yet."""
+    """As in a process that has not checked its database yet."""
     monkeypatch.setattr(health, "_migrated", [])
 
 
@@ -105,7 +105,7 @@ def unavailable(database: str) -> dict[str, str]:
 
 
 @pytest.mark.django_db
-def test_a_database_that_lacks_a_migration_is_not_ready(client: Client, unsure: None) -> None:
+def test_database_without_a_migration_is_not_ready(client: Client, unsure: None) -> None:
     last = MigrationRecorder.Migration.objects.filter(app="messaging").latest("pk")
     last.delete()
     for path in ("/readyz", "/readyz/"):
@@ -113,13 +113,13 @@ def test_a_database_that_lacks_a_migration_is_not_ready(client: Client, unsure: 
         assert (answer.status_code, answer.json()) == (503, unavailable("migrations missing"))
         assert answer.headers["Retry-After"] == "1"
     assert client.get("/healthz").status_code == 200
-    # And ready as soon as it is there.
+    # Ready as soon as the migration is there.
     last.save(force_insert=True)
     assert client.get("/readyz").status_code == 200
 
 
 @pytest.mark.django_db
-def test_a_database_that_does_not_answer_is_not_ready(
+def test_hanging_database_is_not_ready(
     client: Client, unsure: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert client.get("/readyz").status_code == 200

@@ -1,4 +1,4 @@
-"""README's "Five minutes" and docs/first-steps.md, typed as they stand."""
+"""README's "Five minutes" and docs/first-steps.md, typed as written."""
 
 import json
 import os
@@ -19,7 +19,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def blocks(path: str, heading: str = "# ") -> list[tuple[str, str]]:
-    """The fenced blocks of a document, or of one of its chapters: language and text."""
+    """Returns language and text of the fenced blocks of a document or a chapter."""
     text = (ROOT / path).read_text()
     chapter = text[text.index(heading) :]
     end = chapter.find("\n### ", 1)
@@ -28,7 +28,7 @@ def blocks(path: str, heading: str = "# ") -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of a newcomer who has installed: a venv, an empty database, a free port."""
+    """The environment of a new installation: a venv, an empty database, a free port."""
     folder = tmp_path_factory.mktemp("newcomer")
     python = folder / "venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
@@ -43,7 +43,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def make_run(shell: dict[str, str]) -> Iterator[Terminal]:
-    # `-o`: the test must not make an .env in this folder.
+    # `-o`: the test must not write an .env into this folder.
     with Terminal(["make", "-o", ".env", "run"], cwd=ROOT, env=shell) as terminal:
         terminal.wait_for(rf"Listening on http://127\.0\.0\.1:{shell['PORT']}  \(Ctrl-C stops\)")
         yield terminal
@@ -57,7 +57,7 @@ def typed(line: str, shell: dict[str, str]) -> Iterator[Terminal]:
 
 
 def check_talk(first: str, second: str, shell: dict[str, str]) -> None:
-    """The two command lines bring two people together."""
+    """The two documented commands connect two users."""
     names = [re.findall(r"NAME=(\w+)", line)[0] for line in (first, second)]
     with typed(first, shell) as ila, typed(second, shell) as kaushal:
         ila.wait_for(f"-- {names[1]} joined")
@@ -76,14 +76,14 @@ def check_talk(first: str, second: str, shell: dict[str, str]) -> None:
 
 
 def bash(script: str, shell: dict[str, str]) -> list[str]:
-    """The command for a shell block, at this test's port and with this test's Python."""
+    """Returns the command of a shell block, with this test's port and Python."""
     script = script.replace("127.0.0.1:8000", f"127.0.0.1:{shell['PORT']}")
     script = script.replace(".venv/bin/python", shlex.quote(sys.executable))
     return ["bash", "-euc", script]
 
 
 def paste(script: str, frames: list[str], shell: dict[str, str]) -> str:
-    """What the plain WebSocket client shows while frames are pasted into it."""
+    """Runs the plain WebSocket client with pasted frames; returns its output."""
     with Terminal(bash(script, shell), cwd=ROOT, env=shell, columns=2000) as client:
         client.wait_for('"type":"ready"')
         for frame in frames:
@@ -93,7 +93,7 @@ def paste(script: str, frames: list[str], shell: dict[str, str]) -> str:
 
 
 def run(script: str, shell: dict[str, str]) -> str:
-    """What a shell block prints."""
+    """Returns the output of a shell block."""
     ran = subprocess.run(
         bash(script, shell),
         cwd=ROOT,
@@ -107,7 +107,7 @@ def run(script: str, shell: dict[str, str]) -> str:
     return ran.stdout
 
 
-def test_the_readme_walk_works_as_it_stands(shell: dict[str, str], make_run: Terminal) -> None:
+def test_readme_walkthrough_works_as_written(shell: dict[str, str], make_run: Terminal) -> None:
     lines = [text.strip() for _, text in blocks("README.md", "## Five minutes")]
     assert lines[0] == "make run"
     chats, scripts = lines[1:7], lines[7:]
@@ -120,7 +120,7 @@ def test_the_readme_walk_works_as_it_stands(shell: dict[str, str], make_run: Ter
     assert [one["content"] for one in history] == ["Hello from ila!", "Hello from kaushal!"]
 
 
-def test_the_first_steps_work_as_they_stand(shell: dict[str, str], make_run: Terminal) -> None:
+def test_first_steps_work_as_written(shell: dict[str, str], make_run: Terminal) -> None:
     found = blocks("docs/first-steps.md")
     assert [language for language, _ in found] == ["sh", "sh", "sh", "sh", "json", "sh"]
     tokens, register, group, socket, frames, history = [text for _, text in found]
@@ -137,22 +137,22 @@ def test_the_first_steps_work_as_they_stand(shell: dict[str, str], make_run: Ter
     assert my_rooms[0]["name"] == "weekend-plans"
 
 
-def test_a_taken_port_is_one_sentence(shell: dict[str, str], make_run: Terminal) -> None:
+def test_taken_port_is_reported_in_one_sentence(shell: dict[str, str], make_run: Terminal) -> None:
     with Terminal(["make", "-o", ".env", "run"], cwd=ROOT, env=shell, columns=300) as second:
         assert second.ended() == 2
         assert "another port, as in: make run PORT=9000" in second.text
         assert "Traceback" not in second.text
 
 
-def test_chat_says_that_the_server_comes_first(shell: dict[str, str], tmp_path: Path) -> None:
+def test_chat_without_a_server_says_to_start_it(shell: dict[str, str], tmp_path: Path) -> None:
     variables = os.environ | {"VENV": str(tmp_path)}
     with Terminal(["make", "chat", "NAME=ila"], cwd=ROOT, env=variables) as early:
         assert early.ended() == 2
         assert "Start the server first, in another terminal: make run" in early.text
 
 
-def test_ctrl_c_stops_make_run_without_a_complaint(make_run: Terminal) -> None:
-    """The last test of this module: it ends the server."""
+def test_ctrl_c_stops_make_run_without_an_error(make_run: Terminal) -> None:
+    """The last test of this module: it stops the server."""
     make_run.press_ctrl_c()
     make_run.ended()
     assert "Traceback" not in make_run.text

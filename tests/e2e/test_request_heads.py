@@ -1,8 +1,9 @@
-"""What a client holds before its request reaches the application has an end, on every server."""
+"""Request heads are limited in time and bytes on every server."""
 
 import asyncio
 import time
 from collections.abc import Iterator
+from typing import Self
 
 import psutil
 import pytest
@@ -12,7 +13,7 @@ from tests.metrics import scrape
 from tests.servers import COMMANDS, Server, serving
 
 TIMEOUT = 0.5
-PATIENCE = 10.0
+FRAME_TIMEOUT = 10.0
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 MAX_MEMORY = 8 * 1024 * 1024
 
@@ -31,12 +32,12 @@ def hasty(
 
 
 class Client:
-    """A TCP connection on which bytes are sent by hand."""
+    """A TCP connection whose bytes the test sends."""
 
     def __init__(self, server: Server) -> None:
         self._port = server.port
 
-    async def __aenter__(self) -> "Client":
+    async def __aenter__(self) -> Self:
         self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self._port)
         return self
 
@@ -44,11 +45,11 @@ class Client:
         self.writer.close()
 
     async def rest(self) -> bytes:
-        """All that comes until the server hangs up."""
-        async with asyncio.timeout(PATIENCE):
+        """Returns all bytes until the server disconnects."""
+        async with asyncio.timeout(FRAME_TIMEOUT):
             try:
                 return await self.reader.read()
-            except ConnectionError:  # it hung up on bytes that it had not read
+            except ConnectionError:  # the server closed with unread bytes
                 return b""
 
     async def drip(self, data: bytes, pause: float) -> None:
@@ -64,7 +65,7 @@ async def refusals(server: Server, setting: str) -> float:
     return seen.get(f'chat_limit_refusals_total{{setting="{setting}"}}', 0.0)
 
 
-async def test_a_silent_connection_is_closed_after_the_timeout(hasty: Server) -> None:
+async def test_silent_connection_is_closed_after_the_timeout(hasty: Server) -> None:
     before = await refusals(hasty, "CHAT_HEADER_TIMEOUT")
     async with Client(hasty) as client:
         started = time.monotonic()
@@ -73,7 +74,7 @@ async def test_a_silent_connection_is_closed_after_the_timeout(hasty: Server) ->
     assert await refusals(hasty, "CHAT_HEADER_TIMEOUT") == before + 1
 
 
-async def test_a_half_sent_head_is_closed_after_the_timeout_however_it_drips(hasty: Server) -> None:
+async def test_dripping_request_head_is_closed_after_the_timeout(hasty: Server) -> None:
     async with Client(hasty) as client:
         dripping = asyncio.ensure_future(client.drip(REQUEST * 100, TIMEOUT / 10))
         assert await client.rest() == b""
@@ -81,7 +82,7 @@ async def test_a_half_sent_head_is_closed_after_the_timeout_however_it_drips(has
         dripping.cancel()
 
 
-async def test_a_head_that_follows_an_answered_request_has_the_timeout_too(hasty: Server) -> None:
+async def test_head_after_an_answered_request_has_the_same_timeout(hasty: Server) -> None:
     async with Client(hasty) as client:
         client.writer.write(REQUEST + b"\r\n" + REQUEST)
         dripping = asyncio.ensure_future(client.drip(b"X-Slow: " + b"a" * 1000, TIMEOUT / 10))
@@ -91,8 +92,8 @@ async def test_a_head_that_follows_an_answered_request_has_the_timeout_too(hasty
         dripping.cancel()
 
 
-async def test_a_body_may_take_longer_than_a_head(hasty: Server) -> None:
-    body = b'{"username": "nobody", "password": "password123"}'
+async def test_body_may_take_longer_than_a_head(hasty: Server) -> None:
+    body = b'{"username": "unknown", "password": "password123"}'
     head = b"POST /api/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     async with Client(hasty) as client:
         client.writer.write(head + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body))
@@ -100,16 +101,16 @@ async def test_a_body_may_take_longer_than_a_head(hasty: Server) -> None:
         assert (await client.rest()).startswith(b"HTTP/1.1 401")
 
 
-async def test_an_open_socket_may_be_silent(hasty: Server) -> None:
+async def test_silent_open_socket_is_not_closed(hasty: Server) -> None:
     ila = await register(hasty.http, hasty.ws)
     async with ila.public(fresh("silent")) as socket:
-        await socket.hear("ready")
+        await socket.receive_type("ready")
         await asyncio.sleep(2 * TIMEOUT)
         assert (await socket.ping())[-1]["type"] == "pong"
     await ila.http.aclose()
 
 
-async def test_two_requests_that_come_together_are_both_answered(hasty: Server) -> None:
+async def test_pipelined_requests_are_both_answered(hasty: Server) -> None:
     async with Client(hasty) as client:
         client.writer.write(REQUEST + b"\r\n" + REQUEST + b"Connection: close\r\n\r\n")
         assert (await client.rest()).count(b"HTTP/1.1 200") == 2
@@ -123,9 +124,7 @@ async def test_two_requests_that_come_together_are_both_answered(hasty: Server) 
     ],
     ids=["size", "number"],
 )
-async def test_a_head_beyond_a_bound_is_refused(
-    hasty: Server, headers: bytes, setting: str
-) -> None:
+async def test_head_over_a_limit_is_rejected(hasty: Server, headers: bytes, setting: str) -> None:
     before = await refusals(hasty, setting)
     async with Client(hasty) as client:
         client.writer.write(REQUEST + headers + b"\r\n")
@@ -134,17 +133,17 @@ async def test_a_head_beyond_a_bound_is_refused(
     assert await refusals(hasty, setting) == before + 1
 
 
-async def test_a_head_within_the_bounds_is_served(hasty: Server) -> None:
+async def test_head_within_the_limits_is_served(hasty: Server) -> None:
     async with Client(hasty) as client:
         headers = b"A: %s\r\n" % (b"a" * 7000) * 4 + b"B: b\r\n" * 90
         client.writer.write(REQUEST + headers + b"Connection: close\r\n\r\n")
         assert (await client.rest()).startswith(b"HTTP/1.1 200")
 
 
-async def test_a_megabyte_of_headers_takes_no_memory(hasty: Server) -> None:
+async def test_one_megabyte_of_headers_takes_no_memory(hasty: Server) -> None:
     process = psutil.Process(hasty.process.pid)
     before = process.memory_info().rss
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(FRAME_TIMEOUT):
         await asyncio.gather(*(_send_a_megabyte(hasty) for _ in range(50)))
     assert process.memory_info().rss - before < MAX_MEMORY
 
@@ -155,7 +154,7 @@ async def _send_a_megabyte(server: Server) -> None:
         assert b" 200 " not in await client.rest()
 
 
-async def test_a_connection_that_is_idle_after_a_request_is_closed(hasty: Server) -> None:
+async def test_connection_idle_after_a_request_is_closed(hasty: Server) -> None:
     if hasty.kind != "daphne":
         pytest.skip("uvicorn does it by itself, after 5 s")
     async with Client(hasty) as client:

@@ -1,4 +1,4 @@
-"""A client that was away ends with exactly the history (contract §3, promise 3)."""
+"""A reconnecting client ends with exactly the history (contract §3, promise 3)."""
 
 import asyncio
 import random
@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from tests.clients import PATIENCE, Frame, Person, Socket, fresh, opened
+from tests.clients import FRAME_TIMEOUT, Frame, Person, Socket, fresh, opened
 from tests.conftest import Register
 
 CHANGES = ("edit", "delete", "reaction")
@@ -14,13 +14,13 @@ VERSIONED = ("message", *CHANGES)
 
 
 def as_rest(frame: Frame) -> Frame:
-    """A message frame as a REST answer would say it."""
+    """Returns a message frame in the shape of a REST answer."""
     members = {key: value for key, value in frame.items() if key not in ("type", "message")}
     return members | {"content": frame["message"]}
 
 
-def told(frames: list[Frame]) -> list[tuple[str, int, int]]:
-    """Type, seq and version of the versioned frames."""
+def versioned(frames: list[Frame]) -> list[tuple[str, int, int]]:
+    """Returns type, seq and version of the versioned frames."""
     return [(f["type"], f["seq"], f["version"]) for f in frames if f["type"] in VERSIONED]
 
 
@@ -35,8 +35,8 @@ async def history(person: Person, room_id: int) -> list[Frame]:
             return pages
 
 
-async def say(person: Person, room_id: int, *texts: str) -> list[int]:
-    """Sends the texts one after the other; the ids of the messages."""
+async def send_message(person: Person, room_id: int, *texts: str) -> list[int]:
+    """Sends the texts one after the other; returns the ids of the messages."""
     ids = []
     for text in texts:
         answer = await person.post(f"/rooms/{room_id}/messages", {"content": text})
@@ -54,11 +54,11 @@ async def made(person: Person, name: str) -> int:
 
 @dataclass
 class Copy:
-    """What a client keeps of one room while it comes and goes.
+    """Holds one room as a client keeps it across reconnects.
 
-    `torn` while the last replay was not heard to its end. A message that was changed stands in a
-    replay where its change does: whoever drops before that, and asks on from the last version it
-    heard, meets the message by its change. Every frame is the whole state, so nothing is missing.
+    `torn`: the last replay was not received completely. In a replay a changed message stands at its
+    change: a client that disconnects before that and resumes from its last version receives the
+    message by its change. Each frame is the whole state, so nothing is missing.
     """
 
     version: int = 0
@@ -67,7 +67,7 @@ class Copy:
     torn: bool = True
 
     def take(self, frame: Frame) -> None:
-        """Takes a frame as a client would, strictly: each message once, changes of known ones."""
+        """Applies a frame as a strict client: each message once, changes of known messages only."""
         if frame["type"] == "resumed":
             assert frame["complete"] is True
             assert frame["to"] >= self.version
@@ -84,7 +84,7 @@ class Copy:
             self.messages[frame["id"]] = as_rest(frame)
 
     async def follow(self, socket: Socket, until: int) -> None:
-        """Listens until the version is reached."""
+        """Receives until the version is reached."""
         while self.version < until:
             self.take(await socket.receive())
 
@@ -92,7 +92,7 @@ class Copy:
         return sorted(self.messages.values(), key=lambda message: int(message["seq"]))
 
 
-async def test_what_was_missed_comes_in_order_of_version_then_resumed_then_live(
+async def test_missed_changes_replay_in_version_order_before_resumed_and_live(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -102,11 +102,11 @@ async def test_what_was_missed_comes_in_order_of_version_then_resumed_then_live(
     copy = Copy()
     socket = kaushal.public(room, since=0)
     async with opened(socket):
-        old = await say(ila, room_id, "edited", "deleted", "loved", "left alone")
+        old = await send_message(ila, room_id, "edited", "deleted", "loved", "left alone")
         await copy.follow(socket, 4)
 
     await ila.patch(f"{path}/{old[0]}", {"content": "edited once"})  # 5
-    new = await say(ila, room_id, "new", "new and gone", "new and edited")  # 6, 7, 8
+    new = await send_message(ila, room_id, "new", "new and gone", "new and edited")  # 6, 7, 8
     await ila.delete(f"{path}/{old[1]}")  # 9
     await kaushal.put(f"{path}/{old[2]}/reactions/👍")  # 10
     await ila.patch(f"{path}/{new[2]}", {"content": "new and better"})  # 11
@@ -116,8 +116,8 @@ async def test_what_was_missed_comes_in_order_of_version_then_resumed_then_live(
     socket = kaushal.public(room, since=copy.version)
     async with opened(socket) as (ready,):
         assert ready["version"] == ready["room"]["version"] == 13
-        replay = await socket.hear_until("resumed")
-        assert told(replay) == [
+        replay = await socket.receive_until("resumed")
+        assert versioned(replay) == [
             ("message", 5, 6),
             ("delete", 2, 9),
             ("reaction", 3, 10),
@@ -135,54 +135,54 @@ async def test_what_was_missed_comes_in_order_of_version_then_resumed_then_live(
         assert replay[-1] == {"type": "resumed", "from": 5, "to": 13, "complete": True}
         for frame in replay:
             copy.take(frame)
-        await say(ila, room_id, "live")
+        await send_message(ila, room_id, "live")
         await copy.follow(socket, 14)
     assert copy.in_order() == await history(kaushal, room_id)
 
 
-async def test_without_since_nothing_is_replayed(person: Register) -> None:
+async def test_connecting_without_since_replays_nothing(person: Register) -> None:
     ila = await person()
     room = fresh("plain")
-    await say(ila, await made(ila, room), "a", "b")
+    await send_message(ila, await made(ila, room), "a", "b")
     socket = ila.public(room)
     async with opened(socket) as (ready,):
         assert ready["version"] == 2
         assert [f["type"] for f in await socket.ping()] == ["join", "pong"]
 
 
-async def test_a_client_that_missed_nothing_hears_resumed_alone(person: Register) -> None:
+async def test_up_to_date_client_receives_only_resumed(person: Register) -> None:
     ila = await person()
     room = fresh("nothing")
-    await say(ila, await made(ila, room), "a", "b")
+    await send_message(ila, await made(ila, room), "a", "b")
     socket = ila.public(room, since=2)
     async with opened(socket):
-        frames = await socket.hear_until("resumed")
-        assert told(frames) == []
+        frames = await socket.receive_until("resumed")
+        assert versioned(frames) == []
         assert frames[-1] == {"type": "resumed", "from": 3, "to": 2, "complete": True}
 
 
-async def test_ready_is_first_even_when_there_is_much_to_replay(person: Register) -> None:
+async def test_ready_comes_before_a_long_replay(person: Register) -> None:
     ila = await person()
     room = fresh("first")
-    await say(ila, await made(ila, room), *"abcdefgh")
+    await send_message(ila, await made(ila, room), *"abcdefgh")
     async with ila.public(room, since=0) as socket:
         assert (await socket.receive())["type"] == "ready"
-        assert len(told(await socket.hear_until("resumed"))) == 8
+        assert len(versioned(await socket.receive_until("resumed"))) == 8
 
 
-async def test_a_resume_frame_replays_on_an_open_socket_and_echoes_ref(person: Register) -> None:
+async def test_resume_frame_replays_on_an_open_socket_and_echoes_ref(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = fresh("open")
     room_id = await made(ila, room)
     path = f"/rooms/{room_id}/messages"
-    ids = await say(ila, room_id, "one", "two", "three")
+    ids = await send_message(ila, room_id, "one", "two", "three")
     await ila.patch(f"{path}/{ids[0]}", {"content": "uno"})
     socket = kaushal.public(room)
     async with opened(socket):
         await socket.ping()
         await socket.send(type="resume", since=1, ref="r")
-        frames = await socket.hear_until("resumed")
-        assert told(frames) == [("message", 2, 2), ("message", 3, 3), ("edit", 1, 4)]
+        frames = await socket.receive_until("resumed")
+        assert versioned(frames) == [("message", 2, 2), ("message", 3, 3), ("edit", 1, 4)]
         assert frames[-1] == {
             "ref": "r",
             "type": "resumed",
@@ -190,36 +190,36 @@ async def test_a_resume_frame_replays_on_an_open_socket_and_echoes_ref(person: R
             "to": 4,
             "complete": True,
         }
-        await say(ila, room_id, "live")
-        assert (await socket.hear("message"))["version"] == 5
+        await send_message(ila, room_id, "live")
+        assert (await socket.receive_type("message"))["version"] == 5
         await socket.send(type="resume", since=5)
-        frame = await socket.hear("resumed")
+        frame = await socket.receive_type("resumed")
         assert frame == {"type": "resumed", "from": 6, "to": 5, "complete": True}
 
 
-async def test_a_since_above_the_version_is_answered_complete_false(person: Register) -> None:
+async def test_since_above_the_version_is_incomplete(person: Register) -> None:
     ila = await person()
     room = fresh("above")
     room_id = await made(ila, room)
-    await say(ila, room_id, "a", "b")
+    await send_message(ila, room_id, "a", "b")
     for since in (3, 2**31, 2**63, 10**25):
         socket = ila.public(room, since=since)
         async with opened(socket):
-            frames = await socket.hear_until("resumed")
-            assert told(frames) == []
+            frames = await socket.receive_until("resumed")
+            assert versioned(frames) == []
             assert frames[-1]["complete"] is False
             assert frames[-1]["to"] == 2
             await socket.send(type="resume", since=since)
-            frames = await socket.hear_until("resumed")
-            assert (told(frames), frames[-1]["complete"]) == ([], False)
+            frames = await socket.receive_until("resumed")
+            assert (versioned(frames), frames[-1]["complete"]) == ([], False)
     socket = ila.public(room, since=3)
     async with opened(socket):
-        await socket.hear("resumed")
-        await say(ila, room_id, "live")
-        assert (await socket.hear("message"))["version"] == 3
+        await socket.receive_type("resumed")
+        await send_message(ila, room_id, "live")
+        assert (await socket.receive_type("message"))["version"] == 3
 
 
-async def test_a_since_that_is_no_version_is_an_error_and_the_socket_stays(
+async def test_invalid_since_is_an_error_and_the_socket_stays_open(
     person: Register,
 ) -> None:
     ila = await person()
@@ -227,13 +227,13 @@ async def test_a_since_that_is_no_version_is_an_error_and_the_socket_stays(
     for since in ("", "-1", "abc", "1.5", "٣", "9" * 5000):
         socket = ila.public(room, since=since)
         async with opened(socket):
-            error = await socket.hear("error")
+            error = await socket.receive_type("error")
             assert error["code"] == "invalid"
             assert error["errors"][0]["loc"] == ["since"]
             await socket.ping()
 
 
-async def test_a_thousand_changes_are_replayed_and_one_more_is_not(person: Register) -> None:
+async def test_thousand_changes_are_replayed_and_one_more_is_not(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = fresh("many")
     socket, sender = ila.public(room), kaushal.public(room)
@@ -244,32 +244,32 @@ async def test_a_thousand_changes_are_replayed_and_one_more_is_not(person: Regis
             await senders[number % 2].send(type="message", message=f"{number}")
         heard: list[Frame] = []
         while not heard or heard[-1]["version"] < 1000:
-            heard.append(await socket.hear("message"))
+            heard.append(await socket.receive_type("message"))
 
     late = kaushal.public(room, since=0)
     async with opened(late):
-        frames = await late.hear_until("resumed")
+        frames = await late.receive_until("resumed")
         assert frames[-1] == {"type": "resumed", "from": 1, "to": 1000, "complete": True}
         replayed = [frame for frame in frames if frame["type"] == "message"]
         assert replayed == heard
-        await say(ila, room_id, "one more")
-        assert (await late.hear("message"))["version"] == 1001
+        await send_message(ila, room_id, "one more")
+        assert (await late.receive_type("message"))["version"] == 1001
 
     late = kaushal.public(room, since=0)
     async with opened(late):
-        frames = await late.hear_until("resumed")
-        assert told(frames) == []
+        frames = await late.receive_until("resumed")
+        assert versioned(frames) == []
         assert (frames[-1]["complete"], frames[-1]["to"]) == (False, 1001)
-        await say(ila, room_id, "live")
-        assert (await late.hear("message"))["version"] == 1002
+        await send_message(ila, room_id, "live")
+        assert (await late.receive_type("message"))["version"] == 1002
         await late.send(type="resume", since=1)
-        assert (await late.hear("resumed"))["complete"] is False
+        assert (await late.receive_type("resumed"))["complete"] is False
         await late.send(type="resume", since=2)
-        frames = await late.hear_until("resumed")
-        assert (len(told(frames)), frames[-1]["complete"]) == (1000, True)
+        frames = await late.receive_until("resumed")
+        assert (len(versioned(frames)), frames[-1]["complete"]) == (1000, True)
 
 
-async def test_group_and_private_sockets_resume_too(person: Register) -> None:
+async def test_group_and_private_sockets_resume(person: Register) -> None:
     ila, kaushal = await person(), await person()
     group = fresh("group")
     answer = await ila.post(
@@ -281,19 +281,19 @@ async def test_group_and_private_sockets_resume_too(person: Register) -> None:
         (private.json()["id"], kaushal.private(ila.username, since=1)),
     )
     for room_id, socket in sockets:
-        ids = await say(ila, room_id, "a", "b")
+        ids = await send_message(ila, room_id, "a", "b")
         await ila.delete(f"/rooms/{room_id}/messages/{ids[0]}")
         async with opened(socket):
-            frames = await socket.hear_until("resumed")
-            assert told(frames) == [("message", 2, 2), ("delete", 1, 3)]
+            frames = await socket.receive_until("resumed")
+            assert versioned(frames) == [("message", 2, 2), ("delete", 1, 3)]
 
 
 async def churn(person: Person, room_id: int, count: int, chance: random.Random) -> None:
-    """Sends, edits, deletes and reacts, without a break."""
+    """Sends, edits, deletes and reacts without a pause."""
     path = f"/rooms/{room_id}/messages"
     ids: list[int] = []
     for number in range(count):
-        ids += await say(person, room_id, f"{person.username} {number}")
+        ids += await send_message(person, room_id, f"{person.username} {number}")
         some = chance.choice(ids)
         match number % 4:
             case 0:
@@ -309,21 +309,21 @@ async def churn(person: Person, room_id: int, count: int, chance: random.Random)
 async def come_and_go(
     copy: Copy, person: Person, room: str, chance: random.Random, enough: asyncio.Event
 ) -> None:
-    """Connects with `since`, hears a few frames, drops; again and again."""
+    """Connects with `since`, receives a few frames and disconnects, repeatedly."""
     while not enough.is_set():
         replays = copy.replays
         async with person.public(room, since=copy.version) as socket:
-            await socket.hear("ready")
+            await socket.receive_type("ready")
             with suppress(TimeoutError):
                 for _ in range(chance.randrange(2, 25)):
                     copy.take(await socket.receive(within=0.3))
             copy.torn = copy.torn or copy.replays == replays
-            # What still is on its way is lost, as on a phone that enters a tunnel.
+            # Frames in flight are lost, as on a phone that enters a tunnel.
             if chance.random() < 0.5:
                 socket.connection.transport.abort()
 
 
-async def test_nothing_is_lost_or_doubled_while_clients_come_and_go_under_load(
+async def test_reconnecting_clients_under_load_lose_and_duplicate_no_message(
     person: Register,
 ) -> None:
     senders = [await person() for _ in range(3)]
@@ -350,7 +350,7 @@ async def test_nothing_is_lost_or_doubled_while_clients_come_and_go_under_load(
         assert copy.replays > 5
         socket = reader.public(room, since=copy.version)
         async with opened(socket):
-            for frame in await socket.hear_until("resumed"):
+            for frame in await socket.receive_until("resumed"):
                 copy.take(frame)
         assert copy.version == version
         assert copy.in_order() == stored
@@ -370,7 +370,7 @@ async def test_resume_frames_under_load_leave_no_gap_before_the_live_frames(
         nonlocal reached, to, replays
         if frame["type"] == "resumed":
             assert frame["complete"] is True
-            # What was heard before the replay is in it: it never ends behind that.
+            # Frames before the replay are in it: it never ends behind them.
             assert frame["to"] >= to
             reached, to, replays = max(reached, frame["to"]), frame["to"], replays + 1
         elif frame["type"] in VERSIONED:
@@ -379,7 +379,7 @@ async def test_resume_frames_under_load_leave_no_gap_before_the_live_frames(
 
     async def ask_again_and_again() -> None:
         while True:
-            # Sometimes from where it is, sometimes from far behind.
+            # Sometimes from the current version, sometimes from far behind.
             await socket.send(type="resume", since=max(0, reached - 7 * (replays % 3)))
             await asyncio.sleep(0.03)
 
@@ -400,10 +400,10 @@ async def test_resume_frames_under_load_leave_no_gap_before_the_live_frames(
     assert sorted(states.values(), key=lambda message: int(message["seq"])) == stored
 
 
-async def test_one_who_asks_for_replays_without_end_has_to_wait(person: Register) -> None:
+async def test_repeated_replays_are_rate_limited(person: Register) -> None:
     ila, kaushal = await person(), await person()
     name = fresh("again")
-    await say(ila, await made(ila, name), "1")
+    await send_message(ila, await made(ila, name), "1")
     asking, other = ila.public(name), kaushal.public(name)
     async with opened(asking, other):
         for _ in range(150):
@@ -415,12 +415,12 @@ async def test_one_who_asks_for_replays_without_end_has_to_wait(person: Register
         assert len([frame for frame in frames if frame["type"] == "resumed"]) >= 100
         assert len(frames) > 2 * 100 + len(refused)
         await other.send(type="resume", since=0)
-        await other.hear("resumed")
+        await other.receive_type("resumed")
 
 
-async def refused_at_the_door(asking: Socket, late: Socket) -> tuple[int, list[Frame]]:
-    """How `late` is refused once its user has no replay left; five a second come back meanwhile."""
-    deadline = time.monotonic() + PATIENCE
+async def use_up_replays(asking: Socket, late: Socket) -> tuple[int, list[Frame]]:
+    """Expects `late` to be refused once its user's replays are used up; five a second refill."""
+    deadline = time.monotonic() + FRAME_TIMEOUT
     while True:
         for _ in range(120):
             await asking.send(type="resume", since=0)
@@ -433,19 +433,19 @@ async def refused_at_the_door(asking: Socket, late: Socket) -> tuple[int, list[F
         assert time.monotonic() < deadline, "never refused"
 
 
-async def test_one_who_has_no_replay_left_is_refused_at_the_door_and_comes_back_later(
+async def test_connecting_without_replay_budget_is_refused_with_retry_after(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
     name = fresh("door")
-    await say(ila, await made(ila, name), "1")
+    await send_message(ila, await made(ila, name), "1")
     asking, late = ila.public(name), ila.public(name, since=0)
     async with opened(asking):
-        code, (refusal,) = await refused_at_the_door(asking, late)
+        code, (refusal,) = await use_up_replays(asking, late)
         assert (code, refusal["code"]) == (4429, "rate_limited")
-        # Nobody else pays for it, and who asks for no replay comes in.
+        # Other users are not affected, and the user may connect without a replay.
         async with opened(kaushal.public(name, since=0), ila.public(name)):
             pass
         await asyncio.sleep(refusal["retry_after"] + 0.05)
         async with opened(late):
-            assert told(await late.hear_until("resumed")) == [("message", 1, 1)]
+            assert versioned(await late.receive_until("resumed")) == [("message", 1, 1)]

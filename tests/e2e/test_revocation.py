@@ -1,4 +1,4 @@
-"""What was taken away is gone at once, on sockets that are open too (contract §2, §3)."""
+"""Revoked access ends at once, also on open sockets (contract §2, §3)."""
 
 import asyncio
 
@@ -6,22 +6,22 @@ import httpx
 import pytest
 
 from tests.clients import (
-    BY_REPAIR,
     PASSWORD,
+    REPAIR_TIMEOUT,
     Frame,
     Person,
     Socket,
+    connect_refused,
     fresh,
     opened,
     signed_in_again,
-    turned_away,
 )
 from tests.conftest import Register
 from tests.servers import Server, manage
 
 
 async def group(owner: Person, *members: Person) -> Frame:
-    """A new group room of these people."""
+    """Returns a new group room of these users."""
     body = {"name": fresh("group"), "members": [one.username for one in members]}
     answer = await owner.post("/rooms/with-members", body)
     assert answer.status_code == 201, answer.text
@@ -40,10 +40,10 @@ async def session_of(person: Person) -> int:
     return current
 
 
-# Sign-ins
+# Sessions
 
 
-async def test_logging_out_closes_the_sockets_of_that_session_only(person: Register) -> None:
+async def test_logout_closes_only_the_sockets_of_its_session(person: Register) -> None:
     ila, kaushal = await person(), await person()
     name = fresh("logout")
     async with signed_in_again(ila) as phone:
@@ -59,7 +59,7 @@ async def test_logging_out_closes_the_sockets_of_that_session_only(person: Regis
             assert (await ila.get("/users/me")).status_code == 200
 
 
-async def test_logging_out_by_refresh_token_alone_closes_its_sockets(person: Register) -> None:
+async def test_logout_by_refresh_token_closes_its_sockets(person: Register) -> None:
     ila = await person()
     async with signed_in_again(ila) as phone, opened(socket := phone.public(fresh("logout"))):
         answer = await phone.http.post(
@@ -71,7 +71,7 @@ async def test_logging_out_by_refresh_token_alone_closes_its_sockets(person: Reg
         assert (await ila.get("/users/me")).status_code == 200
 
 
-async def test_logging_out_everywhere_closes_the_sockets_of_all_sessions(person: Register) -> None:
+async def test_logout_everywhere_closes_the_sockets_of_all_sessions(person: Register) -> None:
     ila, kaushal = await person(), await person()
     name = fresh("logout")
     async with signed_in_again(ila) as phone:
@@ -85,14 +85,14 @@ async def test_logging_out_everywhere_closes_the_sockets_of_all_sessions(person:
                 assert (await one.get("/users/me")).json()["code"] == "session_ended"
 
 
-async def test_ending_another_sign_in_closes_its_sockets(person: Register) -> None:
+async def test_ending_another_session_closes_its_sockets(person: Register) -> None:
     ila, kaushal = await person(), await person()
     name = fresh("sessions")
     async with signed_in_again(ila) as phone:
         gone, stays = phone.public(name), ila.public(name)
         async with opened(gone, stays):
             session = await session_of(phone)
-            # Nobody else can end it.
+            # Another user cannot end it.
             answer = await kaushal.delete(f"/sessions/{session}")
             assert (answer.status_code, answer.json()["code"]) == (404, "no_such_session")
             await still_open(gone)
@@ -112,14 +112,14 @@ user.save()
 """
 
 
-async def test_a_new_password_by_shell_or_admin_closes_the_sockets(
+async def test_password_change_by_shell_or_admin_closes_the_sockets(
     server: Server, person: Register
 ) -> None:
     ila, name, password = await person(), fresh("admin"), "a sentence from a shell"
     async with opened(socket := ila.public(name)):
         script = MAKE_STAFF.format(username=ila.username, password=password)
         manage(server.environment, "shell", "--verbosity", "0", "-c", script)
-        assert await socket.refused(BY_REPAIR) == (4401, "session_ended")
+        assert await socket.refused(REPAIR_TIMEOUT) == (4401, "session_ended")
     account = {"username": ila.username, "password": password}
     signed_in = (await ila.http.post("/login", json=account)).json()
     socket = Socket(f"{ila.ws}/ws/chat/{name}/", token=signed_in["access"])
@@ -137,7 +137,7 @@ async def submit(admin: httpx.AsyncClient, page: str, form: dict[str, str]) -> N
     assert (await admin.post(page, data=form | token)).status_code == 302
 
 
-async def test_a_new_password_ends_the_other_sessions_and_not_ones_own(person: Register) -> None:
+async def test_password_change_ends_only_the_other_sessions(person: Register) -> None:
     ila = await person()
     name = fresh("password")
     async with signed_in_again(ila) as phone:
@@ -164,7 +164,7 @@ async def test_a_new_password_ends_the_other_sessions_and_not_ones_own(person: R
     ["deactivate(user=User.objects.get({}))", "User.objects.filter({}).update(is_active=False)"],
     ids=["one", "at a stroke"],
 )
-async def test_an_account_deactivated_by_another_process_loses_access_at_once(
+async def test_user_deactivated_by_another_process_loses_access_at_once(
     server: Server, person: Register, deactivate: str
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -176,18 +176,18 @@ async def test_an_account_deactivated_by_another_process_loses_access_at_once(
             + deactivate.format(f"username={ila.username!r}")
         )
         manage(server.environment, "shell", "--verbosity", "0", "-c", command)
-        # Whatever asks the database is refused from here on.
+        # From here on every database query is refused.
         answer = await ila.post("/messages", {"room": name, "content": "Still here?"})
         assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")
         answer = await ila.post("/token/refresh", {"refresh": ila.refresh})
         assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")
         answer = await ila.post("/login", {"username": ila.username, "password": PASSWORD})
         assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
-        assert await turned_away(ila.public(name)) == (4401, "session_ended")
-        assert await gone.refused(BY_REPAIR) == (4401, "session_ended")
+        assert await connect_refused(ila.public(name)) == (4401, "session_ended")
+        assert await gone.refused(REPAIR_TIMEOUT) == (4401, "session_ended")
         await still_open(stays)
         assert (await kaushal.get("/users", q=ila.username)).json() == []
-        assert await turned_away(kaushal.private(ila.username)) == (4404, "no_such_user")
+        assert await connect_refused(kaushal.private(ila.username)) == (4404, "no_such_user")
         history = await kaushal.get(f"/rooms/{ready['room']['id']}/messages")
         assert history.json() == []
 
@@ -195,7 +195,7 @@ async def test_an_account_deactivated_by_another_process_loses_access_at_once(
 # Removal
 
 
-async def test_the_removed_hear_that_and_nothing_later(person: Register) -> None:
+async def test_removed_member_receives_the_removal_and_no_later_frame(person: Register) -> None:
     ila, kaushal, guest = await person(), await person(), await person()
     room = await group(ila, kaushal, guest)
     path = f"/rooms/{room['id']}"
@@ -222,7 +222,7 @@ async def test_the_removed_hear_that_and_nothing_later(person: Register) -> None
         assert {"type": "exit", "username": kaushal.username} in await stays[0].ping()
         await still_open(*stays)
 
-        assert await turned_away(kaushal.group(room["name"])) == (4403, "not_a_member")
+        assert await connect_refused(kaushal.group(room["name"])) == (4403, "not_a_member")
         for answer in (
             await kaushal.get(path),
             await kaushal.get(f"{path}/messages"),
@@ -234,13 +234,13 @@ async def test_the_removed_hear_that_and_nothing_later(person: Register) -> None
         back = await ila.post(f"{path}/add-members", {"members": [kaushal.username]})
         assert back.status_code == 200
         async with kaushal.group(room["name"], since=0) as socket:
-            # New members read old history.
-            replayed = await socket.hear_until("resumed")
+            # New members read old messages.
+            replayed = await socket.receive_until("resumed")
             heard = [frame["version"] for frame in replayed if frame["type"] == "message"]
             assert heard == list(range(1, 12))
 
 
-async def test_removal_from_a_public_room_lasts_until_somebody_adds_the_removed_again(
+async def test_removal_from_a_public_room_lasts_until_added_again(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -257,7 +257,7 @@ async def test_removal_from_a_public_room_lasts_until_somebody_adds_the_removed_
         await kaushal.post("/messages", {"room": room["name"], "content": "And me?"}),
     ):
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
-    assert await turned_away(kaushal.public(room["name"])) == (4403, "forbidden")
+    assert await connect_refused(kaushal.public(room["name"])) == (4403, "forbidden")
     assert (await ila.get(f"{path}/messages")).json() == []
     members = (await ila.get(f"{path}/members")).json()
     assert [one["username"] for one in members] == [ila.username]
@@ -266,10 +266,10 @@ async def test_removal_from_a_public_room_lasts_until_somebody_adds_the_removed_
     assert answer.json()["added_members"] == [kaushal.username]
     async with kaushal.public(room["name"]) as again:
         await again.send(message="Back again")
-        assert (await again.hear("message"))["seq"] == 1
+        assert (await again.receive_type("message"))["seq"] == 1
 
 
-async def test_who_left_a_public_room_can_be_banned_from_it(person: Register) -> None:
+async def test_former_member_of_a_public_room_can_be_banned(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = (await ila.post("/rooms", {"name": fresh("open")})).json()
     path = f"/rooms/{room['id']}"
@@ -285,10 +285,10 @@ async def test_who_left_a_public_room_can_be_banned_from_it(person: Register) ->
         await kaushal.get(f"{path}/messages"),
     ):
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
-    assert await turned_away(kaushal.public(room["name"])) == (4403, "forbidden")
+    assert await connect_refused(kaushal.public(room["name"])) == (4403, "forbidden")
 
 
-async def test_only_owners_and_admins_remove_and_admins_only_plain_members(
+async def test_owners_remove_anyone_and_admins_only_plain_members(
     person: Register,
 ) -> None:
     ila, kaushal, guest = await person(), await person(), await person()
@@ -301,7 +301,7 @@ async def test_only_owners_and_admins_remove_and_admins_only_plain_members(
         assert (await ila.patch(f"{members}/{kaushal.username}", {"role": "admin"})).is_success
         answer = await kaushal.delete(f"{members}/{ila.username}")
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
-        answer = await kaushal.delete(f"{members}/{fresh('nobody')}")
+        answer = await kaushal.delete(f"{members}/{fresh('unknown')}")
         assert (answer.status_code, answer.json()["code"]) == (404, "no_such_member")
         await still_open(*sockets)
         assert (await kaushal.delete(f"{members}/{guest.username.upper()}")).status_code == 200
@@ -313,7 +313,7 @@ async def test_only_owners_and_admins_remove_and_admins_only_plain_members(
 
 
 @pytest.mark.parametrize("kind", ["public", "group"])
-async def test_leaving_a_room_closes_ones_sockets_there(person: Register, kind: str) -> None:
+async def test_leaving_a_room_closes_own_sockets_there(person: Register, kind: str) -> None:
     ila, kaushal = await person(), await person()
     body = {"name": fresh("left"), "kind": kind, "members": [kaushal.username]}
     room = (await ila.post("/rooms", body)).json()
@@ -333,14 +333,14 @@ async def test_leaving_a_room_closes_ones_sockets_there(person: Register, kind: 
     assert (await ila.get(f"/rooms/{room['id']}")).json()["member_count"] == 1
     assert room["id"] not in [one["id"] for one in (await kaushal.get("/my-rooms")).json()]
     if kind == "group":
-        assert await turned_away(kaushal.socket(path)) == (4403, "not_a_member")
+        assert await connect_refused(kaushal.socket(path)) == (4403, "not_a_member")
     else:
         # Leaving is no ban.
         async with kaushal.socket(path) as socket:
             assert (await socket.receive())["room"]["member_count"] == 2
 
 
-async def test_a_private_room_cannot_be_left(person: Register) -> None:
+async def test_private_room_cannot_be_left(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = (await ila.post(f"/private/{kaushal.username}")).json()
     async with opened(socket := ila.private(kaushal.username)):
@@ -349,7 +349,7 @@ async def test_a_private_room_cannot_be_left(person: Register) -> None:
         await still_open(socket)
 
 
-async def test_deleting_a_room_closes_its_sockets_and_only_post_makes_the_name_again(
+async def test_deleted_room_closes_its_sockets_and_only_post_recreates_the_name(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -359,7 +359,7 @@ async def test_deleting_a_room_closes_its_sockets_and_only_post_makes_the_name_a
     elsewhere = kaushal.public(fresh("elsewhere"))
     async with opened(*sockets, elsewhere):
         await sockets[0].send(message="The last word")
-        await sockets[0].hear("message")
+        await sockets[0].receive_type("message")
         answer = await kaushal.delete(path)
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
         await still_open(*sockets)
@@ -369,8 +369,8 @@ async def test_deleting_a_room_closes_its_sockets_and_only_post_makes_the_name_a
         await still_open(elsewhere)
 
     for one in (ila, kaushal):
-        assert await turned_away(one.public(room["name"])) == (4404, "no_such_room")
-        assert await turned_away(one.public(room["name"].lower())) == (4404, "no_such_room")
+        assert await connect_refused(one.public(room["name"])) == (4404, "no_such_room")
+        assert await connect_refused(one.public(room["name"].lower())) == (4404, "no_such_room")
         for answer in (
             await one.get(path),
             await one.delete(path),
@@ -387,13 +387,13 @@ async def test_deleting_a_room_closes_its_sockets_and_only_post_makes_the_name_a
     assert made.status_code == 201
     assert made.json()["id"] != room["id"]
     async with ila.public(room["name"], since=0) as socket:
-        # Nothing of the old room is in the new one.
-        frames = await socket.hear_until("resumed")
+        # The new room contains nothing of the old one.
+        frames = await socket.receive_until("resumed")
         assert frames[0]["room"]["id"] == made.json()["id"]
         assert "message" not in [frame["type"] for frame in frames]
 
 
-async def test_a_deleted_group_is_not_made_again_by_connecting_at_either_url(
+async def test_connecting_does_not_recreate_a_deleted_group(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -403,11 +403,11 @@ async def test_a_deleted_group_is_not_made_again_by_connecting_at_either_url(
         assert (await ila.delete(f"/rooms/{room['id']}")).status_code == 204
         assert await socket.refused() == (4404, "no_such_room")
     for one in (ila, kaushal):
-        assert await turned_away(one.group(room["name"])) == (4403, "not_a_member")
-        assert await turned_away(one.public(room["name"])) == (4404, "no_such_room")
+        assert await connect_refused(one.group(room["name"])) == (4403, "not_a_member")
+        assert await connect_refused(one.public(room["name"])) == (4404, "no_such_room")
 
 
 @pytest.mark.parametrize("name", ["no spaces", "a@b", "...", "x" * 65, "zero\u200bwidth"])
-async def test_an_impossible_name_is_no_room(person: Register, name: str) -> None:
+async def test_invalid_room_name_is_no_room(person: Register, name: str) -> None:
     ila = await person()
-    assert await turned_away(ila.public(name)) == (4404, "no_such_room")
+    assert await connect_refused(ila.public(name)) == (4404, "no_such_room")

@@ -1,4 +1,4 @@
-"""Rooms over REST, and what sockets hear of it (contract §2, Rooms)."""
+"""Rooms over REST, and the frames that sockets receive (contract §2, Rooms)."""
 
 import asyncio
 import itertools
@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.clients import PATIENCE, Frame, Person, fresh, opened, register, signed_in_again
+from tests.clients import FRAME_TIMEOUT, Frame, Person, fresh, opened, register, signed_in_again
 from tests.conftest import Register
 from tests.servers import Server
 
@@ -34,11 +34,11 @@ def refusal(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
-# Making rooms
+# Creation
 
 
 @pytest.mark.parametrize("kind", ["public", "group"])
-async def test_who_makes_a_room_owns_it(person: Register, kind: str) -> None:
+async def test_creator_owns_the_room(person: Register, kind: str) -> None:
     ila = await person()
     name = fresh("Room.of_ours+")
     answer = await ila.post(
@@ -63,7 +63,7 @@ async def test_who_makes_a_room_owns_it(person: Register, kind: str) -> None:
     assert await roles(ila, room["id"]) == {ila.username: "owner"}
 
 
-async def test_a_room_is_public_unless_its_maker_says_otherwise(person: Register) -> None:
+async def test_room_is_public_by_default(person: Register) -> None:
     ila = await person()
     assert (await made(ila))["kind"] == "public"
     for kind in ("private", "Public", "", None, 1):
@@ -71,7 +71,7 @@ async def test_a_room_is_public_unless_its_maker_says_otherwise(person: Register
         assert refusal(answer) == (422, "invalid")
 
 
-async def test_a_name_is_taken_in_any_case_and_form_among_public_and_group_rooms(
+async def test_room_name_is_unique_among_public_and_group_rooms(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -85,23 +85,23 @@ async def test_a_name_is_taken_in_any_case_and_form_among_public_and_group_rooms
         assert refusal(answer) == (409, "room_exists")
 
 
-async def test_sockets_take_a_name_in_any_case_and_show_the_stored_spelling(
+async def test_socket_url_accepts_any_case_and_shows_the_stored_name(
     person: Register,
 ) -> None:
     ila = await person()
     name = fresh("Ünï-Café")
     async with ila.public(name) as socket:
-        room = (await socket.hear("ready"))["room"]
+        room = (await socket.receive_type("ready"))["room"]
     assert (room["name"], room["created_by"]) == (name, ila.id)
     for path in (f"/ws/chat/{name.upper()}/", f"/ws/chat/{name.casefold()}"):
         async with ila.socket(path) as socket:
-            assert (await socket.hear("ready"))["room"]["id"] == room["id"]
+            assert (await socket.receive_type("ready"))["room"]["id"] == room["id"]
     answer = await ila.post("/messages", {"room": name.upper(), "content": "Hey"})
     assert answer.json()["room"] == name
     assert len((await ila.get(f"/history/{name.lower()}")).json()) == 1
 
 
-async def test_group_and_private_sockets_take_any_case_and_no_final_slash(
+async def test_group_and_private_urls_accept_any_case_and_no_final_slash(
     person: Register,
 ) -> None:
     ila, kaushal = await person(fresh("Zoë-")), await person()
@@ -109,18 +109,18 @@ async def test_group_and_private_sockets_take_any_case_and_no_final_slash(
     club = await made(ila, name=name, kind="group", members=[kaushal.username])
     for stem, end in itertools.product((name, name.upper(), name.casefold()), ("/", "")):
         async with kaushal.socket(f"/ws/chat/group/{quote(stem)}{end}") as socket:
-            room = (await socket.hear("ready"))["room"]
+            room = (await socket.receive_type("ready"))["room"]
             assert (room["id"], room["name"]) == (club["id"], name)
     ids = set()
     for stem, end in itertools.product((ila.username, ila.username.upper()), ("/", "")):
         async with kaushal.socket(f"/ws/private/{quote(stem)}{end}") as socket:
-            room = (await socket.hear("ready"))["room"]
+            room = (await socket.receive_type("ready"))["room"]
             assert room["members"] == [ila.username, kaushal.username]
             ids.add(room["id"])
     assert len(ids) == 1
 
 
-async def test_everybody_reads_a_public_room_and_joins_by_saying_something(
+async def test_any_user_reads_a_public_room_and_joins_by_sending(
     person: Register,
 ) -> None:
     ila, guest = await person(), await person()
@@ -138,7 +138,7 @@ async def test_everybody_reads_a_public_room_and_joins_by_saying_something(
     assert [one["id"] for one in (await guest.get("/my-rooms")).json()] == [room["id"]]
 
 
-async def test_a_room_made_by_connecting_has_members_and_no_owner(person: Register) -> None:
+async def test_room_created_by_connecting_has_no_owner(person: Register) -> None:
     ila, kaushal = await person(), await person()
     first, second = ila.public(name := fresh("square")), kaushal.public(name)
     async with opened(first, second) as (ready, _):
@@ -152,12 +152,12 @@ async def test_a_room_made_by_connecting_has_members_and_no_owner(person: Regist
             assert refusal(answer) == (403, "forbidden")
 
 
-async def test_with_members_makes_a_group_of_all_that_are_named(person: Register) -> None:
+async def test_with_members_creates_a_group_of_the_named_users(person: Register) -> None:
     ila, kaushal, guest = await person(), await person(), await person()
     name = fresh("friends")
     answer = await ila.post(
         "/rooms/with-members",
-        # The caller and a second spelling of the same person count once.
+        # The caller and a second spelling of the same user count once.
         {"name": name, "members": [kaushal.username, guest.username.upper(), kaushal.username]},
     )
     assert answer.status_code == 201, answer.text
@@ -172,13 +172,13 @@ async def test_with_members_makes_a_group_of_all_that_are_named(person: Register
     }
 
 
-async def test_with_members_and_an_unknown_name_makes_nothing(person: Register) -> None:
+async def test_with_members_and_an_unknown_name_creates_nothing(person: Register) -> None:
     ila, kaushal = await person(), await person()
-    name, nobody = fresh("friends"), fresh("nobody")
-    body = {"name": name, "members": [kaushal.username, nobody]}
+    name, unknown = fresh("friends"), fresh("unknown")
+    body = {"name": name, "members": [kaushal.username, unknown]}
     answer = await ila.post("/rooms/with-members", body)
     assert refusal(answer) == (422, "unknown_users")
-    assert nobody in answer.json()["detail"]
+    assert unknown in answer.json()["detail"]
     assert [error.keys() for error in answer.json()["errors"]] == [{"loc", "msg", "type"}]
     assert (await ila.get("/rooms", q=name)).json() == []
     assert (await kaushal.get("/my-rooms")).json() == []
@@ -186,7 +186,7 @@ async def test_with_members_and_an_unknown_name_makes_nothing(person: Register) 
     await made(kaushal, name=name)
 
 
-async def test_with_members_takes_names_and_not_ids(person: Register) -> None:
+async def test_with_members_accepts_names_and_not_ids(person: Register) -> None:
     ila, kaushal = await person(), await person()
     answer = await ila.post("/rooms/with-members", {"name": fresh("x"), "members": [kaushal.id]})
     assert refusal(answer) == (422, "invalid")
@@ -195,7 +195,7 @@ async def test_with_members_takes_names_and_not_ids(person: Register) -> None:
 # Members
 
 
-async def test_in_a_list_of_people_a_string_is_a_name_and_a_number_an_id(person: Register) -> None:
+async def test_member_list_reads_strings_as_names_and_numbers_as_ids(person: Register) -> None:
     ila, kaushal, guest, late = [await person() for _ in range(4)]
     room = await made(ila, kind="group", members=[kaushal.id])
     path = f"/rooms/{room['id']}/add-members"
@@ -207,12 +207,12 @@ async def test_in_a_list_of_people_a_string_is_a_name_and_a_number_an_id(person:
         "all_members": [one.username for one in (ila, kaushal, guest, late)],
     }
     assert answer.json()["room"]["member_count"] == 4
-    for unknown in (str(guest.id), 999_999_999, fresh("nobody")):
+    for unknown in (str(guest.id), 999_999_999, fresh("unknown")):
         answer = await ila.post(path, {"members": [unknown]})
         assert refusal(answer) == (422, "unknown_users")
 
 
-async def test_adding_an_unknown_person_adds_nobody(person: Register) -> None:
+async def test_adding_an_unknown_user_adds_no_member(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await made(ila, kind="group")
     path = f"/rooms/{room['id']}"
@@ -222,7 +222,7 @@ async def test_adding_an_unknown_person_adds_nobody(person: Register) -> None:
     assert (await ila.get(path)).json()["member_count"] == 1
 
 
-async def test_owners_give_roles_and_admins_add_and_rename_but_do_not_delete(
+async def test_owners_give_roles_and_admins_only_add_and_rename(
     person: Register,
 ) -> None:
     ila, kaushal, guest, late = [await person() for _ in range(4)]
@@ -252,7 +252,7 @@ async def test_owners_give_roles_and_admins_add_and_rename_but_do_not_delete(
         await guest.delete(path),
     ):
         assert refusal(answer) == (403, "forbidden")
-    answer = await ila.patch(f"{path}/members/{fresh('nobody')}", {"role": "admin"})
+    answer = await ila.patch(f"{path}/members/{fresh('unknown')}", {"role": "admin"})
     assert refusal(answer) == (404, "no_such_member")
     answer = await ila.patch(f"{path}/members/{guest.username}", {"role": "king"})
     assert refusal(answer) == (422, "invalid")
@@ -265,7 +265,7 @@ async def test_owners_give_roles_and_admins_add_and_rename_but_do_not_delete(
     }
 
 
-async def test_the_last_owner_of_a_group_hands_it_over_before_going(person: Register) -> None:
+async def test_last_owner_of_a_group_must_hand_over_before_leaving(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await made(ila, kind="group", members=[kaushal.username])
     path = f"/rooms/{room['id']}"
@@ -282,7 +282,7 @@ async def test_the_last_owner_of_a_group_hands_it_over_before_going(person: Regi
     assert (await kaushal.delete(path)).status_code == 204
 
 
-async def test_two_owners_who_leave_at_the_same_instant_do_not_both_go(person: Register) -> None:
+async def test_two_owners_cannot_both_leave_concurrently(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await made(ila, kind="group", members=[kaushal.username])
     path = f"/rooms/{room['id']}"
@@ -291,16 +291,16 @@ async def test_two_owners_who_leave_at_the_same_instant_do_not_both_go(person: R
     assert sorted(answer.status_code for answer in answers) == [204, 409]
 
 
-async def test_the_last_owner_of_a_public_room_may_leave_it(person: Register) -> None:
+async def test_last_owner_of_a_public_room_may_leave(person: Register) -> None:
     ila = await person()
     room = await made(ila)
     assert (await ila.post(f"/rooms/{room['id']}/leave")).status_code == 204
     assert await roles(ila, room["id"]) == {}
-    # Somebody who is not in there has nothing to leave.
+    # A non-member has nothing to leave.
     assert refusal(await ila.post(f"/rooms/{room['id']}/leave")) == (403, "not_a_member")
 
 
-async def test_joining_a_public_room_twice_is_joining_once(person: Register) -> None:
+async def test_joining_a_public_room_twice_joins_once(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await made(ila)
     path = f"/rooms/{room['id']}"
@@ -310,7 +310,7 @@ async def test_joining_a_public_room_twice_is_joining_once(person: Register) -> 
     assert (await ila.get(path)).json()["member_count"] == 2
 
 
-async def test_members_show_who_is_there_now(person: Register) -> None:
+async def test_members_list_shows_online_users(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await made(ila, kind="group", members=[kaushal.username])
     path = f"/rooms/{room['id']}/members"
@@ -322,18 +322,18 @@ async def test_members_show_who_is_there_now(person: Register) -> None:
     async with opened(watcher):
         async with opened(socket):
             assert await online() == {ila.username: True, kaushal.username: True}
-        assert (await watcher.hear("exit"))["username"] == kaushal.username
+        assert (await watcher.receive_type("exit"))["username"] == kaushal.username
         assert await online() == {ila.username: True, kaushal.username: False}
 
 
-async def test_members_show_when_somebody_was_last_seen(uvicorn: Server) -> None:
-    """On one server only: it is written seconds later, for all who came and went meanwhile."""
+async def test_members_list_shows_last_seen(uvicorn: Server) -> None:
+    """On one server only: it is written seconds later, for all disconnected users together."""
     people = [await register(uvicorn.http, uvicorn.ws) for _ in range(2)]
     async with people[0].http as http, people[1].http:
         room = await made(people[0], members=[people[1].username])
         async with opened(people[0].public(room["name"])):
             pass
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(FRAME_TIMEOUT):
             while True:
                 members = (await http.get(f"/rooms/{room['id']}/members")).json()
                 if members[0]["last_seen"] is not None:
@@ -347,7 +347,7 @@ async def test_members_show_when_somebody_was_last_seen(uvicorn: Server) -> None
 # Private rooms
 
 
-async def test_a_private_room_exists_once_when_both_open_it_at_the_same_instant(
+async def test_concurrent_opens_create_one_private_room(
     person: Register,
 ) -> None:
     for _ in range(5):
@@ -361,13 +361,13 @@ async def test_a_private_room_exists_once_when_both_open_it_at_the_same_instant(
             asyncio.gather(mine.__aenter__(), theirs.__aenter__()),
         )
         ids = {answer.json()["id"] for answer in answers}
-        ids |= {(await socket.hear("ready"))["room"]["id"] for socket in sockets}
+        ids |= {(await socket.receive_type("ready"))["room"]["id"] for socket in sockets}
         await asyncio.gather(*(socket.connection.close() for socket in sockets))
         assert {answer.status_code for answer in answers} == {200}
         assert len(ids) == 1
 
 
-async def test_a_private_room_is_for_the_two_and_has_no_name(person: Register) -> None:
+async def test_private_room_is_for_two_users_and_has_no_name(person: Register) -> None:
     ila, kaushal = await person(), await person()
     answer = await ila.post(f"/private/{kaushal.username.upper()}")
     assert answer.status_code == 200
@@ -395,10 +395,10 @@ async def test_a_private_room_is_for_the_two_and_has_no_name(person: Register) -
         await ila.delete(f"{path}/members/{kaushal.username}"),
     ):
         assert refusal(answer) == (403, "forbidden")
-    assert refusal(await ila.post(f"/private/{fresh('nobody')}")) == (404, "no_such_user")
+    assert refusal(await ila.post(f"/private/{fresh('unknown')}")) == (404, "no_such_user")
 
 
-async def test_a_private_room_is_in_my_rooms_from_its_first_message_on(person: Register) -> None:
+async def test_private_room_appears_in_my_rooms_after_its_first_message(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = (await ila.post(f"/private/{kaushal.username}")).json()
     for one in (ila, kaushal):
@@ -423,7 +423,7 @@ async def test_a_private_room_is_in_my_rooms_from_its_first_message_on(person: R
 # Lists
 
 
-async def test_my_rooms_come_by_latest_activity_with_unread_and_last_message(
+async def test_my_rooms_sorts_by_activity_with_unread_and_last_message(
     person: Register,
 ) -> None:
     ila, kaushal = await person(), await person()
@@ -457,27 +457,27 @@ async def test_my_rooms_come_by_latest_activity_with_unread_and_last_message(
     ]
 
     path = f"/rooms/{first['id']}/read"
-    # Never back, and never past what is there.
+    # Never back, and never past the last message.
     for seq, mark in ((1, 1), (0, 1), (2**40, 2), (1, 2)):
         answer = await kaushal.post(path, {"seq": seq})
         assert (answer.status_code, answer.json()) == (
             200,
             {"last_read_seq": mark, "unread": 2 - mark},
         )
-    # Sending also reads.
+    # Sending also advances the marker.
     await kaushal.post(f"/rooms/{second['id']}/messages", {"content": "four"})
     assert await mine(kaushal) == [
         (second["id"], "member", 0, 2, "four"),
         (first["id"], "member", 0, 2, "two"),
     ]
     assert (await mine(ila))[0] == (second["id"], "owner", 1, 1, "four")
-    # What was said before somebody came is history, not unread.
+    # Messages before a user joined are history, not unread.
     late = await person()
     await late.post(f"/rooms/{first['id']}/join")
     assert await mine(late) == [(first["id"], "member", 0, 2, "two")]
 
 
-async def test_rooms_are_all_public_ones_and_ones_own(person: Register) -> None:
+async def test_rooms_lists_public_and_own_rooms(person: Register) -> None:
     ila, kaushal, guest = await person(), await person(), await person()
     stem = fresh("listed") + "."
     public = await made(ila, name=f"{stem}public")
@@ -500,13 +500,13 @@ async def test_rooms_are_all_public_ones_and_ones_own(person: Register) -> None:
 
 
 def links(answer: httpx.Response) -> dict[str, str]:
-    """The targets of a Link header by relation, absolute."""
+    """Returns the targets of a Link header by relation, absolute."""
     found = LINK.findall(answer.headers.get("Link", ""))
     return {rel: str(answer.url.join(target)) for target, rel in found}
 
 
 async def walk(person: Person, path: str, rel: str) -> list[list[int]]:
-    """The ids of each page from `path` on, following one relation."""
+    """Returns the ids of each page from `path` on, following one relation."""
     pages, target = [], str(person.http.base_url.join(f"/api{path}"))
     while target:
         answer = await person.http.get(target)
@@ -539,7 +539,7 @@ async def test_lists_are_paged_by_link_headers_in_both_directions(person: Regist
     assert refusal(await ila.get("/rooms", cursor="not-ours")) == (422, "invalid")
 
 
-async def test_every_list_holds_fifty_unless_asked_and_leads_on(person: Register) -> None:
+async def test_every_list_defaults_to_fifty_with_a_next_link(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await made(ila, members=[kaushal.username])
     await made(ila)
@@ -564,7 +564,7 @@ async def test_every_list_holds_fifty_unless_asked_and_leads_on(person: Register
     assert tried == 9
 
 
-async def test_members_are_paged_in_the_order_of_joining(person: Register) -> None:
+async def test_members_are_paged_in_order_of_joining(person: Register) -> None:
     people = [await person() for _ in range(5)]
     room = await made(people[0], members=[one.id for one in people[1:]])
     pages = await walk(people[0], f"/rooms/{room['id']}/members?limit=2", "next")
@@ -572,7 +572,7 @@ async def test_members_are_paged_in_the_order_of_joining(person: Register) -> No
     assert pages == [ids[:2], ids[2:4], ids[4:]]
 
 
-async def test_messages_are_paged_by_seq_from_the_newest_page_on(person: Register) -> None:
+async def test_messages_are_paged_by_seq_from_the_newest_page(person: Register) -> None:
     ila = await person()
     room = await made(ila)
     sent = [
@@ -604,7 +604,7 @@ async def test_messages_are_paged_by_seq_from_the_newest_page_on(person: Registe
 
 
 @pytest.mark.parametrize("kind", ["public", "group"])
-async def test_a_new_title_or_topic_is_heard_by_the_room(person: Register, kind: str) -> None:
+async def test_title_or_topic_change_is_sent_to_the_room(person: Register, kind: str) -> None:
     ila, kaushal = await person(), await person()
     room = await made(ila, kind=kind, title="Old", members=[kaushal.username])
     path = f"/ws/chat/{'group/' if kind == 'group' else ''}{room['name']}/"
@@ -615,11 +615,11 @@ async def test_a_new_title_or_topic_is_heard_by_the_room(person: Register, kind:
         changed = room | {"title": "New", "topic": "Saturday"}
         assert answer.json() == changed
         for socket in sockets:
-            assert await socket.hear("room") == {"type": "room", "room": changed}
-        # Only what is named changes, and the version counts messages alone.
+            assert await socket.receive_type("room") == {"type": "room", "room": changed}
+        # Only the named member changes, and the version counts messages alone.
         answer = await ila.patch(f"/rooms/{room['id']}", {"topic": ""})
         assert answer.json() == changed | {"topic": ""}
-        assert (await sockets[1].hear("room"))["room"]["topic"] == ""
+        assert (await sockets[1].receive_type("room"))["room"]["topic"] == ""
     answer = await ila.patch(f"/rooms/{room['id']}", {"name": fresh("other")})
     assert refusal(answer) == (422, "invalid")
     answer = await ila.patch(f"/rooms/{room['id']}", {"title": "x" * 201})

@@ -1,4 +1,4 @@
-"""Static files: compressed where a client takes that, with tags, in bounded memory."""
+"""Static files: compressed for clients that accept gzip, with ETags, in bounded memory."""
 
 import gzip
 from pathlib import Path
@@ -15,13 +15,13 @@ ICON = "/static/ninja/favicon.png"
 
 
 def raw(server: Server, path: str, **headers: str) -> tuple[httpx.Response, bytes]:
-    """An answer and its bytes as they came, not decompressed."""
+    """Returns an answer and its bytes without decompression."""
     with httpx.stream("GET", server.http + path, headers=headers, timeout=20) as answer:
         return answer, b"".join(answer.iter_raw())
 
 
 @pytest.mark.parametrize("path", [BUNDLE, ADMIN_STYLES])
-def test_text_is_compressed_for_clients_that_take_gzip(server: Server, path: str) -> None:
+def test_text_is_compressed_for_clients_that_accept_gzip(server: Server, path: str) -> None:
     zipped_answer, zipped = raw(server, path, **{"Accept-Encoding": "gzip, br"})
     plain_answer, plain = raw(server, path, **{"Accept-Encoding": "identity"})
     assert zipped_answer.headers["Content-Encoding"] == "gzip"
@@ -37,7 +37,7 @@ def test_text_is_compressed_for_clients_that_take_gzip(server: Server, path: str
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
-def test_a_file_is_not_sent_again_to_clients_that_have_it(server: Server, encoding: str) -> None:
+def test_unchanged_file_answers_304(server: Server, encoding: str) -> None:
     first, _ = raw(server, BUNDLE, **{"Accept-Encoding": encoding})
     known = {"Accept-Encoding": encoding, "If-None-Match": first.headers["ETag"]}
     again, body = raw(server, BUNDLE, **known)
@@ -46,7 +46,7 @@ def test_a_file_is_not_sent_again_to_clients_that_have_it(server: Server, encodi
     assert "Accept-Encoding" in again.headers["Vary"]
 
 
-def test_pictures_and_ranges_are_sent_as_they_are(server: Server) -> None:
+def test_images_and_ranges_are_sent_uncompressed(server: Server) -> None:
     icon, _ = raw(server, ICON, **{"Accept-Encoding": "gzip"})
     assert icon.status_code == 200
     assert "Content-Encoding" not in icon.headers
@@ -58,14 +58,14 @@ def test_pictures_and_ranges_are_sent_as_they_are(server: Server) -> None:
     assert httpx.post(server.http + BUNDLE).status_code == 405
 
 
-def test_the_bytes_that_are_held_are_in_the_metrics(server: Server) -> None:
+def test_cached_bytes_are_in_the_metrics(server: Server) -> None:
     raw(server, BUNDLE, **{"Accept-Encoding": "gzip"})
     lines = httpx.get(f"{server.http}/metrics", timeout=20).text.splitlines()
     (value,) = [line.split()[-1] for line in lines if line.startswith("chat_static_cache_bytes")]
     assert float(value) > 100_000
 
 
-async def test_no_more_is_held_than_the_setting_allows(tmp_path: Path) -> None:
+async def test_cached_bytes_stay_within_the_setting(tmp_path: Path) -> None:
     paths = []
     for name in ("first.js", "second.js"):
         paths.append(tmp_path / name)

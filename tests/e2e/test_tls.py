@@ -1,4 +1,4 @@
-"""`rediss://` and `sslmode`: the ways to Redis and PostgreSQL are encrypted, and to ours alone."""
+"""`rediss://` and `sslmode` encrypt, and verify the certificates of Redis and PostgreSQL."""
 
 import subprocess
 import sys
@@ -10,18 +10,18 @@ from urllib.parse import quote, unquote, urlsplit
 import pytest
 
 from tests.clients import (
-    BY_REPAIR,
+    REPAIR_TIMEOUT,
     Socket,
-    crosses_by_hint,
+    assert_received_by_hint,
     fresh,
     opened,
     register,
-    until_it_crosses,
+    until_hints_arrive,
 )
 from tests.postgres_server import postgres_running
 from tests.redis_server import RedisServer, redis_running
 from tests.servers import ROOT, environment, manage, serving_together
-from tests.tls_front import Authority, TlsFront, make_authority, tls_before
+from tests.tls_proxy import Authority, TlsProxy, make_authority, tls_proxy_running
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """One that vouches for nobody here."""
+    """An authority that clients here do not trust."""
     return make_authority(tmp_path_factory.mktemp("stranger"))
 
 
@@ -41,13 +41,13 @@ def redis() -> Iterator[RedisServer]:
         yield running
 
 
-def redis_url(front: TlsFront, trusted: Authority) -> str:
+def redis_url(front: TlsProxy, trusted: Authority) -> str:
     return f"rediss://localhost:{front.port}/0?ssl_ca_certs={quote(str(trusted.file))}"
 
 
 @asynccontextmanager
 async def over_two_processes(folder: Path, url: str) -> AsyncIterator[tuple[Socket, Socket]]:
-    """A group of two people, one on each of two processes that share a database and this Redis."""
+    """A group of two users on two processes that share a database and this Redis."""
     with serving_together(["uvicorn", "uvicorn"], folder, REDIS_URL=url) as servers:
         owner, member = [await register(server.http, server.ws) for server in servers]
         name = fresh("secured")
@@ -57,56 +57,58 @@ async def over_two_processes(folder: Path, url: str) -> AsyncIterator[tuple[Sock
             yield here, there
 
 
-async def test_hints_cross_over_tls(
+async def test_hints_reach_other_processes_over_tls(
     redis: RedisServer, authority: Authority, tmp_path: Path
 ) -> None:
-    with tls_before(redis.port, authority) as front:
+    with tls_proxy_running(redis.port, authority) as front:
         async with over_two_processes(tmp_path, redis_url(front, authority)) as (here, there):
-            await until_it_crosses(here, there)
+            await until_hints_arrive(here, there)
             for number in range(4):
-                await crosses_by_hint(here, there, f"{number}")
+                await assert_received_by_hint(here, there, f"{number}")
         assert front.connections
 
 
-async def test_a_redis_that_nobody_vouches_for_hears_nothing(
+async def test_redis_with_an_untrusted_certificate_receives_nothing(
     redis: RedisServer, authority: Authority, stranger: Authority, tmp_path: Path
 ) -> None:
-    with tls_before(redis.port, authority) as front:
+    with tls_proxy_running(redis.port, authority) as front:
         async with over_two_processes(tmp_path, redis_url(front, stranger)) as (here, there):
             await here.send(type="message", message="by the repair")
-            assert (await there.hear("message", BY_REPAIR))["message"] == "by the repair"
+            assert (await there.receive_type("message", REPAIR_TIMEOUT))[
+                "message"
+            ] == "by the repair"
         assert not front.connections
 
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[tuple[str, str]]:
-    """The Unix socket of a PostgreSQL, and the name of an empty database there."""
+    """Returns PostgreSQL's Unix socket and the name of an empty database there."""
     with postgres_running() as postgres:
         url = urlsplit(postgres.new_database())
         folder = unquote(url.netloc.rpartition("@")[2])
         yield f"{folder}/.s.PGSQL.5432", url.path.strip("/")
 
 
-def database_url(front: TlsFront, name: str, trusted: Authority) -> str:
+def database_url(front: TlsProxy, name: str, trusted: Authority) -> str:
     trust = f"sslmode=verify-full&sslrootcert={quote(str(trusted.file), safe='')}"
     return f"postgres://postgres:@localhost:{front.port}/{name}?{trust}"
 
 
-def test_the_database_is_reached_over_tls(
+def test_database_is_reached_over_tls(
     database: tuple[str, str], authority: Authority, tmp_path: Path
 ) -> None:
     socket, name = database
-    with tls_before(socket, authority, postgres=True) as front:
+    with tls_proxy_running(socket, authority, postgres=True) as front:
         url = database_url(front, name, authority)
         manage(environment(tmp_path, DATABASE_URL=url), "migrate", "--verbosity", "0")
         assert front.connections
 
 
-def test_a_database_that_nobody_vouches_for_is_not_used(
+def test_database_with_an_untrusted_certificate_is_not_used(
     database: tuple[str, str], authority: Authority, stranger: Authority, tmp_path: Path
 ) -> None:
     socket, name = database
-    with tls_before(socket, authority, postgres=True) as front:
+    with tls_proxy_running(socket, authority, postgres=True) as front:
         done = subprocess.run(
             [sys.executable, "manage.py", "migrate"],
             cwd=ROOT,

@@ -1,4 +1,4 @@
-"""Sockets of one user that resume and never read: little memory, and others are served."""
+"""Sockets of one user that resume and never read cost little memory."""
 
 import asyncio
 import time
@@ -25,27 +25,27 @@ WATCHED_DURATION = 4.0
 def limited(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """Limits are the defaults, except those of messages."""
+    """Limits have their defaults, except those of messages."""
     folder = tmp_path_factory.mktemp(f"unread-{request.param}")
     with serving(request.param, folder, CHAT_SOCKETS_PER_USER="50") as server:
         yield server
 
 
-async def say_much(person: Person, room: str) -> None:
+async def fill_room(person: Person, room: str) -> None:
     say = person.public(room)
     async with opened(say):
         for number in range(MISSED):
             await say.send(type="message", message=TEXT, ref=f"{number}")
-            await say.hear("ack")
+            await say.receive_type("ack")
 
 
 async def memory_of_unread_replays(server: Server, person: Person, room: str) -> int:
-    """Bytes by which the server grows; meanwhile the user's next socket replays all of it."""
+    """Returns the server's growth in bytes; meanwhile the user's next socket replays it all."""
     process = psutil.Process(server.process.pid)
     before = most = process.memory_info().rss
     with ExitStack() as stack:
         for since in range(SOCKETS - 1):
-            # Each asks for something else, or they would share what was read.
+            # Each asks for another version, or they would share one read.
             url = person.public(room, since=since).url
             raw, _ = await asyncio.to_thread(not_reading, url)
             stack.enter_context(raw)
@@ -61,17 +61,17 @@ async def memory_of_unread_replays(server: Server, person: Person, room: str) ->
 async def replayed(person: Person, room: str) -> list[int]:
     last = person.public(room, since=0)
     async with opened(last):
-        frames = await last.hear_until("resumed", within=30)
+        frames = await last.receive_until("resumed", within=30)
     assert frames[-1]["complete"]
     return [frame["version"] for frame in frames if frame["type"] == "message"]
 
 
-async def test_unread_replays_of_one_user_take_little_memory_and_stop_nobody(
+async def test_unread_replays_of_a_user_cost_little_memory_and_block_no_other_client(
     limited: Server,
 ) -> None:
     person = await register(limited.http, limited.ws)
     room = fresh("much")
-    await say_much(person, room)
+    await fill_room(person, room)
     grown = await memory_of_unread_replays(limited, person, room)
     await person.http.aclose()
     assert grown < MAX_MEMORY, f"{grown / 1024**2:.0f} MB"

@@ -1,5 +1,5 @@
-"""Drills: servers are killed and connections cut while people talk; then everything is checked.
+"""Fault drills break servers under load and check the delivery promise.
 
-The harness knows what any client could know: URLs, credentials and process ids. It never looks into
-the database or imports the product, so it checks what the contract promises and nothing else.
+The harness knows what any client knows: URLs, credentials and process ids. It never reads the
+database or imports the product, so it checks what the contract promises and nothing else.
 """

@@ -1,7 +1,7 @@
-"""Drills at length: what a chat server must survive, done to it while people talk.
+"""Runs the fault drills at full size.
 
-Without arguments all of them, about an hour (`make faults`); with the name of one, that one.
-`storm --kills 6` and the like is a storm of one's own.
+Without arguments it runs all drills, in about an hour (`make faults`); with a name it runs one.
+`storm --kills 6` and similar options run a custom storm.
 """
 
 import argparse
@@ -14,18 +14,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .checker import Violation, report
-from .clock import clock_off
-from .crowd import reconnect
-from .document import Document
-from .expulsion import removals
+from .clock_skew import clock_skew
+from .docs_page import Document
 from .findings import Findings
-from .outage import redis_cut_off, redis_frozen, redis_killed
+from .installation import PROCESSES, Installation, installation
 from .presence import presence
+from .reconnect import reconnect
+from .redis_outage import redis_cut_off, redis_frozen, redis_killed
+from .removals import removals
 from .restarts import postgres_crashes, rolling_restarts
-from .site import PROCESSES, Site, site
-from .slow import Burden, slow
+from .slow_readers import SlowReaderLoad, slow
+from .soak import Endurance, soak
+from .stalled_http import Load, unfinished, unread
 from .storm import Plan, storm
-from .unread import Load, unfinished, unread
 
 LOG_SHOWN = 2000
 
@@ -38,12 +39,12 @@ class Result(Protocol):
 Drill = Callable[[Path], Coroutine[Any, Any, Result]]
 
 
-def _on_site(drill: Callable[[Site], Coroutine[Any, Any, Findings]]) -> Drill:
-    """Four processes, PostgreSQL and Redis of its own."""
+def _on_site(drill: Callable[[Installation], Coroutine[Any, Any, Findings]]) -> Drill:
+    """Runs a drill on four processes with their own PostgreSQL and Redis."""
 
     async def run(folder: Path) -> Result:
-        async with site(folder) as place:
-            return await drill(place)
+        async with installation(folder) as installed:
+            return await drill(installed)
 
     return run
 
@@ -57,19 +58,20 @@ DRILLS: dict[str, Drill] = {
     "two-processes": _storm(kills=100, terms=10, messages=20_000, processes=2),
     "daphne": _storm(kills=15, terms=3, messages=3_000, kind="daphne"),
     "reconnect": lambda folder: reconnect(1000, folder),
-    "slow": lambda folder: slow(Burden(), folder),
-    "slow-daphne": lambda folder: slow(Burden(kind="daphne"), folder),
+    "slow": lambda folder: slow(SlowReaderLoad(), folder),
+    "slow-daphne": lambda folder: slow(SlowReaderLoad(kind="daphne"), folder),
     "unread": lambda folder: unread(Load(), folder),
     "unread-daphne": lambda folder: unread(Load(kind="daphne"), folder),
     "unfinished": lambda folder: unfinished(Load(), folder),
     "unfinished-daphne": lambda folder: unfinished(Load(kind="daphne"), folder),
+    "soak": lambda folder: soak(Endurance(), folder),
     "kills": _storm(kills=200, messages=50_000, processes=PROCESSES, on_site=True),
     "redis-killed": _on_site(redis_killed),
     "redis-frozen": _on_site(redis_frozen),
     "redis-cut-off": _on_site(redis_cut_off),
     "postgres-crashes": _on_site(postgres_crashes),
     "rolling": _on_site(rolling_restarts),
-    "clock": _on_site(clock_off),
+    "clock": _on_site(clock_skew),
     "removals": _on_site(removals),
     "presence": _on_site(presence),
 }

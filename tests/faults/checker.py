@@ -1,4 +1,4 @@
-"""The delivery promise (contract §3), held against notes and history."""
+"""Checks the delivery promise (contract §3) against records and history."""
 
 import time
 from collections import Counter, defaultdict
@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .notes import Frame, Heard, Notes, Sent, Session
-from .truth import Room
+from .history import Room
+from .records import Frame, ReceivedFrame, Records, Sent, Session
 
 Rooms = dict[int, Room]
 Views = dict[tuple[int, int], list[Frame]]
-"""By user and room: what the member's client shows in the end."""
+"""By user and room: the messages that the member's client shows in the end."""
 MAX_SHOWN = 5
 
 
@@ -23,7 +23,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    notes: Notes
+    records: Records
     rooms: Rooms
     views: Views
 
@@ -36,7 +36,7 @@ def check(evidence: Evidence) -> list[Violation]:
 
 
 def report(violations: list[Violation]) -> str:
-    """Counts by check, with the first few of each."""
+    """Returns the count of each check with its first few details."""
     lines = []
     for name, count in Counter(one.check for one in violations).items():
         lines.append(f"{name}: {count}")
@@ -45,12 +45,12 @@ def report(violations: list[Violation]) -> str:
     return "\n".join(lines) or "no violations"
 
 
-# What was promised to senders
+# Promises to senders
 
 
 def acknowledged_is_stored(evidence: Evidence) -> Iterator[str]:
     stored = _by_client_id(evidence)
-    for sent in evidence.notes.sent.values():
+    for sent in evidence.records.sent.values():
         if not sent.answers:
             continue
         found = stored.get((sent.room_id, sent.user_id, sent.client_id), [])
@@ -68,7 +68,7 @@ def _differs(sent: Sent, message: Frame) -> str:
             return f"answered {answer}, stored with version {message['version']}"
     untouched = message["edited_at"] is None and not message["deleted"]
     if untouched and message["content"] != sent.text:
-        return f"says {message['content']!r} instead of {sent.text!r}"
+        return f"holds {message['content']!r} instead of {sent.text!r}"
     return ""
 
 
@@ -82,7 +82,7 @@ def acknowledged_change_is_stored(evidence: Evidence) -> Iterator[str]:
     messages = {
         message["id"]: message for room in evidence.rooms.values() for message in room.history
     }
-    for change in evidence.notes.changes:
+    for change in evidence.records.changes:
         message = messages.get(change.message_id)
         if change.outcome != "done" or message is None:
             continue
@@ -92,14 +92,14 @@ def acknowledged_change_is_stored(evidence: Evidence) -> Iterator[str]:
             yield f"{change} is undone"
 
 
-def sender_is_the_token_s(evidence: Evidence) -> Iterator[str]:
-    sent = evidence.notes.sent
+def sender_matches_token(evidence: Evidence) -> Iterator[str]:
+    sent = evidence.records.sent
     for room in evidence.rooms.values():
         for message in room.history:
             note = sent.get(message["client_id"] or "")
             if note is None or note.user_id != message["sender"] or note.room_id != room.id:
                 yield f"message {message['id']} of user {message['sender']} was sent by {note}"
-    for _, one in _all_heard(evidence):
+    for _, one in _all_received(evidence):
         note = sent.get(one.client_id or "")
         if note is None or note.user_id != one.sender:
             yield f"{one} was sent by {note}"
@@ -116,7 +116,7 @@ def seq_without_gap(evidence: Evidence) -> Iterator[str]:
 
 
 def version_without_gap(evidence: Evidence) -> Iterator[str]:
-    """Each version was seen by somebody; only changes whose answers were lost may hide one each."""
+    """Each version was seen by a client, except one for each change whose answer was lost."""
     seen = _seen_versions(evidence)
     for room in evidence.rooms.values():
         versions = [message["version"] for message in room.history]
@@ -125,7 +125,7 @@ def version_without_gap(evidence: Evidence) -> Iterator[str]:
         unseen = set(range(1, room.version + 1)) - seen[room.id]
         lost = sum(
             change.room_id == room.id and change.outcome == "lost"
-            for change in evidence.notes.changes
+            for change in evidence.records.changes
         )
         if len(unseen) > lost:
             yield f"room {room.id}: {sorted(unseen)[:20]} were never seen, {lost} changes unknown"
@@ -134,22 +134,22 @@ def version_without_gap(evidence: Evidence) -> Iterator[str]:
 
 
 def version_is_one_state(evidence: Evidence) -> Iterator[str]:
-    """Whoever hears of a version hears the same: none is given twice, as after a lost commit."""
+    """A version has one state for all clients: it is not reused after a lost commit."""
     first: dict[tuple[int, int], tuple[int, str]] = {}
-    for session, one in _all_heard(evidence):
+    for session, one in _all_received(evidence):
         state = (one.id, one.content)
         known = first.setdefault((session.room_id, one.version), state)
         if known != state:
             yield f"room {session.room_id} version {one.version}: {known} and {state}"
 
 
-# What was heard
+# Received frames
 
 
-def heard_is_stored(evidence: Evidence) -> Iterator[str]:
+def received_is_stored(evidence: Evidence) -> Iterator[str]:
     stored = {room.id: room.by_id for room in evidence.rooms.values()}
     missing = set()
-    for session, one in _all_heard(evidence):
+    for session, one in _all_received(evidence):
         message = stored[session.room_id].get(one.id)
         if (
             message is None
@@ -158,11 +158,12 @@ def heard_is_stored(evidence: Evidence) -> Iterator[str]:
         ):
             missing.add((session.room_id, one.id, one.version, one.client_id))
     for room_id, pk, version, client_id in sorted(missing, key=str):
-        yield f"room {room_id}: message {pk} ({client_id}) version {version} was heard, not stored"
+        received = f"message {pk} ({client_id}) version {version}"
+        yield f"room {room_id}: {received} was received, not stored"
 
 
 def versions_rise(evidence: Evidence) -> Iterator[str]:
-    for session in evidence.notes.sessions:
+    for session in evidence.records.sessions:
         for stretch in _stretches(session):
             for before, after in pairwise(stretch):
                 if after.version <= before.version:
@@ -170,8 +171,8 @@ def versions_rise(evidence: Evidence) -> Iterator[str]:
 
 
 def message_once(evidence: Evidence) -> Iterator[str]:
-    """A `resume` may bring again what came before it, though not what it brought itself."""
-    for session in evidence.notes.sessions:
+    """A `resume` may repeat earlier messages, but none of those that it replayed itself."""
+    for session in evidence.records.sessions:
         stretches = _stretches(session)
         again = len(session.resumes) if len(stretches) == 1 else 0
         for stretch in stretches:
@@ -187,12 +188,12 @@ def message_once(evidence: Evidence) -> Iterator[str]:
 
 
 def nothing_left_out(evidence: Evidence) -> Iterator[str]:
-    """Of what still stands, it heard all between where it began and what it heard last."""
-    for session in evidence.notes.sessions:
-        if session.complete_from is None or not session.heard:
+    """A socket receives every current version between its first and its last."""
+    for session in evidence.records.sessions:
+        if session.complete_from is None or not session.received:
             continue
-        until = max(one.version for one in session.heard)
-        got = {one.version for one in session.heard}
+        until = max(one.version for one in session.received)
+        got = {one.version for one in session.received}
         missed = [
             message["version"]
             for message in evidence.rooms[session.room_id].history
@@ -218,45 +219,45 @@ def _first_difference(view: list[Frame], history: list[Frame]) -> str:
     return f"shows {len(view)} of {len(history)} messages"
 
 
-def removed_hears_nothing(evidence: Evidence) -> Iterator[str]:
-    for removal in evidence.notes.removals:
-        for session in evidence.notes.sessions:
+def removed_member_receives_nothing(evidence: Evidence) -> Iterator[str]:
+    for removal in evidence.records.removals:
+        for session in evidence.records.sessions:
             if (session.user_id, session.room_id) != (removal.user_id, removal.room_id):
                 continue
             late = [
                 one.version
-                for one in session.heard
+                for one in session.received
                 if one.version > removal.version and removal.begun < one.at < removal.added
             ]
             if late:
-                yield f"{_named(session)} heard {late[:10]} after removal at {removal.version}"
+                yield f"{_named(session)} received {late[:10]} after removal at {removal.version}"
             if removal.begun < session.opened < removal.added and session.ready > removal.version:
-                yield f"{_named(session)} was let in after removal at {removal.version}"
+                yield f"{_named(session)} was admitted after removal at {removal.version}"
 
 
 def no_unforeseen_error(evidence: Evidence) -> Iterator[str]:
-    yield from evidence.notes.errors
+    yield from evidence.records.errors
 
 
 CHECKS: list[Check] = [
     acknowledged_is_stored,
     client_id_once,
     acknowledged_change_is_stored,
-    sender_is_the_token_s,
+    sender_matches_token,
     seq_without_gap,
     version_without_gap,
     version_is_one_state,
-    heard_is_stored,
+    received_is_stored,
     versions_rise,
     message_once,
     nothing_left_out,
     views_equal_history,
-    removed_hears_nothing,
+    removed_member_receives_nothing,
     no_unforeseen_error,
 ]
 
 
-# How the evidence is read
+# Helpers
 
 
 def _by_client_id(evidence: Evidence) -> dict[tuple[int, int, str], list[Frame]]:
@@ -267,41 +268,41 @@ def _by_client_id(evidence: Evidence) -> dict[tuple[int, int, str], list[Frame]]
     return found
 
 
-def _all_heard(evidence: Evidence) -> Iterator[tuple[Session, Heard]]:
-    for session in evidence.notes.sessions:
-        for one in session.heard:
+def _all_received(evidence: Evidence) -> Iterator[tuple[Session, ReceivedFrame]]:
+    for session in evidence.records.sessions:
+        for one in session.received:
             yield session, one
 
 
 def _seen_versions(evidence: Evidence) -> dict[int, set[int]]:
     seen: dict[int, set[int]] = defaultdict(set)
-    for session, one in _all_heard(evidence):
+    for session, one in _all_received(evidence):
         seen[session.room_id].add(one.version)
-    for sent in evidence.notes.sent.values():
+    for sent in evidence.records.sent.values():
         seen[sent.room_id].update(answer.version for answer in sent.answers)
-    for change in evidence.notes.changes:
+    for change in evidence.records.changes:
         if change.version is not None:
             seen[change.room_id].add(change.version)
-    for room_id, version in evidence.notes.read:
+    for room_id, version in evidence.records.read:
         seen[room_id].add(version)
     return seen
 
 
-def _stretches(session: Session) -> list[list[Heard]]:
-    """A `resume` asks for older versions again: what it brings is a stretch of its own."""
+def _stretches(session: Session) -> list[list[ReceivedFrame]]:
+    """Splits frames where a `resume` goes back: its replay is a stretch of its own."""
     edges = sorted({*session.resumes})
     stretches, begun = [], 0
     for edge in edges:
-        back = _goes_back(session.heard, edge)
+        back = _goes_back(session.received, edge)
         if back is not None:
-            stretches.append(session.heard[begun:back])
+            stretches.append(session.received[begun:back])
             begun = back
-    return [*stretches, session.heard[begun:]]
+    return [*stretches, session.received[begun:]]
 
 
-def _goes_back(heard: list[Heard], start: int) -> int | None:
-    for number in range(max(1, start), len(heard)):
-        if heard[number].version <= heard[number - 1].version:
+def _goes_back(frames: list[ReceivedFrame], start: int) -> int | None:
+    for number in range(max(1, start), len(frames)):
+        if frames[number].version <= frames[number - 1].version:
             return number
     return None
 

@@ -1,4 +1,4 @@
-"""A person over REST, through whichever process answers; notes answers that no fault excuses."""
+"""Sends REST requests to any process and records inexcusable errors."""
 
 import asyncio
 import random
@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from .notes import Account, Notes
+from .records import Account, Records
 
 ANSWERS_TIMEOUT = 10.0
 PASSWORD = "a long walk 4711"
@@ -16,23 +16,23 @@ Address = Callable[[], str]
 
 
 class Client:
-    def __init__(self, account: Account, address: Address, notes: Notes) -> None:
+    def __init__(self, account: Account, address: Address, records: Records) -> None:
         self.account = account
         self.address = address
-        self.notes = notes
+        self.records = records
         self._http = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {account.access}"},
             timeout=ANSWERS_TIMEOUT,
             trust_env=False,
-            verify=False,  # plain HTTP: spares the reading of all certificates
+            verify=False,  # plain HTTP: loading all certificates would cost time
         )
 
     async def call(
         self, method: str, path: str, body: Any = None, *, at: str | None = None
     ) -> httpx.Response | None:
-        """The answer of any process, or of the one `at` this address.
+        """Returns the answer of any process, or of the process `at` this address.
 
-        None when it was lost: then nobody knows whether it was done.
+        None when the answer was lost: the request may or may not have taken effect.
         """
         try:
             answer = await self._http.request(
@@ -41,17 +41,17 @@ class Client:
         except httpx.HTTPError:
             return None
         if answer.status_code == 500:
-            self.notes.errors.append(f"{method} {path}: {answer.text[:300]}")
+            self.records.errors.append(f"{method} {path}: {answer.text[:300]}")
         return None if answer.status_code >= 500 else answer
 
     async def insist(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        """Asks until there is an answer."""
+        """Repeats the request until there is an answer."""
         while (answer := await self.call(method, path, body)) is None:
             await asyncio.sleep(0.1)
         return answer
 
     async def history(self, room_id: int) -> list[dict[str, Any]]:
-        """All messages of a room, page by page. Raises ConnectionError for one who was removed."""
+        """Returns all messages of a room; raises ConnectionError for a removed member."""
         messages: list[dict[str, Any]] = []
         while True:
             after = messages[-1]["seq"] if messages else 0
@@ -62,21 +62,21 @@ class Client:
             if not page:
                 break
             messages += page
-        self.notes.read.update((room_id, message["version"]) for message in messages)
+        self.records.read.update((room_id, message["version"]) for message in messages)
         return messages
 
     async def close(self) -> None:
         await self._http.aclose()
 
 
-async def sign_up(name: str, address: Address, notes: Notes) -> Client:
+async def sign_up(name: str, address: Address, records: Records) -> Client:
     async with httpx.AsyncClient(timeout=60, trust_env=False, verify=False) as http:
         answer = await http.post(
             f"http://{address()}/api/register", json={"username": name, "password": PASSWORD}
         )
     answer.raise_for_status()
     said = answer.json()
-    return Client(Account(said["id"], said["username"], said["access"]), address, notes)
+    return Client(Account(said["id"], said["username"], said["access"]), address, records)
 
 
 def chance(rng: random.Random, probability: float) -> bool:

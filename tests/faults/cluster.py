@@ -1,4 +1,4 @@
-"""One or more server processes with one database, each behind a proxy."""
+"""Runs one or more server processes on one database, each behind a proxy."""
 
 import asyncio
 import random
@@ -10,7 +10,7 @@ from tests.servers import Server, environment, free_port, manage
 
 from .proxy import Link, Proxy
 
-# With DEBUG on Django keeps every query, and measures would show that.
+# With DEBUG on, Django keeps every query; memory measurements would show that.
 PRODUCTION = {"DEBUG": "0", "ALLOWED_HOSTS": "127.0.0.1"}
 
 
@@ -30,12 +30,12 @@ class Cluster:
         await asyncio.gather(*(asyncio.to_thread(server.stop) for server in self.servers))
 
     def address(self, rng: random.Random) -> str:
-        """Host and port of any of the processes, as a load balancer picks them."""
+        """Returns the address of a random process, as a load balancer does."""
         return rng.choice(self.addresses)
 
     @property
     def addresses(self) -> list[str]:
-        """In the order of `servers`."""
+        """Addresses in the order of `servers`."""
         return [f"127.0.0.1:{proxy.port}" for proxy in self.proxies]
 
     @property
@@ -43,13 +43,13 @@ class Cluster:
         return [link for proxy in self.proxies for link in proxy.links]
 
     async def kill(self, *numbers: int) -> None:
-        """kill -9 of these processes at the same moment, then start them again."""
+        """Kills these processes at the same moment (kill -9) and restarts them."""
         for number in numbers:
             self.servers[number].process.kill()
         await asyncio.gather(*(self._revive(self.servers[number]) for number in numbers))
 
     async def terminate(self, number: int) -> None:
-        """SIGTERM, as at a deployment, and start again."""
+        """Stops a process with SIGTERM, as a deployment does, and restarts it."""
         await asyncio.to_thread(self.servers[number].stop)
         await asyncio.to_thread(self.servers[number].start)
 
@@ -62,7 +62,7 @@ class Cluster:
 async def cluster(
     folder: Path, *, kind: str, processes: int, application: str, **settings: str
 ) -> AsyncIterator[Cluster]:
-    """Running processes with a fresh database in `folder`."""
+    """Yields running processes with a fresh database in `folder`."""
     variables = environment(folder, **(PRODUCTION | settings))
     await asyncio.to_thread(manage, variables, "migrate", "--verbosity", "0")
     servers = [

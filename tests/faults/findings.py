@@ -1,6 +1,8 @@
-"""What a drill saw, in one line, and what of it must not be."""
+"""Collects what a drill saw, and its violations."""
 
 from dataclasses import dataclass, field
+
+from typing_extensions import override
 
 from .checker import Violation
 
@@ -15,10 +17,11 @@ class Findings:
         self.facts.append(fact)
 
     def expect(self, held: bool, check: str, fact: str) -> None:
-        """Notes what was seen, and that it breaks a promise unless it `held`."""
+        """Notes a fact, and a violation unless the promise `held`."""
         self.note(fact)
         if not held:
             self.violations.append(Violation(check, fact))
 
+    @override
     def __str__(self) -> str:
         return f"{self.drill}: {'; '.join(self.facts)}: {len(self.violations)} violations"

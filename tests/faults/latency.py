@@ -1,40 +1,43 @@
-"""How long things took, read from the notes of a talk. All times are seconds."""
+"""Computes delays from the records of a workload, in seconds."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from .notes import Notes, Session
+from typing_extensions import override
+
+from .records import Records, Session
 
 FOREVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a drill at full size must keep to; `PATIENT` is for a machine that does other work."""
+    """Limits of a drill at full size; `PATIENT` is for a busy machine."""
 
     acknowledged: float = 0.25
     waits: float = 0.25
-    """Half the answers may take so much longer than before."""
+    """By how much the median answer may slow down."""
     by_repair: float = 2.5
     by_hint: float = 0.3
-    let_in: float = 2.5
+    ready: float = 2.5
     back: float = 5.0
 
 
-PATIENT = Limits(acknowledged=8.0, waits=0.9, by_repair=8.0, by_hint=8.0, let_in=8.0, back=30.0)
-"""Answers that wait for a Redis that is away take a second more, its shortest timeout."""
+PATIENT = Limits(acknowledged=8.0, waits=0.9, by_repair=8.0, by_hint=8.0, ready=8.0, back=30.0)
+"""While Redis is away an answer may take a second more, its shortest timeout."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """Of some deliveries or answers."""
+    """Delays of deliveries or answers."""
 
     count: int
     half: float
     p99: float
 
+    @override
     def __str__(self) -> str:
         return f"p50 {self.half * 1000:.0f} ms, p99 {self.p99 * 1000:.0f} ms of {self.count}"
 
@@ -49,28 +52,28 @@ def of(delays: Sequence[float]) -> Delays:
 Window = tuple[float, float]
 
 
-def crossings(notes: Notes, windows: Sequence[Window]) -> Delays:
-    """From the first try to send, in a window, until a socket of another process heard it."""
+def crossings(records: Records, windows: Sequence[Window]) -> Delays:
+    """From the first attempt to send, in a window, to the frame at another process's socket."""
     sent = {
         key: one
-        for key, one in notes.sent.items()
+        for key, one in records.sent.items()
         if any(since <= one.begun < until for since, until in windows)
     }
     delays = []
-    for session in notes.sessions:
-        for heard in session.heard:
-            one = sent.get(heard.client_id or "")
-            if one is not None and heard.type == "message" and one.via != session.address:
-                delays.append(heard.at - one.begun)
+    for session in records.sessions:
+        for frame in session.received:
+            one = sent.get(frame.client_id or "")
+            if one is not None and frame.type == "message" and one.via != session.address:
+                delays.append(frame.at - one.begun)
     return of(delays)
 
 
-def acknowledgements(notes: Notes, windows: Sequence[Window]) -> Delays:
-    """From the first try to the answer; what was begun and never answered counts as for ever."""
+def acknowledgements(records: Records, windows: Sequence[Window]) -> Delays:
+    """From the first attempt to the answer; an unanswered message counts as infinite."""
     return of(
         [
             FOREVER if one.answered is None else one.answered - one.begun
-            for one in notes.sent.values()
+            for one in records.sent.values()
             if any(since <= one.begun < until for since, until in windows)
         ]
     )
@@ -78,11 +81,12 @@ def acknowledgements(notes: Notes, windows: Sequence[Window]) -> Delays:
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """From the loss of a socket until all that was missed is known; `tries` came to `ready`."""
+    """From the loss of a socket to full recovery; `tries` are the sockets that got `ready`."""
 
     seconds: float
     tries: list[Session]
 
+    @override
     def __str__(self) -> str:
         tries = [
             f"ready {one.opened - self._lost:.1f}"
@@ -102,10 +106,10 @@ def _after(moment: float | None, start: float) -> str:
     return "never" if moment is None else f"{moment - start:.1f}"
 
 
-def absences(notes: Notes, now: float) -> list[Absence]:
-    """Each time that somebody lost a socket, the shortest first."""
+def absences(records: Records, now: float) -> list[Absence]:
+    """Returns each absence of a client, the shortest first."""
     places: dict[tuple[int, int], list[Session]] = defaultdict(list)
-    for session in notes.sessions:
+    for session in records.sessions:
         places[session.user_id, session.room_id].append(session)
     found = []
     for sessions in places.values():

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a server: cuts connections at any byte, holds up, slows down."""
+"""Proxies TCP to a server: cuts connections at any byte, freezes, slows down."""
 
 import asyncio
 import socket
@@ -9,11 +9,11 @@ CHUNK = 16_384
 
 
 class Cut(Exception):
-    """The byte was reached at which this connection ends."""
+    """The connection reached the byte at which it must end."""
 
 
 class Link:
-    """One connection of a client through the proxy, both ways."""
+    """One client connection through the proxy, in both directions."""
 
     def __init__(self, near: asyncio.StreamWriter, far: asyncio.StreamWriter) -> None:
         self._near = near
@@ -24,29 +24,29 @@ class Link:
         self.delay = 0.0
 
     def cut_after(self, count: int) -> None:
-        """Ends the connection, without a word, in the middle of whatever is then on its way."""
+        """Cuts the connection after `count` more bytes, without a close."""
         self._left = count
 
     def freeze(self) -> None:
-        """Takes nothing more from either side: the buffers of the kernel fill up behind it."""
+        """Stops reading from both sides: the kernel's buffers fill up."""
         self._flows.clear()
 
     def thaw(self) -> None:
         self._flows.set()
 
     def abort(self) -> None:
-        """Both ends see a reset, not an orderly end."""
+        """Resets the connection on both ends."""
         for writer in (self._near, self._far):
             _reset_on_close(writer)
             writer.transport.abort()
 
     def close(self) -> None:
-        """What was taken is still handed on."""
+        """Closes both ends after the buffered bytes."""
         for writer in (self._near, self._far):
             writer.close()
 
     async def carry(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        """Hands on bytes until one side ends. Raises Cut, OSError."""
+        """Copies bytes until one side ends. Raises Cut, OSError."""
         while data := await source.read(CHUNK):
             await self._flows.wait()
             if self.delay:
@@ -70,7 +70,7 @@ def _reset_on_close(writer: asyncio.StreamWriter) -> None:
 
 
 class Proxy:
-    """Listens on a port of its own and goes on while its server is killed and started again."""
+    """Listens on its own port, also while its server is killed and restarted."""
 
     def __init__(self, target: int) -> None:
         self.target = target
@@ -87,12 +87,12 @@ class Proxy:
         self.port = self._server.sockets[0].getsockname()[1]
 
     def refuse(self) -> None:
-        """Nobody is let in any more, as when the process behind it is dead; who is in stays."""
+        """Refuses new connections, as for a dead process; existing ones stay."""
         if self._server is not None:
             self._server.close()
 
     def swallow(self) -> None:
-        """A black hole: takes connections, and hands nothing on from now on."""
+        """Becomes a black hole: accepts connections and forwards nothing."""
         self._black = True
         for link in self.links:
             link.freeze()
@@ -127,7 +127,7 @@ class Proxy:
     async def _join(
         self, link: Link, *ways: tuple[asyncio.StreamReader, asyncio.StreamWriter]
     ) -> None:
-        """Both ways until one of them ends; then both end."""
+        """Copies both directions until one ends; then both end."""
         tasks = [asyncio.ensure_future(link.carry(*way)) for way in ways]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

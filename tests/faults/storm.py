@@ -1,4 +1,4 @@
-"""The storm: eight people talk in three rooms while everything breaks. Then all is checked."""
+"""Storm: kills and random faults during a workload in three rooms, then all checks."""
 
 import asyncio
 import random
@@ -6,11 +6,13 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .chaos import Chaos
+from typing_extensions import override
+
 from .checker import Violation
 from .cluster import Cluster, cluster
-from .site import site
-from .talk import PEOPLE, SETTLES_TIMEOUT, Talk
+from .installation import installation
+from .random_faults import RandomFaults
+from .workload import PEOPLE, SETTLES_TIMEOUT, Workload
 
 SECONDS_PER_FAULT = 12.0
 MESSAGES_PER_SECOND = 40.0
@@ -18,7 +20,7 @@ MESSAGES_PER_SECOND = 40.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`kills` and `terms` share the messages evenly; each comes while some are under way."""
+    """`kills` and `terms` are spread evenly over the messages."""
 
     kills: int
     messages: int
@@ -32,11 +34,11 @@ class Plan:
     settles_within: float = SETTLES_TIMEOUT
     seed: int | None = None
     name: str = ""
-    """Goes before the names of people and rooms, where several storms share an installation."""
+    """Prefix of usernames and rooms when several storms share an installation."""
 
     @property
     def within(self) -> float:
-        """Seconds after which a storm that does not end is a failure of its own."""
+        """Seconds after which an unfinished storm is a failure."""
         faults = SECONDS_PER_FAULT * (self.kills + self.terms)
         return 60 + faults + self.messages / MESSAGES_PER_SECOND
 
@@ -52,6 +54,7 @@ class Outcome:
     longest_stop: float = 0.0
     seconds: float = 0.0
 
+    @override
     def __str__(self) -> str:
         plan = self.plan
         troubles = ", ".join(f"{count} {what}" for what, count in sorted(self.troubles.items()))
@@ -65,10 +68,10 @@ class Outcome:
 
 
 async def storm(plan: Plan, folder: Path) -> Outcome:
-    """Over servers of its own, which it starts."""
+    """Runs a storm on servers that it starts."""
     settings = {"kind": plan.kind, "application": plan.application}
     if plan.on_site:
-        async with site(folder, processes=plan.processes, **settings) as whole:
+        async with installation(folder, processes=plan.processes, **settings) as whole:
             return await storm_over(whole.servers, plan)
     async with cluster(folder, processes=plan.processes, **settings) as servers:
         return await storm_over(servers, plan)
@@ -77,57 +80,57 @@ async def storm(plan: Plan, folder: Path) -> Outcome:
 async def storm_over(servers: Cluster, plan: Plan) -> Outcome:
     begun = time.monotonic()
     outcome = Outcome(plan, random.randrange(10**6) if plan.seed is None else plan.seed)
-    drill = Drill(plan, servers, random.Random(outcome.seed))
-    talk = drill.talk
+    running = Storm(plan, servers, random.Random(outcome.seed))
+    workload = running.workload
     try:
         try:
             async with asyncio.timeout(plan.within):
-                await talk.prepare()
-                await drill.run()
+                await workload.prepare()
+                await running.run()
         except TimeoutError:
-            detail = f"not done after {plan.within:.0f} s: {talk.budget.acknowledged} messages"
+            detail = f"not done after {plan.within:.0f} s: {workload.budget.acknowledged} messages"
             outcome.violations.append(Violation("ends_in_time", detail))
-        outcome.violations += await talk.judge()
+        outcome.violations += await workload.judge()
     finally:
-        await talk.close()
-    outcome.acknowledged = talk.notes.acknowledged
-    outcome.tally = talk.notes.tally()
-    outcome.troubles = drill.troubles
-    outcome.longest_stop = drill.longest_stop
+        await workload.close()
+    outcome.acknowledged = workload.records.acknowledged
+    outcome.tally = workload.records.tally()
+    outcome.troubles = running.troubles
+    outcome.longest_stop = running.longest_stop
     outcome.seconds = time.monotonic() - begun
     return outcome
 
 
-class Drill:
+class Storm:
     def __init__(self, plan: Plan, servers: Cluster, rng: random.Random) -> None:
         self.plan = plan
         self.servers = servers
         self.rng = rng
-        self.talk = Talk(
+        self.workload = Workload(
             servers, rng, name=plan.name, people=plan.people, settles_within=plan.settles_within
         )
         self.troubles: dict[str, int] = {}
         self.longest_stop = 0.0
 
     async def run(self) -> None:
-        await self.talk.during(self._rage_and_break(), at_least=self.plan.messages)
+        await self.workload.during(self._run_faults_and_break(), at_least=self.plan.messages)
 
-    async def _rage_and_break(self) -> None:
-        talk = self.talk
-        chaos = Chaos(self.servers, talk.clients[0], talk.seats, self.rng)
-        self.troubles = chaos.counts
-        raging = asyncio.create_task(chaos.rage())
+    async def _run_faults_and_break(self) -> None:
+        workload = self.workload
+        faults = RandomFaults(self.servers, workload.clients[0], workload.sockets, self.rng)
+        self.troubles = faults.counts
+        running = asyncio.create_task(faults.run())
         try:
             await self._break()
         finally:
-            raging.cancel()
+            running.cancel()
 
     async def _break(self) -> None:
         """Each fault comes after a random part of its share of the messages."""
         faults = ["kill"] * self.plan.kills + ["term"] * self.plan.terms
         self.rng.shuffle(faults)
         share, left = divmod(self.plan.messages, max(1, len(faults)))
-        budget = self.talk.budget
+        budget = self.workload.budget
         budget.release(left)
         for fault in faults:
             before = budget.acknowledged

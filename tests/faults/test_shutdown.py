@@ -1,4 +1,4 @@
-"""SIGTERM: no longer ready, then what was accepted is stored and answered, then 1012."""
+"""SIGTERM: not ready, then accepted messages are stored and answered, then 1012."""
 
 import asyncio
 import json
@@ -7,15 +7,18 @@ import signal
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.frame_timeout import waiting_for
+
 from .client import Client, sign_up
 from .cluster import Cluster, cluster
-from .notes import Notes
+from .records import Records
 
 DELAY = 3.0
 """Seconds for which the server is not ready and still works."""
@@ -23,15 +26,16 @@ RESTART = 1012
 APPLICATION = "config.asgi:application"
 
 
-class Speaker:
-    """Sends one message after the other and counts what is acknowledged, until the socket ends."""
+class MessageSender:
+    """Sends messages and counts acknowledgements until the socket ends."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
         self.sent: set[str] = set()
         self.acknowledged: set[str] = set()
+        self.received: list[dict[str, Any]] = []
 
-    async def speak(self) -> None:
+    async def send(self) -> None:
         number = 0
         while True:
             number += 1
@@ -43,43 +47,45 @@ class Speaker:
             self.sent.add(client_id)
             await asyncio.sleep(random.uniform(0, 0.01))
 
-    async def listen(self) -> int:
-        """The code that the socket closed with."""
+    async def receive(self) -> int:
+        """Returns the close code of the socket."""
         with suppress(ConnectionClosed):
             async for text in self._socket:
                 frame = json.loads(text)
+                self.received.append(frame)
                 if frame["type"] == "ack":
                     self.acknowledged.add(frame["client_id"])
         return self._socket.close_code or 0
 
 
 async def _until_not_ready(servers: Cluster) -> float:
-    """The moment at which a load balancer would send nobody here any more."""
+    """Returns the moment from which a load balancer avoids the server."""
     async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
         while (await http.get(f"{servers.servers[0].http}/readyz")).status_code != 503:
             await asyncio.sleep(0.02)
     return time.monotonic()
 
 
-async def _speak_until_closed(servers: Cluster, client: Client) -> tuple[Speaker, int, float]:
+async def _send_until_closed(servers: Cluster, client: Client) -> tuple[MessageSender, int, float]:
     url = f"ws://{client.address()}/ws/chat/square/?token={client.account.access}"
     async with connect(url, compression=None, proxy=None) as socket:
-        speaker = Speaker(socket)
-        speaking = asyncio.create_task(speaker.speak())
-        listening = asyncio.create_task(speaker.listen())
+        sender = MessageSender(socket)
+        sending = asyncio.create_task(sender.send())
+        receiving = asyncio.create_task(sender.receive())
         await asyncio.sleep(0.5)
         servers.servers[0].process.send_signal(signal.SIGTERM)
         not_ready = await asyncio.wait_for(_until_not_ready(servers), 10)
-        assert not listening.done(), "sockets closed before readiness said no"
-        code = await asyncio.wait_for(listening, 15)
+        assert not receiving.done(), "sockets closed before readiness said no"
+        async with waiting_for("close by the server", 15, sender.received):
+            code = await receiving
         worked_on = time.monotonic() - not_ready
-        await speaking
-    return speaker, code, worked_on
+        await sending
+    return sender, code, worked_on
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["uvicorn", "daphne"])
-async def test_a_server_goes_down_without_losing_a_word(kind: str, tmp_path: Path) -> None:
+async def test_shutdown_loses_no_message(kind: str, tmp_path: Path) -> None:
     async with cluster(
         tmp_path,
         kind=kind,
@@ -88,16 +94,16 @@ async def test_a_server_goes_down_without_losing_a_word(kind: str, tmp_path: Pat
         CHAT_DRAIN_DELAY=str(DELAY),
     ) as servers:
         server = servers.servers[0]
-        client = await sign_up("person", lambda: f"127.0.0.1:{server.port}", Notes())
-        speaker, code, worked_on = await _speak_until_closed(servers, client)
+        client = await sign_up("person", lambda: f"127.0.0.1:{server.port}", Records())
+        sender, code, worked_on = await _send_until_closed(servers, client)
         assert await asyncio.to_thread(server.process.wait, 20) in (0, -signal.SIGTERM)
         await asyncio.to_thread(server.start)
         room = (await client.insist("GET", "/rooms?q=square")).json()[0]
         stored = {message["client_id"] for message in await client.history(room["id"])}
         await client.close()
-    assert speaker.acknowledged <= stored, "acknowledged and not stored"
-    assert stored <= speaker.acknowledged, "stored and not answered"
+    assert sender.acknowledged <= stored, "acknowledged and not stored"
+    assert stored <= sender.acknowledged, "stored and not answered"
     assert worked_on > DELAY / 2, "it stopped working as soon as it was not ready"
-    assert len(speaker.acknowledged) > 20
-    # Daphne sends no close frame of its own accord: 1006 is allowed there.
+    assert len(sender.acknowledged) > 20
+    # Daphne sends no close frame by itself: 1006 is allowed there.
     assert code == RESTART or (kind == "daphne" and code == 1006)

@@ -1,4 +1,4 @@
-"""What staff do to messages in the admin, and what its pages show of them."""
+"""Admin pages of messages: what staff may do, and what the pages show."""
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -16,13 +16,13 @@ from messaging.events import MessageErased
 from messaging.models import Message, Reaction
 from messaging.services import add_reaction, delete_message_as_staff
 from rooms.models import Room
-from tests.factories import commits, heard, make_private_room, make_room, make_user, say
-from tests.staff import chosen, signed_in, staff, told
+from tests.admin_client import chosen, notices, signed_in, staff
+from tests.factories import commits, make_private_room, make_room, make_user, published, say
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 
 MESSAGES = "/admin/messaging/message/"
-SECRET = "what nobody should have said"
+SECRET = "a secret text"
 
 
 @pytest.fixture
@@ -36,16 +36,16 @@ def root(boss: User) -> Client:
 
 
 @commits
-def test_messages_of_every_kind_of_room_leave_tombstones(
+def test_deletion_leaves_a_tombstone_in_every_kind_of_room(
     root: Client, boss: User, room: Room, ila: Caller, friend: Caller
 ) -> None:
     private = make_private_room(ila.user_id, User.objects.get(pk=friend.user_id))
     first, second = say(ila, room, SECRET), say(friend, room, SECRET, reply_to=None)
     third, stays = say(ila, private, SECRET), say(ila, room, "harmless")
     add_reaction(caller=friend, room_id=room.pk, message_id=first.id, emoji="👍")
-    with heard() as events:
+    with published() as events:
         answer = root.post(MESSAGES, chosen("delete_messages", first.id, second.id, third.id))
-    assert told(answer) == ["3 messages deleted"]
+    assert notices(answer) == ["3 messages deleted"]
     erased = [event.message for event in events if isinstance(event, MessageErased)]
     assert {message.id for message in erased} == {first.id, second.id, third.id}
     assert {(message.content, message.deleted) for message in erased} == {("", True)}
@@ -59,37 +59,35 @@ def test_messages_of_every_kind_of_room_leave_tombstones(
 
 
 @commits
-def test_deleting_twice_changes_and_logs_nothing_more(
-    root: Client, room: Room, ila: Caller
-) -> None:
+def test_second_deletion_changes_and_logs_nothing(root: Client, room: Room, ila: Caller) -> None:
     message = say(ila, room)
     page = f"{MESSAGES}{message.id}/do/delete_messages/"
-    with heard() as events:
-        assert told(root.post(page)) == ["1 message deleted"]
-        assert "Nothing to change for 1 message" in told(root.post(page))
+    with published() as events:
+        assert notices(root.post(page)) == ["1 message deleted"]
+        assert "Nothing to change for 1 message" in notices(root.post(page))
     assert len(events) == 1
     (entry,) = LogEntry.objects.all()
     assert entry.change_message == f"Message 1 in {room.name} by ila: deleted"
     assert "/do/" not in root.get(f"{MESSAGES}{message.id}/change/").content.decode()
 
 
-def test_many_messages_go_at_once_whatever_the_rate(
+def test_bulk_deletion_ignores_the_rate_limit(
     root: Client, room: Room, ila: Caller, settings: Settings
 ) -> None:
     settings.CHAT_MESSAGE_RATE = Rate(1, 3600, 1)
     ids = [say(ila, room).id for _ in range(20)]
-    assert told(root.post(MESSAGES, chosen("delete_messages", *ids))) == ["20 messages deleted"]
+    assert notices(root.post(MESSAGES, chosen("delete_messages", *ids))) == ["20 messages deleted"]
     assert not Message.objects.filter(deleted=False).exists()
 
 
 @commits
-def test_a_confirmation_shows_which_messages_and_changes_nothing(
+def test_confirmation_lists_the_messages_and_changes_nothing(
     root: Client, room: Room, ila: Caller
 ) -> None:
     message, gone = say(ila, room, SECRET), say(ila, room, SECRET)
     root.post(f"{MESSAGES}{gone.id}/do/delete_messages/")
     form = chosen("delete_messages", message.id, gone.id, confirmed=False)
-    with heard() as events:
+    with published() as events:
         listed = root.post(MESSAGES, form)
         for answer in (root.get(f"{MESSAGES}{message.id}/do/delete_messages/"), listed):
             page = answer.content.decode()
@@ -99,7 +97,7 @@ def test_a_confirmation_shows_which_messages_and_changes_nothing(
     assert events == []
 
 
-def test_deleting_needs_its_permission(room: Room, ila: Caller) -> None:
+def test_deletion_requires_its_permission(room: Room, ila: Caller) -> None:
     message = say(ila, room)
     page = f"{MESSAGES}{message.id}/do/delete_messages/"
     without = staff("view_message", "change_message")
@@ -116,19 +114,19 @@ def test_deleting_needs_its_permission(room: Room, ila: Caller) -> None:
     assert Message.objects.filter(deleted=True).count() == 1
 
 
-def test_texts_of_deleted_rooms_are_not_shown(root: Client, room: Room, ila: Caller) -> None:
+def test_texts_of_deleted_rooms_are_hidden(root: Client, room: Room, ila: Caller) -> None:
     message = say(ila, room, SECRET)
     Room.objects.filter(pk=room.pk).update(deleted_at=timezone.now())
     for page in (MESSAGES, f"{MESSAGES}{message.id}/change/"):
         text = root.get(page).content.decode()
         assert SECRET not in text
         assert "the room was deleted" in text
-    (text,) = told(root.post(MESSAGES, chosen("delete_messages", message.id)))
+    (text,) = notices(root.post(MESSAGES, chosen("delete_messages", message.id)))
     assert text.endswith("Room not found")
     assert SECRET not in text
 
 
-def test_a_message_leads_to_its_room_and_its_sender(root: Client, room: Room, ila: Caller) -> None:
+def test_message_page_links_to_its_room_and_sender(root: Client, room: Room, ila: Caller) -> None:
     public = make_room(name="sports")
     message = say(ila, public)
     pages = [
@@ -143,7 +141,7 @@ def test_a_message_leads_to_its_room_and_its_sender(root: Client, room: Room, il
     assert "/ban/add/?" not in root.get(f"{MESSAGES}{other.id}/change/").content.decode()
 
 
-def test_text_is_shown_as_text(root: Client, room: Room, ila: Caller) -> None:
+def test_message_text_is_escaped(root: Client, room: Room, ila: Caller) -> None:
     message = say(ila, room, "<script>alert(1)</script>")
     for page in (
         MESSAGES,
@@ -153,7 +151,7 @@ def test_text_is_shown_as_text(root: Client, room: Room, ila: Caller) -> None:
         assert "<script>alert" not in root.get(page).content.decode(), page
 
 
-def test_an_answer_and_reactions_are_readable(
+def test_reply_and_reactions_are_readable(
     root: Client, room: Room, ila: Caller, friend: Caller
 ) -> None:
     first = say(ila, room)
@@ -164,7 +162,7 @@ def test_an_answer_and_reactions_are_readable(
     assert "👍 1" in page
 
 
-def test_the_list_costs_the_same_queries_however_many_rooms(root: Client, ila: Caller) -> None:
+def test_query_count_does_not_depend_on_room_count(root: Client, ila: Caller) -> None:
     def cost() -> int:
         with CaptureQueriesContext(connection) as queries:
             root.get(MESSAGES)

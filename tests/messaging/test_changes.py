@@ -1,4 +1,4 @@
-"""Changes of messages: who may make them, what each counts, and what a replay shows of them."""
+"""Changes of messages: permissions, versions and replays."""
 
 from collections.abc import Callable, Iterable
 from random import Random
@@ -22,11 +22,11 @@ from tests.factories import (
     at_once,
     commits,
     draft,
-    heard,
     make_member,
     make_room,
     make_sign_in,
     make_user,
+    published,
     say,
     store_now,
 )
@@ -72,9 +72,7 @@ def replayed(room: Room, since: int) -> list[tuple[str, int, int]]:
 # Versions
 
 
-def test_every_change_counts_one_version_and_no_seq(
-    ila: Caller, friend: Caller, room: Room
-) -> None:
+def test_every_change_adds_one_version_and_no_seq(ila: Caller, friend: Caller, room: Room) -> None:
     one, two = say(ila, room), say(friend, room)
     versions = [
         edit(ila, one, "better").version,
@@ -88,7 +86,7 @@ def test_every_change_counts_one_version_and_no_seq(
     assert (room.last_seq, room.version) == (2, 7)
 
 
-def test_what_changes_nothing_counts_nothing(ila: Caller, room: Room) -> None:
+def test_change_without_effect_adds_no_version(ila: Caller, room: Room) -> None:
     message = say(ila, room, "Hey")
     edit(ila, message, "  Hey ")
     unreact(ila, message)
@@ -102,7 +100,7 @@ def test_what_changes_nothing_counts_nothing(ila: Caller, room: Room) -> None:
 
 
 @commits
-def test_changes_of_many_at_once_count_each_by_one(ila: Caller, friend: Caller, room: Room) -> None:
+def test_concurrent_changes_add_one_version_each(ila: Caller, friend: Caller, room: Room) -> None:
     message = say(ila, room)
     calls: list[Callable[[], object]] = [
         lambda: edit(ila, message, "better"),
@@ -118,9 +116,9 @@ def test_changes_of_many_at_once_count_each_by_one(ila: Caller, friend: Caller, 
 
 
 @commits
-def test_each_change_is_told_once_after_its_commit(ila: Caller, room: Room) -> None:
+def test_each_change_is_published_once_after_its_commit(ila: Caller, room: Room) -> None:
     message = say(ila, room)
-    with heard() as events:
+    with published() as events:
         edited = edit(ila, message, "better")
         react(ila, message)
         delete(ila, message)
@@ -132,7 +130,7 @@ def test_each_change_is_told_once_after_its_commit(ila: Caller, room: Room) -> N
 # Editing
 
 
-def test_an_edit_keeps_place_and_time_and_says_when(ila: Caller, room: Room) -> None:
+def test_edit_keeps_seq_and_timestamp_and_sets_edited_at(ila: Caller, room: Room) -> None:
     message = say(ila, room, "Hey")
     edited = edit(ila, message, " Hey you ")
     assert (edited.content, edited.seq, edited.timestamp) == ("Hey you", 1, message.timestamp)
@@ -140,12 +138,12 @@ def test_an_edit_keeps_place_and_time_and_says_when(ila: Caller, room: Room) -> 
     assert edited == history_of(room, ila)[0]
 
 
-def test_only_its_author_edits_a_message(ila: Caller, friend: Caller, room: Room) -> None:
+def test_only_the_author_edits_a_message(ila: Caller, friend: Caller, room: Room) -> None:
     with pytest.raises(Forbidden):
         edit(ila, say(friend, room), "mine now")
 
 
-def test_a_deleted_message_is_not_edited_or_reacted_to(ila: Caller, room: Room) -> None:
+def test_deleted_message_cannot_be_edited_or_reacted_to(ila: Caller, room: Room) -> None:
     message = say(ila, room)
     delete(ila, message)
     with pytest.raises(MessageDeleted):
@@ -154,21 +152,21 @@ def test_a_deleted_message_is_not_edited_or_reacted_to(ila: Caller, room: Room) 
         react(ila, message)
 
 
-def test_who_may_not_edit_hears_that_first(ila: Caller, friend: Caller, room: Room) -> None:
+def test_edit_permission_is_checked_before_state(ila: Caller, friend: Caller, room: Room) -> None:
     message = say(ila, room)
     delete(ila, message)
     with pytest.raises(Forbidden):
         edit(friend, message, "again")
 
 
-def test_a_message_is_found_in_its_own_room_only(ila: Caller, room: Room) -> None:
+def test_message_is_found_only_in_its_own_room(ila: Caller, room: Room) -> None:
     message = say(ila, room)
     elsewhere = make_room(owner=[ila.user_id])
     with pytest.raises(NoSuchMessage):
         services.edit_message(caller=ila, room_id=elsewhere.pk, message_id=message.id, content="x")
 
 
-def test_the_removed_change_nothing(ila: Caller, friend: Caller) -> None:
+def test_removed_member_cannot_change_messages(ila: Caller, friend: Caller) -> None:
     group = make_room(RoomKind.GROUP, owner=[ila.user_id], member=[friend.user_id])
     public = make_room(owner=[ila.user_id], member=[friend.user_id])
     for where, refusal in ((group, NoSuchRoom), (public, Forbidden)):
@@ -185,7 +183,7 @@ def test_the_removed_change_nothing(ila: Caller, friend: Caller) -> None:
 # Deleting
 
 
-def test_a_tombstone_keeps_its_place_and_nothing_else(ila: Caller, room: Room) -> None:
+def test_tombstone_keeps_only_its_place(ila: Caller, room: Room) -> None:
     quoted = say(ila, room)
     message = say(ila, room, "secret", reply_to=quoted.id, client_id="one")
     react(ila, message)
@@ -210,7 +208,7 @@ def test_owners_and_admins_delete_messages_of_others(role: str, allowed: bool) -
     assert Message.objects.get().deleted == allowed
 
 
-def test_staff_delete_messages_of_public_rooms_only(ila: Caller) -> None:
+def test_staff_delete_only_messages_of_public_rooms(ila: Caller) -> None:
     staff = make_sign_in(make_user(is_staff=True))
     group = make_room(RoomKind.GROUP, owner=[ila.user_id], member=[staff.user_id])
     delete(staff, say(ila, make_room()))
@@ -222,7 +220,7 @@ def test_staff_delete_messages_of_public_rooms_only(ila: Caller) -> None:
 # Reactions
 
 
-def test_reactions_are_counted_and_name_who_reacted(
+def test_reactions_are_counted_and_list_their_users(
     ila: Caller, friend: Caller, room: Room
 ) -> None:
     message = say(ila, room)
@@ -251,7 +249,7 @@ def test_reacting_joins_a_public_room(ila: Caller, friend: Caller) -> None:
     assert (public.member_count, public.version, member.last_read_seq) == (2, 4, 2)
 
 
-def test_a_refused_reaction_joins_nothing(ila: Caller, friend: Caller) -> None:
+def test_rejected_reaction_joins_no_room(ila: Caller, friend: Caller) -> None:
     public = make_room(owner=[ila.user_id])
     message = say(ila, public)
     delete(ila, message)
@@ -263,18 +261,16 @@ def test_a_refused_reaction_joins_nothing(ila: Caller, friend: Caller) -> None:
     assert not Member.objects.filter(room=public, user_id=friend.user_id).exists()
 
 
-def test_a_reaction_is_taken_back_by_who_made_it_only(
-    ila: Caller, friend: Caller, room: Room
-) -> None:
+def test_reaction_is_removed_only_by_its_user(ila: Caller, friend: Caller, room: Room) -> None:
     message = say(ila, room)
     react(friend, message)
     assert unreact(ila, message).reactions[0]["users"] == [friend.user_id]
 
 
-def test_the_first_reactors_are_named_and_all_are_counted(
+def test_reaction_lists_the_first_users_and_counts_all(
     room: Room, ila: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever comes and goes: the list is always what counting all rows anew would show."""
+    """The stored list always equals a recount of all rows."""
     monkeypatch.setattr(services, "MAX_SHOWN_REACTORS", 3)
     message, people, chance = say(ila, room), [make_sign_in() for _ in range(6)], Random(5)
     make_members(room, people)
@@ -292,7 +288,7 @@ def test_the_first_reactors_are_named_and_all_are_counted(
     assert most > 3
 
 
-def test_a_reaction_asks_no_more_the_more_there_are(room: Room, ila: Caller) -> None:
+def test_reaction_query_count_does_not_grow_with_reactions(room: Room, ila: Caller) -> None:
     message = say(ila, room)
     asked = []
     for number in range(20):
@@ -306,7 +302,7 @@ def test_a_reaction_asks_no_more_the_more_there_are(room: Room, ila: Caller) -> 
     assert max(asked[0]) <= 10
 
 
-def test_a_message_holds_fifty_different_reactions(
+def test_message_holds_at_most_fifty_different_reactions(
     ila: Caller, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(services, "MAX_REACTION_KINDS", 2)
@@ -318,10 +314,10 @@ def test_a_message_holds_fifty_different_reactions(
     assert react(ila, message, "2").version == 3
 
 
-# What changed since
+# Replays
 
 
-def test_a_new_message_is_shown_as_it_is_now(ila: Caller, room: Room) -> None:
+def test_new_message_is_replayed_in_its_current_state(ila: Caller, room: Room) -> None:
     message = say(ila, room, "Hey")
     edit(ila, message, "Hey you")
     (change,) = changes_since(room, 0, limit=10)
@@ -332,7 +328,7 @@ def test_a_new_message_is_shown_as_it_is_now(ila: Caller, room: Room) -> None:
     )
 
 
-def test_an_older_message_is_shown_as_its_latest_change(
+def test_older_message_is_replayed_as_its_latest_change(
     ila: Caller, friend: Caller, room: Room
 ) -> None:
     one, two, three, _ = [say(ila, room) for _ in range(4)]
@@ -342,7 +338,7 @@ def test_an_older_message_is_shown_as_its_latest_change(
     assert replayed(room, 4) == [("edit", 1, 5), ("reaction", 2, 6), ("delete", 3, 7)]
 
 
-def test_a_superseded_change_is_left_out(ila: Caller, room: Room) -> None:
+def test_superseded_change_is_not_replayed(ila: Caller, room: Room) -> None:
     message = say(ila, room)
     edit(ila, message, "better")
     react(ila, message)
@@ -351,13 +347,13 @@ def test_a_superseded_change_is_left_out(ila: Caller, room: Room) -> None:
     assert replayed(room, 3) == []
 
 
-def test_a_new_message_that_was_deleted_is_a_message_still(ila: Caller, room: Room) -> None:
+def test_new_deleted_message_is_replayed_as_message(ila: Caller, room: Room) -> None:
     delete(ila, say(ila, room))
     (change,) = changes_since(room, 0, limit=10)
     assert (change.kind, change.message.deleted, change.message.content) == ("message", True, "")
 
 
-def test_changes_come_in_order_of_version_and_as_many_as_asked(ila: Caller, room: Room) -> None:
+def test_changes_come_in_version_order_up_to_the_limit(ila: Caller, room: Room) -> None:
     messages = [say(ila, room) for _ in range(4)]
     edit(ila, messages[0], "better")
     assert replayed(room, 0) == [
@@ -369,7 +365,7 @@ def test_changes_come_in_order_of_version_and_as_many_as_asked(ila: Caller, room
     assert [change.message.version for change in changes_since(room, 1, limit=2)] == [2, 3]
 
 
-def test_changes_of_other_rooms_are_not_shown(ila: Caller, room: Room) -> None:
+def test_changes_of_other_rooms_are_not_replayed(ila: Caller, room: Room) -> None:
     say(ila, make_room())
     assert replayed(room, 0) == []
 
@@ -398,7 +394,7 @@ def history_of(
         (7, 2, [3, 4, 5]),
     ],
 )
-def test_a_page_runs_from_old_to_new(
+def test_page_runs_from_old_to_new(
     ila: Caller, room: Room, before: int | None, after: int | None, seqs: list[int]
 ) -> None:
     store_now(*[draft(ila, room) for _ in range(7)])
@@ -416,10 +412,10 @@ def test_links_lead_from_page_to_page(ila: Caller, room: Room) -> None:
     assert oldest.links == {"next": {"after": 1, "limit": 3}}
 
 
-# Whose message it is
+# Claimed usernames
 
 
-def test_a_sender_may_name_themselves_and_nobody_else(ila: Caller) -> None:
+def test_username_must_be_the_senders_own(ila: Caller) -> None:
     services.check_sender(ila, None)
     services.check_sender(ila, "ILA")
     with pytest.raises(SenderMismatch):

@@ -1,4 +1,4 @@
-"""The feed: the newest of all rooms that one may read, however much is said where one may not."""
+"""The feed: the newest readable messages, also among many unreadable ones."""
 
 import base64
 
@@ -25,35 +25,35 @@ def secret(ila: Caller) -> Room:
     return make_room(RoomKind.GROUP, owner=[ila.user_id])
 
 
-def told(page: History) -> list[str]:
+def contents(page: History) -> list[str]:
     return [message.content for message in page.messages]
 
 
 def walk(reader: Caller, limit: int = 2) -> list[list[str]]:
-    """All pages, from the newest back, as their links lead."""
+    """Returns all pages, from the newest back, by their links."""
     pages, before = [], None
     while True:
         page = feed(reader.user_id, before=before, limit=limit)
-        pages.append(told(page))
+        pages.append(contents(page))
         if "prev" not in page.links:
             return pages
         before = page.links["prev"]["before"]
 
 
-def test_the_feed_holds_what_one_may_read(ila: Caller, room: Room, secret: Room) -> None:
+def test_feed_lists_readable_messages(ila: Caller, room: Room, secret: Room) -> None:
     guest, banned = make_sign_in(), make_sign_in()
     Ban.objects.create(room=room, user_id=banned.user_id)
     private = make_private_room(guest.user_id, make_user())
     for where, who in ((room, ila), (secret, ila), (private, guest)):
         say(who, where, where.kind)
-    assert told(feed(ila.user_id, before=None, limit=50)) == ["public", "group"]
-    assert told(feed(guest.user_id, before=None, limit=50)) == ["public", "private"]
-    assert told(feed(banned.user_id, before=None, limit=50)) == []
+    assert contents(feed(ila.user_id, before=None, limit=50)) == ["public", "group"]
+    assert contents(feed(guest.user_id, before=None, limit=50)) == ["public", "private"]
+    assert contents(feed(banned.user_id, before=None, limit=50)) == []
     Room.objects.update(deleted_at=timezone.now())
-    assert told(feed(ila.user_id, before=None, limit=50)) == []
+    assert contents(feed(ila.user_id, before=None, limit=50)) == []
 
 
-def test_a_page_of_the_feed_looks_at_so_many_messages_and_leads_on(
+def test_feed_page_scans_a_limited_number_of_messages_and_links_on(
     ila: Caller, room: Room, secret: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(selectors, "MAX_FEED_SCAN", 4)
@@ -69,7 +69,7 @@ def test_a_page_of_the_feed_looks_at_so_many_messages_and_leads_on(
     assert walk(make_sign_in(), limit=50)[-1] != []
 
 
-def test_a_feed_whose_oldest_messages_are_not_for_one_ends(
+def test_feed_with_unreadable_oldest_messages_ends(
     ila: Caller, room: Room, secret: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(selectors, "MAX_FEED_SCAN", 2)
@@ -83,9 +83,7 @@ def test_a_feed_whose_oldest_messages_are_not_for_one_ends(
 
 
 @pytest.mark.parametrize("cursor", ['["p", 1]', '["n", "1"]', '["n", null]', '["n"]', "[]", "{"])
-def test_a_cursor_that_we_did_not_make_walks_through_nothing(
-    cursor: str, ila: Caller, room: Room
-) -> None:
+def test_foreign_feed_cursor_scans_nothing(cursor: str, ila: Caller, room: Room) -> None:
     for number in range(5):
         say(ila, room, str(number))
     made = base64.urlsafe_b64encode(cursor.encode()).decode().rstrip("=")

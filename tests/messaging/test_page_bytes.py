@@ -1,4 +1,4 @@
-"""A page ends early at CHAT_PAGE_BYTES, and its links lead on without a gap."""
+"""A page ends early at CHAT_PAGE_BYTES, and its links continue without a gap."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 
 PAGE_BYTES = 20_000
 LONG = "\N{GRINNING FACE}" * 1000
-"""4,000 bytes: with what stands around it, four of them fit into a page."""
+"""4,000 bytes: with the other members, four of them fit into a page."""
 FITTING = 4
 
 
@@ -28,7 +28,7 @@ def small_pages(settings: Settings) -> None:
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The ids of the messages that were read from the database, with their texts."""
+    """Collects the ids of messages whose texts are read from the database."""
     ids: list[int] = []
     load = Message.from_db.__func__  # type: ignore[attr-defined]
 
@@ -46,7 +46,7 @@ def seqs(page: History) -> list[int]:
 
 
 def walk(read: Callable[..., History], rel: str, **start: Any) -> list[list[int]]:
-    """The pages as the links lead."""
+    """Yields the pages in the order of the links."""
     pages, where = [], {"limit": 200, **start}
     while True:
         page = read(**where)
@@ -64,20 +64,20 @@ def reader(caller: Caller, room: Room) -> Callable[..., History]:
     return read
 
 
-def test_history_ends_early_and_leads_on_in_both_directions(ila: Caller, room: Room) -> None:
+def test_history_page_ends_early_and_links_in_both_directions(ila: Caller, room: Room) -> None:
     for _ in range(10):
         say(ila, room, LONG)
     read = reader(ila, room)
     assert walk(read, "prev") == [[7, 8, 9, 10], [3, 4, 5, 6], [1, 2]]
     assert walk(read, "next", after=0) == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10]]
-    # From the middle either way, also at the very ends.
+    # From the middle in both directions, also at both ends.
     assert walk(read, "prev", before=4) == [[1, 2, 3]]
     assert walk(read, "next", after=10) == [[]]
     assert read(limit=200, after=0).links == {"next": {"after": 4, "limit": 200}}
     assert read(limit=200, before=3).links == {"next": {"after": 2, "limit": 200}}
 
 
-def test_a_page_between_two_messages_ends_early_too(ila: Caller, room: Room) -> None:
+def test_page_between_two_messages_ends_early(ila: Caller, room: Room) -> None:
     for _ in range(8):
         say(ila, room, LONG)
     page = reader(ila, room)(limit=200, after=1, before=8)
@@ -85,7 +85,7 @@ def test_a_page_between_two_messages_ends_early_too(ila: Caller, room: Room) -> 
     assert page.links["next"]["after"] == 5
 
 
-def test_a_message_longer_than_a_page_has_one_of_its_own(ila: Caller, room: Room) -> None:
+def test_message_longer_than_a_page_has_its_own_page(ila: Caller, room: Room) -> None:
     for text in ("short", LONG * 6, "short", LONG * 6, LONG * 6):
         say(ila, room, text)
     read = reader(ila, room)
@@ -93,7 +93,7 @@ def test_a_message_longer_than_a_page_has_one_of_its_own(ila: Caller, room: Room
     assert walk(read, "next", after=0) == [[1], [2], [3], [4], [5]]
 
 
-def test_no_more_is_read_than_is_sent_but_one(ila: Caller, room: Room, loaded: list[int]) -> None:
+def test_at_most_one_unsent_message_is_read(ila: Caller, room: Room, loaded: list[int]) -> None:
     for _ in range(12):
         say(ila, room, LONG)
     for before in (None, 8):
@@ -106,13 +106,13 @@ def test_no_more_is_read_than_is_sent_but_one(ila: Caller, room: Room, loaded: l
 
 
 @pytest.mark.parametrize("text", ["\x01" * 700, '"' * 1800], ids=["controls", "quotes"])
-def test_what_json_escapes_counts_as_it_is_sent(ila: Caller, room: Room, text: str) -> None:
+def test_json_escapes_count_at_their_sent_size(ila: Caller, room: Room, text: str) -> None:
     for _ in range(6):
         say(ila, room, text)
     assert seqs(reader(ila, room)(limit=200))[0] > 1
 
 
-def test_reactions_count(ila: Caller, room: Room) -> None:
+def test_reactions_count_towards_page_bytes(ila: Caller, room: Room) -> None:
     shown = [{"emoji": f"{kind:032}", "count": 50, "users": [10**9] * 50} for kind in range(10)]
     for _ in range(6):
         say(ila, room)
@@ -120,14 +120,16 @@ def test_reactions_count(ila: Caller, room: Room) -> None:
     assert len(reader(ila, room)(limit=200).messages) == 2
 
 
-def test_the_feed_ends_early_and_leads_on(ila: Caller, room: Room) -> None:
+def test_feed_page_ends_early_and_links_on(ila: Caller, room: Room) -> None:
     for _ in range(10):
         say(ila, room, LONG)
     pages = walk(lambda limit, before=None: feed(ila.user_id, before=before, limit=limit), "prev")
     assert pages == [[7, 8, 9, 10], [3, 4, 5, 6], [1, 2]]
 
 
-def test_my_rooms_end_early_and_lead_on_in_both_directions(ila: Caller, loaded: list[int]) -> None:
+def test_my_rooms_page_ends_early_and_links_in_both_directions(
+    ila: Caller, loaded: list[int]
+) -> None:
     rooms = [make_room(owner=[ila.user_id]) for _ in range(9)]
     for room in rooms:
         say(ila, room, LONG)
@@ -143,7 +145,7 @@ def test_my_rooms_end_early_and_lead_on_in_both_directions(ila: Caller, loaded: 
         cursor = page.links["next"]["cursor"]
     assert [len(page) for page in pages] == [3, 3, 3]
     assert [pk for page in pages for pk in page] == newest_first
-    # Only the messages that are shown were read.
+    # Only the shown messages were read.
     assert len(loaded) == 9
     back = my_rooms(ila.user_id, cursor=links[2]["prev"]["cursor"], limit=200)
     assert [room.pk for room in back] == pages[1]
@@ -152,7 +154,7 @@ def test_my_rooms_end_early_and_lead_on_in_both_directions(ila: Caller, loaded: 
     assert "prev" not in back.links
 
 
-def test_a_page_that_fits_anyway_costs_one_query(
+def test_page_that_fits_costs_one_query(
     ila: Caller,
     room: Room,
     settings: Settings,
@@ -166,7 +168,7 @@ def test_a_page_that_fits_anyway_costs_one_query(
             assert len(history(here, before=None, after=None, limit=limit).messages) == 1
 
 
-def test_without_a_bound_a_page_holds_what_was_asked_for(
+def test_page_without_a_byte_limit_has_the_requested_length(
     ila: Caller, room: Room, settings: Settings
 ) -> None:
     settings.CHAT_PAGE_BYTES = None

@@ -1,4 +1,4 @@
-"""What may be a reaction: emoji of any make, and nothing that cannot be seen."""
+"""Reactions: every kind of emoji, and no invisible text."""
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -17,13 +17,13 @@ EMOJI = TypeAdapter[str](Emoji)
         "1️⃣",
         "🇮🇳",
         "👩‍👩‍👧",
-        "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",  # Scotland
-        "\U0001fadf",  # newer than the oldest Python that we run on
+        "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",  # the flag of Scotland
+        "\U0001fadf",  # newer than the oldest supported Python
         "+1",
         "हाँ",
     ],
 )
-def test_emoji_of_any_make_are_reactions(emoji: str) -> None:
+def test_every_kind_of_emoji_is_a_reaction(emoji: str) -> None:
     assert EMOJI.validate_python(emoji) == emoji
 
 
@@ -33,19 +33,19 @@ def test_emoji_of_any_make_are_reactions(emoji: str) -> None:
         " ",
         "\n",
         "\u200b",  # zero width space
-        "\u200d",  # joins, and nothing is there to join
+        "\u200d",  # a joiner with nothing to join
         "\u2060",  # word joiner
-        "\ufe0f",  # a variation of nothing
-        "\u3164",  # a letter that draws nothing
+        "\ufe0f",  # a variation selector alone
+        "\u3164",  # a letter without ink
         "\u2800",  # Braille without a dot
         "\u0301",  # an accent alone
         "\U000e0067\U000e007f",  # tags alone
-        "\u202eolleh",  # turns the line round
+        "\u202eolleh",  # reverses the line
         "👍\u200b",
         "a\u2028b",
         "\ufeff1",
     ],
 )
-def test_what_cannot_be_seen_is_no_reaction(signs: str) -> None:
+def test_invisible_text_is_no_reaction(signs: str) -> None:
     with pytest.raises(ValidationError, match="visible"):
         EMOJI.validate_python(signs)

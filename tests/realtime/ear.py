@@ -2,9 +2,9 @@
 
 from accounts.auth import Caller
 from realtime.delivery.local_room import LocalRoom
-from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber, VersionedFrame, text_event
 from tests.factories import Wire
+from tests.realtime.wiring import send_queue
 
 
 class Ear(Subscriber):
@@ -15,8 +15,8 @@ class Ear(Subscriber):
 
     def __init__(self, version: int = 0, user_id: int = 1) -> None:
         self.wire = Wire(quick=self.quick)
-        super().__init__(SendQueue(self.wire), Caller(user_id, f"user{user_id}", 1, 0), 1, version)
-        self.outbox.put({"type": "websocket.accept"})
+        super().__init__(send_queue(self.wire), Caller(user_id, f"user{user_id}", 1, 0), 1, version)
+        self.queue.put({"type": "websocket.accept"})
 
     @property
     def heard(self) -> list[int]:

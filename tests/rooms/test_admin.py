@@ -1,4 +1,4 @@
-"""What staff do to rooms, members and bans in the admin, and what stops them."""
+"""Admin pages of rooms, members and bans: actions and refusals."""
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -13,16 +13,16 @@ from rooms import membership, services
 from rooms.errors import LastOwner, NoSuchRoom
 from rooms.events import MemberRemoved, RoomDeleted
 from rooms.models import Ban, Member, Role, Room, RoomKind
+from tests.admin_client import chosen, notices, signed_in, staff
 from tests.factories import (
     commits,
-    heard,
     make_private_room,
     make_room,
     make_sign_in,
     make_user,
+    published,
     say,
 )
-from tests.staff import chosen, signed_in, staff, told
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 
@@ -62,14 +62,14 @@ def member_of(room: Room, user: User) -> Member:
 
 
 @commits
-def test_rooms_of_every_kind_are_deleted_by_the_service(
+def test_every_kind_of_room_is_deleted_through_the_service(
     root: Client, boss: User, group: Room, ila: User, maya: User
 ) -> None:
     public, private = make_room(name="sports"), make_private_room(ila.pk, maya)
     rows = chosen("delete_rooms", group, public, private)
-    with heard() as events:
+    with published() as events:
         answer = root.post(ROOMS, rows)
-    assert told(answer) == ["3 rooms deleted"]
+    assert notices(answer) == ["3 rooms deleted"]
     assert {event.room_id for event in events if isinstance(event, RoomDeleted)} == {
         group.pk,
         public.pk,
@@ -93,17 +93,17 @@ def test_rooms_of_every_kind_are_deleted_by_the_service(
 @commits
 def test_deleting_a_room_twice_is_harmless(root: Client, group: Room) -> None:
     page = f"{ROOMS}{group.pk}/do/delete_rooms/"
-    with heard() as events:
-        assert told(root.post(page)) == ["1 room deleted"]
-        assert "Nothing to change for 1 room" in told(root.post(page))
-        assert told(root.post(ROOMS, chosen("delete_rooms", group)))[-1].startswith(
+    with published() as events:
+        assert notices(root.post(page)) == ["1 room deleted"]
+        assert "Nothing to change for 1 room" in notices(root.post(page))
+        assert notices(root.post(ROOMS, chosen("delete_rooms", group)))[-1].startswith(
             "Nothing to change"
         )
     assert len(events) == 1
     assert LogEntry.objects.count() == 1
 
 
-def test_two_people_may_open_a_new_private_room_after_staff_deleted_theirs(
+def test_private_room_can_be_opened_again_after_staff_deleted_it(
     root: Client, ila: User, maya: User
 ) -> None:
     old = make_private_room(ila.pk, maya)
@@ -115,9 +115,7 @@ def test_two_people_may_open_a_new_private_room_after_staff_deleted_theirs(
     assert services.open_private_room(user_id=ila.pk, other=maya) == new
 
 
-def test_a_confirmation_lists_what_will_happen_and_changes_nothing(
-    root: Client, group: Room
-) -> None:
+def test_confirmation_lists_the_effects_and_changes_nothing(root: Client, group: Room) -> None:
     for answer in (
         root.get(f"{ROOMS}{group.pk}/do/delete_rooms/"),
         root.post(ROOMS, chosen("delete_rooms", group, confirmed=False)),
@@ -132,14 +130,14 @@ def test_a_confirmation_lists_what_will_happen_and_changes_nothing(
 
 
 @commits
-def test_looking_at_any_page_changes_nothing(root: Client, group: Room, maya: User) -> None:
+def test_viewing_pages_changes_nothing(root: Client, group: Room, maya: User) -> None:
     ban = membership.ban_user(
         user_id=User.objects.get(username="boss").pk,
         room_id=make_room(name="sports").pk,
         username="maya",
     )
     member = member_of(group, maya)
-    with heard() as events:
+    with published() as events:
         for page in (
             *(f"{ROOMS}{group.pk}/do/{name}/" for name in ("delete_rooms", "nothing")),
             *(f"{MEMBERS}{member.pk}/do/{name}/" for name in ("remove_members", "make_owner")),
@@ -158,10 +156,10 @@ def test_looking_at_any_page_changes_nothing(root: Client, group: Room, maya: Us
 
 
 @commits
-def test_a_member_is_removed_from_a_group(root: Client, group: Room, maya: User) -> None:
-    with heard() as events:
+def test_staff_remove_a_member_from_a_group(root: Client, group: Room, maya: User) -> None:
+    with published() as events:
         answer = root.post(f"{MEMBERS}{member_of(group, maya).pk}/do/remove_members/")
-    assert (answer.status_code, told(answer)) == (302, ["1 member removed"])
+    assert (answer.status_code, notices(answer)) == (302, ["1 member removed"])
     assert events == [MemberRemoved(group.pk, maya.pk, 1)]
     assert not Member.objects.filter(room=group, user=maya).exists()
     assert not Ban.objects.exists(), "a group needs none"
@@ -179,78 +177,81 @@ def test_removal_from_a_public_room_is_a_ban(root: Client, maya: User) -> None:
         membership.join_room(user_id=maya.pk, room_id=room.pk)
 
 
-def test_the_last_owner_of_a_group_is_neither_removed_nor_demoted(
+def test_last_owner_of_a_group_cannot_be_removed_or_demoted(
     root: Client, group: Room, ila: User, maya: User
 ) -> None:
     owner = member_of(group, ila)
     for action in ("remove_members", "make_member", "make_admin"):
-        *_, text = told(root.post(MEMBERS, chosen(action, owner)))
+        *_, text = notices(root.post(MEMBERS, chosen(action, owner)))
         assert text.startswith("Refused for ila in friends. This is the last owner of the group")
     assert member_of(group, ila).role == Role.OWNER
     assert not LogEntry.objects.exists()
     root.post(MEMBERS, chosen("make_owner", member_of(group, maya), confirmed=False))
-    assert told(root.post(MEMBERS, chosen("remove_members", owner)))[-1] == "1 member removed"
+    assert notices(root.post(MEMBERS, chosen("remove_members", owner)))[-1] == "1 member removed"
     assert member_of(group, maya).role == Role.OWNER
 
 
-def test_members_of_a_private_room_stay(root: Client, ila: User, maya: User) -> None:
+def test_members_of_a_private_room_cannot_be_removed(root: Client, ila: User, maya: User) -> None:
     room = make_private_room(ila.pk, maya)
     member = member_of(room, maya)
     for action in ("remove_members", "make_owner"):
-        *_, text = told(root.post(MEMBERS, chosen(action, member)))
+        *_, text = notices(root.post(MEMBERS, chosen(action, member)))
         assert "Not available in a private room" in text
     page = root.get(f"{MEMBERS}{member.pk}/change/").content.decode()
     assert "/do/" not in page, "no button for what is refused"
 
 
-def test_some_rows_are_refused_and_the_others_done(
+def test_refused_rows_do_not_stop_the_others(
     root: Client, group: Room, ila: User, maya: User
 ) -> None:
     private = make_private_room(ila.pk, maya)
     rows = [member_of(group, maya), member_of(group, ila), member_of(private, ila)]
-    texts = told(root.post(MEMBERS, chosen("remove_members", *rows)))
+    texts = notices(root.post(MEMBERS, chosen("remove_members", *rows)))
     assert texts[0] == "1 member removed"
     assert len(texts) == 3
     assert Member.objects.filter(room=group).count() == 1
 
 
-def test_what_is_gone_meanwhile_is_said(root: Client, group: Room, maya: User) -> None:
+def test_rows_deleted_meanwhile_are_reported(root: Client, group: Room, maya: User) -> None:
     member = member_of(group, maya)
     page = f"{MEMBERS}{member.pk}/do/remove_members/"
     root.post(page)
-    assert told(root.post(page))[-1] == f"Member {member.pk} no longer exists"
-    texts = told(root.post(MEMBERS, chosen("remove_members", member)))
+    assert notices(root.post(page))[-1] == f"Member {member.pk} no longer exists"
+    texts = notices(root.post(MEMBERS, chosen("remove_members", member)))
     assert texts[-1] == "Nothing to do: the selected rows no longer exist"
 
 
-def test_no_more_rows_than_the_bound_are_taken(
+def test_action_is_limited_to_a_number_of_rows(
     root: Client, group: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(moderation, "MAX_ROWS", 1)
     form = chosen("remove_members") | {"_selected_action": [0], "select_across": "1"}
-    (text,) = told(root.post(MEMBERS, form))
+    (text,) = notices(root.post(MEMBERS, form))
     assert text == "At most 1 rows at once: nothing was changed"
     assert Member.objects.filter(room=group).count() == 2
 
 
-def test_a_busy_database_is_a_message_and_no_error_page(
+def test_busy_database_shows_a_message_and_no_error_page(
     root: Client, group: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def busy(**_: object) -> None:
         raise Busy
 
     monkeypatch.setattr(services, "delete_room", busy)
-    (text,) = told(root.post(ROOMS, chosen("delete_rooms", group)))
+    (text,) = notices(root.post(ROOMS, chosen("delete_rooms", group)))
     assert text == f"Refused for friends (#{group.pk}). The server is busy: try again shortly"
     monkeypatch.setattr(services, "change_room", busy)
     room = make_room()
     answer = root.post(f"{ROOMS}{room.pk}/change/", {"title": "New", "topic": ""})
-    assert (answer.status_code, told(answer)[-1]) == (302, "The server is busy: try again shortly")
+    assert (answer.status_code, notices(answer)[-1]) == (
+        302,
+        "The server is busy: try again shortly",
+    )
     room.refresh_from_db()
     assert room.title == ""
 
 
-def test_ids_that_are_none_are_a_bad_request(root: Client) -> None:
+def test_invalid_ids_are_a_bad_request(root: Client) -> None:
     for pk in ("x", "-1", str(2**70), ""):
         form = chosen("delete_rooms") | {"_selected_action": [pk]}
         assert root.post(ROOMS, form).status_code == 400, pk
@@ -261,7 +262,7 @@ def test_ids_that_are_none_are_a_bad_request(root: Client) -> None:
 
 
 @commits
-def test_anybody_is_banned_from_a_public_room_and_comes_back_after(
+def test_banned_user_can_return_after_the_ban_is_lifted(
     root: Client, boss: User, maya: User
 ) -> None:
     room = make_room(name="sports", member=[maya.pk])
@@ -269,9 +270,9 @@ def test_anybody_is_banned_from_a_public_room_and_comes_back_after(
     address = f"{BANS}add/?room=%23{room.pk}"
     assert address in page
     assert f'value="#{room.pk}"' in root.get(address).content.decode()
-    with heard() as events:
+    with published() as events:
         answer = root.post(f"{BANS}add/", {"room": "Sports", "user": "@MAYA"})
-    assert (answer.status_code, told(answer)) == (302, ["Banned maya from sports"])
+    assert (answer.status_code, notices(answer)) == (302, ["Banned maya from sports"])
     assert events == [MemberRemoved(room.pk, maya.pk, 1)]
     ban = Ban.objects.get(room=room, user=maya)
     (entry,) = LogEntry.objects.all()
@@ -280,17 +281,17 @@ def test_anybody_is_banned_from_a_public_room_and_comes_back_after(
     assert Ban.objects.count() == 1, "twice is harmless"
     with pytest.raises(Forbidden):
         membership.join_room(user_id=maya.pk, room_id=room.pk)
-    assert told(root.post(BANS, chosen("lift_bans", ban, confirmed=False)))[-1] == "1 ban lifted"
+    assert notices(root.post(BANS, chosen("lift_bans", ban, confirmed=False)))[-1] == "1 ban lifted"
     membership.join_room(user_id=maya.pk, room_id=room.pk)
     assert LogEntry.objects.latest("pk").change_message == "Ban of maya in sports: lifted"
 
 
-def test_a_ban_that_cannot_be_is_refused_with_the_reason(root: Client, group: Room) -> None:
+def test_impossible_ban_is_rejected_with_a_reason(root: Client, group: Room) -> None:
     make_room(name="sports")
     for room, user, text in (
         ("nowhere", "maya", "Room not found"),
         ("#0", "maya", "Room not found"),
-        ("sports", "nobody", "User not found"),
+        ("sports", "unknown", "User not found"),
         ("sports", "boss", "Use leave to remove yourself"),
         ("friends", "maya", "Only public rooms have bans"),
         (" ", " ", "This field is required"),
@@ -315,7 +316,7 @@ def test_a_ban_that_cannot_be_is_refused_with_the_reason(root: Client, group: Ro
         ("lift_bans", "delete_ban", "view_ban"),
     ],
 )
-def test_each_action_needs_its_permission(
+def test_each_action_requires_its_permission(
     group: Room, maya: User, boss: User, action: str, permission: str, look: str
 ) -> None:
     public = make_room(name="sports")
@@ -328,11 +329,11 @@ def test_each_action_needs_its_permission(
         assert answer.status_code == 200
         assert action not in answer.content.decode(), "neither action nor button"
     do = f"{page}{row.pk}/do/{action}/"
-    with heard() as events:
+    with published() as events:
         assert without.post(page, chosen(action, row)).status_code == 403
         assert without.post(do, {"post": "yes"}).status_code == 403
         assert without.get(do).status_code == 403
-        if not permission.startswith("change_"):  # who may change may look
+        if not permission.startswith("change_"):  # the change permission includes viewing
             assert staff(permission).post(do, {"post": "yes"}).status_code == 403
         assert signed_in(maya).post(do, {"post": "yes"}).status_code == 302, "to the login"
     assert events == []
@@ -343,7 +344,7 @@ def test_each_action_needs_its_permission(
     assert LogEntry.objects.count() == 1
 
 
-def test_banning_needs_its_permission(group: Room) -> None:
+def test_banning_requires_its_permission(group: Room) -> None:
     room = make_room(name="sports")
     without = staff("view_ban", "view_room", "change_room")
     assert "/ban/add/" not in without.get(f"{ROOMS}{room.pk}/change/").content.decode()
@@ -353,8 +354,8 @@ def test_banning_needs_its_permission(group: Room) -> None:
     assert Ban.objects.count() == 1
 
 
-def test_the_services_ask_for_the_permission_themselves(group: Room, boss: User) -> None:
-    """An open page or a forgotten check above them does not help."""
+def test_services_check_the_permission_themselves(group: Room, boss: User) -> None:
+    """An already open page or a missing check above the service does not help."""
     plain, ordinary = make_user(is_staff=True), make_user()
     former = make_user(is_staff=False, is_superuser=True)
     locked = make_user(is_staff=True, is_superuser=True, is_active=False)
@@ -372,15 +373,15 @@ def test_the_services_ask_for_the_permission_themselves(group: Room, boss: User)
             with pytest.raises(Forbidden, match="Only staff with the permission rooms"):
                 call()
     with pytest.raises(NoSuchRoom):
-        services.delete_room(user_id=boss.pk, room_id=group.pk)  # as anybody who is no member
+        services.delete_room(user_id=boss.pk, room_id=group.pk)  # as a non-member
     with pytest.raises(LastOwner):
         membership.remove_member(user_id=boss.pk, room_id=group.pk, username="ila", as_staff=True)
 
 
-# What pages show
+# Lists and searches
 
 
-def test_rooms_are_found_by_the_beginning_of_name_or_title(
+def test_rooms_are_searched_by_prefix_of_name_or_title(
     root: Client, group: Room, ila: User, maya: User
 ) -> None:
     sports = make_room(name="sports", member=[maya.pk])
@@ -398,11 +399,11 @@ def test_rooms_are_found_by_the_beginning_of_name_or_title(
     assert found("@maya") == [private.pk, sports.pk, group.pk]
     assert found("spor @maya") == [sports.pk]
     assert found(f"#{group.pk}") == found("frien") == [group.pk]
-    for nothing in ("orts", "#x", "@nobody", "%", "_"):
+    for nothing in ("orts", "#x", "@unknown", "%", "_"):
         assert found(nothing) == [], nothing
 
 
-def test_a_room_leads_to_its_messages_members_and_bans(root: Client, group: Room) -> None:
+def test_room_page_links_to_its_messages_members_and_bans(root: Client, group: Room) -> None:
     public = make_room()
     for room, lists in (
         (public, (MEMBERS, BANS, "/admin/messaging/message/")),
@@ -414,7 +415,7 @@ def test_a_room_leads_to_its_messages_members_and_bans(root: Client, group: Room
     assert f"{BANS}?q" not in root.get(f"{ROOMS}{group.pk}/change/").content.decode()
 
 
-def test_lists_cost_the_same_queries_however_many_rows(root: Client, ila: User) -> None:
+def test_query_count_does_not_depend_on_row_count(root: Client, ila: User) -> None:
     def cost() -> list[int]:
         counts = []
         for page in (ROOMS, f"{ROOMS}?q=room", MEMBERS, BANS, "/admin/admin/logentry/"):
@@ -438,7 +439,7 @@ def test_lists_cost_the_same_queries_however_many_rows(root: Client, ila: User) 
     assert max(before) <= 10
 
 
-def test_no_search_by_beginning_reads_a_whole_table(root: Client) -> None:
+def test_prefix_searches_never_scan_a_whole_table(root: Client) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("reads SQLite's plans")
     make_room(name="sports")

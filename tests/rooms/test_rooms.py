@@ -1,4 +1,4 @@
-"""Rooms: who makes, enters, leaves and manages them, and what the database itself refuses."""
+"""Rooms: creating, entering, leaving, managing, and the database's constraints."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,12 +19,12 @@ from tests.factories import (
     at_once,
     commits,
     draft,
-    heard,
     make_member,
     make_private_room,
     make_room,
     make_sign_in,
     make_user,
+    published,
     say,
     store_now,
 )
@@ -46,30 +46,30 @@ def counts_right(room: Room) -> bool:
     return room.member_count == room.members.count()
 
 
-# What the database refuses, whoever writes
+# Database constraints
 
 
-def test_a_pair_has_one_private_room() -> None:
+def test_two_users_have_one_private_room() -> None:
     low, high = make_user(), make_user()
     make_private_room(low.pk, high)
     with pytest.raises(IntegrityError, match=r"room_pair_once|low_id"):
         Room.objects.create(kind=RoomKind.PRIVATE, low=low, high=high)
 
 
-def test_a_name_is_of_one_living_room() -> None:
+def test_room_name_is_unique_among_existing_rooms() -> None:
     Room.objects.create(kind=RoomKind.PUBLIC, name="Sports", name_key="sports")
     with pytest.raises(IntegrityError, match=r"room_name_once|name_key"):
         Room.objects.create(kind=RoomKind.GROUP, name="sports", name_key="sports")
 
 
-def test_a_member_is_in_a_room_once() -> None:
+def test_member_is_unique_in_a_room() -> None:
     room, user = make_room(), make_user()
     make_member(room, user.pk)
     with pytest.raises(IntegrityError, match=r"member_once|room_id"):
         make_member(room, user.pk)
 
 
-def test_a_ban_stands_once() -> None:
+def test_ban_is_unique_in_a_room() -> None:
     room, user = make_room(), make_user()
     Ban.objects.create(room=room, user=user)
     with pytest.raises(IntegrityError, match=r"ban_once|room_id"):
@@ -91,7 +91,7 @@ def test_a_ban_stands_once() -> None:
         {"kind": RoomKind.PRIVATE, "low": 0, "high": 1, "name_key": "a"},
     ],
 )
-def test_a_room_is_either_named_or_a_pair(values: dict[str, Any]) -> None:
+def test_room_has_either_a_name_or_two_users(values: dict[str, Any]) -> None:
     users = [make_user(), make_user()]
     values = {
         key: users[value] if key in ("low", "high") else value for key, value in values.items()
@@ -100,16 +100,16 @@ def test_a_room_is_either_named_or_a_pair(values: dict[str, Any]) -> None:
         Room.objects.create(**values)
 
 
-def test_a_version_never_falls_behind_the_messages() -> None:
+def test_version_is_never_below_last_seq() -> None:
     room = make_room()
     with pytest.raises(IntegrityError, match="room_version_covers_seq"):
         Room.objects.filter(pk=room.pk).update(last_seq=5, version=4)
 
 
-# Making rooms
+# Creating rooms
 
 
-def test_who_makes_a_room_owns_it() -> None:
+def test_creator_owns_the_room() -> None:
     owner, friend = make_user(), make_user()
     room = services.create_room(
         user_id=owner.pk, name="Sports", kind=RoomKind.GROUP, members=[friend.username, owner.pk]
@@ -119,21 +119,21 @@ def test_who_makes_a_room_owns_it() -> None:
     assert counts_right(room)
 
 
-def test_unknown_people_stop_the_making_of_a_room() -> None:
+def test_unknown_users_prevent_room_creation() -> None:
     gone = make_user("gone", is_active=False)
     with pytest.raises(UnknownUsers) as refusal:
         services.create_room(
-            user_id=make_user().pk, name="sports", members=["nobody", gone.username, 999_999]
+            user_id=make_user().pk, name="sports", members=["unknown", gone.username, 999_999]
         )
     assert [error["msg"].split()[-1] for error in refusal.value.errors or ()] == [
-        "nobody",
+        "unknown",
         "gone",
         "999999",
     ]
     assert not Room.objects.exists()
 
 
-def test_connecting_makes_no_room_that_looks_like_another(settings: Settings) -> None:
+def test_connecting_creates_no_lookalike_room(settings: Settings) -> None:
     settings.CHAT_ROOM_RATE = Rate(1, 60, 1)
     buckets.clear()
     user = make_user()
@@ -141,21 +141,21 @@ def test_connecting_makes_no_room_that_looks_like_another(settings: Settings) ->
         with pytest.raises(NoSuchRoom):
             membership.enter_public_room(user_id=user.pk, name=name)
     assert not Room.objects.exists()
-    # A refusal costs nothing, and a room that is older than the rule is entered as before.
+    # A refusal consumes no rate, and a room older than the rule can still be entered.
     assert membership.enter_public_room(user_id=user.pk, name="sports").pk
     old = make_room(name="sрorts")
     assert membership.enter_public_room(user_id=user.pk, name="SРORTS") == old
 
 
 @pytest.mark.parametrize("name", ["sports", "SPORTS", "ｓｐｏｒｔｓ"])
-def test_a_room_name_is_taken_however_it_is_written(name: str) -> None:
+def test_room_name_is_unique_across_spellings(name: str) -> None:
     user = make_user()
     services.create_room(user_id=user.pk, name="Sports", kind=RoomKind.GROUP)
     with pytest.raises(RoomExists):
         services.create_room(user_id=user.pk, name=name)
 
 
-def test_the_name_of_a_deleted_room_may_be_used_again() -> None:
+def test_name_of_a_deleted_room_can_be_reused() -> None:
     user = make_user()
     room = services.create_room(user_id=user.pk, name="sports")
     services.delete_room(user_id=user.pk, room_id=room.pk)
@@ -163,7 +163,7 @@ def test_the_name_of_a_deleted_room_may_be_used_again() -> None:
 
 
 @commits
-def test_one_of_many_who_make_a_room_at_once_gets_it() -> None:
+def test_concurrent_room_creation_has_one_winner() -> None:
     ids = [make_user().pk for _ in range(4)]
     calls: list[Callable[[], Room]] = [
         lambda user_id=user_id: services.create_room(user_id=user_id, name="sports")  # type: ignore[misc]
@@ -174,7 +174,7 @@ def test_one_of_many_who_make_a_room_at_once_gets_it() -> None:
     assert sum(isinstance(outcome, RoomExists) for outcome in outcomes) == 3
 
 
-def test_making_rooms_is_limited(settings: Settings) -> None:
+def test_room_creation_is_rate_limited(settings: Settings) -> None:
     buckets.clear()
     settings.CHAT_ROOM_RATE = Rate(1, 60, 1)
     user = make_user()
@@ -186,7 +186,7 @@ def test_making_rooms_is_limited(settings: Settings) -> None:
     membership.enter_public_room(user_id=user.pk, name="one")
 
 
-def test_a_room_that_was_not_made_is_not_counted(settings: Settings) -> None:
+def test_failed_room_creation_refunds_its_rate(settings: Settings) -> None:
     buckets.clear()
     settings.CHAT_ROOM_RATE = Rate(1, 60, 1)
     user = make_user()
@@ -195,7 +195,7 @@ def test_a_room_that_was_not_made_is_not_counted(settings: Settings) -> None:
         with pytest.raises(RoomExists):
             services.create_room(user_id=user.pk, name="taken")
         with pytest.raises(UnknownUsers):
-            services.create_room(user_id=user.pk, name="free", members=["nobody"])
+            services.create_room(user_id=user.pk, name="free", members=["unknown"])
     services.create_room(user_id=user.pk, name="free")
     with pytest.raises(RateLimited):
         services.create_room(user_id=user.pk, name="taken")
@@ -204,7 +204,7 @@ def test_a_room_that_was_not_made_is_not_counted(settings: Settings) -> None:
 # Private rooms
 
 
-def test_a_pair_meets_in_one_room_whoever_opens_it() -> None:
+def test_private_room_is_the_same_from_both_sides() -> None:
     one, other = make_user("one"), make_user("other")
     room = membership.enter_private_room(user_id=one.pk, username="OTHER")
     assert membership.enter_private_room(user_id=other.pk, username="one") == room
@@ -214,7 +214,7 @@ def test_a_pair_meets_in_one_room_whoever_opens_it() -> None:
 
 
 @commits
-def test_a_pair_that_meets_at_the_same_instant_gets_one_room() -> None:
+def test_concurrent_opens_create_one_private_room() -> None:
     one, other = make_user("one"), make_user("other")
     outcomes = at_once(
         lambda: membership.enter_private_room(user_id=one.pk, username="other"),
@@ -223,18 +223,18 @@ def test_a_pair_that_meets_at_the_same_instant_gets_one_room() -> None:
     assert outcomes == [Room.objects.get()] * 2
 
 
-def test_nobody_has_a_private_room_with_themselves() -> None:
+def test_private_room_with_oneself_is_refused() -> None:
     user = make_user("ila")
     with pytest.raises(Forbidden):
         membership.enter_private_room(user_id=user.pk, username="ILA")
 
 
-def test_there_is_no_private_room_with_nobody_or_the_deactivated() -> None:
+def test_private_room_with_an_unknown_or_deactivated_user_is_refused() -> None:
     user, gone = make_user(), make_user("gone")
     make_private_room(user.pk, gone)
     gone.is_active = False
     gone.save()
-    for name in ("gone", "nobody", "no/body", "a\x00", ""):
+    for name in ("gone", "unknown", "un/known", "a\x00", ""):
         with pytest.raises(NoSuchUser):
             membership.enter_private_room(user_id=user.pk, username=name)
 
@@ -242,7 +242,7 @@ def test_there_is_no_private_room_with_nobody_or_the_deactivated() -> None:
 # Entering by socket
 
 
-def test_a_public_room_is_made_on_first_use_and_has_no_owner() -> None:
+def test_public_room_is_created_on_first_use_without_owner() -> None:
     user = make_user()
     room = membership.enter_public_room(user_id=user.pk, name="Zoe\u0308")
     assert (room.name, room.kind) == ("Zoë", RoomKind.PUBLIC)
@@ -258,7 +258,7 @@ def test_entering_a_room_again_changes_nothing() -> None:
 
 
 @commits
-def test_a_first_use_by_many_at_once_makes_one_room() -> None:
+def test_concurrent_first_use_creates_one_room() -> None:
     ids = [make_user().pk for _ in range(4)]
     calls: list[Callable[[], Room]] = [
         lambda user_id=user_id: membership.enter_public_room(user_id=user_id, name="sports")  # type: ignore[misc]
@@ -272,13 +272,13 @@ def test_a_first_use_by_many_at_once_makes_one_room() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a@b", "..", "a" * 65, "a\x00"])
-def test_an_impossible_name_is_no_room(name: str) -> None:
+def test_invalid_room_name_is_no_room(name: str) -> None:
     with pytest.raises(NoSuchRoom):
         membership.enter_public_room(user_id=make_user().pk, name=name)
     assert not Room.objects.exists()
 
 
-def test_entering_does_not_make_a_deleted_room_again() -> None:
+def test_entering_does_not_recreate_a_deleted_room() -> None:
     owner = make_user()
     room = make_room(name="sports", owner=[owner.pk])
     services.delete_room(user_id=owner.pk, room_id=room.pk)
@@ -287,7 +287,7 @@ def test_entering_does_not_make_a_deleted_room_again() -> None:
             membership.enter_public_room(user_id=user_id, name="sports")
 
 
-def test_a_room_made_after_a_deletion_is_entered() -> None:
+def test_room_recreated_after_deletion_can_be_entered() -> None:
     owner = make_user()
     room = make_room(name="sports", owner=[owner.pk])
     services.delete_room(user_id=owner.pk, room_id=room.pk)
@@ -295,7 +295,7 @@ def test_a_room_made_after_a_deletion_is_entered() -> None:
     assert membership.enter_public_room(user_id=make_user().pk, name="sports") == again
 
 
-def test_a_group_is_closed_to_others_at_both_addresses() -> None:
+def test_group_is_closed_to_non_members_at_both_urls() -> None:
     make_room(RoomKind.GROUP, name="friends", owner=[make_user().pk])
     stranger = make_user().pk
     with pytest.raises(NotAMember):
@@ -305,7 +305,7 @@ def test_a_group_is_closed_to_others_at_both_addresses() -> None:
             membership.enter_group_room(user_id=stranger, name=name)
 
 
-def test_each_kind_of_room_has_its_own_address() -> None:
+def test_each_kind_of_room_has_its_own_url() -> None:
     user = make_user()
     group = make_room(RoomKind.GROUP, name="friends", owner=[user.pk])
     make_room(name="sports", owner=[user.pk])
@@ -319,7 +319,7 @@ def test_each_kind_of_room_has_its_own_address() -> None:
 # Coming and going
 
 
-def test_what_was_said_before_joining_is_read() -> None:
+def test_messages_before_joining_are_read() -> None:
     room, author, user = make_room(), make_sign_in(), make_user()
     say(author, room)
     membership.join_room(user_id=user.pk, room_id=room.pk)
@@ -330,7 +330,7 @@ def test_what_was_said_before_joining_is_read() -> None:
 
 
 @pytest.mark.parametrize("kind", [RoomKind.GROUP, RoomKind.PRIVATE])
-def test_a_room_of_others_looks_like_none(kind: RoomKind) -> None:
+def test_room_of_others_looks_missing(kind: RoomKind) -> None:
     one, other = make_user(), make_user()
     private = make_private_room(one.pk, other)
     room = private if kind == RoomKind.PRIVATE else make_room(RoomKind.GROUP, owner=[one.pk])
@@ -345,22 +345,22 @@ def test_a_room_of_others_looks_like_none(kind: RoomKind) -> None:
 
 
 @commits
-def test_leaving_raises_the_access_counter_and_is_told() -> None:
+def test_leaving_raises_access_epoch_and_is_published() -> None:
     user = make_user()
     room = make_room(member=[user.pk])
-    with heard() as events:
+    with published() as events:
         membership.leave_room(user_id=user.pk, room_id=room.pk)
     assert events == [MemberLeft(room.pk, user.pk, access_epoch=1)]
     assert role_of(user.pk, room) is None
     assert counts_right(room)
 
 
-def test_one_who_is_not_in_a_public_room_cannot_leave_it() -> None:
+def test_non_member_cannot_leave_a_public_room() -> None:
     with pytest.raises(NotAMember):
         membership.leave_room(user_id=make_user().pk, room_id=make_room().pk)
 
 
-def test_the_last_owner_of_a_group_hands_over_first() -> None:
+def test_last_owner_of_a_group_must_hand_over_first() -> None:
     owner, friend = make_user(), make_user("friend")
     room = make_room(RoomKind.GROUP, owner=[owner.pk], member=[friend.pk])
     with pytest.raises(LastOwner):
@@ -374,14 +374,14 @@ def test_the_last_owner_of_a_group_hands_over_first() -> None:
     assert role_of(friend.pk, room) == Role.OWNER
 
 
-def test_the_last_owner_of_a_public_room_may_leave() -> None:
+def test_last_owner_of_a_public_room_may_leave() -> None:
     owner = make_user()
     room = make_room(owner=[owner.pk])
     membership.leave_room(user_id=owner.pk, room_id=room.pk)
     assert role_of(owner.pk, room) is None
 
 
-def test_a_private_room_cannot_be_left_or_managed() -> None:
+def test_private_room_cannot_be_left_or_managed() -> None:
     one, other = make_user(), make_user()
     room = make_private_room(one.pk, other)
     with pytest.raises(Forbidden):
@@ -398,11 +398,11 @@ def test_a_private_room_cannot_be_left_or_managed() -> None:
 
 
 @commits
-def test_a_removal_tells_the_last_version_that_the_removed_may_have_seen() -> None:
+def test_removal_returns_the_last_version_visible_to_the_removed_member() -> None:
     owner, gone = make_user(), make_sign_in()
     room = make_room(RoomKind.GROUP, owner=[owner.pk], member=[gone.user_id])
     said = say(gone, room)
-    with heard() as events:
+    with published() as events:
         version = membership.remove_member(
             user_id=owner.pk, room_id=room.pk, username=gone.username.upper()
         )
@@ -411,7 +411,7 @@ def test_a_removal_tells_the_last_version_that_the_removed_may_have_seen() -> No
     assert counts_right(room)
 
 
-def test_the_removed_of_a_public_room_stay_out_until_they_are_added() -> None:
+def test_user_removed_from_a_public_room_stays_banned_until_added() -> None:
     owner, gone = make_user(), make_user()
     room = make_room(owner=[owner.pk], member=[gone.pk])
     membership.remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
@@ -428,14 +428,14 @@ def test_the_removed_of_a_public_room_stay_out_until_they_are_added() -> None:
 
 @commits
 @pytest.mark.parametrize("has_been_there", [True, False])
-def test_one_who_is_no_member_of_a_public_room_can_be_banned(has_been_there: bool) -> None:
+def test_non_member_of_a_public_room_can_be_banned(has_been_there: bool) -> None:
     owner, gone = make_user(), make_sign_in()
     room = make_room(owner=[owner.pk])
     if has_been_there:
         say(gone, room)
         membership.leave_room(user_id=gone.user_id, room_id=room.pk)
     room.refresh_from_db()
-    with heard() as events:
+    with published() as events:
         version = membership.remove_member(
             user_id=owner.pk, room_id=room.pk, username=gone.username.upper()
         )
@@ -443,13 +443,13 @@ def test_one_who_is_no_member_of_a_public_room_can_be_banned(has_been_there: boo
     assert events == [MemberRemoved(room.pk, gone.user_id, access_epoch=room.access_epoch + 1)]
     assert isinstance(store_now(draft(gone, room))[0], Forbidden)
     assert counts_right(room)
-    # Once more, because the answer was lost.
+    # Repeated, as after a lost answer.
     membership.remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
     membership.add_members(user_id=owner.pk, room_id=room.pk, people=[gone.user_id])
     assert say(gone, room).sender == gone.user_id
 
 
-def test_an_admin_bans_strangers_and_nobody_bans_oneself_or_nobody() -> None:
+def test_admin_bans_non_members_but_not_oneself_or_unknown_users() -> None:
     owner, admin, stranger = make_user(), make_user(), make_user()
     left = make_user("left", is_active=False)
     room = make_room(owner=[owner.pk], admin=[admin.pk])
@@ -457,9 +457,9 @@ def test_an_admin_bans_strangers_and_nobody_bans_oneself_or_nobody() -> None:
     def ban(username: str, by: User = admin) -> int:
         return membership.remove_member(user_id=by.pk, room_id=room.pk, username=username)
 
-    for nobody in ("nobody", left.username):
+    for unknown in ("unknown", left.username):
         with pytest.raises(NoSuchMember):
-            ban(nobody)
+            ban(unknown)
     with pytest.raises(Forbidden):
         ban(owner.username, by=stranger)
     staff = make_user(is_staff=True)
@@ -469,7 +469,7 @@ def test_an_admin_bans_strangers_and_nobody_bans_oneself_or_nobody() -> None:
     assert [one.user for one in Ban.objects.all()] == [stranger]
 
 
-def test_the_removed_of_a_group_may_be_added_again() -> None:
+def test_user_removed_from_a_group_can_be_added_again() -> None:
     owner, gone = make_user(), make_user()
     room = make_room(RoomKind.GROUP, owner=[owner.pk], member=[gone.pk])
     membership.remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
@@ -494,7 +494,7 @@ def test_the_removed_of_a_group_may_be_added_again() -> None:
         ("member", "member", False),
     ],
 )
-def test_a_role_removes_only_lesser_ones(by: str, whom: str, allowed: bool) -> None:
+def test_role_removes_only_lower_roles(by: str, whom: str, allowed: bool) -> None:
     actor, target, owner = make_user(), make_user(), make_user()
     room = make_room(RoomKind.GROUP, owner=[owner.pk])
     make_member(room, actor.pk, Role(by))
@@ -506,7 +506,7 @@ def test_a_role_removes_only_lesser_ones(by: str, whom: str, allowed: bool) -> N
     assert (role_of(target.pk, room) is None) == allowed
 
 
-def test_nobody_removes_themselves_or_one_who_is_not_there() -> None:
+def test_removing_oneself_or_a_non_member_is_refused() -> None:
     owner = make_user()
     room = make_room(RoomKind.GROUP, owner=[owner.pk])
     with pytest.raises(Forbidden):
@@ -519,7 +519,7 @@ def test_nobody_removes_themselves_or_one_who_is_not_there() -> None:
 
 
 @pytest.mark.parametrize("role", ["admin", "member"])
-def test_only_an_owner_changes_roles_and_deletes(role: str) -> None:
+def test_only_an_owner_changes_roles_and_deletes_the_room(role: str) -> None:
     user, owner = make_user(), make_user()
     room = make_room(owner=[owner.pk])
     make_member(room, user.pk, Role(role))
@@ -532,7 +532,7 @@ def test_only_an_owner_changes_roles_and_deletes(role: str) -> None:
     assert role_of(user.pk, room) == role
 
 
-def test_whether_one_may_is_asked_before_whether_it_can_be() -> None:
+def test_permission_is_checked_before_state() -> None:
     owner, admin = make_user("owner"), make_user()
     room = make_room(RoomKind.GROUP, owner=[owner.pk], admin=[admin.pk])
     with pytest.raises(Forbidden):
@@ -541,7 +541,7 @@ def test_whether_one_may_is_asked_before_whether_it_can_be() -> None:
         )
 
 
-def test_staff_look_after_public_rooms_only() -> None:
+def test_staff_moderate_only_public_rooms() -> None:
     staff, owner = make_user(is_staff=True), make_user("owner")
     public = make_room(member=[owner.pk])
     group = make_room(RoomKind.GROUP, owner=[owner.pk], member=[staff.pk])
@@ -555,10 +555,10 @@ def test_staff_look_after_public_rooms_only() -> None:
 
 
 @commits
-def test_a_new_title_is_told_and_leaves_the_topic() -> None:
+def test_title_change_is_published_and_keeps_the_topic() -> None:
     owner = make_user()
     room = services.create_room(user_id=owner.pk, name="sports", topic="All of them")
-    with heard() as events:
+    with published() as events:
         services.change_room(user_id=owner.pk, room_id=room.pk, title="Sports", topic=None)
     (event,) = events
     assert isinstance(event, RoomChanged)
@@ -566,10 +566,10 @@ def test_a_new_title_is_told_and_leaves_the_topic() -> None:
 
 
 @commits
-def test_a_deleted_room_is_gone_for_everybody() -> None:
+def test_deleted_room_is_gone_for_all_users() -> None:
     owner, friend = make_user(), make_user()
     room = make_room(RoomKind.GROUP, owner=[owner.pk], member=[friend.pk])
-    with heard() as events:
+    with published() as events:
         services.delete_room(user_id=owner.pk, room_id=room.pk)
     assert events == [RoomDeleted(room.pk)]
     for user in (owner, friend):
@@ -581,10 +581,10 @@ def test_a_deleted_room_is_gone_for_everybody() -> None:
 
 
 @commits
-def test_what_is_rolled_back_is_not_told() -> None:
+def test_rolled_back_changes_are_not_published() -> None:
     owner = make_user()
     room = make_room(owner=[owner.pk])
-    with heard() as events, transaction.atomic():
+    with published() as events, transaction.atomic():
         services.delete_room(user_id=owner.pk, room_id=room.pk)
         transaction.set_rollback(True)
     assert events == []

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from typing_extensions import override
 
 from accounts.auth import Caller, authenticate, user_of
 from accounts.kernel.errors import DomainError, InvalidCredentials, UsernameTaken
@@ -44,6 +45,7 @@ MESSAGES = {
 class Command(BaseCommand):
     help = "Fill the database with users, rooms and messages, and print tokens and URLs to paste"
 
+    @override
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEBUG:
             raise CommandError(
@@ -157,6 +159,9 @@ def _send_messages(callers: dict[str, Caller], rooms: dict[str, Room]) -> None:
 def _send(caller: Caller, room: Room, number: int, text: str) -> Sent:
     """Sends a message; by `client_id` a second run finds the message of the first."""
     draft = services.draft_message(
-        caller=caller, room=room.pk, content=text, client_id=f"demo-{number}"
+        caller=caller,
+        room_id=room.pk,
+        text=services.accept_text(caller=caller, content=text),
+        client_id=f"demo-{number}",
     )
     return services.send_message(draft)

@@ -1,4 +1,4 @@
-"""The ceiling: an ASGI application that only hands each text to every socket of its path."""
+"""The ceiling: an ASGI application that only sends each text to every socket of its path."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -28,6 +28,6 @@ async def application(
 async def _tell(room: set[Send], text: str) -> None:
     event = {"type": "websocket.send", "text": text}
     for send in list(room):
-        # A peer that has just gone: its own task takes it out.
+        # This peer has just disconnected: its own task removes it.
         with suppress(Exception):
             await send(event)

@@ -1,1 +1,1 @@
-"""Servers with a bug put in on purpose: the harness is worth nothing unless it finds each."""
+"""Servers with planted bugs: the drills must find each of them."""

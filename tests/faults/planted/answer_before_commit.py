@@ -1,4 +1,4 @@
-"""Bug: the sender is answered when the message is written, not when it is committed."""
+"""Bug: the sender is answered before the commit."""
 
 import time
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Bug: nobody asks whether a `client_id` was used before, and no constraint refuses it."""
+"""Bug: `client_id` is not checked, and no constraint refuses a repeat."""
 
 from collections.abc import Collection
 

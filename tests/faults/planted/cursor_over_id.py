@@ -1,7 +1,7 @@
-"""Bug: what a client missed is looked for by id, not by version.
+"""Bug: missed changes are selected by id, not by version.
 
-Ids come as from a PostgreSQL sequence with a cache: each process takes a block, so that they
-are not in the order of commits. (Without a cache two transactions that overlap do the same.)
+Ids come as from a PostgreSQL sequence with a cache: each process takes a block, so ids are not in
+commit order. (Without a cache, two overlapping transactions do the same.)
 """
 
 from collections import deque
@@ -11,11 +11,12 @@ from django.db import connection
 from django.db.models import Max
 
 from config.asgi import application
+from messaging import selectors
 from messaging.models import Message
 from messaging.selectors import StoredChange, state_of
 from messaging.writer import batch
 from messaging.writer.sql import Rows
-from realtime.delivery import repair, replay_cache
+from realtime.delivery import replay_cache
 from rooms.models import Room
 
 from .plant import plant
@@ -34,7 +35,7 @@ def allocate_ids(count: int) -> Rows:
 
 
 def _take_block(cursor: Any) -> range:
-    """Under the write lock of the batch that needs it, and committed with it."""
+    """Takes a block under the batch's write lock, committed with the batch."""
     name = "messaging_message"
     cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [name])
     row = cursor.fetchone()
@@ -57,4 +58,4 @@ def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]
 
 plant(batch, "allocate_ids", allocate_ids)
 plant(replay_cache, "changes_since", changes_since)
-plant(repair, "changes_since", changes_since)
+plant(selectors, "changes_since", changes_since)

@@ -1,4 +1,4 @@
-"""How a bug is put in: a name of a module is given another meaning, and it must have had one."""
+"""Plants a bug by replacing an existing name of a module."""
 
 import inspect
 import threading
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def plant(module: ModuleType, name: str, bug: Callable[..., Any]) -> Any:
-    """Replaces `module.name`, which must be there and be called alike, and returns what it was."""
+    """Replaces `module.name`, whose parameters must match, and returns the original."""
     original = getattr(module, name)
     old, new = (list(inspect.signature(one).parameters) for one in (original, bug))
     assert old == new, f"{module.__name__}.{name} takes {old} now, the planted bug {new}"
@@ -17,7 +17,7 @@ def plant(module: ModuleType, name: str, bug: Callable[..., Any]) -> Any:
 
 
 def on_database(call: Callable[[], None]) -> None:
-    """Servers import the application on their event loop, where Django refuses queries."""
+    """Runs `call` in a thread: Django refuses queries on the event loop of the import."""
     thread = threading.Thread(target=call)
     thread.start()
     thread.join()

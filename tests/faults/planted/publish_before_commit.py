@@ -1,4 +1,4 @@
-"""Bug: the room hears of a message that is written, and not committed yet."""
+"""Bug: a message is published before its commit."""
 
 import time
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ from django.urls import re_path  # noqa: E402
 
 from .consumers import ChatConsumer, StoringConsumer  # noqa: E402
 
-# The stubs of Channels and of Django disagree about what a view is.
+# The stubs of Channels and Django disagree about the type of a view.
 consumers: dict[str, Any] = {
     r"^chat/(?P<room_name>[\w-]+)/$": ChatConsumer.as_asgi(),
     r"^stored/(?P<room_name>[\w-]+)/$": StoringConsumer.as_asgi(),

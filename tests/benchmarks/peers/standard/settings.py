@@ -1,4 +1,4 @@
-"""The Channels tutorial's project; LAYER and DATABASE_URL in the environment choose the variant."""
+"""Settings of the Channels tutorial; LAYER and DATABASE_URL choose the variant."""
 
 import os
 from typing import Any
@@ -13,7 +13,7 @@ ASGI_APPLICATION = "tests.benchmarks.peers.standard.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 
-# As durable as the product's own, and with the same pool of connections.
+# As durable as the product's database, and with the same connection pool.
 DATABASES: dict[str, Any] = {"default": dj_database_url.parse(os.environ["DATABASE_URL"])}
 if os.environ["DATABASE_URL"].startswith("sqlite"):
     DATABASES["default"]["OPTIONS"] = {

@@ -1,0 +1,41 @@
+"""Rooms above CHAT_PRESENCE_MAX_USERS publish no join, exit, typing or read frames."""
+
+from pathlib import Path
+
+from tests.clients import Frame, Person, fresh, opened, register
+from tests.servers import serving
+
+ANNOUNCED = {"join", "exit", "typing", "read"}
+
+
+async def test_large_room_receives_messages_and_no_join_or_exit(tmp_path: Path) -> None:
+    with serving("uvicorn", tmp_path, CHAT_PRESENCE_MAX_USERS="2") as server:
+        ila, kaushal, third = [await register(server.http, server.ws) for _ in range(3)]
+        name = fresh("crowd")
+        receiver, typist, newcomer = ila.public(name), kaushal.public(name), third.public(name)
+        async with ila.http, kaushal.http, third.http, opened(receiver, typist):
+            await typist.send(type="typing")
+            assert (await receiver.receive_type("typing"))["username"] == kaushal.username
+            async with opened(newcomer) as (ready,):
+                assert ready["online_count"] == 3
+                assert (await newcomer.receive_type("join"))["username"] == third.username
+                await typist.send(type="typing", typing=False)
+                await newcomer.send(message="read this")
+                seq = (await typist.receive_type("message"))["seq"]
+                await typist.send(type="read", seq=seq)
+                # The user's own sockets still receive it: other tabs count unread messages.
+                assert await typist.receive_type("read") == mark_of(kaushal, seq)
+                await typist.send(message="hello all")
+                frames = await receiver.receive_until("message") + await receiver.receive_until(
+                    "message"
+                )
+                assert frames[-1]["message"] == "hello all"
+                assert not ANNOUNCED & {frame["type"] for frame in frames}
+            await typist.send(type="typing", typing=False)
+            assert (await receiver.receive_type("typing"))["typing"] is False
+            await receiver.send(type="read", seq=seq)
+            assert await typist.receive_type("read") == mark_of(ila, seq)
+
+
+def mark_of(person: Person, seq: int) -> Frame:
+    return {"type": "read", "username": person.username, "seq": seq}

@@ -1,0 +1,184 @@
+"""A daphne and a uvicorn share a database, with Redis and without."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.clients import (
+    REPAIR_TIMEOUT,
+    Person,
+    Socket,
+    assert_received_by_hint,
+    opened,
+    register,
+    until_hints_arrive,
+)
+from tests.redis_server import RedisServer, redis_running
+from tests.servers import Server, serving_together
+
+ACK_TIMEOUT = 5.0
+
+
+@dataclass
+class Pair:
+    first: Server
+    second: Server
+    redis: RedisServer | None
+
+
+@pytest.fixture(scope="module", params=["redis", "no redis"])
+def pair(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pair]:
+    folder: Path = tmp_path_factory.mktemp("pair")
+    with ExitStack() as stack:
+        redis = stack.enter_context(redis_running()) if request.param == "redis" else None
+        url = redis.url if redis else ""
+        first, second = stack.enter_context(
+            serving_together(["uvicorn", "daphne"], folder, REDIS_URL=url)
+        )
+        yield Pair(first, second, redis)
+
+
+Group = Callable[[str], Awaitable[tuple[Person, Person, int]]]
+
+
+@pytest.fixture
+async def people() -> AsyncIterator[list[Person]]:
+    """Closes the HTTP clients of the users in this list after the test."""
+    made: list[Person] = []
+    yield made
+    for person in made:
+        await person.http.aclose()
+
+
+@pytest.fixture
+def group(pair: Pair, people: list[Person]) -> Group:
+    """`await group("friends")`: an owner on the first process, a member on the second, the room."""
+
+    async def make(name: str) -> tuple[Person, Person, int]:
+        return await a_group_over_both(pair, name, people)
+
+    return make
+
+
+async def a_group_over_both(
+    pair: Pair, name: str, people: list[Person]
+) -> tuple[Person, Person, int]:
+    owner = await register(pair.first.http, pair.first.ws)
+    member = await register(pair.second.http, pair.second.ws)
+    people += [owner, member]
+    answer = await owner.post("/rooms/with-members", {"name": name, "members": [member.username]})
+    return owner, member, answer.json()["id"]
+
+
+async def settled(pair: Pair, here: Socket, there: Socket) -> None:
+    """A subscription at Redis takes a moment; until then the repair delivers."""
+    if pair.redis:
+        await until_hints_arrive(here, there)
+
+
+async def test_message_reaches_the_other_process(pair: Pair, group: Group) -> None:
+    owner, member, _ = await group("crossing")
+    here, there = owner.group("crossing"), member.group("crossing")
+    async with opened(here, there):
+        await settled(pair, here, there)
+        for number in range(3):
+            if pair.redis:
+                await assert_received_by_hint(here, there, f"{number}")
+            else:
+                await here.send(type="message", message=f"{number}")
+                heard = await there.receive_type("message", REPAIR_TIMEOUT)
+                assert heard["message"] == f"{number}"
+
+
+async def test_messages_of_both_processes_arrive_in_one_order(pair: Pair, group: Group) -> None:
+    owner, member, room_id = await group("order")
+    here, there = owner.group("order"), member.group("order")
+    async with opened(here, there):
+        await settled(pair, here, there)
+        for number in range(20):
+            await here.send(type="message", message=f"here {number}")
+            await there.send(type="message", message=f"there {number}")
+
+        for socket in (here, there):
+            heard = [(await socket.receive_type("message"))["version"] for _ in range(40)]
+            assert heard == list(range(1, 41))
+    stored = (await owner.get(f"/rooms/{room_id}/messages", limit=200)).json()
+    assert [message["seq"] for message in stored] == list(range(1, 41))
+
+
+async def test_private_message_sent_in_a_room_reaches_the_other_process(
+    pair: Pair, group: Group
+) -> None:
+    owner, member, room_id = await group("aside")
+    here, there = owner.group("aside"), member.group("aside")
+    private = member.private(owner.username)
+    async with opened(here, there, private) as (*_, ready):
+        await settled(pair, here, there)
+        await here.send(type="message", message="psst", receiver=member.id)
+        heard = await private.receive_type("message", REPAIR_TIMEOUT)
+        assert (heard["room_id"], heard["message"]) == (ready["room"]["id"], "psst")
+        if pair.redis:
+            # The copy is delivered by a hint alone.
+            assert await there.receive_type("message") == heard
+        assert (await owner.get(f"/rooms/{room_id}/messages")).json() == []
+
+
+async def test_removal_closes_the_sockets_in_the_other_process(pair: Pair, group: Group) -> None:
+    owner, member, room_id = await group("removal")
+    here, there = owner.group("removal"), member.group("removal")
+    async with opened(here, there):
+        await settled(pair, here, there)
+        removed = await owner.delete(f"/rooms/{room_id}/members/{member.username}")
+        await here.send(type="message", message="not for the removed")
+        code, frames = await there.closed(REPAIR_TIMEOUT)
+        assert (code, frames[-1]["code"]) == (4403, "removed")
+        late = [frame for frame in frames if frame.get("version", 0) > removed.json()["version"]]
+        assert late == []
+
+
+async def test_logout_closes_the_sockets_in_the_other_process(
+    pair: Pair, people: list[Person]
+) -> None:
+    person = await register(pair.first.http, pair.first.ws)
+    elsewhere = person.at(pair.second)
+    people += [person, elsewhere]
+    socket = person.public("logout")
+    async with opened(socket):
+        assert (await elsewhere.post("/logout")).status_code == 204
+        assert await socket.refused(REPAIR_TIMEOUT) == (4401, "session_ended")
+
+
+async def test_room_deletion_closes_the_sockets_in_the_other_process(
+    pair: Pair, group: Group
+) -> None:
+    owner, member, room_id = await group("deleted")
+    there = member.group("deleted")
+    async with opened(there):
+        assert (await owner.delete(f"/rooms/{room_id}")).status_code == 204
+        assert await there.refused(REPAIR_TIMEOUT) == (4404, "no_such_room")
+
+
+async def test_messages_are_delivered_while_redis_dies_and_returns(
+    pair: Pair, group: Group
+) -> None:
+    if pair.redis is None:
+        pytest.skip("there is no Redis to kill")
+    owner, member, _ = await group("outage")
+    here, there = owner.group("outage"), member.group("outage")
+    async with opened(here, there):
+        await settled(pair, here, there)
+        pair.redis.kill()
+        for number in range(5):
+            await here.send(type="message", message=f"{number}", client_id=f"{number}")
+            assert (await here.receive_type("ack", ACK_TIMEOUT))["seq"] == number + 1
+            heard = await there.receive_type("message", REPAIR_TIMEOUT)
+            assert heard["message"] == f"{number}"
+        pair.redis.start()
+        await until_hints_arrive(here, there)
+        for number in range(3):
+            await assert_received_by_hint(here, there, f"again {number}")

@@ -1,0 +1,265 @@
+"""Measures what clients that never read cost a busy server and its other clients."""
+
+import asyncio
+import gc
+import json
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from random import uniform
+from statistics import quantiles
+
+import psutil
+from typing_extensions import override
+
+from tests.raw_websocket import Drain, RawSocket, handshake, host_and_port, masked
+
+from .checker import Violation
+from .client import Client, sign_up
+from .cluster import cluster
+from .records import Records, RoomRef
+
+CHARACTERS, LETTER = 4000, "\N{CAT FACE}"
+"""The longest message, at four bytes a character: more bytes in fewer frames."""
+LENGTH = CHARACTERS * len(LETTER.encode())
+"""Bytes of each message; its timestamp makes it a few shorter."""
+PROBES = 5
+"""Sockets that send and measure; all other readers discard bytes."""
+MEASURE_DURATION = 12.0
+TRY_TIMEOUT = 3.0
+SETTLES_TIMEOUT = 4.0
+GONE_TIMEOUT = 15.0
+MAX_MEMORY = 2 * 1024 * 1024
+"""Bytes of server memory for each stuck socket."""
+FOREVER = float("inf")
+POLL_INTERVAL = 0.5
+HEADROOM = 0.7
+STEP = 1.5
+KEEPS_UP = 0.3
+LEAST_RATE = 500_000.0
+MAX_DELAY = 2.0
+"""Allowed factor over the others' p99 without stuck sockets."""
+NOISE = 0.010
+"""Insignificant seconds of p99: two processes share two cores with everything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlowReaderLoad:
+    """`rate`: bytes a second to each socket."""
+
+    sockets: int = 500
+    stuck: int = 50
+    rate: float = 2_000_000.0
+    kind: str = "uvicorn"
+    seconds: float = MEASURE_DURATION
+
+
+@dataclass(slots=True)
+class SlowReaderResult:
+    load: SlowReaderLoad
+    carried: float = 0.0
+    quiet: float = 0.0
+    stuck: float = 0.0
+    memory: float = 0.0
+    gone: float = 0.0
+    cut: int = 0
+
+    @property
+    def violations(self) -> list[Violation]:
+        found = []
+        if self.memory > MAX_MEMORY:
+            found.append(
+                Violation("memory", f"{self.memory / 2**20:.1f} MiB for each stuck socket")
+            )
+        if self.gone > GONE_TIMEOUT:
+            found.append(Violation("gone", f"stuck sockets are open after {self.gone:.1f} s"))
+        if self.cut:
+            found.append(Violation("innocent", f"{self.cut} readers were cut off"))
+        if self.stuck > MAX_DELAY * self.quiet + NOISE:
+            found.append(Violation("delay", f"p99 {self.quiet:.4f} s became {self.stuck:.4f} s"))
+        return found
+
+    @override
+    def __str__(self) -> str:
+        load = self.load
+        return (
+            f"{load.kind}: {load.stuck} of {load.sockets} sockets never read at"
+            f" {self.carried / 1e6:.2f} MB/s to each: {self.memory / 2**20:.2f} MiB for each,"
+            f" gone after {self.gone:.1f} s, the others' p99 {self.quiet * 1000:.1f} ms before and"
+            f" {self.stuck * 1000:.1f} ms meanwhile: {len(self.violations)} violations"
+        )
+
+
+async def slow(load: SlowReaderLoad, folder: Path) -> SlowReaderResult:
+    async with cluster(
+        folder, kind=load.kind, processes=1, application="config.asgi:application"
+    ) as servers:
+        server = servers.servers[0]
+        address = f"127.0.0.1:{server.port}"
+        client = await sign_up("person", lambda: address, Records())
+        answer = await client.insist("POST", "/rooms", {"name": "loud"})
+        answer.raise_for_status()
+        room = RoomRef(answer.json()["id"], "loud", "public")
+        try:
+            async with asyncio.timeout(300):
+                return await _measure(load, client, room, psutil.Process(server.process.pid))
+        finally:
+            gc.unfreeze()
+            await client.close()
+
+
+async def _measure(
+    load: SlowReaderLoad, client: Client, room: RoomRef, server: psutil.Process
+) -> SlowReaderResult:
+    result = SlowReaderResult(load)
+    url = f"ws://{client.address()}{room.path}?token={client.account.access}"
+    probes = [await Probe.open(url) for _ in range(PROBES)]
+    drains = [await Drain.open(url) for _ in range(load.sockets - load.stuck - PROBES)]
+    gc.freeze()  # a collection here would count as a server delay
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(probe.send_loop()) for probe in probes]
+        # Same work of this process in both phases, so that only the server differs.
+        watch = group.create_task(_watch(server, [], 0))
+        result.quiet = await _quiet(probes, load)
+        watch.cancel()
+        memory = server.memory_info().rss
+        stuck = [Stuck(url, sends=number % 2 == 0) for number in range(load.stuck)]
+        watch = group.create_task(_watch(server, stuck, memory))
+        result.stuck, result.carried = await _p99(probes, load.seconds)
+        peak, result.gone = await watch
+        result.memory = (peak - memory) / load.stuck
+        for task in tasks:
+            task.cancel()
+    result.cut = sum(drain.lost for drain in drains)
+    for drain in drains:
+        drain.close()
+    for one in stuck:
+        one.close()
+    for probe in probes:
+        probe.end()
+    return result
+
+
+async def _quiet(probes: "Sequence[Probe]", load: SlowReaderLoad) -> float:
+    """Returns p99 with readers only, at `load.rate` or below what the server keeps up.
+
+    An overloaded server would show its own queue only, with and without stuck sockets.
+    """
+    rate = most = load.rate
+    while rate > LEAST_RATE:
+        rate /= 2
+    _pace(probes, rate)
+    await asyncio.sleep(SETTLES_TIMEOUT)  # hundreds of sockets are still connecting
+    while rate < most and await _keeps_up(probes, min(STEP * rate, most)):
+        rate = min(STEP * rate, most)
+    if rate < most:
+        rate *= HEADROOM
+    while True:
+        _pace(probes, rate)
+        await asyncio.sleep(SETTLES_TIMEOUT)
+        quiet, _ = await _p99(probes, load.seconds)
+        if quiet < KEEPS_UP or rate < LEAST_RATE:
+            return quiet
+        rate *= HEADROOM
+
+
+def _pace(probes: "Sequence[Probe]", rate: float) -> None:
+    for probe in probes:
+        probe.pause = PROBES * LENGTH / rate
+
+
+async def _keeps_up(probes: "Sequence[Probe]", rate: float) -> bool:
+    _pace(probes, rate)
+    p99, carried = await _p99(probes, TRY_TIMEOUT)
+    return p99 < KEEPS_UP and carried > 0.9 * rate
+
+
+async def _p99(probes: "Sequence[Probe]", seconds: float) -> tuple[float, float]:
+    """Returns the 99th percentile of the probes from now on, and bytes a second to each."""
+    for probe in probes:
+        probe.delays.clear()
+    await asyncio.sleep(seconds)
+    delays = [delay for probe in probes for delay in probe.delays]
+    if len(delays) < 100:
+        return float("inf"), 0.0
+    return quantiles(delays, n=100)[98], len(delays) / PROBES * LENGTH / seconds
+
+
+async def _watch(
+    server: psutil.Process, stuck: "Sequence[Stuck]", before: int
+) -> tuple[int, float]:
+    """Returns peak memory, and the seconds until the server closed the last stuck socket."""
+    begun, peak = time.monotonic(), before
+    ports, seen = {one.port for one in stuck}, set[int]()
+    while (passed := time.monotonic() - begun) < (2 * GONE_TIMEOUT if ports else FOREVER):
+        for one in stuck:
+            one.send_loop()
+        peak = max(peak, server.memory_info().rss)
+        there = ports & set(await asyncio.to_thread(_open_ports, server))
+        seen |= there
+        if ports and seen == ports and not there:
+            break
+        await asyncio.sleep(POLL_INTERVAL)
+    return peak, passed
+
+
+def _open_ports(server: psutil.Process) -> Iterator[int]:
+    """Yields the client's port of each connection of the process."""
+    for connection in server.net_connections(kind="tcp4"):
+        if connection.raddr:
+            yield connection.raddr.port
+
+
+class Probe(RawSocket):
+    """Sends at a steady `pause` and measures how long messages take to come back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pause = 1.0
+        self.delays: list[float] = []
+
+    @classmethod
+    async def open(cls, url: str) -> "Probe":
+        _, probe = await asyncio.get_running_loop().create_connection(cls, *host_and_port(url))
+        probe.transport.write(handshake(url))
+        return probe
+
+    async def send_loop(self) -> None:
+        """Sends without waiting for answers: a slow server gets no relief."""
+        # Random phase, or the probes would measure each other.
+        due = time.monotonic() + uniform(0, self.pause)
+        while not self.ended.done():
+            text = f"{time.monotonic():.6f} ".ljust(CHARACTERS, LETTER)
+            self.send(json.dumps({"message": text}, ensure_ascii=False).encode())
+            due = max(due + self.pause * uniform(0.5, 1.5), time.monotonic() - 1)
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+        self.ended.result()
+
+    @override
+    def text_received(self, text: bytes) -> None:
+        at = text.find(b'"message":"')
+        if at >= 0:
+            self.delays.append(time.monotonic() - float(text[at + 11 : at + 60].split(b" ")[0]))
+
+
+class Stuck:
+    """Connects and never reads a byte; it may still send."""
+
+    def __init__(self, url: str, *, sends: bool) -> None:
+        self._socket = socket.create_connection(host_and_port(url), timeout=10)
+        self._socket.sendall(handshake(url))
+        self._socket.setblocking(False)
+        self._speaks = sends
+        self.port: int = self._socket.getsockname()[1]
+
+    def send_loop(self) -> None:
+        if self._speaks:
+            with suppress(OSError):
+                self._socket.send(masked(b'{"type":"ping","ref":"' + b"x" * 64 + b'"}'))
+                self._socket.send(masked(b'{"type":"typing"}'))
+
+    def close(self) -> None:
+        self._socket.close()

@@ -1,0 +1,17 @@
+"""Short form of the kill storms: about a minute."""
+
+from pathlib import Path
+
+import pytest
+
+from .checker import report
+from .storm import Plan, storm
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_repeated_kills_lose_no_message(processes: int, tmp_path: Path) -> None:
+    outcome = await storm(Plan(kills=6, terms=2, messages=1500, processes=processes), tmp_path)
+    assert not outcome.violations, f"{outcome}\n{report(outcome.violations)}"
+    assert outcome.acknowledged == 1500

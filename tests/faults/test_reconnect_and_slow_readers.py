@@ -1,0 +1,22 @@
+"""Short forms of the mass reconnect and of slow readers."""
+
+from pathlib import Path
+
+import pytest
+
+from .reconnect import reconnect
+from .slow_readers import SlowReaderLoad, slow
+
+
+@pytest.mark.slow
+async def test_mass_reconnect_misses_no_message(tmp_path: Path) -> None:
+    result = await reconnect(200, tmp_path)
+    # Within the ten seconds that `reconnect` allows a thousand clients. CPU time would say more,
+    # but other processes on the core stretch that as well.
+    assert not result.violations, f"{result}\n{result.violations[:5]}"
+
+
+@pytest.mark.slow
+async def test_slow_readers_cost_little_memory_and_delay(tmp_path: Path) -> None:
+    result = await slow(SlowReaderLoad(sockets=50, stuck=5, seconds=6), tmp_path)
+    assert not result.violations, f"{result}\n{result.violations}"
