@@ -1,7 +1,5 @@
 """Messages over HTTP (contract §2): translate, make one service call, translate back."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import Annotated, Any
 
 from asgiref.sync import sync_to_async
@@ -33,7 +31,6 @@ from .schemas import (
     ReadIn,
     ReadOut,
 )
-from .writer.commands import Draft
 
 router = Router(tags=["Messages"], auth=Bearer())
 SENDER = SignedBearer()
@@ -69,22 +66,23 @@ def _page(request: Request, items: list[Any], links: dict[str, Any]) -> HttpResp
 
 
 async def _send(request: Request, room: int | str, body: MessageIn) -> HttpResponse:
-    """Hands a draft to the writer, which checks session and membership under the room's lock."""
+    """Hands a draft to the writer, which checks session and membership under the room's lock.
+
+    `room` is an id or a name. A name is looked up after text and rate (contract §2).
+    """
     caller = request.auth
-    draft_message = partial(
-        services.draft_message,
-        caller=caller,
-        room=room,
-        content=body.content,
-        username=body.username,
-        client_id=body.client_id,
-        reply_to=body.reply_to,
-    )
-    if isinstance(room, str):
-        draft = await sync_to_async(ask)(_draft_for_name, caller, draft_message)
-    else:
-        draft = draft_message()
+    text = services.accept_text(caller=caller, content=body.content)
     try:
+        if isinstance(room, str):
+            room = await sync_to_async(ask)(_room_named, caller, room)
+        draft = services.draft_message(
+            caller=caller,
+            room_id=room,
+            text=text,
+            username=body.username,
+            client_id=body.client_id,
+            reply_to=body.reply_to,
+        )
         sent = await services.send_message_from_loop(draft)
     except SessionEnded:
         # An ended session must not use up the rate of its user's other sessions.
@@ -94,10 +92,12 @@ async def _send(request: Request, room: int | str, body: MessageIn) -> HttpRespo
     return json_answer(message, 200 if sent.duplicate else 201)
 
 
-def _draft_for_name(caller: Caller, draft_message: Callable[[], Draft]) -> Draft:
-    """Checks the session before the room is looked up: the writer comes later (contract §2)."""
-    sign_in_with(Claims(caller.user_id, caller.session_id, "", caller.expires_at), touch=False)
-    return draft_message()
+def _room_named(caller: Caller, name: str) -> int:
+    """A room's id. Raises SessionEnded before NoSuchRoom: the writer comes later."""
+    claims = Claims(caller.user_id, caller.session_id, "", caller.expires_at)
+    sign_in_with(claims, touch=False)
+    room_id: int = room_access_by_name(caller.user_id, name).room.pk
+    return room_id
 
 
 READING = answers({200: list[MessageOut]}, 401, 403, 404, 422)

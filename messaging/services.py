@@ -25,7 +25,6 @@ from rooms.selectors import (
     RoomAccess,
     acting_role,
     room_access,
-    room_access_by_name,
     staff_room_access,
 )
 
@@ -56,31 +55,31 @@ def check_sender(caller: Caller, username: str | None) -> None:
         raise SenderMismatch
 
 
+def accept_text(*, caller: Caller, content: str, field: str = "content") -> str:
+    """Checks a text and consumes the sender's rate, before any query.
+
+    `field` is the member that held the text. Raises Invalid, RateLimited.
+    """
+    text = clean_text(content, field)
+    consume_locally("CHAT_MESSAGE_RATE", caller.user_id)
+    return text
+
+
 def draft_message(
     *,
     caller: Caller,
-    room: int | str,
-    content: str,
-    field: str = "content",
+    room_id: int,
+    text: str,
     username: str | None = None,
     client_id: str | None = None,
     reply_to: int | None = None,
     via_room_id: int | None = None,
 ) -> Draft:
-    """Checks a message before it is queued.
-
-    `room` is an id or a name. Only a name needs the database: it is looked up after the text and
-    the rate were checked, in the order of contract §2. `field` is the member that held the text.
-    Raises Invalid, RateLimited, and NoSuchRoom for a name.
-    """
-    text = clean_text(content, field)
-    consume_locally("CHAT_MESSAGE_RATE", caller.user_id)
+    """Builds the draft of a text that `accept_text` returned."""
     return Draft(
         user_id=caller.user_id,
         session_id=caller.session_id,
-        room_id=room
-        if isinstance(room, int)
-        else room_access_by_name(caller.user_id, room).room.pk,
+        room_id=room_id,
         content=text,
         digest=digest_of(text, reply_to) if client_id is not None else "",
         client_id=client_id,
@@ -169,8 +168,7 @@ def edit_message(*, caller: Caller, room_id: int, message_id: int, content: str)
 
     Raises Invalid, RateLimited, NoSuchRoom, NoSuchMessage, Forbidden, MessageDeleted.
     """
-    text = clean_text(content)
-    consume_locally("CHAT_MESSAGE_RATE", caller.user_id)
+    text = accept_text(caller=caller, content=content)
     with _editing(caller.user_id, room_id, message_id) as editing:
         message = editing.message
         if message.sender_id != caller.user_id:

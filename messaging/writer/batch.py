@@ -210,7 +210,7 @@ def _members_to_lock(drafts: Sequence[Draft], marks: Sequence[MarkRead]) -> set[
 def _names_and_members(
     senders: Iterable[tuple[int, int, int, str, bool]],
 ) -> tuple[dict[tuple[int, int], str], set[tuple[int, int]]]:
-    """Usernames with an open session, by session and user; members, by room and user."""
+    """Returns usernames by session and user, and members by room and user."""
     names: dict[tuple[int, int], str] = {}
     members: set[tuple[int, int]] = set()
     for room_id, user_id, session_id, username, is_member in senders:

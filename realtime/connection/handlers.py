@@ -1,6 +1,5 @@
 """Handles each client frame (contract §3, Client frames)."""
 
-from dataclasses import replace
 from typing import assert_never
 
 from accounts.kernel.errors import RateLimited
@@ -80,17 +79,19 @@ class FrameHandlers:
                 assert_never(frame)
 
     async def _send(self, frame: SendMessage) -> None:
+        caller = self.subscriber.caller
+        text = messages.accept_text(caller=caller, content=frame.message, field="message")
+        room_id, via_room_id = self.room.id, None
+        if frame.receiver is not None:
+            room_id, via_room_id = await self._addressed_to(frame.receiver)
         draft = messages.draft_message(
-            caller=self.subscriber.caller,
-            room=self.room.id,
-            content=frame.message,
-            field="message",
+            caller=caller,
+            room_id=room_id,
+            text=text,
             client_id=frame.client_id,
             reply_to=frame.reply_to,
+            via_room_id=via_room_id,
         )
-        if frame.receiver is not None:
-            room_id, via = await self._addressed_to(frame.receiver)
-            draft = replace(draft, room_id=room_id, via_room_id=via)
         sent = await messages.send_message_from_loop(draft)
         if frame.client_id is not None or frame.ref is not None:
             self.subscriber.send(_ack(frame, sent))

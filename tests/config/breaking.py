@@ -7,16 +7,16 @@ from messaging import services
 
 __all__ = ["application"]
 STUMBLES_OVER = "stumble"
-_draft_message = services.draft_message
+_accept_text = services.accept_text
 
 
-def draft_message(*, content: str, **others: Any) -> Any:
+def accept_text(*, content: str, **others: Any) -> Any:
     if not content.startswith(STUMBLES_OVER):
-        return _draft_message(content=content, **others)
+        return _accept_text(content=content, **others)
     try:
         return int(content)
     except ValueError as error:
         raise LookupError(f"{content} of {others}") from error
 
 
-services.draft_message = draft_message
+services.accept_text = accept_text

@@ -159,6 +159,9 @@ def _send_messages(callers: dict[str, Caller], rooms: dict[str, Room]) -> None:
 def _send(caller: Caller, room: Room, number: int, text: str) -> Sent:
     """Sends a message; by `client_id` a second run finds the message of the first."""
     draft = services.draft_message(
-        caller=caller, room=room.pk, content=text, client_id=f"demo-{number}"
+        caller=caller,
+        room_id=room.pk,
+        text=services.accept_text(caller=caller, content=text),
+        client_id=f"demo-{number}",
     )
     return services.send_message(draft)
