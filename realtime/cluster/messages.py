@@ -1,7 +1,7 @@
-"""What processes publish to each other: one dataclass for each message.
+"""Defines the messages between processes: one dataclass each.
 
-On the wire a message is a list: its tag, then its fields in order. A process ignores a tag that it
-does not know, so that versions can run side by side during a rolling restart.
+On the wire a message is a list: its tag, then its fields in order. A process ignores an
+unknown tag, so that two versions can run side by side during a rolling restart.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class SendToUsers:
 
 @dataclass(frozen=True, slots=True)
 class SendToRoom:
-    """A frame outside the order of versions, to all sockets of a room but those of one user."""
+    """A frame outside the order of versions, to all sockets of a room except one user's."""
 
     room_id: int
     text: str
@@ -43,7 +43,7 @@ class SendToRoom:
 
 @dataclass(frozen=True, slots=True)
 class SendReadMarker:
-    """How far a user has read. In rooms above CHAT_PRESENCE_MAX_USERS only their sockets get it."""
+    """A user's read marker. Above CHAT_PRESENCE_MAX_USERS only the user's own sockets get it."""
 
     room_id: int
     user_id: int
@@ -54,7 +54,7 @@ class SendReadMarker:
 class DisconnectMember:
     """A user lost their membership, which raised the room's access epoch to this one.
 
-    `removed` tells a removal (4403) from a leave (1000).
+    `removed`: true after a removal (4403), false after a leave (1000).
     """
 
     room_id: int
@@ -72,7 +72,7 @@ class CloseRoom:
 
 @dataclass(frozen=True, slots=True)
 class EndSessions:
-    """Sign-ins ended. The only message that concerns every process."""
+    """Sessions ended. The only message to every process, whatever rooms it has open."""
 
     session_ids: list[int]
 
@@ -104,6 +104,6 @@ def to_wire(message: ClusterMessage) -> WireMessage:
 
 
 def from_wire(wire: Sequence[Any]) -> ClusterMessage:
-    """Raises KeyError for an unknown tag and TypeError for other fields than ours."""
+    """Raises KeyError for an unknown tag, TypeError for unknown fields."""
     tag, *fields = wire
     return _CLASSES[tag](*fields)

@@ -9,7 +9,7 @@ from accounts.kernel import rate_limits
 from accounts.kernel.rate_limits import Buckets, Rate
 from realtime.cluster import rate_limits as module
 from realtime.cluster.rate_limits import MIN_REPORTED_USE, REPORT_INTERVAL, ClusterRateLimiter, Name
-from realtime.cluster.redis_client import Host, RedisClients
+from realtime.cluster.redis_client import RedisClient, RedisClients
 
 RATE = Rate(20, 1, 40)
 WHAT, WHO = "CHAT_MESSAGE_RATE", 7
@@ -27,12 +27,12 @@ class Told(ClusterRateLimiter):
 
     def __init__(self, buckets: Buckets) -> None:
         hosts = RedisClients()
-        hosts.all = [cast(Host, object())]  # never asked
+        hosts.all = [cast(RedisClient, object())]  # never called
         super().__init__(hosts, buckets)
         self.told: list[int] = []
 
     def look(self) -> None:
-        self.told += [times for _, times in self._worth_telling().values()]
+        self.told += [times for _, times in self._worth_reporting().values()]
 
 
 @pytest.fixture
@@ -86,6 +86,6 @@ async def test_the_task_that_shares_rates_survives_any_exception(
         goes_on.set()
         return {}
 
-    monkeypatch.setattr(shared, "_worth_telling", look)
+    monkeypatch.setattr(shared, "_worth_reporting", look)
     shared.start()
     await asyncio.wait_for(goes_on.wait(), 5)
