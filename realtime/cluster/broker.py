@@ -206,4 +206,4 @@ class LayerLink:
         now = time.monotonic()
         if now - self._logged_at >= LOG_INTERVAL:
             self._logged_at = now
-            log.warning("Messages to or from other processes were lost: %s", reason)
+            log.warning("Messaging with other processes fails: %s", reason)
