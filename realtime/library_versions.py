@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from .cluster import redis_layer
 from .metrics import unknown_versions
-from .servers.detect import inside_of
-from .servers.required import Inside, missing_names
+from .servers.detect import server_module
+from .servers.required import RequiredNames, missing_names
 
 log = logging.getLogger(__name__)
 
@@ -65,17 +65,18 @@ def unfamiliar_libraries() -> list[Library]:
 def _missing(library: str) -> Iterator[str]:
     server = "uvicorn" if library == "uvicorn" else "daphne"
     if library == "channels_redis":
-        required: Iterable[Inside] | None = redis_layer.REQUIRED
+        required: Iterable[RequiredNames] | None = redis_layer.REQUIRED
     else:
-        required = getattr(inside_of(server), "REQUIRED", None)
+        required = getattr(server_module(server), "REQUIRED", None)
     if required is None:
         yield "its protocol classes"
         return
     yield from missing_names(one for one in required if _is_part_of(one, library))
 
 
-def _is_part_of(inside: Inside, library: str) -> bool:
-    name = inside.of.__name__ if isinstance(inside.of, ModuleType) else inside.of.__module__
+def _is_part_of(names: RequiredNames, library: str) -> bool:
+    owner = names.owner
+    name = owner.__name__ if isinstance(owner, ModuleType) else owner.__module__
     return name.partition(".")[0] == library
 
 

@@ -49,7 +49,7 @@ class Lifecycle:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Wraps the handling of each frame and request. The shutdown waits for those in progress."""
+        """Wraps the handling of a frame or request. The shutdown waits for those in progress."""
         self._working += 1
         try:
             yield
@@ -97,7 +97,7 @@ class Lifecycle:
         log.warning("%d frames and requests did not finish before the shutdown", self._working)
 
     async def lifespan(self, _: Any, receive: Any, send: Any) -> None:
-        """Serves the ASGI lifespan, which daphne lacks: there the first request starts `Runtime`."""
+        """Serves the ASGI lifespan. daphne has none: there the first request takes over."""
         await receive()
         self.take_over(asyncio.get_running_loop())
         await send({"type": "lifespan.startup.complete"})

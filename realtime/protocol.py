@@ -145,7 +145,7 @@ def parse(text: str | None) -> AnyClientFrame:
 
 
 def ref_in(text: str | None) -> str | None:
-    """Returns the `ref` of a frame that is refused before parsing; None for a large frame (cost)."""
+    """Returns the `ref` of a frame that is refused before parsing; None if it is large."""
     if text is None or len(text) > MAX_INSPECTED_LENGTH:
         return None
     return _ref_of(_object_in(text))
@@ -160,7 +160,7 @@ def token_in(text: str | None) -> str | None:
 
 
 def _object_in(text: str) -> dict[str, Any]:
-    """Decodes without validating, at a fraction of the cost. Empty if the text is no JSON object."""
+    """Decodes without validating, at a fraction of the cost. Empty for anything but an object."""
     try:
         frame = from_json(text, allow_inf_nan=False)
     except ValueError:

@@ -9,12 +9,12 @@ from channels_redis.pubsub import (
     RedisSingleShardConnection,
 )
 
-from realtime.servers.required import Inside, missing_names
+from realtime.servers.required import RequiredNames, missing_names
 
 REQUIRED = (
-    Inside(RedisPubSubChannelLayer, ("_get_layer",)),
-    Inside(RedisPubSubLoopLayer, ("_get_group_channel_name", "_shards")),
-    Inside(RedisSingleShardConnection, ("_ensure_redis", "_lock", "_redis")),
+    RequiredNames(RedisPubSubChannelLayer, ("_get_layer",)),
+    RequiredNames(RedisPubSubLoopLayer, ("_get_group_channel_name", "_shards")),
+    RequiredNames(RedisSingleShardConnection, ("_ensure_redis", "_lock", "_redis")),
 )
 """Private names of channels_redis that this file uses."""
 CAN_PIPELINE = not missing_names(REQUIRED)

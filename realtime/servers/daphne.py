@@ -35,10 +35,10 @@ from .http_bodies import UnfinishedBodies
 from .http_connections import HeadDeadline, OpenConnections, leave_uncounted
 from .interface import Event, Receive, Send, Write, ignore_change
 from .kernel_buffers import bound_kernel
-from .required import Inside, missing_names
+from .required import RequiredNames, missing_names
 
 AUTOBAHN = (
-    Inside(
+    RequiredNames(
         WebSocketProtocol,
         (
             "STATE_CONNECTING",
@@ -55,11 +55,11 @@ AUTOBAHN = (
         ),
     ),
 )
-TCP = (Inside(Server, ("TLS", "_tempDataLen", "connected", "dataBuffer", "writeSomeData")),)
+TCP = (RequiredNames(Server, ("TLS", "_tempDataLen", "connected", "dataBuffer", "writeSomeData")),)
 HTTP = (
-    Inside(http, ("_GenericHTTPChannelProtocol",)),
-    Inside(HTTPFactory, ("protocol",)),
-    Inside(
+    RequiredNames(http, ("_GenericHTTPChannelProtocol",)),
+    RequiredNames(HTTPFactory, ("protocol",)),
+    RequiredNames(
         http.HTTPChannel,
         (
             "_receivedHeaderCount",
@@ -72,9 +72,9 @@ HTTP = (
     ),
 )
 RESPONSES = (
-    Inside(WebRequest, http_responses.TWISTED_REQUEST),
-    Inside(http.HTTPChannel, http_responses.TWISTED_CHANNEL),
-    Inside(Server, http_responses.TWISTED_TRANSPORT),
+    RequiredNames(WebRequest, http_responses.TWISTED_REQUEST),
+    RequiredNames(http.HTTPChannel, http_responses.TWISTED_CHANNEL),
+    RequiredNames(Server, http_responses.TWISTED_TRANSPORT),
 )
 REQUIRED = (*AUTOBAHN, *TCP, *HTTP, *BODIES, *RESPONSES)
 KNOWS_AUTOBAHN = not missing_names(AUTOBAHN)

@@ -44,10 +44,10 @@ from .http_connections import (
 )
 from .interface import Receive, Send, Write, ignore_change
 from .kernel_buffers import bound_kernel
-from .required import Inside, missing_names
+from .required import RequiredNames, missing_names
 
 WEBSOCKETS = (
-    Inside(
+    RequiredNames(
         WebSocketsSansIOProtocol,
         (
             "close_sent",
@@ -70,7 +70,7 @@ WEBSOCKETS = (
     ),
 )
 HTTPTOOLS = (
-    Inside(
+    RequiredNames(
         HttpToolsProtocol,
         (
             "config",
@@ -84,10 +84,10 @@ HTTPTOOLS = (
             "transport",
         ),
     ),
-    Inside(httptools_impl.RequestResponseCycle, ("response_complete",)),
+    RequiredNames(httptools_impl.RequestResponseCycle, ("response_complete",)),
 )
 H11 = (
-    Inside(
+    RequiredNames(
         H11Protocol,
         (
             "config",
@@ -99,12 +99,12 @@ H11 = (
             "transport",
         ),
     ),
-    Inside(h11_impl.RequestResponseCycle, ("response_complete",)),
+    RequiredNames(h11_impl.RequestResponseCycle, ("response_complete",)),
 )
 RESPONSES = (
-    Inside(httptools_impl.RequestResponseCycle, http_responses.UVICORN),
-    Inside(h11_impl.RequestResponseCycle, http_responses.UVICORN),
-    Inside(FlowControl, http_responses.FLOW),
+    RequiredNames(httptools_impl.RequestResponseCycle, http_responses.UVICORN),
+    RequiredNames(h11_impl.RequestResponseCycle, http_responses.UVICORN),
+    RequiredNames(FlowControl, http_responses.FLOW),
 )
 REQUIRED = (*WEBSOCKETS, *HTTPTOOLS, *H11, *RESPONSES)
 
