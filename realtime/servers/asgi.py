@@ -18,7 +18,7 @@ from .kernel_buffers import bound_kernel
 TRANSPORT = ("abort", "get_extra_info", "get_protocol", "get_write_buffer_size", "set_protocol")
 """Documented by asyncio. Checked by name: uvloop's transports do not subclass asyncio's."""
 MAX_UNREAD = 1024 * 1024
-"""Bytes that a server may hold for a peer that sends but does not read. Its `send` waits at 64 KiB."""
+"""Bytes held for a peer that sends and does not read. The `send` of servers waits at 64 KiB."""
 
 
 class AsgiConnection:

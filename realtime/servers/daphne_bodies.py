@@ -56,7 +56,7 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
     """A request of daphne with a bounded body."""
 
     unfinished_bodies: ClassVar[UnfinishedBodies]
-    """Set by `bound_bodies`: Twisted builds this."""
+    """Set by `bound_bodies`: Twisted builds this object."""
 
     _body: Body | None = None
     _deadline: Any = None

@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 
 MIN_BODY_RATE = 16 * 1024
-"""Bytes a second. Each time a body has received this much, its CHAT_BODY_TIMEOUT grows by 1 s."""
+"""Bytes a second: a body has CHAT_BODY_TIMEOUT, and one second more for each 16 KiB received."""
 
 MAX_DISCARDED = 8 * 1024**2
 """Bytes of a refused body that are still read. A client that sends much more without reading the

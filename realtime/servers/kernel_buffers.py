@@ -21,7 +21,7 @@ def bound_kernel(connected: Any) -> None:
 
     Without the bound the kernel holds megabytes for each peer that does not read, and copying them
     slows down all others. The price: a client gets at most this much in one round trip. Without the
-    timeout the kernel holds them as long as the peer stays, and servers wait for it when they close.
+    timeout the kernel holds them while the peer stays, and servers wait for that when they close.
     """
     if getattr(connected, "family", None) not in (socket.AF_INET, socket.AF_INET6):
         return  # a proxy on a Unix socket, which has its own timeout
