@@ -18,7 +18,7 @@ class PublicChatConsumer(RoomConsumer):
 
 
 class GroupChatConsumer(RoomConsumer):
-    """`/ws/chat/group/<room_name>/`: members only. Others cannot tell it from a missing group."""
+    """`/ws/chat/group/<room_name>/`: members only, for others as if missing."""
 
     @override
     def enter(self, caller: Caller, name: str) -> Room:

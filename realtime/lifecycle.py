@@ -28,11 +28,14 @@ FLUSH_DELAY = 0.3
 
 
 class Restarting(Exception):
-    """This process accepts no more work. The client reconnects to another one, with `since`."""
+    """This process accepts no more work: the client reconnects with `since`."""
 
 
 class Lifecycle:
-    """`draining`: accepts no new sockets. `stopped`: accepts no frames or requests either."""
+    """Tracks work in progress and drains the process after a signal.
+
+    `draining`: accepts no new sockets. `stopped`: accepts no frames or requests either.
+    """
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -49,7 +52,7 @@ class Lifecycle:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Wraps the handling of a frame or request. The shutdown waits for those in progress."""
+        """Wraps the handling of a frame or request. The shutdown waits for it."""
         self._working += 1
         try:
             yield
@@ -57,7 +60,7 @@ class Lifecycle:
             self._working -= 1
 
     def take_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Installs our signal handlers before those of uvicorn or Twisted; skips other servers."""
+        """Installs handlers before those of uvicorn or Twisted; skips other servers."""
         for number in SIGNALS:
             handler = signal.getsignal(number)
             owner = type(getattr(handler, "__self__", None)).__module__

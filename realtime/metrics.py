@@ -12,7 +12,7 @@ FIRST_CODE, LAST_CODE = 1000, 1015
 
 
 class SocketCounts:
-    """Counts of this process. Written on the loop of its sockets, read from any thread."""
+    """Counts of this process, written on the loop and read from any thread."""
 
     __slots__ = ("deliveries", "sockets")
 
@@ -84,6 +84,6 @@ def closed_by_server(code: int) -> None:
 
 
 def closed_by_client(code: int | None) -> None:
-    """Counts a close. Unknown codes count as `other`: the client picks any, each a new series."""
+    """Counts a close. Codes outside RFC 6455 count as `other`, to bound the series."""
     known = code is not None and FIRST_CODE <= code <= LAST_CODE
     closes.labels("client", code if known else "other").inc()

@@ -1,7 +1,8 @@
-"""Defines every WebSocket frame, in both directions (contract §3). Pydantic only, no Django.
+"""Defines every WebSocket frame, in both directions (contract §3).
 
 Clients send one JSON object per text frame. `parse` returns one of the ClientFrame classes or
 raises FrameError. `encode` returns the text of a server frame, once for all its recipients.
+Imports pydantic, no Django.
 """
 
 from typing import Annotated, Any, Literal
@@ -89,7 +90,7 @@ class Ping(ClientFrame):
 
 
 def _kind(frame: Any) -> Any:
-    """Returns the `type`. Without one it is `typing` if the frame has that member, else `message`.
+    """Returns the `type`: by default `typing` with that member, else `message`.
 
     None for a frame with thousands of members: pydantic would build an error for each of them.
     """
@@ -145,7 +146,7 @@ def parse(text: str | None) -> AnyClientFrame:
 
 
 def ref_in(text: str | None) -> str | None:
-    """Returns the `ref` of a frame that is refused before parsing; None if it is large."""
+    """Returns the `ref` of a frame refused before parsing; None if it is large."""
     if text is None or len(text) > MAX_INSPECTED_LENGTH:
         return None
     return _ref_of(_object_in(text))
@@ -160,7 +161,7 @@ def token_in(text: str | None) -> str | None:
 
 
 def _object_in(text: str) -> dict[str, Any]:
-    """Decodes without validating, at a fraction of the cost. Empty for anything but an object."""
+    """Decodes without validating, at a fraction of the cost; empty if no object."""
     try:
         frame = from_json(text, allow_inf_nan=False)
     except ValueError:

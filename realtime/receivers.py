@@ -1,4 +1,4 @@
-"""Turns domain events into frames and control messages, with one receiver for each event."""
+"""Turns domain events into frames and control messages, one receiver each."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ RECEIVERS: dict[type[Event], Callable[[Any], None]] = {}
 
 @receiver(committed)
 def receive(sender: object, events: Sequence[Event], **kwargs: object) -> None:
-    """Runs on the thread that committed, and posts a batch's events to the loop in one call."""
+    """Posts the events of a batch to the loop at once. Runs on the committing thread."""
     runtime.hub.post(_publish, events)
 
 

@@ -1,4 +1,4 @@
-"""Routes WebSocket paths to consumers: any case, optional final slash (contract §3)."""
+"""Routes WebSocket paths to consumers (any case, optional slash: contract §3)."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from .consumers import GroupChatConsumer, PrivateChatConsumer, PublicChatConsume
 
 
 async def unknown_path(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Refuses an unknown path. Without it URLRouter raises, and the client gets no reason."""
+    """Refuses an unknown path. URLRouter would raise, and send no reason."""
     error: DomainError = NoSuchRoom("There is no socket at this address")
     await refuse(scope, receive, send, error)
 

@@ -21,7 +21,7 @@ from .messages import (
 
 
 class Broadcaster:
-    """Applies each message to the hub of this process, then publishes it to the others."""
+    """Applies each message to the local hub, then publishes it to other processes."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -32,14 +32,14 @@ class Broadcaster:
         self._broker.start()
 
     def room_opened_or_closed(self, room_id: int) -> None:
-        """Subscribes to a room's messages while it is open here, and unsubscribes after that."""
+        """Subscribes to a room's messages while it is open here."""
         self._broker.refresh(room_group(room_id))
 
     def _is_wanted(self, group: str) -> bool:
         return group == ALL_PROCESSES or int(group.partition(".")[2]) in self._hub.rooms
 
     def _has_receivers(self, room_id: int) -> bool:
-        """Returns whether to encode a frame. Other processes do not share which rooms they have."""
+        """Returns whether a frame may have receivers; other processes do not list rooms."""
         return self._broker.active or room_id in self._hub.rooms
 
     def deliver(
@@ -52,7 +52,7 @@ class Broadcaster:
     def send_to_users(
         self, room_id: int, user_ids: Collection[int], text: Callable[[], str]
     ) -> None:
-        """Sends a frame to some users in a room: a private message that was sent from there."""
+        """Sends a private message to its two users on the room where it was sent."""
         if self._has_receivers(room_id):
             self._broadcast(SendToUsers(room_id, list(user_ids), text()))
 

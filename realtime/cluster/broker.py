@@ -1,4 +1,4 @@
-"""Publishes messages to other processes through the channel layers, and receives theirs.
+"""Exchanges messages with other processes through the channel layers.
 
 No guarantee depends on this. Versions (`delivery/local_room.py`) and the repair correct messages
 that are lost, late or duplicated. So publishing has a timeout and a bounded queue, and no send
@@ -35,7 +35,7 @@ def room_group(room_id: int) -> str:
 
 
 def shard_of(group: str, shards: int) -> int:
-    """Returns the shard of a group. Python's `hash` would differ from process to process."""
+    """Returns the shard of a group. Python's `hash` differs between processes."""
     return crc32(group.encode()) % shards
 
 
@@ -80,7 +80,7 @@ class Broker:
 
 
 class LayerLink:
-    """Connects to one channel layer: one channel, with a subscription for each open room.
+    """Connects to one channel layer, with a subscription for each open room.
 
     While one publish is under way, further messages are queued by group for the next.
     """

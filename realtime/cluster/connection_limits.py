@@ -1,4 +1,4 @@
-"""Limits open sockets by user and address, in this process and over all (contract §4).
+"""Limits open sockets per user and address, over all processes (contract §4).
 
 The count of this process is exact and always enforced. The total of all processes is read from
 Redis when a socket opens, and not enforced while Redis is down.
@@ -15,7 +15,10 @@ from .redis_client import reply_in_time
 
 
 class ConnectionCounter:
-    """Counts by name, such as `user:3`. Each `acquire` needs a `release`, also if `check` fails."""
+    """Counts sockets by name, such as `user:3`.
+
+    Each `acquire` needs a `release`, also if `check` raises.
+    """
 
     def __init__(self, leases: Leases) -> None:
         self._counts: Counter[str] = Counter()
@@ -23,13 +26,13 @@ class ConnectionCounter:
         self._leases = leases
 
     def acquire(self, name: str, limit: int | None, refusal: str | None = None) -> None:
-        """Counts one socket. Raises TooManyConnections at the limit, and counts nothing then."""
+        """Counts one socket, or raises TooManyConnections and counts nothing."""
         if limit is not None and self._counts[name] >= limit:
             raise TooManyConnections(refusal, retry_after=RECONNECT_DELAY)
         self._counts[name] += 1
 
     async def check(self, name: str, limit: int | None, refusal: str | None = None) -> None:
-        """Reports to Redis. Raises TooManyConnections when all processes together exceed it."""
+        """Reports to Redis. Raises TooManyConnections if the total exceeds the limit."""
         if limit is None or not self._leases.active:
             return
         self._reported.add(name)

@@ -71,7 +71,7 @@ class Leases:
     # Each call resolves to None while the host is down.
 
     def enter(self, room_id: int, user_id: int, name: str) -> Reply:
-        """Returns a future of [1 if no process held the user there, users in the room, names]."""
+        """Returns a future of [1 if no process held the user, users in the room, names]."""
         room, pair = _room(room_id), _pair(room_id, user_id)
         reply = self._redis.for_key(room).run(
             ENTER, self._keys(room), self._process, _ttl(), user_id, name, pair
@@ -96,19 +96,19 @@ class Leases:
         return reply
 
     def count(self, name: str, number: int) -> Reply:
-        """Records the count of this process. Returns a future of the total of all processes."""
+        """Records this process's count. Returns a future of the total of all processes."""
         key = _count(name)
         return self._redis.for_key(key).run(
             COUNT, self._keys(key), self._process, _ttl(), number, f"n {name}"
         )
 
     def held(self, room_id: int, user_ids: Sequence[int]) -> Reply:
-        """Returns a future of a list: truthy for each of these users whom any process holds."""
+        """Returns a future of a list, truthy for each user whom any process holds."""
         room = _room(room_id)
         return self._redis.for_key(room).run(ONLINE, [_key(room)], *user_ids)
 
     def may_publish_exit(self, room_id: int, user_id: int) -> Reply:
-        """Returns a future of 1 if no process holds the user and none published `exit` lately."""
+        """Returns a future of 1 if no process holds the user or just published `exit`."""
         room = _room(room_id)
         keys = [_key(room), _key(f"exit-published:{room_id} {user_id}")]
         return self._redis.for_key(room).run(MAY_PUBLISH_EXIT, keys, user_id, EXIT_PUBLISHED_TTL)

@@ -14,7 +14,7 @@ WireMessage = list[Any]
 
 @dataclass(frozen=True, slots=True)
 class DeliverFrame:
-    """A versioned frame of a room. `access_epoch` is the room's when the version was assigned."""
+    """A versioned frame, with the room's access epoch at that version."""
 
     room_id: int
     version: int
@@ -24,7 +24,7 @@ class DeliverFrame:
 
 @dataclass(frozen=True, slots=True)
 class SendToUsers:
-    """A frame outside the order of versions, to some users' sockets in a room."""
+    """An unversioned frame to some users' sockets in a room."""
 
     room_id: int
     user_ids: list[int]
@@ -33,7 +33,7 @@ class SendToUsers:
 
 @dataclass(frozen=True, slots=True)
 class SendToRoom:
-    """A frame outside the order of versions, to all sockets of a room except one user's."""
+    """An unversioned frame to all sockets of a room except one user's."""
 
     room_id: int
     text: str
@@ -43,7 +43,10 @@ class SendToRoom:
 
 @dataclass(frozen=True, slots=True)
 class SendReadMarker:
-    """A user's read marker. Above CHAT_PRESENCE_MAX_USERS only the user's own sockets get it."""
+    """A user's read marker.
+
+    In rooms above CHAT_PRESENCE_MAX_USERS only the user's own sockets get it.
+    """
 
     room_id: int
     user_id: int
@@ -72,7 +75,7 @@ class CloseRoom:
 
 @dataclass(frozen=True, slots=True)
 class EndSessions:
-    """Sessions ended. The only message to every process, whatever rooms it has open."""
+    """Sessions ended. The only message that goes to every process."""
 
     session_ids: list[int]
 

@@ -33,7 +33,7 @@ MAX_EXIT_DELAY = 30.0
 
 
 class Arrival(NamedTuple):
-    """A room's presence when a socket joins. `first`: it is its user's first socket there."""
+    """A room's presence for a new socket. `first`: its user had none there."""
 
     first: bool
     online_total: int
@@ -86,7 +86,7 @@ class Presence:
             subscriber.send(text)
 
     def leave(self, room: LocalRoom, subscriber: Subscriber) -> None:
-        """Releases a user's last socket here. Publishes `exit` if no process has another one."""
+        """Releases a user's last socket here. Publishes `exit` if no process has one."""
         if not self._leases.active:
             # While the process shuts down no socket is ready: its users reconnect elsewhere.
             if subscriber.ready:
@@ -184,7 +184,7 @@ class Presence:
 
 
 def _consume_exit(room_id: int, user_id: int) -> float:
-    """Returns the seconds until one more `exit` of this user may be published in this room."""
+    """Returns the seconds until one more `exit` of this user may be published."""
     rate: Rate | None = settings.CHAT_PRESENCE_RATE
     if rate is None:
         return 0.0

@@ -134,7 +134,7 @@ class ClusterRateLimiter:
     async def _consume(
         self, name: Name, rate: Rate, times: int, *, is_consumed: bool = False
     ) -> float:
-        """Returns the seconds to wait. `is_consumed`: this process has let it through already."""
+        """Returns the seconds to wait. `is_consumed`: this process already allowed it."""
         reply = await reply_in_time(self._run(name, rate, times, is_consumed=is_consumed))
         if reply is None:
             return 0.0

@@ -1,4 +1,4 @@
-"""Runs small scripts on Redis in batches, and never waits for a Redis that is down.
+"""Runs scripts on Redis in batches, and never waits for a Redis that is down.
 
 State that processes share outside the database (who is online, rate limits) lives here, spread over
 the hosts of REDIS_URL by key. Delivery needs none of it. A host that does not reply in time is
@@ -45,9 +45,9 @@ class ScriptCall:
 
 
 class RedisClient:
-    """One Redis host. `leases` sets `up` after a heartbeat; the first failure clears it.
+    """Connects to one Redis host.
 
-    While the host is not up, only calls with `even_if_down` are sent.
+    `leases` sets `up` after a heartbeat, and the first failure clears it. While the host is not up, only calls with `even_if_down` are sent.
     """
 
     def __init__(self, url: str) -> None:
@@ -85,7 +85,7 @@ class RedisClient:
     def run(
         self, script: str, keys: Sequence[str], *arguments: str | int, even_if_down: bool = False
     ) -> Reply:
-        """Returns a future of the script's result: None when Redis is down, never an exception."""
+        """Returns a future of the script's result, or of None while Redis is down."""
         reply: Reply = asyncio.get_running_loop().create_future()
         if len(self._queue) >= MAX_QUEUED:
             # Redis misses the calls that are dropped: going down makes `leases` restore them.
@@ -164,5 +164,5 @@ class RedisClients:
         self.all = [RedisClient(url) for url in settings.REDIS_URLS]
 
     def for_key(self, key: str) -> RedisClient:
-        """Returns the host of a key: the same one in every process with the same REDIS_URL."""
+        """Returns the host of a key, the same in all processes with this REDIS_URL."""
         return self.all[shard_of(key, len(self.all))]

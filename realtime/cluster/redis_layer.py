@@ -1,4 +1,4 @@
-"""Extends the channel layer of channels_redis: publishes to many groups in one round trip."""
+"""Extends the layer of channels_redis: many groups in one round trip."""
 
 from collections.abc import Mapping
 from typing import Any

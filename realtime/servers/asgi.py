@@ -1,4 +1,4 @@
-"""Serves connections of unknown servers with ASGI and asyncio's public transport API.
+"""Serves unknown servers with ASGI and asyncio's public transport API.
 
 Used for another server, another WebSocket class of uvicorn, or an incompatible version. `send`
 waits there while the peer does not read. To limit control frames, a protocol of ours stands between
@@ -49,7 +49,7 @@ class AsgiConnection:
 
 
 def transport_of(send: Send) -> Any:
-    """Finds the asyncio transport among the attributes of `send`'s object, or returns None."""
+    """Finds the asyncio transport in the object of `send`, or returns None."""
     owner = getattr(send, "__self__", None)
     return next(
         (

@@ -1,6 +1,6 @@
-"""Limits frames that reach no consumer: pings, pongs, continuation frames (decision 22).
+"""Limits pings, pongs and continuation frames (decision 22).
 
-No rate limit counts them, and each costs the loop a few microseconds. A client that sends them at
+They reach no consumer, so no rate limit counts them, and each costs the loop a few microseconds. A client that sends them at
 line speed would use all the time of a process.
 """
 
@@ -82,7 +82,7 @@ class FrameScanner:
 
 
 def _size_of_header(begun: bytearray) -> int:
-    """Returns the size known so far: the second byte holds the length's size and the mask bit."""
+    """Returns the size known so far: the second byte completes it."""
     if len(begun) < 2:  # noqa: PLR2004 - opcode and length
         return 2
     extended = LENGTH_FIELDS.get(begun[1] & 0x7F, 0)

@@ -96,7 +96,7 @@ def connection(receive: Receive, send: Send) -> "DaphneConnection | None":
 
 
 def _owners(send: Any) -> Iterator[Any]:
-    """Yields objects bound to `send`: daphne's is a `partial` with the protocol as argument."""
+    """Yields objects bound to `send`: daphne's is a `partial` with its protocol."""
     if isinstance(send, partial):
         yield from send.args
         yield from _owners(send.func)
@@ -164,7 +164,7 @@ class DaphneConnection:
             protocol.onMessageFrame = self._count_piece
 
     def direct_writer(self) -> Write | None:
-        """Returns a function that bypasses autobahn, which builds a frame for each recipient.
+        """Returns a function that bypasses autobahn, which encodes once per recipient.
 
         None unless the socket is open, with nothing queued and no compression.
         """
@@ -211,7 +211,7 @@ class DaphneConnection:
             await self._send(event)
 
     def _is_connected(self) -> bool:
-        """Returns whether autobahn accepts a close frame. It ignores one that comes too late."""
+        """Returns whether autobahn accepts a close frame; it ignores a late one."""
         return KNOWS_AUTOBAHN and self._protocol.state != self._protocol.STATE_CONNECTING
 
     def _close(self, event: Event) -> None:
@@ -287,7 +287,7 @@ class DaphneConnection:
             type(self._protocol).onMessageFrame(self._protocol, parts)
 
     def _join(self, parts: list[bytes]) -> None:
-        """Joins pieces as they arrive: the message limit counts bytes, so empty pieces are free."""
+        """Joins pieces as they arrive: the message limit bounds bytes, not their number."""
         protocol = self._protocol
         if protocol.failedByMe or (protocol.message_data and self._abort_if_flooding()):
             return
@@ -362,7 +362,7 @@ class BoundedChannel(http.HTTPChannel):
             self._note_refusal()
 
     def _note_refusal(self) -> None:
-        """Counts a head that was too large. Twisted has refused it and closes the connection."""
+        """Counts a head that was too large, which Twisted refuses and closes."""
         if self._receivedHeaderSize > self.totalHeadersSize:
             count_refusal("CHAT_HEADER_SIZE")
         elif self._receivedHeaderCount > self.maxHeaders:
@@ -394,7 +394,7 @@ class BoundedChannel(http.HTTPChannel):
 
 
 def _call_when_lost(transport: Any, call: Callable[[], None]) -> None:
-    """Calls `call` once when the connection is lost, also if its protocol changes first."""
+    """Calls `call` once when the connection is lost, even after an upgrade."""
 
     def connection_lost(reason: Any) -> None:
         del transport.connectionLost

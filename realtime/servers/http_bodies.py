@@ -158,7 +158,7 @@ class BodyReader:
 
 
 async def discard_rest(receive: Receive, *, handed_on_early: bool) -> None:
-    """Reads on briefly: closing at once would reset the connection and lose the refusal."""
+    """Reads on briefly: closing at once would reset the connection."""
     size = 0
     with suppress(TimeoutError):
         async with asyncio.timeout(DISCARD_TIMEOUT):

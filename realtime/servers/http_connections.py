@@ -54,7 +54,7 @@ def too_large_head(size: int) -> bool:
 
 
 class OpenConnections:
-    """Limits open connections per address. After an upgrade to WebSocket one still counts."""
+    """Limits open connections per address, upgraded ones included."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
@@ -63,7 +63,7 @@ class OpenConnections:
         return sum(self._counts.values())
 
     def enter(self, peer: str | None) -> Callable[[], None] | None:
-        """Returns a function to call when the connection is lost; None if it must be refused."""
+        """Counts a connection and returns its release; None if it must be refused."""
         limit: int | None = settings.CHAT_CONNECTIONS_PER_ADDRESS
         network = _counted_network(peer)
         if limit is None or network is None:

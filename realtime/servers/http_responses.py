@@ -60,7 +60,7 @@ class HttpConnection(Protocol):
 
 
 def http_connection(send: Any) -> HttpConnection:
-    """Returns the connection of the server's `send`, or of the one in its `__wrapped__`."""
+    """Returns the connection of the server's `send`, unwrapped by `__wrapped__`."""
     send = getattr(send, "__wrapped__", send)
     if isinstance(send, partial) and send.args:
         request = send.args[0]
@@ -171,7 +171,7 @@ class TwistedHttpConnection:
         bound_kernel(getattr(self.transport, "socket", None))
 
     def close_after_response(self) -> None:
-        """Tells Twisted: it decides when it parses the request."""
+        """Overrides Twisted, which decided when it parsed the request."""
         self._channel.persistent = 0
 
     def abort(self) -> None:

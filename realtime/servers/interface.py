@@ -1,4 +1,4 @@
-"""Defines what the rest of `realtime` uses of a server: a connection and its writer."""
+"""Defines the interface of a server: a connection and its writer."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
@@ -23,7 +23,7 @@ class Connection(Protocol):
     def receive(self) -> Receive: ...
 
     def direct_writer(self) -> Write | None:
-        """Returns a function that writes whole frames; None while frames must go through `send`."""
+        """Returns a function that writes frames; None while they must go by `send`."""
 
     def watch(self, on_writer_change: Callable[[], None]) -> None:
         """Calls `on_writer_change` whenever the result of `direct_writer` changes.

@@ -17,7 +17,7 @@ KERNEL_BUFFER = 128 * 1024
 
 
 def bound_kernel(connected: Any) -> None:
-    """Bounds the send buffer, and disconnects a peer that reads nothing for CHAT_UNREAD_TIMEOUT.
+    """Bounds the send buffer, and sets CHAT_UNREAD_TIMEOUT for TCP peers.
 
     Without the bound the kernel holds megabytes for each peer that does not read, and copying them
     slows down all others. The price: a client gets at most this much in one round trip. Without the
@@ -33,7 +33,7 @@ def bound_kernel(connected: Any) -> None:
 
 
 def unread_in_kernel(connected: Any) -> int:
-    """Returns the bytes that the kernel holds for the peer; 0 on systems that do not report it."""
+    """Returns the bytes that the kernel holds for the peer; 0 if it cannot tell."""
     if connected is None or fcntl is None:
         return 0
     size = array.array("i", [0])

@@ -22,7 +22,7 @@ def missing_names(required: Iterable[RequiredNames]) -> tuple[str, ...]:
 
 
 def _names_in(owner: type | ModuleType) -> set[str]:
-    """Returns a class's own names and those in its methods, which set instance attributes."""
+    """Returns a class's names and those in its methods (instance attributes)."""
     names = set(dir(owner))
     for base in getattr(owner, "__mro__", ()):
         for member in vars(base).values():

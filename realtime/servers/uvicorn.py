@@ -147,7 +147,7 @@ class BoundedProtocol(WebSocketsSansIOProtocol):
             super().data_received(data[start : start + MAX_CHUNK])
 
     def _drain(self, size: int) -> bool:
-        """Reads slowly after our close frame. Returns True while the client's is still expected.
+        """Reads slowly after our close frame. Returns True while data is still parsed.
 
         If unread data is left, the kernel ends the connection with a reset, and the client loses
         our close frame. At full speed, a client that only sends would never get to read, and
@@ -198,7 +198,7 @@ class BoundedProtocol(WebSocketsSansIOProtocol):
 
     @override
     def handle_cont(self, event: Frame) -> None:
-        """Joins pieces as they arrive: the message limit counts bytes, so empty pieces are free."""
+        """Joins pieces as they arrive: the message limit bounds bytes, not their number."""
         if self._abort_if_flooding():
             return
         pieces: list[Any] = self.frames
@@ -331,7 +331,7 @@ class HttpConnection:
             self._deadline.begin()
 
     def received(self) -> None:
-        """Starts or ends the deadline after a read: without an open request a head must follow."""
+        """Starts the deadline after a read without an open request, or else ends it."""
         protocol = self._protocol
         if self.is_upgraded:
             return
@@ -379,7 +379,7 @@ def refuse_compression(config: Config) -> None:
 
 
 def _call_when_lost(protocol: Any, call: Callable[[], None]) -> None:
-    """Calls `call` once before `connection_lost`, also if the protocol's class changes first."""
+    """Calls `call` once before `connection_lost`, even if the class changes first."""
 
     def connection_lost(exc: Exception | None) -> None:
         del protocol.connection_lost
