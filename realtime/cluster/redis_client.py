@@ -47,7 +47,8 @@ class ScriptCall:
 class RedisClient:
     """Connects to one Redis host.
 
-    `leases` sets `up` after a heartbeat, and the first failure clears it. While the host is not up, only calls with `even_if_down` are sent.
+    `leases` sets `up` after a heartbeat, and the first failure clears it. While the host is not up,
+    only calls with `even_if_down` are sent.
     """
 
     def __init__(self, url: str) -> None:

@@ -1,7 +1,7 @@
 """Limits pings, pongs and continuation frames (decision 22).
 
-They reach no consumer, so no rate limit counts them, and each costs the loop a few microseconds. A client that sends them at
-line speed would use all the time of a process.
+They reach no consumer, so no rate limit counts them, and each costs the loop a few microseconds. A
+client that sends them at line speed would use all the time of a process.
 """
 
 import logging
