@@ -32,7 +32,7 @@ from config.chat_client.rest import Rest
         ),
         (
             ["ila", "--url", "https://chat.example.com"],
-            "Give your password for https://chat.example.com as PASSWORD=...\n",
+            "Set the password for https://chat.example.com as PASSWORD=...\n",
         ),
     ],
 )
