@@ -6,7 +6,7 @@ ARG PYTHON_IMAGE=python:3.11-slim
 FROM ${PYTHON_IMAGE} AS build
 RUN ["python", "-m", "venv", "/venv"]
 COPY requirements.txt ./
-RUN ["/venv/bin/pip", "install", "--no-cache-dir", "--disable-pip-version-check", "--requirement", "requirements.txt"]
+RUN ["/venv/bin/pip", "install", "--no-cache-dir", "--disable-pip-version-check", "--require-hashes", "--requirement", "requirements.txt"]
 
 FROM ${PYTHON_IMAGE}
 RUN ["useradd", "--system", "--uid", "10001", "--no-create-home", "--shell", "/usr/sbin/nologin", "chat"]

@@ -9,6 +9,7 @@ WORKERS ?= 1
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 BIN = $(VENV)/bin
+IN_PROCESS = $(addprefix tests/,accounts rooms messaging realtime config chat_client wire)
 CODE = manage.py config accounts rooms messaging realtime tests
 
 # 256 KiB, four times the largest frame of the protocol (64 KiB). The application must receive a frame
@@ -27,7 +28,7 @@ ADDRESS_PY = import os, shlex, dotenv; \
 	shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host; \
 	print(f"host={shlex.quote(host)} port={shlex.quote(port)} at={shlex.quote(shown)}:{shlex.quote(port)}")
 
-.PHONY: help run serve chat token test openapi lint format lock bench faults demo clean
+.PHONY: help run serve chat token test coverage openapi snapshots lint audit format lock bench faults demo clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -72,8 +73,17 @@ test: $(VENV)/.dev-installed ## All tests, with real PostgreSQL and Redis
 		$(DEV) $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --ignore tests/faults && \
 		$(DEV) $(BIN)/python -m pytest tests/faults)
 
+# Not in `make test`: tracing slows Python code by two thirds, and does not cover server processes.
+# Python 3.14 traces branches at almost no cost.
+coverage: $(VENV)/.dev-installed ## Measure branch coverage of the tests that run in one process
+	$(DEV) $(BIN)/python -m pytest --quiet --numprocesses auto --maxprocesses 4 --dist loadfile \
+		--cov --cov-report=term:skip-covered $(IN_PROCESS)
+
 openapi: $(VENV)/.dev-installed ## Check the OpenAPI document with linters, Postman and TypeScript (npm)
 	$(DEV) $(BIN)/python -m tests.openapi
+
+snapshots: $(VENV)/.dev-installed ## Accept a change of the wire: rewrite tests/wire/*.json
+	$(DEV) DJANGO_SETTINGS_MODULE=config.settings $(BIN)/python -m tests.wire
 
 lint: $(VENV)/.dev-installed ## Style, types, import rules, migrations, deployment checks
 	$(BIN)/ruff check $(CODE)
@@ -86,6 +96,15 @@ lint: $(VENV)/.dev-installed ## Style, types, import rules, migrations, deployme
 		SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))')" \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
 
+# Not pip-audit's other source, PyPI: behind some mirrors it answers "not found", which looks like success.
+AUDIT_PY = import urllib.request as web; \
+	web.urlopen("https://api.osv.dev/v1/query", b"{\"package\":{\"name\":\"pip\",\"ecosystem\":\"PyPI\"}}", 10)
+
+audit: $(VENV)/.dev-installed ## Check the locked versions for known vulnerabilities (osv.dev)
+	@$(BIN)/python -c '$(AUDIT_PY)' 2>/dev/null || { echo "make audit: skipped, api.osv.dev does not answer."; exit 0; }; \
+	$(BIN)/pip-audit --vulnerability-service osv --disable-pip --no-deps --progress-spinner off \
+		--requirement requirements-dev.txt
+
 format: $(VENV)/.dev-installed ## Format the code and sort imports
 	$(BIN)/ruff check --fix-only $(CODE)
 	$(BIN)/ruff format $(CODE)
@@ -94,10 +113,10 @@ format: $(VENV)/.dev-installed ## Format the code and sort imports
 lock: $(BIN)/python ## Pin every version (UPGRADE=1: the newest allowed ones)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet --universal \
-		--python-version 3.11 --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
 		--output-file requirements.txt
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet --universal \
-		--python-version 3.11 --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
 		--extra dev --constraints requirements.txt --output-file requirements-dev.txt
 
 bench: $(VENV)/.dev-installed ## Measure throughput and latency (half an hour; BENCH_ARGS=--write for docs/)
@@ -111,7 +130,7 @@ demo: $(VENV)/.run-installed .env ## Fill the database with sample users, rooms 
 	@$(BIN)/python manage.py demo
 
 clean: ## Remove the virtual environment and caches; keep .env, database and uploads
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
 	rm -rf tests/openapi/node_modules tests/openapi/generated
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
@@ -124,12 +143,12 @@ clean: ## Remove the virtual environment and caches; keep .env, database and upl
 # installing it updates both stamps.
 $(VENV)/.run-installed: requirements.txt | $(BIN)/python
 	@echo "Installing the requirements into $(VENV), about 20 s ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@
 
 $(VENV)/.dev-installed: requirements.txt requirements-dev.txt | $(BIN)/python
 	@echo "Installing the requirements and the tools for tests into $(VENV), about a minute ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $(VENV)/.run-installed $@
 
 $(BIN)/python:

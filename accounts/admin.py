@@ -16,6 +16,7 @@ from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
+from typing_extensions import override
 
 from . import selectors, sessions
 from .kernel.admin import (
@@ -98,6 +99,7 @@ class UserAddForm(CreationForm):
         model = User
         fields = ("username", "email")
 
+    @override
     def clean_username(self) -> str:
         try:
             username = check_name(self.cleaned_data["username"])
@@ -174,9 +176,11 @@ class UserAdmin(ModeratedAdmin[User], UsersAdmin):
         ),
     )
 
+    @override
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         return False
 
+    @override
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str
     ) -> tuple[QuerySet[User], bool]:
@@ -195,6 +199,7 @@ class UserAdmin(ModeratedAdmin[User], UsersAdmin):
     def _ids(self, wanted: Q) -> QuerySet[User, int]:
         return User.objects.filter(wanted).values_list("pk", flat=True)[:MAX_MATCHES]
 
+    @override
     def related_links(self, request: HttpRequest, row: User) -> list[Link]:
         person = f"@{row.username}"
         return [
@@ -204,6 +209,7 @@ class UserAdmin(ModeratedAdmin[User], UsersAdmin):
             *related(request, "Sessions", "accounts.session", row.username),
         ]
 
+    @override
     def get_readonly_fields(
         self, request: HttpRequest, obj: User | None = None
     ) -> list[str] | tuple[str, ...]:
@@ -215,6 +221,7 @@ class UserAdmin(ModeratedAdmin[User], UsersAdmin):
         powers = ("is_staff", "is_superuser", "groups", "user_permissions")
         return (*self.readonly_fields, *powers)
 
+    @override
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Refuses users with permissions that the staff member lacks.
 
@@ -235,6 +242,7 @@ class UserAdmin(ModeratedAdmin[User], UsersAdmin):
     def _is_superuser(self, request: HttpRequest) -> bool:
         return bool(getattr(request.user, "is_superuser", False))
 
+    @override
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
 
@@ -279,6 +287,7 @@ class SessionAdmin(ReadOnlyAdmin[Session]):
         ),
     )
 
+    @override
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Session], search_term: str
     ) -> tuple[QuerySet[Session], bool]:
@@ -288,6 +297,7 @@ class SessionAdmin(ReadOnlyAdmin[Session]):
     def person(self, session: Session) -> str:
         return link_to(session.user, session.user.username)
 
+    @override
     def name_of(self, row: Session) -> str:
         return f"Session {row.pk} of {row.user.username}"
 
@@ -328,6 +338,7 @@ class LogEntryAdmin(ReadOnlyAdmin[LogEntry]):
         verb = {ADDITION: "Added. ", DELETION: "Deleted. "}.get(entry.action_flag, "")
         return f"{verb}{entry.get_change_message()}"
 
+    @override
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[LogEntry], search_term: str
     ) -> tuple[QuerySet[LogEntry], bool]:

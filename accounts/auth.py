@@ -10,6 +10,7 @@ from django.db import connection
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja.security.base import AuthBase
+from typing_extensions import override
 
 from . import tokens
 from .kernel.errors import NotAuthenticated, SessionEnded, TokenInvalid
@@ -85,6 +86,7 @@ class Bearer(AuthBase):
     openapi_scheme = "bearer"
     openapi_bearerFormat = "JWT"  # noqa: N815 - the name in OpenAPI
 
+    @override
     def __call__(self, request: HttpRequest) -> Caller:
         token = bearer_token(request.headers.get("Authorization", ""))
         if token is None:

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib.auth.backends import ModelBackend
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
+from typing_extensions import override
 
 from .auth import network_of, request_address
 from .hashing import slot
@@ -17,6 +18,7 @@ from .selectors import login_key
 class LimitedBackend(ModelBackend):
     """Without it the passwords of staff could be guessed as fast as they can be hashed."""
 
+    @override
     def authenticate(
         self,
         request: HttpRequest | None,

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+from typing_extensions import override
 
 from .kernel.db import writing
 from .kernel.model_fields import DisplayField
@@ -22,6 +23,7 @@ def new_stamp() -> str:
 
 
 class UserQuerySet(models.QuerySet["User"]):
+    @override
     def update(self, **fields: Any) -> int:
         """Updates rows; users who are deactivated or get a password lose their sessions."""
         from .sessions import end_sessions_of, end_sessions_of_inactive  # noqa: PLC0415 - needs us
@@ -41,6 +43,7 @@ class UserQuerySet(models.QuerySet["User"]):
 
 
 class UserManager(BaseUserManager["User"]):
+    @override
     def get_queryset(self) -> UserQuerySet:
         return UserQuerySet(self.model, using=self._db)
 
@@ -62,6 +65,7 @@ class UserManager(BaseUserManager["User"]):
         rows = self.filter(pk=user_id, password=checked)
         return models.QuerySet.update(rows, password=renewed) == 1
 
+    @override
     def get_by_natural_key(self, username: str | None) -> "User":
         """By username or e-mail, in any case: what the admin's login form asks for."""
         return self.get(Q(username_key=name_key(username or "")) | Q(email_key=email_key(username)))
@@ -109,21 +113,25 @@ class User(AbstractBaseUser, PermissionsMixin):
             ),
         ]
 
+    @override
     def __str__(self) -> str:
         return self.username
 
     @classmethod
+    @override
     def from_db(cls, *args: Any, **kwargs: Any) -> "User":
         user = super().from_db(*args, **kwargs)
-        user._stored_password = user.__dict__.get("password")
+        user._stored_password = user.__dict__.get("password")  # noqa: SLF001 - of this very class
         return user
 
+    @override
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
         before = self.__dict__.get("password")
         super().refresh_from_db(*args, **kwargs)
         if self.__dict__.get("password") != before:
             self._stored_password = self.password
 
+    @override
     def save(self, *args: Any, keep_session: int | None = None, **kwargs: Any) -> None:
         """Stores the user. A changed password ends all sessions, but for `keep_session`."""
         from .sessions import end_sessions_of  # noqa: PLC0415 - it needs these models
@@ -158,10 +166,12 @@ class User(AbstractBaseUser, PermissionsMixin):
         changed = self.__dict__.get("password") != self._stored_password
         return fields - ({"security_stamp"} if changed else {"security_stamp", "password"})
 
+    @override
     def get_session_auth_hash(self) -> str:
         """What the admin's cookie sessions must match: it changes with the stamp."""
         return salted_hmac("accounts.User", self.security_stamp, algorithm="sha256").hexdigest()
 
+    @override
     def check_password(self, raw_password: str | None) -> bool:
         """Compares, and renews a hash of fewer iterations than now.
 
@@ -176,6 +186,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
         return check_password(raw_password, self.password, renew)
 
+    @override
     async def acheck_password(self, raw_password: str | None) -> bool:
         return await sync_to_async(self.check_password)(raw_password)
 
@@ -210,5 +221,6 @@ class Session(models.Model):
             models.Index(fields=["ended_at"], name="session_by_end"),
         ]
 
+    @override
     def __str__(self) -> str:
         return f"session {self.pk} of user {self.user_id}"

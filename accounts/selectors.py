@@ -1,5 +1,6 @@
 """Reads of accounts."""
 
+import json
 from collections.abc import Collection
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -104,3 +105,35 @@ def longest_lifetime() -> timedelta:
     """Of a session that is not refreshed. Some sites give the access token the longer life."""
     lifetimes: tuple[timedelta, timedelta] = AccessToken.lifetime, RefreshToken.lifetime
     return max(lifetimes)
+
+
+ENDED_SESSIONS_WINDOW = timedelta(seconds=150)
+"""Searched in addition to the time since the last check: more than clocks of hosts may differ."""
+ENDED_ON_POSTGRESQL = (
+    "SELECT id FROM accounts_session WHERE ended_at > %s AND id = ANY(%s::bigint[])"
+)
+ENDED_ON_SQLITE = (
+    "SELECT id FROM accounts_session"
+    " WHERE ended_at > %s AND id IN (SELECT value FROM json_each(%s))"
+)
+
+
+def ended_sessions(open_ids: Collection[int], seconds: float) -> list[int]:
+    """Which of these sessions ended within the last seconds and ENDED_SESSIONS_WINDOW.
+
+    Every process asks this each second, so it is one statement with two parameters. Without the
+    ids each process would receive every session that ended anywhere in that time.
+    """
+    if not open_ids:
+        return []
+    since = timezone.now() - timedelta(seconds=seconds) - ENDED_SESSIONS_WINDOW
+    statement, ids = ENDED_ON_SQLITE, json.dumps(list(open_ids))
+    if connection.vendor == "postgresql":
+        statement, ids = ENDED_ON_POSTGRESQL, "{" + ",".join(map(str, open_ids)) + "}"
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [connection.ops.adapt_datetimefield_value(since), ids])
+        return [pk for (pk,) in cursor.fetchall()]
+
+
+def find_active_user(user_id: int) -> User | None:
+    return User.objects.filter(pk=user_id, is_active=True).first()

@@ -54,7 +54,7 @@ def register(
     user = User(username=username or _free_name(email), email=email)
     _refuse_taken(user, name_is_made=not username)
     user.password = hashing.hash_password(password)
-    session = _insert(user, not username, address, user_agent)
+    session = _insert(user, address, user_agent, name_is_made=not username)
     return user, tokens.mint(session)
 
 
@@ -100,7 +100,7 @@ def _free_name(email: str) -> str:
     return f"{base[: MAX_NAME_LENGTH - 7]}-{secrets.randbelow(10**6):06d}"
 
 
-def _insert(user: User, name_is_made: bool, address: str | None, user_agent: str) -> Session:
+def _insert(user: User, address: str | None, user_agent: str, *, name_is_made: bool) -> Session:
     """With the first session. Raises UsernameTaken or EmailTaken when another request was first."""
     try:
         with writing():
@@ -112,7 +112,7 @@ def _insert(user: User, name_is_made: bool, address: str | None, user_agent: str
         if not name_is_made:
             raise UsernameTaken from None
     user.pk, user.username = None, _free_name(user.email)
-    return _insert(user, False, address, user_agent)
+    return _insert(user, address, user_agent, name_is_made=False)
 
 
 def log_in(

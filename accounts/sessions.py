@@ -1,7 +1,7 @@
 """Sign-ins, from the first token to the end: the rows that all tokens and sockets stand on."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -159,3 +159,16 @@ def end_sessions_of_inactive() -> None:
     open_ones = Session.objects.select_for_update(of=("self",)).filter(ended_at=None)
     with writing():
         end_all(open_ones.filter(user__is_active=False))
+
+
+MAX_SEEN_PER_COMMIT = 5000
+
+
+def record_last_seen(seen: Mapping[int, int]) -> None:
+    """Stores that users were here now. `seen` maps users to the sessions that they used."""
+    now, users = timezone.now(), sorted(seen.items())
+    for first in range(0, len(users), MAX_SEEN_PER_COMMIT):
+        some = dict(users[first : first + MAX_SEEN_PER_COMMIT])
+        with writing():
+            User.objects.filter(pk__in=some.keys()).update(last_seen=now)
+            Session.objects.filter(pk__in=some.values()).update(last_used_at=now)

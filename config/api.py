@@ -14,6 +14,7 @@ from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
 from ninja.renderers import JSONRenderer
 from pydantic_core import from_json
+from typing_extensions import override
 
 from accounts.api import router as accounts_router
 from accounts.kernel import errors as accounts_errors
@@ -97,6 +98,7 @@ MAX_ANONYMOUS_BODY = 65_536
 class StrictParser(Parser):
     """Parses JSON by RFC 8259: no NaN, no lone surrogates, limited nesting."""
 
+    @override
     def parse_body(self, request: HttpRequest) -> Any:
         """Parses the body. Ninja wraps each exception in HttpError; `http_error` unwraps it."""
         # Ninja sets `auth` for operations that authenticate.
@@ -116,6 +118,7 @@ class Utf8Renderer(JSONRenderer):
 
     json_dumps_params: Mapping[str, Any] = {"ensure_ascii": False}
 
+    @override
     def render(self, *args: Any, **kwargs: Any) -> bytes:
         text: str = super().render(*args, **kwargs)
         # A lone surrogate, which UTF-8 cannot encode, is escaped.

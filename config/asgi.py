@@ -17,9 +17,8 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 
 from realtime.library_versions import report_unfamiliar_libraries  # noqa: E402
-from realtime.lifecycle import lifespan  # noqa: E402
 from realtime.routing import sockets  # noqa: E402
-from realtime.runtime import run_on  # noqa: E402
+from realtime.runtime import runtime  # noqa: E402
 from realtime.servers.detect import bound_http  # noqa: E402
 
 from .env import DEVELOPMENT_KEY  # noqa: E402
@@ -35,7 +34,7 @@ bound_work()
 guard_server_logs()
 start_sampling()
 start_sentry()
-bound_http()
+bound_http(runtime.open_connections, runtime.unfinished_bodies)
 report_unfamiliar_libraries()
 if settings.SECRET_KEY == DEVELOPMENT_KEY:
     logging.getLogger(__name__).warning(
@@ -46,9 +45,9 @@ if settings.SECRET_KEY == DEVELOPMENT_KEY:
 application = traced(
     ProtocolTypeRouter(
         {
-            "http": HttpGuard(django_application, run_on),
+            "http": HttpGuard(django_application),
             "websocket": sockets,
-            "lifespan": lifespan,
+            "lifespan": runtime.lifecycle.lifespan,
         }
     )
 )

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from accounts.kernel.database_errors import lacks_migrations
-from realtime.lifecycle import shutdown
+from realtime.runtime import runtime
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ async def readyz(request: HttpRequest) -> JsonResponse:
 
     Without Redis it is `degraded` and ready all the same: the repair delivers from the database.
     """
-    if shutdown.leaving:
+    if runtime.lifecycle.draining:
         database = layer = "not asked: going down"
     else:
         database, layer = await asyncio.gather(sync_to_async(_database)(), channel_layer.state())

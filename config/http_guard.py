@@ -8,7 +8,6 @@ limits; then the request counts; then its response is sent as fast as the client
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable
 from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 from django.conf import settings
 
 from accounts.auth import client_address, network_of
-from realtime.lifecycle import shutdown
+from realtime.runtime import runtime
 from realtime.servers.http_bodies import (
     TOO_LARGE,
     BodyReader,
@@ -137,14 +136,11 @@ class Turn:
 class HttpGuard:
     """Wraps Django's ASGI application with all HTTP limits.
 
-    Calls `start` with the loop before each request, because REST requests publish events too.
+    Starts the runtime with the first request, because REST requests publish events too.
     """
 
-    def __init__(
-        self, application: Any, start: Callable[[asyncio.AbstractEventLoop], None]
-    ) -> None:
+    def __init__(self, application: Any) -> None:
         self._application = application
-        self._start = start
         self._turns = UserTurns()
         self._unread = UnreadConnections()
         self._probes: set[asyncio.Future[None]] = set()
@@ -162,7 +158,7 @@ class HttpGuard:
             await end_refusal(send)
 
     async def _serve(self, scope: Any, receive: Any, send: Any, connection: HttpConnection) -> None:
-        if shutdown.frozen:
+        if runtime.lifecycle.stopped:
             raise busy(detail=RESTARTING)
         if connection.refusal is not None:
             raise refusal_of_body(connection.refusal)
@@ -173,24 +169,39 @@ class HttpGuard:
             if body is None:
                 return  # the client has disconnected
             receive = _with_body(body, receive)
-            if shutdown.frozen:
+            if runtime.lifecycle.stopped:
                 raise busy(detail=RESTARTING)
+        self._check_limits(head, is_probe=is_probe)
+        runtime.start(asyncio.get_running_loop())
+        response = PacedResponse(send, connection, self._unread, head.network)
+        with runtime.lifecycle.working():
+            work = asyncio.ensure_future(self._work(scope, receive, response, head.token))
+            self._count(work, response, head, is_probe=is_probe)
+            await _answer_in_time(scope, work, response)
+
+    def _check_limits(self, head: "RequestHead", *, is_probe: bool) -> None:
+        """Raises Refusal when the next request or probe would exceed a limit."""
         if not is_probe:
             unanswered.check(head.network)
         elif len(self._probes) >= MAX_PROBES:
             raise busy()
-        self._start(asyncio.get_running_loop())
-        response = PacedResponse(send, connection, self._unread, head.network)
-        with shutdown.working():
-            work = asyncio.ensure_future(self._work(scope, receive, response, head.token))
-            if is_probe:
-                self._probes.add(work)
-                work.add_done_callback(self._probes.discard)
-            else:
-                unanswered.add(work, head.network)
-                work.add_done_callback(unanswered.discard)
-                response.on_begin(partial(unanswered.discard, work))
-            await _answer_in_time(scope, work, response)
+
+    def _count(
+        self,
+        work: asyncio.Future[None],
+        response: PacedResponse,
+        head: "RequestHead",
+        *,
+        is_probe: bool,
+    ) -> None:
+        """Counts a probe until its work ends, any other request until its response begins."""
+        if is_probe:
+            self._probes.add(work)
+            work.add_done_callback(self._probes.discard)
+        else:
+            unanswered.add(work, head.network)
+            work.add_done_callback(unanswered.discard)
+            response.on_begin(partial(unanswered.discard, work))
 
     async def _work(
         self, scope: Any, receive: Any, response: PacedResponse, token: bytes | None
@@ -239,7 +250,7 @@ async def _read_body(path: str, head: "RequestHead", receive: Any) -> bytes | No
     try:
         if head.length is not None and head.length > limit:
             raise TOO_LARGE
-        return await BodyReader(receive, limit, head.network).read()
+        return await BodyReader(receive, limit, head.network, runtime.unfinished_bodies).read()
     except BodyRefused as refused:
         raise refusal_of_body(refused) from None
 

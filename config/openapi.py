@@ -6,6 +6,7 @@ are in the schemas, error responses in `REFUSALS` of each `api.py`, their status
 
 import asyncio
 import functools
+import inspect
 import json
 import re
 import threading
@@ -19,6 +20,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
+from typing_extensions import override
 
 from accounts.api import REFUSALS as ACCOUNTS_REFUSALS
 from accounts.kernel import errors as accounts_errors
@@ -109,6 +111,7 @@ class ChatSchema(OpenAPISchema):
         self.schemas["ErrorOut"]["properties"]["code"]["enum"] = CODES
         del self["servers"]
 
+    @override
     def operation_details(self, operation: Operation) -> Schema:
         details = super().operation_details(operation)
         summary, _, description = (operation.description or "").partition("\n\n")
@@ -120,6 +123,7 @@ class ChatSchema(OpenAPISchema):
             self._complete(response, status, operation, details)
         return details
 
+    @override
     def add_schema_definitions(self, definitions: Schema) -> None:
         """Restores the schema's order of members in examples, which pydantic sorts by name."""
         for schema in definitions.values():
@@ -176,7 +180,7 @@ def _errors(
         yield {"code": BAD_JSON, "detail": f"The body is not JSON: {CUT_OFF}"}
     if status == HTTPStatus.UNPROCESSABLE_ENTITY:
         yield _body(_misshapen(details, schemas))
-    refusals: Iterable[DomainError] = REFUSALS.get(operation.view_func, [])
+    refusals: Iterable[DomainError] = REFUSALS.get(inspect.unwrap(operation.view_func), [])
     if operation.auth_callbacks:
         refusals = [*WITH_TOKEN, *refusals]
     for error in (*refusals, accounts_errors.RateLimited(), accounts_errors.Busy()):

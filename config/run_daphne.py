@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from daphne.cli import CommandLineInterface
+from typing_extensions import override
 
 import config.asgi  # noqa: F401 - sets up logging, before the filter is added to it
 
@@ -15,6 +16,7 @@ class AnnounceListening(logging.Filter):
     Daphne logs that record once the port is open, so the printed URL works.
     """
 
+    @override
     def filter(self, record: logging.LogRecord) -> bool:
         if not str(record.msg).startswith("Listening on TCP address"):
             return record.levelno >= logging.WARNING

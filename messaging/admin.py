@@ -6,6 +6,7 @@ from typing import ClassVar
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from typing_extensions import override
 
 from accounts.kernel.admin import ReadOnlyAdmin
 from accounts.kernel.moderation import Link, StaffAction, link_to, related
@@ -111,13 +112,16 @@ class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
     def reaction_list(self, message: Message) -> str:
         return ", ".join(f"{one['emoji']} {one['count']}" for one in message.reactions) or "-"
 
+    @override
     def describe(self, row: Message) -> str:
         said = "deleted already" if row.deleted else f"“{self.shown(row)}”"
         return f"Number {row.seq} in {room_name(row.room)} by {row.sender.username}: {said}"
 
+    @override
     def name_of(self, row: Message) -> str:
         return f"Message {row.seq} in {row.room} by {row.sender.username}"
 
+    @override
     def related_links(self, request: HttpRequest, row: Message) -> list[Link]:
         both = f"#{row.room_id} @{row.sender.username}"
         return [
@@ -127,6 +131,7 @@ class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
             *ban_link(request, row.room, row.sender),
         ]
 
+    @override
     def found(
         self, rows: QuerySet[Message], room: Room | None, user: User | None
     ) -> QuerySet[Message]:

@@ -11,7 +11,7 @@ from accounts.kernel.events import Event
 class MessageState:
     """A message as it is at `version`: the values of contract §2 MessageOut.
 
-    `access` is the room's access counter under the lock that gave the version.
+    `access_epoch` is the room's, read under the lock that gave the version.
     """
 
     id: int
@@ -29,7 +29,7 @@ class MessageState:
     reply_to: int | None
     client_id: str | None
     reactions: list[dict[str, Any]]
-    access: int
+    access_epoch: int
     # Attachments come with a later version of the product; until then every message has none.
     attachments: tuple[()] = ()
 

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
+from typing_extensions import override
 
 from accounts.models import User
 from rooms.models import Room
@@ -61,6 +62,7 @@ class Message(models.Model):
             ),
         ]
 
+    @override
     def __str__(self) -> str:
         return f"message {self.seq} of room {self.room_id}"
 
@@ -79,5 +81,6 @@ class Reaction(models.Model):
             models.UniqueConstraint(fields=["message", "emoji", "user"], name="reaction_once"),
         ]
 
+    @override
     def __str__(self) -> str:
         return f"{self.emoji} by user {self.user_id} on message {self.message_id}"

@@ -1,6 +1,7 @@
 """Reads of messages: pages of history, the feed, and what changed since a version."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from accounts.kernel.pagination import (
     read_rows,
 )
 from rooms.models import Room, RoomKind
-from rooms.selectors import RoomAccess, may_be_read
+from rooms.selectors import RoomAccess, may_be_read, members_among
 
 from .events import MessageState
 from .models import Message
@@ -48,7 +49,7 @@ def state_of(message: Message, room: Room) -> MessageState:
         reply_to=message.reply_to,
         client_id=message.client_id,
         reactions=message.reactions,
-        access=room.access,
+        access_epoch=room.access_epoch,
     )
 
 
@@ -188,7 +189,7 @@ def _change(room: Room, since: int, row: tuple[Any, ...]) -> StoredChange:
         reply_to=reply_to,
         client_id=client_id,
         reactions=reactions,
-        access=room.access,
+        access_epoch=room.access_epoch,
     )
     return StoredChange("message" if created > since else change, message, created, change)
 
@@ -223,3 +224,32 @@ def my_rooms(user_id: int, *, cursor: str | None, limit: int) -> Page[Any]:
         last_message = found.get(room.last_message_id)
         room.last_message = state_of(last_message, room) if last_message else None
     return page
+
+
+@dataclass(frozen=True, slots=True)
+class RoomSnapshot:
+    """What the repair needs of a room. `members` is None when the access epoch has not changed."""
+
+    changes: list[StoredChange]
+    access_epoch: int
+    members: Collection[int] | None
+
+
+def room_snapshot(
+    room_id: int, version: int, access_epoch: int, user_ids: Collection[int], *, limit: int
+) -> RoomSnapshot | None:
+    """Reads the changes after a version and, after a new access epoch, which users are members.
+
+    None for a deleted room. Members are read after the changes: a removal in between is then seen,
+    and a later one is newer than all changes that were read.
+    """
+    rooms = Room.objects.filter(pk=room_id, deleted_at=None)
+    room = rooms.first()
+    if room is None:
+        return None
+    changes = changes_since(room, version, limit=limit) if room.version > version else []
+    epoch = rooms.values_list("access_epoch", flat=True).first()
+    if epoch is None:
+        return None
+    is_checked = epoch != access_epoch and room.kind != RoomKind.PRIVATE
+    return RoomSnapshot(changes, epoch, members_among(room_id, user_ids) if is_checked else None)

@@ -1,93 +1,87 @@
-"""What each refusal is on a socket: the end of it, or an error frame only (contract §3)."""
+"""Maps each error to the close code of a socket (contract §3)."""
+
+from enum import Enum, IntEnum
+from typing import Self
 
 from accounts.kernel import errors as accounts_errors
 from accounts.kernel.errors import DomainError
 from messaging import errors as messaging_errors
 from rooms import errors as rooms_errors
 
-NORMAL = 1000
-INTERNAL = 1011
-RESTART = 1012
-UNREADABLE = 4400
-UNAUTHENTICATED = 4401
-FORBIDDEN = 4403
-NOT_FOUND = 4404
-TOO_SLOW = 4408
-TOO_MANY = 4429
+from . import errors
 
 RECONNECT_DELAY = 10.0
-"""Seconds that a socket too many is told to wait: nobody knows when another one closes."""
+"""Seconds in `retry_after` of `too_many_connections`: when another socket closes is not known."""
 
 
-class AuthTimeout(DomainError):
-    code = "auth_timeout"
-    detail = "No token came within 10 seconds"
+class Reconnect(Enum):
+    """What a client does after a close."""
+
+    NO = "no"
+    WITH_SINCE = "with since"
+    WITH_NEW_TOKEN = "with a new token"  # noqa: S105
+    AFTER_DELAY = "after retry_after"
 
 
-class Removed(DomainError):
-    code = "removed"
-    detail = rooms_errors.REMOVED
+class CloseCode(IntEnum):
+    reconnect: Reconnect
+
+    def __new__(cls, code: int, reconnect: Reconnect) -> Self:
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.reconnect = reconnect
+        return member
+
+    NORMAL = 1000, Reconnect.NO
+    INTERNAL = 1011, Reconnect.WITH_SINCE
+    RESTART = 1012, Reconnect.WITH_SINCE
+    UNREADABLE = 4400, Reconnect.NO
+    UNAUTHENTICATED = 4401, Reconnect.WITH_NEW_TOKEN
+    FORBIDDEN = 4403, Reconnect.NO
+    NOT_FOUND = 4404, Reconnect.NO
+    TOO_SLOW = 4408, Reconnect.WITH_SINCE
+    TOO_MANY = 4429, Reconnect.AFTER_DELAY
 
 
-class TooSlow(DomainError):
-    code = "too_slow"
-    detail = "This client does not read what it is sent: reconnect with since"
-
-
-class TooManyConnections(DomainError):
-    code = "too_many_connections"
-    detail = "Too many open sockets: close one first"
-
-
-class TooManyUnreadableFrames(DomainError):
-    code = "bad_frame"
-    detail = "Too many unreadable frames"
-
-
-class PersistentlyRateLimited(DomainError):
-    code = "rate_limited"
-    detail = "Too many frames for too long"
-
-
-# With which code a refusal closes: any one while the socket is being let in.
-CLOSE_CODES: dict[type[DomainError], int] = {
-    accounts_errors.NotAuthenticated: UNAUTHENTICATED,
-    accounts_errors.TokenInvalid: UNAUTHENTICATED,
-    accounts_errors.TokenExpired: UNAUTHENTICATED,
-    accounts_errors.SessionEnded: UNAUTHENTICATED,
-    accounts_errors.InvalidCredentials: UNAUTHENTICATED,
-    accounts_errors.WrongPassword: UNAUTHENTICATED,
-    AuthTimeout: UNAUTHENTICATED,
-    accounts_errors.Forbidden: FORBIDDEN,
-    rooms_errors.NotAMember: FORBIDDEN,
-    Removed: FORBIDDEN,
-    accounts_errors.NoSuchUser: NOT_FOUND,
-    rooms_errors.NoSuchRoom: NOT_FOUND,
-    accounts_errors.RateLimited: TOO_MANY,
-    TooManyConnections: TOO_MANY,
-    PersistentlyRateLimited: TOO_MANY,
-    TooSlow: TOO_SLOW,
-    TooManyUnreadableFrames: UNREADABLE,
-    # Come back, as after a restart.
-    accounts_errors.Busy: RESTART,
-    # These cannot happen at the door; were they to, nobody is let in.
-    accounts_errors.Invalid: FORBIDDEN,
-    accounts_errors.UsernameTaken: FORBIDDEN,
-    accounts_errors.EmailTaken: FORBIDDEN,
-    accounts_errors.NoSuchSession: FORBIDDEN,
-    rooms_errors.RoomExists: FORBIDDEN,
-    rooms_errors.UnknownUsers: FORBIDDEN,
-    rooms_errors.NoSuchMember: FORBIDDEN,
-    rooms_errors.LastOwner: FORBIDDEN,
-    messaging_errors.NoSuchMessage: FORBIDDEN,
-    messaging_errors.MessageDeleted: FORBIDDEN,
-    messaging_errors.SenderMismatch: FORBIDDEN,
-    messaging_errors.ReceiverMismatch: FORBIDDEN,
-    messaging_errors.ClientIdReused: FORBIDDEN,
-    messaging_errors.TooManyReactions: FORBIDDEN,
+# The close code of an error during the handshake, where any error ends the socket.
+CLOSE_CODES: dict[type[DomainError], CloseCode] = {
+    accounts_errors.NotAuthenticated: CloseCode.UNAUTHENTICATED,
+    accounts_errors.TokenInvalid: CloseCode.UNAUTHENTICATED,
+    accounts_errors.TokenExpired: CloseCode.UNAUTHENTICATED,
+    accounts_errors.SessionEnded: CloseCode.UNAUTHENTICATED,
+    accounts_errors.InvalidCredentials: CloseCode.UNAUTHENTICATED,
+    accounts_errors.WrongPassword: CloseCode.UNAUTHENTICATED,
+    errors.AuthTimeout: CloseCode.UNAUTHENTICATED,
+    accounts_errors.Forbidden: CloseCode.FORBIDDEN,
+    rooms_errors.NotAMember: CloseCode.FORBIDDEN,
+    errors.Removed: CloseCode.FORBIDDEN,
+    accounts_errors.NoSuchUser: CloseCode.NOT_FOUND,
+    rooms_errors.NoSuchRoom: CloseCode.NOT_FOUND,
+    accounts_errors.RateLimited: CloseCode.TOO_MANY,
+    errors.TooManyConnections: CloseCode.TOO_MANY,
+    errors.PersistentlyRateLimited: CloseCode.TOO_MANY,
+    errors.TooSlow: CloseCode.TOO_SLOW,
+    errors.TooManyUnreadableFrames: CloseCode.UNREADABLE,
+    # The client reconnects, as after a restart.
+    accounts_errors.Busy: CloseCode.RESTART,
+    # No handshake raises these. One that did would be refused.
+    accounts_errors.Invalid: CloseCode.FORBIDDEN,
+    accounts_errors.UsernameTaken: CloseCode.FORBIDDEN,
+    accounts_errors.EmailTaken: CloseCode.FORBIDDEN,
+    accounts_errors.NoSuchSession: CloseCode.FORBIDDEN,
+    rooms_errors.RoomExists: CloseCode.FORBIDDEN,
+    rooms_errors.UnknownUsers: CloseCode.FORBIDDEN,
+    rooms_errors.NoSuchMember: CloseCode.FORBIDDEN,
+    rooms_errors.LastOwner: CloseCode.FORBIDDEN,
+    messaging_errors.NoSuchMessage: CloseCode.FORBIDDEN,
+    messaging_errors.MessageDeleted: CloseCode.FORBIDDEN,
+    messaging_errors.SenderMismatch: CloseCode.FORBIDDEN,
+    messaging_errors.ReceiverMismatch: CloseCode.FORBIDDEN,
+    messaging_errors.ClientIdReused: CloseCode.FORBIDDEN,
+    messaging_errors.TooManyReactions: CloseCode.FORBIDDEN,
 }
 
-# Once it is open, only these end it; any other refusal is answered and the socket stays.
+# Only these end an open socket. Any other error is sent as a frame and the socket stays open.
 ENDS_AN_OPEN_SOCKET: frozenset[type[DomainError]] = frozenset(
     {
         accounts_errors.NotAuthenticated,
@@ -96,9 +90,9 @@ ENDS_AN_OPEN_SOCKET: frozenset[type[DomainError]] = frozenset(
         accounts_errors.SessionEnded,
         rooms_errors.NotAMember,
         rooms_errors.NoSuchRoom,
-        Removed,
-        TooSlow,
-        TooManyUnreadableFrames,
-        PersistentlyRateLimited,
+        errors.Removed,
+        errors.TooSlow,
+        errors.TooManyUnreadableFrames,
+        errors.PersistentlyRateLimited,
     }
 )

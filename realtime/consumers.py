@@ -1,5 +1,7 @@
 """The three kinds of socket: how each finds its room, and who may enter."""
 
+from typing_extensions import override
+
 from accounts.auth import Caller
 from rooms import membership
 from rooms.models import Room
@@ -10,6 +12,7 @@ from .connection.consumer import RoomConsumer
 class PublicChatConsumer(RoomConsumer):
     """`/ws/chat/<room_name>/`: open to every signed-in user, made on first use."""
 
+    @override
     def enter(self, caller: Caller, name: str) -> Room:
         return membership.enter_public_room(user_id=caller.user_id, name=name)
 
@@ -17,6 +20,7 @@ class PublicChatConsumer(RoomConsumer):
 class GroupChatConsumer(RoomConsumer):
     """`/ws/chat/group/<room_name>/`: members only; to others it might as well not be there."""
 
+    @override
     def enter(self, caller: Caller, name: str) -> Room:
         return membership.enter_group_room(user_id=caller.user_id, name=name)
 
@@ -24,5 +28,6 @@ class GroupChatConsumer(RoomConsumer):
 class PrivateChatConsumer(RoomConsumer):
     """`/ws/private/<username>/`: the one room of the caller and that user."""
 
+    @override
     def enter(self, caller: Caller, name: str) -> Room:
         return membership.enter_private_room(user_id=caller.user_id, username=name)

@@ -23,9 +23,9 @@ R = TypeVar("R")
 class DatabaseThreads:
     """Some threads, and a bound for the calls that run or wait for one."""
 
-    def __init__(self, name: str, threads: int, longest_queue: int) -> None:
+    def __init__(self, name: str, threads: int, max_queued: int) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._longest_queue = longest_queue
+        self._max_queued = max_queued
         self._waiting: set[asyncio.Future[Any]] = set()
 
     def __len__(self) -> int:
@@ -38,7 +38,7 @@ class DatabaseThreads:
         Raises what it raises, and Busy when the database is away, too slow or not migrated, or too
         many wait.
         """
-        if len(self) >= self._longest_queue:
+        if len(self) >= self._max_queued:
             raise Busy
         # With the context, so that a log line says which socket it comes from.
         answer = asyncio.get_running_loop().run_in_executor(
@@ -59,12 +59,6 @@ class DatabaseThreads:
         if not answer.cancelled():
             # Looked at, so that asyncio does not complain when the caller has given up.
             answer.exception()
-
-
-socket_threads = DatabaseThreads("socket-database", threads=4, longest_queue=2000)
-on_database = socket_threads.run
-repair_threads = DatabaseThreads("repair-database", threads=1, longest_queue=200)
-"""Behind no client's call: however many knock at the door, what was lost is found."""
 
 
 def _guarded(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -17,39 +17,40 @@ from typing import Any
 
 from django.conf import settings
 
-from .close_codes import RESTART
-from .delivery.hub import hub
+from .close_codes import CloseCode
+from .delivery.hub import Hub
 
 log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 KNOWN_SERVERS = ("uvicorn.", "twisted.")
-ANSWERS_TIMEOUT = 10.0
-FLUSHED_TIMEOUT = 0.3
+DRAIN_TIMEOUT = 10.0
+FLUSH_DELAY = 0.3
 
 
 class Restarting(Exception):
-    """This process takes no more: the client comes back to another one, with `since`."""
+    """This process takes no more work: the client reconnects to another one, with `since`."""
 
 
-class Shutdown:
-    """`leaving`: not ready for new work. `frozen`: takes no more at all."""
+class Lifecycle:
+    """`draining`: not ready for new sockets. `stopped`: takes no frame or request any more."""
 
-    def __init__(self) -> None:
-        self.leaving = False
-        self.frozen = False
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self.draining = False
+        self.stopped = False
         self._working = 0
         self._task: asyncio.Task[None] | None = None
-        self._theirs: dict[int, Any] = {}
+        self._server_handlers: dict[int, Any] = {}
 
-    def turn_back_newcomers(self) -> None:
-        """Raises Restarting, for whoever would be let in and closed at once."""
-        if self.leaving:
+    def check_accepting(self) -> None:
+        """Raises Restarting while the process drains: a new socket would be closed at once."""
+        if self.draining:
             raise Restarting
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Around each frame and request: what is inside is waited for."""
+        """Surrounds each frame and request. The shutdown waits for what is inside."""
         self._working += 1
         try:
             yield
@@ -57,53 +58,49 @@ class Shutdown:
             self._working -= 1
 
     def take_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Puts us before the handlers of a server that we know; elsewhere nothing changes."""
+        """Handles signals before the handler of uvicorn or Twisted. Leaves other servers alone."""
         for number in SIGNALS:
-            theirs = signal.getsignal(number)
-            owner = type(getattr(theirs, "__self__", None)).__module__
-            if not owner.startswith(KNOWN_SERVERS) or number in self._theirs:
+            handler = signal.getsignal(number)
+            owner = type(getattr(handler, "__self__", None)).__module__
+            if not owner.startswith(KNOWN_SERVERS) or number in self._server_handlers:
                 continue
-            self._theirs[number] = theirs
+            self._server_handlers[number] = handler
             signal.signal(number, lambda number, frame: self._on_signal(loop, number, frame))
 
     def _on_signal(
         self, loop: asyncio.AbstractEventLoop, number: int, frame: FrameType | None
     ) -> None:
-        if self.leaving:
-            self._theirs[number](number, frame)
+        if self.draining:
+            self._server_handlers[number](number, frame)
             return
-        self.leaving = True
+        self.draining = True
         loop.call_soon_threadsafe(self._begin, number)
 
     def _begin(self, number: int) -> None:
-        self._task = asyncio.ensure_future(self._leave(number))
+        self._task = asyncio.ensure_future(self._drain(number))
 
-    async def _leave(self, number: int) -> None:
+    async def _drain(self, number: int) -> None:
         try:
             await asyncio.sleep(settings.CHAT_DRAIN_DELAY)
-            self.frozen = True
-            await self._answered()
-            hub.close_all(RESTART)
-            # One breath for the close frames to get out.
-            await asyncio.sleep(FLUSHED_TIMEOUT)
+            self.stopped = True
+            await self._finish_work()
+            self._hub.close_all(CloseCode.RESTART)
+            # So that the close frames reach their clients.
+            await asyncio.sleep(FLUSH_DELAY)
         finally:
-            self._theirs[number](number, None)
+            self._server_handlers[number](number, None)
 
-    async def _answered(self) -> None:
-        for _ in range(int(ANSWERS_TIMEOUT / 0.02)):
+    async def _finish_work(self) -> None:
+        for _ in range(int(DRAIN_TIMEOUT / 0.02)):
             if not self._working:
                 return
             await asyncio.sleep(0.02)
         log.warning("%d answers were not ready in time", self._working)
 
-
-shutdown = Shutdown()
-
-
-async def lifespan(scope: Any, receive: Any, send: Any) -> None:
-    """uvicorn tells when it starts; under daphne all starts with the first request."""
-    await receive()
-    shutdown.take_over(asyncio.get_running_loop())
-    await send({"type": "lifespan.startup.complete"})
-    await receive()
-    await send({"type": "lifespan.shutdown.complete"})
+    async def lifespan(self, _: Any, receive: Any, send: Any) -> None:
+        """The ASGI lifespan: uvicorn announces its start; daphne starts with the first request."""
+        await receive()
+        self.take_over(asyncio.get_running_loop())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})

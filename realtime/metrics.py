@@ -11,7 +11,7 @@ FIRST_CODE, LAST_CODE = 1000, 1015
 """The close codes of RFC 6455 §7.4.1; a client may send three thousand others."""
 
 
-class Counts:
+class SocketCounts:
     """Of this process, on the loop of its sockets; read from any thread."""
 
     __slots__ = ("deliveries", "sockets")
@@ -20,8 +20,6 @@ class Counts:
         self.deliveries = 0
         self.sockets = 0
 
-
-counts = Counts()
 
 sockets = Gauge("chat_sockets", "Open sockets, signed in or not", multiprocess_mode="livesum")
 rooms = Gauge(

@@ -1,4 +1,4 @@
-"""Every event of the domain, turned into what sockets hear. The one way out."""
+"""Turns each event of the domain into a frame or a control message: one receiver for each."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -18,23 +18,21 @@ from messaging.events import (
 )
 from rooms.events import MemberLeft, MemberRemoved, RoomChanged, RoomDeleted
 
-from .delivery.batching import batching
-from .delivery.hub import hub
 from .protocol import MessageKind, ReadOut, RoomFrame, encode, message_text
-from .runtime import fanout
+from .runtime import runtime
 
 E = TypeVar("E", bound=Event)
 RECEIVERS: dict[type[Event], Callable[[Any], None]] = {}
 
 
 @receiver(committed)
-def hear(sender: object, events: Sequence[Event], **kwargs: object) -> None:
-    """Called in the thread that committed; one hop to the loop for all events of a batch."""
-    hub.post(_tell, events)
+def receive(sender: object, events: Sequence[Event], **kwargs: object) -> None:
+    """Is called in the thread that committed. One hop to the loop carries all events of a batch."""
+    runtime.hub.post(_publish, events)
 
 
-def _tell(events: Sequence[Event]) -> None:
-    with batching(len(events)):
+def _publish(events: Sequence[Event]) -> None:
+    with runtime.state.write_batch.for_frames(len(events)):
         for event in events:
             try:
                 RECEIVERS[type(event)](event)
@@ -43,74 +41,80 @@ def _tell(events: Sequence[Event]) -> None:
                 report_incident(error, f"while {type(event).__name__} was published")
 
 
-def turns(kind: type[E]) -> Callable[[Callable[[E], None]], Callable[[E], None]]:
-    """Registers the receiver of one event. A second one for the same event is a mistake."""
+def receives(kind: type[E]) -> Callable[[Callable[[E], None]], Callable[[E], None]]:
+    """Registers the receiver of an event. Raises RuntimeError for a second one."""
 
-    def register(tell: Callable[[E], None]) -> Callable[[E], None]:
+    def register(publish: Callable[[E], None]) -> Callable[[E], None]:
         if kind in RECEIVERS:
             raise RuntimeError(f"{kind.__name__} has a receiver already")
-        RECEIVERS[kind] = tell
-        return tell
+        RECEIVERS[kind] = publish
+        return publish
 
     return register
 
 
 def _deliver(kind: MessageKind, message: MessageState) -> None:
-    fanout.deliver(
-        message.room_id, message.version, message.access, lambda: message_text(kind, message)
+    runtime.broadcaster.deliver(
+        message.room_id, message.version, message.access_epoch, lambda: message_text(kind, message)
     )
 
 
-@turns(MessageSent)
+@receives(MessageSent)
 def message_sent(event: MessageSent) -> None:
     message = event.message
     _deliver("message", message)
     if event.via_room_id is not None and message.receiver is not None:
         pair = (message.sender, message.receiver)
-        fanout.copy(event.via_room_id, pair, lambda: message_text("message", message))
+        runtime.broadcaster.send_to_users(
+            event.via_room_id, pair, lambda: message_text("message", message)
+        )
 
 
-@turns(MessageEdited)
+@receives(MessageEdited)
 def message_edited(event: MessageEdited) -> None:
     _deliver("edit", event.message)
 
 
-@turns(MessageErased)
+@receives(MessageErased)
 def message_erased(event: MessageErased) -> None:
     _deliver("delete", event.message)
 
 
-@turns(ReactionsChanged)
+@receives(ReactionsChanged)
 def reactions_changed(event: ReactionsChanged) -> None:
     _deliver("reaction", event.message)
 
 
-@turns(ReadAdvanced)
+@receives(ReadAdvanced)
 def read_advanced(event: ReadAdvanced) -> None:
     text = encode(ReadOut(username=event.username, seq=event.seq))
-    fanout.mark(event.room_id, event.user_id, text)
+    runtime.broadcaster.send_read_marker(event.room_id, event.user_id, text)
 
 
-@turns(RoomChanged)
+@receives(RoomChanged)
 def room_changed(event: RoomChanged) -> None:
-    fanout.say(event.room.id, encode(RoomFrame(room=event.room)))
+    runtime.broadcaster.send_to_room(event.room.id, encode(RoomFrame(room=event.room)))
 
 
-@turns(RoomDeleted)
+@receives(RoomDeleted)
 def room_deleted(event: RoomDeleted) -> None:
-    fanout.close_room(event.room_id)
+    runtime.broadcaster.close_room(event.room_id)
 
 
-@turns(MemberRemoved)
+@receives(MemberRemoved)
 def member_removed(event: MemberRemoved) -> None:
-    fanout.disconnect_member(event.room_id, event.user_id, event.access, removed=True)
+    runtime.broadcaster.disconnect_member(
+        event.room_id, event.user_id, event.access_epoch, removed=True
+    )
 
 
-@turns(MemberLeft)
+@receives(MemberLeft)
 def member_left(event: MemberLeft) -> None:
-    fanout.disconnect_member(event.room_id, event.user_id, event.access, removed=False)
+    runtime.broadcaster.disconnect_member(
+        event.room_id, event.user_id, event.access_epoch, removed=False
+    )
 
 
-@turns(SessionsEnded)
+@receives(SessionsEnded)
 def sessions_ended(event: SessionsEnded) -> None:
-    fanout.end_sessions(event.session_ids)
+    runtime.broadcaster.end_sessions(event.session_ids)

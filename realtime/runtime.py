@@ -1,8 +1,13 @@
-"""The parts of this process that belong together, started with the first socket."""
+"""Builds and owns the parts of a process that serves sockets.
+
+Every object gets its collaborators in its constructor, and only `Runtime` builds them. It also
+connects the parts that depend on each other in a circle: the hub and the leases report to it.
+"""
 
 import asyncio
 import logging
 import multiprocessing
+from collections.abc import Mapping
 from contextvars import Context
 
 from django.conf import settings
@@ -18,39 +23,98 @@ from .cluster.leases import Leases
 from .cluster.presence import Presence
 from .cluster.rate_limits import ClusterRateLimiter
 from .cluster.redis_client import RedisClients
-from .delivery.hub import hub
+from .db_threads import DatabaseThreads
+from .delivery.admission import AdmissionQueue, RefusalQueue
+from .delivery.hub import Hub
+from .delivery.local_room import LocalRoom
+from .delivery.local_state import LocalState
+from .delivery.recovery import Recovery
 from .delivery.repair import Repair
-from .lifecycle import shutdown
+from .delivery.replay_cache import ReplayCache
+from .delivery.replay_turns import ReplayTurns
+from .delivery.subscriber import Subscriber
+from .lifecycle import Lifecycle
+from .servers.http_bodies import UnfinishedBodies
+from .servers.http_connections import OpenConnections
 
 log = logging.getLogger(__name__)
 
-repair = Repair(hub)
-fanout = Broadcaster(hub)
-tally = ConnectionCounter()
-hosts = RedisClients()
-leases = Leases(hosts, tally.told)
-tally.share(leases)
-presence = Presence(hub, fanout, leases)
-last_seen = LastSeen()
-shared_rates = ClusterRateLimiter(hosts, buckets)
-share_limits(shared_rates)
-provide(presence.online)
 
+class Runtime:
+    """One for each process: see `runtime` below."""
 
-def run_on(loop: asyncio.AbstractEventLoop) -> None:
-    """Binds the hub to the loop and starts the repair there; nothing happens the second time."""
-    if hub.bind(loop):
-        # In a context of their own: what their tasks log for ever is not of the first socket.
-        Context().run(_start)
-        shutdown.take_over(loop)
+    def __init__(self) -> None:
+        self.state = LocalState()
+        self.database = DatabaseThreads("socket-database", threads=4, max_queued=2000)
+        # Behind no call of a client: what was lost is found however many clients wait.
+        self.repair_database = DatabaseThreads("repair-database", threads=1, max_queued=200)
+
+        self.hub = Hub(self.state, observer=self)
+        self.repair = Repair(self.hub, self.repair_database)
+        self.recovery = Recovery(ReplayCache(self.database), ReplayTurns(), self.database)
+        self.admission = AdmissionQueue(self.state.message_flow)
+        self.refusals = RefusalQueue(self.state.message_flow)
+
+        self.broadcaster = Broadcaster(self.hub)
+        self.redis = RedisClients()
+        self.leases = Leases(self.redis, holder=self)
+        self.presence = Presence(self.hub, self.broadcaster, self.leases)
+        self.connections = ConnectionCounter(self.leases)
+        self.rate_limiter = ClusterRateLimiter(self.redis, buckets)
+        self.last_seen = LastSeen(self.database)
+
+        self.open_connections = OpenConnections()
+        self.unfinished_bodies = UnfinishedBodies()
+        self.lifecycle = Lifecycle(self.hub)
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Starts all tasks on the loop of the sockets. Does nothing the second time."""
+        if not self.hub.bind(loop):
+            return
+        # In a context of their own: what these tasks log does not belong to the first socket.
+        Context().run(self._start_tasks)
+        self.lifecycle.take_over(loop)
         if multiprocessing.parent_process() is not None and not settings.REDIS_URLS:
             log.warning("%s %s", NO_LAYER, HINT)
 
+    def _start_tasks(self) -> None:
+        self.repair.start()
+        self.broadcaster.start()
+        self.redis.start()
+        self.leases.start()
+        self.presence.start()
+        self.rate_limiter.start()
 
-def _start() -> None:
-    repair.start()
-    fanout.start()
-    hosts.start()
-    leases.start()
-    presence.start()
-    shared_rates.start()
+    # HubObserver
+
+    def room_opened(self, room: LocalRoom) -> None:
+        self.broadcaster.room_opened_or_closed(room.id)
+        self.repair.check_opened(room)
+
+    def room_closed(self, room: LocalRoom) -> None:
+        self.broadcaster.room_opened_or_closed(room.id)
+
+    def repair_needed(self, room: LocalRoom) -> None:
+        self.repair.request_repair(room)
+
+    def user_left(self, room: LocalRoom, subscriber: Subscriber) -> None:
+        self.presence.leave(room, subscriber)
+
+    # LeaseHolder
+
+    def held_counts(self) -> Mapping[str, int]:
+        return self.connections.reported()
+
+    def held_users(self) -> Mapping[int, Mapping[int, str]]:
+        return self.presence.held_users()
+
+    def user_expired(self, room_id: int, username: str, online_total: int) -> None:
+        self.presence.user_expired(room_id, username, online_total)
+
+    def user_restored(self, room_id: int, username: str, online_total: int) -> None:
+        self.presence.user_restored(room_id, username, online_total)
+
+
+runtime = Runtime()
+share_limits(runtime.rate_limiter)
+provide(runtime.presence.online)

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
+from typing_extensions import override
 
 from accounts.admin import find_person
 from accounts.kernel.admin import (
@@ -109,6 +110,7 @@ class SearchableAdmin(LargeTableAdmin[M]):
     search_fields = ("room",)
     search_help_text = SEARCH_HELP
 
+    @override
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[M], search_term: str
     ) -> tuple[QuerySet[M], bool]:
@@ -157,7 +159,7 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
     )
     fieldsets = (
         (None, {"fields": ("name", "kind", "low", "high", "title", "topic")}),
-        ("Counters", {"fields": ("member_count", "last_seq", "version", "access")}),
+        ("Counters", {"fields": ("member_count", "last_seq", "version", "access_epoch")}),
         ("Dates", {"fields": ("created_by", "created_at", "active_at", "deleted_at")}),
     )
     changeable = frozenset({"title", "topic"})
@@ -191,7 +193,7 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
         "high": "Second person",
         "member_count": "Members",
         "last_seq": "Messages",
-        "access": "Losses of membership",
+        "access_epoch": "Losses of membership",
     }
     field_help: ClassVar = {
         "name": "Part of the room's address, so it never changes.",
@@ -202,7 +204,7 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
         "topic": "What the room is about.",
         "last_seq": "How many were sent, deleted ones included.",
         "version": "How many changes were stored: messages, edits, deletions and reactions.",
-        "access": "How often somebody left, was removed or was banned.",
+        "access_epoch": "How often somebody left, was removed or was banned.",
         "created_by": "Who made the room. That alone gives no rights; the members' roles do.",
         "active_at": "When the last message was sent.",
         "deleted_at": "Empty: the room exists.",
@@ -220,13 +222,16 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
     def messages(self, room: Room) -> str:
         return link_to_list("messaging_message", room, room.last_seq)
 
+    @override
     def describe(self, row: Room) -> str:
         counts = f"{row.member_count} members, {row.last_seq} messages"
         return f"{room_name(row)} ({row.kind}): {counts}"
 
+    @override
     def name_of(self, row: Room) -> str:
         return f"{row} (#{row.pk})" if row.name else str(row)
 
+    @override
     def related_links(self, request: HttpRequest, row: Room) -> list[Link]:
         search = f"#{row.pk}"
         links = [
@@ -237,6 +242,7 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
             links += [*related(request, "Bans", "rooms.ban", search), *ban_link(request, row)]
         return links
 
+    @override
     def searched(self, rows: QuerySet[Room], text: str) -> QuerySet[Room]:
         """Titles hold spaces, so all that is neither #id nor @username is one beginning."""
         special = [word for word in text.split() if word[0] in "#@"]
@@ -251,19 +257,23 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
             rows = rows.filter(pk__in=found)
         return self.found(rows, *read_search(" ".join(special)))
 
+    @override
     def found(self, rows: QuerySet[Room], room: Room | None, user: User | None) -> QuerySet[Room]:
         if room is not None:
             rows = rows.filter(pk=room.pk)
         return rows.filter(members__user=user) if user is not None else rows
 
+    @override
     def has_change_permission(self, request: HttpRequest, obj: Room | None = None) -> bool:
         allowed = request.user.has_perm("rooms.change_room")
         return allowed and (obj is None or (obj.kind == RoomKind.PUBLIC and obj.deleted_at is None))
 
+    @override
     def get_readonly_fields(self, request: HttpRequest, obj: Room | None = None) -> list[str]:
         fields = [name for _, options in self.fieldsets for name in options["fields"]]
         return [str(name) for name in fields if name not in self.changeable]
 
+    @override
     def save_model(self, request: HttpRequest, obj: Room, form: Any, change: bool) -> None:
         """By the service, which tells the open sockets."""
         services.change_room(
@@ -394,12 +404,15 @@ class MemberAdmin(SearchableAdmin[Member], ReadOnlyAdmin[Member]):
     def read_up_to(self, member: Member) -> int:
         return member.last_read_seq
 
+    @override
     def describe(self, row: Member) -> str:
         return f"{row.user.username}, {row.role} of {room_name(row.room)}"
 
+    @override
     def name_of(self, row: Member) -> str:
         return f"{row.user.username} in {row.room}"
 
+    @override
     def related_links(self, request: HttpRequest, row: Member) -> list[Link]:
         search = f"#{row.room_id} @{row.user.username}"
         return related(request, "Messages of this member", "messaging.message", search)
@@ -484,26 +497,32 @@ class BanAdmin(SearchableAdmin[Ban], ReadOnlyAdmin[Ban]):
     def person(self, ban: Ban) -> str:
         return link_to(ban.user, ban.user.username)
 
+    @override
     def name_of(self, row: Ban) -> str:
         return f"Ban of {row.user.username} in {row.room}"
 
+    @override
     def describe(self, row: Ban) -> str:
         return self.name_of(row)
 
+    @override
     def get_fieldsets(self, request: HttpRequest, obj: Ban | None = None) -> Any:
         if obj is not None:
             return [(None, {"fields": ("room", "user", "created_at")})]
         return [(None, {"fields": ("room", "user"), "description": BAN_EFFECT})]
 
+    @override
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("rooms.add_ban")
 
+    @override
     def save_model(self, request: HttpRequest, obj: Ban, form: Any, change: bool) -> None:
         ban = membership.ban_user(
             user_id=request.user.pk or 0, room_id=obj.room_id, username=obj.user.username
         )
         obj.pk = ban.pk
 
+    @override
     def response_add(
         self, request: HttpRequest, obj: Ban, post_url_continue: str | None = None
     ) -> HttpResponseRedirect:
@@ -511,6 +530,7 @@ class BanAdmin(SearchableAdmin[Ban], ReadOnlyAdmin[Ban]):
         again = "_addanother" in request.POST
         return HttpResponseRedirect(request.path if again else list_url("rooms_ban"))
 
+    @override
     def log_addition(self, request: HttpRequest, obj: Ban, message: Any) -> LogEntry:
         """On the room: the ban may be lifted again, and its row is gone then."""
         text = f"{obj.user.username} in {obj.room}: banned"

@@ -21,15 +21,15 @@ class RoomDeleted(Event):
 
 @dataclass(frozen=True, slots=True)
 class MemberRemoved(Event):
-    """`access` is the room's counter that this loss of membership raised."""
+    """`access_epoch` is the room's counter that this loss of membership raised."""
 
     room_id: int
     user_id: int
-    access: int
+    access_epoch: int
 
 
 @dataclass(frozen=True, slots=True)
 class MemberLeft(Event):
     room_id: int
     user_id: int
-    access: int
+    access_epoch: int

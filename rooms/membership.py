@@ -121,18 +121,18 @@ def leave_room(*, user_id: int, room_id: int) -> None:
             raise NotAMember
         if here.room.kind == RoomKind.GROUP and selectors.is_last_owner(here.member):
             raise LastOwner
-        access = _end_membership(here.room, here.member)
-        publish(MemberLeft(room_id, user_id, access))
+        access_epoch = _end_membership(here.room, here.member)
+        publish(MemberLeft(room_id, user_id, access_epoch))
 
 
 def _end_membership(room: Room, member: Member | None) -> int:
-    """Ends a membership under the room's lock and returns the room's new access counter."""
+    """Ends a membership under the room's lock and returns the room's new access epoch."""
     if member is not None:
         member.delete()
         room.member_count -= 1
-    room.access += 1
-    room.save(update_fields=["access", "member_count"])
-    return room.access
+    room.access_epoch += 1
+    room.save(update_fields=["access_epoch", "member_count"])
+    return room.access_epoch
 
 
 def remove_member(*, user_id: int, room_id: int, username: str, as_staff: bool = False) -> int:
@@ -160,8 +160,8 @@ def _remove(here: RoomAccess, role: Role, username: str) -> int:
         raise LastOwner(LAST_OWNER)
     if here.room.kind == RoomKind.PUBLIC:
         Ban.objects.get_or_create(room=here.room, user_id=gone_id)
-    access = _end_membership(here.room, member)
-    publish(MemberRemoved(here.room.pk, gone_id, access))
+    access_epoch = _end_membership(here.room, member)
+    publish(MemberRemoved(here.room.pk, gone_id, access_epoch))
     return gone_id
 
 

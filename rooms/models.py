@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from typing_extensions import override
 
 from accounts.kernel.model_fields import DisplayField
 from accounts.kernel.names import search_key
@@ -24,12 +25,13 @@ class Role(models.TextChoices):
 
 
 class Room(models.Model):
-    """A place where messages are said.
+    """A public room, a group or a private conversation.
 
-    The row is also the room's lock and its counters: whoever stores a change takes the row, raises
-    `version` by one (and `last_seq` for a new message) and writes the change in one transaction, so
-    the order of versions is the order of commits. `access` rises with every loss of membership and
-    stands on every published frame: a process that sees a higher one asks again who may listen.
+    The row is also the room's lock and its counters. A stored change locks the row, adds one to
+    `version` (and to `last_seq` for a new message) and writes the change in one transaction, so the
+    order of versions is the order of commits. `access_epoch` rises with every loss of membership
+    and is part of every published frame: a process that receives a higher one checks again who may
+    receive frames of the room.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -53,7 +55,7 @@ class Room(models.Model):
     member_count = models.PositiveIntegerField(default=0)
     last_seq = models.PositiveBigIntegerField(default=0)
     version = models.PositiveBigIntegerField(default=0)
-    access = models.PositiveBigIntegerField(default=0)
+    access_epoch = models.PositiveBigIntegerField(default=0)
     deleted_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -106,9 +108,11 @@ class Room(models.Model):
             ),
         ]
 
+    @override
     def __str__(self) -> str:
         return self.name or f"private room {self.pk}"
 
+    @override
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.title_key = search_key(self.title)
         super().save(*args, **kwargs)
@@ -154,6 +158,7 @@ class Member(models.Model):
             models.Index(fields=["room", "id"], name="member_by_room"),
         ]
 
+    @override
     def __str__(self) -> str:
         return f"{self.role} {self.user_id} of room {self.room_id}"
 
@@ -175,5 +180,6 @@ class Ban(models.Model):
             models.UniqueConstraint(fields=["room", "user"], name="ban_once"),
         ]
 
+    @override
     def __str__(self) -> str:
         return f"user {self.user_id} banned from room {self.room_id}"

@@ -1,7 +1,10 @@
 """Reads of rooms: what a caller may see, and what they are there."""
 
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from django.db import connection
 from django.db.models import BooleanField, Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
@@ -161,3 +164,62 @@ def is_last_owner(member: Member) -> bool:
         return False
     others = Member.objects.filter(room_id=member.room_id, role=Role.OWNER).exclude(pk=member.pk)
     return not others.exists()
+
+
+def room_row(room_id: int) -> Room:
+    return Room.objects.get(pk=room_id)
+
+
+def room_exists(room_id: int) -> bool:
+    """False for a deleted room as well."""
+    return Room.objects.filter(pk=room_id, deleted_at=None).exists()
+
+
+def members_among(room_id: int, user_ids: Collection[int]) -> set[int]:
+    """The ids of those users that are members of the room."""
+    rows = Member.objects.filter(room_id=room_id, user_id__in=user_ids)
+    return set(rows.values_list("user_id", flat=True))
+
+
+Counters = tuple[int, int]
+"""A room's version and access epoch."""
+
+
+def changed_counters(known: Mapping[int, Counters]) -> dict[int, Counters | None]:
+    """The counters of those rooms whose counters differ from the known ones; None when deleted.
+
+    Every process asks this each second for all its open rooms. So it is one statement with one or
+    three parameters: ten thousand parameters or rows would cost many times what the database needs.
+    """
+    if connection.vendor == "postgresql":
+        return _changed_counters_on_postgresql(known)
+    return _changed_counters_on_sqlite(known)
+
+
+def _changed_counters_on_postgresql(
+    known: Mapping[int, Counters],
+) -> dict[int, Counters | None]:
+    """Compares in the database: transferring all rows would cost more than the arrays."""
+    versions = (version for version, _ in known.values())
+    epochs = (epoch for _, epoch in known.values())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT known.id, r.version, r.access_epoch"
+            " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS known (id, version, epoch)"
+            " LEFT JOIN rooms_room r ON r.id = known.id AND r.deleted_at IS NULL"
+            " WHERE r.id IS NULL OR r.version <> known.version OR r.access_epoch <> known.epoch",
+            ["{" + ",".join(map(str, column)) + "}" for column in (known, versions, epochs)],
+        )
+        rows = cursor.fetchall()
+    return {pk: None if version is None else (version, epoch) for pk, version, epoch in rows}
+
+
+def _changed_counters_on_sqlite(known: Mapping[int, Counters]) -> dict[int, Counters | None]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, version, access_epoch FROM rooms_room"
+            " WHERE id IN (SELECT value FROM json_each(%s)) AND deleted_at IS NULL",
+            [json.dumps(list(known))],
+        )
+        stored = {pk: (version, epoch) for pk, version, epoch in cursor.fetchall()}
+    return {pk: stored.get(pk) for pk, counters in known.items() if stored.get(pk) != counters}

@@ -9,12 +9,12 @@ from django.db import IntegrityError, connection
 from django.utils import timezone
 
 from accounts.kernel.db import writing
-from accounts.kernel.errors import Forbidden
+from accounts.kernel.errors import Forbidden, NoSuchUser, invalid
 from accounts.kernel.events import publish
 from accounts.kernel.names import check_name, name_key
 from accounts.kernel.rate_limits import give_back, spend, spending
 from accounts.models import User
-from accounts.selectors import find_people
+from accounts.selectors import find_active_user, find_people
 
 from . import selectors
 from .errors import NoSuchRoom, RoomExists, unknown_users
@@ -151,8 +151,8 @@ def delete_room(*, user_id: int, room_id: int, as_staff: bool = False) -> None:
         _lock_members(room)
         Member.objects.filter(room=room).delete()
         room.deleted_at, room.member_count = timezone.now(), 0
-        room.access += 1
-        room.save(update_fields=["deleted_at", "member_count", "access"])
+        room.access_epoch += 1
+        room.save(update_fields=["deleted_at", "member_count", "access_epoch"])
         publish(RoomDeleted(room_id))
 
 
@@ -187,3 +187,16 @@ def managed_room(
         if role not in MANAGERS:
             raise Forbidden
         yield here, role
+
+
+def open_private_room_with(*, user_id: int, receiver_id: int) -> int:
+    """The id of the private room with a receiver, created when missing.
+
+    Raises Invalid for an unknown receiver, Forbidden for the caller themselves, RateLimited.
+    """
+    other = find_active_user(receiver_id)
+    if other is None:
+        raise invalid("receiver", NoSuchUser.detail)
+    if other.pk == user_id:
+        raise Forbidden("A private message needs another user as its receiver")
+    return open_private_room(user_id=user_id, other=other).pk

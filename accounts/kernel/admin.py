@@ -8,6 +8,7 @@ from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
+from typing_extensions import override
 
 from .moderation import ModeratedAdmin
 
@@ -33,6 +34,7 @@ class CappedPaginator(RowPaginator):
     """Counts to MAX_COUNTED and no further: older rows are found by searching, not by paging."""
 
     @cached_property
+    @override
     def count(self) -> int:
         rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
         return rows.order_by()[:MAX_COUNTED].count()
@@ -49,6 +51,7 @@ class LargeTableAdmin(ModeratedAdmin[M]):
     show_full_result_count = False
     list_per_page = 100
 
+    @override
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Hand-made query strings may not ask for what would scan the table."""
         return lookup.partition("__")[0] in self.list_filter
@@ -57,12 +60,15 @@ class LargeTableAdmin(ModeratedAdmin[M]):
 class ReadOnlyAdmin(LargeTableAdmin[M]):
     """To look at. Rows change through the services, so that rules hold and sockets hear of it."""
 
+    @override
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    @override
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    @override
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 

@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
+from typing_extensions import override
 
 from .names import MAX_NAME_LENGTH, check_name
 
@@ -79,6 +80,7 @@ class Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     @classmethod
+    @override
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:

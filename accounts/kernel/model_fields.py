@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import models
+from typing_extensions import override
 
 from .display_text import display_text
 
@@ -22,6 +23,7 @@ class DisplayField(TextColumn):
         self.lines = lines
         super().__init__(*args, **kwargs)
 
+    @override
     def clean(self, value: Any, model_instance: Any) -> str:
         text: str = super().clean(value, model_instance)
         try:
@@ -29,10 +31,12 @@ class DisplayField(TextColumn):
         except ValueError as error:
             raise ValidationError(f"This text {error}") from error
 
+    @override
     def formfield(self, **kwargs: Any) -> Any:
         # The one-line input of a browser drops line breaks.
         return super().formfield(**kwargs | ({"widget": forms.Textarea} if self.lines else {}))
 
+    @override
     def deconstruct(self) -> Any:
         """In migrations it is a plain column: no rule of ours changes the table."""
         name, _, args, kwargs = super().deconstruct()

@@ -22,6 +22,7 @@ from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.text import capfirst
+from typing_extensions import override
 
 from .db import writing
 from .errors import DomainError
@@ -147,6 +148,7 @@ class ModeratedAdmin(ModelAdmin[M]):
 
     # Labels and help texts. Not on the models: there each new wording would be a migration.
 
+    @override
     def get_form(
         self, request: HttpRequest, obj: M | None = None, change: bool = False, **kwargs: Any
     ) -> Any:
@@ -156,6 +158,7 @@ class ModeratedAdmin(ModelAdmin[M]):
 
     # The list
 
+    @override
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         found: dict[str, Any] = super().get_actions(request)
         for action in self.staff_actions:
@@ -177,6 +180,7 @@ class ModeratedAdmin(ModelAdmin[M]):
 
         return run
 
+    @override
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -208,12 +212,14 @@ class ModeratedAdmin(ModelAdmin[M]):
 
     # The object page
 
+    @override
     def get_urls(self) -> list[URLPattern]:
         name = f"{self.opts.app_label}_{self.opts.model_name}_staff_action"
         view = self.admin_site.admin_view(self.staff_action_view)
         # Before Django's own, the last of which takes every path.
         return [path("<path:object_id>/do/<slug:name>/", view, name=name), *super().get_urls()]
 
+    @override
     def render_change_form(
         self,
         request: HttpRequest,
@@ -265,6 +271,7 @@ class ModeratedAdmin(ModelAdmin[M]):
         self.message_user(request, text, messages.WARNING)
         return HttpResponseRedirect(list_url(f"{self.opts.app_label}_{self.opts.model_name}"))
 
+    @override
     def changeform_view(
         self,
         request: HttpRequest,

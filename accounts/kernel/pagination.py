@@ -15,6 +15,7 @@ from django.db.models import Func, IntegerField, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.encoding import escape_uri_path
 from ninja import Query
+from typing_extensions import override
 
 from .errors import Invalid, invalid
 
@@ -48,6 +49,7 @@ class Octets(Func):
     function = "octet_length"
     output_field = IntegerField()
 
+    @override
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         # Older versions of SQLite have no octet_length, and their length() counts characters.
         template = "length(CAST(%(expressions)s AS BLOB))"

@@ -119,19 +119,7 @@ class Chat:
     async def _stay_connected(self) -> None:
         """Connects, and reconnects after each disconnect. Raises Stop."""
         while True:
-            retry_after: float | None = 0.0
-            try:
-                await self._connect()
-                retry_after = await self._closed()
-            except InvalidStatus as error:
-                status = error.response.status_code
-                if not _is_temporary(status):
-                    raise Stop(f"No chat server at {self._rest.url} (HTTP {status})") from None
-            except (OSError, TimeoutError, InvalidHandshake, Unreachable):
-                pass
-            except Refused as refusal:
-                if not _is_temporary(refusal.status):
-                    raise Stop(f"Cannot log in again: {refusal}") from None
+            retry_after = await self._try_to_connect()
             if retry_after is None:
                 continue
             if self._failures == 0:
@@ -140,6 +128,22 @@ class Chat:
                     f"-- Not connected{f': {reason}' if reason else ''}. Reconnecting ..."
                 )
             await asyncio.sleep(self._delay(retry_after))
+
+    async def _try_to_connect(self) -> float | None:
+        """Connects once. Returns the delay before the next attempt. Raises Stop."""
+        try:
+            await self._connect()
+            return await self._closed()
+        except InvalidStatus as error:
+            status = error.response.status_code
+            if not _is_temporary(status):
+                raise Stop(f"No chat server at {self._rest.url} (HTTP {status})") from None
+        except (OSError, TimeoutError, InvalidHandshake, Unreachable):
+            pass
+        except Refused as refusal:
+            if not _is_temporary(refusal.status):
+                raise Stop(f"Cannot log in again: {refusal}") from None
+        return 0.0
 
     async def _connect(self) -> None:
         """Holds one connection, from its handshake to its end."""
@@ -153,22 +157,26 @@ class Chat:
             proxy=None,
         ) as socket:
             self._socket = socket
-            sending: asyncio.Task[None] | None = None
-            try:
-                async for text in socket:
-                    frame = json.loads(text)
-                    if frame["type"] == "ready":
-                        await self._ready(frame)
-                        sending = asyncio.create_task(self._send(socket))
-                    else:
-                        await self._receive(frame)
-            except ConnectionClosed:
-                pass
-            finally:
-                if sending is not None:
-                    sending.cancel()
-                    await asyncio.gather(sending, return_exceptions=True)
+            await self._receive_until_closed(socket)
         self._close_code = socket.close_code or 1006
+
+    async def _receive_until_closed(self, socket: ClientConnection) -> None:
+        """Handles each received frame, and sends queued messages after `ready`."""
+        sending: asyncio.Task[None] | None = None
+        try:
+            async for text in socket:
+                frame = json.loads(text)
+                if frame["type"] == "ready":
+                    await self._ready(frame)
+                    sending = asyncio.create_task(self._send(socket))
+                else:
+                    await self._receive(frame)
+        except ConnectionClosed:
+            pass
+        finally:
+            if sending is not None:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
 
     async def _closed(self) -> float | None:
         """Returns the seconds to wait after a disconnect, or None to reconnect at once.

@@ -25,6 +25,18 @@ def is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
+def _unbuffered_attributes(terminal: int) -> Any:
+    """Returns attributes for a terminal that delivers each key at once and shows none."""
+    import termios  # noqa: PLC0415 - not on every system
+
+    attributes: Any = termios.tcgetattr(terminal)
+    attributes[3] &= ~(termios.ICANON | termios.ECHO | termios.IEXTEN)
+    # Ctrl-C as a key: as a signal it would also end `make`, with an error.
+    attributes[6][termios.VINTR] = bytes([os.fpathconf(terminal, "PC_VDISABLE") & 0xFF])
+    attributes[6][termios.VMIN], attributes[6][termios.VTIME] = 1, 0
+    return attributes
+
+
 class LineEditor:
     """Turns keys into lines. Cursor keys and other escape sequences are ignored."""
 
@@ -111,11 +123,7 @@ class Keyboard:
 
         terminal = sys.stdin.fileno()
         before = termios.tcgetattr(terminal)
-        reading: Any = termios.tcgetattr(terminal)
-        reading[3] &= ~(termios.ICANON | termios.ECHO | termios.IEXTEN)
-        # Ctrl-C as a key: as a signal it would also end `make`, with an error.
-        reading[6][termios.VINTR] = bytes([os.fpathconf(terminal, "PC_VDISABLE") & 0xFF])
-        reading[6][termios.VMIN], reading[6][termios.VTIME] = 1, 0
+        reading = _unbuffered_attributes(terminal)
 
         def resume() -> None:
             termios.tcsetattr(terminal, termios.TCSADRAIN, reading)

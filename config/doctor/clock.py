@@ -1,6 +1,6 @@
 """Compares the clocks of two hosts."""
 
-from realtime.delivery.repair import ENDED_SESSIONS_WINDOW
+from accounts.selectors import ENDED_SESSIONS_WINDOW
 
 from .finding import Finding, ok, warning, wrong
 

@@ -12,7 +12,9 @@ from redis import Redis
 from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 
-from realtime.cluster.broker import Broker, Call
+from realtime.cluster.broker import LayerLink
+from realtime.cluster.messages import ClusterMessage, EndSessions
+from realtime.delivery.batching import WriteBatch
 
 from .clock import compare_clocks
 from .finding import Finding, ok, warning, wrong
@@ -125,8 +127,10 @@ def _answers(url: str) -> bool:
 async def _round_trip(alias: str) -> float | None:
     """Returns the seconds from one broker to another, or None when nothing arrives."""
     group = f"doctor.{uuid.uuid4().hex}"
-    received: asyncio.Queue[Call] = asyncio.Queue()
-    sender, receiver = (Broker(alias, received.put_nowait, group.__eq__) for _ in range(2))
+    received: asyncio.Queue[ClusterMessage] = asyncio.Queue()
+    sender, receiver = (
+        LayerLink(alias, received.put_nowait, group.__eq__, WriteBatch()) for _ in range(2)
+    )
     sender.start()
     receiver.start()
     receiver.refresh(group)
@@ -140,13 +144,14 @@ async def _round_trip(alias: str) -> float | None:
 
 
 async def _broadcast(
-    sender: Broker, group: str, received: "asyncio.Queue[Call]", limit: float
+    sender: LayerLink, group: str, received: "asyncio.Queue[ClusterMessage]", limit: float
 ) -> float | None:
     started = time.monotonic()
-    sender.publish(group, [started])
+    probe = EndSessions([int(started * 1_000_000)])
+    sender.publish(group, probe)
     try:
         async with asyncio.timeout(limit):
-            while (await received.get())[0] != started:
+            while await received.get() != probe:
                 continue
     except TimeoutError:
         return None

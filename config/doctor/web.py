@@ -213,12 +213,7 @@ def check_bodies(url: str) -> Iterator[Finding]:
     """Announces a body of 1 GiB. nginx refuses it at once, Caddy after its `max_size`."""
     connection = connection_to(url, timeout=2.0)
     try:
-        connection.putrequest("POST", "/api/login")
-        connection.putheader("Content-Length", str(TOO_LARGE_BODY))
-        connection.putheader("Content-Type", "application/json")
-        connection.endheaders()
-        _send_until_answered(connection)
-        status = connection.getresponse().status
+        status = _announce_large_body(connection)
     except TimeoutError:
         yield warning(
             "A body of 1 GiB is not refused within 2 s. Limit bodies in the proxy (nginx: "
@@ -234,6 +229,16 @@ def check_bodies(url: str) -> Iterator[Finding]:
         yield ok("Bodies that are too large are refused.")
     else:
         yield warning(f"A body that is too large is answered {status}; clients expect 413.")
+
+
+def _announce_large_body(connection: HTTPConnection) -> int:
+    """Starts to send a body of 1 GiB, and returns the status of the response."""
+    connection.putrequest("POST", "/api/login")
+    connection.putheader("Content-Length", str(TOO_LARGE_BODY))
+    connection.putheader("Content-Type", "application/json")
+    connection.endheaders()
+    _send_until_answered(connection)
+    return connection.getresponse().status
 
 
 def _send_until_answered(connection: HTTPConnection) -> None:

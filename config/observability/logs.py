@@ -10,9 +10,11 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
+from operator import is_
 from typing import Any
 
 from django.conf import settings
+from typing_extensions import override
 from websockets.frames import Frame
 
 from accounts.kernel.log_context import log_context
@@ -23,6 +25,8 @@ from .tracebacks import safe_message, safe_traceback, type_name
 # Clients control the text, and the search runs on the event loop: possessive quantifiers and
 # optional further dots prevent backtracking.
 TOKEN = re.compile(r"eyJ[\w-]{10,}+(?:(?:\.|%2[eE])[\w-]*+){0,2}|(?<=token=)(?!%s)[^&\s\"']++")
+MARK = "redacted_parts"
+"""Attribute of a record: the state in which a filter already redacted it."""
 MAX_LOGGED_LENGTH = 8192
 """Characters of one argument, or of a message without arguments. URLs may have any length."""
 # What follows the first line of an asyncio log message, or the result of a task within that line.
@@ -32,6 +36,9 @@ CALL = re.compile(r"\A(Exception in callback [^(]*)\(.*", re.DOTALL)
 
 
 def redact(text: str) -> str:
+    # Every match contains one of the two; searching them costs a hundredth of the pattern.
+    if "eyJ" not in text and "token=" not in text:
+        return text
     return TOKEN.sub("[token]", text)
 
 
@@ -50,13 +57,28 @@ class RedactTokens(logging.Filter):
     """Removes tokens from the record itself, so that later handlers are safe too.
 
     `quoting` keeps the messages of exceptions, which may contain user data; for development.
+
+    A record passes one filter of its logger and several of its handlers. The first redacts it. The
+    others only check that it is still the same.
     """
 
     def __init__(self, *, quoting: bool = True) -> None:
         super().__init__()
         self._quoting = quoting
 
+    @override
     def filter(self, record: logging.LogRecord) -> bool:
+        if not all(map(is_, record.__dict__.get(MARK, (None,)), self._parts(record))):
+            self._redact(record)
+            record.__dict__[MARK] = self._parts(record)
+        return True
+
+    def _parts(self, record: logging.LogRecord) -> tuple[Any, ...]:
+        """Returns all redacted attributes, `quoting` first: filters with another value redact again."""
+        exc_info, exc_text = record.exc_info, record.exc_text
+        return (self._quoting, record.msg, record.args, record.stack_info, exc_info, exc_text)
+
+    def _redact(self, record: logging.LogRecord) -> None:
         if record.name == "asyncio" and not self._quoting:
             # asyncio shows the exception or the result of a task, which may contain user data.
             shown = CALL.sub(r"\1", record.getMessage())
@@ -69,7 +91,6 @@ class RedactTokens(logging.Filter):
         if record.exc_info and record.exc_info[1] is not None:
             # Formatters use `exc_text` when it is set.
             record.exc_text = redact(self._traceback(record.exc_info))
-        return True
 
     def _traceback(self, exc_info: Any) -> str:
         if self._quoting:
@@ -105,6 +126,7 @@ class ClientFaults(logging.Filter):
     Sentry with them.
     """
 
+    @override
     def filter(self, record: logging.LogRecord) -> bool:
         if not is_client_fault(record):
             return True
@@ -113,14 +135,21 @@ class ClientFaults(logging.Filter):
         return logging.getLogger(record.name).isEnabledFor(logging.WARNING)
 
 
+CONNECTION_LINES = ("connection open", "connection closed")
+"""Lines of websockets for each socket; uvicorn's own line has address and URL too."""
+
+
 class DropFrameContents(logging.Filter):
-    """Drops records in which uvicorn logs WebSocket frames.
+    """Drops records in which uvicorn logs WebSocket frames, and websockets' lines for each socket.
 
     With `--log-level debug` uvicorn logs whole frames, which contain messages. The traceback of
     invalid UTF-8 is removed too: it is a mistake of the client.
     """
 
+    @override
     def filter(self, record: logging.LogRecord) -> bool:
+        if record.msg in CONNECTION_LINES:
+            return False
         if str(record.msg).startswith("Invalid UTF-8"):
             record.exc_info = None
         arguments = record.args if isinstance(record.args, tuple) else ()
@@ -133,7 +162,8 @@ class TextFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+    @override
+    def formatMessage(self, record: logging.LogRecord) -> str:
         line = super().formatMessage(record)
         context = log_context()
         if context is None:
@@ -145,6 +175,7 @@ class TextFormatter(logging.Formatter):
 class JsonFormatter(logging.Formatter):
     """Formats a record as one JSON object, with the fields below and no other attributes."""
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),

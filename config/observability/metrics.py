@@ -35,14 +35,7 @@ from config.workers import dead_workers, shared_folder
 from messaging import metrics as messaging
 from messaging.services import writer
 from realtime import metrics as realtime
-from realtime.connection.admission import door
-from realtime.db_threads import repair_threads, socket_threads
-from realtime.delivery.hub import hub
-from realtime.delivery.replay_cache import replays
-from realtime.delivery.replay_turns import replay_turns
-from realtime.delivery.send_buffers import send_buffers
-from realtime.servers.http_bodies import unfinished_bodies
-from realtime.servers.http_connections import open_connections
+from realtime.runtime import runtime
 
 log = logging.getLogger(__name__)
 
@@ -148,19 +141,19 @@ _sampling = threading.Lock()
 def sample() -> None:
     """Updates all metrics that are counted elsewhere."""
     with _sampling:
-        realtime.sockets.set(realtime.counts.sockets)
-        realtime.rooms.set(len(hub.rooms))
-        realtime.counted_connections.set(len(open_connections))
-        realtime.admission_queue.set(len(door))
-        realtime.database_calls.set(len(socket_threads) + len(repair_threads))
-        realtime.send_buffer_bytes.set(send_buffers.total)
-        realtime.replays.set(len(replay_turns))
-        realtime.replay_bytes.set(replays.held)
+        realtime.sockets.set(runtime.state.counts.sockets)
+        realtime.rooms.set(len(runtime.hub.rooms))
+        realtime.counted_connections.set(len(runtime.open_connections))
+        realtime.admission_queue.set(len(runtime.admission))
+        realtime.database_calls.set(len(runtime.database) + len(runtime.repair_database))
+        realtime.send_buffer_bytes.set(runtime.state.send_buffers.total)
+        realtime.replays.set(len(runtime.recovery.turns))
+        realtime.replay_bytes.set(runtime.recovery.cache.held)
         http_requests.set(len(unanswered))
-        http_bodies.set(len(unfinished_bodies))
-        http_body_bytes.set(unfinished_bodies.bytes)
+        http_bodies.set(len(runtime.unfinished_bodies))
+        http_body_bytes.set(runtime.unfinished_bodies.bytes)
         http_response_bytes.set(response_bytes.total)
-        deliveries.update(realtime.counts.deliveries)
+        deliveries.update(runtime.state.counts.deliveries)
         messaging.writer_queue.set(writer().waiting)
         _sample_pool()
         if worker is not None:

@@ -3,7 +3,7 @@
 What is decided about each is here, the SQL in `statements`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,11 +56,11 @@ class LockedRoom:
     high_id: int | None
     last_seq: int
     version: int
-    access: int
+    access_epoch: int
 
     def as_model(self) -> Room:
         room = Room(pk=self.pk, kind=self.kind, name=self.name)
-        room.low_id, room.high_id, room.access = self.low_id, self.high_id, self.access
+        room.low_id, room.high_id, room.access_epoch = self.low_id, self.high_id, self.access_epoch
         return room
 
 
@@ -81,13 +81,7 @@ class MessageBatch:
             free_ids = allocate_ids(len(drafts))
             self._rooms = {row[0]: LockedRoom(*row) for row in rooms()}
             self._markers = ReadMarkers(members())
-            self._names: dict[tuple[int, int], str] = {}
-            """Of the users whose sign-in is good, by session and user."""
-            self._members: set[tuple[int, int]] = set()
-            for room_id, user_id, session_id, username, belongs in authors():
-                self._names[session_id, user_id] = username
-                if belongs:
-                    self._members.add((room_id, user_id))
+            self._names, self._members = _names_and_members(authors())
             found = [pk for (pk,) in used()]
             self._quotable: dict[int, int] = dict(quotable())
             """The room of each message that may be replied to."""
@@ -150,7 +144,7 @@ class MessageBatch:
             reply_to=draft.reply_to,
             client_id=draft.client_id,
             reactions=[],
-            access=room.access,
+            access_epoch=room.access_epoch,
         )
         self._new.append((draft, message))
         self._markers.note_message(message)
@@ -211,6 +205,19 @@ def _members_to_lock(drafts: Sequence[Draft], marks: Sequence[MarkRead]) -> set[
     if connection.features.has_select_for_update:
         keys |= {(draft.room_id, draft.user_id) for draft in drafts}
     return keys
+
+
+def _names_and_members(
+    senders: Iterable[tuple[int, int, int, str, bool]],
+) -> tuple[dict[tuple[int, int], str], set[tuple[int, int]]]:
+    """Names of users with a good sign-in, by session and user. Members, by room and user."""
+    names: dict[tuple[int, int], str] = {}
+    members: set[tuple[int, int]] = set()
+    for room_id, user_id, session_id, username, belongs in senders:
+        names[session_id, user_id] = username
+        if belongs:
+            members.add((room_id, user_id))
+    return names, members
 
 
 def _row(draft: Draft, message: MessageState, now: Any) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from django.db import connection
+from typing_extensions import override
 
 
 class _Cursor(sqlite3.Cursor):
@@ -19,9 +20,11 @@ class _Cursor(sqlite3.Cursor):
     which costs as much as the statement.
     """
 
+    @override
     def execute(self, sql: str, parameters: Any = ()) -> "_Cursor":
         return super().execute(_in_sqlite(sql), parameters)
 
+    @override
     def executemany(self, sql: str, parameters: Iterable[Any]) -> "_Cursor":
         return super().executemany(_in_sqlite(sql), parameters)
 
@@ -81,7 +84,7 @@ def lock_rooms(ids: Collection[int]) -> Rows:
         return _nothing
     lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
     return _ask(
-        "SELECT id, kind, name, low_id, high_id, last_seq, version, access FROM rooms_room"  # noqa: S608
+        "SELECT id, kind, name, low_id, high_id, last_seq, version, access_epoch FROM rooms_room"  # noqa: S608
         f" WHERE id IN ({_marks(len(ids))}) AND deleted_at IS NULL ORDER BY id{lock}",
         ids,
     )

@@ -1,83 +1,110 @@
-"""What is told, here and in every other process: the hub's calls, with a hint for the others."""
+"""Sends frames and control messages to the sockets here and in every other process."""
 
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import assert_never
 
-from realtime.close_codes import Removed
 from realtime.delivery.hub import Hub
+from realtime.errors import Removed
 from rooms.errors import NoSuchRoom
 
-from .broker import EVERYONE, Call, group_of
-from .shards import Shards
+from .broker import ALL_PROCESSES, Broker, room_group
+from .messages import (
+    CloseRoom,
+    ClusterMessage,
+    DeliverFrame,
+    DisconnectMember,
+    EndSessions,
+    SendReadMarker,
+    SendToRoom,
+    SendToUsers,
+)
 
 
 class Broadcaster:
+    """Applies each message to the hub of this process, then publishes it to the others."""
+
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._bus = Shards(self._take, self._wants)
-        # What a hint may ask for. Never a name from outside: a hint chooses among these.
-        self._calls: dict[str, Callable[..., None]] = {
-            "deliver": hub.deliver,
-            "copy": hub.copy,
-            "say": hub.say,
-            "mark": hub.mark,
-            "take_out": self._disconnect_member,
-            "close_room": self._close_room,
-            "end_sessions": hub.end_sessions,
-        }
-        hub.on_rooms_change = self._refresh
+        self._broker = Broker(self.receive, self._is_wanted, hub.state.write_batch)
 
     def start(self) -> None:
-        self._bus.start()
+        """On the loop of the sockets."""
+        self._broker.start()
 
-    def _take(self, call: Call) -> None:
-        name, *arguments = call
-        self._calls[name](*arguments)
+    def room_opened_or_closed(self, room_id: int) -> None:
+        """Subscribes to a room's messages, or ends that, as the hub needs them now."""
+        self._broker.refresh(room_group(room_id))
 
-    def _wants(self, group: str) -> bool:
-        return group == EVERYONE or int(group.partition(".")[2]) in self._hub.rooms
+    def _is_wanted(self, group: str) -> bool:
+        return group == ALL_PROCESSES or int(group.partition(".")[2]) in self._hub.rooms
 
-    def _refresh(self, room_id: int) -> None:
-        self._bus.refresh(group_of(room_id))
+    def _has_receivers(self, room_id: int) -> bool:
+        """Whether a frame must be encoded: other processes do not say which rooms they have."""
+        return self._broker.active or room_id in self._hub.rooms
 
-    def _everywhere(self, group: str, name: str, *arguments: Any) -> None:
-        self._calls[name](*arguments)
-        self._bus.publish(group, [name, *arguments])
+    def deliver(
+        self, room_id: int, version: int, access_epoch: int, text: Callable[[], str]
+    ) -> None:
+        """Sends a versioned frame, encoded once."""
+        if self._has_receivers(room_id):
+            self._broadcast(DeliverFrame(room_id, version, access_epoch, text()))
 
-    def _listened_to(self, room_id: int) -> bool:
-        """Whether a frame of the room is worth making; of other processes nobody can tell."""
-        return self._bus.active or room_id in self._hub.rooms
+    def send_to_users(
+        self, room_id: int, user_ids: Collection[int], text: Callable[[], str]
+    ) -> None:
+        """Sends a frame to some users' sockets in a room: a private message sent from there."""
+        if self._has_receivers(room_id):
+            self._broadcast(SendToUsers(room_id, list(user_ids), text()))
 
-    def deliver(self, room_id: int, version: int, access: int, text: Callable[[], str]) -> None:
-        """A versioned frame, encoded once."""
-        if self._listened_to(room_id):
-            self._everywhere(group_of(room_id), "deliver", room_id, version, access, text())
+    def send_to_room(
+        self,
+        room_id: int,
+        text: str,
+        *,
+        except_user_id: int | None = None,
+        droppable: bool = False,
+    ) -> None:
+        """Sends a frame outside the order of versions."""
+        self._broadcast(SendToRoom(room_id, text, except_user_id, droppable))
 
-    def copy(self, room_id: int, user_ids: Collection[int], text: Callable[[], str]) -> None:
-        """A private message to the sockets that the two have in another room."""
-        if self._listened_to(room_id):
-            self._everywhere(group_of(room_id), "copy", room_id, list(user_ids), text())
+    def send_read_marker(self, room_id: int, user_id: int, text: str) -> None:
+        self._broadcast(SendReadMarker(room_id, user_id, text))
 
-    def say(self, room_id: int, text: str, but: int | None = None, droppable: bool = False) -> None:
-        """A frame outside the order, to all but the sockets of one user."""
-        self._everywhere(group_of(room_id), "say", room_id, text, but, droppable)
-
-    def mark(self, room_id: int, user_id: int, text: str) -> None:
-        """How far a user has read."""
-        self._everywhere(group_of(room_id), "mark", room_id, user_id, text)
-
-    def disconnect_member(self, room_id: int, user_id: int, access: int, removed: bool) -> None:
-        """Ends a user's sockets in a room: 4403 for the removed, 1000 for those who left."""
-        self._everywhere(group_of(room_id), "take_out", room_id, user_id, access, removed)
+    def disconnect_member(
+        self, room_id: int, user_id: int, access_epoch: int, *, removed: bool
+    ) -> None:
+        """Closes a user's sockets in a room: 4403 after a removal, 1000 after a leave."""
+        self._broadcast(DisconnectMember(room_id, user_id, access_epoch, removed))
 
     def close_room(self, room_id: int) -> None:
-        self._everywhere(group_of(room_id), "close_room", room_id)
+        self._broadcast(CloseRoom(room_id))
 
     def end_sessions(self, session_ids: Collection[int]) -> None:
-        self._everywhere(EVERYONE, "end_sessions", list(session_ids))
+        self._broadcast(EndSessions(list(session_ids)))
 
-    def _disconnect_member(self, room_id: int, user_id: int, access: int, removed: bool) -> None:
-        self._hub.disconnect_member(room_id, user_id, access, Removed() if removed else None)
+    def _broadcast(self, message: ClusterMessage) -> None:
+        self.receive(message)
+        group = ALL_PROCESSES if isinstance(message, EndSessions) else room_group(message.room_id)
+        self._broker.publish(group, message)
 
-    def _close_room(self, room_id: int) -> None:
-        self._hub.close_room(room_id, NoSuchRoom())
+    def receive(self, message: ClusterMessage) -> None:
+        """Applies a message of this or another process to the sockets here."""
+        hub = self._hub
+        match message:
+            case DeliverFrame(room_id, version, access_epoch, text):
+                hub.deliver(room_id, version, access_epoch, text)
+            case SendToUsers(room_id, user_ids, text):
+                hub.send_to_users(room_id, user_ids, text)
+            case SendToRoom(room_id, text, except_user_id, droppable):
+                hub.send_to_room(room_id, text, except_user_id=except_user_id, droppable=droppable)
+            case SendReadMarker(room_id, user_id, text):
+                hub.send_read_marker(room_id, user_id, text)
+            case DisconnectMember(room_id, user_id, access_epoch, removed):
+                error = Removed() if removed else None
+                hub.disconnect_member(room_id, user_id, access_epoch, error)
+            case CloseRoom(room_id):
+                hub.close_room(room_id, NoSuchRoom())
+            case EndSessions(session_ids):
+                hub.end_sessions(session_ids)
+            case _:
+                assert_never(message)

@@ -1,10 +1,8 @@
-"""Hints to and from the other processes, through the channel layer.
+"""Publishes messages to the other processes through the channel layers, and receives theirs.
 
-One channel for the whole process and one subscription per room that is open here, however many
-sockets it has. What goes out is collected and sent per room, in one publish for all that was said
-meanwhile. Nothing here is relied upon: what is dropped, late or twice is made good by the versions
-(`open_room`) and the repair. So publishing has a timeout, its queue a bound, and no send ever fails
-because of it.
+Nothing here is relied upon. A message that is lost, late or doubled is corrected by the versions
+(`delivery/local_room.py`) and the repair. So publishing has a timeout, its queue has a bound, and
+no send fails because of it.
 """
 
 import asyncio
@@ -13,46 +11,101 @@ import time
 import uuid
 from collections.abc import Callable
 from typing import Any
+from zlib import crc32
 
 from channels.layers import InMemoryChannelLayer, get_channel_layer
+from django.conf import settings
 
-from realtime.delivery.batching import batching
+from realtime.delivery.batching import WriteBatch
 from realtime.metrics import broker_failures
+
+from .messages import ClusterMessage, WireMessage, from_wire, to_wire
 
 log = logging.getLogger(__name__)
 
 PUBLISH_TIMEOUT = 1.0
 RETRY_DELAY = 1.0
-MAX_WAITING = 10_000
+MAX_QUEUED = 10_000
 LOG_INTERVAL = 10.0
-EVERYONE = "everyone"
-
-Call = list[Any]
-"""`[name, *arguments]`: plain values, as they go over the wire between processes."""
+ALL_PROCESSES = "everyone"
 
 
-def group_of(room_id: int) -> str:
+def room_group(room_id: int) -> str:
     return f"room.{room_id}"
 
 
+def shard_of(group: str, shards: int) -> int:
+    """The shard of a group. Not Python's `hash`, which differs from process to process."""
+    return crc32(group.encode()) % shards
+
+
 class Broker:
-    """Inactive with the layer in memory: no other process could hear it."""
+    """Spreads groups over the channel layers: one for each Redis in REDIS_URL.
+
+    The layer of a group follows from its name alone, so all processes agree as long as they name
+    the same Redis in the same order. Each layer has its own connections, queue and tasks: a dead or
+    slow Redis delays only the rooms that it carries, and the repair serves those.
+    """
 
     def __init__(
-        self, alias: str, take: Callable[[Call], None], wants: Callable[[str], bool]
+        self,
+        receive: Callable[[ClusterMessage], None],
+        is_wanted: Callable[[str], bool],
+        write_batch: WriteBatch,
     ) -> None:
+        self._links = [
+            LayerLink(alias, receive, is_wanted, write_batch) for alias in settings.CHANNEL_LAYERS
+        ]
+
+    def start(self) -> None:
+        """On the loop of the sockets."""
+        for link in self._links:
+            link.start()
+        self.refresh(ALL_PROCESSES)
+
+    @property
+    def active(self) -> bool:
+        """False without Redis: no other process could receive anything."""
+        return any(link.active for link in self._links)
+
+    def publish(self, group: str, message: ClusterMessage) -> None:
+        self._link(group).publish(group, message)
+
+    def refresh(self, group: str) -> None:
+        """Subscribes to a group or unsubscribes, as `is_wanted` says now."""
+        self._link(group).refresh(group)
+
+    def _link(self, group: str) -> "LayerLink":
+        return self._links[shard_of(group, len(self._links))]
+
+
+class LayerLink:
+    """One channel layer: one channel for this process, one subscription for each room open here.
+
+    Outgoing messages are collected by group and published together, once for all that were queued
+    meanwhile.
+    """
+
+    def __init__(
+        self,
+        alias: str,
+        receive: Callable[[ClusterMessage], None],
+        is_wanted: Callable[[str], bool],
+        write_batch: WriteBatch,
+    ) -> None:
+        self._write_batch = write_batch
         self._alias = alias
-        self._take = take
-        self._wants = wants
+        self._receive = receive
+        self._is_wanted = is_wanted
         self._layer: Any = None
-        self._me = uuid.uuid4().hex
+        self._process = uuid.uuid4().hex
         self._channel = ""
-        self._outgoing: dict[str, list[Call]] = {}
-        self._waiting = 0
+        self._outgoing: dict[str, list[WireMessage]] = {}
+        self._queued = 0
         self._subscribed: set[str] = set()
         self._stale: dict[str, None] = {}
-        self._wake_out = asyncio.Event()
-        self._wake_stale = asyncio.Event()
+        self._outgoing_added = asyncio.Event()
+        self._stale_added = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._logged_at = -LOG_INTERVAL
 
@@ -62,96 +115,95 @@ class Broker:
         if layer is None or isinstance(layer, InMemoryChannelLayer):
             return
         self._layer = layer
-        for work in (self._send_all, self._receive_all, self._subscribe_all):
-            self._tasks.append(asyncio.ensure_future(self._keep_on(work)))
+        for work in (self._publish_all, self._receive_all, self._subscribe_all):
+            self._tasks.append(asyncio.ensure_future(self._keep_running(work)))
 
     @property
     def active(self) -> bool:
         return self._layer is not None
 
-    def publish(self, group: str, call: Call) -> None:
-        """Queues a call for the other processes; drops it when too many wait."""
+    def publish(self, group: str, message: ClusterMessage) -> None:
+        """Queues a message for the other processes. Drops it when MAX_QUEUED wait."""
         if self._layer is None:
             return
-        if self._waiting >= MAX_WAITING:
-            self._note_failure("too many hints wait")
+        if self._queued >= MAX_QUEUED:
+            self._count_failure("the queue of messages to other processes is full")
             return
-        self._waiting += 1
-        self._outgoing.setdefault(group, []).append(call)
-        self._wake_out.set()
+        self._queued += 1
+        self._outgoing.setdefault(group, []).append(to_wire(message))
+        self._outgoing_added.set()
 
     def refresh(self, group: str) -> None:
-        """Looks again whether this process wants to hear a group."""
         if self._layer is not None:
             self._stale[group] = None
-            self._wake_stale.set()
+            self._stale_added.set()
 
-    async def _keep_on(self, work: Callable[[], Any]) -> None:
+    async def _keep_running(self, work: Callable[[], Any]) -> None:
         while True:
             try:
                 await work()
             except Exception as error:  # noqa: BLE001 - Redis may fail in any way and come back
-                self._note_failure(type(error).__name__)
+                self._count_failure(type(error).__name__)
                 await asyncio.sleep(RETRY_DELAY)
 
-    async def _send_all(self) -> None:
+    async def _publish_all(self) -> None:
         while True:
-            await self._wake_out.wait()
-            self._wake_out.clear()
-            outgoing, self._outgoing, self._waiting = self._outgoing, {}, 0
-            hints = {
-                group: {"type": "hint", "from": self._me, "calls": calls}
-                for group, calls in outgoing.items()
+            await self._outgoing_added.wait()
+            self._outgoing_added.clear()
+            outgoing, self._outgoing, self._queued = self._outgoing, {}, 0
+            by_group = {
+                group: {"type": "messages", "from": self._process, "messages": messages}
+                for group, messages in outgoing.items()
             }
             async with asyncio.timeout(PUBLISH_TIMEOUT):
-                await self._layer.groups_send(hints)
+                await self._layer.groups_send(by_group)
 
     async def _receive_all(self) -> None:
         if not self._channel:
-            self._channel = await self._layer.new_channel("hints.")
+            self._channel = await self._layer.new_channel("broker.")
         while True:
-            hint = await self._layer.receive(self._channel)
-            if hint["from"] == self._me:
+            received = await self._layer.receive(self._channel)
+            if received["from"] == self._process:
                 continue
-            with batching(len(hint["calls"])):
-                for call in hint["calls"]:
-                    self._take_one(call)
+            with self._write_batch.for_frames(len(received["messages"])):
+                for wire in received["messages"]:
+                    self._receive_one(wire)
 
-    def _take_one(self, call: Call) -> None:
-        """Whatever one call does, the next is taken: a newer version may know others than we do."""
+    def _receive_one(self, wire: WireMessage) -> None:
+        """A failing message does not stop the next: a newer version may send unknown ones."""
         try:
-            self._take(call)
-        except Exception as error:  # noqa: BLE001 - what it would have told the repair finds
-            self._note_failure(type(error).__name__)
+            self._receive(from_wire(wire))
+        except Exception as error:  # noqa: BLE001 - the repair finds what it would have delivered
+            self._count_failure(type(error).__name__)
 
     async def _subscribe_all(self) -> None:
         while True:
             # Not when some are left over: the last attempt failed.
             if not self._stale:
-                await self._wake_stale.wait()
-            self._wake_stale.clear()
+                await self._stale_added.wait()
+            self._stale_added.clear()
             while self._stale and self._channel:
-                await self._subscribe(next(iter(self._stale)))
+                await self._update_subscription(next(iter(self._stale)))
             if self._stale:
-                # The channel is not there yet.
+                # The channel does not exist yet.
                 await asyncio.sleep(0.05)
 
-    async def _subscribe(self, group: str) -> None:
-        wanted, has = self._wants(group), group in self._subscribed
-        if wanted and not has:
+    async def _update_subscription(self, group: str) -> None:
+        wanted, subscribed = self._is_wanted(group), group in self._subscribed
+        if wanted and not subscribed:
             async with asyncio.timeout(PUBLISH_TIMEOUT):
                 await self._layer.group_add(group, self._channel)
             self._subscribed.add(group)
-        elif has and not wanted:
+        elif subscribed and not wanted:
             async with asyncio.timeout(PUBLISH_TIMEOUT):
                 await self._layer.group_discard(group, self._channel)
             self._subscribed.discard(group)
-        if self._wants(group) == (group in self._subscribed):
+        if self._is_wanted(group) == (group in self._subscribed):
             self._stale.pop(group, None)
 
-    def _note_failure(self, what: str) -> None:
+    def _count_failure(self, reason: str) -> None:
         broker_failures.inc()
         now = time.monotonic()
         if now - self._logged_at >= LOG_INTERVAL:
             self._logged_at = now
-            log.warning("Hints to other processes fail (%s): the repair delivers instead", what)
+            log.warning("Messages to or from other processes fail: %s", reason)

@@ -1,33 +1,32 @@
-"""When somebody was last seen: stored once in a while, for all who came and went meanwhile."""
+"""Stores when users were last seen: in one commit for all that connected or left in a while."""
 
 import asyncio
 import logging
 import time
 
-from django.utils import timezone
-
 from accounts.auth import Caller
-from accounts.kernel.db import writing
 from accounts.kernel.errors import Busy
-from accounts.models import Session, User
-from realtime.db_threads import on_database
+from accounts.sessions import record_last_seen
+from realtime.db_threads import DatabaseThreads
 
 log = logging.getLogger(__name__)
 
-MAX_CONCURRENT = 5000
 LAST_SEEN_INTERVAL = 60.0
 WRITE_INTERVAL = 2.0
 MAX_TABLE_SIZE = 100_000
 
 
 class LastSeen:
-    def __init__(self) -> None:
+    """One for each process, on the loop of its sockets."""
+
+    def __init__(self, database: DatabaseThreads) -> None:
+        self._database = database
         self._seen: dict[int, float] = {}
         self._unwritten: dict[int, int] = {}
         self._writing: asyncio.Task[None] | None = None
 
-    def note(self, caller: Caller) -> None:
-        """A user came or went; written at most once a minute."""
+    def record(self, caller: Caller) -> None:
+        """Records that a user connected or left, at most once a minute."""
         user_id, now = caller.user_id, time.monotonic()
         if now - self._seen.get(user_id, -LAST_SEEN_INTERVAL) < LAST_SEEN_INTERVAL:
             return
@@ -39,22 +38,12 @@ class LastSeen:
             self._writing = asyncio.ensure_future(self._write_together())
 
     async def _write_together(self) -> None:
-        """One commit for all who came and went in a while: a thousand would cost a thousand."""
+        """Writes one commit for all: a commit for each of a thousand would cost a thousand."""
         await asyncio.sleep(WRITE_INTERVAL)
         self._writing = None
         seen, self._unwritten = self._unwritten, {}
         try:
-            await on_database(_write, seen)
+            await self._database.run(record_last_seen, seen)
         except Busy:
             # The next time will do.
             log.info("last_seen of %d users was not written: the database is busy", len(seen))
-
-
-def _write(seen: dict[int, int]) -> None:
-    """`seen` maps users to the sessions that they used."""
-    now, people = timezone.now(), sorted(seen.items())
-    for first in range(0, len(people), MAX_CONCURRENT):
-        some = dict(people[first : first + MAX_CONCURRENT])
-        with writing():
-            User.objects.filter(pk__in=some.keys()).update(last_seen=now)
-            Session.objects.filter(pk__in=some.values()).update(last_used_at=now)

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 
@@ -28,24 +28,29 @@ EXIT_PUBLISHED_TTL = 10
 """Seconds between two tabs that close while Redis is away for a moment, and some."""
 
 
-def _nobody_hears(room_id: int, username: str, people: int) -> None:
-    """Until presence is there to tell the room."""
+class LeaseHolder(Protocol):
+    """Knows what this process holds, and receives what happens to leases."""
+
+    def held_counts(self) -> Mapping[str, int]:
+        """Counts of sockets by name, as Redis was told of them."""
+
+    def held_users(self) -> Mapping[int, Mapping[int, str]]:
+        """Usernames by room id and user id."""
+
+    def user_expired(self, room_id: int, username: str, online_total: int) -> None:
+        """A user's process died. `online_total` users are left in the room."""
+
+    def user_restored(self, room_id: int, username: str, online_total: int) -> None:
+        """A user of this process had expired although the process lives.
+
+        It could not renew its lease in time: its virtual machine or its network stood still.
+        """
 
 
 class Leases:
-    """`counts` and `people` (usernames by room and user id) tell what this process holds now.
-
-    `on_gone` hears of each user who went with a dead process: room, username, how many are left.
-    `on_back` hears of each who had gone so although this process lives: it did not get to renew its
-    lease in time (a virtual machine that stood still, a network that was cut).
-    """
-
-    def __init__(self, hosts: RedisClients, counts: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(self, hosts: RedisClients, holder: LeaseHolder) -> None:
         self._hosts = hosts
-        self._counts = counts
-        self.people: Callable[[], Mapping[int, Mapping[int, str]]] = dict
-        self.on_gone: Callable[[int, str, int], None] = _nobody_hears
-        self.on_back: Callable[[int, str, int], None] = _nobody_hears
+        self._holder = holder
         self._me = uuid.uuid4().hex[:16]
         self._tasks: list[asyncio.Task[None]] = []
         self._steady_since: dict[Host, float] = {}
@@ -69,11 +74,13 @@ class Leases:
         answer = self._hosts.of(room).ask(
             ENTER, self._keys(room), self._me, _lease(), user_id, name, pair
         )
-        answer.add_done_callback(lambda answer: self._note(pair, answer.result() is not None))
+        answer.add_done_callback(
+            lambda answer: self._record_report(pair, is_reported=answer.result() is not None)
+        )
         return answer
 
-    def _note(self, pair: str, is_told: bool) -> None:
-        if is_told:
+    def _record_report(self, pair: str, *, is_reported: bool) -> None:
+        if is_reported:
             self._unpublished.discard(pair)
         else:
             self._unpublished.add(pair)
@@ -154,7 +161,7 @@ class Leases:
         there = await host.ask(HELD, [_key(f"held:{self._me}")])
         if there is None:
             return
-        told, mine = set(there), self._mine(host, given_up)
+        told, mine = set(there), self._mine(host, given_up=given_up)
         for thing in told - mine.keys():
             self._give_up(thing)
         for thing, tell in mine.items():
@@ -162,15 +169,15 @@ class Leases:
             if thing not in told or thing.startswith("n "):
                 tell()
 
-    def _mine(self, host: Host, given_up: bool) -> dict[str, Callable[[], object]]:
+    def _mine(self, host: Host, *, given_up: bool) -> dict[str, Callable[[], object]]:
         """What this process holds on one host, and how to say so."""
         enter = self._reenter if given_up else self.enter
         things: dict[str, Callable[[], object]] = {}
-        for room_id, people in self.people().items():
+        for room_id, people in self._holder.held_users().items():
             if self._hosts.of(_room(room_id)) is host:
                 for user_id, name in people.items():
                     things[_pair(room_id, user_id)] = partial(enter, room_id, user_id, name)
-        for name, number in self._counts().items():
+        for name, number in self._holder.held_counts().items():
             if self._hosts.of(_count(name)) is host:
                 things[f"n {name}"] = partial(self.count, name, number)
         return things
@@ -184,7 +191,7 @@ class Leases:
         def tell(answer: Answer) -> None:
             first, people, _ = answer.result() or (0, 0, [])
             if first:
-                self.on_back(room_id, name, people)
+                self._holder.user_restored(room_id, name, people)
 
         self.enter(room_id, user_id, name).add_done_callback(tell)
 
@@ -202,7 +209,7 @@ class Leases:
             answer = await host.ask(REAP, [_key("processes")], _key(""))
             more, gone = answer or (0, [])
             for room_id, name, count in zip(gone[::3], gone[1::3], gone[2::3], strict=True):
-                self.on_gone(int(room_id), name, int(count))
+                self._holder.user_expired(int(room_id), name, int(count))
 
 
 async def answered(answer: Answer) -> Any:

@@ -22,7 +22,7 @@ from redis.backoff import NoBackoff
 
 from realtime.metrics import redis_failures
 
-from .shards import shard_of
+from .broker import shard_of
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from django.conf import settings
 
 from accounts.kernel.errors import RateLimited
 from accounts.kernel.rate_limits import Bucket, Rate
-from realtime.close_codes import PersistentlyRateLimited, TooManyUnreadableFrames
+from realtime.errors import PersistentlyRateLimited, TooManyUnreadableFrames
 from realtime.protocol import MAX_FRAME_LENGTH
 
 MAX_UNREADABLE = 5

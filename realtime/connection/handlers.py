@@ -1,19 +1,16 @@
-"""What each client frame does (contract §3, Client frames)."""
+"""Handles each client frame (contract §3, Client frames)."""
 
 from dataclasses import replace
 from typing import assert_never
 
-from accounts.kernel.errors import Forbidden, NoSuchUser, RateLimited, invalid
+from accounts.kernel.errors import RateLimited
 from accounts.kernel.rate_limits import consume_locally
-from accounts.models import User
 from messaging import services as messages
 from messaging.errors import ReceiverMismatch
 from messaging.writer.commands import Sent
-from realtime.close_codes import NORMAL
-from realtime.db_threads import on_database
-from realtime.delivery.hub import Hub
+from realtime.close_codes import CloseCode
 from realtime.delivery.local_room import JOIN_INTERVAL, TYPING_INTERVAL, LocalRoom
-from realtime.delivery.recovery import consume_replay, lost_room, replay
+from realtime.delivery.recovery import consume_replay, loss_of_access
 from realtime.delivery.subscriber import Subscriber
 from realtime.protocol import (
     Ack,
@@ -32,34 +29,38 @@ from realtime.protocol import (
     TypingOut,
     encode,
 )
-from realtime.runtime import fanout
+from realtime.runtime import Runtime
 from rooms import services as rooms
 from rooms.errors import NoSuchRoom
 from rooms.models import Room, RoomKind
 
 
 class FrameHandlers:
-    """One socket that was let in, talking."""
+    """Handles the frames of one signed-in socket."""
 
-    __slots__ = ("_here", "_hub", "_kind", "_other_id", "subscriber")
+    __slots__ = ("_kind", "_other_id", "_runtime", "room", "row", "subscriber")
 
-    def __init__(self, hub: Hub, subscriber: Subscriber, here: LocalRoom, room: Room) -> None:
-        self._hub = hub
-        self._here = here
-        self._kind = room.kind
-        self._other_id = room.other_id(subscriber.caller.user_id)
+    def __init__(
+        self, runtime: Runtime, subscriber: Subscriber, room: LocalRoom, row: Room
+    ) -> None:
+        self._runtime = runtime
+        self.room = room
+        self.row = row
+        """As it was at the handshake."""
+        self._kind = row.kind
+        self._other_id = row.other_id(subscriber.caller.user_id)
         self.subscriber = subscriber
 
-    async def take(self, frame: AnyClientFrame) -> None:
-        """Does what a frame asks. Raises DomainError, and then the frame had no effect."""
+    async def handle(self, frame: AnyClientFrame) -> None:
+        """Raises DomainError, and then the frame had no effect."""
         messages.check_sender(self.subscriber.caller, frame.username)
         try:
-            await self._do(frame)
+            await self._dispatch(frame)
         except NoSuchRoom:
-            # It was there when the socket was let in: gone for all, or for this user.
-            raise await on_database(lost_room, self._here.id) from None
+            # It existed when the socket subscribed: it was deleted, or the user was removed.
+            raise await self._runtime.database.run(loss_of_access, self.room.id) from None
 
-    async def _do(self, frame: AnyClientFrame) -> None:
+    async def _dispatch(self, frame: AnyClientFrame) -> None:
         match frame:
             case SendMessage():
                 await self._send(frame)
@@ -74,14 +75,14 @@ class FrameHandlers:
             case Resume():
                 await self._resume(frame)
             case Ping():
-                self.subscriber.say(encode(Pong(ref=frame.ref)))
+                self.subscriber.send(encode(Pong(ref=frame.ref)))
             case _:
                 assert_never(frame)
 
     async def _send(self, frame: SendMessage) -> None:
         draft = messages.draft_message(
             caller=self.subscriber.caller,
-            room_id=self._here.id,
+            room_id=self.room.id,
             content=frame.message,
             field="message",
             client_id=frame.client_id,
@@ -92,73 +93,83 @@ class FrameHandlers:
             draft = replace(draft, room_id=room_id, via_room_id=via)
         sent = await messages.send_message_from_loop(draft)
         if frame.client_id is not None or frame.ref is not None:
-            self.subscriber.say(_ack(frame, sent))
+            self.subscriber.send(_ack(frame, sent))
 
     async def _addressed_to(self, receiver: int) -> tuple[int, int | None]:
-        """The room of a message with a `receiver`, and the room it was said in if that is another.
+        """The room of a message with a `receiver`, and the room of this socket if it is another.
 
-        On a private socket it may only confirm who the other is.
+        On a private socket the receiver must be the other user.
         """
         if self._kind == RoomKind.PRIVATE:
             if receiver != self._other_id:
                 raise ReceiverMismatch
-            return self._here.id, None
-        private = await on_database(_private_room, self.subscriber.caller.user_id, receiver)
-        return private, self._here.id
+            return self.room.id, None
+        private = await self._runtime.database.run(
+            rooms.open_private_room_with,
+            user_id=self.subscriber.caller.user_id,
+            receiver_id=receiver,
+        )
+        return private, self.room.id
 
     async def _resume(self, frame: Resume) -> None:
         consume_replay(self.subscriber.caller.user_id)
-        await replay(self._here, self.subscriber, frame.since, frame.ref)
+        await self._runtime.recovery.replay(self.room, self.subscriber, frame.since, frame.ref)
 
     def _typing(self, frame: Typing) -> None:
         caller = self.subscriber.caller
-        if not self._here.announces:
+        if not self.room.announces:
             return
-        if not self._may_pass_on(frame.typing):
+        if not self._may_publish_typing(typing=frame.typing):
             return
         text = encode(
             TypingOut(sender=caller.user_id, username=caller.username, typing=frame.typing)
         )
-        fanout.say(self._here.id, text, but=caller.user_id, droppable=True)
+        self._runtime.broadcaster.send_to_room(
+            self.room.id, text, except_user_id=caller.user_id, droppable=True
+        )
 
-    def _may_pass_on(self, typing: bool) -> bool:
+    def _may_publish_typing(self, *, typing: bool) -> bool:
         """Whether the others receive it: `true` once a second, `false` once after a `true`.
 
-        Raises RateLimited when the user's sockets pass on too many together.
+        Raises RateLimited when the user's sockets send too many together.
         """
         user_id = self.subscriber.caller.user_id
         if not typing:
-            if not self._here.reset_throttle("typing", user_id):
+            if not self.room.reset_throttle("typing", user_id):
                 return False
-        elif not self._here.may_send("typing", user_id, TYPING_INTERVAL):
+        elif not self.room.may_send("typing", user_id, TYPING_INTERVAL):
             return False
         try:
             consume_locally("CHAT_TYPING_RATE", user_id)
         except RateLimited:
-            self._here.reset_throttle("typing", user_id)
+            self.room.reset_throttle("typing", user_id)
             raise
         return True
 
     def _join(self, frame: Join) -> None:
         caller = self.subscriber.caller
-        self.subscriber.say(encode(Joined(username=caller.username, ref=frame.ref)))
-        if self._here.announces and self._here.may_send("join", caller.user_id, JOIN_INTERVAL):
+        self.subscriber.send(encode(Joined(username=caller.username, ref=frame.ref)))
+        if self.room.announces and self.room.may_send("join", caller.user_id, JOIN_INTERVAL):
             text = encode(Joined(username=caller.username))
-            fanout.say(self._here.id, text, but=caller.user_id)
+            self._runtime.broadcaster.send_to_room(
+                self.room.id, text, except_user_id=caller.user_id
+            )
 
     def _exit(self, frame: Exit) -> None:
-        self._hub.unsubscribe(self.subscriber)
-        self.subscriber.say(encode(Exited(username=self.subscriber.caller.username, ref=frame.ref)))
-        self.subscriber.close(NORMAL)
+        self._runtime.hub.unsubscribe(self.subscriber)
+        self.subscriber.send(
+            encode(Exited(username=self.subscriber.caller.username, ref=frame.ref))
+        )
+        self.subscriber.close(CloseCode.NORMAL)
 
     async def _read(self, frame: Read) -> None:
         caller = self.subscriber.caller
         marked = await messages.mark_read_from_loop(
-            caller=caller, room_id=self._here.id, seq=frame.seq
+            caller=caller, room_id=self.room.id, seq=frame.seq
         )
         if frame.ref is not None:
             read = ReadOut(username=caller.username, seq=marked.seq, ref=frame.ref)
-            self.subscriber.say(encode(read))
+            self.subscriber.send(encode(read))
 
 
 def _ack(frame: SendMessage, sent: Sent) -> str:
@@ -174,13 +185,3 @@ def _ack(frame: SendMessage, sent: Sent) -> str:
             duplicate=sent.duplicate,
         )
     )
-
-
-def _private_room(user_id: int, receiver: int) -> int:
-    """Raises Invalid for nobody, Forbidden for oneself, RateLimited."""
-    other = User.objects.filter(pk=receiver, is_active=True).first()
-    if other is None:
-        raise invalid("receiver", NoSuchUser.detail)
-    if other.pk == user_id:
-        raise Forbidden("A private message needs somebody else to receive it")
-    return rooms.open_private_room(user_id=user_id, other=other).pk

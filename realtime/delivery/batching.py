@@ -1,4 +1,4 @@
-"""Several frames of a room, written to each of its sockets at once."""
+"""Writes several frames of a room to each of its sockets at once."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
@@ -9,7 +9,7 @@ class Batched(Protocol):
 
 
 class WriteBatch:
-    """While it is open, rooms keep the frames that they are given and write them when it closes.
+    """While it is open, rooms keep their frames; they write them when it closes.
 
     Nothing is awaited meanwhile.
     """
@@ -21,6 +21,10 @@ class WriteBatch:
     def add(self, room: Batched) -> None:
         self._rooms.append(room)
 
+    def for_frames(self, count: int) -> AbstractContextManager[None]:
+        """Opens the batch for the delivery of `count` frames. A single frame needs none."""
+        return self if count > 1 else nullcontext()
+
     def __enter__(self) -> None:
         self.is_open = True
 
@@ -29,11 +33,3 @@ class WriteBatch:
         rooms, self._rooms = self._rooms, []
         for room in rooms:
             room.write_out()
-
-
-write_batch = WriteBatch()
-
-
-def batching(count: int) -> AbstractContextManager[None]:
-    """Opens the batch around the delivery of `count` frames: a single one has none to wait for."""
-    return write_batch if count > 1 else nullcontext()

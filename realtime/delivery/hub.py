@@ -1,104 +1,101 @@
-"""Fan-out of this process: which rooms are open here, and what their sockets are told.
+"""Delivers frames to the sockets of this process: open rooms, subscribers, sessions.
 
-Everything here runs on the event loop; other threads enter through `post`.
+Everything here runs on the event loop. Other threads enter through `post`.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, Protocol
 
 from accounts.auth import Caller
 from accounts.kernel.errors import DomainError, SessionEnded
-from realtime.close_codes import NORMAL, RESTART, Removed
-from realtime.metrics import counts
+from realtime.close_codes import CloseCode
+from realtime.errors import Removed
 from rooms.models import Room
 
 from .local_room import LocalRoom
+from .local_state import LocalState
 from .subscriber import Subscriber, VersionedFrame, text_event
 
-log = logging.getLogger(__name__)
-
 MAX_ENDED_SESSIONS = 10_000
-"""Remembered for the moment between the check of a token and the subscription; seconds would do."""
+"""Remembered from the check of a token to the subscription, for which seconds would do."""
 
 
-def _nobody_mends(room: LocalRoom) -> None:
-    log.warning("Room %d waits for a repair that was not started", room.id)
+class HubObserver(Protocol):
+    """Receives what the hub notices: repair, broker and presence act on it."""
 
+    def room_opened(self, room: LocalRoom) -> None:
+        """A room has its first socket here."""
 
-def _nobody_subscribes(room_id: int) -> None:
-    log.warning("Room %d is not known to the bus", room_id)
+    def room_closed(self, room: LocalRoom) -> None:
+        """A room has lost its last socket here."""
 
+    def repair_needed(self, room: LocalRoom) -> None:
+        """A room misses a version, or must check its members again."""
 
-def _nobody_is_told(room: LocalRoom, subscriber: Subscriber) -> None:
-    log.warning("Room %d is not told that user %d left", room.id, subscriber.caller.user_id)
+    def user_left(self, room: LocalRoom, subscriber: Subscriber) -> None:
+        """The last socket of a user in a room has closed."""
 
 
 class Hub:
-    """The one of this process: see `hub` below."""
+    """One for each process."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: LocalState, observer: HubObserver) -> None:
+        self.state = state
         self.rooms: dict[int, LocalRoom] = {}
+        self._observer = observer
         self._by_session: dict[int, set[Subscriber]] = {}
-        # Sessions that ended a moment ago: a socket that was checked just before must not slip in.
+        # Sessions that ended a moment ago: a socket whose token was checked just before that must
+        # not subscribe.
         self._ended: dict[int, None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.on_trouble: Callable[[LocalRoom], None] = _nobody_mends
-        """Called when a room waits for something: the repair's way in."""
-        self.on_open: Callable[[LocalRoom], None] = _nobody_mends
-        """Called when a room gets its first socket here, to see whether something slipped by."""
-        self.on_rooms_change: Callable[[int], None] = _nobody_subscribes
-        """Called with the id of a room that was opened or closed here."""
-        self.on_departure: Callable[[LocalRoom, Subscriber], None] = _nobody_is_told
-        """Called when the last socket of a user in a room has left: presence's way in."""
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Remembers the loop that sockets live on; True the first time."""
+        """Remembers the loop of the sockets. True the first time."""
         if self._loop is loop:
             return False
         self._loop = loop
         return True
 
     def post(self, call: Callable[..., None], *arguments: Any) -> None:
-        """Runs `call` on the loop, from any thread; drops it while no socket was ever open."""
+        """Runs `call` on the loop, from any thread. Drops it when no socket was ever open."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *arguments)
 
-    # Coming and going
+    # Subscriptions
 
-    def subscribe(self, subscriber: Subscriber, room: Room) -> LocalRoom:
-        """Subscribes a socket that was authorised against this room row. Raises SessionEnded.
+    def subscribe(self, subscriber: Subscriber, row: Room) -> LocalRoom:
+        """Subscribes a socket that was authorised against this row. Raises SessionEnded.
 
-        Whatever was committed between that look and now shows in the versions and access counters
-        of the next frame, or of the check that is asked for here.
+        A change that was committed since the row was read shows in the version and the access
+        epoch of the next frame, or in the repair that is requested here.
         """
         self.check_session(subscriber.caller.session_id)
-        here = self.rooms.get(room.pk)
-        if here is None:
-            here = self.rooms[room.pk] = LocalRoom(room.pk, room.version, room.access)
-            self.on_rooms_change(room.pk)
-            self.on_open(here)
-        elif here.access != room.access:
-            # Judged by an older look at the members: the check must ask for them again.
-            here.access = min(here.access, room.access)
-            self.on_trouble(here)
-        here.add(subscriber)
+        room = self.rooms.get(row.pk)
+        if room is None:
+            room = LocalRoom(row.pk, row.version, row.access_epoch, self.state)
+            self.rooms[row.pk] = room
+            self._observer.room_opened(room)
+        elif room.access_epoch != row.access_epoch:
+            # The row is older or newer than the room's members: they must be checked again.
+            room.access_epoch = min(room.access_epoch, row.access_epoch)
+            self._observer.repair_needed(room)
+        room.add(subscriber)
         self._by_session.setdefault(subscriber.caller.session_id, set()).add(subscriber)
-        return here
+        return room
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Unsubscribes. Safe to call twice."""
-        here = self.rooms.get(subscriber.room_id)
-        if here is None or not here.holds(subscriber):
+        """Is safe to call twice."""
+        room = self.rooms.get(subscriber.room_id)
+        if room is None or not room.holds(subscriber):
             return
         self._forget_session(subscriber)
-        was_last = here.discard(subscriber)
-        if not here.users:
-            del self.rooms[here.id]
-            self.on_rooms_change(here.id)
+        was_last = room.discard(subscriber)
+        if not room.users:
+            del self.rooms[room.id]
+            self._observer.room_closed(room)
         if was_last:
-            self.on_departure(here, subscriber)
+            self._observer.user_left(room, subscriber)
 
     def _forget_session(self, subscriber: Subscriber) -> None:
         sockets = self._by_session[subscriber.caller.session_id]
@@ -107,89 +104,100 @@ class Hub:
             del self._by_session[subscriber.caller.session_id]
 
     def renew(self, subscriber: Subscriber, caller: Caller) -> None:
-        """The socket goes on under another sign-in of the same user. Raises SessionEnded."""
+        """Continues a socket under another sign-in of the same user. Raises SessionEnded."""
         self.check_session(caller.session_id)
         self._forget_session(subscriber)
         subscriber.caller = caller
         self._by_session.setdefault(caller.session_id, set()).add(subscriber)
 
-    # What is told
+    # Frames
 
-    def deliver(self, room_id: int, version: int, access: int, text: str) -> None:
-        """A versioned frame of a room."""
-        here = self.rooms.get(room_id)
-        if here is not None and not here.deliver(VersionedFrame(version, access, text_event(text))):
-            self.on_trouble(here)
+    def deliver(self, room_id: int, version: int, access_epoch: int, text: str) -> None:
+        """Delivers a versioned frame of a room."""
+        room = self.rooms.get(room_id)
+        if room is not None and not room.deliver(
+            VersionedFrame(version, access_epoch, text_event(text))
+        ):
+            self._observer.repair_needed(room)
 
-    def copy(self, room_id: int, user_ids: Collection[int], text: str) -> None:
-        """To the sockets of these users, outside the order: a private message said in this room."""
-        here = self.rooms.get(room_id)
-        if here is None:
+    def send_to_users(self, room_id: int, user_ids: Collection[int], text: str) -> None:
+        """Sends a frame outside the order of versions to some users' sockets in a room."""
+        room = self.rooms.get(room_id)
+        if room is None:
             return
-        # Not before the message that it may be about.
-        here.write_out()
+        # Not before the message that the frame may be about.
+        room.write_out()
         event = text_event(text)
-        theirs = [one for user_id in user_ids for one in here.subscribers_of(user_id) if one.ready]
-        counts.deliveries += len(theirs)
-        for subscriber in theirs:
+        receivers = [one for pk in user_ids for one in room.subscribers_of(pk) if one.ready]
+        self.state.counts.deliveries += len(receivers)
+        for subscriber in receivers:
             subscriber.write(event)
 
-    def say(self, room_id: int, text: str, but: int | None = None, droppable: bool = False) -> None:
-        """A frame outside the order, to all but the sockets of one user."""
-        here = self.rooms.get(room_id)
-        # Another process may not know that the room is a crowd here.
-        if here is not None and not (droppable and not here.announces):
-            here.say(text, but=but, droppable=droppable)
+    def send_to_room(
+        self,
+        room_id: int,
+        text: str,
+        *,
+        except_user_id: int | None = None,
+        droppable: bool = False,
+    ) -> None:
+        """Sends a frame outside the order of versions, to all sockets but those of one user."""
+        room = self.rooms.get(room_id)
+        # Another process may not know that too many users are online for typing.
+        if room is not None and not (droppable and not room.announces):
+            room.send(text, except_user_id=except_user_id, droppable=droppable)
 
-    def mark(self, room_id: int, user_id: int, text: str) -> None:
-        """How far a user has read, for all; in a crowd for their own sockets (decision 11)."""
-        here = self.rooms.get(room_id)
-        if here is not None and here.announces:
-            here.say(text)
+    def send_read_marker(self, room_id: int, user_id: int, text: str) -> None:
+        """Sends how far a user has read; in large rooms to their own sockets (decision 11)."""
+        room = self.rooms.get(room_id)
+        if room is not None and room.announces:
+            room.send(text)
         else:
-            self.copy(room_id, (user_id,), text)
+            self.send_to_users(room_id, (user_id,), text)
 
     # Revocation
 
     def disconnect_member(
-        self, room_id: int, user_id: int, access: int, error: DomainError | None
+        self, room_id: int, user_id: int, access_epoch: int, error: DomainError | None
     ) -> None:
-        """Ends a user's sockets in a room after a loss of membership that raised `access`."""
-        here = self.rooms.get(room_id)
-        if here is None:
+        """Disconnects a user's sockets in a room after the loss of membership at this epoch."""
+        room = self.rooms.get(room_id)
+        if room is None:
             return
-        # Those who were let in again after it are members.
-        self.disconnect([one for one in here.subscribers_of(user_id) if one.access < access], error)
-        if access == here.access + 1:
-            here.access = access
-            here.fill(())
-        elif access > here.access:
-            self.on_trouble(here)
+        # A socket of a later epoch belongs to a user who became a member again.
+        self.disconnect(
+            [one for one in room.subscribers_of(user_id) if one.access_epoch < access_epoch], error
+        )
+        if access_epoch == room.access_epoch + 1:
+            room.access_epoch = access_epoch
+            room.fill(())
+        elif access_epoch > room.access_epoch:
+            self._observer.repair_needed(room)
 
     def disconnect_lost_members(
-        self, here: LocalRoom, asked: Collection[int], members: Collection[int], access: int
+        self, room: LocalRoom, checked: Collection[int], members: Collection[int], access_epoch: int
     ) -> None:
-        """Ends the sockets of those asked for who are not members at this `access`."""
-        lost = set(asked) - set(members)
-        judged = [one for one in here.subscribers() if one.access < access]
-        self.disconnect([one for one in judged if one.caller.user_id in lost], Removed())
-        for one in judged:
-            one.access = access
+        """Disconnects sockets of checked users who are not members at this access epoch."""
+        lost = set(checked) - set(members)
+        older = [one for one in room.subscribers() if one.access_epoch < access_epoch]
+        self.disconnect([one for one in older if one.caller.user_id in lost], Removed())
+        for one in older:
+            one.access_epoch = access_epoch
 
     def close_room(self, room_id: int, error: DomainError) -> None:
-        here = self.rooms.get(room_id)
-        if here is not None:
-            self.disconnect(here.subscribers(), error)
+        room = self.rooms.get(room_id)
+        if room is not None:
+            self.disconnect(room.subscribers(), error)
 
-    def ask_to_reconnect(self, here: LocalRoom) -> None:
-        """What was missed cannot be told here: they come back with `since`."""
-        for subscriber in here.subscribers():
+    def ask_to_reconnect(self, room: LocalRoom) -> None:
+        """Closes the sockets of a room that missed too much. Clients return with `since`."""
+        for subscriber in room.subscribers():
             self.unsubscribe(subscriber)
-            subscriber.close(RESTART)
+            subscriber.close(CloseCode.RESTART)
 
-    def close_all(self, code: int) -> None:
-        """The process goes down: nobody is told more than the code."""
-        subscribers = [one for here in list(self.rooms.values()) for one in here.subscribers()]
+    def close_all(self, code: CloseCode) -> None:
+        """Closes all sockets of a process that ends, without an `exit` in the rooms."""
+        subscribers = [one for room in list(self.rooms.values()) for one in room.subscribers()]
         for subscriber in subscribers:
             subscriber.ready = False
         for subscriber in subscribers:
@@ -197,7 +205,7 @@ class Hub:
             subscriber.close(code)
 
     def end_sessions(self, session_ids: Collection[int]) -> None:
-        """Closes the sockets of ended sign-ins, and those that are just being let in."""
+        """Disconnects the sockets of ended sessions, also those in their handshake."""
         for session_id in session_ids:
             self._ended[session_id] = None
             self.disconnect(list(self._by_session.get(session_id, ())), SessionEnded())
@@ -205,7 +213,7 @@ class Hub:
             del self._ended[next(iter(self._ended))]
 
     def check_session(self, session_id: int) -> None:
-        """Raises SessionEnded for one that ended a moment ago, without asking the database."""
+        """Raises SessionEnded for a session that ended a moment ago. Asks no database."""
         if session_id in self._ended:
             raise SessionEnded
 
@@ -213,14 +221,11 @@ class Hub:
         return self._by_session.keys()
 
     def disconnect(self, subscribers: Collection[Subscriber], error: DomainError | None) -> None:
-        """Without an error they close as after a leave."""
+        """Sends the error and closes. Without an error, closes as after a leave."""
         for subscriber in subscribers:
-            # Out of the room first: nothing more reaches it, whatever its outbox still writes.
+            # Unsubscribed first: nothing more reaches it, however long its queue takes.
             self.unsubscribe(subscriber)
             if error is None:
-                subscriber.close(NORMAL)
+                subscriber.close(CloseCode.NORMAL)
             else:
                 subscriber.end(error)
-
-
-hub = Hub()

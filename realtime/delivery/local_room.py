@@ -1,8 +1,8 @@
-"""A room with sockets in this process: who listens, and the order in which they hear.
+"""Delivers the frames of one room to its sockets here, in strictly rising version.
 
-Whatever brings the frames (the writer of this process, another process, a repair from the database)
-each socket hears strictly rising versions. The next version goes out at once, an older one is
-dropped, and one that jumps ahead waits here until what is missing has come or was fetched.
+Frames come from the writer of this process, from another process, or from the repair. The next
+version is delivered at once, an older one is dropped, and one that jumps ahead waits until the
+missing versions have come or were read from the database.
 """
 
 import logging
@@ -12,21 +12,18 @@ from functools import partial
 
 from django.conf import settings
 
-from realtime.connection.admission import door
-from realtime.metrics import counts
-from realtime.servers.framing import frame_cache
 from realtime.servers.interface import Event, Write, ignore_change
 
-from .batching import write_batch
+from .local_state import LocalState
 from .subscriber import Subscriber, VersionedFrame, text_event
 
 log = logging.getLogger(__name__)
 
 MAX_OUT_OF_ORDER = 2000
-"""Frames that wait for one before them; the repair reads from the database what is not kept."""
+"""Frames that wait for an earlier one. The repair reads further ones from the database."""
 MAX_WRITE_LENGTH = 16_000
-"""Characters that a room joins for one write, in UTF-8 less than 64 KiB. Servers feel by such
-amounts who does not read: after more at a time everybody would wait as if they did not.
+"""Characters that a room joins for one write, in UTF-8 less than 64 KiB. Servers detect a slow
+reader by that amount: a larger write would make every reader look slow.
 """
 TYPING_INTERVAL = 1.0
 JOIN_INTERVAL = 10.0
@@ -34,7 +31,7 @@ JOIN_INTERVAL = 10.0
 
 class LocalRoom:
     __slots__ = (
-        "access",
+        "access_epoch",
         "catching_up",
         "direct_writers",
         "id",
@@ -42,6 +39,7 @@ class LocalRoom:
         "online_total",
         "out_of_order",
         "queued_subscribers",
+        "state",
         "throttled",
         "unwritten",
         "unwritten_characters",
@@ -49,35 +47,38 @@ class LocalRoom:
         "version",
     )
 
-    def __init__(self, room_id: int, version: int, access: int) -> None:
+    def __init__(self, room_id: int, version: int, access_epoch: int, state: LocalState) -> None:
         self.id = room_id
+        self.state = state
         self.version = version
-        self.access = access
+        self.access_epoch = access_epoch
         self.direct_writers: dict[Subscriber, Write] = {}
-        """Those who have exactly what the room has, each with the way past their outbox. The loop
-        over the ways is the hot path, and touches nothing else of anybody: in a large room whatever
-        is looked at for each recipient is in no cache.
+        """Up-to-date subscribers, mapped to their transport's write function.
+
+        Fan-out loops over these functions only: touching any other per-socket object costs a cache
+        miss per recipient.
         """
         self.queued_subscribers: set[Subscriber] = set()
-        """Those who have exactly what the room has and are written to by their outbox."""
+        """Up-to-date subscribers that are written to through their send queue."""
         self.catching_up: set[Subscriber] = set()
-        """Those who replay, or who read a version from the database that has not come here yet."""
+        """Subscribers that replay, or that read a version which has not come here."""
         self.out_of_order: dict[int, VersionedFrame] = {}
         self.unwritten: list[Event] = []
-        """What `ways` and `live` have yet to be written while a bundle is open."""
+        """Frames that up-to-date subscribers get when the write batch closes."""
         self.unwritten_characters = 0
         self.users: dict[int, int] = {}
         self.names: dict[int, str] = {}
         self.online_total = 0
-        """Users in the room over all processes, as of the last that came or went here."""
+        """Users in the room over all processes, as of the last arrival or departure here."""
         self.throttled: dict[tuple[str, int], float] = {}
 
-    # Who is here
+    # Subscribers
 
     @property
     def announces(self) -> bool:
-        """In a crowd join, exit, typing and read concern nobody, and each would cost a frame for
-        all (decision 11).
+        """Whether join, exit, typing and read go to the room: not above CHAT_PRESENCE_MAX_USERS.
+
+        In a large room each would cost a frame for every member (decision 11).
         """
         most: int | None = settings.CHAT_PRESENCE_MAX_USERS
         return most is None or max(len(self.users), self.online_total) <= most
@@ -92,7 +93,7 @@ class LocalRoom:
         """True when it was the user's last socket here."""
         self._remove_from_receivers(subscriber)
         self.catching_up.discard(subscriber)
-        subscriber.forget_held()
+        subscriber.forget_buffered()
         user_id = subscriber.caller.user_id
         self.users[user_id] -= 1
         if self.users[user_id]:
@@ -115,14 +116,15 @@ class LocalRoom:
     def subscribers_of(self, user_id: int) -> list[Subscriber]:
         return [one for one in self.subscribers() if one.caller.user_id == user_id]
 
-    def has_unchecked(self, asked: Collection[int], access: int) -> bool:
-        """Whether somebody came in meanwhile who was let in before the counter rose so far."""
+    def has_unchecked(self, checked: Collection[int], access_epoch: int) -> bool:
+        """Whether a socket of an older access epoch subscribed since its users were read."""
         return any(
-            one.access < access and one.caller.user_id not in asked for one in self.subscribers()
+            one.access_epoch < access_epoch and one.caller.user_id not in checked
+            for one in self.subscribers()
         )
 
     def finish_catch_up(self, subscriber: Subscriber, version: int) -> None:
-        """Everything up to `version` was replayed to it; from here on it hears what comes."""
+        """Ends a replay that reached `version`. From now on the subscriber receives live frames."""
         subscriber.release(version)
         self._promote(subscriber)
 
@@ -132,25 +134,25 @@ class LocalRoom:
             and subscriber.buffer is None
             and subscriber.version <= self.version
         ):
-            # It has heard by itself what the others have yet to be written.
+            # It has received what the others get when the write batch closes.
             self.write_out()
             self.catching_up.discard(subscriber)
-            subscriber.outbox.on_way_change = partial(self._route, subscriber)
+            subscriber.queue.on_writer_change = partial(self._route, subscriber)
             self._route(subscriber)
 
     def _route(self, subscriber: Subscriber) -> None:
-        """How a live one is written to; called again when its outbox says that it has changed."""
-        way = subscriber.outbox.way
-        if way is not None:
+        """Chooses how an up-to-date subscriber is written to. Called again when that changes."""
+        direct_writer = subscriber.queue.direct_writer
+        if direct_writer is not None:
             self.queued_subscribers.discard(subscriber)
-            self.direct_writers[subscriber] = way
+            self.direct_writers[subscriber] = direct_writer
         else:
             self.direct_writers.pop(subscriber, None)
             self.queued_subscribers.add(subscriber)
 
     def _remove_from_receivers(self, subscriber: Subscriber) -> None:
         self.write_out()
-        subscriber.outbox.on_way_change = ignore_change
+        subscriber.queue.on_writer_change = ignore_change
         self.direct_writers.pop(subscriber, None)
         self.queued_subscribers.discard(subscriber)
 
@@ -159,7 +161,7 @@ class LocalRoom:
             self._promote(subscriber)
 
     def begin_catch_up(self, subscriber: Subscriber) -> None:
-        """Holds back what comes while it replays; nothing for one that was sent away meanwhile."""
+        """Buffers live frames during a replay. Does nothing for a disconnected subscriber."""
         if not self.holds(subscriber):
             return
         if subscriber.buffer is None:
@@ -170,10 +172,10 @@ class LocalRoom:
     # Versions in order
 
     def deliver(self, frame: VersionedFrame) -> bool:
-        """Hands on a versioned frame. False when it has to wait for what is missing before it."""
+        """Delivers a versioned frame. False when it waits for a missing version before it."""
         if frame.version <= self.version:
             return True
-        if frame.version > self.version + 1 or frame.access > self.access:
+        if frame.version > self.version + 1 or frame.access_epoch > self.access_epoch:
             if len(self.out_of_order) < MAX_OUT_OF_ORDER:
                 self.out_of_order[frame.version] = frame
             return False
@@ -183,15 +185,15 @@ class LocalRoom:
         return not self.out_of_order
 
     def fill(self, frames: Iterable[VersionedFrame]) -> None:
-        """Hands on what the database had, in order; versions that were replaced are missing.
+        """Delivers what the database had, in order. Superseded versions are missing.
 
-        Each frame is as it is for those who had what the room had when it began. Who had more is
-        settling, and stays so until the end: `Listener.hear` knows what was told to it.
+        Each frame is made for subscribers that had the room's version when the repair began. Those
+        that had more are catching up until the end: `Subscriber.receive` knows their version.
         """
-        told = self.version
+        before = self.version
         for frame in frames:
             if frame.version > self.version:
-                self._emit(frame.after(told))
+                self._emit(frame.after(before))
         self.out_of_order = {
             version: one for version, one in self.out_of_order.items() if version > self.version
         }
@@ -199,81 +201,87 @@ class LocalRoom:
         self._promote_all()
 
     def _emit_out_of_order(self) -> None:
-        while (frame := self.out_of_order.get(self.version + 1)) and frame.access <= self.access:
+        while (
+            frame := self.out_of_order.get(self.version + 1)
+        ) and frame.access_epoch <= self.access_epoch:
             del self.out_of_order[frame.version]
             self._emit(frame)
 
     def _emit(self, frame: VersionedFrame) -> None:
         self.version = frame.version
-        door.note_message()
-        counts.deliveries += len(self.catching_up)
+        self.state.message_flow.record()
+        self.state.counts.deliveries += len(self.catching_up)
         for subscriber in list(self.catching_up):
-            subscriber.hear(frame)
-        self._tell_settled(frame.event)
+            subscriber.receive(frame)
+        self._send_to_up_to_date(frame.event)
 
-    def _tell_settled(self, event: Event) -> None:
-        """To those who have exactly what the room has; once the bundle closes, if one is open."""
-        counts.deliveries += len(self.direct_writers) + len(self.queued_subscribers)
+    def _send_to_up_to_date(self, event: Event) -> None:
+        """Sends to up-to-date subscribers, when the write batch closes if one is open."""
+        self.state.counts.deliveries += len(self.direct_writers) + len(self.queued_subscribers)
         characters = len(event["text"])
         if self.unwritten_characters + characters > MAX_WRITE_LENGTH:
             self.write_out()
-        if write_batch.is_open and not self.unwritten:
-            write_batch.add(self)
+        if self.state.write_batch.is_open and not self.unwritten:
+            self.state.write_batch.add(self)
         self.unwritten.append(event)
         self.unwritten_characters += characters
-        if not write_batch.is_open:
+        if not self.state.write_batch.is_open:
             self.write_out()
 
     def write_out(self) -> None:
-        """Writes what was told to those who have exactly what the room has."""
+        """Writes the batched frames to up-to-date subscribers."""
         if not self.unwritten:
             return
         events, self.unwritten, self.unwritten_characters = self.unwritten, [], 0
-        # Before anything is written: one that is found not to read moves to `live`, and has it all.
-        queued_subscribers = list(self.queued_subscribers)
+        # Copied before anything is written: a subscriber found not to read moves to this set, and
+        # has received the frames already.
+        queued = list(self.queued_subscribers)
         if self.direct_writers:
-            self._write_past(b"".join([frame_cache.of(event["text"]) for event in events]))
-        for subscriber in queued_subscribers:
+            frame_of = self.state.frame_cache.of
+            self._write_directly(b"".join([frame_of(event["text"]) for event in events]))
+        for subscriber in queued:
             for event in events:
                 subscriber.write(event)
 
-    def _write_past(self, data: bytes) -> None:
-        for way in list(self.direct_writers.values()):
+    def _write_directly(self, data: bytes) -> None:
+        for write in list(self.direct_writers.values()):
             try:
-                way(data)
-            except Exception as error:  # noqa: BLE001 - whatever it raises, half a frame may be out
-                log.debug("A socket takes no more: %s", type(error).__name__)
-                for subscriber in [one for one, its in self.direct_writers.items() if its is way]:
-                    subscriber.outbox.cut()
+                write(data)
+            except Exception as error:  # noqa: BLE001 - half a frame may be out
+                log.debug("A socket cannot be written to: %s", type(error).__name__)
+                for subscriber in [one for one, its in self.direct_writers.items() if its is write]:
+                    subscriber.queue.cut()
 
-    # Frames outside the order: typing, join, exit, read
+    # Frames outside the order of versions: typing, join, exit, read
 
-    def say(self, text: str, *, but: int | None = None, droppable: bool = False) -> None:
-        """To every socket that has heard `ready`, except those of the user `but`."""
+    def send(
+        self, text: str, *, except_user_id: int | None = None, droppable: bool = False
+    ) -> None:
+        """Sends to every socket that has received `ready`, except those of one user."""
         event = text_event(text)
-        if but is None and not droppable:
-            self._tell_settled(event)
+        if except_user_id is None and not droppable:
+            self._send_to_up_to_date(event)
             others: Collection[Subscriber] = self.catching_up
         else:
             self.write_out()
             others = self.subscribers()
-        told = [one for one in others if one.ready and one.caller.user_id != but]
-        counts.deliveries += len(told)
-        for subscriber in told:
-            # One that was cut meanwhile takes nothing more.
+        receivers = [one for one in others if one.ready and one.caller.user_id != except_user_id]
+        self.state.counts.deliveries += len(receivers)
+        for subscriber in receivers:
+            # One that was disconnected meanwhile takes nothing more.
             subscriber.write(event, droppable=droppable)
 
-    def may_send(self, what: str, user_id: int, every: float) -> bool:
-        """At most once in `every` seconds for one user."""
-        if time.monotonic() - self.throttled.get((what, user_id), -every) < every:
+    def may_send(self, what: str, user_id: int, interval: float) -> bool:
+        """Whether a user may send this again: at most once in `interval` seconds."""
+        if time.monotonic() - self.throttled.get((what, user_id), -interval) < interval:
             return False
         self.note_sent(what, user_id)
         return True
 
     def note_sent(self, what: str, user_id: int) -> None:
-        """From now on it counts as said by them."""
+        """Starts the interval of `may_send`."""
         self.throttled[what, user_id] = time.monotonic()
 
     def reset_throttle(self, what: str, user_id: int) -> bool:
-        """Lets a user say it at once. False when they did not say it before."""
+        """Ends the interval. False when the user sent nothing in it."""
         return self.throttled.pop((what, user_id), None) is not None

@@ -21,10 +21,11 @@ from django.conf import settings
 from accounts.kernel.errors import Busy
 from accounts.kernel.metrics import count_refusal
 from messaging.selectors import StoredChange, changes_since, has_more_changes
-from realtime.db_threads import on_database
+from realtime.db_threads import DatabaseThreads
 from realtime.protocol import message_text
 from realtime.servers.interface import Event
 from rooms.models import Room
+from rooms.selectors import room_row
 
 from .send_buffers import size_of
 from .subscriber import text_event
@@ -94,9 +95,16 @@ class Place(NamedTuple):
 def read_page(place: Place) -> Page:
     """Reads on a database thread. The room's row first: what is read after it reaches as far."""
     begun_at = time.monotonic()
-    room = Room.objects.get(pk=place.room_id)
+    room = room_row(place.room_id)
     if place.after == place.since and _is_too_far(room, place.since):
-        return Page(room.version, None, True, begun_at, time.monotonic(), ENVELOPE)
+        return Page(
+            room.version,
+            None,
+            is_last=True,
+            begun_at=begun_at,
+            read_at=time.monotonic(),
+            size=ENVELOPE,
+        )
     entries: list[Entry] = []
     size, is_last = ENVELOPE, True
     for change in _changes(room, place.after):
@@ -133,10 +141,11 @@ def _entry(change: StoredChange, since: int) -> Entry:
     return Entry(change.message.version, change.message.id, event, changed)
 
 
-class Replays:
+class ReplayCache:
     """The pages of this process. On the loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: DatabaseThreads) -> None:
+        self._database = database
         self.held = 0
         """Bytes of all pages: being read, in use, or kept."""
         self._idle = 0
@@ -189,7 +198,7 @@ class Replays:
     async def _read_within_bounds(self, place: Place) -> Page:
         await self._reserve()
         try:
-            return await on_database(read_page, place)
+            return await self._database.run(read_page, place)
         finally:
             self._free(MAX_PAGE_BYTES)
 
@@ -286,6 +295,3 @@ class Replays:
 
 def _is_fresh(page: Page) -> bool:
     return time.monotonic() - page.read_at < CACHE_TTL
-
-
-replays = Replays()

@@ -71,6 +71,3 @@ async def _acquire(semaphore: asyncio.Semaphore) -> None:
     except TimeoutError:
         count_refusal("CHAT_REPLAYS_PER_USER")
         raise Busy from None
-
-
-replay_turns = ReplayTurns()

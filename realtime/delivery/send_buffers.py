@@ -44,6 +44,3 @@ class SendBuffers:
             return False
         count_refusal("CHAT_SEND_BUFFER_PER_USER")
         return True
-
-
-send_buffers = SendBuffers()

@@ -18,10 +18,10 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 from realtime.metrics import closed_by_server
-from realtime.servers.framing import frame_cache
 from realtime.servers.interface import Connection, Event, Write, ignore_change
 
-from .send_buffers import send_buffers, size_of
+from .local_state import LocalState
+from .send_buffers import size_of
 
 log = logging.getLogger(__name__)
 
@@ -40,21 +40,25 @@ class SendQueue:
     __slots__ = (
         "_bytes",
         "_connection",
+        "_frame_cache",
         "_queue",
         "_task",
+        "buffers",
         "closing",
+        "direct_writer",
         "gone",
-        "on_way_change",
+        "on_writer_change",
         "user_id",
-        "way",
     )
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, state: LocalState) -> None:
         self._connection = connection
-        connection.watch(self._look_for_way)
-        self.way: Write | None = None
+        self._frame_cache = state.frame_cache
+        self.buffers = state.send_buffers
+        connection.watch(self._update_direct_writer)
+        self.direct_writer: Write | None = None
         """Past `send`, for whole frames: only while nothing waits here and nothing ends."""
-        self.on_way_change: Callable[[], None] = ignore_change
+        self.on_writer_change: Callable[[], None] = ignore_change
         """Called when `way` has come or gone."""
         # Made when the first send blocks: most sockets never need it.
         self._queue: deque[tuple[Event, bool]] | None = None
@@ -78,18 +82,18 @@ class SendQueue:
         The event may be shared by many sockets and is not changed. Droppable ones (typing) are the
         first to go.
         """
-        if self.way is not None and "text" in event:
-            self._go(self.way, event["text"])
+        if self.direct_writer is not None and "text" in event:
+            self._write_directly(self.direct_writer, event["text"])
             return True
         if self.closing or self.gone:
             return True
         if self._task is not None:
-            return self._enqueue(event, droppable)
+            return self._enqueue(event, droppable=droppable)
         coroutine = self._connection.send(event)
         try:
             waiting_for = coroutine.send(None)
         except StopIteration:
-            self._look_for_way()
+            self._update_direct_writer()
             return True
         except Exception as error:  # noqa: BLE001 - whatever the server raises, this peer is gone
             self._lost(error)
@@ -97,19 +101,19 @@ class SendQueue:
         self._task = asyncio.ensure_future(self._finish(coroutine, waiting_for))
         return True
 
-    def _go(self, way: Write, text: str) -> None:
+    def _write_directly(self, direct_writer: Write, text: str) -> None:
         try:
-            way(frame_cache.of(text))
+            direct_writer(self._frame_cache.of(text))
         except Exception as error:  # noqa: BLE001 - whatever it raises, half a frame may be out
             log.debug("A socket takes no more: %s", type(error).__name__)
             self.cut()
 
-    def _look_for_way(self) -> None:
+    def _update_direct_writer(self) -> None:
         is_free = self._task is None and not self.closing and not self.gone
-        way = self._connection.direct_writer() if is_free else None
-        if (way is None) != (self.way is None):
-            self.way = way
-            self.on_way_change()
+        direct_writer = self._connection.direct_writer() if is_free else None
+        if (direct_writer is None) != (self.direct_writer is None):
+            self.direct_writer = direct_writer
+            self.on_writer_change()
 
     async def drained(self) -> None:
         """Returns when nothing waits any more: how a long replay goes at the reader's pace."""
@@ -132,7 +136,7 @@ class SendQueue:
             closed_by_server(code)
         self.put({"type": "websocket.close", "code": code, "reason": reason})
         self.closing = True
-        self._look_for_way()
+        self._update_direct_writer()
 
     def give_up(self, last_word: Event, code: int, reason: str = "") -> None:
         """Forgets what waits and closes after a last word; cuts one who does not take even that."""
@@ -152,7 +156,7 @@ class SendQueue:
     def discard(self) -> None:
         """Forgets what waits: the peer is gone, or will not read it anyway."""
         self.closing = self.gone = True
-        self._look_for_way()
+        self._update_direct_writer()
         self._forget_queue()
         if self._task is not None:
             self._task.cancel()
@@ -168,10 +172,10 @@ class SendQueue:
     def _lost(self, error: Exception) -> None:
         log.debug("A socket takes no more: %s", type(error).__name__)
         self.gone = True
-        self._look_for_way()
+        self._update_direct_writer()
         self._forget_queue()
 
-    def _enqueue(self, event: Event, droppable: bool) -> bool:
+    def _enqueue(self, event: Event, *, droppable: bool) -> bool:
         if self._queue is None:
             self._queue = deque()
         if self._is_full() and droppable:
@@ -180,7 +184,7 @@ class SendQueue:
         self._count(size_of(event))
         if self._is_full():
             self._drop_droppable()
-        return not self._is_full() and not send_buffers.is_full(self.user_id)
+        return not self._is_full() and not self.buffers.is_full(self.user_id)
 
     def _is_full(self) -> bool:
         return self._bytes > MAX_BYTES or len(self._queue or ()) > MAX_FRAMES
@@ -197,7 +201,7 @@ class SendQueue:
 
     def _count(self, size: int) -> None:
         self._bytes += size
-        send_buffers.add(self.user_id, size)
+        self.buffers.add(self.user_id, size)
 
     async def _finish(self, coroutine: Coroutine[Any, Any, None], waiting_for: Any) -> None:
         try:
@@ -210,7 +214,7 @@ class SendQueue:
             self._lost(error)
         finally:
             self._task = None
-            self._look_for_way()
+            self._update_direct_writer()
 
 
 @types.coroutine

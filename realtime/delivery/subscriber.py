@@ -1,49 +1,50 @@
-"""One signed-in socket in one room, as the hub sees it."""
+"""One signed-in socket in one room: buffers frames during a replay, then receives them live."""
 
 import logging
 from typing import NamedTuple
 
 from accounts.auth import Caller
 from accounts.kernel.errors import DomainError
-from realtime.close_codes import CLOSE_CODES, TOO_SLOW, TooSlow
+from realtime.close_codes import CLOSE_CODES, CloseCode
+from realtime.errors import TooSlow
 from realtime.metrics import slow_consumer_disconnects
 from realtime.protocol import ErrorFrame, encode
 from realtime.servers.interface import Event
 
-from .send_buffers import send_buffers, size_of
+from .send_buffers import size_of
 from .send_queue import SendQueue
 
 log = logging.getLogger(__name__)
 
 MAX_BUFFERED_FRAMES = 800
-"""Frames held back while a socket replays; beyond it the client has to come back.
+"""Frames buffered during a replay. Beyond it the client must reconnect.
 
-Fewer than an outbox takes, into which they go all at once.
+Fewer than a send queue takes, into which they go all at once.
 """
-MAX_HELD_BYTES = 768 * 1024
-"""Of their texts: likewise less than an outbox takes. Sockets of a room share the texts, those of
-different rooms do not, so each socket counts them as its own.
+MAX_BUFFERED_BYTES = 768 * 1024
+"""Bytes of their texts, likewise less than a send queue takes. Sockets of one room share the texts,
+those of different rooms do not, so each socket counts them as its own.
 """
 
 
 class VersionedFrame(NamedTuple):
-    """A versioned frame: `event` is the ASGI event with the text, shared by all who hear it.
+    """A versioned frame. `event` is the ASGI event with the text, shared by all recipients.
 
-    `changed` is there when it tells of a message that was made at `created` and changed since: the
-    same as an edit, a deletion or a reaction, for those who have heard of the message.
+    `changed` is set when the message was created at version `created` and changed since: the same
+    state as an edit, a deletion or a reaction, for subscribers that have the message.
     """
 
     version: int
-    access: int
+    access_epoch: int
     event: Event
     created: int = 0
     changed: Event | None = None
 
     def after(self, version: int) -> "VersionedFrame":
-        """As it is for one who was told everything up to `version`."""
+        """The frame for a subscriber that has everything up to `version`."""
         if self.changed is None or self.created > version:
             return self
-        return VersionedFrame(self.version, self.access, self.changed)
+        return VersionedFrame(self.version, self.access_epoch, self.changed)
 
 
 def text_event(text: str) -> Event:
@@ -51,102 +52,104 @@ def text_event(text: str) -> Event:
 
 
 class Subscriber:
-    """Holds frames back while it joins or replays, then hears each version once, rising."""
+    """Buffers frames while it joins or replays, then receives each version once, rising."""
 
     __slots__ = (
-        "access",
+        "access_epoch",
         "announced",
         "buffer",
+        "buffered_bytes",
         "caller",
-        "held_bytes",
         "known",
-        "outbox",
+        "queue",
         "ready",
         "room_id",
         "version",
     )
 
     def __init__(
-        self, outbox: SendQueue, caller: Caller, room_id: int, version: int, access: int = 0
+        self, queue: SendQueue, caller: Caller, room_id: int, version: int, access_epoch: int = 0
     ) -> None:
-        self.outbox = outbox
+        self.queue = queue
         self.caller = caller
         self.room_id = room_id
         self.version = version
-        self.access = access
-        """The room's access counter at the last look at whether this user may listen."""
+        self.access_epoch = access_epoch
+        """The room's access epoch at the last check that the user is a member."""
         self.known = version
-        """Everything up to here was replayed to it, or read by it."""
+        """The version up to which everything was replayed to it, or read by it."""
         self.ready = False
         self.announced = False
-        """Whether the room may have heard of its coming, and so has to hear of its going."""
+        """Whether the room may have received its `join`, and so must receive its `exit`."""
         self.buffer: list[VersionedFrame] | None = []
-        self.held_bytes = 0
-        outbox.belong_to(caller.user_id)
+        self.buffered_bytes = 0
+        queue.belong_to(caller.user_id)
 
-    def hear(self, frame: VersionedFrame) -> None:
-        """Takes the next versioned frame of the room; older ones than it has are dropped."""
-        if self.outbox.gone or self.outbox.closing:
+    def receive(self, frame: VersionedFrame) -> None:
+        """Takes the next versioned frame of the room. Drops one that it has already."""
+        if self.queue.gone or self.queue.closing:
             return
         if self.buffer is not None:
-            self._hold(self.buffer, frame)
+            self._buffer_frame(self.buffer, frame)
         elif frame.version > self.version:
             self.version = frame.version
             self.write(frame.after(self.known).event)
 
     def release(self, version: int) -> None:
-        """Ends the holding back: everything up to `version` was replayed."""
+        """Ends the buffering: everything up to `version` was replayed."""
         buffer, self.buffer = self.buffer, None
-        self._count_held(-self.held_bytes)
+        self._count_buffered(-self.buffered_bytes)
         self.version = self.known = max(self.version, version)
         for frame in buffer or ():
-            self.hear(frame)
+            self.receive(frame)
 
-    def _hold(self, buffer: list[VersionedFrame], frame: VersionedFrame) -> None:
+    def _buffer_frame(self, buffer: list[VersionedFrame], frame: VersionedFrame) -> None:
         buffer.append(frame)
-        self._count_held(size_of(frame.event))
+        self._count_buffered(size_of(frame.event))
         if (
             len(buffer) > MAX_BUFFERED_FRAMES
-            or self.held_bytes > MAX_HELD_BYTES
-            or send_buffers.is_full(self.caller.user_id)
+            or self.buffered_bytes > MAX_BUFFERED_BYTES
+            or self.queue.buffers.is_full(self.caller.user_id)
         ):
             self.drop_as_too_slow()
 
-    def forget_held(self, version: int | None = None) -> None:
-        """Forgets what was held back up to a version, or all of it once the socket has left."""
+    def forget_buffered(self, version: int | None = None) -> None:
+        """Forgets buffered frames up to a version, or all of them once the socket has left."""
         if not self.buffer:
             return
         kept = [] if version is None else [one for one in self.buffer if one.version > version]
         self.buffer[:] = kept
-        self._count_held(sum(size_of(one.event) for one in kept) - self.held_bytes)
+        self._count_buffered(sum(size_of(one.event) for one in kept) - self.buffered_bytes)
 
-    def _count_held(self, size: int) -> None:
-        self.held_bytes += size
-        send_buffers.add(self.caller.user_id, size)
+    def _count_buffered(self, size: int) -> None:
+        self.buffered_bytes += size
+        self.queue.buffers.add(self.caller.user_id, size)
 
     def write(self, event: Event, *, droppable: bool = False) -> None:
-        if not self.outbox.put(event, droppable=droppable):
+        if not self.queue.put(event, droppable=droppable):
             self.drop_as_too_slow()
 
-    def say(self, text: str) -> None:
+    def send(self, text: str) -> None:
         self.write(text_event(text))
 
     def drop_as_too_slow(self) -> None:
-        """One who is merely slow reads why (contract §3: 4408, best effort)."""
-        if self.outbox.closing:
+        """Sends `too_slow` and closes 4408, as far as the client reads it (contract §3)."""
+        if self.queue.closing:
             return
         log.info("Dropped a socket of user %d: it does not read", self.caller.user_id)
         slow_consumer_disconnects.inc()
-        self.forget_held()
-        self.outbox.give_up(text_event(encode(error_frame(TooSlow()))), TOO_SLOW, TooSlow.code)
+        self.forget_buffered()
+        self.queue.give_up(
+            text_event(encode(error_frame(TooSlow()))), CloseCode.TOO_SLOW, TooSlow.code
+        )
 
     def end(self, error: DomainError) -> None:
-        """Says why, then closes with the code of contract §3."""
-        self.say(encode(error_frame(error)))
-        self.outbox.close(CLOSE_CODES[type(error)], error.code)
+        """Sends the error, then closes with its code (contract §3)."""
+        self.send(encode(error_frame(error)))
+        self.queue.close(CLOSE_CODES[type(error)], error.code)
 
     def close(self, code: int) -> None:
-        self.outbox.close(code)
+        self.queue.close(code)
 
 
 def error_frame(error: DomainError, ref: str | None = None) -> ErrorFrame:

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from typing_extensions import override
+
 from .control_frames import FrameScanner
 from .interface import Receive, Send, Write
 from .kernel_buffers import bound_kernel
@@ -67,6 +69,7 @@ class BoundedPeer(asyncio.Protocol):
         self._protocol = protocol
         self._scanner = FrameScanner()
 
+    @override
     def data_received(self, data: bytes) -> None:
         # Unread are our own frames, which are bounded, and the answers to its pings.
         is_unread = self._transport.get_write_buffer_size() > MAX_UNREAD
@@ -75,14 +78,18 @@ class BoundedPeer(asyncio.Protocol):
         else:
             self._protocol.data_received(data)
 
+    @override
     def eof_received(self) -> bool | None:
         return self._protocol.eof_received()
 
+    @override
     def pause_writing(self) -> None:
         self._protocol.pause_writing()
 
+    @override
     def resume_writing(self) -> None:
         self._protocol.resume_writing()
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._protocol.connection_lost(exc)

@@ -13,7 +13,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import daphne.server  # noqa: F401 - before anything of Twisted: it chooses the reactor
 from daphne.http_protocol import HTTPFactory, WebRequest
@@ -31,7 +31,8 @@ from . import http_responses
 from .control_frames import ControlFrameLimiter
 from .daphne_bodies import BODIES, bound_bodies
 from .draining import DRAIN_INTERVAL, MAX_DRAIN
-from .http_connections import HeadDeadline, leave_uncounted, open_connections
+from .http_bodies import UnfinishedBodies
+from .http_connections import HeadDeadline, OpenConnections, leave_uncounted
 from .interface import Event, Receive, Send, Write, ignore_change
 from .kernel_buffers import bound_kernel
 from .required import Inside, missing_names
@@ -146,7 +147,14 @@ class DaphneConnection:
         self._drained = 0
         self._is_closing = False
         self._is_plain = KNOWS_AUTOBAHN
-        # Autobahn's own hooks (autobahn.websocket.interfaces), which daphne leaves free.
+        self._hook_in(protocol)
+        bound_kernel(getattr(transport, "socket", None))
+        # In place of the HTTP channel, which has no more to do with this connection.
+        transport.unregisterProducer()
+        transport.registerProducer(self, streaming=True)
+
+    def _hook_in(self, protocol: Any) -> None:
+        """Sets autobahn's own hooks (autobahn.websocket.interfaces), which daphne leaves free."""
         protocol.onPing = self._pong
         protocol.onPong = self._count_pong
         if KNOWS_AUTOBAHN:
@@ -154,10 +162,6 @@ class DaphneConnection:
             protocol.is_closed.addBoth(self._closed)
         else:
             protocol.onMessageFrame = self._count_piece
-        bound_kernel(getattr(transport, "socket", None))
-        # In place of the HTTP channel, which has no more to do with this connection.
-        transport.unregisterProducer()
-        transport.registerProducer(self, True)
 
     def direct_writer(self) -> Write | None:
         """Past daphne and autobahn, which build a frame anew for each recipient.
@@ -317,7 +321,7 @@ class DaphneConnection:
         self._writable.set()
 
 
-def _discard(payload: bytes, is_binary: bool) -> None:
+def _discard(payload: bytes, is_binary: bool) -> None:  # noqa: FBT001 - autobahn calls it
     """In place of daphne's queue, which nothing reads any more and which has no end."""
 
 
@@ -327,6 +331,8 @@ def _discard(payload: bytes, is_binary: bool) -> None:
 class BoundedChannel(http.HTTPChannel):
     """One HTTP connection, with a deadline for each request head."""
 
+    open_connections: ClassVar[OpenConnections]
+    """Set by `bound_http`: Twisted builds this."""
     transport: Any
     _in_head = True
     _is_idle = False
@@ -337,7 +343,7 @@ class BoundedChannel(http.HTTPChannel):
         self._deadline = HeadDeadline(self._expire)
         self.maxHeaders = settings.CHAT_HEADER_COUNT or sys.maxsize
         self.totalHeadersSize = settings.CHAT_HEADER_SIZE or sys.maxsize
-        leave = open_connections.enter(getattr(self.transport.getPeer(), "host", None))
+        leave = self.open_connections.enter(getattr(self.transport.getPeer(), "host", None))
         if leave is None:
             self.transport.abortConnection()
             return
@@ -398,12 +404,13 @@ def _call_when_lost(transport: Any, call: Callable[[], None]) -> None:
     transport.connectionLost = connection_lost
 
 
-def bound_http() -> None:
-    """From now on daphne makes bounded channels and requests. Calling it again changes nothing."""
+def bound_http(connections: OpenConnections, bodies: UnfinishedBodies) -> None:
+    """Makes daphne build bounded channels and requests from now on."""
+    BoundedChannel.open_connections = connections
     if not missing_names(HTTP):
         HTTPFactory.protocol = staticmethod(_new_channel)
     if not missing_names(BODIES):
-        bound_bodies()
+        bound_bodies(bodies)
 
 
 def _new_channel() -> Any:

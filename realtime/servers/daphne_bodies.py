@@ -7,7 +7,7 @@ the connection.
 """
 
 from io import BytesIO
-from typing import Any
+from typing import Any, ClassVar
 
 from daphne import http_protocol
 from django.conf import settings
@@ -23,8 +23,8 @@ from .http_bodies import (
     TOO_SLOW,
     Body,
     BodyRefused,
+    UnfinishedBodies,
     max_body_size,
-    unfinished_bodies,
 )
 from .required import Inside
 
@@ -55,6 +55,9 @@ BODIES = (
 class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
     """daphne's request, whose body is bounded."""
 
+    unfinished_bodies: ClassVar[UnfinishedBodies]
+    """Set by `bound_bodies`: Twisted builds this."""
+
     _body: Body | None = None
     _deadline: Any = None
     _discarded = 0
@@ -82,7 +85,7 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
             self.channel.rawDataReceived = self._discard
             return
         self._deadline = self.channel.callLater(settings.CHAT_BODY_TIMEOUT, self._check_deadline)
-        self._body = unfinished_bodies.begin(self._network(), self._refuse_soon)
+        self._body = self.unfinished_bodies.begin(self._network(), self._refuse_soon)
 
     @override
     def handleContentChunk(self, data: bytes) -> None:
@@ -92,7 +95,7 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
             self._refuse_soon(TOO_LARGE)
             return
         self.content.write(data)
-        unfinished_bodies.grow(self._body, len(data))
+        self.unfinished_bodies.grow(self._body, len(data))
 
     @override
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
@@ -153,10 +156,11 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
             self._deadline.cancel()
             self._deadline = None
         if self._body is not None:
-            unfinished_bodies.end(self._body)
+            self.unfinished_bodies.end(self._body)
             self._body = None
 
 
-def bound_bodies() -> None:
+def bound_bodies(bodies: UnfinishedBodies) -> None:
     """Makes daphne use the class above; HTTPFactory looks it up for each connection."""
+    BoundedRequest.unfinished_bodies = bodies
     http_protocol.WebRequest = BoundedRequest

@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import Any
 
 from .asgi import AsgiConnection
+from .http_bodies import UnfinishedBodies
+from .http_connections import OpenConnections
 from .interface import Connection, Receive, Send
 
 SERVERS = ("uvicorn", "daphne")
@@ -23,10 +25,10 @@ def connection_of(receive: Receive, send: Send) -> Connection:
     return AsgiConnection(receive, send)
 
 
-def bound_http() -> None:
+def bound_http(connections: OpenConnections, bodies: UnfinishedBodies) -> None:
     """Bounds what clients hold before their request reaches us, on the servers that are loaded."""
     for inside in _insides():
-        inside.bound_http()
+        inside.bound_http(connections, bodies)
 
 
 def _insides() -> list[Any]:

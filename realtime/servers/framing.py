@@ -1,4 +1,4 @@
-"""WebSocket frames, built once for all recipients."""
+"""Builds WebSocket frames past a server's own code."""
 
 from websockets.frames import Frame, Opcode
 
@@ -16,6 +16,3 @@ class FrameCache:
             self._frame = Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
             self._text = text
         return self._frame
-
-
-frame_cache = FrameCache()

@@ -105,14 +105,14 @@ class UnfinishedBodies:
         body.refuse(refusal)
 
 
-unfinished_bodies = UnfinishedBodies()
-
-
 class BodyReader:
     """Reads one body by ASGI."""
 
-    def __init__(self, receive: Receive, limit: int, network: str | None) -> None:
+    def __init__(
+        self, receive: Receive, limit: int, network: str | None, bodies: UnfinishedBodies
+    ) -> None:
         self._receive = receive
+        self._bodies = bodies
         self._limit = limit
         self._network = network
         self._refusal: BodyRefused = TOO_SLOW
@@ -122,11 +122,11 @@ class BodyReader:
         try:
             async with asyncio.timeout(settings.CHAT_BODY_TIMEOUT) as timeout:
                 self._timeout = timeout
-                body = unfinished_bodies.begin(self._network, self._refuse)
+                body = self._bodies.begin(self._network, self._refuse)
                 try:
                     return await self._pieces(body)
                 finally:
-                    unfinished_bodies.end(body)
+                    self._bodies.end(body)
         except TimeoutError:
             raise self._refusal from None
 
@@ -145,7 +145,7 @@ class BodyReader:
             pieces.append(piece)
             if not event.get("more_body", False):
                 return piece if len(pieces) == 1 else b"".join(pieces)
-            unfinished_bodies.grow(body, len(piece))
+            self._bodies.grow(body, len(piece))
             if not self._timeout.expired() and self._refusal is TOO_SLOW:
                 allowed = settings.CHAT_BODY_TIMEOUT + size / MIN_BODY_RATE
                 self._timeout.reschedule(begun + allowed)

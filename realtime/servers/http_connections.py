@@ -100,6 +100,3 @@ def _counted_network(peer: str | None) -> str | None:
         return None if ip_address(network or "").is_loopback else network
     except ValueError:  # an IPv6 network, which is never the loopback address alone
         return network if peer != "::1" else None
-
-
-open_connections = OpenConnections()

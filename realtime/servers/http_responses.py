@@ -141,7 +141,7 @@ class TwistedHttpConnection:
         if self.is_writable():
             return
         self._resumed = asyncio.Event()
-        self._request.registerProducer(self, True)
+        self._request.registerProducer(self, streaming=True)
         try:
             await self._resumed.wait()
         finally:

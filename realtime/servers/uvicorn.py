@@ -16,11 +16,12 @@ import asyncio
 import sys
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 import h11
 from django.conf import settings
 from typing_extensions import override
+from uvicorn.config import Config
 from uvicorn.protocols.http import h11_impl, httptools_impl
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -33,10 +34,11 @@ from accounts.kernel.metrics import count_refusal
 from . import http_responses
 from .control_frames import ControlFrameLimiter
 from .draining import DRAIN_INTERVAL, MAX_DRAIN
+from .http_bodies import UnfinishedBodies
 from .http_connections import (
     HeadDeadline,
+    OpenConnections,
     leave_uncounted,
-    open_connections,
     too_large_head,
     too_many_headers,
 )
@@ -71,6 +73,7 @@ HTTPTOOLS = (
     Inside(
         HttpToolsProtocol,
         (
+            "config",
             "cycle",
             "handle_websocket_upgrade",
             "headers",
@@ -87,6 +90,7 @@ H11 = (
     Inside(
         H11Protocol,
         (
+            "config",
             "conn",
             "cycle",
             "handle_websocket_upgrade",
@@ -306,6 +310,9 @@ def connection(_: Receive, send: Send) -> UvicornConnection | None:
 class HttpConnection:
     """What both HTTP classes do: a deadline for each request head, and a place for each address."""
 
+    open_connections: ClassVar[OpenConnections]
+    """Set by `bound_http`: uvicorn builds the protocols that build this."""
+
     def __init__(self, protocol: Any) -> None:
         self._protocol = protocol
         self._deadline = HeadDeadline(self._expire)
@@ -316,7 +323,7 @@ class HttpConnection:
         transport = self._protocol.transport
         peer = transport.get_extra_info("peername")
         # On a Unix socket it is a text, mostly an empty one.
-        self._leave = open_connections.enter(peer[0] if isinstance(peer, tuple) else None)
+        self._leave = self.open_connections.enter(peer[0] if isinstance(peer, tuple) else None)
         if self._leave is None:
             transport.abort()
         else:
@@ -360,6 +367,14 @@ class HttpConnection:
         if self._is_answered() and not self._protocol.transport.is_closing():
             count_refusal("CHAT_HEADER_TIMEOUT")
             self._protocol.transport.close()
+
+
+def refuse_compression(config: Config) -> None:
+    """Negotiates no permessage-deflate, whatever the command line says (decision 45).
+
+    uvicorn reads this setting each time it builds a WebSocket protocol, of any of its classes.
+    """
+    config.ws_per_message_deflate = False
 
 
 def _call_when_lost(protocol: Any, call: Callable[[], None]) -> None:
@@ -428,6 +443,7 @@ class BoundedHttpTools(HttpToolsProtocol):
 
     @override
     def handle_websocket_upgrade(self) -> None:
+        refuse_compression(self.config)
         super().handle_websocket_upgrade()
         self._connection.upgraded()
 
@@ -484,6 +500,7 @@ class BoundedH11(H11Protocol):
 
     @override
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        refuse_compression(self.config)
         super().handle_websocket_upgrade(event)
         self._connection.upgraded()
 
@@ -493,12 +510,13 @@ class BoundedH11(H11Protocol):
         super().connection_lost(exc)
 
 
-def bound_http() -> None:
-    """From now on uvicorn makes bounded protocols. Nothing happens the second time.
+def bound_http(connections: OpenConnections, _: UnfinishedBodies) -> None:
+    """Makes uvicorn build bounded protocols from now on.
 
     It has chosen its classes by now, and is to be started by its own command: so a class of its
     own makes ours where one of it is asked for.
     """
+    HttpConnection.open_connections = connections
     for stock, bounded, required in (
         (HttpToolsProtocol, BoundedHttpTools, HTTPTOOLS),
         (H11Protocol, BoundedH11, H11),

@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
                 ("member_count", models.PositiveIntegerField(default=0)),
                 ("last_seq", models.PositiveBigIntegerField(default=0)),
                 ("version", models.PositiveBigIntegerField(default=0)),
-                ("access", models.PositiveBigIntegerField(default=0)),
+                ("access_epoch", models.PositiveBigIntegerField(default=0)),
                 ("deleted_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "created_by",

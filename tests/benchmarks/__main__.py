@@ -78,6 +78,7 @@ def _bench(options: argparse.Namespace) -> Bench:
         rounds=options.rounds or (1 if options.quick else 5),
         seconds=options.seconds or (0.6 if options.quick else 1.5),
         quick=options.quick,
+        before=options.before and options.before.resolve(),
     )
 
 
@@ -108,6 +109,12 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("scenarios", nargs="*", choices=[*SCENARIOS, []], metavar="scenario")
     parser.add_argument("--servers", default="uvicorn,daphne")
     parser.add_argument("--peers", help=f"all, none, or some of {','.join(PEERS)}")
+    parser.add_argument(
+        "--before",
+        type=Path,
+        metavar="PATH",
+        help="another checkout of this project: measured in turn with this one",
+    )
     parser.add_argument("--members", default="200,1000", help="room sizes of fanout")
     parser.add_argument("--rounds", type=int, help="medians of this many, 5 by default")
     parser.add_argument("--seconds", type=float, help="length of a round, 1.5 by default")

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -15,7 +15,7 @@ from .postgres import Postgres
 from .processes import Missing
 from .results import Quantity, Results
 from .starting import running
-from .systems import PRODUCT, Room, Running, System
+from .systems import OWN, PRODUCT, Room, Running, System
 
 NODE = ("socketio", "socketio-insert")
 PEERS = ("raw", "standard", "standard-orm", "standard-redis", "standard-pubsub", *NODE)
@@ -41,6 +41,8 @@ class Bench:
     rounds: int
     seconds: float
     quick: bool
+    before: Path | None = None
+    """Another checkout of the product, measured as one more system."""
     results: Results = field(default_factory=Results)
     """Of the scenario that is being measured."""
     _missing: dict[System, str] = field(default_factory=dict)
@@ -74,7 +76,7 @@ class Bench:
         """The product on each server, then those of `peers` that were asked for."""
         wanted = [name for name in self.peers if name in tuple(peers)]
         return [
-            *(System(PRODUCT, server) for server in self.servers),
+            *self.own(*(System(PRODUCT, server) for server in self.servers)),
             *(
                 System(name, server)
                 for name in wanted
@@ -85,6 +87,11 @@ class Bench:
             *(System(name, "node") for name in wanted if name in NODE),
         ]
 
+    def own(self, *systems: System) -> list[System]:
+        """Systems of the product, each beside the same of the checkout before."""
+        names = (PRODUCT,) if self.before is None else OWN
+        return [replace(system, name=name) for system in systems for name in names]
+
     @contextmanager
     def serving(self, system: System, rooms: list[Room]) -> Iterator[Running]:
         """A fresh one and no other, for what must not be touched by other measurements."""
@@ -94,7 +101,7 @@ class Bench:
 
     @contextmanager
     def _serving(self, system: System, rooms: list[Room]) -> Iterator[Running]:
-        with _folder() as folder, running(system, rooms, folder, self.postgres) as one:
+        with _folder() as folder, running(system, rooms, folder, self.postgres, self.before) as one:
             yield one
 
     @contextmanager
@@ -158,10 +165,12 @@ class Bench:
                 for one, load in loads:
                     measure(one, load)
 
-    def closed(self, work: str, counted: str, one: Running, load: Load) -> None:
+    def closed(
+        self, work: str, counted: str, one: Running, load: Load, *, strict: bool = False
+    ) -> None:
         """A closed loop; `counted` are its deliveries or its answers."""
         before, helped = one.cpu(), one.helpers_cpu()
-        answer = load.closed(self.seconds / 4, self.seconds)
+        answer = load.closed(self.seconds / 4, self.seconds, strict=strict)
         spent = one.cpu() - before
         rate = answer[counted] / answer["seconds"]
         per_cpu = answer[f"all_{counted}"] / max(spent, 0.01)
@@ -187,7 +196,7 @@ class Bench:
         """How busy the load generator was in a closed loop. Raises when the loop was none."""
         if one.has_ended():
             raise RuntimeError(f"{one.system} ended while it was measured")
-        if answer["lost"] and one.system.name == PRODUCT:
+        if answer["lost"] and one.system.name in OWN:
             raise RuntimeError(f"{one.system} lost {answer['lost']} sockets while measured")
         self.results.busiest = max(self.results.busiest, answer["busy"] / answer["seconds"])
 

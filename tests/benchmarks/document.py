@@ -5,6 +5,7 @@ from string import Template
 
 from . import pictures
 from .catalogue import SCENARIOS
+from .comparing import compared
 from .report import in_short, judged, measured, remarks, sweeps, swept
 from .results import Results
 from .shelf import Measured, Run, Shelf
@@ -25,6 +26,7 @@ def write(shelf: Shelf, folder: Path) -> None:
             in_short=in_short(results),
             measured=measured(results),
             targets=judged(results),
+            compared=compared(results),
             scaling=_scaling(results, drawn),
             remarks=remarks(shelf),
         )

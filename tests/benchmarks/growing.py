@@ -1,6 +1,7 @@
 """Scenarios of what one grows into: PostgreSQL, Redis, several processes, ten thousand rooms."""
 
 import time
+from dataclasses import replace
 from statistics import quantiles
 
 from .bench import MANY_ROOMS, Bench
@@ -33,7 +34,7 @@ def cost_of(part: str) -> str:
 
 def spread(bench: Bench) -> None:
     """Rooms of 20, their members dealt to 1, 2 and 4 processes: CPU of all these a delivery."""
-    systems = [System(PRODUCT, "uvicorn", POSTGRESQL, REDIS, processes=n) for n in PROCESSES]
+    systems = bench.own(*(replace(GROWN, processes=n) for n in PROCESSES))
     rooms = SPREAD_ROOMS[:20] if bench.quick else SPREAD_ROOMS
 
     def measure(one: Running, load: Load) -> None:
@@ -41,7 +42,8 @@ def spread(bench: Bench) -> None:
         answer = load.closed(bench.seconds / 4, bench.seconds)
         _note_costs(bench, SATURATED, one, before, answer["all_deliveries"])
         rate = answer["deliveries"] / answer["seconds"]
-        bench.add(SATURATED, "deliveries/s", GROWN, rate, at=one.system.processes)
+        system = replace(GROWN, name=one.system.name)
+        bench.add(SATURATED, "deliveries/s", system, rate, at=one.system.processes)
         bench.note_load(one, answer)
         before = _cpu(one)
         answer = load.paced(SPREAD_RATE, int(SPREAD_RATE * bench.seconds))
@@ -60,7 +62,8 @@ def _note_costs(
 ) -> None:
     for name, seconds in _cpu(one).items():
         cost = (seconds - before[name]) / max(deliveries, 1) * 1e6
-        bench.add(work, cost_of(name), GROWN, cost, at=one.system.processes)
+        system = replace(GROWN, name=one.system.name)
+        bench.add(work, cost_of(name), system, cost, at=one.system.processes)
 
 
 def crossing(bench: Bench) -> None:

@@ -46,6 +46,11 @@ static long long number;
 
 static long long deliveries, answers, bytes, sent;
 static int running, timing;
+/* In a strict loop: the hearings of the last message that have not come, and its speaker. */
+static int strict;
+static long long owed;
+static struct client *speaker;
+static int offers, compressed; /* Sockets offer permessage-deflate; so many servers accepted it. */
 static struct hearing *times;
 static size_t timed, times_for;
 
@@ -149,6 +154,27 @@ static void enter(struct client *c)
     entered++;
 }
 
+/* Only when all members have the last message. */
+static void speak_to_all(struct client *c)
+{
+    owed = 0;
+    for (int i = 0; i < count; i++)
+        owed += clients[i].state == IN;
+    speaker = c;
+    speak(c);
+}
+
+/* Compressed texts are counted, not read: the first is taken for `ready`, all others for messages. */
+static void take_compressed(struct client *c, size_t size)
+{
+    if (c->state == ENTERING) {
+        enter(c);
+        return;
+    }
+    deliveries++;
+    bytes += size;
+}
+
 static void take(struct client *c, int opcode, const unsigned char *text, size_t size)
 {
     if (opcode == 9) {
@@ -164,6 +190,8 @@ static void take(struct client *c, int opcode, const unsigned char *text, size_t
         bytes += size;
         if (timing)
             note_time(c, text, size);
+        if (strict && !--owed && running)
+            speak_to_all(speaker);
     } else if (c->state == ENTERING && begins(text, size, ready)) {
         enter(c);
     } else if (ping.size && size == ping.size && begins(text, size, ping)) {
@@ -172,7 +200,7 @@ static void take(struct client *c, int opcode, const unsigned char *text, size_t
     if (c->speaks && c->waiting && begins(text, size, answer)) {
         c->waiting = 0;
         answers++;
-        if (running)
+        if (running && !strict)
             speak(c);
     }
 }
@@ -198,7 +226,10 @@ static size_t take_frames(struct client *c, unsigned char *data, size_t size)
         }
         if (size - at < head + length)
             break;
-        take(c, data[at] & 15, data + at + head, length);
+        if (data[at] & 0x40)
+            take_compressed(c, length);
+        else
+            take(c, data[at] & 15, data + at + head, length);
         at += head + length;
     }
     return at;
@@ -213,6 +244,8 @@ static size_t take_handshake(struct client *c, unsigned char *data, size_t size)
         lose(c);
         return size;
     }
+    if (memmem(data, end - data, "permessage-deflate", 18))
+        compressed++;
     c->state = ENTERING;
     if (hello.size)
         put(c, 1, hello.text, hello.size);
@@ -261,8 +294,9 @@ static void connected(struct client *c)
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
     int size = snprintf((char *)buffer, sizeof buffer,
         "GET %s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-        c->path, host, c->port);
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
+        c->path, host, c->port,
+        offers ? "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" : "");
     c->state = SHAKING;
     if (send(c->fd, buffer, size, MSG_NOSIGNAL) != size || epoll_ctl(epoll, EPOLL_CTL_MOD, c->fd, &event))
         lose(c);
@@ -306,8 +340,8 @@ static void open_all(double within)
             launch(&clients[launched++]);
         pump(until, 0);
     }
-    printf("{\"entered\": %d, \"lost\": %d, \"seconds\": %.6f}\n", entered, lost,
-        (now_ns() - start) / 1e9);
+    printf("{\"entered\": %d, \"lost\": %d, \"compressed\": %d, \"seconds\": %.6f}\n", entered,
+        lost, compressed, (now_ns() - start) / 1e9);
 }
 
 /* Lets what is under way arrive: until all is answered and nothing has come for a while. */
@@ -329,14 +363,20 @@ static void settle(double within)
     }
 }
 
-/* Every speaker sends the next as soon as it has the answer to the last. */
+/* Every speaker sends the next as soon as it has the answer to the last; in a strict loop the first
+ * speaker does, as soon as every client of this process has the last. */
 static void closed_loop(double warm, double seconds)
 {
     long long all = deliveries, all_answers = answers;
     running = 1;
     for (int i = 0; i < count; i++)
-        if (clients[i].speaks && clients[i].state == IN)
+        if (clients[i].speaks && clients[i].state == IN) {
+            if (strict) {
+                speak_to_all(&clients[i]);
+                break;
+            }
             speak(&clients[i]);
+        }
     for (int64_t until = now_ns() + warm * 1e9; now_ns() < until;)
         pump(until, 0);
     long long heard_before = deliveries, answered_before = answers, bytes_before = bytes;
@@ -348,6 +388,7 @@ static void closed_loop(double warm, double seconds)
     long long heard_now = deliveries, answered_now = answers, bytes_now = bytes;
     running = 0;
     settle(2);
+    strict = 0;
     printf("{\"seconds\": %.6f, \"busy\": %.6f, \"deliveries\": %lld, \"answers\": %lld,"
            " \"bytes\": %lld, \"all_deliveries\": %lld, \"all_answers\": %lld, \"lost\": %d}\n",
         elapsed, busy, heard_now - heard_before, answered_now - answered_before,
@@ -445,6 +486,8 @@ static void obey(char *line)
     else if (IS("pong")) set(&pong, rest);
     else if (IS("open")) open_all(a);
     else if (IS("closed")) closed_loop(a, b);
+    else if (IS("strict")) strict = 1, closed_loop(a, b);
+    else if (IS("offers")) offers = a;
     else if (IS("paced")) paced(a, b, c);
     else if (IS("hearings")) hearings();
     else printf("{\"error\": \"unknown command\"}\n");

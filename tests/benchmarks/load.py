@@ -86,10 +86,12 @@ class Load:
         *,
         padding: int,
         in_flight: int = IN_FLIGHT,
+        offers_compression: bool = False,
     ) -> None:
         self._settings = [
             f"padding {padding}",
             f"in_flight {in_flight}",
+            f"offers {int(offers_compression)}",
             *wire.commands(),
             *_introduced(clients),
         ]
@@ -115,16 +117,18 @@ class Load:
                 pipe.close()
 
     def open(self, within: float = 120) -> dict[str, Any]:
-        """Connects and signs in every client: `entered`, `lost`, `seconds`."""
+        """Connects and signs in every client: `entered`, `lost`, `compressed`, `seconds`."""
         return self._ask(f"open {within}", within)
 
-    def closed(self, warm: float, seconds: float) -> dict[str, Any]:
+    def closed(self, warm: float, seconds: float, *, strict: bool = False) -> dict[str, Any]:
         """Speakers send the next as soon as the last was answered.
+
+        In a `strict` loop there is one speaker, and it waits until every client has the last.
 
         `deliveries`, `answers`, `bytes` and `busy` (the generator's own CPU seconds) of the
         `seconds` after warming up; `all_deliveries` and `all_answers` of the whole command.
         """
-        return self._ask(f"closed {warm} {seconds}", warm + seconds)
+        return self._ask(f"{'strict' if strict else 'closed'} {warm} {seconds}", warm + seconds)
 
     def paced(self, rate: float, total: int, patience: float = 5) -> dict[str, Any]:
         """Sends at a fixed rate: `p50`, `p99`, `max` seconds from sending to each hearing."""

@@ -23,11 +23,13 @@ class Missing(Exception):
     """Something that cannot run here, and why."""
 
 
-def run(command: list[str], environment: dict[str, str], given: str = "") -> str:
+def run(
+    command: list[str], environment: dict[str, str], given: str = "", folder: Path = ROOT
+) -> str:
     """What a command printed that has to succeed."""
     done = subprocess.run(
         command,
-        cwd=ROOT,
+        cwd=folder,
         env=environment,
         input=given,
         capture_output=True,
@@ -42,14 +44,18 @@ def run(command: list[str], environment: dict[str, str], given: str = "") -> str
 
 @contextmanager
 def served(
-    command: list[str], environment: dict[str, str], log: Path, core: set[int] = cores.SERVER
+    command: list[str],
+    environment: dict[str, str],
+    log: Path,
+    core: set[int] = cores.SERVER,
+    folder: Path = ROOT,
 ) -> Iterator[tuple[int, psutil.Process]]:
     """A server process that listens, and its port."""
     port = free_port()
     with log.open("ab") as output, cores.pinned(core):
         process = subprocess.Popen(
             [str(port) if part == PORT else part for part in command],
-            cwd=ROOT,
+            cwd=folder,
             env=environment,
             stdout=output,
             stderr=output,

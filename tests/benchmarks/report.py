@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from .comparing import compared
 from .load import SLOW, command
 from .results import Results, Row
 from .scenarios import ACKNOWLEDGED, IDLE, LIVELY, SIGN_INS, fanout_work
@@ -25,7 +26,8 @@ def report(shelf: Shelf) -> str:
     scaling = "\n\n".join(
         f"{swept(work, what)}\n\n{table}" for work, what, table in sweeps(results)
     )
-    parts = [in_short(results), measured(results), scaling, judged(results), remarks(shelf)]
+    tables = [in_short(results), measured(results), scaling, judged(results), compared(results)]
+    parts = [*tables, remarks(shelf)]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -48,6 +48,8 @@ class Results:
     """Systems that could not run, and why."""
     busiest: float = 0.0
     """The largest share of its core that the load generator ever used."""
+    scenarios: dict[Quantity, str] = field(default_factory=dict)
+    """Where each row comes from, when results of several scenarios were merged."""
 
     def add(self, quantity: Quantity, value: float, per_cpu: float | None = None) -> None:
         row = self.rows.setdefault(quantity, Row(quantity))
@@ -58,7 +60,11 @@ class Results:
     def works(self) -> Iterable[str]:
         return dict.fromkeys(quantity.work for quantity in self.rows)
 
-    def merge(self, other: "Results") -> None:
+    def merge(self, other: "Results", scenario: str) -> None:
+        """Raises ValueError for a quantity that another scenario has measured as well."""
+        if twice := self.rows.keys() & other.rows.keys():
+            raise ValueError(f"{scenario} measures {twice}, as another scenario does")
+        self.scenarios |= dict.fromkeys(other.rows, scenario)
         self.rows |= other.rows
         self.skipped |= other.skipped
         self.busiest = max(self.busiest, other.busiest)

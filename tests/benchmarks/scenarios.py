@@ -20,13 +20,18 @@ def fanout_work(members: int) -> str:
     return f"one room × {members:,}"
 
 
+def strict_work(work: str) -> str:
+    return f"{work}, strict"
+
+
 def fanout(bench: Bench) -> None:
-    """One sender in a room sends the next message when it has heard its own."""
+    """One sender in a room sends the next message when it has the last; strict: when all have."""
     for members in bench.members:
         work = fanout_work(members)
 
         def measure(one: Running, load: Load, work: str = work) -> None:
             bench.closed(work, "deliveries", one, load)
+            bench.closed(strict_work(work), "deliveries", one, load, strict=True)
 
         bench.compare(bench.fleet(bench.systems()), [big_room(members)], measure)
 

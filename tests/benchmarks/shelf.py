@@ -62,7 +62,7 @@ class Shelf:
         merged = Results()
         for name in SCENARIOS:
             if name in self.measured:
-                merged.merge(self.measured[name].results)
+                merged.merge(self.measured[name].results, name)
         return merged
 
     def runs(self) -> Iterable[tuple[Run, list[str]]]:

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import uvloop
+from typing_extensions import override
 
 HANDSHAKE = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
 )
+OFFER = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 
 
@@ -31,6 +33,8 @@ class Crowd:
         self.frame = ""
         self.port = self.padding = self.number = 0
         self.in_flight = 64
+        self.offers = self.compressed = self.owed = 0
+        self.strict = False
         self.clients: list[Client] = []
         self.entered = self.lost = 0
         self.deliveries = self.answers = self.bytes = 0
@@ -43,6 +47,16 @@ class Crowd:
         text = f"t={time.monotonic_ns():019d};".ljust(self.padding, "x")
         self.number += 1
         return self.frame.replace("$T", text).replace("$I", str(self.number)).encode()
+
+    def speak_to_all(self) -> None:
+        self.owed = sum(client.is_in for client in self.clients)
+        self.speakers()[0].speak()
+
+    def heard_by_one(self) -> None:
+        """In a strict loop the next message waits until all have the last."""
+        self.owed -= 1
+        if self.strict and self.running and self.owed == 0:
+            self.speak_to_all()
 
     def speakers(self) -> "list[Client]":
         return [client for client in self.clients if client.speaks and client.is_in]
@@ -58,12 +72,16 @@ class Client(asyncio.Protocol):
         self.is_in = self.is_shaking = self.is_lost = self.is_waiting = False
         self.rest = b""
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclasses of asyncio's.
         self.transport = cast(asyncio.Transport, transport)
         self.is_shaking = True
-        self.transport.write(HANDSHAKE.format(path=self.path, port=self.port).encode())
+        offer = OFFER if self.crowd.offers else ""
+        head = HANDSHAKE.format(path=self.path, port=self.port, offer=offer)
+        self.transport.write(head.encode())
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
         self.lose()
 
@@ -73,6 +91,7 @@ class Client(asyncio.Protocol):
             self.crowd.lost += 1
             self.crowd.moved.set()
 
+    @override
     def data_received(self, data: bytes) -> None:
         if self.rest:
             data = self.rest + data
@@ -84,6 +103,7 @@ class Client(asyncio.Protocol):
         if end < 0:
             return 0
         self.is_shaking = False
+        self.crowd.compressed += b"permessage-deflate" in data[:end]
         if data[9:12] != b"101":
             self.transport.abort()
         elif self.crowd.words["hello"]:
@@ -103,9 +123,19 @@ class Client(asyncio.Protocol):
             end = at + head + length
             if size < end:
                 break
-            self._take(data[at] & 15, data[at + head : end])
+            if data[at] & 0x40:
+                self._take_compressed(length)
+            else:
+                self._take(data[at] & 15, data[at + head : end])
             at = end
         return at
+
+    def _take_compressed(self, size: int) -> None:
+        if not self.is_in:
+            self._enter()
+            return
+        self.crowd.deliveries += 1
+        self.crowd.bytes += size
 
     def _take(self, opcode: int, text: bytes) -> None:
         crowd, words = self.crowd, self.crowd.words
@@ -119,6 +149,7 @@ class Client(asyncio.Protocol):
             if crowd.timing and (mark := text.find(b"t=")) >= 0:
                 sent = int(text[mark + 2 : mark + 21])
                 crowd.times.append(Hearing(time.monotonic_ns() - sent, sent, self.number))
+            crowd.heard_by_one()
         elif not self.is_in and words["ready"] and text.startswith(words["ready"]):
             self._enter()
         elif words["ping"] and text == words["ping"]:
@@ -126,7 +157,7 @@ class Client(asyncio.Protocol):
         if self.is_waiting and text.startswith(words["answer"]):
             self.is_waiting = False
             crowd.answers += 1
-            if crowd.running:
+            if crowd.running and not crowd.strict:
                 self.speak()
 
     def _enter(self) -> None:
@@ -168,6 +199,7 @@ async def open_all(crowd: Crowd, within: float) -> dict[str, Any]:
     return {
         "entered": crowd.entered,
         "lost": crowd.lost,
+        "compressed": crowd.compressed,
         "seconds": time.monotonic() - start,
     }
 
@@ -193,8 +225,11 @@ async def settle(crowd: Crowd, within: float) -> None:
 async def closed(crowd: Crowd, warm: float, seconds: float) -> dict[str, Any]:
     first = _counted(crowd)
     crowd.running = True
-    for client in crowd.speakers():
-        client.speak()
+    if crowd.strict:
+        crowd.speak_to_all()
+    else:
+        for client in crowd.speakers():
+            client.speak()
     await asyncio.sleep(warm)
     before, busy, start = _counted(crowd), _cpu(), time.monotonic()
     await asyncio.sleep(seconds)
@@ -246,6 +281,14 @@ async def paced(crowd: Crowd, rate: float, total: float, patience: float) -> dic
     }
 
 
+async def strict(crowd: Crowd, warm: float, seconds: float) -> dict[str, Any]:
+    crowd.strict = True
+    try:
+        return await closed(crowd, warm, seconds)
+    finally:
+        crowd.strict = False
+
+
 async def hearings(crowd: Crowd) -> dict[str, Any]:
     return {"hearings": [[one.client, one.sent, one.after] for one in crowd.times]}
 
@@ -253,6 +296,7 @@ async def hearings(crowd: Crowd) -> dict[str, Any]:
 COMMANDS: dict[str, Callable[..., Any]] = {
     "open": open_all,
     "closed": closed,
+    "strict": strict,
     "paced": paced,
     "hearings": hearings,
 }
@@ -263,7 +307,7 @@ async def obey(crowd: Crowd, line: str) -> None:
     if word == "client":
         speaks, _, path = rest.partition(" ")
         crowd.clients.append(Client(crowd, path, speaks=speaks == "1"))
-    elif word in ("port", "padding", "in_flight"):
+    elif word in ("port", "padding", "in_flight", "offers"):
         setattr(crowd, word, int(rest))
     elif word == "frame":
         crowd.frame = rest

@@ -10,18 +10,20 @@ from pathlib import Path
 
 import psutil
 
-from tests.servers import COMMANDS, RELAXED, SECRET_KEY
+from tests.servers import COMMANDS, RELAXED, ROOT, SECRET_KEY
 
 from . import node, redis
 from .postgres import Postgres
 from .processes import PORT, run, served
 from .systems import (
+    BEFORE,
     POSTGRESQL,
     PRODUCT,
     PRODUCT_WIRE,
     RAW_WIRE,
     SOCKETIO_WIRE,
     STANDARD_WIRE,
+    WORKERS,
     Room,
     Running,
     System,
@@ -37,6 +39,8 @@ class Ground:
     folder: Path
     database_url: str
     redis_url: str
+    before: Path | None
+    """The checkout that BEFORE is."""
 
 
 Maker = Callable[[System, list[Room], Ground], Iterator[Running]]
@@ -44,7 +48,11 @@ Maker = Callable[[System, list[Room], Ground], Iterator[Running]]
 
 @contextmanager
 def running(
-    system: System, rooms: list[Room], folder: Path, postgres: Callable[[], Postgres]
+    system: System,
+    rooms: list[Room],
+    folder: Path,
+    postgres: Callable[[], Postgres],
+    before: Path | None = None,
 ) -> Iterator[Running]:
     """Raises Missing when this peer cannot run here."""
     helpers: dict[str, psutil.Process] = {}
@@ -55,21 +63,30 @@ def running(
             database_url = postgres().server.new_database()
         if system.redis or system.name in LAYERS:
             redis_url, helpers["Redis"] = stack.enter_context(redis.serving(folder))
-        ground = Ground(folder, database_url, redis_url)
+        ground = Ground(folder, database_url, redis_url, before)
         make = contextmanager(MAKERS[system.name])
         one = stack.enter_context(make(system, rooms, ground))
         one.helpers = helpers
         yield one
 
 
-def asgi(server: str, application: str) -> list[str]:
-    return [sys.executable, *COMMANDS[server], PORT, application]
+def asgi(server: str, application: str, workers: int = 1) -> list[str]:
+    """With the server's own log, as in production."""
+    several = ["--workers", str(workers)] if server == WORKERS else []
+    command = COMMANDS["loud" if server in ("uvicorn", WORKERS) else server]
+    return [sys.executable, *command, PORT, *several, application]
+
+
+LOGS = {"LOG_LEVEL": "INFO", "CHAT_LOG_FORMAT": "json"}
+"""As in production. All that a system prints goes to a file."""
 
 
 def _product(system: System, rooms: list[Room], ground: Ground) -> Iterator[Running]:
+    checkout = ROOT if system.name == PRODUCT or ground.before is None else ground.before
     variables = (
         os.environ
-        | RELAXED
+        | _relaxed(checkout)
+        | LOGS
         | {
             "DATABASE_URL": ground.database_url,
             "REDIS_URL": ground.redis_url,
@@ -78,14 +95,15 @@ def _product(system: System, rooms: list[Room], ground: Ground) -> Iterator[Runn
             "ALLOWED_HOSTS": "127.0.0.1",
         }
     )
-    run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], variables)
+    run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], variables, folder=checkout)
     plan = json.dumps([[room.name, room.members, room.messages] for room in rooms])
-    tokens = json.loads(run([sys.executable, "-m", "tests.benchmarks.seed"], variables, plan))
-    command = asgi(system.server, "config.asgi:application")
+    seed = [sys.executable, "-m", "tests.benchmarks.seed"]
+    tokens = json.loads(run(seed, variables, plan, checkout))
+    command = asgi(system.server, "config.asgi:application", system.processes)
     with ExitStack() as stack:
         started = [
-            stack.enter_context(served(command, variables, ground.folder / "log"))
-            for _ in range(system.processes)
+            stack.enter_context(served(command, variables, ground.folder / "log", folder=checkout))
+            for _ in range(1 if system.server == WORKERS else system.processes)
         ]
         yield Running(
             system,
@@ -96,6 +114,17 @@ def _product(system: System, rooms: list[Room], ground: Ground) -> Iterator[Runn
             lambda room, token: f"/ws/chat/group/{room}/?token={token}",
             tokens,
         )
+
+
+def _relaxed(checkout: Path) -> dict[str, str]:
+    """Another checkout may have other names for its settings."""
+    if checkout == ROOT:
+        return RELAXED
+    code = "import json; from tests.servers import RELAXED; print(json.dumps(RELAXED))"
+    relaxed: dict[str, str] = json.loads(
+        run([sys.executable, "-c", code], dict(os.environ), folder=checkout)
+    )
+    return relaxed
 
 
 def _raw(system: System, rooms: list[Room], ground: Ground) -> Iterator[Running]:
@@ -149,6 +178,7 @@ def _socketio(system: System, rooms: list[Room], ground: Ground) -> Iterator[Run
 
 MAKERS: dict[str, Maker] = {
     PRODUCT: _product,
+    BEFORE: _product,
     "raw": _raw,
     "blaster": _blaster,
     "standard": _standard,

@@ -6,11 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import psutil
+from typing_extensions import override
 
 from . import processes
-from .load import TEXT, Client, Load, Wire
+from .load import IN_FLIGHT, TEXT, Client, Load, Wire
 
 PRODUCT = "chat"
+BEFORE = "before"
+"""The product of another checkout (`--before`)."""
+OWN = (PRODUCT, BEFORE)
+WORKERS = "make serve"
+"""The server of `make serve WORKERS=n`: n processes of uvicorn on one port."""
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 REDIS, DEAD_REDIS = "Redis", "dead Redis"
 
@@ -35,6 +41,7 @@ class System:
     """REDIS, or DEAD_REDIS: one that is killed when the clients are in."""
     processes: int = 1
 
+    @override
     def __str__(self) -> str:
         count = f"{self.processes} processes" if self.processes > 1 else ""
         database = "" if self.database == SQLITE else self.database
@@ -76,11 +83,22 @@ class Running:
             for number, token in enumerate(self.tokens.get(room.name) or [""] * room.members)
         ]
 
-    def load(self, rooms: list[Room] | None = None, wire: Wire | None = None) -> Load:
+    def load(
+        self,
+        rooms: list[Room] | None = None,
+        wire: Wire | None = None,
+        *,
+        in_flight: int = IN_FLIGHT,
+        offers_compression: bool = False,
+    ) -> Load:
         """Clients whose messages make frames of the product's size on every system."""
-        padding = TEXT + PRODUCT_WIRE.envelope - self.wire.envelope
-        clients = self.clients(self.rooms if rooms is None else rooms)
-        return Load(wire or self.wire, clients, padding=padding)
+        return Load(
+            wire or self.wire,
+            self.clients(self.rooms if rooms is None else rooms),
+            padding=TEXT + PRODUCT_WIRE.envelope - self.wire.envelope,
+            in_flight=in_flight,
+            offers_compression=offers_compression,
+        )
 
     def cpu(self) -> float:
         """CPU seconds so far of the server's processes, of all threads."""
@@ -124,7 +142,7 @@ SOCKETIO_WIRE = Wire(
 
 def acknowledged(one: Running) -> Wire:
     """Speakers go on when their message is acknowledged, or heard where no word for that is."""
-    if one.system.name == PRODUCT:
+    if one.system.name in OWN:
         run_id = f"{os.getpid()}-{time.time_ns()}"
         return replace(
             one.wire,

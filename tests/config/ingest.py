@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from typing_extensions import override
+
 ARRIVES_TIMEOUT = 10.0
 
 
@@ -27,6 +29,7 @@ class Ingest:
                 self.end_headers()
                 self.wfile.write(b"{}")
 
+            @override
             def log_message(self, *arguments: Any) -> None:
                 """Nothing."""
 

@@ -20,6 +20,7 @@ from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 from redis import Redis
+from typing_extensions import override
 
 from config.doctor import database, installation, sockets, web
 from config.doctor import redis as redis_doctor
@@ -290,6 +291,7 @@ class _FixedAnswer(BaseHTTPRequestHandler):
 
     do_POST = do_GET  # noqa: N815 - http.server names it
 
+    @override
     def log_message(self, *args: Any) -> None:
         """Nothing on the terminal."""
 

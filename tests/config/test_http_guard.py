@@ -17,7 +17,7 @@ class Stuck:
     def __init__(self) -> None:
         self.goes_on = asyncio.Event()
         self.at_work = 0
-        self.app = HttpGuard(self, lambda loop: None)
+        self.app = HttpGuard(self)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.at_work += 1

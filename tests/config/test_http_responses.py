@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from pytest_django import Settings
+from typing_extensions import override
 
 from config import http_responses
 from config.http_responses import ResponseBytes, UnreadConnections
@@ -20,15 +21,19 @@ class Line(UnknownHttpConnection):
         self.aborted = False
         self.transport = self  # type: ignore[assignment]
 
+    @override
     def unread(self) -> int:
         return self.left
 
+    @override
     def is_waiting(self) -> bool:
         return self.left > 0
 
+    @override
     def is_lost(self) -> bool:
         return self.aborted
 
+    @override
     def abort(self) -> None:
         self.aborted = True
 

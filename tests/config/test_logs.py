@@ -14,6 +14,7 @@ from accounts.tokens import mint
 from config.observability.logs import (
     MAX_LOGGED_LENGTH,
     ClientFaults,
+    DropFrameContents,
     RedactTokens,
     guard_server_logs,
     redact,
@@ -96,6 +97,43 @@ def test_what_is_long_is_cut_once_however_many_filters_it_passes(log: Log) -> No
 def test_a_token_that_is_cut_in_two_stays_secret(log: Log, left: int) -> None:
     log[0].warning("%s", f"{'-' * (MAX_LOGGED_LENGTH - left)} {TOKEN} and more")
     assert TOKEN[:16] not in log[1].getvalue()
+
+
+def test_a_record_is_redacted_once_however_many_filters_it_passes(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[logging.LogRecord] = []
+    monkeypatch.setattr(RedactTokens, "_redact", lambda _, record: passes.append(record))
+    log[0].addFilter(RedactTokens())
+    log[0].warning("one")
+    log[0].warning("two")
+    assert [record.msg for record in passes] == ["one", "two"]
+
+
+def rewrite_message(record: logging.LogRecord) -> bool:
+    record.msg, record.args = f"now {TOKEN}", ()
+    return True
+
+
+def rewrite_arguments(record: logging.LogRecord) -> bool:
+    record.args = (TOKEN,)
+    return True
+
+
+@pytest.mark.parametrize("rewrite", [rewrite_message, rewrite_arguments])
+def test_a_record_rewritten_between_two_filters_is_redacted_again(log: Log, rewrite: Any) -> None:
+    log[0].addFilter(RedactTokens())
+    log[0].addFilter(rewrite)
+    log[0].warning("%s", "before")
+    assert "[token]" in log[1].getvalue()
+    assert SECRET not in log[1].getvalue()
+
+
+def test_a_stricter_filter_redacts_again(log: Log) -> None:
+    log[0].addFilter(RedactTokens())
+    log[0].handlers[0].filters[:] = [RedactTokens(quoting=False)]
+    log[0].error("failed", exc_info=ValueError("a message of somebody"))
+    assert "a message of somebody" not in log[1].getvalue()
 
 
 def test_tokens_in_a_message_are_redacted(log: Log) -> None:
@@ -197,3 +235,16 @@ def test_the_loggers_of_the_servers_are_guarded() -> None:
         logger.filters[:] = before
     assert ours.getvalue() == '127.0.0.1 - "GET /?token=[token]" 200\n'
     assert theirs.getvalue() == ""
+
+
+def test_websockets_adds_no_line_for_each_socket(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("uvicorn.error")
+    before = logger.filters[:]
+    logger.addFilter(DropFrameContents())
+    try:
+        with caplog.at_level(logging.INFO, "uvicorn.error"):
+            for message in ("connection open", "connection closed", "connection rejected"):
+                logger.info(message)
+    finally:
+        logger.filters[:] = before
+    assert caplog.messages == ["connection rejected"]

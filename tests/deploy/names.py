@@ -6,11 +6,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from typing_extensions import override
+
 ANSWER = 0x8180
 POINTER_TO_THE_NAME, TYPE_A, CLASS_IN, LIFE = b"\xc0\x0c", b"\0\x01", b"\0\x01", b"\0\0\0\x01"
 
 
 class _Handler(socketserver.BaseRequestHandler):
+    @override
     def handle(self) -> None:
         asked, back = self.request
         question = asked[12:]

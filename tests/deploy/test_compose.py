@@ -147,7 +147,7 @@ def test_nginx_finds_the_servers_and_never_the_migration() -> None:
 def test_a_server_is_given_the_time_that_its_way_out_may_take() -> None:
     command = image.command()
     theirs = int(command[command.index("--timeout-graceful-shutdown") + 1])
-    ours = env.chat_drain_delay + lifecycle.ANSWERS_TIMEOUT + lifecycle.FLUSHED_TIMEOUT
+    ours = env.chat_drain_delay + lifecycle.DRAIN_TIMEOUT + lifecycle.FLUSH_DELAY
     for name in APPS:
         grace = composition.services()[name]["stop_grace_period"]
         assert timedelta(seconds=int(grace.removesuffix("s"))).total_seconds() >= ours + theirs

@@ -54,13 +54,20 @@ def test_it_runs_as_somebody_who_may_write_its_data_alone() -> None:
 
 def test_it_installs_the_locked_versions() -> None:
     installs = [rest for name, rest in image.instructions() if name == "RUN" and "pip" in rest]
-    assert [image.exec_form(one)[-2:] for one in installs] == [
-        ["--requirement", "requirements.txt"]
+    assert [image.exec_form(one)[-3:] for one in installs] == [
+        ["--require-hashes", "--requirement", "requirements.txt"]
     ]
     versions = re.findall(
         r"^[\w.\[\],-]+==\S+", (ROOT / "requirements.txt").read_text(), re.MULTILINE
     )
     assert len(versions) > 20
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_locked_version_has_hashes(name: str) -> None:
+    lines = (ROOT / name).read_text().replace("\\\n", "").splitlines()
+    locked = [line for line in lines if line and not line.lstrip().startswith("#")]
+    assert [line for line in locked if "--hash=sha256:" not in line] == []
 
 
 def test_it_serves_with_the_options_of_make_serve_and_of_the_systemd_unit() -> None:

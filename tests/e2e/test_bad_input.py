@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from typing_extensions import override
 from websockets.exceptions import ConnectionClosed
 
 from tests.clients import PASSWORD, Frame, Person, Socket, fresh, opened, rest
@@ -118,6 +119,7 @@ class Operation:
     statuses: frozenset[int]
     for_strangers: bool
 
+    @override
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import jwt
 import pytest
+from typing_extensions import override
 
 from tests.clients import Socket
 from tests.postgres_server import postgres_running
@@ -18,6 +19,7 @@ SENTENCE = "The database lacks migrations: run python manage.py migrate"
 class Unmigrated(Server):
     """Waits until the process is up: it never gets ready."""
 
+    @override
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + STARTS_TIMEOUT
         while time.monotonic() < deadline:

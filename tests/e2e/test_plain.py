@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
 
 from tests.clients import Socket, fresh, opened, register, turned_away
 from tests.servers import serving
@@ -23,3 +24,14 @@ async def test_two_talk_over_a_server_without_options(kind: str, tmp_path: Path)
             assert (await here.hear("error"))["code"] == "frame_too_big"
             forger = Socket(f"{server.ws}/ws/chat/{name}/", token="nonsense")
             assert await turned_away(forger) == (4401, "token_invalid")
+
+
+@pytest.mark.parametrize("kind", ["plain daphne", "plain uvicorn"])
+async def test_server_does_not_negotiate_compression(kind: str, tmp_path: Path) -> None:
+    with serving(kind, tmp_path, DEBUG="1") as server:
+        # As browsers do, it offers permessage-deflate.
+        async with connect(f"{server.ws}/ws/chat/plain/", compression="deflate") as socket:
+            assert socket.request is not None
+            assert "permessage-deflate" in socket.request.headers["Sec-WebSocket-Extensions"]
+            assert socket.response is not None
+            assert "Sec-WebSocket-Extensions" not in socket.response.headers

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from typing import Self
 
 import psutil
 import pytest
@@ -36,7 +37,7 @@ class Client:
     def __init__(self, server: Server) -> None:
         self._port = server.port
 
-    async def __aenter__(self) -> "Client":
+    async def __aenter__(self) -> Self:
         self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self._port)
         return self
 

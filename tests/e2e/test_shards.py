@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from realtime.cluster.broker import group_of
-from realtime.cluster.shards import shard_of
+from realtime.cluster.broker import room_group, shard_of
 from tests.clients import (
     BY_REPAIR,
     Person,
@@ -88,7 +87,7 @@ async def _a_group_on(shard: int, owner: Person, member: Person) -> Talk:
         name = fresh("shared")
         body = {"name": name, "members": [member.username]}
         room_id = (await owner.post("/rooms/with-members", body)).json()["id"]
-        if shard_of(group_of(room_id), 2) == shard:
+        if shard_of(room_group(room_id), 2) == shard:
             return Talk(owner.group(name), member.group(name), shard)
 
 
@@ -123,7 +122,7 @@ async def test_a_hanging_redis_delays_its_own_rooms_alone(two: Two) -> None:
 def test_rooms_are_shared_evenly_and_always_alike() -> None:
     counts = [0, 0, 0]
     for room_id in range(3000):
-        counts[shard_of(group_of(room_id), 3)] += 1
+        counts[shard_of(room_group(room_id), 3)] += 1
     assert min(counts) > 900
     # Written down: processes of two versions of this code have to agree during a rolling restart.
-    assert [shard_of(group_of(room_id), 3) for room_id in range(1, 7)] == [0, 0, 2, 0, 0, 1]
+    assert [shard_of(room_group(room_id), 3) for room_id in range(1, 7)] == [0, 0, 2, 0, 0, 1]

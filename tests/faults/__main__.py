@@ -24,6 +24,7 @@ from .presence import presence
 from .restarts import postgres_crashes, rolling_restarts
 from .site import PROCESSES, Site, site
 from .slow import Burden, slow
+from .soak import Endurance, soak
 from .storm import Plan, storm
 from .unread import Load, unfinished, unread
 
@@ -63,6 +64,7 @@ DRILLS: dict[str, Drill] = {
     "unread-daphne": lambda folder: unread(Load(kind="daphne"), folder),
     "unfinished": lambda folder: unfinished(Load(), folder),
     "unfinished-daphne": lambda folder: unfinished(Load(kind="daphne"), folder),
+    "soak": lambda folder: soak(Endurance(), folder),
     "kills": _storm(kills=200, messages=50_000, processes=PROCESSES, on_site=True),
     "redis-killed": _on_site(redis_killed),
     "redis-frozen": _on_site(redis_frozen),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from typing_extensions import override
 
 from .checker import Violation
 from .client import Client, sign_up
@@ -35,6 +36,7 @@ class Return:
     """Seconds of the server's processor."""
     violations: list[Violation]
 
+    @override
     def __str__(self) -> str:
         return (
             f"{self.kind}: {self.people} clients came back at once, each heard {MISSED} messages:"
@@ -136,6 +138,7 @@ class Returning(RawSocket):
         super().__init__()
         self._versions: list[int] = []
 
+    @override
     def hear(self, text: bytes) -> None:
         frame = json.loads(text)
         if frame["type"] == "message":

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from typing_extensions import override
+
 from .checker import Violation
 
 
@@ -20,5 +22,6 @@ class Findings:
         if not held:
             self.violations.append(Violation(check, fact))
 
+    @override
     def __str__(self) -> str:
         return f"{self.drill}: {'; '.join(self.facts)}: {len(self.violations)} violations"

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from typing_extensions import override
+
 from .notes import Notes, Session
 
 FOREVER = float("inf")
@@ -35,6 +37,7 @@ class Delays:
     half: float
     p99: float
 
+    @override
     def __str__(self) -> str:
         return f"p50 {self.half * 1000:.0f} ms, p99 {self.p99 * 1000:.0f} ms of {self.count}"
 
@@ -83,6 +86,7 @@ class Absence:
     seconds: float
     tries: list[Session]
 
+    @override
     def __str__(self) -> str:
         tries = [
             f"ready {one.opened - self._lost:.1f}"

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from typing_extensions import override
+
 CONTINUATION, TEXT, PING, PONG = 0, 1, 9, 10
 
 
@@ -79,10 +81,12 @@ class RawSocket(asyncio.Protocol):
         self.transport: asyncio.Transport
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
+    @override
     def data_received(self, data: bytes) -> None:
         try:
             for opcode, payload in self._reader.feed(data):
@@ -99,6 +103,7 @@ class RawSocket(asyncio.Protocol):
     def say(self, text: bytes) -> None:
         self.transport.write(masked(text))
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
         self.end(exc or ConnectionError("closed by the server"))
 
@@ -133,12 +138,15 @@ class Drain(asyncio.BufferedProtocol):
     def close(self) -> None:
         self.transport.abort()
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
 
+    @override
     def get_buffer(self, sizehint: int) -> bytearray:
         return self._buffer
 
+    @override
     def buffer_updated(self, nbytes: int) -> None:
         if self._left >= nbytes:
             self._left -= nbytes

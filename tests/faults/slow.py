@@ -13,6 +13,7 @@ from random import uniform
 from statistics import quantiles
 
 import psutil
+from typing_extensions import override
 
 from .checker import Violation
 from .client import Client, sign_up
@@ -80,6 +81,7 @@ class Cost:
             found.append(Violation("delay", f"p99 {self.quiet:.4f} s became {self.stuck:.4f} s"))
         return found
 
+    @override
     def __str__(self) -> str:
         burden = self.burden
         return (
@@ -233,6 +235,7 @@ class Probe(RawSocket):
             await asyncio.sleep(max(0.0, due - time.monotonic()))
         self.ended.result()
 
+    @override
     def hear(self, text: bytes) -> None:
         at = text.find(b'"message":"')
         if at >= 0:

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from typing_extensions import override
+
 from .chaos import Chaos
 from .checker import Violation
 from .cluster import Cluster, cluster
@@ -52,6 +54,7 @@ class Outcome:
     longest_stop: float = 0.0
     seconds: float = 0.0
 
+    @override
     def __str__(self) -> str:
         plan = self.plan
         troubles = ", ".join(f"{count} {what}" for what, count in sorted(self.troubles.items()))

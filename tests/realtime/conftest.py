@@ -3,12 +3,13 @@
 import pytest
 
 from realtime.delivery.local_room import LocalRoom
+from tests.realtime.wiring import local_room
 
 from .ear import Ear, enter
 
 
 @pytest.fixture(params=[False, True], ids=["by send", "straight"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def direct_writer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Ear, "quick", request.param)
 
 
@@ -18,8 +19,8 @@ def straight(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def room(way: None) -> LocalRoom:
-    return LocalRoom(1, version=0, access=0)
+def room(direct_writer: None) -> LocalRoom:
+    return local_room(1, version=0, access_epoch=0)
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 from accounts.auth import Caller
 from realtime.delivery.local_room import LocalRoom
-from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber, VersionedFrame, text_event
 from tests.factories import Wire
+from tests.realtime.wiring import send_queue
 
 
 class Ear(Subscriber):
@@ -15,16 +15,16 @@ class Ear(Subscriber):
 
     def __init__(self, version: int = 0, user_id: int = 1) -> None:
         self.wire = Wire(quick=self.quick)
-        super().__init__(SendQueue(self.wire), Caller(user_id, f"user{user_id}", 1, 0), 1, version)
-        self.outbox.put({"type": "websocket.accept"})
+        super().__init__(send_queue(self.wire), Caller(user_id, f"user{user_id}", 1, 0), 1, version)
+        self.queue.put({"type": "websocket.accept"})
 
     @property
     def heard(self) -> list[int]:
         return [int(text) for text in self.wire.texts]
 
 
-def frame(version: int, access: int = 0) -> VersionedFrame:
-    return VersionedFrame(version, access, text_event(str(version)))
+def frame(version: int, access_epoch: int = 0) -> VersionedFrame:
+    return VersionedFrame(version, access_epoch, text_event(str(version)))
 
 
 def enter(room: LocalRoom, version: int = 0, user_id: int = 1) -> Ear:

@@ -1,4 +1,4 @@
-"""Hints from other processes, which may be of another version."""
+"""Messages of other processes, which may run another version."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from realtime.cluster import broker as module
-from realtime.cluster.broker import RETRY_DELAY, Broker, Call
+from realtime.cluster.broker import RETRY_DELAY, LayerLink
+from realtime.cluster.messages import CloseRoom, ClusterMessage
+from realtime.delivery.batching import WriteBatch
 
 
 class Layer:
-    """Brings what is put into `hints`."""
+    """Delivers what is put into `hints`."""
 
     def __init__(self) -> None:
         self.hints: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -25,26 +27,23 @@ class Layer:
 
 
 @asynccontextmanager
-async def started(bus: Broker) -> AsyncIterator[None]:
-    bus.start()
+async def started(link: LayerLink) -> AsyncIterator[None]:
+    link.start()
     try:
         yield
     finally:
-        for task in bus._tasks:
+        for task in link._tasks:
             task.cancel()
 
 
-async def test_a_call_that_this_version_does_not_know_holds_up_no_other(
+async def test_an_unknown_message_does_not_stop_the_next_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    layer, taken = Layer(), asyncio.Queue[Call]()
-
-    def take(call: Call) -> None:
-        {"deliver": taken.put_nowait}[call[0]](call)
-
+    layer, received = Layer(), asyncio.Queue[ClusterMessage]()
     monkeypatch.setattr(module, "get_channel_layer", lambda alias: layer)
-    async with started(Broker("default", take, lambda group: True)):
-        layer.hints.put_nowait({"from": "other", "calls": [["later"], ["deliver", 1]]})
-        layer.hints.put_nowait({"from": "other", "calls": [["deliver", 2]]})
+    link = LayerLink("default", received.put_nowait, lambda group: True, WriteBatch())
+    async with started(link):
+        layer.hints.put_nowait({"from": "other", "messages": [["later"], ["close", 1], ["close"]]})
+        layer.hints.put_nowait({"from": "other", "messages": [["close", 2]]})
         async with asyncio.timeout(RETRY_DELAY / 2):
-            assert [await taken.get() for _ in range(2)] == [["deliver", 1], ["deliver", 2]]
+            assert [await received.get() for _ in range(2)] == [CloseRoom(1), CloseRoom(2)]

@@ -1,20 +1,23 @@
 """How often the others are told of what somebody repeats (contract §3, client frames)."""
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 from pytest_django import Settings
 
 from accounts.auth import Caller
 from accounts.kernel.errors import RateLimited
 from accounts.kernel.rate_limits import Rate, buckets
-from realtime.connection import handlers
 from realtime.connection.handlers import FrameHandlers
 from realtime.delivery import local_room
 from realtime.delivery.hub import Hub
-from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber
 from realtime.protocol import AnyClientFrame, Join, Typing
+from realtime.runtime import Runtime
 from rooms.models import Room, RoomKind
 from tests.factories import Wire
+from tests.realtime.wiring import make_hub, send_queue
 
 
 class Clock:
@@ -28,19 +31,21 @@ class Clock:
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
+def hub() -> Hub:
     """Of this process alone."""
-    hub = Hub()
-    hub.on_open = lambda room: None
-    hub.on_rooms_change = lambda room_id: None
-    monkeypatch.setattr(handlers, "fanout", hub)
-    return hub
+    return make_hub()
+
+
+def handlers_of(hub: Hub, subscriber: Subscriber, row: Room) -> FrameHandlers:
+    """The hub stands in for the broadcaster: no other process is there."""
+    runtime = cast(Runtime, SimpleNamespace(hub=hub, broadcaster=hub))
+    return FrameHandlers(runtime, subscriber, hub.rooms[row.pk], row)
 
 
 def come_in(hub: Hub, room: Room, user_id: int) -> tuple[Subscriber, Wire]:
     wire = Wire()
     subscriber = Subscriber(
-        SendQueue(wire), Caller(user_id, f"user{user_id}", user_id, 0), room.pk, 0
+        send_queue(wire), Caller(user_id, f"user{user_id}", user_id, 0), room.pk, 0
     )
     hub.subscribe(subscriber, room)
     subscriber.ready = True
@@ -60,11 +65,11 @@ async def test_the_others_are_told_of_repetitions_now_and_then(
     monkeypatch.setattr(local_room, "time", clock)
     room = Room(pk=1, kind=RoomKind.PUBLIC)
     (speaker, _), (_, other) = come_in(hub, room, 1), come_in(hub, room, 2)
-    talk = FrameHandlers(hub, speaker, hub.rooms[1], room)
+    talk = handlers_of(hub, speaker, room)
     heard = []
     for later in (0, every - 0.1, every + 0.1, 2 * every, 2 * every + 0.2):
         clock.now = 1000 + later
-        await talk.take(frame)
+        await talk.handle(frame)
         heard.append(len(other.texts))
     assert heard == [1, 1, 2, 2, 3]
 
@@ -75,10 +80,10 @@ async def test_an_end_of_typing_is_passed_on_once_after_a_beginning(
     settings.CHAT_TYPING_RATE = None
     room = Room(pk=1, kind=RoomKind.PUBLIC)
     (speaker, _), (twin, _), (_, other) = [come_in(hub, room, user_id) for user_id in (1, 1, 2)]
-    talks = [FrameHandlers(hub, one, hub.rooms[1], room) for one in (speaker, twin)]
+    talks = [handlers_of(hub, one, room) for one in (speaker, twin)]
     heard = []
     for talk, typing in ((0, False), (0, True), (1, False), (0, False), (1, False), (1, True)):
-        await talks[talk].take(Typing(typing=typing))
+        await talks[talk].handle(Typing(typing=typing))
         heard.append(len(other.texts))
     assert heard == [0, 1, 2, 2, 2, 3]
 
@@ -90,12 +95,12 @@ async def test_typing_of_all_sockets_of_a_user_is_counted_together(
     settings.CHAT_TYPING_RATE = Rate(1, 60, 4)
     rooms = [Room(pk=number, kind=RoomKind.PUBLIC) for number in (1, 2, 3)]
     others = [come_in(hub, room, 2)[1] for room in rooms]
-    talks = [FrameHandlers(hub, come_in(hub, one, 1)[0], hub.rooms[one.pk], one) for one in rooms]
+    talks = [handlers_of(hub, come_in(hub, one, 1)[0], one) for one in rooms]
     for talk in talks[:2]:
         for typing in (True, False):
-            await talk.take(Typing(typing=typing))
+            await talk.handle(Typing(typing=typing))
     with pytest.raises(RateLimited):
-        await talks[2].take(Typing())
+        await talks[2].handle(Typing())
     # It was not passed on, so its end is not either.
-    await talks[2].take(Typing(typing=False))
+    await talks[2].handle(Typing(typing=False))
     assert [len(wire.texts) for wire in others] == [2, 2, 0]

@@ -9,28 +9,31 @@ from typing import Any
 
 import pytest
 from pytest_django import Settings
+from typing_extensions import override
 
 from accounts.auth import Caller
 from accounts.kernel.errors import Busy
 from accounts.kernel.rate_limits import Rate, buckets
 from accounts.tokens import Claims
 from realtime.cluster.connection_limits import ConnectionCounter
-from realtime.connection import admission as module
-from realtime.connection import consumer
-from realtime.connection.admission import ADMISSION_INTERVAL, AdmissionQueue, RefusalQueue, door
-from realtime.delivery.hub import Hub, hub
-from realtime.lifecycle import shutdown
+from realtime.connection import consumer, handshake
+from realtime.delivery import admission as module
+from realtime.delivery import local_state
+from realtime.delivery.admission import ADMISSION_INTERVAL, AdmissionQueue, RefusalQueue
+from realtime.delivery.local_state import MessageFlow
+from realtime.runtime import runtime
 from rooms.models import Room
+from tests.realtime.wiring import local_leases, make_hub
 
 
 @asynccontextmanager
-async def messages_flowing_past(door: AdmissionQueue) -> AsyncIterator[None]:
+async def messages_flowing(messages: MessageFlow) -> AsyncIterator[None]:
     async def flow() -> None:
         while True:
-            door.note_message()
+            messages.record()
             await asyncio.sleep(0.001)
 
-    door.note_message()
+    messages.record()
     flowing = asyncio.create_task(flow())
     try:
         yield
@@ -39,20 +42,22 @@ async def messages_flowing_past(door: AdmissionQueue) -> AsyncIterator[None]:
 
 
 async def test_all_come_in_at_once_while_nothing_is_said() -> None:
-    door = AdmissionQueue()
+    messages = MessageFlow()
+    door = AdmissionQueue(messages)
     # Without a task or a turn of the loop: nobody would resume this coroutine.
     with pytest.raises(StopIteration):
-        door.pass_through().send(None)
+        door.wait_for_turn().send(None)
 
 
 async def test_few_come_in_apart_and_in_order_while_messages_flow() -> None:
-    door, came = AdmissionQueue(), list[tuple[int, float]]()
+    messages, came = MessageFlow(), list[tuple[int, float]]()
+    door = AdmissionQueue(messages)
 
     async def come(number: int) -> None:
-        await door.pass_through()
+        await door.wait_for_turn()
         came.append((number, time.monotonic()))
 
-    async with messages_flowing_past(door):
+    async with messages_flowing(messages):
         begun = time.monotonic()
         await asyncio.gather(*map(come, range(10)))
     assert [number for number, _ in came] == list(range(10))
@@ -61,10 +66,11 @@ async def test_few_come_in_apart_and_in_order_while_messages_flow() -> None:
 
 
 async def test_a_crowd_does_not_wait_longer_the_larger_it_is() -> None:
-    door = AdmissionQueue()
-    async with messages_flowing_past(door):
+    messages = MessageFlow()
+    door = AdmissionQueue(messages)
+    async with messages_flowing(messages):
         begun = time.monotonic()
-        await asyncio.gather(*(door.pass_through() for _ in range(1000)))
+        await asyncio.gather(*(door.wait_for_turn() for _ in range(1000)))
         took = time.monotonic() - begun
     assert took < 1000 * ADMISSION_INTERVAL * 0.8
 
@@ -72,35 +78,38 @@ async def test_a_crowd_does_not_wait_longer_the_larger_it_is() -> None:
 async def test_those_who_wait_come_in_when_nothing_is_said_any_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    door = AdmissionQueue()
+    messages = MessageFlow()
+    door = AdmissionQueue(messages)
     monkeypatch.setattr(module, "ADMISSION_INTERVAL", 0.5)
-    monkeypatch.setattr(module, "CROWD_ADMISSION_TIME", 60)
-    door.note_message()
+    monkeypatch.setattr(module, "MAX_ADMISSION_TIME", 60)
+    messages.record()
     begun = time.monotonic()
-    await asyncio.gather(*(door.pass_through() for _ in range(20)))
+    await asyncio.gather(*(door.wait_for_turn() for _ in range(20)))
     assert time.monotonic() - begun < 5
 
 
 async def test_one_who_gives_up_holds_up_nobody() -> None:
-    door = AdmissionQueue()
-    door.note_message()
-    gone, here = (asyncio.create_task(door.pass_through()) for _ in range(2))
+    messages = MessageFlow()
+    door = AdmissionQueue(messages)
+    messages.record()
+    gone, room = (asyncio.create_task(door.wait_for_turn()) for _ in range(2))
     await asyncio.sleep(0)
     gone.cancel()
-    await asyncio.wait_for(here, 5)
+    await asyncio.wait_for(room, 5)
     assert gone.cancelled()
 
 
 async def test_one_more_than_may_wait_is_told_to_come_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    door = AdmissionQueue()
+    messages = MessageFlow()
+    door = AdmissionQueue(messages)
     monkeypatch.setattr(module, "MAX_WAITING", 1)
-    door.note_message()
-    waiting = asyncio.create_task(door.pass_through())
+    messages.record()
+    waiting = asyncio.create_task(door.wait_for_turn())
     await asyncio.sleep(0)
     with pytest.raises(Busy):
-        await door.pass_through()
+        await door.wait_for_turn()
     await waiting
 
 
@@ -109,8 +118,9 @@ class Newcomer(consumer.RoomConsumer):
 
     looked_up = False
 
-    def _admit(self, claims: Claims) -> tuple[Caller, Room]:
-        self.looked_up = shutdown.leaving = True
+    @override
+    def authorise(self, claims: Claims) -> tuple[Caller, Room]:
+        self.looked_up = runtime.lifecycle.draining = True
         return Caller(1, "ila", 1, 2**31), Room(pk=1, name="general", kind="public")
 
     async def come(self) -> list[dict[str, Any]]:
@@ -132,19 +142,19 @@ async def test_one_who_waits_while_the_process_goes_down_is_sent_to_another(
     when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once all sockets have been closed nobody would close this one."""
-    monkeypatch.setattr(consumer, "run_on", lambda loop: None)
-    monkeypatch.setattr(shutdown, "leaving", False)
-    monkeypatch.setattr(consumer, "read_access", lambda token: Claims(1, 1, "jti", 2**31))
+    monkeypatch.setattr(runtime, "start", lambda loop: None)
+    monkeypatch.setattr(runtime.lifecycle, "draining", False)
+    monkeypatch.setattr(handshake, "read_access", lambda token: Claims(1, 1, "jti", 2**31))
     newcomer = Newcomer()
     if when == "at the door":
-        door.note_message()
-        asyncio.get_running_loop().call_soon(setattr, shutdown, "leaving", True)
+        runtime.state.message_flow.record()
+        asyncio.get_running_loop().call_soon(setattr, runtime.lifecycle, "draining", True)
     assert await newcomer.come() == [
         {"type": "websocket.accept", "subprotocol": None},
         {"type": "websocket.close", "code": 1012, "reason": ""},
     ]
     assert newcomer.looked_up == (when == "behind it")
-    assert not hub.rooms
+    assert not runtime.hub.rooms
 
 
 # Before the queue
@@ -155,6 +165,7 @@ class Stranger(Newcomer):
 
     token = b"token=nonsense"
 
+    @override
     async def come(self) -> list[dict[str, Any]]:
         sent: list[dict[str, Any]] = []
 
@@ -169,27 +180,29 @@ class Stranger(Newcomer):
         return sent
 
 
-class Silent(AdmissionQueue):
-    def messages_flow(self) -> bool:
+class Silent(MessageFlow):
+    @override
+    def is_active(self) -> bool:
         return False
 
 
 @pytest.fixture
 def tally() -> ConnectionCounter:
-    return ConnectionCounter()
+    return ConnectionCounter(local_leases())
 
 
 @pytest.fixture
 def crowded(monkeypatch: pytest.MonkeyPatch, tally: ConnectionCounter) -> Iterator[None]:
     """Nobody passes the queue, and counts of limits begin anew."""
-    monkeypatch.setattr(consumer, "run_on", lambda loop: None)
-    monkeypatch.setattr(consumer, "tally", tally)
+    monkeypatch.setattr(runtime, "start", lambda loop: None)
+    monkeypatch.setattr(runtime, "connections", tally)
     monkeypatch.setattr(module, "ADMISSION_INTERVAL", 3600)
-    monkeypatch.setattr(module, "CROWD_ADMISSION_TIME", 3600)
-    monkeypatch.setattr(consumer, "door", door := AdmissionQueue())
-    monkeypatch.setattr(consumer, "refusal_queue", RefusalQueue(Silent()))
-    door.note_message()
-    monkeypatch.setattr(module, "MESSAGE_FLOW_TTL", 3600)
+    monkeypatch.setattr(module, "MAX_ADMISSION_TIME", 3600)
+    messages = MessageFlow()
+    monkeypatch.setattr(runtime, "admission", AdmissionQueue(messages))
+    monkeypatch.setattr(runtime, "refusals", RefusalQueue(Silent()))
+    messages.record()
+    monkeypatch.setattr(local_state, "MESSAGE_FLOW_TTL", 3600)
     buckets.clear()
     yield
     buckets.clear()
@@ -199,14 +212,15 @@ async def test_refusals_come_apart_while_messages_flow_and_at_once_beyond_a_boun
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "MAX_REFUSALS", 5)
-    door = AdmissionQueue()
-    queue = RefusalQueue(door)
-    async with messages_flowing_past(door):
+    messages = MessageFlow()
+    door = AdmissionQueue(messages)
+    queue = RefusalQueue(messages)
+    async with messages_flowing(messages):
         begun = time.monotonic()
-        waiting = [asyncio.create_task(queue.wait()) for _ in range(8)]
+        waiting = [asyncio.create_task(queue.wait_for_refusal()) for _ in range(8)]
         await asyncio.sleep(0)
         assert [one.done() for one in waiting] == [False] * 5 + [True] * 3
-        await door.pass_through()  # those that are let in do not wait behind them
+        await door.wait_for_turn()  # those that are let in do not wait behind them
         assert not waiting[4].done()
         await asyncio.gather(*waiting)
     assert time.monotonic() - begun >= 5 * ADMISSION_INTERVAL * 0.9
@@ -232,16 +246,16 @@ async def test_a_bad_token_counts_as_not_signed_in(
     crowded: None, tally: ConnectionCounter, settings: Settings
 ) -> None:
     settings.CHAT_PENDING_PER_ADDRESS = 1
-    tally.take("address:192.0.2.9", None)
+    tally.acquire("address:192.0.2.9", None)
     assert await refusal_of(Stranger()) == (4429, "too_many_connections")
-    tally.give_back("address:192.0.2.9")
+    tally.release("address:192.0.2.9")
     for _ in range(3):  # each gives its place back
         assert await refusal_of(Stranger()) == (4401, "token_invalid")
 
 
 @pytest.fixture
 def good_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumer, "read_access", lambda token: Claims(1, 1, "jti", 2**31))
+    monkeypatch.setattr(handshake, "read_access", lambda token: Claims(1, 1, "jti", 2**31))
 
 
 async def test_one_who_waits_in_the_queue_counts_as_not_signed_in(
@@ -277,7 +291,7 @@ async def test_a_session_that_ended_a_moment_ago_takes_nothing_of_its_users_rate
     crowded: None, good_token: None, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.CHAT_CONNECT_RATE = Rate(1, 60, 2)
-    monkeypatch.setattr(consumer, "hub", own := Hub())
+    monkeypatch.setattr(runtime, "hub", own := make_hub())
     own.end_sessions([1])
     for _ in range(5):
         assert await refusal_of(Stranger()) == (4401, "session_ended")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import pytest
+from typing_extensions import override
 
 from accounts.events import SessionsEnded
 from accounts.kernel.errors import DomainError
@@ -23,7 +24,8 @@ from messaging.events import (
 from realtime import receivers
 from realtime.close_codes import CLOSE_CODES, ENDS_AN_OPEN_SOCKET
 from realtime.cluster.broadcaster import Broadcaster
-from realtime.receivers import RECEIVERS, turns
+from realtime.receivers import RECEIVERS, receives
+from realtime.runtime import runtime
 from rooms.events import RoomChanged
 
 from .test_protocol import ROOM
@@ -58,7 +60,7 @@ def test_every_event_has_exactly_one_receiver() -> None:
 
 def test_a_second_receiver_of_an_event_is_a_mistake() -> None:
     with pytest.raises(RuntimeError, match="SessionsEnded"):
-        turns(SessionsEnded)(lambda event: None)
+        receives(SessionsEnded)(lambda event: None)
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=by_name)
@@ -125,23 +127,38 @@ class Told(Broadcaster):
     def __init__(self) -> None:
         self.frames: list[tuple[int, str]] = []
 
-    def say(self, room_id: int, text: str, but: int | None = None, droppable: bool = False) -> None:
+    @override
+    def send_to_room(
+        self,
+        room_id: int,
+        text: str,
+        *,
+        except_user_id: int | None = None,
+        droppable: bool = False,
+    ) -> None:
         self.frames.append((room_id, json.loads(text)["type"]))
 
-    def deliver(self, room_id: int, version: int, access: int, text: Callable[[], str]) -> None:
+    @override
+    def deliver(
+        self, room_id: int, version: int, access_epoch: int, text: Callable[[], str]
+    ) -> None:
         self.frames.append((room_id, json.loads(text())["type"]))
 
-    def mark(self, room_id: int, user_id: int, text: str) -> None:
+    @override
+    def send_read_marker(self, room_id: int, user_id: int, text: str) -> None:
         self.frames.append((room_id, f"{json.loads(text)['type']} of {user_id}"))
 
-    def copy(self, room_id: int, user_ids: Collection[int], text: Callable[[], str]) -> None:
+    @override
+    def send_to_users(
+        self, room_id: int, user_ids: Collection[int], text: Callable[[], str]
+    ) -> None:
         self.frames.append((room_id, f"copy to {user_ids}"))
 
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
     told = Told()
-    monkeypatch.setattr(receivers, "fanout", told)
+    monkeypatch.setattr(runtime, "broadcaster", told)
     return told.frames
 
 
@@ -162,7 +179,7 @@ def state(receiver: int | None = None) -> MessageState:
         reply_to=None,
         client_id=None,
         reactions=[],
-        access=0,
+        access_epoch=0,
     )
 
 
@@ -192,6 +209,6 @@ def test_a_receiver_that_fails_takes_nothing_from_the_rest_of_its_batch(
         raise RuntimeError("broken")
 
     monkeypatch.setitem(RECEIVERS, MessageEdited, fail)
-    receivers._tell([MessageEdited(state()), MessageErased(state()), MessageSent(state())])
+    receivers._publish([MessageEdited(state()), MessageErased(state()), MessageSent(state())])
     assert told == [(1, "delete"), (1, "message")]
     assert "while MessageEdited was published" in caplog.text

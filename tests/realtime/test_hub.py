@@ -4,38 +4,35 @@ import pytest
 from pytest_django import Settings
 
 from accounts.auth import Caller
-from realtime.delivery.batching import batching
 from realtime.delivery.hub import Hub
-from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber
 from rooms.models import Room
 from tests.factories import Wire
+from tests.realtime.wiring import make_hub, send_queue, state
 
 
 @pytest.fixture
 def hub() -> Hub:
-    hub = Hub()
-    hub.on_rooms_change = hub.on_open = hub.on_trouble = lambda _: None  # type: ignore[assignment]
-    return hub
+    return make_hub()
 
 
 def enter(hub: Hub, user_id: int) -> Wire:
     """A socket in room 1 that is written to past its outbox."""
     wire = Wire(quick=True)
-    outbox = SendQueue(wire)
-    outbox.put({"type": "websocket.accept"})
-    subscriber = Subscriber(outbox, Caller(user_id, f"user{user_id}", user_id, 0), 1, 0)
-    here = hub.subscribe(subscriber, Room(pk=1))
+    queue = send_queue(wire)
+    queue.put({"type": "websocket.accept"})
+    subscriber = Subscriber(queue, Caller(user_id, f"user{user_id}", user_id, 0), 1, 0)
+    room = hub.subscribe(subscriber, Room(pk=1))
     subscriber.ready = True
-    here.finish_catch_up(subscriber, 0)
+    room.finish_catch_up(subscriber, 0)
     return wire
 
 
 def test_a_copy_follows_what_was_said_before_it(hub: Hub) -> None:
     wire = enter(hub, 1)
-    with batching(2):
+    with state.write_batch.for_frames(2):
         hub.deliver(1, 1, 0, "a message")
-        hub.copy(1, [1], "a copy")
+        hub.send_to_users(1, [1], "a copy")
     assert wire.texts == ["a message", "a copy"]
 
 
@@ -43,16 +40,16 @@ def test_a_copy_follows_what_was_said_before_it(hub: Hub) -> None:
 def test_a_read_mark_follows_its_message(hub: Hub, settings: Settings, most: int | None) -> None:
     settings.CHAT_PRESENCE_MAX_USERS = most
     reader, other = enter(hub, 1), enter(hub, 2)
-    with batching(2):
+    with state.write_batch.for_frames(2):
         hub.deliver(1, 1, 0, "a message")
-        hub.mark(1, 1, "a mark")
+        hub.send_read_marker(1, 1, "a mark")
     assert reader.texts == ["a message", "a mark"]
     assert other.texts == (["a message", "a mark"] if most is None else ["a message"])
 
 
 def test_what_several_rooms_are_told_together_reaches_each(hub: Hub) -> None:
     wire = enter(hub, 1)
-    with batching(3):
+    with state.write_batch.for_frames(3):
         for version in (1, 2):
             hub.deliver(1, version, 0, str(version))
             hub.deliver(2, version, 0, "elsewhere")
@@ -61,8 +58,7 @@ def test_what_several_rooms_are_told_together_reaches_each(hub: Hub) -> None:
 
 def test_one_that_is_taken_out_hears_what_was_said_before_and_nothing_after(hub: Hub) -> None:
     gone, stays = enter(hub, 1), enter(hub, 2)
-    hub.on_departure = lambda here, subscriber: None
-    with batching(3):
+    with state.write_batch.for_frames(3):
         hub.deliver(1, 1, 0, "before")
         hub.disconnect_member(1, 1, 1, None)
         hub.deliver(1, 2, 1, "after")

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import cast
@@ -10,18 +10,18 @@ from typing import cast
 import pytest
 from pytest_django import Settings
 from redis import Redis
+from typing_extensions import override
 
 from accounts.auth import Caller
 from realtime.cluster.broadcaster import Broadcaster
 from realtime.cluster.leases import Leases
 from realtime.cluster.presence import EXIT_CONFIRMATION_DELAY, Arrival, Presence
 from realtime.cluster.redis_client import RedisClients
-from realtime.delivery.hub import Hub
 from realtime.delivery.local_room import LocalRoom
-from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber
 from rooms.models import Room
 from tests.factories import Wire
+from tests.realtime.wiring import Holder, Observer, make_hub, send_queue
 from tests.redis_server import RedisServer, redis_running
 
 LEASE = 1.0
@@ -49,21 +49,36 @@ class Mouth:
     def __init__(self) -> None:
         self.said: list[str] = []
 
-    def say(self, room_id: int, text: str) -> None:
+    def send_to_room(self, room_id: int, text: str) -> None:
         self.said.append(text)
 
 
-class Process:
-    """A hub and its leases, as `running` puts them together."""
+class Process(Observer, Holder):
+    """A hub and its leases, as `Runtime` connects them."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.hosts = RedisClients()
-        self.leases = Leases(self.hosts, dict)
-        self.hub = Hub()
-        self.hub.on_open = self.hub.on_trouble = lambda room: None
-        self.hub.on_rooms_change = lambda room_id: None
+        self.leases = Leases(self.hosts, self)
+        self.hub = make_hub(self)
         self.mouth = Mouth()
         self.presence = Presence(self.hub, cast(Broadcaster, self.mouth), self.leases)
+
+    @override
+    def user_left(self, room: LocalRoom, subscriber: Subscriber) -> None:
+        self.presence.leave(room, subscriber)
+
+    @override
+    def held_users(self) -> Mapping[int, Mapping[int, str]]:
+        return self.presence.held_users()
+
+    @override
+    def user_expired(self, room_id: int, username: str, online_total: int) -> None:
+        self.presence.user_expired(room_id, username, online_total)
+
+    @override
+    def user_restored(self, room_id: int, username: str, online_total: int) -> None:
+        self.presence.user_restored(room_id, username, online_total)
 
     async def start(self) -> None:
         if not self.hosts.all:
@@ -88,22 +103,22 @@ class Process:
 
     def subscribe(self, room_id: int, user_id: int) -> Subscriber:
         caller = Caller(user_id, f"user{user_id}", 1, 0)
-        subscriber = Subscriber(SendQueue(Wire()), caller, room_id, 0)
+        subscriber = Subscriber(send_queue(Wire()), caller, room_id, 0)
         self.hub.subscribe(subscriber, Room(pk=room_id))
         return subscriber
 
-    def here(self, room_id: int) -> LocalRoom:
+    def room(self, room_id: int) -> LocalRoom:
         return self.hub.rooms[room_id]
 
     async def arrives(self, room_id: int, user_id: int) -> Arrival:
         """As a socket does that signs in and hears `ready`."""
         subscriber = self.subscribe(room_id, user_id)
-        arrival = await self.presence.arrives(self.here(room_id), subscriber)
+        arrival = await self.presence.arrive(self.room(room_id), subscriber)
         subscriber.announced = True
         return arrival
 
     def leaves(self, room_id: int) -> None:
-        for subscriber in self.here(room_id).subscribers():
+        for subscriber in self.room(room_id).subscribers():
             self.hub.unsubscribe(subscriber)
 
     def exits(self, user_id: int) -> int:
@@ -184,7 +199,7 @@ async def test_exit_is_told_when_the_last_socket_ends_before_it_was_ready() -> N
     async with processes(2) as (first, second):
         await first.arrives(3, 31)
         out_of_order = second.subscribe(3, 31)
-        await second.presence.arrives(second.here(3), out_of_order)
+        await second.presence.arrive(second.room(3), out_of_order)
         for process in (first, second):
             assert first.exits(31) + second.exits(31) == 0
             process.leaves(3)

@@ -26,6 +26,7 @@ DOCUMENTED = {
         *("pause_writing", "resume_reading", "resume_writing", "set_protocol", "write"),
         # websockets' sans-I/O connection and frames
         *("close_rcvd", "data", "data_to_send", "extensions", "fin"),
+        "ws_per_message_deflate",  # uvicorn.Config
         # h11
         *("Connection", "RemoteProtocolError", "Request", "SERVER", "error_status_hint"),
         *("headers", "next_event", "raw_items", "target"),

@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.close_codes import TOO_SLOW
-from realtime.delivery import local_room
+from realtime.close_codes import CloseCode
+from realtime.delivery import local_room as local_room_module
 from realtime.delivery import subscriber as listener_module
-from realtime.delivery.batching import batching
 from realtime.delivery.local_room import LocalRoom
-from realtime.delivery.send_buffers import send_buffers
+from tests.realtime.wiring import local_room, state
 
 from .ear import Ear, enter, frame, settled
 
@@ -28,7 +27,7 @@ def test_the_next_version_goes_out_at_once(room: LocalRoom, ear: Ear) -> None:
 
 
 def test_all_who_listen_share_one_event() -> None:
-    room = LocalRoom(1, version=0, access=0)
+    room = local_room(1, version=0, access_epoch=0)
     ear, other = enter(room), enter(room, user_id=2)
     room.deliver(frame(1))
     assert ear.wire.sent[-1] is other.wire.sent[-1]
@@ -78,7 +77,7 @@ def test_what_was_fetched_twice_is_heard_once(room: LocalRoom, ear: Ear) -> None
 def test_early_frames_are_bounded(
     room: LocalRoom, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_room, "MAX_OUT_OF_ORDER", 3)
+    monkeypatch.setattr(local_room_module, "MAX_OUT_OF_ORDER", 3)
     assert not any(room.deliver(frame(version)) for version in range(2, 10))
     assert len(room.out_of_order) == 3
     room.fill([frame(version) for version in range(1, 10)])
@@ -93,7 +92,7 @@ def test_any_order_is_heard_rising_and_complete(
     arriving: list[tuple[int, int]], together: bool
 ) -> None:
     """Frames come in any order, sockets enter around the room's version, the rest is fetched."""
-    with patch.object(Ear, "quick", new=True), batching(2 if together else 1):
+    with patch.object(Ear, "quick", new=True), state.write_batch.for_frames(2 if together else 1):
         ears = _arrive(arriving)
     for since, ear in ears:
         assert ear.heard == list(range(since + 1, 21))
@@ -101,7 +100,7 @@ def test_any_order_is_heard_rising_and_complete(
 
 def _arrive(arriving: list[tuple[int, int]]) -> list[tuple[int, Ear]]:
     """Each ear with what it had when it came."""
-    room = LocalRoom(1, version=0, access=0)
+    room = local_room(1, version=0, access_epoch=0)
     ears = [(0, enter(room))]
     for version, ahead in arriving:
         room.deliver(frame(version))
@@ -125,44 +124,44 @@ def test_a_shuffled_thousand_is_heard_in_order(room: LocalRoom, ear: Ear) -> Non
 
 
 def test_a_higher_access_counter_waits_until_somebody_looked(room: LocalRoom, ear: Ear) -> None:
-    assert not room.deliver(frame(1, access=1))
+    assert not room.deliver(frame(1, access_epoch=1))
     assert ear.heard == []
-    room.access = 1
+    room.access_epoch = 1
     room.fill(())
     assert ear.heard == [1]
 
 
 def test_nothing_overtakes_a_frame_that_waits_for_access(room: LocalRoom, ear: Ear) -> None:
-    room.deliver(frame(1, access=1))
-    assert not room.deliver(frame(2, access=1))
+    room.deliver(frame(1, access_epoch=1))
+    assert not room.deliver(frame(2, access_epoch=1))
     assert not room.deliver(frame(2))
     assert ear.heard == []
-    room.access = 1
+    room.access_epoch = 1
     room.fill(())
     assert ear.heard == [1, 2]
 
 
 def test_early_frames_of_a_later_access_wait_on(room: LocalRoom, ear: Ear) -> None:
-    room.deliver(frame(3, access=2))
-    room.deliver(frame(2, access=1))
-    room.access = 1
+    room.deliver(frame(3, access_epoch=2))
+    room.deliver(frame(2, access_epoch=1))
+    room.access_epoch = 1
     assert not room.deliver(frame(1))
     assert ear.heard == [1, 2]
-    room.access = 2
+    room.access_epoch = 2
     room.fill(())
     assert ear.heard == [1, 2, 3]
 
 
 def test_a_lower_access_counter_is_an_older_frame_and_passes(room: LocalRoom, ear: Ear) -> None:
-    room.access = 5
-    assert room.deliver(frame(1, access=3))
+    room.access_epoch = 5
+    assert room.deliver(frame(1, access_epoch=3))
     assert ear.heard == [1]
 
 
 def test_one_who_was_taken_out_hears_no_more(room: LocalRoom, ear: Ear) -> None:
-    room.deliver(frame(1, access=1))
+    room.deliver(frame(1, access_epoch=1))
     room.discard(ear)
-    room.access = 1
+    room.access_epoch = 1
     room.fill(())
     assert ear.heard == []
 
@@ -222,33 +221,37 @@ def test_a_replay_that_never_ends_is_cut(room: LocalRoom, monkeypatch: pytest.Mo
     room.add(ear)
     for version in (1, 2, 3):
         room.deliver(frame(version))
-    assert not ear.outbox.closing
+    assert not ear.queue.closing
     room.deliver(frame(4))
     assert [json.loads(text)["code"] for text in ear.wire.texts] == ["too_slow"]
-    assert ear.wire.sent[-1] == {"type": "websocket.close", "code": TOO_SLOW, "reason": "too_slow"}
+    assert ear.wire.sent[-1] == {
+        "type": "websocket.close",
+        "code": CloseCode.TOO_SLOW,
+        "reason": "too_slow",
+    }
 
 
 def test_bytes_that_are_held_back_during_a_replay_are_bounded(
     room: LocalRoom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, size = send_buffers.total, sys.getsizeof("1")
-    monkeypatch.setattr(listener_module, "MAX_HELD_BYTES", 3 * size)
+    before, size = state.send_buffers.total, sys.getsizeof("1")
+    monkeypatch.setattr(listener_module, "MAX_BUFFERED_BYTES", 3 * size)
     ear, leaves = Ear(), Ear(user_id=2)
     room.add(ear)
     room.add(leaves)
     for version in (1, 2, 3):
         room.deliver(frame(version))
-    assert send_buffers.total - before == 6 * size
-    ear.forget_held(2)
-    assert send_buffers.total - before == 4 * size
+    assert state.send_buffers.total - before == 6 * size
+    ear.forget_buffered(2)
+    assert state.send_buffers.total - before == 4 * size
     for version in (4, 5):
         room.deliver(frame(version))
-    assert leaves.outbox.closing
-    assert not ear.outbox.closing
+    assert leaves.queue.closing
+    assert not ear.queue.closing
     room.discard(leaves)
     room.finish_catch_up(ear, 2)
     assert ear.heard == [3, 4, 5]
-    assert send_buffers.total == before
+    assert state.send_buffers.total == before
 
 
 # Who is here
@@ -279,13 +282,13 @@ def test_sockets_are_found_by_their_user(room: LocalRoom) -> None:
 def test_a_word_reaches_all_who_are_ready_but_the_speaker(room: LocalRoom, ear: Ear) -> None:
     other, not_ready = enter(room, user_id=2), Ear(user_id=3)
     room.add(not_ready)
-    room.say("0", but=1)
+    room.send("0", except_user_id=1)
     assert (ear.heard, other.heard, not_ready.heard) == ([], [0], [])
 
 
 def test_one_who_replays_hears_a_word_at_once(room: LocalRoom, ear: Ear) -> None:
     room.begin_catch_up(ear)
-    room.say("0")
+    room.send("0")
     assert ear.heard == [0]
 
 
@@ -314,8 +317,8 @@ def test_one_who_was_sent_away_does_not_come_back_by_a_replay(room: LocalRoom) -
 
 def test_only_those_let_in_before_a_loss_of_membership_are_unjudged(room: LocalRoom) -> None:
     out_of_order, late = Ear(user_id=7), Ear(user_id=8)
-    out_of_order.access, late.access = 0, 1
+    out_of_order.access_epoch, late.access_epoch = 0, 1
     room.add(out_of_order)
     room.add(late)
-    assert room.has_unchecked(asked=[], access=1)
-    assert not room.has_unchecked(asked=[7], access=1)
+    assert room.has_unchecked(checked=[], access_epoch=1)
+    assert not room.has_unchecked(checked=[7], access_epoch=1)

@@ -8,8 +8,8 @@ from pytest_django import Settings
 
 from accounts.kernel.errors import RateLimited
 from accounts.kernel.rate_limits import Rate
-from realtime.close_codes import PersistentlyRateLimited, TooManyUnreadableFrames
 from realtime.connection.frame_limits import MAX_REFUSED, FrameLimiter
+from realtime.errors import PersistentlyRateLimited, TooManyUnreadableFrames
 
 
 class Clock:

@@ -10,14 +10,11 @@ from accounts.auth import Caller
 from accounts.kernel.rate_limits import Rate, buckets
 from realtime.cluster import presence as module
 from realtime.cluster.broadcaster import Broadcaster
-from realtime.cluster.leases import Leases
 from realtime.cluster.presence import Presence
-from realtime.cluster.redis_client import RedisClients
-from realtime.delivery.hub import Hub
-from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber
 from rooms.models import Room, RoomKind
 from tests.factories import Wire
+from tests.realtime.wiring import Observer, local_leases, make_hub, send_queue
 
 ROOM = Room(pk=1, kind=RoomKind.PUBLIC)
 
@@ -26,25 +23,25 @@ class Town:
     """A room with somebody who listens, and a user who comes and goes."""
 
     def __init__(self) -> None:
-        self.hub = Hub()
-        self.hub.on_open = lambda room: None
-        fanout = Broadcaster(self.hub)
-        self.presence = Presence(self.hub, fanout, Leases(RedisClients(), dict))
+        observer = Observer()
+        self.hub = make_hub(observer)
+        self.presence = Presence(self.hub, Broadcaster(self.hub), local_leases())
+        observer.user_left = self.presence.leave  # type: ignore[method-assign]
         self.wire = Wire()
         self._attach(1, self.wire)
 
     def _attach(self, user_id: int, wire: Wire) -> Subscriber:
         caller = Caller(user_id, f"user{user_id}", user_id, 0)
-        subscriber = Subscriber(SendQueue(wire), caller, ROOM.pk, 0)
+        subscriber = Subscriber(send_queue(wire), caller, ROOM.pk, 0)
         self.hub.subscribe(subscriber, ROOM)
         subscriber.ready = subscriber.announced = True
         return subscriber
 
     async def comes(self) -> Subscriber:
         subscriber = self._attach(2, Wire())
-        here = self.hub.rooms[ROOM.pk]
-        if (await self.presence.arrives(here, subscriber)).first:
-            self.presence.announce(here, subscriber)
+        room = self.hub.rooms[ROOM.pk]
+        if (await self.presence.arrive(room, subscriber)).first:
+            self.presence.publish_join(room, subscriber)
         return subscriber
 
     async def comes_and_goes(self) -> None:

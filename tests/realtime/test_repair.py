@@ -9,20 +9,23 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.selectors import ENDED_SESSIONS_WINDOW, ended_sessions
 from accounts.sessions import end_session
-from realtime.delivery.hub import Hub
-from realtime.delivery.repair import ENDED_SESSIONS_WINDOW, Repair, changed_counters, ended_sessions
-from realtime.delivery.send_queue import SendQueue
+from realtime.delivery.repair import Repair
 from realtime.delivery.subscriber import Subscriber
 from rooms.models import Room, RoomKind
+from rooms.selectors import changed_counters
 from tests.factories import Wire, make_room, make_session, make_sign_in, say
+from tests.realtime.wiring import database, make_hub, send_queue
 
 pytestmark = pytest.mark.django_db
 MISSED = 40
 
 
 def make(name: str) -> Room:
-    return Room.objects.create(kind=RoomKind.PUBLIC, name=name, name_key=name, version=3, access=1)
+    return Room.objects.create(
+        kind=RoomKind.PUBLIC, name=name, name_key=name, version=3, access_epoch=1
+    )
 
 
 def test_only_rooms_that_are_elsewhere_are_news() -> None:
@@ -72,14 +75,13 @@ def test_ten_thousand_open_sessions_are_one_statement() -> None:
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_session_that_ended_elsewhere_is_closed_here() -> None:
-    hub, wire = Hub(), Wire()
-    hub.on_rooms_change = lambda _: None
-    repair, caller = Repair(hub), await sync_to_async(make_sign_in)()
+    hub, wire = make_hub(), Wire()
+    repair, caller = Repair(hub, database), await sync_to_async(make_sign_in)()
     room = await sync_to_async(make)("open")
-    subscriber = Subscriber(SendQueue(wire), caller, room.pk, room.version, room.access)
+    subscriber = Subscriber(send_queue(wire), caller, room.pk, room.version, room.access_epoch)
     hub.subscribe(subscriber, room)
     await repair._check()
-    assert not subscriber.outbox.closing
+    assert not subscriber.queue.closing
     await sync_to_async(end_session)(user_id=caller.user_id, session_id=caller.session_id)
     await repair._check()
     assert wire.sent[-1] == {"type": "websocket.close", "code": 4401, "reason": "session_ended"}
@@ -96,19 +98,18 @@ def said_unheard() -> Room:
 
 @pytest.mark.django_db(transaction=True)
 async def test_what_was_missed_comes_in_order_and_in_one_write() -> None:
-    room = await sync_to_async(said_unheard)()
-    hub, wire = Hub(), Wire(quick=True)
-    hub.on_rooms_change = lambda _: None
-    repair = Repair(hub)
-    outbox = SendQueue(wire)
-    outbox.put({"type": "websocket.accept"})
-    subscriber = Subscriber(outbox, await sync_to_async(make_sign_in)(), room.access, 0)
-    here = hub.subscribe(subscriber, Room(pk=room.pk, access=room.access))
+    row = await sync_to_async(said_unheard)()
+    hub, wire = make_hub(), Wire(quick=True)
+    repair = Repair(hub, database)
+    queue = send_queue(wire)
+    queue.put({"type": "websocket.accept"})
+    subscriber = Subscriber(queue, await sync_to_async(make_sign_in)(), row.access_epoch, 0)
+    room = hub.subscribe(subscriber, Room(pk=row.pk, access_epoch=row.access_epoch))
     subscriber.ready = True
-    here.finish_catch_up(subscriber, 0)
-    repair.request_repair(here)
+    room.finish_catch_up(subscriber, 0)
+    repair.request_repair(room)
     async with asyncio.timeout(20):
-        while here.version < MISSED:
+        while room.version < MISSED:
             await asyncio.sleep(0.01)
     assert [f'"message":"{number}"' in text for number, text in enumerate(wire.texts)] == (
         [True] * MISSED

@@ -19,11 +19,12 @@ from realtime.delivery.replay_cache import (
     MAX_PAGE_BYTES,
     Page,
     Place,
-    Replays,
+    ReplayCache,
     read_page,
 )
 from rooms.models import Room
 from tests.factories import make_room, make_sign_in, say
+from tests.realtime.wiring import database
 
 from .test_events import state
 
@@ -66,14 +67,14 @@ async def begun(reads: Reads, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def get(replays: Replays, place: Place = PLACE, needed: int = 10) -> Page:
+async def get(replays: ReplayCache, place: Place = PLACE, needed: int = 10) -> Page:
     """A page that is used for a moment."""
     async with replays.page(place, needed) as page:
         return page
 
 
 async def test_all_who_ask_at_once_share_one_read(reads: Reads) -> None:
-    replays = Replays()
+    replays = ReplayCache(database)
     reads.may_end.clear()
     asking = [asyncio.ensure_future(get(replays)) for _ in range(20)]
     await begun(reads, 1)
@@ -83,14 +84,14 @@ async def test_all_who_ask_at_once_share_one_read(reads: Reads) -> None:
 
 
 async def test_one_who_asks_later_shares_it_while_the_room_stands_still(reads: Reads) -> None:
-    replays = Replays()
+    replays = ReplayCache(database)
     first = await get(replays, needed=9)
     assert await get(replays) is first
     assert reads.made == [PLACE]
 
 
 async def test_a_read_that_reaches_less_far_than_needed_is_made_anew(reads: Reads) -> None:
-    replays = Replays()
+    replays = ReplayCache(database)
     await get(replays)
     reads.version = 11
     assert (await get(replays, needed=11)).version == 11
@@ -99,7 +100,7 @@ async def test_a_read_that_reaches_less_far_than_needed_is_made_anew(reads: Read
 
 
 async def test_a_read_under_way_that_began_too_early_is_made_anew(reads: Reads) -> None:
-    replays = Replays()
+    replays = ReplayCache(database)
     reads.may_end.clear()
     out_of_order = asyncio.ensure_future(get(replays))
     await begun(reads, 1)
@@ -111,7 +112,7 @@ async def test_a_read_under_way_that_began_too_early_is_made_anew(reads: Reads) 
 
 
 async def test_rooms_and_versions_are_told_apart(reads: Reads) -> None:
-    replays = Replays()
+    replays = ReplayCache(database)
     places = [Place(1, 4, 4), Place(1, 5, 5), Place(2, 4, 4), Place(1, 4, 5)]
     for place in places:
         await get(replays, place)
@@ -119,13 +120,13 @@ async def test_rooms_and_versions_are_told_apart(reads: Reads) -> None:
 
 
 async def test_who_has_everything_reads_nothing(reads: Reads) -> None:
-    page = await get(Replays(), Place(1, 10, 10))
+    page = await get(ReplayCache(database), Place(1, 10, 10))
     assert (page.entries, page.is_last) == ([], True)
     assert reads.made == []
 
 
 async def test_one_who_goes_away_takes_nothing_from_the_others(reads: Reads) -> None:
-    replays = Replays()
+    replays = ReplayCache(database)
     reads.may_end.clear()
     gone = asyncio.ensure_future(get(replays))
     await begun(reads, 1)
@@ -138,7 +139,7 @@ async def test_one_who_goes_away_takes_nothing_from_the_others(reads: Reads) -> 
 
 
 async def test_a_read_that_failed_is_not_kept(reads: Reads) -> None:
-    replays = Replays()
+    replays = ReplayCache(database)
     reads.error = Busy(retry_after=1)
     with pytest.raises(Busy):
         await get(replays)
@@ -147,7 +148,7 @@ async def test_a_read_that_failed_is_not_kept(reads: Reads) -> None:
 
 
 async def test_an_old_read_is_made_anew(reads: Reads) -> None:
-    replays = Replays()
+    replays = ReplayCache(database)
     (await get(replays)).read_at -= CACHE_TTL
     await get(replays)
     assert len(reads.made) == 2
@@ -155,7 +156,7 @@ async def test_an_old_read_is_made_anew(reads: Reads) -> None:
 
 async def test_what_is_kept_is_bounded(reads: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_IDLE_BYTES", 5 * ENVELOPE)
-    replays = Replays()
+    replays = ReplayCache(database)
     for since in (1, 2, 3, 4, 5, 1, 6):
         await get(replays, Place(1, since, since))
     assert replays.held == 5 * ENVELOPE
@@ -168,14 +169,14 @@ async def test_what_is_kept_is_bounded(reads: Reads, monkeypatch: pytest.MonkeyP
 
 
 async def test_a_page_that_is_not_the_last_serves_whatever_is_needed(reads: Reads) -> None:
-    replays = Replays()
+    replays = ReplayCache(database)
     reads.is_last = False
     first = await get(replays)
     assert await get(replays, needed=99) is first
 
 
 async def test_no_page_was_read_before_the_one_before_it_ended(reads: Reads) -> None:
-    replays = Replays()
+    replays = ReplayCache(database)
     out_of_order = await get(replays, Place(1, 4, 7))
     first = await get(replays)
     async with replays.page(Place(1, 4, 7), 10, first.read_at) as later:
@@ -197,7 +198,7 @@ def two_pages(reads: Reads, settings: Settings) -> None:
 async def test_a_page_beyond_the_bound_waits_until_another_is_let_go(
     reads: Reads, two_pages: None
 ) -> None:
-    replays = Replays()
+    replays = ReplayCache(database)
     async with replays.page(Place(1, 1, 1), 10):
         async with replays.page(Place(1, 2, 2), 10):
             third = asyncio.ensure_future(get(replays, Place(1, 3, 3)))
@@ -214,7 +215,7 @@ async def test_a_page_that_has_waited_too_long_is_busy(
     reads: Reads, two_pages: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGE_TIMEOUT", 0.05)
-    replays = Replays()
+    replays = ReplayCache(database)
     async with replays.page(Place(1, 1, 1), 10), replays.page(Place(1, 2, 2), 10):
         with pytest.raises(Busy):
             await get(replays, Place(1, 3, 3))
@@ -223,7 +224,7 @@ async def test_a_page_that_has_waited_too_long_is_busy(
 
 
 async def test_a_failed_read_gives_its_room_back(reads: Reads, two_pages: None) -> None:
-    replays = Replays()
+    replays = ReplayCache(database)
     reads.error = Busy()
     for since in range(5):
         with pytest.raises(Busy):

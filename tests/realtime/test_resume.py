@@ -7,33 +7,38 @@ from typing import Any
 
 import pytest
 from pytest_django import Settings
+from typing_extensions import override
 
 from accounts.auth import Caller
 from accounts.kernel.errors import Busy, RateLimited
 from accounts.kernel.rate_limits import buckets
 from messaging.services import edit_message
-from realtime.close_codes import Removed
-from realtime.delivery import recovery, replay_cache
+from realtime.delivery import recovery as recovery_module
+from realtime.delivery import replay_cache
 from realtime.delivery import replay_turns as replay_turns_module
 from realtime.delivery.local_room import LocalRoom
+from realtime.delivery.recovery import REPLAY_RATE, consume_replay
 from realtime.delivery.replay_cache import Page, Place, read_page
-from realtime.delivery.replay_turns import ReplayTurns, replay_turns
-from realtime.delivery.send_queue import SendQueue
+from realtime.delivery.replay_turns import ReplayTurns
 from realtime.delivery.subscriber import Subscriber, VersionedFrame, text_event
+from realtime.errors import Removed
 from realtime.servers.interface import Event
 from rooms.models import Ban, Member
 from tests.factories import Wire, make_room, make_sign_in, say
+from tests.realtime.wiring import database, local_room, make_recovery, send_queue
+
+recovery = make_recovery()
 
 
 @pytest.fixture
 def room() -> LocalRoom:
-    return LocalRoom(1, version=5, access=0)
+    return local_room(1, version=5, access_epoch=0)
 
 
 def come_in(room: LocalRoom, version: int) -> tuple[Subscriber, Wire]:
     """A socket that read `version` at the door, and for which frames are held back."""
     wire = Wire()
-    subscriber = Subscriber(SendQueue(wire), Caller(1, "ila", 1, 0), room.id, version)
+    subscriber = Subscriber(send_queue(wire), Caller(1, "ila", 1, 0), room.id, version)
     room.add(subscriber)
     subscriber.ready = True
     return subscriber, wire
@@ -47,7 +52,7 @@ def busy(room: LocalRoom, monkeypatch: pytest.MonkeyPatch) -> None:
         room.deliver(VersionedFrame(6, 0, text_event(json.dumps({"version": 6}))))
         raise Busy(retry_after=1)
 
-    monkeypatch.setattr(replay_cache, "on_database", fail)
+    monkeypatch.setattr(database, "run", fail)
 
 
 @pytest.mark.parametrize(
@@ -76,11 +81,11 @@ async def test_an_open_socket_goes_on_after_a_resume_that_failed(
 
 def test_replays_are_counted_per_user_and_not_per_socket() -> None:
     buckets.clear()
-    for _ in range(recovery.REPLAYS.burst):
-        recovery.consume_replay(1)
+    for _ in range(REPLAY_RATE.burst):
+        consume_replay(1)
     with pytest.raises(RateLimited):
-        recovery.consume_replay(1)
-    recovery.consume_replay(2)
+        consume_replay(1)
+    consume_replay(2)
 
 
 # Page by page
@@ -116,13 +121,13 @@ class Stored:
 
     async def replay(self, wire: Wire, since: int, version: int) -> None:
         """To a socket that was let in at a version."""
-        subscriber = Subscriber(SendQueue(wire), self.caller, self.row.pk, version)
-        here = LocalRoom(self.row.pk, version, access=0)
-        here.add(subscriber)
+        subscriber = Subscriber(send_queue(wire), self.caller, self.row.pk, version)
+        room = local_room(self.row.pk, version, access_epoch=0)
+        room.add(subscriber)
         try:
-            await recovery.replay(here, subscriber, since)
+            await recovery.replay(room, subscriber, since)
         finally:
-            here.discard(subscriber)
+            room.discard(subscriber)
 
 
 @pytest.fixture
@@ -175,9 +180,10 @@ async def test_a_slow_reader_gets_everything_over_several_turns(
     stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay_cache, "MAX_PAGE_BYTES", 1024 * 1024)
-    monkeypatch.setattr(recovery, "STALL_TIMEOUT", 0.01)
+    monkeypatch.setattr(recovery_module, "STALL_TIMEOUT", 0.01)
 
     class Slow(Wire):
+        @override
         async def send(self, event: Event) -> None:
             await asyncio.sleep(0.03)
             await super().send(event)
@@ -187,7 +193,7 @@ async def test_a_slow_reader_gets_everything_over_several_turns(
     while not wire.texts or "resumed" not in wire.texts[-1]:
         await asyncio.sleep(0.01)
     assert [seq for _, seq, _ in told(wire)] == [1, 2, 3, 4]
-    assert len(replay_turns) == 0
+    assert len(recovery.turns) == 0
 
 
 async def test_a_user_has_a_few_turns_and_others_theirs(

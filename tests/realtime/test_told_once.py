@@ -1,16 +1,15 @@
 """A message that changed before the repair found it is a `message` only to those who lack it."""
 
 from accounts.auth import Caller
-from realtime.delivery.local_room import LocalRoom
-from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber, VersionedFrame, text_event
 from tests.factories import Wire
+from tests.realtime.wiring import local_room, send_queue
 
 
 def _listener(user_id: int, version: int) -> tuple[Subscriber, Wire]:
     wire = Wire()
     caller = Caller(user_id, f"user{user_id}", 1, 0)
-    return Subscriber(SendQueue(wire), caller, 1, version), wire
+    return Subscriber(send_queue(wire), caller, 1, version), wire
 
 
 def _edited(created: int, version: int) -> VersionedFrame:
@@ -18,7 +17,7 @@ def _edited(created: int, version: int) -> VersionedFrame:
 
 
 def test_one_who_replayed_further_than_the_room_hears_a_change() -> None:
-    room = LocalRoom(1, 55, 0)
+    room = local_room(1, 55, 0)
     queued_subscribers, heard_live = _listener(1, 55)
     ahead, heard_ahead = _listener(2, 60)
     for subscriber, version in ((queued_subscribers, 55), (ahead, 60)):
@@ -30,7 +29,7 @@ def test_one_who_replayed_further_than_the_room_hears_a_change() -> None:
 
 
 def test_one_who_is_caught_up_with_during_a_repair_hears_a_change() -> None:
-    room = LocalRoom(1, 55, 0)
+    room = local_room(1, 55, 0)
     ahead, heard = _listener(1, 60)
     room.add(ahead)
     room.finish_catch_up(ahead, 60)
@@ -42,7 +41,7 @@ def test_one_who_is_caught_up_with_during_a_repair_hears_a_change() -> None:
 
 
 def test_one_who_still_replays_hears_a_change_when_released() -> None:
-    room = LocalRoom(1, 55, 0)
+    room = local_room(1, 55, 0)
     subscriber, heard = _listener(1, 50)
     room.add(subscriber)
     room.fill([_edited(58, 62), _edited(61, 63)])
@@ -51,7 +50,7 @@ def test_one_who_still_replays_hears_a_change_when_released() -> None:
 
 
 def test_one_who_heard_it_while_the_database_was_read_hears_a_change() -> None:
-    room = LocalRoom(1, 55, 0)
+    room = local_room(1, 55, 0)
     subscriber, heard = _listener(1, 55)
     room.add(subscriber)
     room.finish_catch_up(subscriber, 55)

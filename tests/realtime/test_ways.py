@@ -5,21 +5,20 @@ import random
 from collections.abc import Callable
 
 import pytest
+from typing_extensions import override
 
-from realtime.delivery import local_room
-from realtime.delivery.batching import batching
+from realtime.delivery import local_room as local_room_module
 from realtime.delivery.local_room import LocalRoom
-from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber, VersionedFrame, text_event
-from realtime.metrics import counts
 from tests.factories import Wire
+from tests.realtime.wiring import local_room, send_queue, state
 
 from .ear import Ear, enter, frame, settled
 
 
 @pytest.mark.usefixtures("straight")
 def test_one_for_whom_nothing_waits_is_written_to_directly() -> None:
-    room = LocalRoom(1, version=0, access=0)
+    room = local_room(1, version=0, access_epoch=0)
     ear = enter(room)
     room.deliver(frame(1))
     assert room.direct_writers.keys() == {ear}
@@ -29,6 +28,7 @@ def test_one_for_whom_nothing_waits_is_written_to_directly() -> None:
 class Deaf(Wire):
     """Takes a write, and is found not to read at it."""
 
+    @override
     def _write(self, data: bytes) -> None:
         super()._write(data)
         self.block()
@@ -36,11 +36,11 @@ class Deaf(Wire):
 
 @pytest.mark.usefixtures("straight")
 async def test_one_who_stops_reading_hears_each_version_once_and_delays_nobody() -> None:
-    room = LocalRoom(1, version=0, access=0)
+    room = local_room(1, version=0, access_epoch=0)
     ear, deaf = enter(room), Ear(user_id=2)
     deaf.wire = Deaf(quick=True)
-    deaf.outbox = SendQueue(deaf.wire)
-    deaf.outbox.put({"type": "websocket.accept"})
+    deaf.queue = send_queue(deaf.wire)
+    deaf.queue.put({"type": "websocket.accept"})
     room.add(deaf)
     room.finish_catch_up(deaf, 0)
     for version in (1, 2, 3):
@@ -49,23 +49,23 @@ async def test_one_who_stops_reading_hears_each_version_once_and_delays_nobody()
     assert room.direct_writers.keys() == {ear}
     assert room.queued_subscribers == {deaf}
     deaf.wire.unblock()
-    await deaf.outbox.drained()
+    await deaf.queue.drained()
     assert deaf.heard == [1, 2, 3]
     assert room.direct_writers.keys() == {ear, deaf}
 
 
 @pytest.mark.usefixtures("straight")
 def test_one_whose_way_fails_is_cut_and_takes_nothing_from_the_others() -> None:
-    room = LocalRoom(1, version=0, access=0)
+    room = local_room(1, version=0, access_epoch=0)
     torn, ear = enter(room), enter(room, user_id=2)
-    way, failed = room.direct_writers[torn], False
+    direct_writer, failed = room.direct_writers[torn], False
 
     def fail_once(data: bytes) -> None:
         nonlocal failed
         if not failed:
             failed = True
             raise MemoryError
-        way(data)
+        direct_writer(data)
 
     room.direct_writers[torn] = fail_once
     room.deliver(frame(1))
@@ -80,7 +80,7 @@ def test_one_whose_way_fails_is_cut_and_takes_nothing_from_the_others() -> None:
 def test_one_who_was_taken_out_does_not_come_back_when_its_peer_stops_reading(
     goes: Callable[[LocalRoom, Subscriber], object],
 ) -> None:
-    room = LocalRoom(1, version=0, access=0)
+    room = local_room(1, version=0, access_epoch=0)
     enter(room, user_id=2)
     ear = enter(room)
     goes(room, ear)
@@ -89,15 +89,15 @@ def test_one_who_was_taken_out_does_not_come_back_when_its_peer_stops_reading(
 
 
 def test_deliveries_are_counted_whichever_way_they_go(room: LocalRoom, ear: Ear) -> None:
-    before = counts.deliveries
+    before = state.counts.deliveries
     room.deliver(frame(1))
-    room.say("0")
-    assert counts.deliveries == before + 2
+    room.send("0")
+    assert state.counts.deliveries == before + 2
 
 
 @pytest.mark.usefixtures("straight")
 def test_nothing_is_written_to_one_that_closes() -> None:
-    room = LocalRoom(1, version=0, access=0)
+    room = local_room(1, version=0, access_epoch=0)
     ear = enter(room)
     ear.close(1000)
     room.deliver(frame(1))
@@ -106,9 +106,9 @@ def test_nothing_is_written_to_one_that_closes() -> None:
 
 @pytest.mark.usefixtures("straight")
 def test_what_is_told_together_leaves_in_one_write() -> None:
-    room = LocalRoom(1, version=0, access=0)
+    room = local_room(1, version=0, access_epoch=0)
     ear = enter(room)
-    with batching(3):
+    with state.write_batch.for_frames(3):
         for version in (1, 2, 3):
             room.deliver(frame(version))
         assert ear.wire.writes == 0
@@ -119,10 +119,10 @@ def test_what_is_told_together_leaves_in_one_write() -> None:
 
 @pytest.mark.usefixtures("straight")
 def test_much_that_is_told_together_does_not_wait_for_its_end() -> None:
-    room = LocalRoom(1, version=0, access=0)
+    room = local_room(1, version=0, access_epoch=0)
     ear = enter(room)
-    half = local_room.MAX_WRITE_LENGTH // 2
-    with batching(3):
+    half = local_room_module.MAX_WRITE_LENGTH // 2
+    with state.write_batch.for_frames(3):
         for version in (1, 2):
             room.deliver(VersionedFrame(version, 0, text_event(str(version).rjust(half))))
             assert ear.heard == []
@@ -130,7 +130,7 @@ def test_much_that_is_told_together_does_not_wait_for_its_end() -> None:
         assert (ear.heard, ear.wire.writes) == ([1, 2], 1)
     assert (ear.heard, ear.wire.writes) == ([1, 2, 3], 2)
     # What was written does not count towards the next.
-    with batching(2):
+    with state.write_batch.for_frames(2):
         room.deliver(VersionedFrame(4, 0, text_event("4".rjust(2 * half))))
         assert ear.wire.writes == 2
 
@@ -139,7 +139,7 @@ def test_whoever_comes_goes_or_replays_meanwhile_hears_each_version_once(
     room: LocalRoom, ear: Ear
 ) -> None:
     goes, replays = enter(room, user_id=2), enter(room, user_id=3)
-    with batching(9):
+    with state.write_batch.for_frames(9):
         room.deliver(frame(1))
         room.discard(goes)
         room.deliver(frame(2))
@@ -153,9 +153,9 @@ def test_whoever_comes_goes_or_replays_meanwhile_hears_each_version_once(
 
 
 def test_a_word_follows_what_was_said_before_it(room: LocalRoom, ear: Ear) -> None:
-    with batching(2):
+    with state.write_batch.for_frames(2):
         room.deliver(frame(1))
-        room.say("0")
+        room.send("0")
     assert ear.heard == [1, 0]
 
 
@@ -163,7 +163,7 @@ def test_a_word_follows_what_was_said_before_it(room: LocalRoom, ear: Ear) -> No
 @pytest.mark.parametrize("seed", range(20))
 async def test_whatever_blocks_and_reads_again_hears_all_in_order(seed: int) -> None:
     chance = random.Random(seed)
-    room = LocalRoom(1, version=0, access=0)
+    room = local_room(1, version=0, access_epoch=0)
     ears = [enter(room, user_id=number) for number in range(1, 6)]
     blocked: set[Ear] = set()
     while room.version < 200:
@@ -177,13 +177,13 @@ async def test_whatever_blocks_and_reads_again_hears_all_in_order(seed: int) -> 
         if chance.random() < 0.5:
             await asyncio.sleep(0)
         count = chance.randrange(4)
-        with batching(count):
+        with state.write_batch.for_frames(count):
             for _ in range(count):
                 room.deliver(frame(room.version + 1))
     for ear in ears:
         if ear in blocked:
             ear.wire.unblock()
-        await ear.outbox.drained()
+        await ear.queue.drained()
     room.deliver(frame(room.version + 1))
     assert all(ear.heard == list(range(1, room.version + 1)) for ear in ears)
     assert room.direct_writers.keys() == set(ears)

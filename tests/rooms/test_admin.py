@@ -77,7 +77,7 @@ def test_rooms_of_every_kind_are_deleted_by_the_service(
     }
     for room in Room.objects.all():
         assert room.deleted_at is not None
-        assert (room.access, room.member_count) == (1, 0)
+        assert (room.access_epoch, room.member_count) == (1, 0)
     assert not Member.objects.exists()
     logged = LogEntry.objects.order_by("pk").values_list("user_id", "object_id", "change_message")
     assert sorted(logged) == sorted(

@@ -350,7 +350,7 @@ def test_leaving_raises_the_access_counter_and_is_told() -> None:
     room = make_room(member=[user.pk])
     with heard() as events:
         membership.leave_room(user_id=user.pk, room_id=room.pk)
-    assert events == [MemberLeft(room.pk, user.pk, access=1)]
+    assert events == [MemberLeft(room.pk, user.pk, access_epoch=1)]
     assert role_of(user.pk, room) is None
     assert counts_right(room)
 
@@ -407,7 +407,7 @@ def test_a_removal_tells_the_last_version_that_the_removed_may_have_seen() -> No
             user_id=owner.pk, room_id=room.pk, username=gone.username.upper()
         )
     assert version == said.version
-    assert events == [MemberRemoved(room.pk, gone.user_id, access=1)]
+    assert events == [MemberRemoved(room.pk, gone.user_id, access_epoch=1)]
     assert counts_right(room)
 
 
@@ -440,7 +440,7 @@ def test_one_who_is_no_member_of_a_public_room_can_be_banned(has_been_there: boo
             user_id=owner.pk, room_id=room.pk, username=gone.username.upper()
         )
     assert version == room.version
-    assert events == [MemberRemoved(room.pk, gone.user_id, access=room.access + 1)]
+    assert events == [MemberRemoved(room.pk, gone.user_id, access_epoch=room.access_epoch + 1)]
     assert isinstance(store_now(draft(gone, room))[0], Forbidden)
     assert counts_right(room)
     # Once more, because the answer was lost.

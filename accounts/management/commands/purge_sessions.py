@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from typing_extensions import override
 
 from accounts.models import Session
 from accounts.selectors import over_for
@@ -16,6 +17,7 @@ MAX_AGE_DAYS = 36_500
 class Command(BaseCommand):
     help = "Delete sessions that ended, or whose last token ran out"
 
+    @override
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--older-than-days",
@@ -25,6 +27,7 @@ class Command(BaseCommand):
             help="only those that were over at least N days ago (default: 30)",
         )
 
+    @override
     def handle(self, *args: Any, **options: Any) -> None:
         days: int = options["older_than_days"]
         # A day at least: the repair of every process looks for those that ended lately.

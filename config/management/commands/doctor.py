@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.management.base import BaseCommand, CommandError
+from typing_extensions import override
 
 from config.doctor.checks import checks
 from config.doctor.finding import Finding, Level, run_checks
@@ -22,12 +23,14 @@ class Command(BaseCommand):
     )
     requires_system_checks = ()  # the doctor runs them itself, so that they cannot end it early
 
+    @override
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--url", help="public URL, such as https://chat.example.com")
         parser.add_argument(
             "--timeout", type=float, default=CHECK_TIMEOUT, help="seconds for each check"
         )
 
+    @override
     def handle(self, *args: Any, url: str | None, timeout: float, **options: Any) -> None:
         if url is not None and not _is_url(url):
             raise CommandError("--url must look like https://chat.example.com")

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from typing_extensions import override
 
 from accounts.auth import Caller, authenticate, user_of
 from accounts.kernel.errors import DomainError, InvalidCredentials, UsernameTaken
@@ -44,6 +45,7 @@ SAID = {
 class Command(BaseCommand):
     help = "Fill the database with people, rooms and messages, and print tokens and URLs to paste"
 
+    @override
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEBUG:
             raise CommandError(

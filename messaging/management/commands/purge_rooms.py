@@ -5,10 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
+from typing_extensions import override
 
+from accounts.kernel.db import writing
 from messaging.models import Message, Reaction
 from rooms.models import Room
 
@@ -23,6 +24,7 @@ class Command(BaseCommand):
         "so that connecting does not make their names again"
     )
 
+    @override
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--older-than-days",
@@ -32,6 +34,7 @@ class Command(BaseCommand):
             help="only rooms that were deleted at least N days ago (default: all)",
         )
 
+    @override
     def handle(self, *args: Any, **options: Any) -> None:
         days: int = options["older_than_days"]
         if not 0 <= days <= MAX_AGE_DAYS:
@@ -52,7 +55,7 @@ def _rooms_to_purge(days: int) -> QuerySet[Room]:
 
 def _erase_chunk(room: Room) -> int:
     """Erases the oldest messages of the room; how many, 0 when none is left."""
-    with transaction.atomic():
+    with writing():
         seqs = Message.objects.filter(room=room).order_by("seq").values_list("seq", flat=True)
         chunk = list(seqs[:CHUNK])
         if chunk:

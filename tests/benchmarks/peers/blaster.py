@@ -8,6 +8,7 @@ import sys
 from typing import cast
 
 import uvloop
+from typing_extensions import override
 
 COPIES = 16
 ACCEPT = (
@@ -21,10 +22,12 @@ peers: set[asyncio.Transport] = set()
 class Peer(asyncio.Protocol):
     transport: asyncio.Transport
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclasses of asyncio's.
         self.transport = cast(asyncio.Transport, transport)
 
+    @override
     def data_received(self, data: bytes) -> None:
         if self.transport not in peers:
             self.transport.write(ACCEPT)
@@ -36,6 +39,7 @@ class Peer(asyncio.Protocol):
         for peer in peers:
             peer.write(copies)
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
         peers.discard(self.transport)
 

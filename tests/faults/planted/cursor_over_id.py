@@ -11,11 +11,12 @@ from django.db import connection
 from django.db.models import Max
 
 from config.asgi import application
+from messaging import selectors
 from messaging.models import Message
 from messaging.selectors import StoredChange, state_of
 from messaging.writer import batch
 from messaging.writer.sql import Rows
-from realtime.delivery import repair, replay_cache
+from realtime.delivery import replay_cache
 from rooms.models import Room
 
 from .plant import plant
@@ -57,4 +58,4 @@ def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]
 
 plant(batch, "allocate_ids", allocate_ids)
 plant(replay_cache, "changes_since", changes_since)
-plant(repair, "changes_since", changes_since)
+plant(selectors, "changes_since", changes_since)

@@ -17,13 +17,18 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
+from typing_extensions import override
 
 from realtime.servers import control_frames, draining
 from realtime.servers import daphne as daphne_module
 from realtime.servers.detect import connection_of
-from realtime.servers.http_connections import open_connections
+from realtime.servers.http_connections import OpenConnections
 from tests.factories import Referable
 from tests.faults.raw import PING, PONG, TEXT, handshake, masked
+from tests.realtime.wiring import state
+
+open_connections = OpenConnections()
+
 
 UNREAD = 4 * 1024 * 1024
 
@@ -38,12 +43,14 @@ class Closing(asyncio.Protocol):
     async def send(self, event: Any) -> None: ...
     async def receive(self) -> Any: ...
 
+    @override
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         connection_of(self.receive, self.send)
         transport.write(bytes(UNREAD))
         transport.close()
 
+    @override
     def connection_lost(self, error: Exception | None) -> None:
         self.lost.set_result(error)
 
@@ -68,7 +75,8 @@ class Line(StringTransport):
 
     def connectionLost(self, reason: Failure) -> None: ...  # noqa: N802 - as below
 
-    def abortConnection(self) -> None:  # noqa: N802 - Twisted names it
+    @override
+    def abortConnection(self) -> None:
         self.abort_called = True
 
     def setTcpNoDelay(self, on: bool) -> None: ...  # noqa: N802
@@ -130,7 +138,8 @@ class Narrow(FileDescriptor):
         self.takes = 0
         self.sent = b""
 
-    def writeSomeData(self, data: bytes) -> int | BaseException:  # noqa: N802 - as above
+    @override
+    def writeSomeData(self, data: bytes) -> int | BaseException:
         if self.takes < 0:
             return ConnectionLost()
         taken = bytes(data[: self.takes])
@@ -263,11 +272,11 @@ async def test_on_daphne_nothing_goes_straight_after_the_end(end: Callable[[Any]
 
 async def test_on_daphne_a_lost_connection_lets_go_of_its_outbox() -> None:
     protocol, connection = on_daphne()
-    outbox = Referable(connection)
-    outbox.put({"type": "websocket.send", "text": "hello"})
+    queue = Referable(connection, state)
+    queue.put({"type": "websocket.send", "text": "hello"})
     protocol.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]
-    seen = weakref.ref(outbox)
-    del outbox, connection
+    seen = weakref.ref(queue)
+    del queue, connection
     assert seen() is None
 
 
@@ -383,6 +392,7 @@ async def test_on_daphne_an_address_has_so_many_connections(settings: Settings) 
 
 
 def new_channel(peer: str) -> Any:
+    daphne_module.BoundedChannel.open_connections = open_connections
     channel: Any = new_bounded_channel()
     channel.timeOut = None
     channel.line = new_line(peerAddress=IPv4Address("TCP", peer, 50_000))

@@ -17,14 +17,17 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from realtime.delivery.send_queue import SendQueue
 from realtime.servers import control_frames
 from realtime.servers import uvicorn as uvicorn_module
 from realtime.servers.detect import connection_of
-from realtime.servers.http_connections import open_connections
+from realtime.servers.http_bodies import UnfinishedBodies
+from realtime.servers.http_connections import OpenConnections
 from realtime.servers.interface import Connection, Event
 from tests.factories import Referable
 from tests.faults.raw import CONTINUATION, PING, PONG, TEXT, masked
+from tests.realtime.wiring import send_queue, state
+
+open_connections = OpenConnections()
 
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -96,17 +99,17 @@ async def accepted(headers: bytes = b"") -> tuple[Any, Transport]:
 
 async def test_a_text_goes_out_as_the_frame_that_send_would_have_made() -> None:
     protocol, transport = await accepted()
-    outbox = SendQueue(connection_of(protocol.receive, protocol.send))
-    outbox.put(HELLO)
-    assert outbox.way is not None
-    outbox.put(HELLO)
+    queue = send_queue(connection_of(protocol.receive, protocol.send))
+    queue.put(HELLO)
+    assert queue.direct_writer is not None
+    queue.put(HELLO)
     await protocol.send({"type": "websocket.send", "text": "hello"})
     assert transport.written == [HELLO_FRAME] * 3
 
 
 async def test_what_is_no_text_goes_by_send() -> None:
     protocol, transport = await accepted()
-    SendQueue(connection_of(protocol.receive, protocol.send)).close(1000)
+    send_queue(connection_of(protocol.receive, protocol.send)).close(1000)
     assert protocol.close_sent
     assert transport.written == [b"\x88\x02\x03\xe8"]
 
@@ -153,22 +156,22 @@ async def test_nothing_goes_straight_after(end: Callable[[Any], None]) -> None:
 async def test_a_lost_connection_lets_go_of_its_outbox() -> None:
     """Not when the garbage collector comes by: it may hold a megabyte."""
     protocol, _ = await accepted()
-    outbox = Referable(connection_of(protocol.receive, protocol.send))
-    outbox.put(HELLO)
+    queue = Referable(connection_of(protocol.receive, protocol.send), state)
+    queue.put(HELLO)
     protocol.connection_lost(None)
-    seen = weakref.ref(outbox)
-    del outbox
+    seen = weakref.ref(queue)
+    del queue
     assert seen() is None
 
 
 async def test_nothing_is_written_after_a_close() -> None:
     protocol, transport = await accepted()
-    outbox = SendQueue(connection_of(protocol.receive, protocol.send))
-    outbox.put(HELLO)
-    outbox.close(1000)
+    queue = send_queue(connection_of(protocol.receive, protocol.send))
+    queue.put(HELLO)
+    queue.close(1000)
     written = len(transport.written)
-    outbox.put(HELLO)
-    assert outbox.way is None
+    queue.put(HELLO)
+    assert queue.direct_writer is None
     assert len(transport.written) == written
     # The peer has yet to answer it.
     assert not transport.is_closing()
@@ -318,8 +321,8 @@ async def test_a_uvicorn_that_we_do_not_know_holds_no_endless_pongs(
 
 def http(stock: type[Any], peer: str) -> tuple[Any, Transport]:
     """A connection of one of uvicorn's HTTP classes, from an address."""
-    uvicorn_module.bound_http()
-    uvicorn_module.bound_http()
+    for _ in range(2):
+        uvicorn_module.bound_http(open_connections, UnfinishedBodies())
     config = uvicorn.Config(lambda scope: None, log_config=None)
     config.load()
     protocol, transport = stock(config, ServerState(), {}), Transport()
@@ -356,6 +359,17 @@ async def test_an_address_has_so_many_connections_and_a_socket_is_one(
     for protocol in (second, other, third):
         protocol.connection_lost(None)
     assert len(open_connections) == 0
+
+
+@pytest.mark.usefixtures("stock_http")
+@pytest.mark.parametrize("stock", [HttpToolsProtocol, H11Protocol])
+async def test_compression_is_not_negotiated(stock: type[Any]) -> None:
+    protocol, transport = http(stock, "192.0.2.1")
+    protocol.data_received(HANDSHAKE % COMPRESSED)
+    assert isinstance(transport.protocol, WebSocketsSansIOProtocol)
+    assert "Sec-WebSocket-Extensions" in transport.protocol.request.headers
+    assert "Sec-WebSocket-Extensions" not in transport.protocol.response.headers
+    transport.protocol.connection_lost(None)
 
 
 @pytest.mark.usefixtures("stock_http")

@@ -1,6 +1,7 @@
 from typing import ClassVar
 
 from django.db import models
+from typing_extensions import override
 
 
 class Message(models.Model):
@@ -13,5 +14,6 @@ class Message(models.Model):
     class Meta:
         app_label = "standard"
 
+    @override
     def __str__(self) -> str:
         return self.content

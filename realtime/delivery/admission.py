@@ -1,0 +1,81 @@
+"""Admits new sockets one after the other while messages flow (decision 23).
+
+A sign-in costs as much as a message to hundreds. Fifty at once delayed messages by a tenth of a
+second; with a pause after each, messages pass between them.
+"""
+
+import asyncio
+from collections import deque
+
+from typing_extensions import override
+
+from accounts.kernel.errors import Busy
+
+from .local_state import MessageFlow
+
+MAX_WAITING = 2000
+ADMISSION_INTERVAL = 0.010
+"""Seconds between two admissions, as long as few sockets wait."""
+MAX_ADMISSION_TIME = 0.5
+"""Divided by the number of waiting sockets, the pause when many wait: after a restart a thousand
+sockets return at once, and they are the ones that wait for messages."""
+MAX_REFUSALS = 200
+"""Sockets that wait to be refused, about 5 MB. Further ones are refused at once."""
+
+
+class AdmissionQueue:
+    """One for each process, on the loop of its sockets."""
+
+    def __init__(self, message_flow: MessageFlow) -> None:
+        self._message_flow = message_flow
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def __len__(self) -> int:
+        """The number of sockets that wait."""
+        return len(self._waiting)
+
+    async def wait_for_turn(self) -> None:
+        """Returns when it is the caller's turn, first come first served.
+
+        At once while no message flows and no socket waits. Raises Busy when MAX_WAITING wait.
+        """
+        if not self._waiting and not self._message_flow.is_active():
+            return
+        if len(self) >= MAX_WAITING:
+            raise Busy
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        if len(self) == 1:
+            self._admit_after_pause()
+        await turn
+
+    def _admit_after_pause(self) -> None:
+        pause = self._pause() if self._message_flow.is_active() else 0.0
+        asyncio.get_running_loop().call_later(pause, self._admit_next)
+
+    def _pause(self) -> float:
+        return min(ADMISSION_INTERVAL, MAX_ADMISSION_TIME / len(self))
+
+    def _admit_next(self) -> None:
+        turn = self._waiting.popleft()
+        if not turn.done():  # cancelled by a caller that gave up
+            turn.set_result(None)
+        if self._waiting:
+            self._admit_after_pause()
+
+
+class RefusalQueue(AdmissionQueue):
+    """Paces the refusal of sockets while messages flow, apart from the admissions.
+
+    Refused at once, clients with bad tokens return as fast as the process can refuse them, and
+    each refusal delays messages by a millisecond.
+    """
+
+    async def wait_for_refusal(self) -> None:
+        """Returns when it is the caller's turn, or at once when MAX_REFUSALS wait."""
+        if len(self) < MAX_REFUSALS:
+            await self.wait_for_turn()
+
+    @override
+    def _pause(self) -> float:
+        return ADMISSION_INTERVAL

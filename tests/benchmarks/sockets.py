@@ -1,0 +1,137 @@
+"""Scenarios of sign-ins under load, compressed sockets, single messages and several workers."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import product
+
+from .bench import DOORS, LATENCY_MEMBERS, MANY_ROOMS, Bench, big_room
+from .growing import SERVER, SPREAD_RATE, SPREAD_ROOMS, cost_of
+from .load import Load
+from .scenarios import until_idle
+from .systems import POSTGRESQL, PRODUCT, REDIS, WORKERS, Room, Running, System, acknowledged
+
+BUSY_RATE = 25
+BUSY_IN_FLIGHT = 8
+BUSY = f"signing in, {BUSY_IN_FLIGHT} at a time, {BUSY_RATE} messages/s × {LATENCY_MEMBERS}"
+P99_QUIET, P99_BUSY = "p99 ms without sign-ins", "p99 ms with sign-ins"
+SIGN_INS = "sign-ins/s"
+
+DEFLATE_RATE = 50
+DEFLATE = f"{DEFLATE_RATE} messages/s × 200, clients offer compression"
+COMPRESSED = "% of sockets compressed"
+DELIVERY_COST = "CPU of the server, µs a delivery"
+
+LONE = "a room of one, one message at a time"
+FIFTY = "a room of 50, one message at a time"
+LONE_MANY = "100 rooms × 10, one message at a time in each"
+CPU_COST, WALL_COST = "CPU, ms a message", "ms a message"
+ANSWERS = "answers/s"
+
+STEADY_WORKERS = f"100 rooms × 20 under `make serve WORKERS=n`, {SPREAD_RATE} messages/s"
+
+
+def signin_busy(bench: Bench) -> None:
+    """Members sign in, 8 at a time, while 25 messages a second flow in a room of 200."""
+    seconds = 4 if bench.quick else 10
+    started = bench.fleet(bench.systems(peers=()))
+    for one in started:
+        # The first sign-in of a while is also noted on the session's row.
+        with one.load(DOORS) as load:
+            load.open()
+        until_idle(one)
+    with ExitStack() as stack:
+        rooms = [stack.enter_context(one.load([big_room(LATENCY_MEMBERS)])) for one in started]
+        for load in rooms:
+            load.open()
+        for _ in range(bench.rounds):
+            for one, load in zip(started, rooms, strict=True):
+                _sign_in_while_messages_flow(bench, one, load, seconds)
+
+
+def _sign_in_while_messages_flow(bench: Bench, one: Running, room: Load, seconds: int) -> None:
+    messages = BUSY_RATE * seconds
+    quiet = room.paced(BUSY_RATE, messages)
+    # More than can come in: sign-ins end with the last message.
+    doors = one.load(DOORS * seconds, in_flight=BUSY_IN_FLIGHT)
+    with doors, ThreadPoolExecutor(1) as pool:
+        flow = pool.submit(room.paced, BUSY_RATE, messages)
+        before, start = one.cpu(), time.monotonic()
+        answer = doors.open(within=seconds)
+        elapsed, spent = time.monotonic() - start, one.cpu() - before
+        busy = flow.result()
+    bench.add(
+        BUSY,
+        SIGN_INS,
+        one.system,
+        answer["entered"] / elapsed,
+        answer["entered"] / max(spent, 0.01),
+    )
+    bench.add(BUSY, P99_QUIET, one.system, quiet["p99"] * 1000)
+    bench.add(BUSY, P99_BUSY, one.system, busy["p99"] * 1000)
+    until_idle(one)
+
+
+def deflate(bench: Bench) -> None:
+    """Servers without options, clients that offer permessage-deflate as browsers do."""
+    room = Room("deflate", 200)
+    systems = bench.own(*(System(PRODUCT, f"plain {server}") for server in bench.servers))
+    with bench.side_by_side(systems, [room]) as started, ExitStack() as stack:
+        loads = [(one, stack.enter_context(one.load(offers_compression=True))) for one in started]
+        for one, load in loads:
+            opened = load.open()
+            share = opened["compressed"] / max(opened["entered"], 1) * 100
+            bench.add(DEFLATE, COMPRESSED, one.system, share)
+        for _, (one, load) in product(range(bench.rounds), loads):
+            before = one.cpu()
+            answer = load.paced(DEFLATE_RATE, max(int(DEFLATE_RATE * bench.seconds), 100))
+            cost = (one.cpu() - before) / max(answer["deliveries"], 1) * 1e6
+            bench.add(DEFLATE, DELIVERY_COST, one.system, cost)
+
+
+def lone(bench: Bench) -> None:
+    """One sender in a room of one, in one of 50, and in each of 100 rooms of 10."""
+    small, middle = [Room("lone", 1)], [Room("fifty", 50)]
+
+    def cost(one: Running, load: Load) -> None:
+        before = one.cpu()
+        answer = load.closed(bench.seconds / 4, bench.seconds)
+        spent = one.cpu() - before
+        bench.add(LONE, CPU_COST, one.system, spent / max(answer["all_answers"], 1) * 1000)
+        wall = answer["seconds"] / max(answer["answers"], 1) * 1000
+        bench.add(LONE, WALL_COST, one.system, wall)
+        bench.note_load(one, answer)
+
+    def fifty(one: Running, load: Load) -> None:
+        bench.closed(FIFTY, "answers", one, load)
+
+    def many(one: Running, load: Load) -> None:
+        bench.closed(LONE_MANY, "answers", one, load)
+
+    systems = bench.systems(peers=("socketio-insert",))
+    with bench.side_by_side(systems, [*small, *middle, *MANY_ROOMS]) as started:
+        bench.compare(started, small, cost, acknowledged)
+        bench.compare(started, middle, fifty, acknowledged)
+        bench.compare(started, MANY_ROOMS, many, acknowledged)
+
+
+def on_workers(processes: int = 1) -> System:
+    return System(PRODUCT, WORKERS, POSTGRESQL, REDIS, processes)
+
+
+def spread_workers(bench: Bench) -> None:
+    """500 messages a second under `make serve` with 1 and 2 workers, which share one port."""
+    rooms = SPREAD_ROOMS[:20] if bench.quick else SPREAD_ROOMS
+    seconds = max(bench.seconds, 1.0)
+
+    def measure(one: Running, load: Load) -> None:
+        before = {SERVER: one.cpu(), **one.helpers_cpu()}
+        answer = load.paced(SPREAD_RATE, int(SPREAD_RATE * seconds))
+        after = {SERVER: one.cpu(), **one.helpers_cpu()}
+        system = System(one.system.name, WORKERS, POSTGRESQL, REDIS)
+        for name, spent in after.items():
+            cost = (spent - before[name]) / max(answer["deliveries"], 1) * 1e6
+            bench.add(STEADY_WORKERS, cost_of(name), system, cost, at=one.system.processes)
+
+    with bench.side_by_side(bench.own(on_workers(1), on_workers(2)), rooms) as started:
+        bench.compare(started, rooms, measure, acknowledged)
