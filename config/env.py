@@ -1,6 +1,7 @@
-"""The environment, typed: what settings are made of (contract §1 and §4).
+"""Reads and checks the environment variables and `.env` (contract §1 and §4).
 
-A missing or malformed one ends the start with one sentence that names it.
+A missing or malformed variable ends the start with one sentence that names it. Each variable is
+described in `.env.example`, under the same headings.
 """
 
 import os
@@ -18,12 +19,15 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DEVELOPMENT_KEY = "for-development-only-and-known-to-everyone-who-reads-this"
 MIN_KEY_LENGTH = 32
 MIN_KEY_CHARACTERS = 8
-"""Different ones. Of 32 random hexadecimal digits, one key in 27 million has fewer."""
+"""Different characters. Of 32 random hexadecimal digits, one key in 27 million has fewer."""
 MIN_TOKEN_LENGTH = 16
-DSN = re.compile(r"https?://[^@/\s]+@[^@/\s]+(/[^/\s]+)+")
+SENTRY_DSN = re.compile(r"https?://[^@/\s]+@[^@/\s]+(/[^/\s]+)+")
 
 
-def _as_list(value: object) -> object:
+SIZE_UNITS = {"": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
+
+
+def _parse_list(value: object) -> object:
     return (
         [part.strip() for part in value.split(",") if part.strip()]
         if isinstance(value, str)
@@ -31,49 +35,69 @@ def _as_list(value: object) -> object:
     )
 
 
-def _as_rate(value: object) -> object:
+def _parse_rate(value: object) -> object:
     return parse_rate(value) if isinstance(value, str) else value
 
 
-def _as_count(value: object) -> object:
+def _parse_count(value: object) -> object:
     return None if isinstance(value, str) and value.strip().lower() == "off" else value
 
 
-SIZE_UNITS = {"": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
-
-
-def _as_bytes(value: object) -> object:
-    """`25 MB` is 26,214,400; a bare number counts bytes; `off` is None."""
+def _parse_size(value: object) -> object:
+    """Converts `25 MB` to 26,214,400 and `off` to None; a bare number counts bytes."""
     if not isinstance(value, str) or value.strip().lower() == "off":
-        return _as_count(value)
+        return _parse_count(value)
     match = re.fullmatch(r"\s*(\d{1,15})\s*([KMG]B)?\s*", value.upper())
     if match is None:
         raise ValueError("must look like 25 MB, 512 KB, 1048576 or off")
     return int(match[1]) * SIZE_UNITS[match[2] or ""]
 
 
-Names = Annotated[list[str], NoDecode, BeforeValidator(_as_list)]
-RateOrOff = Annotated[Rate | None, NoDecode, BeforeValidator(_as_rate)]
-LengthOrOff = Annotated[Annotated[int, Field(ge=1, le=16_000)] | None, BeforeValidator(_as_count)]
-CountOrOff = Annotated[int | None, Field(ge=1), BeforeValidator(_as_count)]
-BytesOrOff = Annotated[int | None, Field(ge=1), BeforeValidator(_as_bytes)]
-Bytes = Annotated[int, Field(ge=65_536), BeforeValidator(_as_bytes)]
+StringList = Annotated[list[str], NoDecode, BeforeValidator(_parse_list)]
+RateOrOff = Annotated[Rate | None, NoDecode, BeforeValidator(_parse_rate)]
+LengthOrOff = Annotated[
+    Annotated[int, Field(ge=1, le=16_000)] | None, BeforeValidator(_parse_count)
+]
+CountOrOff = Annotated[int | None, Field(ge=1), BeforeValidator(_parse_count)]
+SizeOrOff = Annotated[int | None, Field(ge=1), BeforeValidator(_parse_size)]
+Size = Annotated[int, Field(ge=65_536), BeforeValidator(_parse_size)]
 
 
 class Environment(BaseSettings):
-    """Field names are the variables' names in lower case."""
+    """Holds one field for each variable, under its name in lower case."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
+    # Server
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
     debug: bool = False
+    chat_drain_delay: float = Field(0.5, ge=0, le=60)
+
+    # Security
     secret_key: str = ""
+    allowed_hosts: StringList = []
+    allowed_origins: StringList = []
+    chat_trusted_proxies: int = Field(0, ge=0, le=10)
+    chat_hsts_seconds: int = Field(3600, ge=0)
+    chat_access_token_minutes: float = Field(60, gt=0, le=525_600)
+    chat_refresh_token_days: float = Field(14, gt=0, le=3_650)
+    chat_password_iterations: CountOrOff = None
+
+    # Database
     database_url: str = f"sqlite:///{BASE_DIR / 'db.sqlite3'}"
-    redis_url: Names = []
-    allowed_hosts: Names = []
-    allowed_origins: Names = []
+    chat_database_pool: int = Field(16, ge=1, le=1000)
+    chat_database_timeout: float = Field(10, ge=0.5, le=120)
+
+    # Redis
+    redis_url: StringList = []
+    chat_presence_ttl: float = Field(20, ge=1, le=50)
+
+    # Files
     media_root: Path = BASE_DIR / "media"
+    chat_static_cache_size: SizeOrOff = 4 * 1024**2
+
+    # Observability
     log_level: str = "INFO"
     chat_log_format: str = ""
     chat_metrics_token: str = ""
@@ -81,111 +105,110 @@ class Environment(BaseSettings):
     sentry_environment: str = ""
     sentry_release: str = ""
 
+    # Limits for sign-in
     chat_register_rate: RateOrOff = parse_rate("60/h")
     chat_login_rate: RateOrOff = parse_rate("20/m")
     chat_login_name_rate: RateOrOff = parse_rate("10/m")
+    chat_refresh_rate: RateOrOff = parse_rate("300/m")
+
+    # Limits for messages
     chat_message_rate: RateOrOff = parse_rate("20/s")
-    chat_frame_rate: RateOrOff = parse_rate("50/s")
+    chat_message_length: LengthOrOff = 4000
+    chat_typing_rate: RateOrOff = parse_rate("5/s")
+
+    # Limits for rooms
     chat_room_rate: RateOrOff = parse_rate("60/h")
     chat_join_rate: RateOrOff = parse_rate("120/m")
-    chat_read_rate: RateOrOff = parse_rate("50/s")
-    chat_write_rate: RateOrOff = parse_rate("20/s")
-    chat_refresh_rate: RateOrOff = parse_rate("300/m")
-    chat_page_bytes: BytesOrOff = 1024**2
+    chat_presence_rate: RateOrOff = parse_rate("10/m")
+    chat_presence_max_users: CountOrOff = 250
+
+    # Limits for sockets
+    chat_frame_rate: RateOrOff = parse_rate("50/s")
+    chat_connect_rate: RateOrOff = parse_rate("300/m")
     chat_sockets_per_user: CountOrOff = 50
     chat_sockets_per_address: CountOrOff = None
     chat_pending_per_address: CountOrOff = 20
+    chat_replays_per_user: CountOrOff = 4
+    chat_replay_bytes: SizeOrOff = 32 * 1024**2
+    chat_send_buffer_per_user: SizeOrOff = 16 * 1024**2
+
+    # Limits for HTTP
+    chat_read_rate: RateOrOff = parse_rate("50/s")
+    chat_write_rate: RateOrOff = parse_rate("20/s")
+    chat_page_bytes: SizeOrOff = 1024**2
     chat_connections_per_address: CountOrOff = 1000
     chat_header_timeout: float = Field(10, ge=0.1, le=300)
-    chat_header_size: BytesOrOff = 32 * 1024
+    chat_header_size: SizeOrOff = 32 * 1024
     chat_header_count: CountOrOff = 100
-    chat_connect_rate: RateOrOff = parse_rate("300/m")
-    chat_typing_rate: RateOrOff = parse_rate("5/s")
-    chat_presence_rate: RateOrOff = parse_rate("10/m")
-    chat_replays_per_user: CountOrOff = 4
-    chat_replay_bytes: BytesOrOff = 32 * 1024 * 1024
-    chat_send_buffer_per_user: BytesOrOff = 16 * 1024 * 1024
-    chat_database_timeout: float = Field(10, ge=0.5, le=120)
     chat_requests: CountOrOff = 1000
     chat_requests_per_address: CountOrOff = 500
     chat_requests_per_user: CountOrOff = 4
-    chat_body_size: Bytes = 1024**2
+    chat_body_size: Size = 1024**2
     chat_body_timeout: float = Field(5, ge=0.1, le=300)
     chat_bodies_per_address: CountOrOff = 100
-    chat_body_bytes: BytesOrOff = 64 * 1024**2
-    chat_response_bytes_per_user: BytesOrOff = 16 * 1024**2
-    chat_response_bytes: BytesOrOff = 128 * 1024**2
+    chat_body_bytes: SizeOrOff = 64 * 1024**2
+    chat_response_bytes_per_user: SizeOrOff = 16 * 1024**2
+    chat_response_bytes: SizeOrOff = 128 * 1024**2
     chat_unread_timeout: float = Field(40, ge=0.5, le=600)
-    chat_database_pool: int = Field(16, ge=1, le=1000)
-    chat_presence_ttl: float = Field(20, ge=1, le=50)
-    chat_presence_max_users: CountOrOff = 250
-    chat_message_length: LengthOrOff = 4000
-    chat_access_token_minutes: float = Field(60, gt=0, le=525_600)
-    chat_refresh_token_days: float = Field(14, gt=0, le=3_650)
-    chat_static_cache_size: BytesOrOff = 4 * 1024 * 1024
-    chat_drain_delay: float = Field(0.5, ge=0, le=60)
-    chat_trusted_proxies: int = Field(0, ge=0, le=10)
-    chat_hsts_seconds: int = Field(3600, ge=0)
-    chat_password_iterations: CountOrOff = None
 
     @model_validator(mode="before")
     @classmethod
-    def _no_login_rate_at_all(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """`off` is for both counts of logins, unless the one per name is set by itself."""
+    def _switch_off_both_login_rates(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Applies `off` in CHAT_LOGIN_RATE to CHAT_LOGIN_NAME_RATE too, unless that is set."""
         if str(values.get("chat_login_rate", "")).strip().lower() == "off":
             values.setdefault("chat_login_name_rate", "off")
         return values
 
     @field_validator("allowed_origins")
     @classmethod
-    def _whole_origins(cls, value: list[str]) -> list[str]:
+    def _check_origins(cls, value: list[str]) -> list[str]:
         if any(origin != "*" and "://" not in origin for origin in value):
-            raise ValueError("an origin has a scheme, such as https://chat.example.com")
+            raise ValueError("an origin needs a scheme, such as https://chat.example.com")
         return value
 
     @field_validator("log_level")
     @classmethod
-    def _known_level(cls, value: str) -> str:
+    def _check_log_level(cls, value: str) -> str:
         if value.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
             raise ValueError("must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
         return value.upper()
 
     @field_validator("chat_log_format")
     @classmethod
-    def _known_format(cls, value: str) -> str:
+    def _check_log_format(cls, value: str) -> str:
         if value and value not in ("json", "text"):
             raise ValueError("must be json or text")
         return value
 
     @field_validator("sentry_dsn")
     @classmethod
-    def _whole_dsn(cls, value: str) -> str:
-        if value and not DSN.fullmatch(value):
+    def _check_sentry_dsn(cls, value: str) -> str:
+        if value and not SENTRY_DSN.fullmatch(value):
             raise ValueError("must look like https://key@sentry.example.com/1")
         return value
 
     @field_validator("chat_metrics_token")
     @classmethod
-    def _long_token(cls, value: str) -> str:
+    def _check_metrics_token(cls, value: str) -> str:
         if value and (len(value) < MIN_TOKEN_LENGTH or not value.isascii() or " " in value):
-            raise ValueError(f"needs {MIN_TOKEN_LENGTH} plain characters or more, without spaces")
+            raise ValueError(f"needs at least {MIN_TOKEN_LENGTH} ASCII characters, without spaces")
         return value
 
     @field_validator("redis_url")
     @classmethod
-    def _known_scheme(cls, value: list[str]) -> list[str]:
+    def _check_redis_urls(cls, value: list[str]) -> list[str]:
         if any(not url.startswith(("redis://", "rediss://", "unix://")) for url in value):
             raise ValueError("must look like redis://127.0.0.1:6379/0")
         if len(set(value)) < len(value):
-            raise ValueError("names the same Redis twice")
+            raise ValueError("contains the same Redis twice")
         return value
 
 
 def settings_file() -> Path:
-    """`.env` here, or the file that ENV_FILE names in the process's environment.
+    """Returns `.env`, or the file that ENV_FILE names in the process environment.
 
-    /dev/null stands for no file at all. One that is named and missing ends the start: without its
-    file a server would take another database and say nothing.
+    /dev/null means no file. A missing ENV_FILE ends the start: without its file a server would
+    silently use another database.
     """
     named = os.environ.get("ENV_FILE")
     file = Path(named or BASE_DIR / ".env")
@@ -198,7 +221,7 @@ def settings_file() -> Path:
 
 
 def read_environment() -> Environment:
-    """The process's environment, then the file. Ends the process when something is wrong there."""
+    """Reads the process environment, then the file. Ends the process on a mistake in them."""
     try:
         env = Environment(_env_file=settings_file())
     except ValidationError as error:
@@ -206,15 +229,15 @@ def read_environment() -> Environment:
         message = first["msg"].removeprefix("Value error, ")
         stop(f"{str(first['loc'][0]).upper()}: {message}")
     if not env.debug and not env.secret_key:
-        stop("SECRET_KEY is missing: set it to a long random text, or DEBUG=1 while developing")
+        stop("SECRET_KEY is missing: set it to a long random text, or set DEBUG=1 for development")
     if not env.debug and len(env.secret_key) < MIN_KEY_LENGTH:
         stop(f"SECRET_KEY is too short: it signs every token and needs {MIN_KEY_LENGTH} characters")
     if not env.debug and env.secret_key.strip() == DEVELOPMENT_KEY:
-        stop("SECRET_KEY is the one that stands in the source: whoever reads that can sign tokens")
+        stop("SECRET_KEY is the published development key: anybody can sign tokens with it")
     if not env.debug and len(set(env.secret_key)) < MIN_KEY_CHARACTERS:
-        stop("SECRET_KEY is too simple: it repeats a few characters and could be guessed")
+        stop("SECRET_KEY is too simple: it repeats a few characters and can be guessed")
     if not env.debug and not env.allowed_hosts:
-        stop("ALLOWED_HOSTS is missing: name the hosts that this server answers for")
+        stop("ALLOWED_HOSTS is missing: set it to the host names of this server")
     return env
 
 

@@ -1,27 +1,30 @@
-"""How long PostgreSQL works for a process that serves, and how long it waits for one."""
+"""Sets PostgreSQL's timeouts for server processes."""
 
 from django.conf import settings
 
 
 def bound_work() -> None:
-    """Before the first connection. The database gives up when the client has been told `busy`.
+    """Sets the timeouts. Call it before the first connection.
 
-    Without a bound the statement goes on for nobody, and keeps its connection: as many as the pool
-    has, and nobody is served. And a process that stands still in a transaction, or whose host has
-    lost its power, would keep its room locked, and with it the writers of all the others: it loses
-    the lock so early that those who wait for it are not told `busy`.
+    `statement_timeout` cancels a query when its client gets 503. Without it, the query keeps
+    running and holding its connection; enough of them exhaust the pool.
 
-    Only for processes that serve: a migration or a purge, by `manage.py`, takes the time that it
-    needs.
+    `idle_in_transaction_session_timeout` ends the transaction of a process that hangs, or whose
+    host lost its power. Such a transaction keeps its room locked and blocks the writers of all
+    processes. With half the time, the others get the lock before they answer 503.
+
+    Management commands have no timeouts: a migration or a purge takes the time that it needs.
     """
     entry = settings.DATABASES["default"]
     if entry["ENGINE"] != "django.db.backends.postgresql":
         return
-    patience = settings.CHAT_DATABASE_TIMEOUT * 1000
-    bounds = {
-        "statement_timeout": patience,
-        "idle_in_transaction_session_timeout": patience / 2,
+    milliseconds = settings.CHAT_DATABASE_TIMEOUT * 1000
+    timeouts = {
+        "statement_timeout": milliseconds,
+        "idle_in_transaction_session_timeout": milliseconds / 2,
     }
     given = entry["OPTIONS"].get("options", "")
-    missing = [f"-c {name}={bound:.0f}" for name, bound in bounds.items() if name not in given]
+    missing = [
+        f"-c {name}={timeout:.0f}" for name, timeout in timeouts.items() if name not in given
+    ]
     entry["OPTIONS"]["options"] = " ".join([given, *missing]).strip()

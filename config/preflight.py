@@ -1,4 +1,4 @@
-"""Says before the start what keeps `make run` or `make serve` from working as expected.
+"""Checks port and settings before `make run` or `make serve` starts the server.
 
 Called as `python -m config.preflight HOST PORT WORKERS`: exit status 1 when the port is taken.
 """
@@ -10,7 +10,7 @@ from .env import read_environment
 
 WORKERS_NEED_REDIS = (
     "Warning: WORKERS={workers} without REDIS_URL. The processes deliver each other's messages "
-    "about a second late, and count limits and who is online each for itself. "
+    "about a second late, and each counts limits and online users only for itself. "
     "Set REDIS_URL=redis://127.0.0.1:6379/0, or use WORKERS=1.\n"
 )
 
@@ -26,26 +26,26 @@ def main(host: str, port: str, workers: str) -> int:
 
 
 def port_problem(host: str, port: str) -> str:
-    """Why no server can listen there, and what to do; empty when one can."""
+    """Returns why no server can listen there and the remedy; empty when one can."""
     if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:  # noqa: PLR2004
-        return f"PORT={port} is no port: give a number from 1 to 65535.\n"
+        return f"PORT={port} is not a port: use a number from 1 to 65535.\n"
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[
             0
         ]
         with socket.socket(family, kind) as probe:
-            # As the servers do: the port of a server that has just ended is free again.
+            # As the servers do: allows the port of a server that has just ended.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
             probe.listen(1)
     except PermissionError:
-        return f"Port {port} is for root alone. Choose one above 1023, as in: make run PORT=9000\n"
+        return f"Port {port} needs root. Choose one above 1023, as in: make run PORT=9000\n"
     except socket.gaierror:
-        return f"HOST={host} is no address of this machine.\n"
+        return f"HOST={host} is not an address of this machine.\n"
     except OSError as error:
         return (
             f"Port {port} of {host} cannot be used ({(error.strerror or str(error)).lower()}): "
-            f"stop what runs there, or choose another port, as in: make run PORT=9000\n"
+            f"stop the program that uses it, or choose another port, as in: make run PORT=9000\n"
         )
     return ""
 

@@ -1,7 +1,8 @@
-"""Asks a server how it is: `python -m config.probe http://127.0.0.1:8000/readyz`.
+"""Probes a server's health: `python -m config.probe http://127.0.0.1:8000/readyz`.
 
-For health checks, so it starts no Django and needs no curl. Exit code 0 when the answer is 200,
-else 1 and one sentence. The request names one of `ALLOWED_HOSTS`: the server refuses any other.
+For health checks of containers: starts no Django and needs no curl. The exit code is 0 when the
+server answers 200, else 1 with one sentence. The request's Host is the first of `ALLOWED_HOSTS`,
+because the server refuses others.
 """
 
 import os
@@ -14,7 +15,7 @@ TIMEOUT = 4.0
 
 
 def status_of(url: str, host: str) -> int:
-    """Raises OSError, HTTPException."""
+    """Returns the status of a GET request. Raises OSError, HTTPException."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port or 80, timeout=TIMEOUT)
     try:
@@ -25,13 +26,13 @@ def status_of(url: str, host: str) -> int:
 
 
 def allowed_host(hosts: str) -> str:
-    """`.example.com` allows that name and all below it, `*` any."""
+    """Returns a host that ALLOWED_HOSTS accepts: `.example.com` accepts example.com, `*` any."""
     first = hosts.split(",", maxsplit=1)[0].strip().lstrip(".")
     return "localhost" if first in ("", "*") else first
 
 
 def main(url: str) -> str | None:
-    """None when all is well, else what is wrong."""
+    """Returns None when the server answers 200, else the problem."""
     try:
         status = status_of(url, allowed_host(os.environ.get("ALLOWED_HOSTS", "")))
     except (OSError, HTTPException) as error:

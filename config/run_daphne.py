@@ -1,4 +1,4 @@
-"""Runs daphne for `make run`: the same as the `daphne` command, and says when it listens."""
+"""Runs daphne for `make run`, and prints a line when it listens."""
 
 import logging
 import sys
@@ -11,9 +11,9 @@ import config.asgi  # noqa: F401 - sets up logging, before the filter is added t
 
 
 class AnnounceListening(logging.Filter):
-    """Turns daphne's own record into a line for people; all other records stay as they are.
+    """Prints daphne's record about listening as a plain line; keeps warnings and errors.
 
-    Daphne makes it when the socket is open, so nothing is announced that cannot be reached.
+    Daphne logs that record once the port is open, so the printed URL works.
     """
 
     @override

@@ -1,4 +1,4 @@
-"""SQLite files that nobody else on the host can read."""
+"""Creates SQLite files that only their owner can read."""
 
 import os
 import sqlite3
@@ -10,11 +10,10 @@ PRIVATE_MODE = 0o600
 
 
 class PrivateConnection(sqlite3.Connection):
-    """Creates a missing database file for its owner alone.
+    """Creates a missing database file with mode 0600.
 
-    SQLite gives the -wal and -shm files the mode of the database. A file that exists keeps its
-    mode: somebody may have shared it on purpose. Not by a umask, which would hold for all files
-    and threads of the process.
+    SQLite gives the -wal and -shm files the same mode. An existing file keeps its mode, which may
+    be shared on purpose. A umask would affect all files and threads of the process.
     """
 
     def __init__(self, database: str, *args: Any, **kwargs: Any) -> None:

@@ -1,12 +1,12 @@
-"""One folder for the metrics of all workers that one `uvicorn --workers n` started.
+"""Shares a folder for metrics between the workers of one `uvicorn --workers n`.
 
-Any of them may answer a scrape, and must answer for all: prometheus_client then keeps its values in
-files (its "multiprocess mode"), and has to know where before it is imported. The workers find the
-same folder without any set-up by the secret that `multiprocessing` gives to all children of one
-parent; whoever sets PROMETHEUS_MULTIPROC_DIR chooses another one. One process alone needs none.
+Any worker may answer a scrape and must answer for all. For this, prometheus_client keeps its values
+in files (its "multiprocess mode"); their folder must be set before it is imported. Without
+configuration the workers derive the same folder from the secret that `multiprocessing` gives to all
+children of one parent. PROMETHEUS_MULTIPROC_DIR sets another folder. A single process needs none.
 
-A worker is alive as long as it holds the lock on its file: process ids are used again, locks end
-with their process however it ended.
+A worker is alive as long as it holds the lock on its file. Process ids are reused; locks end with
+their process, however it ends.
 """
 
 import hashlib
@@ -24,73 +24,76 @@ log = logging.getLogger(__name__)
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 PREFIX = "chat-metrics-"
 MIN_FOLDER_AGE = 60.0
-"""Seconds within which a folder without living workers may be one whose first is just starting."""
+"""Seconds. A younger folder without live workers may belong to workers that are starting."""
 
-_held: list[IO[str]] = []
+_locked_files: list[IO[str]] = []
 
 
 def share_metrics() -> None:
-    """Before prometheus_client is imported. Without a folder each worker answers for itself."""
+    """Sets the shared folder. Call it before prometheus_client is imported.
+
+    Without a folder each worker answers for itself only.
+    """
     if VARIABLE not in os.environ:
         if multiprocessing.parent_process() is None or os.name != "posix":
             return
-        os.environ[VARIABLE] = str(_folder_of_the_family())
+        os.environ[VARIABLE] = str(_folder_of_siblings())
     try:
         folder = Path(os.environ[VARIABLE])
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _hold(folder)
+        _lock_own_file(folder)
     except OSError as error:
         del os.environ[VARIABLE]
-        log.warning("Metrics of several workers are not summed: %s", error)
+        log.warning("Metrics of the workers are not summed: %s", error)
     else:
-        _sweep(folder.parent, but=folder)
+        _remove_dead_folders(folder.parent, keep=folder)
 
 
 def shared_folder() -> Path | None:
-    return Path(os.environ[VARIABLE]) if _held else None
+    return Path(os.environ[VARIABLE]) if _locked_files else None
 
 
 def dead_workers(folder: Path) -> list[int]:
-    """Process ids of workers that ended since they were last asked for."""
+    """Returns the process ids of workers that ended since the last call."""
     dead = []
-    for mark in folder.glob("*.alive"):
-        if not _is_held(mark):
-            mark.unlink(missing_ok=True)
-            dead.append(int(mark.stem))
+    for lock_file in folder.glob("*.alive"):
+        if not _is_locked(lock_file):
+            lock_file.unlink(missing_ok=True)
+            dead.append(int(lock_file.stem))
     return dead
 
 
-def _folder_of_the_family() -> Path:
+def _folder_of_siblings() -> Path:
     secret = bytes(multiprocessing.current_process().authkey)
     return Path(gettempdir()) / f"{PREFIX}{hashlib.sha256(secret).hexdigest()[:24]}"
 
 
-def _hold(folder: Path) -> None:
-    mark = folder / f"{os.getpid()}.alive"
-    # Locked before it can be seen: nobody takes it for a dead one in between.
-    unseen = mark.with_suffix(".new")
-    file = unseen.open("w")
+def _lock_own_file(folder: Path) -> None:
+    lock_file = folder / f"{os.getpid()}.alive"
+    # Locked before it gets its name, so that no other worker takes it for a dead one.
+    unnamed = lock_file.with_suffix(".new")
+    file = unnamed.open("w")
     _lock(file)
-    unseen.replace(mark)
-    _held.append(file)
+    unnamed.replace(lock_file)
+    _locked_files.append(file)
 
 
-def _sweep(place: Path, but: Path) -> None:
-    """Removes what families that are gone left behind."""
-    for folder in place.glob(f"{PREFIX}*"):
+def _remove_dead_folders(parent: Path, keep: Path) -> None:
+    """Removes the folders of workers that have all ended."""
+    for folder in parent.glob(f"{PREFIX}*"):
         try:
             is_young = time.time() - folder.stat().st_mtime < MIN_FOLDER_AGE
-            if folder == but or is_young or any(map(_is_held, folder.glob("*.alive"))):
+            if folder == keep or is_young or any(map(_is_locked, folder.glob("*.alive"))):
                 continue
             shutil.rmtree(folder)
         except OSError as error:
-            # Somebody else's, or swept by another worker at the same moment.
-            log.debug("%s stays: %s", folder, error)
+            # The folder of another user, or another worker removes it at this moment.
+            log.debug("%s is kept: %s", folder, error)
 
 
-def _is_held(mark: Path) -> bool:
+def _is_locked(lock_file: Path) -> bool:
     try:
-        with mark.open() as file:
+        with lock_file.open() as file:
             _lock(file)
     except BlockingIOError:
         return True
@@ -100,7 +103,7 @@ def _is_held(mark: Path) -> bool:
 
 
 def _lock(file: IO[str]) -> None:
-    """Raises BlockingIOError when another process has it."""
-    import fcntl  # noqa: PLC0415 - not everywhere, and needed by several workers alone
+    """Raises BlockingIOError when another process holds the lock."""
+    import fcntl  # noqa: PLC0415 - not on every system; only workers need it
 
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,1 +1,1 @@
-"""What `manage.py doctor` looks at, one file for each thing."""
+"""The checks of `manage.py doctor`, one file for each subject."""

@@ -1,22 +1,28 @@
-"""How far clocks may be apart."""
+"""Compares the clocks of two hosts."""
 
 from accounts.selectors import ENDED_SESSIONS_WINDOW
 
 from .finding import Finding, ok, warning, wrong
 
-NOTICEABLE = 2.0
+MIN_REPORTED_OFFSET = 2.0
+"""Seconds."""
 
 
-def compare(whose: str, theirs: float, ours: float) -> Finding:
-    """In seconds since the epoch. Order and delivery need no clock; times that are shown do."""
-    apart = abs(theirs - ours)
-    late = "behind" if theirs > ours else "ahead of"
-    said = f"This machine's clock is {apart:.1f} s {late} that of {whose}"
-    if apart >= ENDED_SESSIONS_WINDOW.total_seconds():
+def compare_clocks(owner: str, other: float, own: float) -> Finding:
+    """Compares two times in seconds since the epoch.
+
+    Order and delivery of messages do not depend on clocks; displayed times do.
+    """
+    offset = abs(other - own)
+    direction = "behind" if other > own else "ahead of"
+    sentence = f"This machine's clock is {offset:.1f} s {direction} that of {owner}"
+    if offset >= ENDED_SESSIONS_WINDOW.total_seconds():
         return wrong(
-            f"{said}: sockets of ended sessions may stay open while Redis is away, and tokens end "
-            "at the wrong time. Let NTP set both clocks."
+            f"{sentence}. Sockets of ended sessions may stay open while Redis is down, and tokens "
+            "expire at the wrong time. Synchronize both clocks with NTP."
         )
-    if apart >= NOTICEABLE:
-        return warning(f"{said}: the times of messages are off. Let NTP set both clocks.")
-    return ok(f"The clock agrees with that of {whose}.")
+    if offset >= MIN_REPORTED_OFFSET:
+        return warning(
+            f"{sentence}. The times of messages are wrong. Synchronize both clocks with NTP."
+        )
+    return ok(f"The clock agrees with that of {owner}.")

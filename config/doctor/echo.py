@@ -1,4 +1,7 @@
-"""What a server sees of a request, told to the doctor alone: `GET /doctor`, signed by our key."""
+"""Answers `GET /doctor` with what the server sees of a request, to the doctor alone.
+
+The doctor signs its request with SECRET_KEY.
+"""
 
 import time
 import uuid
@@ -14,7 +17,7 @@ from accounts.auth import request_address
 HEADER = "X-Chat-Doctor"
 SALT = "chat.doctor"
 SIGNATURE_TTL = 300
-"""Seconds: the clocks of the two may differ, and that is for the doctor to say."""
+"""Seconds. Long enough for clocks that differ: reporting the difference is a check of its own."""
 
 _process = uuid.uuid4().hex
 
@@ -24,14 +27,17 @@ def signature() -> str:
 
 
 def installation() -> str:
-    """The same for all who use one database and one list of Redis. Nothing can be read from it."""
+    """Returns a digest that is equal for processes with the same DATABASE_URL and REDIS_URL.
+
+    The digest reveals neither of them.
+    """
     entry = settings.DATABASES["default"]
-    what: list[Any] = [entry.get(key) for key in ("ENGINE", "HOST", "PORT", "NAME")]
-    return salted_hmac(SALT, repr([*map(str, what), settings.REDIS_URLS])).hexdigest()[:16]
+    database: list[Any] = [entry.get(key) for key in ("ENGINE", "HOST", "PORT", "NAME")]
+    return salted_hmac(SALT, repr([*map(str, database), settings.REDIS_URLS])).hexdigest()[:16]
 
 
 async def echo(request: HttpRequest) -> JsonResponse:
-    """To anybody else there is nothing here."""
+    """Answers 404 to a request without a valid signature."""
     try:
         TimestampSigner(salt=SALT).unsign(request.headers.get(HEADER, ""), max_age=SIGNATURE_TTL)
     except BadSignature:

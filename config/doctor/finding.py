@@ -1,4 +1,4 @@
-"""What a check found, in one plain sentence with the remedy; and how checks are run."""
+"""Runs checks and collects their findings: a level and one or two plain sentences."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +14,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """No secret may be in a sentence: these lines are sent around when people ask for help."""
+    """The result of a check. Holds no secret: people paste these lines when they ask for help."""
 
     level: Level
     sentence: str
@@ -34,33 +34,33 @@ def wrong(sentence: str) -> Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """`look` blocks as long as it likes: it gets a thread of its own, and `within` seconds."""
+    """A named check. `run` may block: it gets its own thread and a timeout."""
 
     name: str
-    look: Callable[[], Iterable[Finding]]
+    run: Callable[[], Iterable[Finding]]
 
 
-def findings_of(check: Check, within: float) -> list[Finding]:
-    """What it found before it failed or the time was over, and that it did."""
+def run_check(check: Check, timeout: float) -> list[Finding]:
+    """Returns the findings so far and, if the check failed or timed out, one about that."""
     found: list[Finding] = []
-    thread = threading.Thread(target=_look, args=(check, found), daemon=True)
+    thread = threading.Thread(target=_collect, args=(check, found), daemon=True)
     thread.start()
-    thread.join(within)
+    thread.join(timeout)
     if thread.is_alive():
-        return [*found, wrong(f"This check had no answer within {within:g} s.")]
+        return [*found, wrong(f"This check had no answer within {timeout:g} s.")]
     return found
 
 
-def _look(check: Check, found: list[Finding]) -> None:
+def _collect(check: Check, found: list[Finding]) -> None:
     try:
-        for finding in check.look():
-            found.append(finding)  # noqa: PERF402 - those before a failure are kept
-    except Exception as error:  # noqa: BLE001 - one check must not end the others
-        # Its type alone: the text of a driver's error may hold an address with its password.
-        found.append(wrong(f"This check failed itself ({type(error).__name__})."))
+        for finding in check.run():
+            found.append(finding)  # noqa: PERF402 - keeps the findings before a failure
+    except Exception as error:  # noqa: BLE001 - a failing check must not stop the others
+        # Only the type: the text of a driver's error may hold an address with its password.
+        found.append(wrong(f"This check itself failed ({type(error).__name__})."))
 
 
-def examine(checks: Iterable[Check], within: float) -> Iterator[tuple[str, Finding]]:
+def run_checks(checks: Iterable[Check], timeout: float) -> Iterator[tuple[str, Finding]]:
     for check in checks:
-        for finding in findings_of(check, within):
+        for finding in run_check(check, timeout):
             yield check.name, finding

@@ -1,4 +1,4 @@
-"""Settings that are taken and yet a mistake, as far as they can be told without asking anybody."""
+"""Checks settings, library versions and static files, without a connection to anything."""
 
 import os
 from collections.abc import Iterator
@@ -13,88 +13,88 @@ from realtime.library_versions import unfamiliar_libraries
 
 from .finding import Finding, ok, warning, wrong
 
-LOCAL = ("localhost", "127.0.0.1", "::1")
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 ASSETS = ("admin/css/base.css", "ninja/swagger-ui-bundle.js")
 
 
 def is_local(url: str) -> bool:
     host = urlsplit(url).hostname or ""
-    return host in LOCAL or host.startswith("127.")
+    return host in LOCAL_HOSTS or host.startswith("127.")
 
 
-def look_at_settings(url: str | None) -> Iterator[Finding]:
-    """`url` is where people reach the chat, None when the doctor was not told."""
+def check_settings(url: str | None) -> Iterator[Finding]:
+    """Checks settings for mistakes. `url` is the public URL of the chat, if known."""
     found = [*_debug(url), *_hosts(url), *_origins(), *_workers(), *_django()]
     if url is not None and urlsplit(url).scheme == "http" and not is_local(url):
         found.append(
-            warning("The URL is http: tokens and messages can be read on the way. Use https.")
+            warning("The URL is http: the network can read tokens and messages. Use https.")
         )
     if found:
         yield from found
     elif settings.DEBUG:
-        yield ok("Development mode (DEBUG=1), which is right on this machine alone.")
+        yield ok("Development mode (DEBUG=1), which is only for this machine.")
     else:
-        yield ok("DEBUG is off, hosts and origins are named.")
+        yield ok("DEBUG is off, and hosts and origins are set.")
 
 
 def _debug(url: str | None) -> Iterator[Finding]:
     if settings.DEBUG and url is not None and not is_local(url):
         yield wrong(
-            "DEBUG is on and the chat has a public URL: every error shows the inside to everybody. "
-            "Set DEBUG=0."
+            "DEBUG is on and the chat has a public URL: every error page shows internals to "
+            "everybody. Set DEBUG=0."
         )
 
 
 def _hosts(url: str | None) -> Iterator[Finding]:
     if "*" in settings.ALLOWED_HOSTS:
         yield warning(
-            "ALLOWED_HOSTS is *: a request may claim any host name. Name those of the chat instead."
+            "ALLOWED_HOSTS is *: a request may claim any host name. List the chat's host names "
+            "instead."
         )
     host = urlsplit(url).hostname if url else None
     if host and not validate_host(host, settings.ALLOWED_HOSTS):
-        yield wrong(f"ALLOWED_HOSTS does not name {host}: every request there is refused. Add it.")
+        yield wrong(f"ALLOWED_HOSTS does not contain {host}: all its requests are refused. Add it.")
 
 
 def _origins() -> Iterator[Finding]:
     if "*" in settings.ALLOWED_ORIGINS and not settings.DEBUG:
         yield warning(
-            "ALLOWED_ORIGINS is *: any web page may use the API with a token that it got hold of. "
-            "Name the origins of your own pages."
+            "ALLOWED_ORIGINS is *: any web page that has a token may use the API with it. List the "
+            "origins of your own pages instead."
         )
 
 
 def _workers() -> Iterator[Finding]:
-    wanted = os.environ.get("WEB_CONCURRENCY", "")
-    if wanted.isdecimal() and int(wanted) > 1 and not settings.REDIS_URLS:
+    workers = os.environ.get("WEB_CONCURRENCY", "")
+    if workers.isdecimal() and int(workers) > 1 and not settings.REDIS_URLS:
         yield warning(
-            f"WEB_CONCURRENCY starts {wanted} server processes, and no REDIS_URL joins them: they "
-            "hear of each other a second late, and each knows its own users. Set REDIS_URL."
+            f"WEB_CONCURRENCY starts {workers} server processes without REDIS_URL: they deliver "
+            "each other's messages a second late, and each knows only its own online users. Set "
+            "REDIS_URL."
         )
 
 
 def _django() -> Iterator[Finding]:
-    """Django's own checks, which would otherwise stop the doctor at the door."""
+    """Runs Django's own checks, which would otherwise end the command before the others."""
     for message in checks.run_checks(include_deployment_checks=not settings.DEBUG):
         if message.is_silenced() or message.level < checks.WARNING:
             continue
-        tell = wrong if message.is_serious() else warning
-        yield tell(f"Django's check {message.id}: {' '.join(message.msg.split())}")
+        finding = wrong if message.is_serious() else warning
+        yield finding(f"Django's check {message.id}: {' '.join(message.msg.split())}")
 
 
-def look_at_libraries() -> Iterator[Finding]:
-    """Whether the libraries whose inside we use are as we know them."""
+def check_libraries() -> Iterator[Finding]:
+    """Checks the versions of the libraries whose private names the code uses."""
     unfamiliar = unfamiliar_libraries()
     for library in unfamiliar:
         yield warning(library.sentence)
     if not unfamiliar:
-        yield ok("uvicorn, daphne and channels_redis are of versions that were tested.")
+        yield ok("The versions of uvicorn, daphne and channels_redis are tested ones.")
 
 
-def look_at_static_files() -> Iterator[Finding]:
+def check_static_files() -> Iterator[Finding]:
     missing = [name for name in ASSETS if finders.find(name) is None]
     if missing:
-        yield wrong(
-            f"Static files are missing ({', '.join(missing)}): install requirements.txt anew."
-        )
+        yield wrong(f"Static files are missing ({', '.join(missing)}): reinstall requirements.txt.")
     else:
-        yield ok("The pages of admin and Swagger UI have their files.")
+        yield ok("The static files of the admin and Swagger UI are installed.")

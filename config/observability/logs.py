@@ -1,8 +1,8 @@
-"""Logs that hold no token and no message, whichever library writes them.
+"""Formats logs and removes tokens and messages from them.
 
-One handler writes all of them, those of daphne and uvicorn too: as JSON, one object a line, or as
-plain lines to read while developing (CHAT_LOG_FORMAT). Each names the request or the socket that it
-comes from (`accounts.kernel.log_context`).
+One handler writes the logs of all libraries, daphne and uvicorn included: as JSON, one object per
+line, or as plain text (CHAT_LOG_FORMAT). Each line has the id of its request or socket
+(`accounts.kernel.log_context`).
 """
 
 import json
@@ -19,19 +19,19 @@ from websockets.frames import Frame
 
 from accounts.kernel.log_context import log_context
 
-from .tracebacks import kind_of, quoteless_traceback, words_of
+from .tracebacks import safe_message, safe_traceback, type_name
 
-# A JWT wherever it stands: daphne and uvicorn log whole URLs, and sign-in by `?token=` is allowed.
-# Anybody may write what is looked through here, on the event loop: every run is possessive and no
-# dot is asked for behind the first, so that nothing is walked twice.
+# A JWT anywhere in a text: daphne and uvicorn log whole URLs, which may contain `?token=`.
+# Clients control the text, and the search runs on the event loop: possessive quantifiers and
+# optional further dots prevent backtracking.
 TOKEN = re.compile(r"eyJ[\w-]{10,}+(?:(?:\.|%2[eE])[\w-]*+){0,2}|(?<=token=)(?!%s)[^&\s\"']++")
 MARK = "redacted_parts"
 """The attribute of a record that holds what was redacted of it."""
 MAX_LOGGED_LENGTH = 8192
-"""Characters of one argument, or of a message without any: a URL may be of any length."""
-# All that follows the first line of asyncio's complaints, or how a task ended within it.
+"""Characters of one argument, or of a message without arguments. URLs may have any length."""
+# What follows the first line of an asyncio log message, or the result of a task within that line.
 TASK = re.compile(r"\n.*| (exception|result)=.*", re.DOTALL)
-# What a callback was called with: the arguments may be a message.
+# The arguments of a callback, which may contain a message.
 CALL = re.compile(r"\A(Exception in callback [^(]*)\(.*", re.DOTALL)
 
 
@@ -43,9 +43,9 @@ def redact(text: str) -> str:
 
 
 def _cut(text: str) -> str:
-    """Before it is redacted: of a token cut in two, the first part is still taken for one.
+    """Truncates a text before it is redacted: the first part of a token still matches TOKEN.
 
-    What was cut stays as it is when the next filter sees it.
+    A truncated text stays unchanged when the next filter sees it.
     """
     if len(text) <= MAX_LOGGED_LENGTH:
         return text
@@ -54,9 +54,9 @@ def _cut(text: str) -> str:
 
 
 class RedactTokens(logging.Filter):
-    """Rewrites the record itself, so that every handler after this one is safe as well.
+    """Removes tokens from the record itself, so that later handlers are safe too.
 
-    `quoting`: exceptions may say what they stumbled over, as is handy while developing.
+    `quoting` keeps the messages of exceptions, which may contain user data; for development.
 
     A record passes one filter of its logger and several of its handlers. The first redacts it. The
     others only check that it is still the same.
@@ -80,7 +80,7 @@ class RedactTokens(logging.Filter):
 
     def _redact(self, record: logging.LogRecord) -> None:
         if record.name == "asyncio" and not self._quoting:
-            # What it shows of a task may be the words of its exception, or what it returned.
+            # asyncio shows the exception or the result of a task, which may contain user data.
             shown = CALL.sub(r"\1", record.getMessage())
             record.msg, record.args = TASK.sub("", shown), ()
         if record.args:
@@ -89,13 +89,13 @@ class RedactTokens(logging.Filter):
         if record.stack_info:
             record.stack_info = redact(record.stack_info)
         if record.exc_info and record.exc_info[1] is not None:
-            # Formatters take the traceback from here when it is there.
+            # Formatters use `exc_text` when it is set.
             record.exc_text = redact(self._traceback(record.exc_info))
 
     def _traceback(self, exc_info: Any) -> str:
         if self._quoting:
             return logging.Formatter().formatException(exc_info)
-        return quoteless_traceback(exc_info[1])
+        return safe_traceback(exc_info[1])
 
     def _redact_arguments(self, arguments: Any) -> Any:
         if isinstance(arguments, dict):
@@ -103,27 +103,27 @@ class RedactTokens(logging.Filter):
         return tuple(self._redact_value(value) for value in arguments)
 
     def _redact_value(self, value: Any) -> Any:
-        # Numbers stay numbers, for %d. Everything else is looked at as it would be printed.
+        # Numbers stay numbers, for %d. Everything else is redacted in its printed form.
         if isinstance(value, int | float | None):
             return value
         if isinstance(value, BaseException) and not self._quoting:
-            return redact(f"{kind_of(value)}: {words_of(value)}")
+            return redact(f"{type_name(value)}: {safe_message(value)}")
         shown = str(value)
         clean = redact(_cut(shown))
         return value if clean == shown else clean
 
 
 def is_client_fault(record: logging.LogRecord) -> bool:
-    """Whether Django logged a request that it refused: a foreign host, bytes that are no UTF-8."""
+    """Returns whether Django logged a refused request, as with a foreign host or invalid UTF-8."""
     refused = record.name == "django.request" and record.levelno == logging.WARNING
     return refused or record.name.startswith("django.security.")
 
 
 class ClientFaults(logging.Filter):
-    """Makes a client's fault a warning without traceback.
+    """Turns log records about client mistakes into warnings without traceback.
 
-    Django logs a foreign `Host` as an error, with a traceback that says nothing about us: any
-    scanner would fill the log and Sentry with them.
+    Django logs a foreign `Host` as an error with a traceback. Any scanner would fill the log and
+    Sentry with them.
     """
 
     @override
@@ -135,29 +135,29 @@ class ClientFaults(logging.Filter):
         return logging.getLogger(record.name).isEnabledFor(logging.WARNING)
 
 
-NO_NEWS = ("connection open", "connection closed")
+CONNECTION_LINES = ("connection open", "connection closed")
 """Lines of websockets for each socket. uvicorn's own line has the address and the URL."""
 
 
-class KeepToOurselves(logging.Filter):
-    """What uvicorn would log about frames, and what websockets adds for each socket.
+class DropFrameContents(logging.Filter):
+    """Drops records in which uvicorn logs WebSocket frames, and websockets' lines for each socket.
 
-    Text that is not UTF-8 is the client's mistake and needs no traceback; and with
-    `--log-level debug` it prints whole frames, which are people's messages.
+    With `--log-level debug` uvicorn logs whole frames, which contain messages. The traceback of
+    invalid UTF-8 is removed too: it is a mistake of the client.
     """
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.msg in NO_NEWS:
+        if record.msg in CONNECTION_LINES:
             return False
         if str(record.msg).startswith("Invalid UTF-8"):
             record.exc_info = None
         arguments = record.args if isinstance(record.args, tuple) else ()
-        return not any(isinstance(one, Frame) for one in arguments)
+        return not any(isinstance(argument, Frame) for argument in arguments)
 
 
-class PlainLines(logging.Formatter):
-    """For people: the time, where from, what."""
+class TextFormatter(logging.Formatter):
+    """Formats a record as one line of text: time, level, logger, message, id."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -165,15 +165,15 @@ class PlainLines(logging.Formatter):
     @override
     def formatMessage(self, record: logging.LogRecord) -> str:
         line = super().formatMessage(record)
-        here = log_context()
-        if here is None:
+        context = log_context()
+        if context is None:
             return line
-        user = f" user {here.user_id}" if here.user_id is not None else ""
-        return f"{line} [{here.id}{user}]"
+        user = f" user {context.user_id}" if context.user_id is not None else ""
+        return f"{line} [{context.id}{user}]"
 
 
-class JsonLines(logging.Formatter):
-    """For machines. Only the fields named here: what libraries hang on a record stays unsaid."""
+class JsonFormatter(logging.Formatter):
+    """Formats a record as one JSON object, with the fields below and no other attributes."""
 
     @override
     def format(self, record: logging.LogRecord) -> str:
@@ -184,11 +184,11 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
             "process": record.process,
         }
-        here = log_context()
-        if here is not None:
-            line[here.kind] = here.id
-            if here.user_id is not None:
-                line["user_id"] = here.user_id
+        context = log_context()
+        if context is not None:
+            line[context.kind] = context.id
+            if context.user_id is not None:
+                line["user_id"] = context.user_id
         incident = getattr(record, "incident", None)
         if incident is not None:
             line["incident"] = incident
@@ -200,31 +200,34 @@ class JsonLines(logging.Formatter):
 
 
 def guard_server_logs() -> None:
-    """The servers log through handlers of their own, set up before ours: they give way to it."""
-    logging.getLogger("uvicorn.error").addFilter(KeepToOurselves())
+    """Redacts the logs of uvicorn and daphne, and routes them to our handler.
+
+    Both set up handlers of their own before Django does.
+    """
+    logging.getLogger("uvicorn.error").addFilter(DropFrameContents())
     guard = RedactTokens(quoting=settings.DEBUG)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "daphne", ""):
         logger = logging.getLogger(name)
         logger.addFilter(guard)
         if name and logger.handlers:
-            # Without any it was switched off, as by `--no-access-log`.
+            # A logger without handlers was switched off, as by `--no-access-log`.
             logger.handlers.clear()
             logger.propagate = True
         for handler in logger.handlers:
             handler.addFilter(guard)
     if "daphne" in sys.modules:
-        _take_access_log_of_daphne()
+        _redirect_daphne_access_log()
 
 
-def _take_access_log_of_daphne() -> None:
-    """It prints its access log, with whole URLs. A file that was asked for is still written."""
+def _redirect_daphne_access_log() -> None:
+    """Sends daphne's access log, printed by default, to its logger. A log file is still written."""
     from daphne.access import AccessLogGenerator  # noqa: PLC0415 - only where daphne runs
 
     access = logging.getLogger("daphne.access")
     write_entry = AccessLogGenerator.write_entry
 
     def write(self: Any, host: Any, date: Any, request: str, *others: Any, **named: Any) -> None:
-        # Under `-v 3` Twisted has put something of its own in the place of `sys.stdout`.
+        # With `-v 3` Twisted replaces `sys.stdout`.
         if self.stream not in (sys.stdout, sys.__stdout__):
             write_entry(self, host, date, redact(request), *others, **named)
             return

@@ -1,7 +1,8 @@
-"""`/metrics`: what the apps counted, for Prometheus (docs/operations.md).
+"""Serves `/metrics` for Prometheus (docs/operations.md).
 
-What happens often is counted in plain integers; `sample` copies them. One process does so when it
-is scraped. Of several workers any may be asked for all, so each also does so once a second.
+Frequent events are counted in plain integers, which `sample` copies into the metrics. A single
+process does so at each scrape. With several workers, any of them may answer for all, so each also
+samples once a second.
 """
 
 import asyncio
@@ -40,78 +41,86 @@ log = logging.getLogger(__name__)
 
 SAMPLE_INTERVAL = 1.0
 
-# They say when a counter was made, double the size of the answer, and nothing here asks for them.
+# The `_created` series, which nothing uses, would double the size of the response.
 disable_created_metrics()
 
 
-class Follower:
-    """Raises a counter to a total that is kept elsewhere."""
+class CounterMirror:
+    """Copies a total that is counted elsewhere into a counter."""
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
-        self._told = 0.0
+        self._copied = 0.0
 
-    def follow(self, total: float) -> None:
-        if total > self._told:
-            self._counter.inc(total - self._told)
-            self._told = total
+    def update(self, total: float) -> None:
+        if total > self._copied:
+            self._counter.inc(total - self._copied)
+            self._copied = total
 
 
-def _live(name: str, meaning: str, **options: Any) -> Gauge:
+def _worker_gauge(name: str, meaning: str, **options: Any) -> Gauge:
     return Gauge(name, meaning, multiprocess_mode="livesum", **options)
 
 
-deliveries = Follower(realtime.deliveries)
-http_requests = _live("chat_http_requests", "HTTP requests without an answer")
-http_bodies = _live("chat_http_unfinished_bodies", "Request bodies that have not arrived")
-http_body_bytes = _live("chat_http_unfinished_body_bytes", "What has arrived of them")
-http_response_bytes = _live(
-    "chat_http_response_bytes", "Bytes of started responses that clients have not taken"
+deliveries = CounterMirror(realtime.deliveries)
+http_requests = _worker_gauge("chat_http_requests", "Unanswered HTTP requests")
+http_bodies = _worker_gauge("chat_http_unfinished_bodies", "Request bodies that are still arriving")
+http_body_bytes = _worker_gauge(
+    "chat_http_unfinished_body_bytes", "Bytes received of unfinished request bodies"
 )
-pool_size = _live("chat_database_pool_connections", "PostgreSQL connections that the pool holds")
-pool_free = _live("chat_database_pool_available", "Connections of the pool that nobody uses")
-pool_waiting = _live("chat_database_pool_waiting", "Threads that wait for a connection")
-# The names and units of psycopg_pool's own statistics, and ours.
+http_response_bytes = _worker_gauge(
+    "chat_http_response_bytes", "Bytes of started responses that clients have not read"
+)
+pool_size = _worker_gauge(
+    "chat_database_pool_connections", "PostgreSQL connections that the pool holds"
+)
+pool_free = _worker_gauge("chat_database_pool_available", "Idle connections of the pool")
+pool_waiting = _worker_gauge("chat_database_pool_waiting", "Threads that wait for a connection")
+# Names of psycopg_pool's statistics, mapped to our counter and the factor to its unit.
 POOL_TOTALS = {
     "requests_num": (
-        Follower(Counter("chat_database_pool_requests", "Connections asked of the pool")),
+        CounterMirror(
+            Counter("chat_database_pool_requests", "Connections requested from the pool")
+        ),
         1.0,
     ),
     "requests_queued": (
-        Follower(
+        CounterMirror(
             Counter("chat_database_pool_queued", "Requests that had to wait for a connection")
         ),
         1.0,
     ),
     "requests_wait_ms": (
-        Follower(Counter("chat_database_pool_wait_seconds", "Waited for connections, in all")),
+        CounterMirror(
+            Counter("chat_database_pool_wait_seconds", "Total time waited for connections")
+        ),
         0.001,
     ),
     "requests_errors": (
-        Follower(Counter("chat_database_pool_errors", "Requests that got no connection")),
+        CounterMirror(Counter("chat_database_pool_errors", "Requests that got no connection")),
         1.0,
     ),
 }
 
 
-class Worker:
-    """What Prometheus knows of a process by itself, summed over several workers.
+class WorkerProcess:
+    """Samples memory, files and CPU time of this process, to be summed over all workers.
 
-    prometheus_client's own collector is not asked in its multiprocess mode.
+    In multiprocess mode prometheus_client does not use its own collector for them.
     """
 
     def __init__(self) -> None:
         self._collector = ProcessCollector(registry=None)
-        # Known to no registry: the names are those of the collector, which one process uses.
+        # In no registry: the collector that a single process uses has the same names.
         self._gauges = {
-            name: _live(name, meaning, registry=None)
+            name: _worker_gauge(name, meaning, registry=None)
             for name, meaning in {
                 "process_resident_memory_bytes": "Resident memory size in bytes.",
                 "process_virtual_memory_bytes": "Virtual memory size in bytes.",
                 "process_open_fds": "Number of open file descriptors.",
             }.items()
         }
-        self._cpu = Follower(
+        self._cpu = CounterMirror(
             Counter("process_cpu_seconds", "Total user and system CPU time.", registry=None)
         )
 
@@ -121,16 +130,16 @@ class Worker:
                 if sample.name in self._gauges:
                     self._gauges[sample.name].set(sample.value)
                 elif sample.name == "process_cpu_seconds_total":
-                    self._cpu.follow(sample.value)
+                    self._cpu.update(sample.value)
 
 
-_live("chat_workers", "Server processes that this answer speaks for").set(1)
-worker = Worker() if shared_folder() else None
+_worker_gauge("chat_workers", "Server processes that this response covers").set(1)
+worker = WorkerProcess() if shared_folder() else None
 _sampling = threading.Lock()
 
 
 def sample() -> None:
-    """Brings what is counted or known elsewhere up to date."""
+    """Updates all metrics that are counted elsewhere."""
     with _sampling:
         realtime.sockets.set(runtime.state.counts.sockets)
         realtime.rooms.set(len(runtime.hub.rooms))
@@ -144,7 +153,7 @@ def sample() -> None:
         http_bodies.set(len(runtime.unfinished_bodies))
         http_body_bytes.set(runtime.unfinished_bodies.bytes)
         http_response_bytes.set(response_bytes.total)
-        deliveries.follow(runtime.state.counts.deliveries)
+        deliveries.update(runtime.state.counts.deliveries)
         messaging.writer_queue.set(writer().waiting)
         _sample_pool()
         if worker is not None:
@@ -160,27 +169,27 @@ def _sample_pool() -> None:
     pool_free.set(statistics.get("pool_available", 0))
     pool_waiting.set(statistics.get("requests_waiting", 0))
     for name, (total, unit) in POOL_TOTALS.items():
-        total.follow(statistics.get(name, 0) * unit)
+        total.update(statistics.get(name, 0) * unit)
 
 
 def start_sampling() -> None:
-    """In a worker: what it knows must stand in the files when another one is scraped."""
+    """Starts sampling in a worker, so that its files are current when another one is scraped."""
     if shared_folder() is not None:
-        threading.Thread(target=_sample_again, name="metrics", daemon=True).start()
+        threading.Thread(target=_sample_forever, name="metrics", daemon=True).start()
 
 
-def _sample_again() -> None:
+def _sample_forever() -> None:
     while True:
         try:
             sample()
         except Exception:
-            # It must outlive anything: its values would stand still and look true.
-            log.exception("The metrics of this worker were not brought up to date")
+            # Keep sampling: stale values would look like current ones.
+            log.exception("Sampling the metrics of this worker failed")
         time.sleep(SAMPLE_INTERVAL)
 
 
 def exposition() -> bytes:
-    """The text format of Prometheus, for this process or for all workers of its family."""
+    """Returns the metrics of this process, or of all workers, in the text format."""
     sample()
     folder = shared_folder()
     if folder is None:
@@ -193,9 +202,9 @@ def exposition() -> bytes:
 
 
 async def metrics(request: HttpRequest) -> HttpResponse:
-    """For Prometheus: with CHAT_METRICS_TOKEN as bearer token, or open while developing.
+    """Answers a scrape with CHAT_METRICS_TOKEN as bearer token; with DEBUG no token is needed.
 
-    Not there at all in production without that setting: what it tells is nobody's business.
+    In production without that setting the answer is 404, because metrics are not public.
     """
     expected: str = settings.CHAT_METRICS_TOKEN
     if not expected and not settings.DEBUG:
@@ -204,5 +213,5 @@ async def metrics(request: HttpRequest) -> HttpResponse:
         offered = bearer_token(request.headers.get("Authorization", "")) or ""
         if not hmac.compare_digest(offered.encode(), expected.encode()):
             return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
-    # On a thread of its own: it must answer while every thread of requests waits for the database.
+    # On a separate thread, so that it answers while all request threads wait for the database.
     return HttpResponse(await asyncio.to_thread(exposition), content_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""Each request and each socket gets an id, which its log lines and its answer carry."""
+"""Gives each request and socket an id, for its log lines and the `X-Request-ID` header."""
 
 import re
 import uuid
@@ -9,30 +9,30 @@ from django.conf import settings
 from accounts.kernel.log_context import begin
 
 HEADER = b"x-request-id"
-# Nothing that could forge a log line or fill one; long enough to be one's own.
+# No characters that could forge a log line, not too long for one, long enough to be unique.
 SAFE = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 def traced(application: Any) -> Any:
-    """An ASGI application whose log lines say which request or socket they belong to."""
+    """Wraps an ASGI application so that its log lines have the id of their request or socket."""
 
     async def trace(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":
-            begin("connection_id", identity(scope))
-            # The very `send` of the server: the fan-out looks behind it (`realtime.servers`).
+            begin("connection_id", choose_id(scope))
+            # The server's own `send`: `realtime.servers` needs the object behind it.
             await application(scope, receive, send)
         elif scope["type"] == "http":
-            chosen = identity(scope)
-            begin("request_id", chosen)
-            await application(scope, receive, _with_header(send, chosen))
+            request_id = choose_id(scope)
+            begin("request_id", request_id)
+            await application(scope, receive, _with_header(send, request_id))
         else:
             await application(scope, receive, send)
 
     return trace
 
 
-def identity(scope: Any) -> str:
-    """The proxy's id where there is a proxy of ours and its id is safe to print; else a new one."""
+def choose_id(scope: Any) -> str:
+    """Returns the proxy's id if a trusted proxy sent a safe one, else a new id."""
     if settings.CHAT_TRUSTED_PROXIES:
         offered: list[str] = [
             value.decode("latin-1") for key, value in scope["headers"] if key == HEADER
@@ -42,11 +42,11 @@ def identity(scope: Any) -> str:
     return uuid.uuid4().hex
 
 
-def _with_header(send: Any, chosen: str) -> Any:
+def _with_header(send: Any, request_id: str) -> Any:
     async def answer(event: Any) -> None:
         if event["type"] == "http.response.start":
-            event["headers"] = [*event.get("headers", ()), (HEADER, chosen.encode())]
+            event["headers"] = [*event.get("headers", ()), (HEADER, request_id.encode())]
         await send(event)
 
-    answer.__wrapped__ = send  # type: ignore[attr-defined] # `http_connection` looks behind it
+    answer.__wrapped__ = send  # type: ignore[attr-defined] # `http_connection` unwraps it
     return answer

@@ -1,7 +1,7 @@
-"""Unforeseen errors to Sentry, where SENTRY_DSN names one.
+"""Reports unexpected errors to Sentry when SENTRY_DSN is set.
 
-What is sent is chosen here, and is what a log line holds: the kind of the error, the lines of the
-program, its incident and origin. No requests, no variables, no words that may quote a message.
+A report contains what a log line contains: the type of the error, source lines, the incident id and
+the id of the request or socket. It contains no requests, no variables and no user data.
 """
 
 import builtins
@@ -14,22 +14,22 @@ from django.conf import settings
 from accounts.kernel.log_context import log_context
 
 from .logs import RedactTokens, is_client_fault, redact
-from .tracebacks import LEFT_OUT, SPEAK_OF_CODE
+from .tracebacks import OMITTED, SAFE_MESSAGE_TYPES
 
 if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
 
-SENT = (
+SENT_FIELDS = (
     *("event_id", "timestamp", "level", "platform", "logger", "exception"),
     *("release", "environment", "server_name", "sdk"),
 )
-FLUSHED_TIMEOUT = 2.0
+FLUSH_TIMEOUT = 2.0
 
-_guard = RedactTokens(quoting=False)
+_redaction = RedactTokens(quoting=False)
 
 
 def start_sentry() -> None:
-    """Imports the library only where it is used: it costs memory and time to start."""
+    """Starts Sentry. Imported here, because it costs memory and start-up time."""
     if not settings.SENTRY_DSN:
         return
     import sentry_sdk  # noqa: PLC0415
@@ -43,8 +43,8 @@ def start_sentry() -> None:
         dsn=settings.SENTRY_DSN,
         environment=settings.SENTRY_ENVIRONMENT or None,
         release=settings.SENTRY_RELEASE or None,
-        # None that looks at requests, queries or frames: all that goes wrong is logged, and our
-        # own log lines are what is sent.
+        # No integration that reads requests, queries or frames: all errors are logged, and the
+        # log records are what is sent.
         default_integrations=False,
         auto_enabling_integrations=False,
         integrations=[
@@ -52,7 +52,7 @@ def start_sentry() -> None:
             ExcepthookIntegration(),
             ThreadingIntegration(propagate_scope=False),
             DedupeIntegration(),
-            # Sends what still waits; by default it also prints that it does.
+            # Sends pending reports at exit; by default it also prints that it does.
             AtexitIntegration(callback=lambda _pending, _timeout: None),
         ],
         before_send=clean_event,
@@ -61,54 +61,54 @@ def start_sentry() -> None:
         max_request_body_size="never",
         max_breadcrumbs=0,
         auto_session_tracking=False,
-        shutdown_timeout=FLUSHED_TIMEOUT,
+        shutdown_timeout=FLUSH_TIMEOUT,
     )
 
 
 def clean_event(event: "Event", hint: "Hint") -> "Event | None":
-    """What is named here goes out, everything else stays."""
+    """Returns the event with the allowed fields only, or None to send nothing."""
     record: logging.LogRecord | None = hint.get("log_record")
     if record is not None and is_client_fault(record):
         return None
     if record is not None and record.name == "django.request" and not record.exc_info:
-        # That a 5xx was answered: whatever led to it has told so itself.
+        # Reports only the status 5xx; its cause is logged separately.
         return None
-    # A plain dictionary: the shape of what other versions of the library add is not known.
+    # A plain dictionary: other versions of the library may add fields of any shape.
     given: dict[str, Any] = dict(event)
-    sent = {key: given[key] for key in SENT if key in given}
-    for one in (sent.get("exception") or {}).get("values") or ():
-        _clean_exception(one)
+    sent = {key: given[key] for key in SENT_FIELDS if key in given}
+    for exception in (sent.get("exception") or {}).get("values") or ():
+        _clean_exception(exception)
     if record is not None:
-        mine = _cleaned(record)
-        sent["logentry"] = {"message": str(mine.msg), "formatted": mine.getMessage()}
-    _say_where_from(sent, getattr(record, "incident", None))
+        copied = _cleaned_copy(record)
+        sent["logentry"] = {"message": str(copied.msg), "formatted": copied.getMessage()}
+    _add_context(sent, getattr(record, "incident", None))
     cleaned: Any = _redacted(sent)
     return cleaned  # type: ignore[no-any-return]
 
 
-def _say_where_from(sent: dict[str, Any], incident: str | None) -> None:
+def _add_context(sent: dict[str, Any], incident: str | None) -> None:
     tags = {"incident": incident} if incident else {}
-    here = log_context()
-    if here is not None:
-        tags[here.kind] = here.id
-        if here.user_id is not None:
-            sent["user"] = {"id": str(here.user_id)}
+    context = log_context()
+    if context is not None:
+        tags[context.kind] = context.id
+        if context.user_id is not None:
+            sent["user"] = {"id": str(context.user_id)}
     sent["tags"] = tags
 
 
-def _cleaned(record: logging.LogRecord) -> logging.LogRecord:
-    """As the log has it; the record itself is left to the log."""
-    mine = copy.copy(record)
-    mine.exc_info = None
-    _guard.filter(mine)
-    return mine
+def _cleaned_copy(record: logging.LogRecord) -> logging.LogRecord:
+    """Returns a redacted copy; the record itself still goes to the log."""
+    copied = copy.copy(record)
+    copied.exc_info = None
+    _redaction.filter(copied)
+    return copied
 
 
-def _clean_exception(told: dict[str, Any]) -> None:
-    kind = getattr(builtins, str(told.get("type")), None)
-    if not (isinstance(kind, type) and issubclass(kind, SPEAK_OF_CODE)):
-        told["value"] = LEFT_OUT
-    for frame in (told.get("stacktrace") or {}).get("frames") or ():
+def _clean_exception(exception: dict[str, Any]) -> None:
+    cls = getattr(builtins, str(exception.get("type")), None)
+    if not (isinstance(cls, type) and issubclass(cls, SAFE_MESSAGE_TYPES)):
+        exception["value"] = OMITTED
+    for frame in (exception.get("stacktrace") or {}).get("frames") or ():
         frame.pop("vars", None)
 
 

@@ -1,14 +1,14 @@
-"""Tracebacks that quote nobody.
+"""Formats tracebacks without user data.
 
-An exception's own words often hold the value that it stumbled over: pydantic shows the input,
-PostgreSQL the row, `int()` the text. In production only the words of those kinds are kept that
-speak of code; of all others the kind and the lines of the program stay, which is what finds a bug.
+Exception messages often contain the value that failed: pydantic shows the input, PostgreSQL the
+row, `int()` the text. In production a traceback keeps the message only for types whose messages
+describe code. For all others the type and the source lines remain, which are enough to find a bug.
 """
 
 import traceback
 from collections.abc import Iterator
 
-SPEAK_OF_CODE = (
+SAFE_MESSAGE_TYPES = (
     TypeError,
     AttributeError,
     NameError,
@@ -18,26 +18,26 @@ SPEAK_OF_CODE = (
     ArithmeticError,
     MemoryError,
 )
-LEFT_OUT = "its words are left out: they may quote a message"
+OMITTED = "message omitted, it may contain user data"
 MAX_CHAIN_LENGTH = 10
 
 
-def words_of(error: BaseException) -> str:
-    return str(error) if isinstance(error, SPEAK_OF_CODE) else LEFT_OUT
+def safe_message(error: BaseException) -> str:
+    return str(error) if isinstance(error, SAFE_MESSAGE_TYPES) else OMITTED
 
 
-def kind_of(error: BaseException) -> str:
-    kind = type(error)
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+def type_name(error: BaseException) -> str:
+    cls = type(error)
+    return cls.__name__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__name__}"
 
 
-def quoteless_traceback(error: BaseException) -> str:
-    """Like Python's, oldest cause first."""
-    return "\n\n".join(_told(one) for one in reversed(list(chain(error))))
+def safe_traceback(error: BaseException) -> str:
+    """Formats the error and its causes as Python does, oldest cause first."""
+    return "\n\n".join(_format(one) for one in reversed(list(chain(error))))
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, what it was raised from or during, and so on."""
+    """Yields the error, its cause or context, and so on."""
     one: BaseException | None = error
     for _ in range(MAX_CHAIN_LENGTH):
         if one is None:
@@ -46,10 +46,10 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
 
 
-def _told(error: BaseException) -> str:
+def _format(error: BaseException) -> str:
     lines = "".join(traceback.format_tb(error.__traceback__))
     inner = "".join(
-        f"\n\nwithin it:\n{quoteless_traceback(one)}" for one in getattr(error, "exceptions", ())
+        f"\n\nsub-exception:\n{safe_traceback(one)}" for one in getattr(error, "exceptions", ())
     )
     head = f"Traceback (most recent call last):\n{lines}" if lines else ""
-    return f"{head}{kind_of(error)}: {words_of(error)}{inner}"
+    return f"{head}{type_name(error)}: {safe_message(error)}{inner}"

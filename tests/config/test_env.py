@@ -1,6 +1,7 @@
-"""The environment: what it means, and the one sentence that ends a start without it."""
+"""Environment variables: defaults, checks, and the sentence that ends a wrong start."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ KEY = "a-key-of-32-different-characters"
 
 @pytest.fixture(autouse=True)
 def development(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing set but DEBUG, and no file."""
+    """Sets DEBUG only, and reads no file."""
     for name in Environment.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("DEBUG", "1")
@@ -33,14 +34,14 @@ def read(**variables: str) -> Environment:
 
 
 def sentence(**variables: str) -> str:
-    """What the start ends with."""
+    """Returns the sentence that ends the start."""
     with pytest.raises(SystemExit) as end:
         read(**variables)
     assert isinstance(end.value.code, str)
     return end.value.code
 
 
-def test_development_needs_nothing_else() -> None:
+def test_development_needs_no_other_variable() -> None:
     env = read()
     assert (env.debug, env.host, env.port) == (True, "127.0.0.1", 8000)
     assert env.database_url.startswith("sqlite:///")
@@ -85,11 +86,11 @@ def test_development_needs_nothing_else() -> None:
         ("SENTRY_DSN", "https://sentry.example.com/1"),
     ],
 )
-def test_a_malformed_variable_ends_the_start_with_its_name(name: str, value: str) -> None:
-    said = sentence(**{name: value})
-    assert said.startswith(f"The server cannot start. {name}: ")
-    assert said.endswith(".")
-    assert "\n" not in said
+def test_malformed_variable_ends_the_start_with_its_name(name: str, value: str) -> None:
+    text = sentence(**{name: value})
+    assert text.startswith(f"The server cannot start. {name}: ")
+    assert text.endswith(".")
+    assert "\n" not in text
 
 
 @pytest.mark.parametrize(
@@ -104,10 +105,12 @@ def test_a_malformed_variable_ends_the_start_with_its_name(name: str, value: str
         ({"SECRET_KEY": KEY, "ALLOWED_HOSTS": " , "}, "ALLOWED_HOSTS"),
     ],
 )
-def test_production_says_what_is_missing(variables: dict[str, str], name: str) -> None:
-    said = sentence(DEBUG="0", **variables)
-    assert said.startswith(f"The server cannot start. {name} is ")
-    assert "\n" not in said
+def test_missing_variable_in_production_ends_the_start(
+    variables: dict[str, str], name: str
+) -> None:
+    text = sentence(DEBUG="0", **variables)
+    assert text.startswith(f"The server cannot start. {name} is ")
+    assert "\n" not in text
 
 
 def test_production_starts_with_a_key_and_hosts() -> None:
@@ -115,13 +118,13 @@ def test_production_starts_with_a_key_and_hosts() -> None:
     assert env.allowed_hosts == ["chat.example.com", "www.example.com"]
 
 
-def test_a_secret_is_never_in_the_sentence() -> None:
+def test_error_sentence_holds_no_secret() -> None:
     assert "hunter2" not in sentence(DEBUG="0", SECRET_KEY="hunter2")
     assert "hunter2" not in sentence(CHAT_METRICS_TOKEN="hunter2")
     assert "hunter2" not in sentence(SENTRY_DSN="https://hunter2@")
 
 
-def test_limits_are_read_and_switched_off() -> None:
+def test_limits_can_be_set_and_switched_off() -> None:
     env = read(
         CHAT_MESSAGE_RATE="5/m",
         CHAT_ROOM_RATE="off",
@@ -134,18 +137,18 @@ def test_limits_are_read_and_switched_off() -> None:
     assert env.chat_pending_per_address == 3
 
 
-def test_logins_are_unlimited_when_their_rate_is_off() -> None:
+def test_login_rate_off_also_switches_off_the_rate_per_name() -> None:
     env = read(CHAT_LOGIN_RATE="off")
     assert (env.chat_login_rate, env.chat_login_name_rate) == (None, None)
     env = read(CHAT_LOGIN_RATE="off", CHAT_LOGIN_NAME_RATE="3/m")
     assert (env.chat_login_rate, env.chat_login_name_rate) == (None, Rate(3, 60, 3))
 
 
-def test_the_length_of_messages_may_be_left_to_the_frame() -> None:
+def test_message_length_can_be_switched_off() -> None:
     assert read(CHAT_MESSAGE_LENGTH="off").chat_message_length is None
 
 
-def test_a_developer_may_have_any_key() -> None:
+def test_development_accepts_any_key() -> None:
     assert read(DEBUG="1", SECRET_KEY="short").secret_key == "short"
 
 
@@ -162,7 +165,7 @@ def test_limits_have_the_defaults_of_the_contract() -> None:
     assert (env.chat_access_token_minutes, env.chat_refresh_token_days) == (60, 14)
 
 
-def test_each_new_file_has_a_key_of_its_own(tmp_path: Path) -> None:
+def test_each_new_env_file_has_its_own_key(tmp_path: Path) -> None:
     keys = set()
     for name in ("one", "two"):
         folder = tmp_path / name
@@ -176,7 +179,7 @@ def test_each_new_file_has_a_key_of_its_own(tmp_path: Path) -> None:
     assert min(map(len, keys)) >= 50
 
 
-def test_settings_come_from_the_file_that_is_named(tmp_path: Path) -> None:
+def test_settings_come_from_env_file(tmp_path: Path) -> None:
     file = tmp_path / "chat.env"
     file.write_text(
         "DATABASE_URL='postgres://chat:a%20b@db/chat?sslmode=require&connect_timeout=5'\n"
@@ -185,7 +188,7 @@ def test_settings_come_from_the_file_that_is_named(tmp_path: Path) -> None:
     assert env.database_url.endswith("@db/chat?sslmode=require&connect_timeout=5")
 
 
-def test_the_example_is_for_development(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_example_is_for_development(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DEBUG")
     env = read(ENV_FILE=str(ROOT / ".env.example"))
     assert env.debug
@@ -193,14 +196,43 @@ def test_the_example_is_for_development(monkeypatch: pytest.MonkeyPatch) -> None
     assert database(env.database_url)["NAME"].endswith("/db.sqlite3")
 
 
-def test_the_process_goes_before_the_file(tmp_path: Path) -> None:
+def variables_by_heading(text: str, heading: str, variable: str) -> list[tuple[str, list[str]]]:
+    """Returns the names of variables in order, under the heading before them."""
+    groups: list[tuple[str, list[str]]] = []
+    for line in text.splitlines():
+        if found := re.fullmatch(heading, line):
+            groups.append((found[1], []))
+        elif (found := re.match(variable, line)) and groups:
+            groups[-1][1].append(found[1].upper())
+    return [(name, variables) for name, variables in groups if variables]
+
+
+def test_example_and_environment_have_the_same_variables_in_the_same_groups() -> None:
+    example = (ROOT / ".env.example").read_text()
+    fields = (ROOT / "config/env.py").read_text()
+    described = variables_by_heading(example, "# ---- (.+) ----", r"#?([A-Z][A-Z_]*)=")
+    assert described == variables_by_heading(fields, r" {4}# ([A-Z].+)", r" {4}([a-z_]+): ")
+    names = [name for _, variables in described for name in variables]
+    assert sorted(names) == sorted(name.upper() for name in Environment.model_fields)
+
+
+def test_commented_out_lines_of_the_example_show_the_defaults(tmp_path: Path) -> None:
+    example = (ROOT / ".env.example").read_text()
+    file = tmp_path / "all.env"
+    file.write_text(re.sub(r"^#([A-Z][A-Z_]*=)", r"\1", example, flags=re.MULTILINE))
+    everything = read(ENV_FILE=str(file)).model_dump()
+    assert everything.pop("media_root") == Path("media")
+    assert everything == {name: read().model_dump()[name] for name in everything}
+
+
+def test_process_environment_overrides_the_file(tmp_path: Path) -> None:
     file = tmp_path / "chat.env"
     file.write_text("PORT=9000\nHOST=0.0.0.0\n")
     env = read(ENV_FILE=str(file), PORT="9001")
     assert (env.host, env.port) == ("0.0.0.0", 9001)
 
 
-def test_a_named_file_that_cannot_be_read_ends_the_start(tmp_path: Path) -> None:
+def test_unreadable_env_file_ends_the_start(tmp_path: Path) -> None:
     missing = tmp_path / "chat.env"
     assert sentence(ENV_FILE=str(missing)) == (
         f"The server cannot start. ENV_FILE: {missing} cannot be read: No such file or directory."
@@ -208,8 +240,8 @@ def test_a_named_file_that_cannot_be_read_ends_the_start(tmp_path: Path) -> None
     assert sentence(ENV_FILE=str(tmp_path)).endswith("cannot be read: Is a directory.")
 
 
-def test_checks_and_tests_never_see_the_developers_settings(tmp_path: Path) -> None:
-    """A `.env` here may name a Redis and a Sentry that are in use."""
+def test_make_targets_for_checks_and_tests_ignore_env_file(tmp_path: Path) -> None:
+    """A developer's `.env` may contain a Redis and a Sentry that are in use."""
     log, tools = tmp_path / "log", tmp_path / "bin"
     tools.mkdir()
     for name in ("python", "mypy", "ruff", "lint-imports"):
@@ -233,22 +265,22 @@ def test_checks_and_tests_never_see_the_developers_settings(tmp_path: Path) -> N
     assert environment(tmp_path)["ENV_FILE"] == os.devnull
 
 
-def test_operations_need_no_setting() -> None:
+def test_observability_needs_no_setting() -> None:
     env = read()
     assert (env.chat_log_format, env.chat_metrics_token, env.sentry_dsn) == ("", "", "")
     assert read(SENTRY_DSN="https://key@sentry.example.com/1").sentry_dsn
 
 
-def test_an_empty_variable_is_none_at_all() -> None:
+def test_empty_variable_counts_as_unset() -> None:
     assert read(PORT="", CHAT_MESSAGE_RATE="").port == 8000
 
 
 @pytest.mark.parametrize("url", ["redis://localhost", "rediss://:pw@host:6380/1", "unix:///r.sock"])
-def test_a_redis_url_is_taken(url: str) -> None:
+def test_redis_url_is_accepted(url: str) -> None:
     assert read(REDIS_URL=url).redis_url == [url]
 
 
-def test_several_redis_are_named_with_commas() -> None:
+def test_several_redis_urls_are_separated_by_commas() -> None:
     assert read(REDIS_URL="redis://a, rediss://b:6380/1").redis_url == [
         "redis://a",
         "rediss://b:6380/1",
@@ -259,19 +291,19 @@ def test_several_redis_are_named_with_commas() -> None:
     "url",
     ["nonsense", "ftp://host/name", "postgres://user:pw@host:port/name", "mysql://user@host/name"],
 )
-def test_a_malformed_database_url_ends_the_start(url: str) -> None:
+def test_malformed_database_url_ends_the_start(url: str) -> None:
     with pytest.raises(SystemExit) as end:
         database(url)
     assert str(end.value.code).startswith("The server cannot start. DATABASE_URL ")
     assert "pw" not in str(end.value.code)
 
 
-def test_both_databases_are_known() -> None:
+def test_both_databases_have_their_options() -> None:
     assert database("sqlite:///chat.sqlite3")["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
     assert database("postgres://user:pw@host/name")["OPTIONS"]["pool"]
 
 
-def test_development_without_a_key_logs_once_what_that_means() -> None:
+def test_development_without_a_key_logs_one_warning() -> None:
     for key, warnings in (("", 1), (DEVELOPMENT_KEY, 1), (KEY, 0)):
         done = subprocess.run(
             [sys.executable, "-c", "import config.asgi"],
@@ -286,7 +318,7 @@ def test_development_without_a_key_logs_once_what_that_means() -> None:
         assert DEVELOPMENT_KEY not in done.stderr
 
 
-def test_a_start_without_its_key_prints_one_sentence() -> None:
+def test_start_without_a_key_prints_one_sentence() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "import config.settings"],
         cwd=ROOT,

@@ -14,7 +14,7 @@ from accounts.tokens import mint
 from config.observability.logs import (
     MAX_LOGGED_LENGTH,
     ClientFaults,
-    KeepToOurselves,
+    DropFrameContents,
     RedactTokens,
     guard_server_logs,
     redact,
@@ -240,7 +240,7 @@ def test_the_loggers_of_the_servers_are_guarded() -> None:
 def test_websockets_adds_no_line_for_each_socket(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("uvicorn.error")
     before = logger.filters[:]
-    logger.addFilter(KeepToOurselves())
+    logger.addFilter(DropFrameContents())
     try:
         with caplog.at_level(logging.INFO, "uvicorn.error"):
             for message in ("connection open", "connection closed", "connection rejected"):

@@ -137,8 +137,8 @@ def test_an_error_on_a_socket_names_the_socket_and_the_user(told: Told) -> None:
     line = told.about(told.on_socket)
     assert line["user_id"] == told.person.id
     assert len(line["connection_id"]) == 32
-    assert "LookupError: its words are left out" in line["error"]
-    assert "ValueError: its words are left out" in line["error"]
+    assert "LookupError: message omitted" in line["error"]
+    assert "ValueError: message omitted" in line["error"]
     assert "in draft_message" in line["error"]
 
 

@@ -9,9 +9,9 @@ import pytest
 from django.test import override_settings
 
 from accounts.kernel.log_context import begin, note_user
-from config.observability.logs import PlainLines, RedactTokens
-from config.observability.request_ids import identity
-from config.observability.tracebacks import LEFT_OUT, quoteless_traceback, words_of
+from config.observability.logs import RedactTokens, TextFormatter
+from config.observability.request_ids import choose_id
+from config.observability.tracebacks import OMITTED, safe_message, safe_traceback
 from tests.servers import Server
 
 TEXT = "said in confidence"
@@ -24,7 +24,7 @@ def scope(*ids: str) -> dict[str, object]:
 @pytest.mark.parametrize("offered", ["0123456789abcdef", "trace-1.of_proxy", "a" * 64])
 def test_the_id_of_a_proxy_is_taken(offered: str) -> None:
     with override_settings(CHAT_TRUSTED_PROXIES=1):
-        assert identity(scope(offered)) == offered
+        assert choose_id(scope(offered)) == offered
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,12 @@ def test_the_id_of_a_proxy_is_taken(offered: str) -> None:
 )
 def test_an_id_that_is_not_safe_to_print_is_not_taken(offered: str) -> None:
     with override_settings(CHAT_TRUSTED_PROXIES=1):
-        assert identity(scope(offered)) not in ("", offered)
+        assert choose_id(scope(offered)) not in ("", offered)
 
 
 def test_of_two_ids_none_is_taken() -> None:
     with override_settings(CHAT_TRUSTED_PROXIES=1):
-        assert identity(scope("0123456789", "abcdefghij")) not in ("0123456789", "abcdefghij")
+        assert choose_id(scope("0123456789", "abcdefghij")) not in ("0123456789", "abcdefghij")
 
 
 def test_without_a_proxy_nobody_chooses_an_id(server: Server) -> None:
@@ -53,7 +53,7 @@ def test_without_a_proxy_nobody_chooses_an_id(server: Server) -> None:
 def test_a_plain_line_ends_with_its_origin() -> None:
     written = StringIO()
     handler = logging.StreamHandler(written)
-    handler.setFormatter(PlainLines())
+    handler.setFormatter(TextFormatter())
     logger = logging.Logger("test")  # noqa: LOG001 - known to nobody else
     logger.addHandler(handler)
 
@@ -70,10 +70,10 @@ def test_a_plain_line_ends_with_its_origin() -> None:
 
 
 def test_the_words_of_an_exception_are_kept_when_they_speak_of_code() -> None:
-    assert words_of(AttributeError("no attribute x")) == "no attribute x"
-    assert words_of(ConnectionRefusedError("refused")) == "refused"
+    assert safe_message(AttributeError("no attribute x")) == "no attribute x"
+    assert safe_message(ConnectionRefusedError("refused")) == "refused"
     for quoting in (ValueError(TEXT), KeyError(TEXT), Exception(TEXT), UnicodeError(TEXT)):
-        assert words_of(quoting) == LEFT_OUT
+        assert safe_message(quoting) == OMITTED
 
 
 def test_a_traceback_without_quotes_tells_the_whole_chain() -> None:
@@ -85,7 +85,7 @@ def test_a_traceback_without_quotes_tells_the_whole_chain() -> None:
 
     with pytest.raises(ExceptionGroup) as raised:
         fail()
-    told = quoteless_traceback(raised.value)
+    told = safe_traceback(raised.value)
     assert TEXT not in told
     kinds = [told.index(kind) for kind in ("ValueError: ", "ExceptionGroup: ", "KeyError: ")]
     assert kinds == sorted(kinds)
@@ -110,4 +110,4 @@ def test_what_asyncio_shows_of_a_lost_task_is_not_kept() -> None:
 def test_an_exception_as_argument_is_not_quoted() -> None:
     record = logging.makeLogRecord({"msg": "failed: %s", "args": (ValueError(TEXT),)})
     RedactTokens(quoting=False).filter(record)
-    assert record.getMessage() == f"failed: ValueError: {LEFT_OUT}"
+    assert record.getMessage() == f"failed: ValueError: {OMITTED}"

@@ -21,7 +21,7 @@ def test_what_dead_families_left_is_swept_and_nothing_else(tmp_path: Path) -> No
             os.utime(folder, (long_ago, long_ago))
     with (alive / "7.alive").open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        workers._sweep(tmp_path, but=ours)
+        workers._remove_dead_folders(tmp_path, keep=ours)
     assert {one.name for one in tmp_path.iterdir()} == {
         one.name for one in (ours, alive, young, foreign)
     }

@@ -129,7 +129,7 @@ def test_the_names_that_are_checked_are_the_names_that_are_used(path: str) -> No
 
 def test_the_installed_libraries_have_all_that_is_used() -> None:
     assert unfamiliar_libraries() == []
-    assert only(installation.look_at_libraries()).level is Level.OK
+    assert only(installation.check_libraries()).level is Level.OK
 
 
 class Renamed:
@@ -160,7 +160,7 @@ def test_an_unknown_version_is_reported_once_and_shows_in_the_doctor_and_a_metri
     (record,) = caplog.records
     assert "uvicorn 0.54" in record.getMessage()
     assert ("Renamed.gone" in record.getMessage()) is lacks
-    finding = only(installation.look_at_libraries())
+    finding = only(installation.check_libraries())
     assert (finding.level, finding.sentence) == (Level.WARNING, record.getMessage())
     (sample,) = next(iter(unknown_versions.collect())).samples
     assert (sample.labels["library"], sample.value) == ("uvicorn", 1)

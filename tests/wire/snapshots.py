@@ -16,6 +16,8 @@ from realtime import protocol
 
 FOLDER = Path(__file__).parent
 PROSE = ("title", "summary", "description")
+PROSE_OF_ERRORS = ("summary", "detail")
+"""Within examples, where `title` and `description` would be members of the wire."""
 EXAMPLES = ("example", "examples", "default")
 
 
@@ -82,7 +84,7 @@ def _without(part: Any, prose: tuple[str, ...]) -> Any:
     if not isinstance(part, dict):
         return part
     return {
-        name: _without(one, ("detail",) if name in EXAMPLES else prose)
+        name: _without(one, PROSE_OF_ERRORS if name in EXAMPLES else prose)
         for name, one in part.items()
         if not (name in prose and isinstance(one, str))
     }

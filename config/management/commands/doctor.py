@@ -1,4 +1,4 @@
-"""Looks at an installation and says in plain sentences what is wrong and how to mend it."""
+"""Checks an installation and reports each problem with its remedy."""
 
 import logging
 import sys
@@ -10,42 +10,46 @@ from urllib.parse import urlsplit
 from django.core.management.base import BaseCommand, CommandError
 from typing_extensions import override
 
-from config.doctor.finding import Finding, Level, examine
-from config.doctor.rounds import checks
+from config.doctor.checks import checks
+from config.doctor.finding import Finding, Level, run_checks
 
-EACH_TIMEOUT = 15.0
+CHECK_TIMEOUT = 15.0
 
 
 class Command(BaseCommand):
     help = (
-        "Checks settings, database, migrations, Redis, hints and clocks; with --url also proxy, "
-        "WebSockets and pages as people reach them. Exit code 1 when something is wrong."
+        "Checks settings, database, migrations, Redis, broadcasts and clocks; with --url also the "
+        "proxy, WebSockets and pages, through the public URL. Exit code 1 when something is wrong."
     )
-    requires_system_checks = ()  # they are among the checks, and must not end the others
+    requires_system_checks = ()  # the doctor runs them itself, so that they cannot end it early
 
     @override
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--url", help="where people reach it, such as https://chat.example.com")
+        parser.add_argument("--url", help="public URL, such as https://chat.example.com")
         parser.add_argument(
-            "--timeout", type=float, default=EACH_TIMEOUT, help="seconds for each check"
+            "--timeout", type=float, default=CHECK_TIMEOUT, help="seconds for each check"
         )
 
     @override
     def handle(self, *args: Any, url: str | None, timeout: float, **options: Any) -> None:
         if url is not None and not _is_url(url):
             raise CommandError("--url must look like https://chat.example.com")
-        # What libraries would log is what the findings say, and a traceback helps nobody here.
+        # The findings already report what libraries would log, and without tracebacks.
         logging.disable(logging.CRITICAL)
         try:
-            found = Counter(self._tell(*one) for one in examine(checks(url), timeout))
+            found = Counter(
+                self._print(name, finding) for name, finding in run_checks(checks(url), timeout)
+            )
         finally:
             logging.disable(logging.NOTSET)
-        bad, doubtful, good = (found[level] for level in (Level.WRONG, Level.WARNING, Level.OK))
-        self.stdout.write(f"\nWrong: {bad}, warnings: {doubtful}, ok: {good}.")
+        self.stdout.write(
+            f"\nWrong: {found[Level.WRONG]}, warnings: {found[Level.WARNING]}, "
+            f"ok: {found[Level.OK]}."
+        )
         if found[Level.WRONG]:
             sys.exit(1)
 
-    def _tell(self, name: str, finding: Finding) -> Level:
+    def _print(self, name: str, finding: Finding) -> Level:
         style = {
             Level.OK: self.style.SUCCESS,
             Level.WARNING: self.style.WARNING,

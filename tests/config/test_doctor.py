@@ -1,4 +1,4 @@
-"""The doctor: each planted fault is found, and said in a sentence that holds no secret."""
+"""The doctor reports each planted fault in a sentence without secrets."""
 
 import io
 import socket
@@ -24,10 +24,10 @@ from typing_extensions import override
 
 from config.doctor import database, installation, sockets, web
 from config.doctor import redis as redis_doctor
-from config.doctor.clock import compare
+from config.doctor.clock import compare_clocks
 from config.doctor.echo import HEADER, signature
 from config.doctor.echo import installation as installation_of_doctor
-from config.doctor.finding import Check, Finding, Level, examine, ok
+from config.doctor.finding import Check, Finding, Level, ok, run_checks
 from tests.redis_server import RedisServer, redis_running
 from tests.servers import ROOT, environment, free_port, manage, serving
 
@@ -53,96 +53,98 @@ def only(findings: Iterable[Finding]) -> Finding:
 
 
 def worst(findings: Iterable[Finding]) -> Finding:
-    """The first that is not ok."""
+    """Returns the first finding that is not ok."""
     return next(one for one in findings if one.level is not Level.OK)
 
 
 # How checks are run
 
 
-def test_a_check_that_fails_ends_no_other_and_shows_no_traceback() -> None:
+def test_failing_check_stops_no_other_and_shows_no_traceback() -> None:
     def breaks() -> Iterator[Finding]:
         yield ok("So far.")
         raise RuntimeError("postgres://user:hunter2@host")
 
-    told = list(examine([Check("a", breaks), Check("b", lambda: [ok("Fine.")])], 5))
-    assert [finding.level for _, finding in told] == [Level.OK, Level.WRONG, Level.OK]
-    assert "RuntimeError" in told[1][1].sentence
-    assert "hunter2" not in told[1][1].sentence
+    findings = list(run_checks([Check("a", breaks), Check("b", lambda: [ok("Fine.")])], 5))
+    assert [finding.level for _, finding in findings] == [Level.OK, Level.WRONG, Level.OK]
+    assert "RuntimeError" in findings[1][1].sentence
+    assert "hunter2" not in findings[1][1].sentence
 
 
-def test_a_check_that_hangs_is_given_up() -> None:
+def test_hanging_check_times_out() -> None:
     never = threading.Event()
 
     def hangs() -> Iterator[Finding]:
         never.wait(30)
         yield ok("Late.")
 
-    (told,) = examine([Check("slow", hangs)], 0.05)
+    (finding,) = run_checks([Check("slow", hangs)], 0.05)
     never.set()
-    assert told == ("slow", Finding(Level.WRONG, "This check had no answer within 0.05 s."))
+    assert finding == ("slow", Finding(Level.WRONG, "This check had no answer within 0.05 s."))
 
 
 # Settings
 
 
-def test_a_good_installation_is_called_good(production: Settings) -> None:
-    assert only(installation.look_at_settings(PUBLIC)).level is Level.OK
+def test_good_settings_are_ok(production: Settings) -> None:
+    assert only(installation.check_settings(PUBLIC)).level is Level.OK
 
 
 def test_debug_with_a_public_url_is_wrong(settings: Settings) -> None:
     settings.DEBUG = True
     settings.ALLOWED_HOSTS = ["chat.example.com"]
-    found = only(installation.look_at_settings(PUBLIC))
+    found = only(installation.check_settings(PUBLIC))
     assert (found.level, "Set DEBUG=0" in found.sentence) == (Level.WRONG, True)
 
 
-def test_debug_at_home_is_fine(settings: Settings) -> None:
+def test_debug_with_a_local_url_is_ok(settings: Settings) -> None:
     settings.DEBUG = True
     settings.ALLOWED_HOSTS = ["127.0.0.1"]
-    assert only(installation.look_at_settings("http://127.0.0.1:8000")).level is Level.OK
+    assert only(installation.check_settings("http://127.0.0.1:8000")).level is Level.OK
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "expected"),
     [
         ("ALLOWED_HOSTS", ["*"], "ALLOWED_HOSTS is *"),
-        ("ALLOWED_HOSTS", ["www.example.com"], "ALLOWED_HOSTS does not name chat.example.com"),
+        ("ALLOWED_HOSTS", ["www.example.com"], "ALLOWED_HOSTS does not contain chat.example.com"),
         ("ALLOWED_ORIGINS", ["*"], "ALLOWED_ORIGINS is *"),
         ("SESSION_COOKIE_SECURE", False, "security.W012"),
     ],
 )
-def test_a_setting_that_is_a_mistake_is_named(
-    production: Settings, name: str, value: object, said: str
+def test_wrong_setting_is_reported(
+    production: Settings, name: str, value: object, expected: str
 ) -> None:
     setattr(production, name, value)
-    assert said in only(installation.look_at_settings(PUBLIC)).sentence
+    assert expected in only(installation.check_settings(PUBLIC)).sentence
 
 
-def test_a_public_url_without_tls_is_doubtful(production: Settings) -> None:
-    assert "Use https" in only(installation.look_at_settings("http://chat.example.com")).sentence
+def test_public_url_without_tls_is_a_warning(production: Settings) -> None:
+    assert "Use https" in only(installation.check_settings("http://chat.example.com")).sentence
 
 
-def test_several_workers_need_redis(production: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_without_redis_are_a_warning(
+    production: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WEB_CONCURRENCY", "4")
     production.REDIS_URLS = []
-    assert "Set REDIS_URL" in only(installation.look_at_settings(PUBLIC)).sentence
+    assert "Set REDIS_URL" in only(installation.check_settings(PUBLIC)).sentence
     production.REDIS_URLS = ["redis://localhost"]
-    assert only(installation.look_at_settings(PUBLIC)).level is Level.OK
+    assert only(installation.check_settings(PUBLIC)).level is Level.OK
 
 
-def test_missing_static_files_are_noticed(settings: Settings) -> None:
-    assert only(installation.look_at_static_files()).level is Level.OK
+def test_missing_static_files_are_wrong(settings: Settings) -> None:
+    assert only(installation.check_static_files()).level is Level.OK
     settings.STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.FileSystemFinder"]
-    assert "Static files are missing" in only(installation.look_at_static_files()).sentence
+    assert "Static files are missing" in only(installation.check_static_files()).sentence
 
 
 # Database
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_sqlite_that_does_not_sync_is_wrong() -> None:
-    assert only(database.look_at_database()).level is Level.OK
+def test_sqlite_without_sync_is_wrong() -> None:
+    assert only(database.check_database()).level is Level.OK
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA synchronous=OFF")
         found = worst(database._sqlite(cursor, 1.0))
@@ -151,7 +153,7 @@ def test_an_sqlite_that_does_not_sync_is_wrong() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_sqlite_without_wal_is_wrong(tmp_path: Path) -> None:
+def test_sqlite_without_wal_is_wrong(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "plain.sqlite3") as plain:
         found = worst(database._sqlite(plain.cursor(), 1.0))
     plain.close()
@@ -159,7 +161,7 @@ def test_an_sqlite_without_wal_is_wrong(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "expected"),
     [
         ("server_version_num", "130014", "too old"),
         ("fsync", "off", "fsync=off"),
@@ -169,8 +171,8 @@ def test_an_sqlite_without_wal_is_wrong(tmp_path: Path) -> None:
         ("ssl", False, "not encrypted"),
     ],
 )
-def test_a_postgres_that_may_lose_messages_is_wrong(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: object, said: str
+def test_unsafe_postgres_settings_are_reported(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: object, expected: str
 ) -> None:
     values: dict[str, object] = {
         "server_version": "18.1",
@@ -187,7 +189,7 @@ def test_a_postgres_that_may_lose_messages_is_wrong(
         return (values | {name: value}).get(asked, "on")
 
     monkeypatch.setattr(database, "_value", answer)
-    assert said in worst(database._postgres(None, 1.0)).sentence
+    assert expected in worst(database._postgres(None, 1.0)).sentence
 
 
 # Redis
@@ -210,73 +212,72 @@ def use(settings: Settings, *urls: str) -> None:
     }
 
 
-def test_a_redis_that_answers_is_fine_and_carries_hints(
-    settings: Settings, redis: RedisServer
-) -> None:
+def test_redis_that_answers_and_broadcasts_is_ok(settings: Settings, redis: RedisServer) -> None:
     use(settings, redis.url)
-    assert only(redis_doctor.look_at_redis()).level is Level.OK
-    hint = only(redis_doctor.look_at_hints())
-    assert "A hint crosses" in hint.sentence or "A hint takes" in hint.sentence
-    assert only(redis_doctor.look_at_redis_clocks()).level is Level.OK
+    assert only(redis_doctor.check_redis()).level is Level.OK
+    assert "A broadcast through" in only(redis_doctor.check_broadcast()).sentence
+    assert only(redis_doctor.check_redis_clocks()).level is Level.OK
 
 
-def test_a_redis_that_is_away_is_wrong_and_its_password_stays_secret(settings: Settings) -> None:
+def test_unreachable_redis_is_wrong_and_its_password_stays_secret(settings: Settings) -> None:
     use(settings, f"redis://user:hunter2@127.0.0.1:{free_port()}/0")
-    for look in (
-        redis_doctor.look_at_redis,
-        redis_doctor.look_at_hints,
-        redis_doctor.look_at_redis_clocks,
+    for check in (
+        redis_doctor.check_redis,
+        redis_doctor.check_broadcast,
+        redis_doctor.check_redis_clocks,
     ):
-        found = only(look())
+        found = only(check())
         assert found.level is Level.WRONG
         assert "does not answer" in found.sentence
         assert "hunter2" not in found.sentence
 
 
-def test_a_redis_that_wants_a_password_is_wrong(settings: Settings, redis: RedisServer) -> None:
+def test_redis_with_another_password_is_wrong(settings: Settings, redis: RedisServer) -> None:
     with Redis(port=redis.port) as client:
         client.config_set("requirepass", "hunter2")
         try:
             use(settings, redis.url)
-            assert "wrong user or password" in only(redis_doctor.look_at_redis()).sentence
+            assert "wrong user or password" in only(redis_doctor.check_redis()).sentence
         finally:
             client.config_set("requirepass", "")
 
 
-def test_a_redis_that_passes_nothing_on_is_wrong(
+def test_redis_without_pubsub_is_wrong(
     settings: Settings, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_doctor, "HINT_TIMEOUT", 0.7)
+    monkeypatch.setattr(redis_doctor, "BROADCAST_TIMEOUT", 0.7)
     with Redis(port=redis.port) as client:
         client.execute_command("ACL", "SETUSER", "default", "-@pubsub")
         try:
             use(settings, redis.url)
-            assert "did not come back" in only(redis_doctor.look_at_hints()).sentence
+            assert "did not arrive" in only(redis_doctor.check_broadcast()).sentence
         finally:
             client.execute_command("ACL", "SETUSER", "default", "+@pubsub")
 
 
-def test_clocks_that_differ_are_told() -> None:
+def test_clocks_that_differ_are_reported() -> None:
     now = time.time()
-    assert compare("PostgreSQL", now, now + 0.5).level is Level.OK
-    assert compare("PostgreSQL", now, now + 3).level is Level.WARNING
-    assert "3.0 s ahead of that of PostgreSQL" in compare("PostgreSQL", now, now + 3).sentence
-    assert compare("PostgreSQL", now, now - 200).level is Level.WRONG
-    assert "behind" in compare("PostgreSQL", now, now - 200).sentence
+    assert compare_clocks("PostgreSQL", now, now + 0.5).level is Level.OK
+    assert compare_clocks("PostgreSQL", now, now + 3).level is Level.WARNING
+    assert (
+        "3.0 s ahead of that of PostgreSQL" in compare_clocks("PostgreSQL", now, now + 3).sentence
+    )
+    assert compare_clocks("PostgreSQL", now, now - 200).level is Level.WRONG
+    assert "behind" in compare_clocks("PostgreSQL", now, now - 200).sentence
 
 
 # Through the public URL
 
 
 class Proxy(ThreadingHTTPServer):
-    """One that answers everything in the same wrong way."""
+    """Gives the same wrong answer to every request."""
 
     status = 200
     body = b""
     kind = "text/html"
 
 
-class _Answers(BaseHTTPRequestHandler):
+class _FixedAnswer(BaseHTTPRequestHandler):
     server: Proxy
     protocol_version = "HTTP/1.1"
 
@@ -297,7 +298,7 @@ class _Answers(BaseHTTPRequestHandler):
 
 @contextmanager
 def proxy(status: int, body: bytes = b"") -> Iterator[str]:
-    with Proxy(("127.0.0.1", 0), _Answers) as server:
+    with Proxy(("127.0.0.1", 0), _FixedAnswer) as server:
         server.status, server.body = status, body
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
@@ -307,63 +308,63 @@ def proxy(status: int, body: bytes = b"") -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "expected"),
     [
         (400, "ALLOWED_HOSTS"),
-        (404, "something else"),
+        (404, "another program"),
         (502, "reaches no server"),
         (503, "reaches no server"),
-        (301, "in place of the chat"),
-        (522, "in place of the chat"),
+        (301, "instead of the chat"),
+        (522, "instead of the chat"),
     ],
 )
-def test_what_answers_in_place_of_the_server_is_told(status: int, said: str) -> None:
+def test_wrong_health_status_is_explained(status: int, expected: str) -> None:
     with proxy(status) as url:
-        assert said in only(web.look_at_health(url)).sentence
+        assert expected in only(web.check_health(url)).sentence
 
 
-def test_a_state_that_is_less_than_good_is_told() -> None:
+def test_degraded_server_is_reported() -> None:
     with proxy(200, b'{"status": "degraded", "database": "ok"}') as url:
-        assert "degraded" in only(web.look_at_health(url)).sentence
+        assert "degraded" in only(web.check_health(url)).sentence
 
 
-def test_a_proxy_that_knows_no_websockets_is_wrong() -> None:
+def test_proxy_without_websockets_is_wrong() -> None:
     with proxy(200) as url:
-        found = only(sockets.look_at_upgrade(url))
+        found = only(sockets.check_websocket(url))
         assert "answered with HTTP 200" in found.sentence
         assert "Upgrade" in found.sentence
-        assert "no WebSocket opens" in only(sockets.look_at_origins(url)).sentence
+        assert "no WebSocket opens" in only(sockets.check_origin(url)).sentence
 
 
-def test_a_proxy_that_keeps_static_files_to_itself_is_wrong() -> None:
+def test_proxy_that_hides_static_files_is_wrong() -> None:
     with proxy(404) as url:
-        assert "Static files are not served" in only(web.look_at_pages(url)).sentence
+        assert "Static files are not served" in only(web.check_pages(url)).sentence
 
 
-def test_a_body_without_a_limit_is_doubtful() -> None:
+def test_unlimited_body_is_a_warning() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        assert "client_max_body_size" in only(web.look_at_bodies(url)).sentence
+        assert "client_max_body_size" in only(web.check_bodies(url)).sentence
     with proxy(413) as url:
-        assert only(web.look_at_bodies(url)).level is Level.OK
+        assert only(web.check_bodies(url)).level is Level.OK
     with proxy(200) as url:
-        assert "expect 413" in only(web.look_at_bodies(url)).sentence
+        assert "expect 413" in only(web.check_bodies(url)).sentence
 
 
-def test_a_url_where_nobody_is_is_wrong_for_every_check() -> None:
+def test_unreachable_url_is_wrong_for_every_check() -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    looks = (web.look_at_health, web.look_at_proxy, web.look_at_processes, web.look_at_bodies)
-    for look in (*looks, web.look_at_pages, sockets.look_at_upgrade, sockets.look_at_origins):
-        assert only(look(url)).level is Level.WRONG
+    checks = (web.check_health, web.check_proxy, web.check_processes, web.check_bodies)
+    for check in (*checks, web.check_pages, sockets.check_websocket, sockets.check_origin):
+        assert only(check(url)).level is Level.WRONG
 
 
-def test_a_server_with_another_key_is_told() -> None:
+def test_server_with_another_key_is_reported() -> None:
     with proxy(404) as url:
-        assert "another SECRET_KEY" in only(web.look_at_proxy(url)).sentence
+        assert "SECRET_KEY or version differs" in only(web.check_proxy(url)).sentence
 
 
-def saw(**changes: object) -> dict[str, object]:
-    """What a server behind one proxy sees when all is well."""
+def echo_of(**changes: object) -> dict[str, object]:
+    """Returns what a server behind one well configured proxy sees."""
     good = {"scheme": "https", "address": "198.51.100.7", "forwarded": 1, "trusted": 1}
     own = {
         "process": "a",
@@ -375,112 +376,114 @@ def saw(**changes: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("plain", "claimed", "said"),
+    ("plain", "forged", "expected"),
     [
         ({"trusted": 0}, {"trusted": 0, "forwarded": 2}, "Set CHAT_TRUSTED_PROXIES=1"),
-        ({"trusted": 2}, {"trusted": 2, "address": web.CLAIMED}, "can choose the address"),
+        ({"trusted": 2}, {"trusted": 2, "address": web.FORGED_ADDRESS}, "can choose the address"),
         ({"trusted": 1, "forwarded": 3}, {}, "but 3 proxies"),
-        ({"trusted": 0, "forwarded": 0}, {"trusted": 0}, "No proxy adds"),
-        ({"scheme": "http"}, {"scheme": "http"}, "takes requests by https for http"),
+        ({"trusted": 0, "forwarded": 0}, {"trusted": 0}, "X-Forwarded-For is missing"),
+        ({"scheme": "http"}, {"scheme": "http"}, "takes https requests for http"),
         ({}, {"scheme": "http"}, "overwrite X-Forwarded-Proto"),
         ({"installation": "other"}, {}, "another DATABASE_URL or REDIS_URL"),
         ({"debug": True}, {}, "Set DEBUG=0 there"),
         ({"time": 0.0}, {}, "clock"),
     ],
 )
-def test_what_a_proxy_does_wrong_is_told(
+def test_wrong_proxy_headers_are_reported(
     production: Settings,
     monkeypatch: pytest.MonkeyPatch,
     plain: dict[str, object],
-    claimed: dict[str, object],
-    said: str,
+    forged: dict[str, object],
+    expected: str,
 ) -> None:
-    monkeypatch.setattr(web, "hear", lambda url, **claims: saw(**(claimed if claims else plain)))
-    assert said in worst(web.look_at_proxy(PUBLIC)).sentence
+    monkeypatch.setattr(
+        web, "request_echo", lambda url, **headers: echo_of(**(forged if headers else plain))
+    )
+    assert expected in worst(web.check_proxy(PUBLIC)).sentence
 
 
-def test_a_good_proxy_is_called_good(production: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "hear", lambda url, **claims: saw())
-    assert [one.level for one in web.look_at_proxy(PUBLIC)] == [Level.OK, Level.OK]
+def test_good_proxy_headers_are_ok(production: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "request_echo", lambda url, **headers: echo_of())
+    assert [one.level for one in web.check_proxy(PUBLIC)] == [Level.OK, Level.OK]
 
 
-def test_several_processes_without_redis_are_noticed(
+def test_processes_without_redis_are_a_warning(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = iter("abababab")
-    monkeypatch.setattr(web, "hear", lambda url: {"process": next(names)})
+    monkeypatch.setattr(web, "request_echo", lambda url: {"process": next(names)})
     settings.REDIS_URLS = []
-    assert "At least 2 server processes" in only(web.look_at_processes(PUBLIC)).sentence
+    assert "At least 2 server processes" in only(web.check_processes(PUBLIC)).sentence
 
 
 @pytest.mark.parametrize(
-    ("own", "foreign", "allowed", "said"),
+    ("own", "foreign", "allowed", "expected"),
     [
-        ((4403, "forbidden"), (4403, "forbidden"), [], "hand on Host"),
-        ((4401, "token_invalid"), (4401, "token_invalid"), [], "hides Origin"),
+        ((4403, "forbidden"), (4403, "forbidden"), [], "pass on Host"),
+        ((4401, "token_invalid"), (4401, "token_invalid"), [], "removes Origin"),
         ((4401, "token_invalid"), (4401, "token_invalid"), ["*"], "ALLOWED_ORIGINS is *"),
     ],
 )
-def test_a_wrong_origin_policy_is_told(
+def test_wrong_origin_policy_is_reported(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
     own: tuple[int, str],
     foreign: tuple[int, str],
     allowed: list[str],
-    said: str,
+    expected: str,
 ) -> None:
     settings.ALLOWED_ORIGINS = allowed
     monkeypatch.setattr(
-        sockets, "refusal", lambda url, origin: foreign if origin == sockets.STRANGER else own
+        sockets, "refusal", lambda url, origin: foreign if origin == sockets.FOREIGN_ORIGIN else own
     )
-    assert said in only(sockets.look_at_origins(PUBLIC)).sentence
+    assert expected in only(sockets.check_origin(PUBLIC)).sentence
 
 
-def test_a_refusal_that_was_cut_short_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusal_without_close_code_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sockets, "refusal", lambda url: (1006, ""))
-    assert "close code 1006" in only(sockets.look_at_upgrade(PUBLIC)).sentence
+    assert "close code 1006" in only(sockets.check_websocket(PUBLIC)).sentence
 
 
 # The echo
 
 
-def test_the_echo_speaks_to_the_doctor_alone() -> None:
+def test_echo_answers_the_doctor_only() -> None:
     client = Client()
     assert client.get("/doctor").status_code == 404
     assert client.get("/doctor", headers={HEADER: "made:up:signature"}).status_code == 404
-    told = client.get("/doctor", headers={HEADER: signature(), "X-Forwarded-For": "a, b"}).json()
-    assert (told["scheme"], told["forwarded"]) == ("http", 2)
+    seen = client.get("/doctor", headers={HEADER: signature(), "X-Forwarded-For": "a, b"}).json()
+    assert (seen["scheme"], seen["forwarded"]) == ("http", 2)
 
 
 # The whole
 
 
-def test_a_url_that_is_none_is_refused_with_a_sentence() -> None:
+def test_malformed_url_is_refused() -> None:
     for text in ("chat.example.com", "ftp://a", "https://", "https://[", "https://a/path"):
         with pytest.raises(CommandError, match="must look like"):
             call_command("doctor", url=text, stdout=io.StringIO())
 
 
-def test_a_healthy_server_is_called_healthy(tmp_path: Path) -> None:
-    """No proxy in front, so nothing but the limit of bodies is missing."""
+def test_healthy_server_has_no_wrong_finding(tmp_path: Path) -> None:
+    """Without a proxy only the limit of bodies is missing."""
     with serving("daphne", tmp_path) as server:
-        told = manage(server.environment, "doctor", "--url", server.http)
-    lines = told.splitlines()
+        output = manage(server.environment, "doctor", "--url", server.http)
+    lines = output.splitlines()
     assert lines[-1].startswith("Wrong: 0, ")
     names = {line[9:].split("  ")[0] for line in lines[:-2]}
     assert {"settings", "database", "migrations", "websocket", "origin", "proxy"} <= names
 
 
-def test_an_installation_in_ruins_is_told_line_by_line(tmp_path: Path) -> None:
-    nobody = free_port()
-    ruins = {
-        "DATABASE_URL": f"postgres://chat:hunter2@127.0.0.1:{nobody}/chat",
-        "REDIS_URL": f"redis://:hunter2@127.0.0.1:{nobody}/0",
+def test_every_unreachable_service_is_reported(tmp_path: Path) -> None:
+    unused_port = free_port()
+    unreachable = {
+        "DATABASE_URL": f"postgres://chat:hunter2@127.0.0.1:{unused_port}/chat",
+        "REDIS_URL": f"redis://:hunter2@127.0.0.1:{unused_port}/0",
     }
     done = subprocess.run(
-        [sys.executable, "manage.py", "doctor", "--url", f"http://127.0.0.1:{nobody}"],
+        [sys.executable, "manage.py", "doctor", "--url", f"http://127.0.0.1:{unused_port}"],
         cwd=ROOT,
-        env=environment(tmp_path, **ruins),
+        env=environment(tmp_path, **unreachable),
         capture_output=True,
         text=True,
         timeout=100,
