@@ -105,7 +105,7 @@ def _sent_token(request: HttpRequest) -> str:
 
 
 class SignedBearer(Bearer):
-    """Checks a token's signature; its session only when nobody did for a minute.
+    """Checks a token's signature, and its session once a minute.
 
     For operations whose write checks session and account under its lock, so that no thread is
     needed here. `session_first` keeps the order of checks for requests that end before the write.
@@ -123,6 +123,10 @@ class SignedBearer(Bearer):
             recent_callers.add(caller)
         note_user(caller.user_id)
         return caller
+
+
+# Ninja names the security scheme by the class: the document has one for both.
+SignedBearer.__name__ = Bearer.__name__
 
 
 class RecentCallers:
