@@ -22,6 +22,7 @@ from .kernel.errors import (
     invalid,
 )
 from .kernel.fields import PathId, SearchText, answers
+from .kernel.json_answers import json_answer
 from .kernel.pagination import Cursor, Limit, keyset_page, write_links
 from .models import Session, User
 from .schemas import (
@@ -143,20 +144,25 @@ def logout(request: HttpRequest, body: LogoutIn | None = None) -> Status[None]:
 @router.get("/users", response=answers({200: list[UserOut]}, 401, 422))
 def list_users(
     request: Request,
-    response: HttpResponse,
     q: Annotated[SearchText, Query("", description="Start of a username or display name")] = "",
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> list[User]:
+) -> HttpResponse:
     """List users in the order of their usernames.
 
     `q` keeps those whose username or display name starts with it.
     """
     walks = selectors.search_users(q)
     order = ["username_key"]
-    page = keyset_page(User.objects.all(), order, cursor=cursor, limit=limit, walks=walks)
+    users = User.objects.only("username", "display_name", "username_key")
+    page = keyset_page(users, order, cursor=cursor, limit=limit, walks=walks)
+    shown = [
+        {"id": user.pk, "username": user.username, "display_name": user.display_name}
+        for user in page
+    ]
+    response = json_answer(shown)
     write_links(request, response, page.links)
-    return page
+    return response
 
 
 @router.get("/users/me", response=answers({200: MeOut}, 401))

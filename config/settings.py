@@ -40,25 +40,26 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "config.middleware.Security",
+    "django.middleware.security.SecurityMiddleware",
     "config.static_files.StaticFilesMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "config.middleware.api_paths",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "config.middleware.Common",
+    "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+# What API requests need of it, all on the event loop (config/api_handler.py): they have no cookies.
+# Django's test client uses MIDDLEWARE.
+API_MIDDLEWARE = [
+    "config.middleware.Security",
+    "corsheaders.middleware.CorsMiddleware",
+    "config.middleware.api_paths",
+    "config.middleware.Common",
     "config.middleware.XFrameOptions",
 ]
-# API requests need no cookies: without these the whole chain runs on the event loop
-# (config/api_handler.py). Django's test client uses MIDDLEWARE.
-PAGES_ONLY = (
-    "config.static_files.",
-    "django.contrib.",
-    "django.middleware.csrf.",
-)
-API_MIDDLEWARE = [path for path in MIDDLEWARE if not path.startswith(PAGES_ONLY)]
 
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"

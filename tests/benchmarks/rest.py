@@ -241,8 +241,7 @@ def _serving(name: str, site: Seeded, folder: Path, against: Path | None) -> Ite
     else:
         command = asgi("uvicorn", "config.asgi:application")
         if name == BEFORE:
-            command[1:1] = ["-P"]  # not this checkout first
-            variables["PYTHONPATH"] = str(against)
+            command[-1:-1] = ["--app-dir", str(against)]
     with served(command, variables, folder / f"{name}.log") as (port, process):
         # The first request loads the URLs and all that they import.
         httpx.get(f"http://127.0.0.1:{port}{'/api/empty' if name == NINJA else '/healthz'}")
