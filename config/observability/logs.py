@@ -74,7 +74,7 @@ class RedactTokens(logging.Filter):
         return True
 
     def _parts(self, record: logging.LogRecord) -> tuple[Any, ...]:
-        """Returns all redacted attributes, `quoting` first: filters with another value redact again."""
+        """Returns all redacted attributes, and `quoting`: another value needs a new redaction."""
         exc_info, exc_text = record.exc_info, record.exc_text
         return (self._quoting, record.msg, record.args, record.stack_info, exc_info, exc_text)
 
