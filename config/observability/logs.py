@@ -74,8 +74,7 @@ class RedactTokens(logging.Filter):
         return True
 
     def _parts(self, record: logging.LogRecord) -> tuple[Any, ...]:
-        """Returns all redacted attributes; `quoting` first, so that another value redacts again."""
-        exc_info, exc_text = record.exc_info, record.exc_text
+theirs        exc_info, exc_text = record.exc_info, record.exc_text
         return (self._quoting, record.msg, record.args, record.stack_info, exc_info, exc_text)
 
     def _redact(self, record: logging.LogRecord) -> None:
