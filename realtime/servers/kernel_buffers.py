@@ -33,7 +33,7 @@ def bound_kernel(connected: Any) -> None:
 
 
 def unread_in_kernel(connected: Any) -> int:
-    """Returns the bytes that the kernel holds for the peer; 0 if it cannot tell."""
+    """Returns the bytes that the kernel holds for the peer; 0 if unknown."""
     if connected is None or fcntl is None:
         return 0
     size = array.array("i", [0])
