@@ -74,7 +74,8 @@ class RedactTokens(logging.Filter):
         return True
 
     def _parts(self, record: logging.LogRecord) -> tuple[Any, ...]:
-theirs        exc_info, exc_text = record.exc_info, record.exc_text
+        """Returns all redacted attributes, and `quoting`: another value needs a new redaction."""
+        exc_info, exc_text = record.exc_info, record.exc_text
         return (self._quoting, record.msg, record.args, record.stack_info, exc_info, exc_text)
 
     def _redact(self, record: logging.LogRecord) -> None:
