@@ -45,8 +45,8 @@ CLOSE_TIMEOUT = 10.0
 class RoomConsumer(AsyncConsumer):
     """A socket of one room.
 
-    It has no channel of its own: the hub writes to it directly. An idle socket costs one task, which
-    waits for its next frame, and no queue or thread hop.
+    It has no channel of its own: the hub writes to it directly. An idle socket costs one task, for
+    its next frame, and no queue or thread hop.
     """
 
     def enter(self, caller: Caller, name: str) -> Room:

@@ -78,8 +78,8 @@ class SendQueue:
     def put(self, event: Event, *, droppable: bool = False) -> bool:
         """Writes or queues a frame. False above the limits: the reader is too slow.
 
-        Many sockets may share the event, so it is not changed. Droppable frames (typing) are dropped
-        first.
+        Many sockets may share the event, so it is not changed. Droppable frames (typing) are the
+        first to be dropped.
         """
         if self.direct_writer is not None and "text" in event:
             self._write_directly(self.direct_writer, event["text"])
