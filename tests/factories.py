@@ -1,4 +1,4 @@
-"""Quick makers for unit tests: rows straight into the database, past limits and hashing."""
+"""Creates rows for unit tests directly in the database, without limits and hashing."""
 
 import asyncio
 import itertools
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 def make_user(username: str | None = None, **fields: Any) -> User:
-    """Without a password, which would cost a hash."""
+    """Creates a user without a password, which would cost a hash."""
     return User.objects.create_user(username or f"person{next(_numbers)}", **fields)
 
 
@@ -46,7 +46,7 @@ def make_session(user: User | None = None, **fields: Any) -> Session:
 
 
 def make_sign_in(user: User | None = None) -> Caller:
-    """A caller with a good session."""
+    """Returns a caller with a valid session."""
     session = make_session(user)
     return Caller(session.user_id, session.user.username, session.pk, int(time.time()) + 3600)
 
@@ -54,7 +54,7 @@ def make_sign_in(user: User | None = None) -> Caller:
 def make_room(
     kind: RoomKind = RoomKind.PUBLIC, *, name: str | None = None, **roles: Sequence[int]
 ) -> Room:
-    """A public or group room: `make_room(Kind.GROUP, owner=[1], member=[2, 3])`, by user id."""
+    """Creates a room with members by user id: `make_room(RoomKind.GROUP, owner=[1])`."""
     name = name or f"room{next(_numbers)}"
     count = sum(map(len, roles.values()))
     room = Room.objects.create(kind=kind, name=name, name_key=name.casefold(), member_count=count)
@@ -83,15 +83,15 @@ def draft(caller: Caller, room: Room, content: str = "hello", **fields: Any) -> 
     )
 
 
-def store_now(*works: Draft | MarkRead) -> list[Outcome | None]:
-    """Stores a batch in this thread; the outcomes as the writer would answer them."""
-    batch = [QueuedWrite(one, Future()) for one in works]
+def store_now(*commands: Draft | MarkRead) -> list[Outcome | None]:
+    """Stores a batch in this thread and returns the writer's outcomes."""
+    batch = [QueuedWrite(one, Future()) for one in commands]
     store(batch)
-    return [waiting.outcome for waiting in batch]
+    return [write.outcome for write in batch]
 
 
 def say(caller: Caller, room: Room, content: str = "hello", **fields: Any) -> MessageState:
-    """A stored message."""
+    """Stores a message and returns its state."""
     (outcome,) = store_now(draft(caller, room, content, **fields))
     assert isinstance(outcome, Sent), outcome
     return outcome.message
@@ -112,14 +112,14 @@ def published() -> Iterator[list[Event]]:
         committed.disconnect(receive)
 
 
-class Referable(SendQueue):
-    """One of which can be seen when it is let go of."""
+class WeakReferableSendQueue(SendQueue):
+    """A send queue to which tests can make a weak reference."""
 
     __slots__ = ("__weakref__",)
 
 
 def texts_in(frames: bytes) -> Iterator[str]:
-    """Of whole text frames, as a server writes them (RFC 6455 §5.2)."""
+    """Yields the texts of whole frames, as a server writes them (RFC 6455 §5.2)."""
     while frames:
         assert frames[0] == 0x81, frames
         head, size = 2, frames[1]
@@ -134,11 +134,11 @@ def texts_in(frames: bytes) -> Iterator[str]:
 class Wire:
     """A connection whose peer does not read between `block` and `unblock`.
 
-    With `quick` there is a way past `send`; `writes` counts what went there.
+    With `direct` it has a direct writer; `writes` counts the direct writes.
     """
 
-    def __init__(self, *, quick: bool = False) -> None:
-        self._quick = quick
+    def __init__(self, *, direct: bool = False) -> None:
+        self._direct = direct
         self.writes = 0
         self.sent: list[AsgiEvent] = []
         self.aborted = False
@@ -146,7 +146,7 @@ class Wire:
         self._on_writer_change: Callable[[], None] = lambda: None
 
     def direct_writer(self) -> Write | None:
-        return self._write if self._quick and self._reads is None else None
+        return self._write if self._direct and self._reads is None else None
 
     def _write(self, data: bytes) -> None:
         self.writes += 1
@@ -183,14 +183,14 @@ class Wire:
 
 
 def at_once(*calls: Callable[[], T]) -> list[T | Exception]:
-    """Makes the calls in threads that start together: what each returned or raised."""
+    """Runs the calls in threads that start together and returns results or exceptions."""
     start = threading.Barrier(len(calls))
 
     def run(call: Callable[[], T]) -> T | Exception:
         start.wait(10)
         try:
             return call()
-        except Exception as error:  # noqa: BLE001 - the test looks at it
+        except Exception as error:  # noqa: BLE001 - the test checks it
             return error
         finally:
             connections.close_all()

@@ -1,4 +1,4 @@
-"""One WebSocket from accept to close: receive loop, errors as frames, closing.
+"""Runs one WebSocket from accept to close: receive loop, error frames, closing.
 
 The handshake is in `handshake.py`. How each kind of socket finds its room: `consumers.py`.
 """
@@ -45,12 +45,12 @@ CLOSE_TIMEOUT = 10.0
 class RoomConsumer(AsyncConsumer):
     """A socket of one room.
 
-    It has no channel of its own: the hub writes to it directly. So an idle one costs no task, queue
-    or thread hop beside the one that waits for its next frame.
+    It has no channel of its own: the hub writes to it directly. An idle socket costs one task, for
+    its next frame, and no queue or thread hop.
     """
 
     def enter(self, caller: Caller, name: str) -> Room:
-        """The room that the URL names. Raises the DomainError that refuses the caller."""
+        """Returns the room of the URL. Raises the DomainError that refuses the caller."""
         raise NotImplementedError
 
     @override
@@ -68,7 +68,7 @@ class RoomConsumer(AsyncConsumer):
         except DomainError as refusal:
             await self._refuse(refusal)
         except Exception as error:  # noqa: BLE001 - logged with its traceback
-            # The client gets no traceback but an id, which the log has too.
+            # The client receives an incident id, and the log has it with the traceback.
             await self._fail(error)
         finally:
             runtime.state.counts.sockets -= 1
@@ -106,7 +106,7 @@ class RoomConsumer(AsyncConsumer):
             await self._handle(handlers, await self._next_text())
 
     async def _next_text(self) -> str | None:
-        """The text of the next frame, None for a binary one. Raises Disconnected."""
+        """Returns the text of the next frame, None for a binary one. Raises Disconnected."""
         event = await self._receive()
         if self._queue.closing:
             raise Disconnected
@@ -230,7 +230,7 @@ def _incident(error: Exception, ref: str | None) -> ErrorFrame:
 
 
 async def refuse(scope: Scope, receive: Any, send: Any, error: DomainError) -> None:
-    """Accepts, sends the error and closes: for addresses that no consumer serves."""
+    """Accepts, sends the error and closes, for paths without a consumer."""
     await receive()
     queue = SendQueue(connection_of(receive, send), runtime.state)
     queue.put({"type": "websocket.accept", "subprotocol": chosen_subprotocol(scope)})

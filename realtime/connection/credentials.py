@@ -1,4 +1,4 @@
-"""Where a socket's token is, and whether its Origin may talk to us (contract §3, Signing in)."""
+"""Finds a socket's token and checks its Origin (contract §3, Signing in)."""
 
 import re
 from typing import Any
@@ -22,13 +22,13 @@ ORIGIN_NOT_ALLOWED = "Pages from this origin may not connect: see ALLOWED_ORIGIN
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """The value of a header; several lines of it count as one list (RFC 9110 §5.3)."""
+    """Returns a header's value; several lines count as one list (RFC 9110 §5.3)."""
     lines = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
     return ", ".join(lines) if lines else None
 
 
 def query(scope: Scope, name: str) -> str | None:
-    """The first value of a query parameter, "" when it stands there empty."""
+    """Returns the first value of a query parameter, "" when it is empty."""
     text = scope.get("query_string", b"").decode("latin-1")
     try:
         pairs = parse_qs(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
@@ -38,7 +38,7 @@ def query(scope: Scope, name: str) -> str | None:
 
 
 def offered_token(scope: Scope) -> str | None:
-    """By header, else subprotocol, else query: the first present decides. None without any."""
+    """Returns the token from header, subprotocol or query; the first present decides."""
     by_header = bearer_token(header(scope, b"authorization") or "")
     if by_header is not None:
         return by_header
@@ -53,10 +53,10 @@ def chosen_subprotocol(scope: Scope) -> str | None:
 
 
 def check_origin(scope: Scope) -> None:
-    """Raises Forbidden for a web page from elsewhere, and for a Host that is not ours.
+    """Raises Forbidden for a web page of another origin, and for an unknown Host.
 
-    A missing Origin is fine (Postman, apps), and so is a page from this very host. The host comes
-    first: a page whose name was made to resolve to us (DNS rebinding) sends that name as both.
+    A missing Origin is allowed (Postman, apps), and so is a page of this host. The Host is checked
+    first: in DNS rebinding a page's name resolves to this server, and it is both Host and Origin.
     """
     host = header(scope, b"host")
     if host is not None and not _is_ours(host):
@@ -69,20 +69,20 @@ def check_origin(scope: Scope) -> None:
 
 
 def _is_ours(host: str) -> bool:
-    """Asks what Django asks for requests."""
+    """Checks the host as Django does for requests."""
     domain, _ = split_domain_port(host)
     return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
 
 
 def _is_allowed(origin: str) -> bool:
-    """Whether the settings name an origin; the same ones rule CORS."""
+    """Whether the settings allow an origin; CORS uses the same settings."""
     allowed: list[str] = settings.ALLOWED_ORIGINS
     patterns: list[str] = settings.ALLOWED_ORIGIN_REGEXES
     return "*" in allowed or origin in allowed or any(re.match(one, origin) for one in patterns)
 
 
 def network(scope: Scope) -> str | None:
-    """What limits per address count this socket as."""
+    """Returns the network that limits per address count this socket for."""
     client = scope.get("client")
     peer = str(client[0]) if client else None
     return network_of(client_address(peer, header(scope, b"x-forwarded-for") or ""))

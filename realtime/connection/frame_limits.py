@@ -1,4 +1,4 @@
-"""How much one socket may ask of us before it is told off, and when it is closed (contract §4)."""
+"""Limits the frames and errors of one socket (contract §4)."""
 
 import time
 from collections import deque
@@ -14,11 +14,11 @@ MAX_UNREADABLE = 5
 MAX_REFUSED = 200
 WINDOW = 60.0
 CHEAP = 512
-"""Characters of a wrong frame that are looked through at the cost of a good one."""
+"""Characters of an invalid frame that cost as much as one valid frame."""
 
 
 class FrameLimiter:
-    """Counters of one socket; the lists are made only for those who need them."""
+    """Counts frames and errors of one socket. Lists are created when first needed."""
 
     __slots__ = ("_bucket", "_refused", "_unreadable")
 
@@ -28,7 +28,7 @@ class FrameLimiter:
         self._refused: deque[float] | None = None
 
     def consume_frame(self) -> None:
-        """Raises RateLimited for a frame too many, PersistentlyRateLimited after 200 a minute."""
+        """Raises RateLimited above the rate, PersistentlyRateLimited after 200 a minute."""
         rate: Rate | None = settings.CHAT_FRAME_RATE
         if rate is None:
             return
@@ -41,7 +41,7 @@ class FrameLimiter:
         raise RateLimited("Too many frames: wait a moment", retry_after=wait)
 
     def charge_invalid_frame(self, text: str | None) -> None:
-        """A frame that cannot be taken counts once more for each 512 characters that it has."""
+        """Charges an invalid frame once more for each 512 characters."""
         rate: Rate | None = settings.CHAT_FRAME_RATE
         more = min(len(text or ""), MAX_FRAME_LENGTH) // CHEAP
         if more and rate is not None:

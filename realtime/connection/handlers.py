@@ -45,18 +45,18 @@ class FrameHandlers:
         self._runtime = runtime
         self.room = room
         self.row = row
-        """As it was at the handshake."""
+        """The room's row at the handshake."""
         self._kind = row.kind
         self._other_id = row.other_id(subscriber.caller.user_id)
         self.subscriber = subscriber
 
     async def handle(self, frame: AnyClientFrame) -> None:
-        """Raises DomainError, and then the frame had no effect."""
+        """Handles one frame. After a DomainError the frame had no effect."""
         messages.check_sender(self.subscriber.caller, frame.username)
         try:
             await self._dispatch(frame)
         except NoSuchRoom:
-            # It existed when the socket subscribed: it was deleted, or the user was removed.
+            # The room existed at the handshake: it was deleted, or the user was removed.
             raise await self._runtime.database.run(loss_of_access, self.room.id) from None
 
     async def _dispatch(self, frame: AnyClientFrame) -> None:
@@ -97,7 +97,7 @@ class FrameHandlers:
             self.subscriber.send(_ack(frame, sent))
 
     async def _addressed_to(self, receiver: int) -> tuple[int, int | None]:
-        """The room of a message with a `receiver`, and the room of this socket if it is another.
+        """Returns the room of a message with a `receiver`, and this socket's if it differs.
 
         On a private socket the receiver must be the other user.
         """
@@ -130,9 +130,9 @@ class FrameHandlers:
         )
 
     def _may_publish_typing(self, *, typing: bool) -> bool:
-        """Whether the others receive it: `true` once a second, `false` once after a `true`.
+        """Whether to publish typing: `true` once a second, `false` once after a `true`.
 
-        Raises RateLimited when the user's sockets send too many together.
+        Raises RateLimited when all sockets of the user send too many.
         """
         user_id = self.subscriber.caller.user_id
         if not typing:

@@ -41,11 +41,11 @@ VERSION = re.compile(r"[0-9]{1,30}")
 
 
 class Disconnected(Exception):
-    """The peer has closed the socket, or this process has."""
+    """Raised when the peer or this process has closed the socket."""
 
 
 class Handshake:
-    """The handshake of one socket. `release` and `end_pending` undo what it counted."""
+    """Runs the handshake of one socket. `release` and `end_pending` undo its counts."""
 
     __slots__ = ("_authorise", "_counted", "_next_text", "_pending", "_queue", "_runtime", "_scope")
 
@@ -68,7 +68,7 @@ class Handshake:
     # Token
 
     async def authenticate(self) -> tuple[str, Claims, str | None]:
-        """The token, its claims, and the first frame when that brought the token.
+        """Returns the token, its claims, and the first frame if that had the token.
 
         Raises AuthTimeout, NotAuthenticated, TokenInvalid, TokenExpired, TooManyConnections.
         """
@@ -79,7 +79,7 @@ class Handshake:
         return token, await self._read_token(token), first
 
     async def _first_frame(self) -> tuple[str, str]:
-        """The token in the first frame, and the frame, which is handled after the handshake."""
+        """Returns the first frame's token, and the frame for use after the handshake."""
         try:
             async with asyncio.timeout(FIRST_FRAME_TIMEOUT):
                 text = await self._next_text()
@@ -93,7 +93,7 @@ class Handshake:
     async def _read_token(self, token: str) -> Claims:
         """Checks signature, type and expiry on the loop.
 
-        So a bad token takes no place in the admission queue and no database thread (decision 33).
+        So a bad token uses neither the admission queue nor a database thread (decision 33).
         """
         try:
             claims = read_access(token)
@@ -102,7 +102,7 @@ class Handshake:
             await self._runtime.refusals.wait_for_refusal()
             raise
         if not self._pending:
-            # Counted until it is admitted, but not refused: after a restart many return at once.
+            # Counted until it is admitted, but not refused: after a restart many reconnect at once.
             self._pending = f"address:{network(self._scope)}"
             self._runtime.connections.acquire(self._pending, None)
         return claims
@@ -125,7 +125,7 @@ class Handshake:
             raise
 
     def end_pending(self) -> None:
-        """Is called at the end of the socket as well: a refused one counts until it is closed."""
+        """Ends the pending count. A refused socket counts until it is closed."""
         if self._pending:
             self._runtime.connections.release(self._pending)
         self._pending = ""
@@ -141,7 +141,7 @@ class Handshake:
         caller, row = await self._authorise_on_thread(claims)
         if self._since() is not None:
             consume_replay(caller.user_id)
-        # Sockets may have been closed for a restart meanwhile: this one would stay open.
+        # All sockets may have been closed for a restart meanwhile: this one would stay open.
         self._runtime.lifecycle.check_accepting()
         subscriber = Subscriber(self._queue, caller, row.pk, row.version, row.access_epoch)
         room = self._runtime.hub.subscribe(subscriber, row)
@@ -167,11 +167,11 @@ class Handshake:
             raise
 
     async def _count(self, name: str, most: int | None, refusal: str | None = None) -> None:
-        """Raises TooManyConnections."""
+        """Counts the socket under a name within a limit. Raises TooManyConnections."""
         if most is None:
             return
         self._runtime.connections.acquire(name, most, refusal)
-        # Before the await: `release` gives it back however the socket ends.
+        # Before the await: `release` must undo it, however the socket ends.
         self._counted += (name,)
         await self._runtime.connections.check(name, most, refusal)
 
@@ -212,7 +212,7 @@ class Handshake:
             self._queue.put(text_event(encode(refusal)))
 
     def _since(self) -> int | None:
-        """None when it is missing, and when it is no version."""
+        """Returns the version in `since`, None when it is missing or invalid."""
         since = query(self._scope, "since")
         return int(since) if since is not None and VERSION.fullmatch(since) else None
 

@@ -18,13 +18,13 @@ ADMISSION_INTERVAL = 0.010
 """Seconds between two admissions, as long as few sockets wait."""
 MAX_ADMISSION_TIME = 0.5
 """Divided by the number of waiting sockets, the pause when many wait: after a restart a thousand
-sockets return at once, and they are the ones that wait for messages."""
+sockets reconnect together, and these sockets wait for the messages."""
 MAX_REFUSALS = 200
 """Sockets that wait to be refused, about 5 MB. Further ones are refused at once."""
 
 
 class AdmissionQueue:
-    """One for each process, on the loop of its sockets."""
+    """Admits sockets of one process, in order of arrival. Runs on their loop."""
 
     def __init__(self, message_flow: MessageFlow) -> None:
         self._message_flow = message_flow
@@ -35,9 +35,9 @@ class AdmissionQueue:
         return len(self._waiting)
 
     async def wait_for_turn(self) -> None:
-        """Returns when it is the caller's turn, first come first served.
+        """Waits for the caller's turn, first come first served.
 
-        At once while no message flows and no socket waits. Raises Busy when MAX_WAITING wait.
+        Returns at once while no message flows and no socket waits. Raises Busy above MAX_WAITING.
         """
         if not self._waiting and not self._message_flow.is_active():
             return
@@ -58,7 +58,7 @@ class AdmissionQueue:
 
     def _admit_next(self) -> None:
         turn = self._waiting.popleft()
-        if not turn.done():  # cancelled by a caller that gave up
+        if not turn.done():  # cancelled by its caller
             turn.set_result(None)
         if self._waiting:
             self._admit_after_pause()
@@ -72,7 +72,7 @@ class RefusalQueue(AdmissionQueue):
     """
 
     async def wait_for_refusal(self) -> None:
-        """Returns when it is the caller's turn, or at once when MAX_REFUSALS wait."""
+        """Waits for the caller's turn; returns at once when MAX_REFUSALS wait."""
         if len(self) < MAX_REFUSALS:
             await self.wait_for_turn()
 

@@ -9,9 +9,9 @@ class Batched(Protocol):
 
 
 class WriteBatch:
-    """While it is open, rooms keep their frames; they write them when it closes.
+    """Holds the frames of rooms while it is open; they are written when it closes.
 
-    Nothing is awaited meanwhile.
+    No code awaits meanwhile.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Delivers frames to the sockets of this process: open rooms, subscribers, sessions.
+"""Delivers frames to the sockets of this process, and disconnects them.
 
 Everything here runs on the event loop. Other threads enter through `post`.
 """
@@ -22,7 +22,7 @@ MAX_ENDED_SESSIONS = 10_000
 
 
 class HubObserver(Protocol):
-    """Receives what the hub notices: repair, broker and presence act on it."""
+    """Receives the hub's notifications, for repair, broker and presence."""
 
     def room_opened(self, room: LocalRoom) -> None:
         """A room has its first socket here."""
@@ -31,22 +31,22 @@ class HubObserver(Protocol):
         """A room has lost its last socket here."""
 
     def repair_needed(self, room: LocalRoom) -> None:
-        """A room misses a version, or must check its members again."""
+        """A room lacks a version, or must check its members again."""
 
     def user_left(self, room: LocalRoom, subscriber: Subscriber) -> None:
         """The last socket of a user in a room has closed."""
 
 
 class Hub:
-    """One for each process."""
+    """Owns the local rooms of one process, and indexes its sockets by session."""
 
     def __init__(self, state: LocalState, observer: HubObserver) -> None:
         self.state = state
         self.rooms: dict[int, LocalRoom] = {}
         self._observer = observer
         self._by_session: dict[int, set[Subscriber]] = {}
-        # Sessions that ended a moment ago: a socket whose token was checked just before that must
-        # not subscribe.
+        # Recently ended sessions: a socket whose token was checked before the end must not
+        # subscribe.
         self._ended: dict[int, None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -104,7 +104,7 @@ class Hub:
             del self._by_session[subscriber.caller.session_id]
 
     def renew(self, subscriber: Subscriber, caller: Caller) -> None:
-        """Continues a socket under another sign-in of the same user. Raises SessionEnded."""
+        """Continues a socket with a newer token of the same user. Raises SessionEnded."""
         self.check_session(caller.session_id)
         self._forget_session(subscriber)
         subscriber.caller = caller
@@ -213,7 +213,7 @@ class Hub:
             del self._ended[next(iter(self._ended))]
 
     def check_session(self, session_id: int) -> None:
-        """Raises SessionEnded for a session that ended a moment ago. Asks no database."""
+        """Raises SessionEnded for a recently ended session. Makes no query."""
         if session_id in self._ended:
             raise SessionEnded
 
@@ -223,7 +223,7 @@ class Hub:
     def disconnect(self, subscribers: Collection[Subscriber], error: DomainError | None) -> None:
         """Sends the error and closes. Without an error, closes as after a leave."""
         for subscriber in subscribers:
-            # Unsubscribed first: nothing more reaches it, however long its queue takes.
+            # Unsubscribed first: it receives no further frame while its queue drains.
             self.unsubscribe(subscriber)
             if error is None:
                 subscriber.close(CloseCode.NORMAL)

@@ -1,8 +1,8 @@
 """Delivers the frames of one room to its sockets here, in strictly rising version.
 
 Frames come from the writer of this process, from another process, or from the repair. The next
-version is delivered at once, an older one is dropped, and one that jumps ahead waits until the
-missing versions have come or were read from the database.
+version is delivered at once, an older one is dropped, and a later one waits until the missing
+versions arrive or are read from the database.
 """
 
 import logging
@@ -30,6 +30,8 @@ JOIN_INTERVAL = 10.0
 
 
 class LocalRoom:
+    """A room with sockets in this process: its version, its subscribers and its users."""
+
     __slots__ = (
         "access_epoch",
         "catching_up",
@@ -59,12 +61,12 @@ class LocalRoom:
         miss per recipient.
         """
         self.queued_subscribers: set[Subscriber] = set()
-        """Up-to-date subscribers that are written to through their send queue."""
+        """Up-to-date subscribers that receive frames through their send queue."""
         self.catching_up: set[Subscriber] = set()
-        """Subscribers that replay, or that read a version which has not come here."""
+        """Subscribers that replay, or that read a version which has not arrived here."""
         self.out_of_order: dict[int, VersionedFrame] = {}
         self.unwritten: list[Event] = []
-        """Frames that up-to-date subscribers get when the write batch closes."""
+        """Frames for up-to-date subscribers, written when the write batch closes."""
         self.unwritten_characters = 0
         self.users: dict[int, int] = {}
         self.names: dict[int, str] = {}
@@ -90,7 +92,7 @@ class LocalRoom:
         self.names[user_id] = subscriber.caller.username
 
     def discard(self, subscriber: Subscriber) -> bool:
-        """True when it was the user's last socket here."""
+        """Removes a subscriber. True when it was the user's last socket here."""
         self._remove_from_receivers(subscriber)
         self.catching_up.discard(subscriber)
         subscriber.forget_buffered()
@@ -134,14 +136,14 @@ class LocalRoom:
             and subscriber.buffer is None
             and subscriber.version <= self.version
         ):
-            # It has received what the others get when the write batch closes.
+            # It already has the frames that the write batch holds for the others.
             self.write_out()
             self.catching_up.discard(subscriber)
             subscriber.queue.on_writer_change = partial(self._route, subscriber)
             self._route(subscriber)
 
     def _route(self, subscriber: Subscriber) -> None:
-        """Chooses how an up-to-date subscriber is written to. Called again when that changes."""
+        """Selects direct writer or send queue for a subscriber, also after each change."""
         direct_writer = subscriber.queue.direct_writer
         if direct_writer is not None:
             self.queued_subscribers.discard(subscriber)
@@ -187,8 +189,8 @@ class LocalRoom:
     def fill(self, frames: Iterable[VersionedFrame]) -> None:
         """Delivers what the database had, in order. Superseded versions are missing.
 
-        Each frame is made for subscribers that had the room's version when the repair began. Those
-        that had more are catching up until the end: `Subscriber.receive` knows their version.
+        Each frame fits subscribers that had the room's version when the repair began. Subscribers
+        ahead of it are catching up until the end: `Subscriber.receive` knows their version.
         """
         before = self.version
         for frame in frames:
@@ -268,7 +270,7 @@ class LocalRoom:
         receivers = [one for one in others if one.ready and one.caller.user_id != except_user_id]
         self.state.counts.deliveries += len(receivers)
         for subscriber in receivers:
-            # One that was disconnected meanwhile takes nothing more.
+            # A socket that was disconnected meanwhile drops the frame.
             subscriber.write(event, droppable=droppable)
 
     def may_send(self, what: str, user_id: int, interval: float) -> bool:

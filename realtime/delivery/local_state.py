@@ -1,4 +1,4 @@
-"""What all rooms and sockets of this process share."""
+"""Holds what all rooms and sockets of this process share."""
 
 import time
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ MESSAGE_FLOW_TTL = 0.1
 
 
 class MessageFlow:
-    """Knows whether messages flow in this process just now."""
+    """Detects whether messages flow in this process now."""
 
     def __init__(self) -> None:
         self._last_at = -MESSAGE_FLOW_TTL
 
     def record(self) -> None:
-        """Is called once for each message of a room, not once for each recipient."""
+        """Records one message of a room, once and not for each recipient."""
         self._last_at = time.monotonic()
 
     def is_active(self) -> bool:
@@ -29,7 +29,7 @@ class MessageFlow:
 
 @dataclass(slots=True)
 class LocalState:
-    """One for each process. `Runtime` builds it."""
+    """The shared state of one process. `Runtime` builds it."""
 
     counts: SocketCounts = field(default_factory=SocketCounts)
     write_batch: WriteBatch = field(default_factory=WriteBatch)

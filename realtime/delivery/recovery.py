@@ -26,14 +26,14 @@ FRAMES_PER_STEP = 100
 
 
 def consume_replay(user_id: int) -> None:
-    """Raises RateLimited."""
+    """Consumes one replay of the user's rate. Raises RateLimited."""
     wait = buckets.consume("replay", user_id, REPLAY_RATE)
     if wait > 0:
         raise RateLimited("Too many replays: wait a moment", retry_after=wait)
 
 
 class Progress:
-    """How far the replay of one socket has come."""
+    """Tracks the replay of one socket."""
 
     __slots__ = ("message_ids", "since", "written")
 
@@ -90,8 +90,8 @@ class Recovery:
     async def catch_up(self, room: LocalRoom, subscriber: Subscriber) -> None:
         """Sends changes from between a new socket's check and its subscription.
 
-        No frame brings them. Raises Busy, Removed: the socket must be closed, as after a failed
-        `replay`.
+        No live frame contains them. Raises Busy, Removed: the socket must then be closed, as after
+        a failed `replay`.
         """
         progress = Progress(subscriber.version)
         needed = max(subscriber.version, room.version)
@@ -132,7 +132,7 @@ class Recovery:
 
 
 async def _write_page(subscriber: Subscriber, page: Page, progress: Progress) -> bool:
-    """Writes what the client takes within a turn. True when that is all."""
+    """Writes what the client reads within a turn. True when the page is complete."""
     entries = page.entries or []
     deadline = time.monotonic() + TURN_TIMEOUT
     buffers = subscriber.queue.buffers
@@ -153,12 +153,12 @@ async def _write_page(subscriber: Subscriber, page: Page, progress: Progress) ->
 
 
 def loss_of_access(room_id: int) -> DomainError:
-    """Why an open socket may no longer read its room."""
+    """Returns why an open socket may no longer read its room."""
     return Removed() if room_exists(room_id) else NoSuchRoom()
 
 
 def check_member(caller: Caller, room_id: int) -> None:
-    """Raises Removed, NoSuchRoom, NotAMember."""
+    """Checks the membership. Raises Removed, NoSuchRoom, NotAMember."""
     try:
         access = room_access(caller.user_id, room_id)
         access.check_may_read()

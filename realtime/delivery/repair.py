@@ -1,4 +1,4 @@
-"""Repairs what was lost on the way here, from the database.
+"""Repairs lost frames from the database.
 
 A room is repaired soon after a frame in it had to wait (a version jumped, an access epoch rose),
 and once a second all open rooms are compared with one query. So the delivery promise holds when the
@@ -33,7 +33,7 @@ ROOMS_PER_QUERY = 5000
 
 
 class Repair:
-    """One for each process, on its own database thread: behind no call of a client."""
+    """Repairs the rooms of one process. Its own database thread waits for no client."""
 
     def __init__(self, hub: Hub, database: DatabaseThreads) -> None:
         self._hub = hub
@@ -45,16 +45,16 @@ class Repair:
         self._checking: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """On the loop of the sockets."""
+        """Starts the check of every second, on the loop of the sockets."""
         self._watch = asyncio.ensure_future(self._watch_all())
 
     def request_repair(self, room: LocalRoom) -> None:
-        """Repairs a room after REPAIR_DELAY, once however often it is requested meanwhile."""
+        """Repairs a room after REPAIR_DELAY, once for all requests meanwhile."""
         if room.id not in self._repairing:
             self._repairing[room.id] = asyncio.ensure_future(self._repair_later(room))
 
     def check_opened(self, room: LocalRoom) -> None:
-        """Compares rooms that were just opened, all of one moment with one query.
+        """Compares newly opened rooms with the database, in one query for all.
 
         Between the check of a new socket and its subscription a message may have been stored or a
         member removed. When it was the last change, no frame reveals it.
@@ -82,7 +82,7 @@ class Repair:
             del self._repairing[room.id]
             again = self._hub.rooms.get(room.id)
             if again is not None and again is not room:
-                # Opened anew meanwhile. Its own requests found this task running.
+                # Reopened meanwhile. Its own requests found this task running.
                 self.request_repair(again)
 
     async def _repair(self, room: LocalRoom) -> bool:
@@ -126,7 +126,7 @@ class Repair:
                 log.warning("The repair waits for the database")
             except Exception:
                 # The task must survive: without it a lost frame is never found.
-                log.exception("The repair failed and goes on")
+                log.exception("The repair failed and continues")
 
     async def _check(self) -> None:
         await self._compare_all(list(self._hub.rooms))
@@ -147,15 +147,15 @@ class Repair:
                 self._compare(room_id, known[room_id], counters)
 
     def _compare(self, room_id: int, known: Counters, counters: Counters | None) -> None:
-        """Requests a repair unless the missing frames have come meanwhile."""
+        """Requests a repair unless the missing frames arrived meanwhile."""
         room = self._hub.rooms.get(room_id)
         if room is None:
             return
         if counters is None or counters[0] > room.version or counters[1] > room.access_epoch:
             self.request_repair(room)
         elif counters[0] < known[0] or counters[1] < known[1]:
-            # An older state of the database has taken over, such as a standby. It assigns the same
-            # versions again, and clients here would drop those frames.
+            # An older database has taken over, such as a standby. It assigns the same versions
+            # again, and clients here would drop those frames.
             log.warning("Room %d: the database is behind the delivered version", room_id)
             self._hub.ask_to_reconnect(room)
 

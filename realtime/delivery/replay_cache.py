@@ -1,11 +1,11 @@
-"""What a room went through after some version: read in pages, once for all who return together.
+"""Caches pages of a room's changes, for clients that reconnect together.
 
-When a server or a network goes down, everybody in a room comes back with the same `since`. Each
+After a failure of server or network, all clients of a room reconnect with the same `since`. Each
 would read the same rows and encode the same texts; a thousand clients cost ten seconds of CPU. A
-page that was read stays good for as long as the room has no newer version than it reaches, so it
-is also kept for some seconds. Who may have it is judged for each client (`resume`).
+page is valid while the room has no newer version, so it is kept for some seconds. `recovery.py`
+checks for each client whether it may receive the page.
 
-A page has about 1 MB, and all pages of the process have a bound together (decision 32).
+A page has up to about 1 MB. One limit covers all pages of the process (decision 32).
 """
 
 import asyncio
@@ -33,21 +33,21 @@ from .subscriber import text_event
 MAX_CHANGES = 1000
 MAX_PAGE_BYTES = 1024 * 1024
 ROWS_PER_QUERY = 64
-"""What most clients miss is one query; of the longest messages it is 1 MB of rows."""
+"""One query suffices for most clients; with the longest messages it reads 1 MB."""
 MAX_IDLE_BYTES = 4 * 1024 * 1024
-"""Pages that nobody reads just now; those that were asked for last are kept."""
+"""Bytes of pages without readers; the most recently used pages are kept."""
 CACHE_TTL = 10.0
-"""Seconds, as long as a crowd takes to come back."""
+"""Seconds in which the clients of a room reconnect."""
 PAGE_TIMEOUT = 30.0
-"""Seconds that a replay waits until the pages of others are written."""
+"""Seconds that a replay waits for other pages to be released."""
 ENVELOPE = 500
-"""Bytes that a frame takes in a page beside its text."""
+"""Bytes that a frame takes in a page in addition to its text."""
 
 
 class Entry(NamedTuple):
-    """A frame of a page. `event` says `message` when the message is newer than `since`.
+    """A frame of a page. `event` is a `message` frame when that is newer than `since`.
 
-    `change` is there when that message changed since: a client that received it on an earlier page
+    `change` is set when that message changed since: a client that received it on an earlier page
     receives the change.
     """
 
@@ -85,7 +85,7 @@ class Page:
 
 
 class Place(NamedTuple):
-    """Where a replay of a room is: it began after `since` and has come up to `after`."""
+    """The position of a replay: it began after `since` and has reached `after`."""
 
     room_id: int
     since: int
@@ -93,7 +93,10 @@ class Place(NamedTuple):
 
 
 def read_page(place: Place) -> Page:
-    """Reads on a database thread. The room's row first: what is read after it reaches as far."""
+    """Reads a page on a database thread.
+
+    The room's row is read first, so the changes reach at least its version.
+    """
     begun_at = time.monotonic()
     room = room_row(place.room_id)
     if place.after == place.since and _is_too_far(room, place.since):
@@ -142,7 +145,7 @@ def _entry(change: StoredChange, since: int) -> Entry:
 
 
 class ReplayCache:
-    """The pages of this process. On the loop."""
+    """Holds the replay pages of this process. Runs on the loop."""
 
     def __init__(self, database: DatabaseThreads) -> None:
         self._database = database
@@ -157,15 +160,15 @@ class ReplayCache:
     async def page(self, place: Place, needed: int, not_before: float = 0) -> AsyncIterator[Page]:
         """Holds the page after a place for one reader. Raises Busy.
 
-        The last page reaches at least version `needed`: the caller hears everything above it by
-        itself, from before this call on. No page was begun before `not_before`, the end of the read
-        of the page before: a message that changed in between would be on neither.
+        The last page reaches at least version `needed`: the caller receives later versions live.
+        No page's read began before `not_before`, the end of the read of the previous page: a
+        message that changed in between would be on neither page.
         """
         page = self._use(await self._get(place, needed, not_before))
         try:
             yield page
         finally:
-            self._let_go(page)
+            self._release(page)
 
     def keeps(self, place: Place, page: Page) -> bool:
         return self._kept.get(place) is page
@@ -184,7 +187,8 @@ class ReplayCache:
             return kept
         reading = self._reading.get(place)
         if reading is not None:
-            # It may have begun too early for us; one who gives up must not take it from the others.
+            # It may have begun too early. The shield keeps it running for other readers when this
+            # one is cancelled.
             page = await asyncio.shield(reading)
             if is_good(page):
                 return page
@@ -228,7 +232,7 @@ class ReplayCache:
         page.readers += 1
         return page
 
-    def _let_go(self, page: Page) -> None:
+    def _release(self, page: Page) -> None:
         page.readers -= 1
         if page.readers:
             return
@@ -247,7 +251,7 @@ class ReplayCache:
             self._idle -= page.size
             self.held -= page.size
 
-    # The bound
+    # The limit
 
     async def _reserve(self) -> None:
         """Waits until one more page may be held. Raises Busy."""
@@ -261,14 +265,14 @@ class ReplayCache:
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():
-                self._free(MAX_PAGE_BYTES)  # granted at the very moment that it ran out of time
+                self._free(MAX_PAGE_BYTES)  # granted at the moment of the timeout
             if not isinstance(error, TimeoutError):
                 raise
             count_refusal("CHAT_REPLAY_BYTES")
             raise Busy from None
 
     def _has_room(self) -> bool:
-        """Whether one more page fits, once those that nobody reads are gone. One always does."""
+        """Whether one more page fits after idle pages are dropped. One page always fits."""
         limit: int | None = settings.CHAT_REPLAY_BYTES
         if limit is None:
             return True

@@ -1,7 +1,7 @@
-"""Lets each user have a few replays under way at a time (decision 32).
+"""Limits the concurrent replays of each user (decision 32).
 
-A turn is short: it ends with its page, or when the client does not read. So clients that do not
-read take no turn from the other sockets of their user.
+A turn ends with its page, or when the client does not read. So a socket that does not read blocks
+no other socket of its user.
 """
 
 import asyncio
@@ -14,15 +14,15 @@ from accounts.kernel.errors import Busy
 from accounts.kernel.metrics import count_refusal
 
 TURN_TIMEOUT = 2.0
-"""Seconds after which a turn ends when the client does not take all of its page."""
+"""Seconds after which a turn ends although the client has not read all of its page."""
 STALL_TIMEOUT = 0.25
-"""Seconds after which it ends when the client takes nothing: 50 sockets that are not read delay a
-further one of their user by 3 s."""
+"""Seconds after which a turn ends when the client reads nothing: 50 sockets that do not read delay
+a further socket of their user by 3 s."""
 WAIT_TIMEOUT = 30.0
-"""Seconds that a replay waits for its turn: 50 sockets of a slow client come 4 at a time."""
+"""Seconds that a replay waits for its turn: 50 sockets of a slow client replay 4 at a time."""
 
 
-class Line:
+class UserTurns:
     """The replays of one user."""
 
     __slots__ = ("semaphore", "size")
@@ -30,18 +30,18 @@ class Line:
     def __init__(self, limit: int) -> None:
         self.semaphore = asyncio.Semaphore(limit)
         self.size = 0
-        """Replays that have their turn or wait for it."""
+        """Replays that hold a turn or wait for one."""
 
 
 class ReplayTurns:
-    """One per process, on the loop of its sockets."""
+    """Grants turns in one process, on the loop of its sockets."""
 
     def __init__(self) -> None:
-        self._lines: dict[int, Line] = {}
+        self._by_user: dict[int, UserTurns] = {}
 
     def __len__(self) -> int:
-        """Replays that have their turn or wait for it."""
-        return sum(line.size for line in self._lines.values())
+        """Replays that hold a turn or wait for one."""
+        return sum(turns.size for turns in self._by_user.values())
 
     @asynccontextmanager
     async def turn(self, user_id: int) -> AsyncIterator[None]:
@@ -50,18 +50,18 @@ class ReplayTurns:
         if limit is None:
             yield
             return
-        line = self._lines.setdefault(user_id, Line(limit))
-        line.size += 1
+        turns = self._by_user.setdefault(user_id, UserTurns(limit))
+        turns.size += 1
         try:
-            await _acquire(line.semaphore)
+            await _acquire(turns.semaphore)
             try:
                 yield
             finally:
-                line.semaphore.release()
+                turns.semaphore.release()
         finally:
-            line.size -= 1
-            if not line.size:
-                del self._lines[user_id]
+            turns.size -= 1
+            if not turns.size:
+                del self._by_user[user_id]
 
 
 async def _acquire(semaphore: asyncio.Semaphore) -> None:

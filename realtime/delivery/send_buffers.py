@@ -1,8 +1,8 @@
 """Counts the bytes that the sockets of each user make this process hold (decision 32).
 
-Counted is what waits for a client to read: frames in an outbox, frames held back during a replay,
-pages of a replay. One bound covers all sockets of a user, since 50 of them could each be just below
-a bound of their own.
+It counts what waits for a client to read: frames in a send queue, frames buffered during a replay,
+pages of a replay. One limit covers all sockets of a user, since 50 sockets could each stay just
+below a limit of their own.
 """
 
 import sys
@@ -24,7 +24,7 @@ def size_of(event: Event) -> int:
 
 
 class SendBuffers:
-    """Counts by user id, 0 for sockets that have not signed in. On the loop."""
+    """Counts bytes by user id, 0 for sockets that have not signed in. Runs on the loop."""
 
     def __init__(self) -> None:
         self._bytes: Counter[int] = Counter()

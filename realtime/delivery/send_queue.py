@@ -1,13 +1,12 @@
-"""What waits to be written to one socket: bounded, and never waited for by anyone else.
+"""Queues frames for one socket within limits, so a slow reader delays no other.
 
-`put` drives the server's `send` coroutine one step by hand. Nearly always that is all there is to
-it: the bytes are with the kernel and no task, future or queue was made. Only a `send` that really
-blocks (uvicorn, when the peer does not read) is finished by a task, and what comes meanwhile queues
-up here. Awaiting each socket in turn would let one slow reader stop a room; `gather` costs half the
-speed.
+`put` drives the server's `send` coroutine one step by hand. Nearly always that completes it: the
+kernel has the bytes, without a task, future or queue. Only a `send` that blocks (uvicorn, when the
+peer does not read) is finished by a task, and later frames queue here. Awaiting each socket in turn
+would let one slow reader stop a room; `gather` costs half the speed.
 
-While nothing waits a text goes past `send` where the server knows a way, and a room's fan-out goes
-that way by itself, without a look at the outbox.
+While the queue is empty, texts use the server's direct writer, if any. A room's fan-out calls the
+direct writers itself, without touching the send queues.
 """
 
 import asyncio
@@ -27,15 +26,15 @@ log = logging.getLogger(__name__)
 
 MAX_FRAMES = 1000
 MAX_BYTES = 1024 * 1024
-"""Of the texts as they are in memory; see `send_buffers` for the bound on all sockets of a user."""
+"""Size of the texts in memory. `send_buffers` limits all sockets of a user together."""
 LAST_FRAME_TIMEOUT = 3.0
-"""Seconds in which one who does not read may begin to, and learn why the socket closes."""
+"""Seconds that a slow reader has to resume and receive the reason of the close."""
 CUT = 1006
-"""What a client sees of a connection that ends without a close frame (RFC 6455 §7.1.5)."""
+"""The client's close code for a connection without a close frame (RFC 6455 §7.1.5)."""
 
 
 class SendQueue:
-    """One per socket. Single-threaded: everything happens on the socket's loop."""
+    """Writes to one socket. Single-threaded, on the socket's loop."""
 
     __slots__ = (
         "_bytes",
@@ -57,30 +56,30 @@ class SendQueue:
         self.buffers = state.send_buffers
         connection.watch(self._update_direct_writer)
         self.direct_writer: Write | None = None
-        """Past `send`, for whole frames: only while nothing waits here and nothing ends."""
+        """Writes whole frames past `send`. Set only while the queue is empty and open."""
         self.on_writer_change: Callable[[], None] = ignore_change
-        """Called when `way` has come or gone."""
+        """Called when `direct_writer` was set or removed."""
         # Made when the first send blocks: most sockets never need it.
         self._queue: deque[tuple[Event, bool]] | None = None
         self._bytes = 0
         self._task: asyncio.Task[None] | None = None
         self.user_id = 0
-        """Whose bytes are counted; 0 until the sign-in, when there is only an error to send."""
+        """The user whose bytes are counted; 0 before the sign-in."""
         self.closing = False
         self.gone = False
 
     def belong_to(self, user_id: int) -> None:
-        """Counts what waits here as this user's from now on."""
+        """Counts queued frames for this user from now on."""
         waiting = self._bytes
         self._count(-waiting)
         self.user_id = user_id
         self._count(waiting)
 
     def put(self, event: Event, *, droppable: bool = False) -> bool:
-        """Writes or queues a frame; False when the bounds are passed and the reader is too slow.
+        """Writes or queues a frame. False above the limits: the reader is too slow.
 
-        The event may be shared by many sockets and is not changed. Droppable ones (typing) are the
-        first to go.
+        Many sockets may share the event, so it is not changed. Droppable frames (typing) are the
+        first to be dropped.
         """
         if self.direct_writer is not None and "text" in event:
             self._write_directly(self.direct_writer, event["text"])
@@ -95,7 +94,7 @@ class SendQueue:
         except StopIteration:
             self._update_direct_writer()
             return True
-        except Exception as error:  # noqa: BLE001 - whatever the server raises, this peer is gone
+        except Exception as error:  # noqa: BLE001 - after any error the peer is gone
             self._lost(error)
             return True
         self._task = asyncio.ensure_future(self._finish(coroutine, waiting_for))
@@ -104,8 +103,8 @@ class SendQueue:
     def _write_directly(self, direct_writer: Write, text: str) -> None:
         try:
             direct_writer(self._frame_cache.of(text))
-        except Exception as error:  # noqa: BLE001 - whatever it raises, half a frame may be out
-            log.debug("A socket takes no more: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - half a frame may be out
+            log.debug("A socket cannot be written to: %s", type(error).__name__)
             self.cut()
 
     def _update_direct_writer(self) -> None:
@@ -116,21 +115,21 @@ class SendQueue:
             self.on_writer_change()
 
     async def drained(self) -> None:
-        """Returns when nothing waits any more: how a long replay goes at the reader's pace."""
+        """Waits until the queue is empty, so a long replay follows the reader's pace."""
         if self._task is not None:
             await asyncio.wait([self._task])
 
     async def drained_within(self, seconds: float) -> bool:
-        """The same for so many seconds. False when something waits still."""
+        """Waits at most so many seconds. False when the queue is not empty."""
         if self._task is None:
             return True
         done, _ = await asyncio.wait([self._task], timeout=seconds)
         return bool(done)
 
     def close(self, code: int, reason: str = "") -> None:
-        """Ends the socket after what waits already; nothing is taken afterwards.
+        """Closes the socket after the queued frames. Later frames are dropped.
 
-        The reason is the code of the error frame before it, "" where there is none.
+        The reason is the code of the error frame before it, "" without one.
         """
         if not self.closing:
             closed_by_server(code)
@@ -138,12 +137,12 @@ class SendQueue:
         self.closing = True
         self._update_direct_writer()
 
-    def give_up(self, last_word: Event, code: int, reason: str = "") -> None:
-        """Forgets what waits and closes after a last word; cuts one who does not take even that."""
+    def give_up(self, last_frame: Event, code: int, reason: str = "") -> None:
+        """Drops queued frames, sends a last frame and closes. Cuts a peer that does not read."""
         if self.closing:
             return
         self._forget_queue()
-        self.put(last_word)
+        self.put(last_frame)
         self.close(code, reason)
         if self._task is not None:
             loop = asyncio.get_running_loop()
@@ -154,7 +153,7 @@ class SendQueue:
             self.cut()
 
     def discard(self) -> None:
-        """Forgets what waits: the peer is gone, or will not read it anyway."""
+        """Drops queued frames: the peer is gone or does not read."""
         self.closing = self.gone = True
         self._update_direct_writer()
         self._forget_queue()
@@ -162,15 +161,15 @@ class SendQueue:
             self._task.cancel()
 
     def cut(self) -> None:
-        """Ends the connection at once: a close would wait behind what the peer does not read."""
+        """Aborts the connection: a close would wait behind the unread frames."""
         if not self.closing:
             closed_by_server(CUT)
         self.discard()
         if not self._connection.abort():
-            log.warning("This server cannot cut a connection: its keep-alive has to")
+            log.warning("This server cannot abort a connection: its keep-alive must end it")
 
     def _lost(self, error: Exception) -> None:
-        log.debug("A socket takes no more: %s", type(error).__name__)
+        log.debug("A socket cannot be written to: %s", type(error).__name__)
         self.gone = True
         self._update_direct_writer()
         self._forget_queue()

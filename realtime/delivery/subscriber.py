@@ -22,8 +22,8 @@ MAX_BUFFERED_FRAMES = 800
 Fewer than a send queue takes, into which they go all at once.
 """
 MAX_BUFFERED_BYTES = 768 * 1024
-"""Bytes of their texts, likewise less than a send queue takes. Sockets of one room share the texts,
-those of different rooms do not, so each socket counts them as its own.
+"""Bytes of their texts, also less than a send queue takes. Sockets of one room share the texts,
+sockets of different rooms do not, so each socket counts them as its own.
 """
 
 
@@ -41,7 +41,7 @@ class VersionedFrame(NamedTuple):
     changed: Event | None = None
 
     def after(self, version: int) -> "VersionedFrame":
-        """The frame for a subscriber that has everything up to `version`."""
+        """Returns the frame for a subscriber that has everything up to `version`."""
         if self.changed is None or self.created > version:
             return self
         return VersionedFrame(self.version, self.access_epoch, self.changed)
@@ -77,7 +77,7 @@ class Subscriber:
         self.access_epoch = access_epoch
         """The room's access epoch at the last check that the user is a member."""
         self.known = version
-        """The version up to which everything was replayed to it, or read by it."""
+        """The version up to which everything was replayed to it or read by it."""
         self.ready = False
         self.announced = False
         """Whether the room may have received its `join`, and so must receive its `exit`."""
@@ -86,7 +86,7 @@ class Subscriber:
         queue.belong_to(caller.user_id)
 
     def receive(self, frame: VersionedFrame) -> None:
-        """Takes the next versioned frame of the room. Drops one that it has already."""
+        """Receives the next versioned frame of the room. Drops a version that it has."""
         if self.queue.gone or self.queue.closing:
             return
         if self.buffer is not None:
@@ -114,7 +114,7 @@ class Subscriber:
             self.drop_as_too_slow()
 
     def forget_buffered(self, version: int | None = None) -> None:
-        """Forgets buffered frames up to a version, or all of them once the socket has left."""
+        """Drops buffered frames up to a version, or all of them after the socket left."""
         if not self.buffer:
             return
         kept = [] if version is None else [one for one in self.buffer if one.version > version]
@@ -133,7 +133,7 @@ class Subscriber:
         self.write(text_event(text))
 
     def drop_as_too_slow(self) -> None:
-        """Sends `too_slow` and closes 4408, as far as the client reads it (contract §3)."""
+        """Sends `too_slow` and closes 4408, if the client reads it (contract §3)."""
         if self.queue.closing:
             return
         log.info("Dropped a socket of user %d: it does not read", self.caller.user_id)

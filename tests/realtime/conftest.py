@@ -1,21 +1,20 @@
-"""A room and one who listens there, by each way that a server may have."""
+"""Provides a room with one subscriber, with and without a direct writer."""
 
 import pytest
 
 from realtime.delivery.local_room import LocalRoom
+from tests.realtime.fake_subscriber import FakeSubscriber, add_subscriber
 from tests.realtime.wiring import local_room
 
-from .ear import Ear, enter
 
-
-@pytest.fixture(params=[False, True], ids=["by send", "straight"])
+@pytest.fixture(params=[False, True], ids=["send", "direct write"])
 def direct_writer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Ear, "quick", request.param)
+    monkeypatch.setattr(FakeSubscriber, "direct", request.param)
 
 
 @pytest.fixture
-def straight(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Ear, "quick", True)
+def direct_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeSubscriber, "direct", True)
 
 
 @pytest.fixture
@@ -24,5 +23,5 @@ def room(direct_writer: None) -> LocalRoom:
 
 
 @pytest.fixture
-def ear(room: LocalRoom) -> Ear:
-    return enter(room)
+def subscriber(room: LocalRoom) -> FakeSubscriber:
+    return add_subscriber(room)

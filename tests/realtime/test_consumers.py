@@ -1,4 +1,4 @@
-"""Who may enter, as the consumers ask it."""
+"""Consumers authorise the caller for their room."""
 
 import pytest
 from django.db import connection
@@ -11,14 +11,14 @@ from tests.factories import make_room, make_sign_in
 
 
 @pytest.mark.django_db
-def test_a_group_of_others_costs_exactly_what_a_missing_one_costs() -> None:
-    """The same statement, so the time tells nothing either."""
+def test_foreign_group_costs_the_same_query_as_a_missing_one() -> None:
+    """The same query, so response times do not reveal the group either."""
     caller, owner = make_sign_in(), make_sign_in()
     room = make_room(RoomKind.GROUP, owner=[owner.user_id])
-    asked = []
+    statements = []
     for name in (str(room.name), "missing"):
         with CaptureQueriesContext(connection) as queries, pytest.raises(NotAMember):
             GroupChatConsumer().enter(caller, name)
-        asked.append([query["sql"].replace(name, "?") for query in queries])
-    assert asked[0] == asked[1]
-    assert len(asked[0]) == 1
+        statements.append([query["sql"].replace(name, "?") for query in queries])
+    assert statements[0] == statements[1]
+    assert len(statements[0]) == 1

@@ -1,4 +1,4 @@
-"""Nothing the domain says is lost on the way out: every event and every refusal has its place."""
+"""Every event has one receiver, every refusal a status and a close code."""
 
 import json
 import sys
@@ -34,13 +34,13 @@ T = TypeVar("T")
 
 
 def below(kind: type[T]) -> list[type[T]]:
-    """All classes of the app that stand below one, by name."""
+    """Returns the app's subclasses of a class, sorted by name."""
     found: set[type[T]] = set()
     waiting = kind.__subclasses__()
     while waiting:
         found.add(one := waiting.pop())
         waiting += one.__subclasses__()
-    # A dataclass with slots leaves the class that it was made from behind for a while.
+    # A dataclass with slots leaves its original class behind for a while.
     kept = [one for one in found if getattr(sys.modules[one.__module__], one.__name__, None) is one]
     return sorted((one for one in kept if "tests" not in one.__module__), key=by_name)
 
@@ -58,7 +58,7 @@ def test_every_event_has_exactly_one_receiver() -> None:
     assert len(set(RECEIVERS.values())) == len(EVENTS)
 
 
-def test_a_second_receiver_of_an_event_is_a_mistake() -> None:
+def test_second_receiver_of_an_event_raises() -> None:
     with pytest.raises(RuntimeError, match="SessionsEnded"):
         receives(SessionsEnded)(lambda event: None)
 
@@ -69,7 +69,7 @@ def test_every_refusal_has_a_status_and_a_close_code(refusal: type[DomainError])
     assert refusal in CLOSE_CODES
 
 
-def test_nothing_else_stands_in_the_tables() -> None:
+def test_tables_have_no_other_entries() -> None:
     assert sorted(CLOSE_CODES, key=by_name) == REFUSALS
     assert set(STATUS) <= set(REFUSALS)
     assert set(REFUSALS) >= ENDS_AN_OPEN_SOCKET
@@ -95,7 +95,7 @@ def test_close_codes_are_those_of_the_contract() -> None:
         assert mapped == {(code, close_code) for code in codes}
 
 
-def test_what_closes_nothing_in_the_contract_leaves_an_open_socket_alone() -> None:
+def test_errors_that_close_nothing_in_the_contract_keep_the_socket_open() -> None:
     ends = {one.code for one in ENDS_AN_OPEN_SOCKET}
     stays = {one.code for one in REFUSALS if one not in ENDS_AN_OPEN_SOCKET}
     assert not ends & {
@@ -106,23 +106,23 @@ def test_what_closes_nothing_in_the_contract_leaves_an_open_socket_alone() -> No
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=by_name)
-def test_every_refusal_has_a_code_and_a_sentence(refusal: type[DomainError]) -> None:
+def test_every_refusal_has_a_code_and_a_detail(refusal: type[DomainError]) -> None:
     assert refusal.code == refusal.code.lower()
     assert refusal.code.replace("_", "").isalpha()
     assert refusal.detail[0].isupper()
     assert not refusal.detail.endswith(".")
 
 
-def test_a_code_of_the_domain_means_one_thing() -> None:
+def test_domain_error_codes_are_unique() -> None:
     domain = [one for one in REFUSALS if not one.__module__.startswith("realtime.")]
     assert len({one.code for one in domain}) == len(domain)
 
 
-# What the receivers tell the hub
+# What the receivers broadcast
 
 
-class Told(Broadcaster):
-    """Writes down what it is told to send."""
+class RecordingBroadcaster(Broadcaster):
+    """Records the frames that it is asked to send."""
 
     def __init__(self) -> None:
         self.frames: list[tuple[int, str]] = []
@@ -156,10 +156,10 @@ class Told(Broadcaster):
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
-    told = Told()
-    monkeypatch.setattr(runtime, "broadcaster", told)
-    return told.frames
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
+    sent = RecordingBroadcaster()
+    monkeypatch.setattr(runtime, "broadcaster", sent)
+    return sent.frames
 
 
 def state(receiver: int | None = None) -> MessageState:
@@ -196,19 +196,19 @@ def state(receiver: int | None = None) -> MessageState:
     ],
 )
 def test_an_event_becomes_its_frame(
-    event: Event, frames: list[tuple[int, str]], told: list[tuple[int, str]]
+    event: Event, frames: list[tuple[int, str]], sent: list[tuple[int, str]]
 ) -> None:
     RECEIVERS[type(event)](event)
-    assert told == frames
+    assert sent == frames
 
 
-def test_a_receiver_that_fails_takes_nothing_from_the_rest_of_its_batch(
-    told: list[tuple[int, str]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_failing_receiver_does_not_stop_the_rest_of_its_batch(
+    sent: list[tuple[int, str]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(event: Event) -> None:
         raise RuntimeError("broken")
 
     monkeypatch.setitem(RECEIVERS, MessageEdited, fail)
     receivers._publish([MessageEdited(state()), MessageErased(state()), MessageSent(state())])
-    assert told == [(1, "delete"), (1, "message")]
+    assert sent == [(1, "delete"), (1, "message")]
     assert "while MessageEdited was published" in caplog.text

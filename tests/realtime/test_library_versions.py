@@ -1,4 +1,4 @@
-"""What is checked of a library's inside is what is used; any other version is reported."""
+"""Private names of libraries are checked; unknown versions are reported."""
 
 import ast
 import logging
@@ -58,7 +58,7 @@ DOCUMENTED = {
         *("execute", "pipeline", "publish"),  # redis-py
     },
 }
-"""Attributes of others that are documented. All else that is touched must be in REQUIRED."""
+"""Documented attributes of libraries. All others must be in REQUIRED."""
 PLAIN = {
     "Event",
     "TimerHandle",
@@ -122,18 +122,18 @@ REQUIRED = {
 
 
 @pytest.mark.parametrize("path", REQUIRED)
-def test_the_names_that_are_checked_are_the_names_that_are_used(path: str) -> None:
+def test_checked_names_equal_used_names(path: str) -> None:
     required = {name for inside in REQUIRED[path] for name in inside.names}
     assert touched(path) - DOCUMENTED[path] == required - DOCUMENTED[path]
 
 
-def test_the_installed_libraries_have_all_that_is_used() -> None:
+def test_installed_libraries_have_all_required_names() -> None:
     assert unfamiliar_libraries() == []
     assert only(installation.check_libraries()).level is Level.OK
 
 
 class Renamed:
-    """A class of a later version: one name is there, one is set on instances, one has gone."""
+    """A later version: one name exists, one is set on instances, one is missing."""
 
     kept = 1
 
@@ -141,13 +141,13 @@ class Renamed:
         self.set_later = 2
 
 
-def test_a_name_is_found_on_the_class_and_in_what_its_methods_set() -> None:
+def test_name_is_found_on_the_class_and_on_instances() -> None:
     required = (RequiredNames(Renamed, ("kept", "set_later", "gone")),)
     assert missing_names(required) == ("Renamed.gone",)
 
 
 @pytest.mark.parametrize("lacks", [False, True])
-def test_an_unknown_version_is_reported_once_and_shows_in_the_doctor_and_a_metric(
+def test_unknown_version_is_reported_in_log_doctor_and_metric(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, lacks: bool
 ) -> None:
     if lacks:
@@ -172,7 +172,7 @@ def only(findings: Iterable[Finding]) -> Finding:
     return finding
 
 
-async def test_hints_go_out_one_by_one_on_a_channels_redis_that_we_do_not_know(
+async def test_unknown_channels_redis_version_sends_messages_one_by_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(redis_layer, "CAN_PIPELINE", False)

@@ -1,4 +1,4 @@
-"""The wire: what is a client frame and what is not, and the text of every server frame."""
+"""Parses client frames and encodes server frames."""
 
 import json
 from datetime import UTC, datetime
@@ -60,11 +60,11 @@ def refused(frame: object) -> FrameError:
     return refusal.value
 
 
-# What clients send
+# Client frames
 
 
 @pytest.mark.parametrize(
-    ("said", "frame"),
+    ("sent", "frame"),
     [
         ({"type": "message", "message": "Hey"}, SendMessage(message="Hey")),
         ({"message": "Hey"}, SendMessage(message="Hey")),
@@ -109,8 +109,8 @@ def refused(frame: object) -> FrameError:
         ({"type": "ping", "ref": "é" * MAX_REF_LENGTH}, Ping(ref="é" * MAX_REF_LENGTH)),
     ],
 )
-def test_a_frame_is_read(said: dict[str, Any], frame: AnyClientFrame) -> None:
-    assert parse(json.dumps(said)) == frame
+def test_client_frame_is_parsed(sent: dict[str, Any], frame: AnyClientFrame) -> None:
+    assert parse(json.dumps(sent)) == frame
 
 
 MINIMAL: dict[type[ClientFrame], dict[str, Any]] = {
@@ -144,7 +144,7 @@ def test_an_unknown_member_is_an_error_that_keeps_the_ref(kind: type[ClientFrame
 
 
 @pytest.mark.parametrize(
-    ("said", "loc"),
+    ("sent", "loc"),
     [
         ({"type": "message"}, "message"),
         ({"message": None}, "message"),
@@ -177,8 +177,8 @@ def test_an_unknown_member_is_an_error_that_keeps_the_ref(kind: type[ClientFrame
         ({"type": "ping", "token": "a" * 5000}, "token"),
     ],
 )
-def test_a_wrong_member_is_named(said: dict[str, Any], loc: str) -> None:
-    error = refused(said)
+def test_a_wrong_member_is_named(sent: dict[str, Any], loc: str) -> None:
+    error = refused(sent)
     assert error.code == "invalid"
     assert error.errors is not None
     assert error.errors[0]["loc"][0] == loc
@@ -214,7 +214,7 @@ def test_a_type_that_is_no_text_is_invalid(kind: object) -> None:
         "[" * 20000,
     ],
 )
-def test_what_is_not_json_is_a_bad_frame(text: str) -> None:
+def test_text_that_is_not_json_is_a_bad_frame(text: str) -> None:
     assert refused(text).code == "bad_frame"
 
 
@@ -243,15 +243,15 @@ def test_a_ref_that_is_too_long_is_not_echoed() -> None:
 
 
 @pytest.mark.parametrize("kind", MINIMAL)
-def test_of_too_many_members_none_is_named(kind: type[ClientFrame]) -> None:
+def test_too_many_members_are_refused_without_their_names(kind: type[ClientFrame]) -> None:
     few = {f"m{number}": 1 for number in range(MAX_MEMBERS - len(MINIMAL[kind]) - 1)}
-    told = refused(MINIMAL[kind] | few | {"ref": "r"})
-    assert len(told.errors or ()) == min(len(few), MAX_ERRORS)
+    error = refused(MINIMAL[kind] | few | {"ref": "r"})
+    assert len(error.errors or ()) == min(len(few), MAX_ERRORS)
     error = refused(MINIMAL[kind] | few | {"ref": "r", "one": "more"})
     assert (error.code, error.ref, error.errors) == ("invalid", "r", TOO_MANY_MEMBERS)
 
 
-def test_pydantic_makes_no_error_of_each_of_many_members() -> None:
+def test_many_members_do_not_cause_one_pydantic_error_each() -> None:
     many = json.dumps({f"m{number}": 1 for number in range(5_000)})
     with pytest.raises(ValidationError) as refusal:
         _CLIENT_FRAMES.validate_json(many)
@@ -267,9 +267,9 @@ WRONG_BUT_AN_OBJECT = [
 ]
 
 
-@pytest.mark.parametrize("said", WRONG_BUT_AN_OBJECT, ids=lambda said: str(said)[:40])
-def test_token_and_ref_are_found_in_what_is_wrong_otherwise(said: dict[str, Any]) -> None:
-    text = json.dumps(said | {"token": "abc", "ref": "r"})
+@pytest.mark.parametrize("sent", WRONG_BUT_AN_OBJECT, ids=lambda sent: str(sent)[:40])
+def test_token_and_ref_are_found_in_an_invalid_frame(sent: dict[str, Any]) -> None:
+    text = json.dumps(sent | {"token": "abc", "ref": "r"})
     assert token_in(text) == "abc"
     assert ref_in(text) == ("r" if len(text) <= MAX_INSPECTED_LENGTH else None)
 
@@ -283,12 +283,12 @@ def test_token_and_ref_are_found_in_what_is_wrong_otherwise(said: dict[str, Any]
     ],
     ids=lambda text: str(text)[:40],
 )
-def test_no_token_and_no_ref_are_found_in_what_has_none_to_be_read(text: str | None) -> None:
+def test_no_token_and_no_ref_are_found_in_an_unreadable_frame(text: str | None) -> None:
     assert (token_in(text), ref_in(text)) == (None, None)
 
 
 def check_parse(text: str) -> None:
-    """A frame, or a FrameError that can be answered: nothing else, whatever comes."""
+    """Every text is a frame or a FrameError with a valid answer."""
     try:
         frame = parse(text)
     except FrameError as error:
@@ -321,11 +321,11 @@ def test_any_text_is_a_frame_or_a_frame_error(text: str) -> None:
 
 
 @given(st.dictionaries(MEMBERS, VALUES), TYPES | st.none())
-def test_any_object_is_a_frame_or_a_frame_error(said: dict[str, Any], kind: str | None) -> None:
-    check_parse(json.dumps(said | ({"type": kind} if kind else {})))
+def test_any_object_is_a_frame_or_a_frame_error(sent: dict[str, Any], kind: str | None) -> None:
+    check_parse(json.dumps(sent | ({"type": kind} if kind else {})))
 
 
-# What we send
+# Server frames
 
 ROOM = RoomOut(
     id=1,
@@ -429,7 +429,7 @@ def test_every_server_frame_is_tested_here() -> None:
     assert frames == {type(frame) for frame, _ in SERVER_FRAMES}
 
 
-def test_a_private_room_names_its_pair() -> None:
+def test_private_room_frame_names_both_users() -> None:
     room = ROOM.model_copy(update={"name": None, "kind": "private", "members": ["ila", "kim"]})
     assert json.loads(encode(RoomFrame(room=room)))["room"]["members"] == ["ila", "kim"]
 

@@ -1,4 +1,4 @@
-"""Rules of the tree that import-linter cannot see."""
+"""Checks rules of the tree that import-linter cannot."""
 
 import ast
 

@@ -21,7 +21,7 @@ database = DatabaseThreads("test-database", threads=2, max_queued=1000)
 
 
 class Observer:
-    """A HubObserver that remembers what the hub noticed."""
+    """A HubObserver that records its calls."""
 
     def __init__(self) -> None:
         self.opened: list[LocalRoom] = []
@@ -43,7 +43,7 @@ class Observer:
 
 
 class Holder:
-    """A LeaseHolder that holds nothing and ignores what happens to leases."""
+    """A LeaseHolder without leases."""
 
     def held_counts(self) -> Mapping[str, int]:
         return {}

@@ -1,4 +1,4 @@
-"""What a peer can make a connection hold, on daphne and in the kernel."""
+"""Daphne: direct writes, and limits on what one peer makes the process hold."""
 
 import asyncio
 import socket
@@ -23,7 +23,7 @@ from realtime.servers import control_frames, draining
 from realtime.servers import daphne as daphne_module
 from realtime.servers.detect import connection_of
 from realtime.servers.http_connections import OpenConnections
-from tests.factories import Referable
+from tests.factories import WeakReferableSendQueue
 from tests.raw_websocket import PING, PONG, TEXT, handshake, masked
 from tests.realtime.wiring import state
 
@@ -34,7 +34,7 @@ UNREAD = 4 * 1024 * 1024
 
 
 class Closing(asyncio.Protocol):
-    """Sends much and closes, as servers do: nicely, once all is read."""
+    """Sends much and closes after the peer has read all, as servers do."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport
@@ -56,7 +56,7 @@ class Closing(asyncio.Protocol):
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has it")
-async def test_one_who_takes_nothing_is_cut_though_a_close_waits_for_it(
+async def test_peer_that_reads_nothing_is_cut_while_its_close_waits(
     settings: Settings,
 ) -> None:
     settings.CHAT_UNREAD_TIMEOUT = 0.5
@@ -69,7 +69,7 @@ async def test_one_who_takes_nothing_is_cut_though_a_close_waits_for_it(
 
 
 class Line(StringTransport):
-    """Twisted's own stand-in for a transport, of which we also ask what a TCP one has."""
+    """Twisted's test transport, with the methods of a TCP transport that we use."""
 
     abort_called = False
 
@@ -82,21 +82,21 @@ class Line(StringTransport):
     def setTcpNoDelay(self, on: bool) -> None: ...  # noqa: N802
 
 
-# Neither Twisted's stand-ins nor autobahn have types.
+# Neither Twisted's test transports nor autobahn have types.
 new_line: Any = Line
 new_factory: Any = WebSocketServerFactory
 new_bounded_channel: Any = daphne_module.BoundedChannel
 
 
 def on_daphne() -> tuple[Any, Any]:
-    """An open connection as daphne hands it to us: autobahn's protocol, and ours."""
+    """Opens a connection: autobahn's protocol, and our Connection."""
     protocol: Any = WebSocketServerProtocol()
     protocol.factory = new_factory(reactor=Clock())
     protocol.factory.setProtocolOptions(openHandshakeTimeout=0, closeHandshakeTimeout=0)
     protocol.taken = []
     protocol.onMessage = lambda payload, is_binary: protocol.taken.append(payload)
     line = new_line()
-    line.registerProducer(line, True)  # in the place of the HTTP channel
+    line.registerProducer(line, True)  # instead of the HTTP channel
     protocol.makeConnection(line)
 
     async def send(protocol: Any, event: Any) -> None:
@@ -110,7 +110,7 @@ def on_daphne() -> tuple[Any, Any]:
     return protocol, connection
 
 
-async def test_on_daphne_a_text_goes_straight_while_it_is_read() -> None:
+async def test_text_is_written_directly_while_the_peer_reads() -> None:
     protocol, connection = on_daphne()
     changes: list[str] = []
     connection.watch(lambda: changes.append("change"))
@@ -127,7 +127,7 @@ async def test_on_daphne_a_text_goes_straight_while_it_is_read() -> None:
 
 
 class Narrow(FileDescriptor):
-    """Twisted's buffering as it is, in front of a kernel that takes so many bytes at a time."""
+    """Twisted's real buffering over a kernel that takes a few bytes at a time."""
 
     TLS = False
     abortConnection = FileDescriptor.loseConnection  # noqa: N815 - Twisted names it
@@ -149,13 +149,13 @@ class Narrow(FileDescriptor):
 
 
 def on_tcp(narrow: Any) -> Any:
-    """Our end of an open connection on daphne over such a transport."""
+    """Opens a connection on daphne over this transport."""
     protocol, _ = on_daphne()
     protocol.transport = narrow
     return connection_of(protocol.onMessage, partial(protocol.sendMessage, protocol))
 
 
-async def test_on_daphne_a_text_is_with_the_kernel_before_the_next_turn_of_the_loop() -> None:
+async def test_text_reaches_the_kernel_in_the_same_loop_turn() -> None:
     narrow: Any = Narrow()
     write = on_tcp(narrow).direct_writer()
     narrow.takes = 100
@@ -164,7 +164,7 @@ async def test_on_daphne_a_text_is_with_the_kernel_before_the_next_turn_of_the_l
     assert not narrow.reactor.addWriter.called
 
 
-async def test_on_daphne_what_the_kernel_does_not_take_keeps_its_place() -> None:
+async def test_bytes_that_the_kernel_refuses_keep_their_order() -> None:
     narrow: Any = Narrow()
     write = on_tcp(narrow).direct_writer()
     narrow.takes = 3
@@ -182,7 +182,7 @@ async def test_on_daphne_what_the_kernel_does_not_take_keeps_its_place() -> None
     assert narrow.sent == b"one,two,three,four"
 
 
-async def test_on_daphne_one_who_reads_is_not_paused_by_much_in_one_turn_of_the_loop() -> None:
+async def test_reading_peer_is_not_paused_by_large_writes_in_one_loop_turn() -> None:
     narrow: Any = Narrow()
     connection = on_tcp(narrow)
     narrow.takes = narrow.bufferSize * 3
@@ -194,25 +194,25 @@ async def test_on_daphne_one_who_reads_is_not_paused_by_much_in_one_turn_of_the_
     assert connection.direct_writer() is None
 
 
-async def test_on_daphne_a_connection_that_is_lost_is_left_to_twisted() -> None:
+async def test_lost_connection_is_left_to_twisted() -> None:
     narrow: Any = Narrow()
     write = on_tcp(narrow).direct_writer()
     narrow.takes = -1
-    write(b"nobody hears")
+    write(b"dropped")
     narrow.reactor.addWriter.assert_called_once_with(narrow)
 
 
-async def test_on_daphne_nothing_is_tried_on_a_connection_that_twisted_has_let_go() -> None:
+async def test_connection_released_by_twisted_is_not_written_to() -> None:
     narrow: Any = Narrow()
     write = on_tcp(narrow).direct_writer()
     narrow.takes = 100
     narrow.connected = 0
-    write(b"nobody hears")
+    write(b"dropped")
     assert narrow.sent == b""
 
 
 class Encrypting:
-    """Answers for what it lacks with what is below it, as Twisted's wrappers do."""
+    """Forwards missing attributes to the transport below, as Twisted's wrappers do."""
 
     def __init__(self, below: Any) -> None:
         self.below = below
@@ -225,7 +225,7 @@ class Encrypting:
         self.encrypted += data
 
 
-async def test_on_daphne_nothing_passes_by_the_encryption() -> None:
+async def test_no_direct_write_bypasses_tls() -> None:
     narrow = Narrow()
     narrow.takes = 100
     encrypting = Encrypting(narrow)
@@ -234,15 +234,15 @@ async def test_on_daphne_nothing_passes_by_the_encryption() -> None:
     assert narrow.sent == b""
 
 
-async def test_on_daphne_nothing_passes_by_an_encryption_that_came_later() -> None:
+async def test_no_direct_write_bypasses_tls_started_later() -> None:
     narrow: Any = Narrow()
-    narrow.TLS = True  # Twisted's own mark for startTLS, after which its `write` encrypts
+    narrow.TLS = True  # Twisted sets this at startTLS; from then on its `write` encrypts
     narrow.takes = 100
     on_tcp(narrow).direct_writer()(b"secret")
     assert narrow.sent == b""
 
 
-async def test_on_daphne_nothing_goes_straight_after_a_close() -> None:
+async def test_no_direct_writer_after_a_close() -> None:
     protocol, connection = on_daphne()
     write = connection.direct_writer()
     assert write is not None
@@ -261,7 +261,7 @@ async def test_on_daphne_nothing_goes_straight_after_a_close() -> None:
     ],
     ids=["by autobahn", "by the transport"],
 )
-async def test_on_daphne_nothing_goes_straight_after_the_end(end: Callable[[Any], None]) -> None:
+async def test_no_direct_writer_after_the_end(end: Callable[[Any], None]) -> None:
     protocol, connection = on_daphne()
     changes: list[str] = []
     connection.watch(lambda: changes.append("change"))
@@ -270,9 +270,9 @@ async def test_on_daphne_nothing_goes_straight_after_the_end(end: Callable[[Any]
     assert connection.direct_writer() is None
 
 
-async def test_on_daphne_a_lost_connection_lets_go_of_its_outbox() -> None:
+async def test_lost_connection_releases_its_send_queue() -> None:
     protocol, connection = on_daphne()
-    queue = Referable(connection, state)
+    queue = WeakReferableSendQueue(connection, state)
     queue.put({"type": "websocket.send", "text": "hello"})
     protocol.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]
     seen = weakref.ref(queue)
@@ -280,7 +280,7 @@ async def test_on_daphne_a_lost_connection_lets_go_of_its_outbox() -> None:
     assert seen() is None
 
 
-async def test_on_daphne_what_is_compressed_or_waits_goes_by_send() -> None:
+async def test_compressed_or_queued_frames_use_send() -> None:
     protocol, connection = on_daphne()
     protocol.send_queue.append((b"", True))
     assert connection.direct_writer() is None
@@ -290,7 +290,7 @@ async def test_on_daphne_what_is_compressed_or_waits_goes_by_send() -> None:
     assert connection.direct_writer() is None
 
 
-async def test_on_daphne_a_peer_that_does_not_read_is_owed_one_pong() -> None:
+async def test_peer_that_does_not_read_gets_one_pong_later() -> None:
     protocol, _ = on_daphne()
     line = protocol.transport
     protocol.dataReceived(masked(b"0", PING))
@@ -303,7 +303,7 @@ async def test_on_daphne_a_peer_that_does_not_read_is_owed_one_pong() -> None:
     assert line.value() == b"\x8a\x010\x8a\x013\x8a\x014"
 
 
-async def test_on_daphne_a_message_weighs_what_it_says_in_however_many_pieces() -> None:
+async def test_fragmented_message_takes_the_memory_of_its_text() -> None:
     protocol, _ = on_daphne()
     begin, empty, end = masked(b"hel", TEXT), masked(b"", 0), masked(b"lo", 0)
     protocol.dataReceived(bytes([begin[0] & 0x7F]) + begin[1:])
@@ -313,7 +313,7 @@ async def test_on_daphne_a_message_weighs_what_it_says_in_however_many_pieces() 
     assert protocol.taken == [b"hello"]
 
 
-async def test_on_daphne_whoever_waits_to_write_is_freed_when_autobahn_gives_up() -> None:
+async def test_waiting_writer_is_released_when_autobahn_aborts() -> None:
     protocol, connection = on_daphne()
     line = protocol.transport
     line.producer.pauseProducing()
@@ -328,7 +328,7 @@ async def test_on_daphne_whoever_waits_to_write_is_freed_when_autobahn_gives_up(
 
 
 @pytest.mark.parametrize("opcode", [PING, PONG])
-async def test_on_daphne_one_who_says_nothing_too_often_is_cut_and_read_no_further(
+async def test_too_many_empty_frames_cut_the_connection(
     monkeypatch: pytest.MonkeyPatch, opcode: int
 ) -> None:
     monkeypatch.setattr(control_frames, "MAX_CONTROL_FRAMES", 10)
@@ -340,13 +340,13 @@ async def test_on_daphne_one_who_says_nothing_too_often_is_cut_and_read_no_furth
     assert protocol.taken == []
 
 
-async def test_on_daphne_a_close_carries_its_reason() -> None:
+async def test_close_frame_carries_its_reason() -> None:
     protocol, connection = on_daphne()
     await connection.send({"type": "websocket.close", "code": 4401, "reason": "token_invalid"})
     assert protocol.transport.value() == b"\x88\x0f" + (4401).to_bytes(2) + b"token_invalid"
 
 
-async def test_on_daphne_what_comes_after_our_close_is_held_nowhere() -> None:
+async def test_bytes_after_our_close_are_not_stored() -> None:
     protocol, connection = on_daphne()
     await connection.send({"type": "websocket.close", "code": 1000})
     protocol.dataReceived(masked(b"late", TEXT) * 3)
@@ -359,7 +359,7 @@ async def test_on_daphne_what_comes_after_our_close_is_held_nowhere() -> None:
 
 
 @pytest.mark.parametrize("opcode", [PING, PONG, 0])
-async def test_the_bounds_are_kept_on_an_autobahn_that_we_do_not_know(
+async def test_limits_hold_on_an_unknown_autobahn_version(
     monkeypatch: pytest.MonkeyPatch, opcode: int
 ) -> None:
     monkeypatch.setattr(daphne_module, "KNOWS_AUTOBAHN", False)
@@ -376,7 +376,7 @@ async def test_the_bounds_are_kept_on_an_autobahn_that_we_do_not_know(
     assert protocol.transport.abort_called
 
 
-async def test_on_daphne_an_address_has_so_many_connections(settings: Settings) -> None:
+async def test_connections_per_address_are_limited(settings: Settings) -> None:
     settings.CHAT_CONNECTIONS_PER_ADDRESS = 1
     first, refused, second = (new_channel("192.0.2.1") for _ in range(3))
     first.makeConnection(first.line)

@@ -1,7 +1,4 @@
-"""Writing past uvicorn's `send`: the same bytes, and only where it would have nothing to add.
-
-And what one peer can make a socket of uvicorn's hold.
-"""
+"""Uvicorn: direct writes, and limits on what one peer makes the process hold."""
 
 import asyncio
 import sys
@@ -23,7 +20,7 @@ from realtime.servers.detect import connection_of
 from realtime.servers.http_bodies import UnfinishedBodies
 from realtime.servers.http_connections import OpenConnections
 from realtime.servers.interface import Connection, Event
-from tests.factories import Referable
+from tests.factories import WeakReferableSendQueue
 from tests.raw_websocket import CONTINUATION, PING, PONG, TEXT, masked
 from tests.realtime.wiring import send_queue, state
 
@@ -79,7 +76,7 @@ class Transport:
 
 
 async def accepted(headers: bytes = b"") -> tuple[Any, Transport]:
-    """A socket of the stock class whose handshake is done, and what was written since."""
+    """Opens a socket of uvicorn's own class; the transport has what was written since."""
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         await receive()
@@ -97,7 +94,7 @@ async def accepted(headers: bytes = b"") -> tuple[Any, Transport]:
     return protocol, transport
 
 
-async def test_a_text_goes_out_as_the_frame_that_send_would_have_made() -> None:
+async def test_direct_write_makes_the_same_bytes_as_send() -> None:
     protocol, transport = await accepted()
     queue = send_queue(connection_of(protocol.receive, protocol.send))
     queue.put(HELLO)
@@ -107,7 +104,7 @@ async def test_a_text_goes_out_as_the_frame_that_send_would_have_made() -> None:
     assert transport.written == [HELLO_FRAME] * 3
 
 
-async def test_what_is_no_text_goes_by_send() -> None:
+async def test_other_events_use_send() -> None:
     protocol, transport = await accepted()
     send_queue(connection_of(protocol.receive, protocol.send)).close(1000)
     assert protocol.close_sent
@@ -115,7 +112,7 @@ async def test_what_is_no_text_goes_by_send() -> None:
 
 
 async def watched(protocol: Any) -> tuple[Connection, list[str]]:
-    """The connection with its way past `send`, and each time that this was said to have changed."""
+    """Returns the connection and a list of its direct writer's changes."""
     connection = connection_of(protocol.receive, protocol.send)
     changes: list[str] = []
     connection.watch(lambda: changes.append("change"))
@@ -123,7 +120,7 @@ async def watched(protocol: Any) -> tuple[Connection, list[str]]:
     return connection, changes
 
 
-async def test_nothing_goes_straight_to_a_peer_that_does_not_read() -> None:
+async def test_no_direct_writer_for_a_peer_that_does_not_read() -> None:
     protocol, _ = await accepted()
     connection, changes = await watched(protocol)
     protocol.pause_writing()
@@ -145,7 +142,7 @@ async def test_nothing_goes_straight_to_a_peer_that_does_not_read() -> None:
     ],
     ids=["a close", "a broken frame", "no pong", "a server going down", "a lost connection"],
 )
-async def test_nothing_goes_straight_after(end: Callable[[Any], None]) -> None:
+async def test_no_direct_writer_after(end: Callable[[Any], None]) -> None:
     protocol, _ = await accepted()
     connection, changes = await watched(protocol)
     end(protocol)
@@ -153,10 +150,10 @@ async def test_nothing_goes_straight_after(end: Callable[[Any], None]) -> None:
     assert connection.direct_writer() is None
 
 
-async def test_a_lost_connection_lets_go_of_its_outbox() -> None:
-    """Not when the garbage collector comes by: it may hold a megabyte."""
+async def test_lost_connection_releases_its_send_queue() -> None:
+    """At once, not at the next garbage collection: the queue may hold a megabyte."""
     protocol, _ = await accepted()
-    queue = Referable(connection_of(protocol.receive, protocol.send), state)
+    queue = WeakReferableSendQueue(connection_of(protocol.receive, protocol.send), state)
     queue.put(HELLO)
     protocol.connection_lost(None)
     seen = weakref.ref(queue)
@@ -164,7 +161,7 @@ async def test_a_lost_connection_lets_go_of_its_outbox() -> None:
     assert seen() is None
 
 
-async def test_nothing_is_written_after_a_close() -> None:
+async def test_no_frames_are_written_after_a_close() -> None:
     protocol, transport = await accepted()
     queue = send_queue(connection_of(protocol.receive, protocol.send))
     queue.put(HELLO)
@@ -173,17 +170,17 @@ async def test_nothing_is_written_after_a_close() -> None:
     queue.put(HELLO)
     assert queue.direct_writer is None
     assert len(transport.written) == written
-    # The peer has yet to answer it.
+    # The peer has not answered it yet.
     assert not transport.is_closing()
     assert connection_of(protocol.receive, protocol.send).direct_writer() is None
 
 
-async def test_a_compressed_socket_is_left_to_send() -> None:
+async def test_compressed_socket_uses_send() -> None:
     protocol, _ = await accepted(COMPRESSED)
     assert connection_of(protocol.receive, protocol.send).direct_writer() is None
 
 
-async def test_a_uvicorn_that_lacks_a_name_is_left_as_it_is(
+async def test_uvicorn_without_a_required_name_is_not_changed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(uvicorn_module, "CAN_TAKE_OVER", False)
@@ -192,14 +189,14 @@ async def test_a_uvicorn_that_lacks_a_name_is_left_as_it_is(
     assert type(protocol) is WebSocketsSansIOProtocol
 
 
-async def test_a_close_carries_its_reason() -> None:
+async def test_close_frame_carries_its_reason() -> None:
     protocol, transport = await accepted()
     connection = connection_of(protocol.receive, protocol.send)
     await connection.send({"type": "websocket.close", "code": 4401, "reason": "token_invalid"})
     assert transport.written == [b"\x88\x0f" + (4401).to_bytes(2) + b"token_invalid"]
 
 
-async def test_a_peer_that_does_not_read_is_owed_one_pong() -> None:
+async def test_peer_that_does_not_read_gets_one_pong_later() -> None:
     protocol, transport = await accepted()
     connection_of(protocol.receive, protocol.send)
     protocol.data_received(masked(b"0", PING))
@@ -212,7 +209,7 @@ async def test_a_peer_that_does_not_read_is_owed_one_pong() -> None:
     assert transport.written == [b"\x8a\x010", b"\x8a\x013", b"\x8a\x014"]
 
 
-async def test_a_close_that_follows_unread_pings_is_answered() -> None:
+async def test_close_after_unread_pings_is_answered() -> None:
     protocol, transport = await accepted()
     connection_of(protocol.receive, protocol.send)
     protocol.pause_writing()
@@ -221,7 +218,7 @@ async def test_a_close_that_follows_unread_pings_is_answered() -> None:
     assert b"".join(transport.written) == b"\x8a\x011\x88\x02\x03\xe8"
 
 
-async def test_nothing_follows_our_close() -> None:
+async def test_no_frame_follows_our_close() -> None:
     protocol, transport = await accepted()
     connection = connection_of(protocol.receive, protocol.send)
     protocol.data_received(masked(b"0", PING))
@@ -239,8 +236,8 @@ def piece(text: bytes, opcode: int = CONTINUATION) -> bytes:
 
 
 @pytest.mark.parametrize("begun", [False, True])
-async def test_a_message_weighs_what_it_says_in_however_many_pieces(begun: bool) -> None:
-    """Also one of which pieces had come before the socket was ours."""
+async def test_fragmented_message_takes_the_memory_of_its_text(begun: bool) -> None:
+    """Also when fragments arrived before we took over the socket."""
     protocol, _ = await accepted()
     first = piece(b"he", TEXT) + piece(b"l")
     if begun:
@@ -255,7 +252,7 @@ async def test_a_message_weighs_what_it_says_in_however_many_pieces(begun: bool)
     assert await connection.receive() == {"type": "websocket.receive", "text": "hello"}
 
 
-async def test_one_that_answers_no_ping_is_cut_whether_or_not_it_reads(
+async def test_peer_that_answers_no_ping_is_cut(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(uvicorn_module, "ABORT_DELAY", 0.01)
@@ -269,7 +266,7 @@ async def test_one_that_answers_no_ping_is_cut_whether_or_not_it_reads(
 
 
 @pytest.mark.parametrize("opcode", [PING, PONG])
-async def test_one_who_says_nothing_too_often_is_cut_and_read_no_further(
+async def test_too_many_control_frames_cut_the_connection(
     monkeypatch: pytest.MonkeyPatch, opcode: int
 ) -> None:
     monkeypatch.setattr(control_frames, "MAX_CONTROL_FRAMES", 10)
@@ -283,7 +280,7 @@ async def test_one_who_says_nothing_too_often_is_cut_and_read_no_further(
     assert protocol.queue.qsize() == 1  # the connect
 
 
-async def test_one_who_pings_now_and_then_is_never_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_occasional_pings_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_frames, "MAX_CONTROL_FRAMES", 10)
     monkeypatch.setattr(control_frames, "WINDOW", 0.0)
     protocol, transport = await accepted()
@@ -292,7 +289,7 @@ async def test_one_who_pings_now_and_then_is_never_cut(monkeypatch: pytest.Monke
     assert not transport.aborted.is_set()
 
 
-async def test_the_bounds_are_kept_on_a_uvicorn_that_we_do_not_know(
+async def test_limits_hold_on_an_unknown_uvicorn_version(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(uvicorn_module, "CAN_TAKE_OVER", False)
@@ -306,7 +303,7 @@ async def test_the_bounds_are_kept_on_a_uvicorn_that_we_do_not_know(
     assert transport.aborted.is_set()
 
 
-async def test_a_uvicorn_that_we_do_not_know_holds_no_endless_pongs(
+async def test_unknown_uvicorn_version_bounds_queued_pongs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(uvicorn_module, "CAN_TAKE_OVER", False)
@@ -342,7 +339,7 @@ def stock_http() -> Iterator[None]:
 
 @pytest.mark.usefixtures("stock_http")
 @pytest.mark.parametrize("stock", [HttpToolsProtocol, H11Protocol])
-async def test_an_address_has_so_many_connections_and_a_socket_is_one(
+async def test_connections_per_address_are_limited_and_include_sockets(
     settings: Settings, stock: type[Any]
 ) -> None:
     settings.CHAT_CONNECTIONS_PER_ADDRESS = 2

@@ -1,4 +1,4 @@
-"""Where a socket's token is found, and which pages may connect."""
+"""Finds a socket's token and checks its Origin."""
 
 from typing import Any
 
@@ -56,7 +56,7 @@ def scope(query: str = "", subprotocols: list[str] | None = None, **headers: str
         ({"query": "tokens=c"}, None),
     ],
 )
-def test_a_token_is_found_where_it_was_put(where: dict[str, Any], token: str | None) -> None:
+def test_token_is_found_in_each_place(where: dict[str, Any], token: str | None) -> None:
     assert offered_token(scope(**where)) == token
 
 
@@ -72,19 +72,19 @@ def test_a_token_is_found_where_it_was_put(where: dict[str, Any], token: str | N
         ({"authorization": "Bearer \xff"}, "\xff"),
     ],
 )
-def test_the_first_present_decides_even_when_it_is_no_good(
+def test_first_present_place_decides_even_with_a_bad_token(
     where: dict[str, Any], token: str
 ) -> None:
     assert offered_token(scope(**where)) == token
 
 
-def test_the_server_picks_bearer_and_never_the_token() -> None:
+def test_chosen_subprotocol_is_bearer_and_never_the_token() -> None:
     assert chosen_subprotocol(scope(subprotocols=["b", "bearer"])) == "bearer"
     assert chosen_subprotocol(scope(subprotocols=["chat"])) is None
     assert chosen_subprotocol(scope()) is None
 
 
-def test_a_query_parameter_may_be_empty_or_missing() -> None:
+def test_query_parameter_may_be_empty_or_missing() -> None:
     assert query(scope("since="), "since") == ""
     assert query(scope("since=4&since=5"), "since") == "4"
     assert query(scope("token=c"), "since") is None
@@ -94,20 +94,20 @@ def test_a_query_parameter_may_be_empty_or_missing() -> None:
 
 
 @pytest.mark.parametrize("origin", ["https://chat.example.com", "http://chat.example.com"])
-def test_a_page_of_this_host_may_connect(origin: str) -> None:
+def test_same_origin_page_may_connect(origin: str) -> None:
     check_origin(scope(origin=origin))
 
 
-def test_one_without_an_origin_may_connect() -> None:
+def test_client_without_an_origin_may_connect() -> None:
     check_origin(scope())
 
 
-def test_an_allowed_page_may_connect(settings: Settings) -> None:
+def test_allowed_origin_may_connect(settings: Settings) -> None:
     settings.ALLOWED_ORIGINS = ["https://web.example.com"]
     check_origin(scope(origin="https://web.example.com"))
 
 
-def test_a_star_allows_every_page(settings: Settings) -> None:
+def test_star_allows_every_origin(settings: Settings) -> None:
     settings.ALLOWED_ORIGINS = ["*"]
     check_origin(scope(origin="https://evil.example"))
 
@@ -128,13 +128,13 @@ def test_a_star_allows_every_page(settings: Settings) -> None:
         "https://\xff",
     ],
 )
-def test_a_page_from_elsewhere_is_refused(origin: str, settings: Settings) -> None:
+def test_other_origin_is_refused(origin: str, settings: Settings) -> None:
     settings.ALLOWED_ORIGINS = ["https://web.example.com"]
     with pytest.raises(Forbidden):
         check_origin(scope(origin=origin))
 
 
-def test_without_a_host_no_page_is_of_this_host() -> None:
+def test_no_page_is_same_origin_without_a_host() -> None:
     nowhere = scope(origin="null")
     nowhere["headers"] = [pair for pair in nowhere["headers"] if pair[0] != b"host"]
     with pytest.raises(Forbidden):
@@ -146,22 +146,20 @@ def test_without_a_host_no_page_is_of_this_host() -> None:
     ["evil.example", "evil.example:8000", "chat.example.com.evil.example", "192.0.2.1", "", "a b"],
 )
 @pytest.mark.parametrize("prefix", [None, "http://", "https://"])
-def test_a_page_whose_name_was_made_to_resolve_to_us_is_refused(
-    host: str, prefix: str | None
-) -> None:
+def test_dns_rebinding_page_is_refused(host: str, prefix: str | None) -> None:
     page = scope(host=host) if prefix is None else scope(host=host, origin=f"{prefix}{host}")
     with pytest.raises(Forbidden, match="ALLOWED_HOSTS"):
         check_origin(page)
 
 
 @pytest.mark.parametrize("host", ["[::1]:8000", "a.web.example.com", "CHAT.example.com:8443"])
-def test_a_page_of_any_allowed_host_may_connect(host: str) -> None:
+def test_page_of_any_allowed_host_may_connect(host: str) -> None:
     check_origin(scope(host=host, origin=f"http://{host}"))
 
 
 @pytest.fixture
-def developing(settings: Settings) -> None:
-    """What the settings have with DEBUG on."""
+def with_debug(settings: Settings) -> None:
+    """Sets the origins that DEBUG allows."""
     settings.ALLOWED_ORIGIN_REGEXES = LOOPBACK_ORIGINS
 
 
@@ -169,7 +167,7 @@ def developing(settings: Settings) -> None:
     "origin",
     ["http://localhost:5173", "http://127.0.0.1:8000", "https://127.1.2.3", "http://[::1]:3000"],
 )
-def test_a_page_of_this_machine_may_connect_while_developing(origin: str, developing: None) -> None:
+def test_localhost_page_may_connect_with_debug(origin: str, with_debug: None) -> None:
     check_origin(scope(host="127.0.0.1:8000", origin=origin))
 
 
@@ -186,12 +184,12 @@ def test_a_page_of_this_machine_may_connect_while_developing(origin: str, develo
         "http://user@localhost",
     ],
 )
-def test_a_page_that_only_looks_like_this_machine_is_refused(origin: str, developing: None) -> None:
+def test_page_that_resembles_localhost_is_refused(origin: str, with_debug: None) -> None:
     with pytest.raises(Forbidden, match="ALLOWED_ORIGINS"):
         check_origin(scope(host="127.0.0.1:8000", origin=origin))
 
 
-def test_a_page_of_this_machine_is_refused_in_production() -> None:
+def test_localhost_page_is_refused_in_production() -> None:
     with pytest.raises(Forbidden):
         check_origin(scope(host="127.0.0.1:8000", origin="http://localhost:5173"))
 
@@ -212,12 +210,12 @@ def test_a_page_of_this_machine_is_refused_in_production() -> None:
         (1, "unknown", None),
     ],
 )
-def test_only_what_our_proxies_wrote_is_believed(
+def test_only_addresses_from_trusted_proxies_count(
     settings: Settings, proxies: int, forwarded: str, expected: str | None
 ) -> None:
     settings.CHAT_TRUSTED_PROXIES = proxies
     assert network(scope(x_forwarded_for=forwarded)) == expected
 
 
-def test_a_peer_without_an_address_has_none() -> None:
+def test_peer_without_an_address_has_no_network() -> None:
     assert network(scope() | {"client": None}) is None

@@ -1,4 +1,4 @@
-"""Who listens in a room without a server: an ear, and what it is told."""
+"""A subscriber without a server: records the versions that it receives."""
 
 from accounts.auth import Caller
 from realtime.delivery.local_room import LocalRoom
@@ -7,19 +7,19 @@ from tests.factories import Wire
 from tests.realtime.wiring import send_queue
 
 
-class Ear(Subscriber):
-    """A listener of a fake connection that remembers which versions it heard."""
+class FakeSubscriber(Subscriber):
+    """A subscriber on a fake connection."""
 
-    quick = False
-    """Whether its server has a way past `send`."""
+    direct = False
+    """Whether its server has a direct writer."""
 
     def __init__(self, version: int = 0, user_id: int = 1) -> None:
-        self.wire = Wire(quick=self.quick)
+        self.wire = Wire(direct=self.direct)
         super().__init__(send_queue(self.wire), Caller(user_id, f"user{user_id}", 1, 0), 1, version)
         self.queue.put({"type": "websocket.accept"})
 
     @property
-    def heard(self) -> list[int]:
+    def received(self) -> list[int]:
         return [int(text) for text in self.wire.texts]
 
 
@@ -27,16 +27,16 @@ def frame(version: int, access_epoch: int = 0) -> VersionedFrame:
     return VersionedFrame(version, access_epoch, text_event(str(version)))
 
 
-def enter(room: LocalRoom, version: int = 0, user_id: int = 1) -> Ear:
-    """A socket that read `version` from the database and has settled."""
-    ear = Ear(version, user_id)
-    room.add(ear)
-    ear.ready = True
-    room.finish_catch_up(ear, version)
-    return ear
+def add_subscriber(room: LocalRoom, version: int = 0, user_id: int = 1) -> FakeSubscriber:
+    """Adds a socket that read `version` from the database and is caught up."""
+    subscriber = FakeSubscriber(version, user_id)
+    room.add(subscriber)
+    subscriber.ready = True
+    room.finish_catch_up(subscriber, version)
+    return subscriber
 
 
-def settled(room: LocalRoom) -> set[Subscriber]:
-    """Those who have exactly what the room has."""
+def up_to_date(room: LocalRoom) -> set[Subscriber]:
+    """Returns the subscribers that have exactly the room's version."""
     assert not room.direct_writers.keys() & room.queued_subscribers
     return {*room.direct_writers, *room.queued_subscribers}

@@ -1,4 +1,4 @@
-"""The question that is asked of the database every second, and what its answer brings."""
+"""Repair: the query of every second, and the frames that it recovers."""
 
 import asyncio
 from datetime import timedelta
@@ -28,14 +28,14 @@ def make(name: str) -> Room:
     )
 
 
-def test_only_rooms_that_are_elsewhere_are_news() -> None:
+def test_changed_counters_returns_only_rooms_that_differ() -> None:
     rooms = [make(name) for name in ("same", "older here", "removal", "ahead here")]
     same, older, removal, ahead = (room.pk for room in rooms)
     known = {same: (3, 1), older: (2, 1), removal: (3, 0), ahead: (4, 1)}
     assert changed_counters(known) == {older: (3, 1), removal: (3, 1), ahead: (3, 1)}
 
 
-def test_a_deleted_room_is_news() -> None:
+def test_changed_counters_returns_none_for_a_deleted_room() -> None:
     room = make("gone")
     Room.objects.filter(pk=room.pk).update(deleted_at=timezone.now())
     assert changed_counters({room.pk: (3, 1)}) == {room.pk: None}
@@ -49,24 +49,24 @@ def test_ten_thousand_rooms_are_one_query() -> None:
     assert len(queries) == 1
 
 
-def test_no_room_is_no_news() -> None:
+def test_changed_counters_of_no_rooms_are_empty() -> None:
     assert changed_counters({}) == {}
 
 
-def test_only_sessions_that_are_open_here_are_asked_about() -> None:
+def test_ended_sessions_returns_only_requested_sessions() -> None:
     now = timezone.now()
-    going_on, ended, elsewhere, long_ago = [
+    active, ended, elsewhere, long_ago = [
         make_session(ended_at=end).pk
         for end in (None, now, now, now - ENDED_SESSIONS_WINDOW - timedelta(seconds=9))
     ]
     with CaptureQueriesContext(connection) as queries:
-        assert ended_sessions([going_on, ended, long_ago, 10**9], 1) == [ended]
+        assert ended_sessions([active, ended, long_ago, 10**9], 1) == [ended]
     assert len(queries) == 1
     assert ended_sessions([elsewhere], 1) == [elsewhere]
     assert ended_sessions([], 1) == []
 
 
-def test_ten_thousand_open_sessions_are_one_statement() -> None:
+def test_ten_thousand_open_sessions_are_one_query() -> None:
     ended = make_session(ended_at=timezone.now()).pk
     with CaptureQueriesContext(connection) as queries:
         assert ended_sessions([ended, *range(1_000_000, 1_010_000)], 1) == [ended]
@@ -74,7 +74,7 @@ def test_ten_thousand_open_sessions_are_one_statement() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_session_that_ended_elsewhere_is_closed_here() -> None:
+async def test_session_ended_by_another_process_is_disconnected() -> None:
     hub, wire = make_hub(), Wire()
     repair, caller = Repair(hub, database), await sync_to_async(make_sign_in)()
     room = await sync_to_async(make)("open")
@@ -87,8 +87,8 @@ async def test_a_session_that_ended_elsewhere_is_closed_here() -> None:
     assert wire.sent[-1] == {"type": "websocket.close", "code": 4401, "reason": "session_ended"}
 
 
-def said_unheard() -> Room:
-    """A room in which somebody said much that nobody here was told."""
+def room_with_missed_messages() -> Room:
+    """Stores messages that no process broadcasts."""
     caller = make_sign_in()
     room = make_room(member=[caller.user_id])
     for number in range(MISSED):
@@ -97,9 +97,9 @@ def said_unheard() -> Room:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_what_was_missed_comes_in_order_and_in_one_write() -> None:
-    row = await sync_to_async(said_unheard)()
-    hub, wire = make_hub(), Wire(quick=True)
+async def test_missed_messages_are_repaired_in_order_and_in_one_write() -> None:
+    row = await sync_to_async(room_with_missed_messages)()
+    hub, wire = make_hub(), Wire(direct=True)
     repair = Repair(hub, database)
     queue = send_queue(wire)
     queue.put({"type": "websocket.accept"})

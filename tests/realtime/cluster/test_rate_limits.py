@@ -1,4 +1,4 @@
-"""What one process tells the others of the messages that it let through."""
+"""Reports locally counted messages to the other processes."""
 
 import asyncio
 from typing import cast
@@ -12,7 +12,7 @@ from realtime.cluster.rate_limits import MIN_REPORTED_USE, REPORT_INTERVAL, Clus
 from realtime.cluster.redis_client import RedisClient, RedisClients
 
 RATE = Rate(20, 1, 40)
-WHAT, WHO = "CHAT_MESSAGE_RATE", 7
+WHAT, USER_ID = "CHAT_MESSAGE_RATE", 7
 
 
 class Clock:
@@ -22,8 +22,8 @@ class Clock:
         return self.now
 
 
-class Reported(ClusterRateLimiter):
-    """Remembers how many it would tell; the test says when half a second is over."""
+class RecordingRateLimiter(ClusterRateLimiter):
+    """Records the counts that it would report, when the test asks for it."""
 
     def __init__(self, buckets: Buckets) -> None:
         hosts = RedisClients()
@@ -31,7 +31,7 @@ class Reported(ClusterRateLimiter):
         super().__init__(hosts, buckets)
         self.reported: list[int] = []
 
-    def look(self) -> None:
+    def record_report(self) -> None:
         self.reported += [times for _, times in self._worth_reporting().values()]
 
 
@@ -42,50 +42,50 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-async def test_who_stays_below_a_rate_is_not_charged_for_it_at_the_first_burst(
+async def test_use_below_the_rate_is_not_reported_with_the_first_burst(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "REPORT_INTERVAL", 3600)
     buckets = Buckets()
-    shared = Reported(buckets)
-    shared.start()
+    limiter = RecordingRateLimiter(buckets)
+    limiter.start()
 
     def send() -> None:
-        assert buckets.consume(WHAT, WHO, RATE) == 0
-        shared.report(WHAT, WHO, RATE)
+        assert buckets.consume(WHAT, USER_ID, RATE) == 0
+        limiter.report(WHAT, USER_ID, RATE)
 
-    looked = clock.now
+    reported_at = clock.now
     for _ in range(19 * 60):
         clock.now += 1 / 19
         send()
-        if clock.now - looked >= REPORT_INTERVAL:
-            looked = clock.now
-            shared.look()
-    assert shared.reported == []
+        if clock.now - reported_at >= REPORT_INTERVAL:
+            reported_at = clock.now
+            limiter.record_report()
+    assert limiter.reported == []
     burst = int(RATE.burst * MIN_REPORTED_USE) + 1
     for _ in range(burst):
         send()
-    shared.look()
-    assert len(shared.reported) == 1
-    assert burst <= shared.reported[0] <= burst + 1
+    limiter.record_report()
+    assert len(limiter.reported) == 1
+    assert burst <= limiter.reported[0] <= burst + 1
 
 
-async def test_the_task_that_shares_rates_survives_any_exception(
+async def test_report_task_survives_any_exception(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "REPORT_INTERVAL", 0.001)
-    shared = Reported(Buckets())
-    looks = 0
-    goes_on = asyncio.Event()
+    limiter = RecordingRateLimiter(Buckets())
+    calls = 0
+    continues = asyncio.Event()
 
-    def look() -> dict[Name, tuple[Rate, int]]:
-        nonlocal looks
-        looks += 1
-        if looks < 3:
+    def fail_twice() -> dict[Name, tuple[Rate, int]]:
+        nonlocal calls
+        calls += 1
+        if calls < 3:
             raise RuntimeError("broken")
-        goes_on.set()
+        continues.set()
         return {}
 
-    monkeypatch.setattr(shared, "_worth_reporting", look)
-    shared.start()
-    await asyncio.wait_for(goes_on.wait(), 5)
+    monkeypatch.setattr(limiter, "_worth_reporting", fail_twice)
+    limiter.start()
+    await asyncio.wait_for(continues.wait(), 5)

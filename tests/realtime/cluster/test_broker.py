@@ -1,4 +1,4 @@
-"""Messages of other processes, which may run another version."""
+"""Receives messages from processes that may run another version."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,16 +14,16 @@ from realtime.delivery.batching import WriteBatch
 
 
 class Layer:
-    """Delivers what is put into `hints`."""
+    """Delivers the items of `messages`."""
 
     def __init__(self) -> None:
-        self.hints: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     async def new_channel(self, prefix: str) -> str:
         return prefix
 
     async def receive(self, channel: str) -> dict[str, Any]:
-        return await self.hints.get()
+        return await self.messages.get()
 
 
 @asynccontextmanager
@@ -36,14 +36,16 @@ async def started(link: LayerLink) -> AsyncIterator[None]:
             task.cancel()
 
 
-async def test_an_unknown_message_does_not_stop_the_next_one(
+async def test_unknown_message_does_not_stop_the_next_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     layer, received = Layer(), asyncio.Queue[ClusterMessage]()
     monkeypatch.setattr(module, "get_channel_layer", lambda alias: layer)
     link = LayerLink("default", received.put_nowait, lambda group: True, WriteBatch())
     async with started(link):
-        layer.hints.put_nowait({"from": "other", "messages": [["later"], ["close", 1], ["close"]]})
-        layer.hints.put_nowait({"from": "other", "messages": [["close", 2]]})
+        layer.messages.put_nowait(
+            {"from": "other", "messages": [["later"], ["close", 1], ["close"]]}
+        )
+        layer.messages.put_nowait({"from": "other", "messages": [["close", 2]]})
         async with asyncio.timeout(RETRY_DELAY / 2):
             assert [await received.get() for _ in range(2)] == [CloseRoom(1), CloseRoom(2)]

@@ -1,4 +1,4 @@
-"""What the hub tells together comes in the order in which it was told, whichever way it goes."""
+"""The hub delivers batched frames in order, with and without direct writers."""
 
 import pytest
 from pytest_django import Settings
@@ -16,9 +16,9 @@ def hub() -> Hub:
     return make_hub()
 
 
-def enter(hub: Hub, user_id: int) -> Wire:
-    """A socket in room 1 that is written to past its outbox."""
-    wire = Wire(quick=True)
+def subscribe(hub: Hub, user_id: int) -> Wire:
+    """Subscribes a socket with a direct writer to room 1."""
+    wire = Wire(direct=True)
     queue = send_queue(wire)
     queue.put({"type": "websocket.accept"})
     subscriber = Subscriber(queue, Caller(user_id, f"user{user_id}", user_id, 0), 1, 0)
@@ -28,18 +28,18 @@ def enter(hub: Hub, user_id: int) -> Wire:
     return wire
 
 
-def test_a_copy_follows_what_was_said_before_it(hub: Hub) -> None:
-    wire = enter(hub, 1)
+def test_copy_to_users_follows_the_frames_before_it(hub: Hub) -> None:
+    wire = subscribe(hub, 1)
     with state.write_batch.for_frames(2):
         hub.deliver(1, 1, 0, "a message")
         hub.send_to_users(1, [1], "a copy")
     assert wire.texts == ["a message", "a copy"]
 
 
-@pytest.mark.parametrize("most", [1, None], ids=["in a crowd", "in a small room"])
-def test_a_read_mark_follows_its_message(hub: Hub, settings: Settings, most: int | None) -> None:
+@pytest.mark.parametrize("most", [1, None], ids=["large room", "small room"])
+def test_read_marker_follows_its_message(hub: Hub, settings: Settings, most: int | None) -> None:
     settings.CHAT_PRESENCE_MAX_USERS = most
-    reader, other = enter(hub, 1), enter(hub, 2)
+    reader, other = subscribe(hub, 1), subscribe(hub, 2)
     with state.write_batch.for_frames(2):
         hub.deliver(1, 1, 0, "a message")
         hub.send_read_marker(1, 1, "a mark")
@@ -47,8 +47,8 @@ def test_a_read_mark_follows_its_message(hub: Hub, settings: Settings, most: int
     assert other.texts == (["a message", "a mark"] if most is None else ["a message"])
 
 
-def test_what_several_rooms_are_told_together_reaches_each(hub: Hub) -> None:
-    wire = enter(hub, 1)
+def test_batch_over_several_rooms_reaches_each_room(hub: Hub) -> None:
+    wire = subscribe(hub, 1)
     with state.write_batch.for_frames(3):
         for version in (1, 2):
             hub.deliver(1, version, 0, str(version))
@@ -56,11 +56,11 @@ def test_what_several_rooms_are_told_together_reaches_each(hub: Hub) -> None:
     assert (wire.texts, wire.writes) == (["1", "2"], 1)
 
 
-def test_one_that_is_taken_out_hears_what_was_said_before_and_nothing_after(hub: Hub) -> None:
-    gone, stays = enter(hub, 1), enter(hub, 2)
+def test_disconnected_member_receives_only_the_frames_before(hub: Hub) -> None:
+    removed, staying = subscribe(hub, 1), subscribe(hub, 2)
     with state.write_batch.for_frames(3):
         hub.deliver(1, 1, 0, "before")
         hub.disconnect_member(1, 1, 1, None)
         hub.deliver(1, 2, 1, "after")
-    assert gone.texts == ["before"]
-    assert stays.texts == ["before", "after"]
+    assert removed.texts == ["before"]
+    assert staying.texts == ["before", "after"]

@@ -1,4 +1,4 @@
-"""What a socket gets wrong is forgiven after a minute, and no sooner (contract §3, close codes)."""
+"""Errors of a socket expire after a minute (contract §3, close codes)."""
 
 import time
 from collections.abc import Callable
@@ -27,39 +27,39 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def times(count: int, call: Callable[[], None]) -> None:
+def repeat(count: int, call: Callable[[], None]) -> None:
     for _ in range(count):
         call()
 
 
 @pytest.mark.parametrize(("later", "forgiven"), [(59.9, False), (60.1, True)])
-def test_the_fifth_unreadable_frame_of_a_minute_closes(
+def test_fifth_unreadable_frame_of_a_minute_closes(
     clock: Clock, later: float, forgiven: bool
 ) -> None:
-    patience = FrameLimiter()
-    times(4, patience.count_unreadable_frame)
+    limiter = FrameLimiter()
+    repeat(4, limiter.count_unreadable_frame)
     clock.now += later
     if forgiven:
-        times(4, patience.count_unreadable_frame)
+        repeat(4, limiter.count_unreadable_frame)
     with pytest.raises(TooManyUnreadableFrames):
-        patience.count_unreadable_frame()
+        limiter.count_unreadable_frame()
 
 
-def refused(patience: FrameLimiter) -> None:
+def refused(limiter: FrameLimiter) -> None:
     with pytest.raises(RateLimited):
-        patience.consume_frame()
+        limiter.consume_frame()
 
 
 @pytest.mark.parametrize(("later", "forgiven"), [(59.9, False), (60.1, True)])
-def test_frames_that_are_refused_for_a_minute_close(
+def test_frames_refused_for_a_minute_close(
     clock: Clock, settings: Settings, later: float, forgiven: bool
 ) -> None:
     settings.CHAT_FRAME_RATE = Rate(1, 3600, 1)
-    patience = FrameLimiter()
-    patience.consume_frame()
-    times(MAX_REFUSED - 1, lambda: refused(patience))
+    limiter = FrameLimiter()
+    limiter.consume_frame()
+    repeat(MAX_REFUSED - 1, lambda: refused(limiter))
     clock.now += later
     if forgiven:
-        times(MAX_REFUSED - 1, lambda: refused(patience))
+        repeat(MAX_REFUSED - 1, lambda: refused(limiter))
     with pytest.raises(PersistentlyRateLimited):
-        patience.consume_frame()
+        limiter.consume_frame()

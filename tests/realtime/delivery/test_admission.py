@@ -1,4 +1,4 @@
-"""Who may come in when: at once in silence, one after the other while messages flow."""
+"""Admission: at once without message flow, one after the other during it."""
 
 import asyncio
 import json
@@ -41,90 +41,90 @@ async def messages_flowing(messages: MessageFlow) -> AsyncIterator[None]:
         flowing.cancel()
 
 
-async def test_all_come_in_at_once_while_nothing_is_said() -> None:
+async def test_sockets_are_admitted_at_once_without_message_flow() -> None:
     messages = MessageFlow()
-    door = AdmissionQueue(messages)
-    # Without a task or a turn of the loop: nobody would resume this coroutine.
+    admission = AdmissionQueue(messages)
+    # Without a task or a turn of the loop: no loop resumes this coroutine.
     with pytest.raises(StopIteration):
-        door.wait_for_turn().send(None)
+        admission.wait_for_turn().send(None)
 
 
-async def test_few_come_in_apart_and_in_order_while_messages_flow() -> None:
-    messages, came = MessageFlow(), list[tuple[int, float]]()
-    door = AdmissionQueue(messages)
+async def test_few_sockets_are_admitted_in_order_with_pauses_during_message_flow() -> None:
+    messages, admitted = MessageFlow(), list[tuple[int, float]]()
+    admission = AdmissionQueue(messages)
 
-    async def come(number: int) -> None:
-        await door.wait_for_turn()
-        came.append((number, time.monotonic()))
+    async def admit(number: int) -> None:
+        await admission.wait_for_turn()
+        admitted.append((number, time.monotonic()))
 
     async with messages_flowing(messages):
         begun = time.monotonic()
-        await asyncio.gather(*map(come, range(10)))
-    assert [number for number, _ in came] == list(range(10))
-    assert came[0][1] - begun >= 0.9 * ADMISSION_INTERVAL
-    assert came[-1][1] - begun >= 9 * ADMISSION_INTERVAL
+        await asyncio.gather(*map(admit, range(10)))
+    assert [number for number, _ in admitted] == list(range(10))
+    assert admitted[0][1] - begun >= 0.9 * ADMISSION_INTERVAL
+    assert admitted[-1][1] - begun >= 9 * ADMISSION_INTERVAL
 
 
-async def test_a_crowd_does_not_wait_longer_the_larger_it_is() -> None:
+async def test_many_waiting_sockets_shorten_the_pauses() -> None:
     messages = MessageFlow()
-    door = AdmissionQueue(messages)
+    admission = AdmissionQueue(messages)
     async with messages_flowing(messages):
         begun = time.monotonic()
-        await asyncio.gather(*(door.wait_for_turn() for _ in range(1000)))
+        await asyncio.gather(*(admission.wait_for_turn() for _ in range(1000)))
         took = time.monotonic() - begun
     assert took < 1000 * ADMISSION_INTERVAL * 0.8
 
 
-async def test_those_who_wait_come_in_when_nothing_is_said_any_more(
+async def test_waiting_sockets_are_admitted_when_message_flow_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     messages = MessageFlow()
-    door = AdmissionQueue(messages)
+    admission = AdmissionQueue(messages)
     monkeypatch.setattr(module, "ADMISSION_INTERVAL", 0.5)
     monkeypatch.setattr(module, "MAX_ADMISSION_TIME", 60)
     messages.record()
     begun = time.monotonic()
-    await asyncio.gather(*(door.wait_for_turn() for _ in range(20)))
+    await asyncio.gather(*(admission.wait_for_turn() for _ in range(20)))
     assert time.monotonic() - begun < 5
 
 
-async def test_one_who_gives_up_holds_up_nobody() -> None:
+async def test_cancelled_wait_does_not_block_the_next_socket() -> None:
     messages = MessageFlow()
-    door = AdmissionQueue(messages)
+    admission = AdmissionQueue(messages)
     messages.record()
-    gone, room = (asyncio.create_task(door.wait_for_turn()) for _ in range(2))
+    leaving, staying = (asyncio.create_task(admission.wait_for_turn()) for _ in range(2))
     await asyncio.sleep(0)
-    gone.cancel()
-    await asyncio.wait_for(room, 5)
-    assert gone.cancelled()
+    leaving.cancel()
+    await asyncio.wait_for(staying, 5)
+    assert leaving.cancelled()
 
 
-async def test_one_more_than_may_wait_is_told_to_come_back(
+async def test_full_admission_queue_raises_busy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     messages = MessageFlow()
-    door = AdmissionQueue(messages)
+    admission = AdmissionQueue(messages)
     monkeypatch.setattr(module, "MAX_WAITING", 1)
     messages.record()
-    waiting = asyncio.create_task(door.wait_for_turn())
+    waiting = asyncio.create_task(admission.wait_for_turn())
     await asyncio.sleep(0)
     with pytest.raises(Busy):
-        await door.wait_for_turn()
+        await admission.wait_for_turn()
     await waiting
 
 
-class Newcomer(consumer.RoomConsumer):
-    """May enter; while that is looked up the process begins to go down."""
+class DrainingConsumer(consumer.RoomConsumer):
+    """Authorises the caller; meanwhile the process begins to drain."""
 
-    looked_up = False
+    authorised = False
 
     @override
     def authorise(self, claims: Claims) -> tuple[Caller, Room]:
-        self.looked_up = runtime.lifecycle.draining = True
+        self.authorised = runtime.lifecycle.draining = True
         return Caller(1, "ila", 1, 2**31), Room(pk=1, name="general", kind="public")
 
-    async def come(self) -> list[dict[str, Any]]:
-        """What the server was told to send."""
+    async def connect(self) -> list[dict[str, Any]]:
+        """Returns the events that were sent."""
         sent: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
@@ -137,36 +137,36 @@ class Newcomer(consumer.RoomConsumer):
         return sent
 
 
-@pytest.mark.parametrize("when", ["at the door", "behind it"])
-async def test_one_who_waits_while_the_process_goes_down_is_sent_to_another(
+@pytest.mark.parametrize("when", ["waiting for admission", "authorising"])
+async def test_socket_in_its_handshake_during_drain_is_closed_for_restart(
     when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once all sockets have been closed nobody would close this one."""
+    """The close of all sockets at shutdown is over: this socket would stay open."""
     monkeypatch.setattr(runtime, "start", lambda loop: None)
     monkeypatch.setattr(runtime.lifecycle, "draining", False)
     monkeypatch.setattr(handshake, "read_access", lambda token: Claims(1, 1, "jti", 2**31))
-    newcomer = Newcomer()
-    if when == "at the door":
+    client = DrainingConsumer()
+    if when == "waiting for admission":
         runtime.state.message_flow.record()
         asyncio.get_running_loop().call_soon(setattr, runtime.lifecycle, "draining", True)
-    assert await newcomer.come() == [
+    assert await client.connect() == [
         {"type": "websocket.accept", "subprotocol": None},
         {"type": "websocket.close", "code": 1012, "reason": ""},
     ]
-    assert newcomer.looked_up == (when == "behind it")
+    assert client.authorised == (when == "authorising")
     assert not runtime.hub.rooms
 
 
 # Before the queue
 
 
-class Stranger(Newcomer):
-    """Brings whatever token the test says."""
+class ClientWithToken(DrainingConsumer):
+    """Connects with the test's token."""
 
     token = b"token=nonsense"
 
     @override
-    async def come(self) -> list[dict[str, Any]]:
+    async def connect(self) -> list[dict[str, Any]]:
         sent: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
@@ -180,27 +180,27 @@ class Stranger(Newcomer):
         return sent
 
 
-class Silent(MessageFlow):
+class NoMessageFlow(MessageFlow):
     @override
     def is_active(self) -> bool:
         return False
 
 
 @pytest.fixture
-def tally() -> ConnectionCounter:
+def connections() -> ConnectionCounter:
     return ConnectionCounter(local_leases())
 
 
 @pytest.fixture
-def crowded(monkeypatch: pytest.MonkeyPatch, tally: ConnectionCounter) -> Iterator[None]:
-    """Nobody passes the queue, and counts of limits begin anew."""
+def full_queue(monkeypatch: pytest.MonkeyPatch, connections: ConnectionCounter) -> Iterator[None]:
+    """No socket passes the queue, and all limits begin at zero."""
     monkeypatch.setattr(runtime, "start", lambda loop: None)
-    monkeypatch.setattr(runtime, "connections", tally)
+    monkeypatch.setattr(runtime, "connections", connections)
     monkeypatch.setattr(module, "ADMISSION_INTERVAL", 3600)
     monkeypatch.setattr(module, "MAX_ADMISSION_TIME", 3600)
     messages = MessageFlow()
     monkeypatch.setattr(runtime, "admission", AdmissionQueue(messages))
-    monkeypatch.setattr(runtime, "refusals", RefusalQueue(Silent()))
+    monkeypatch.setattr(runtime, "refusals", RefusalQueue(NoMessageFlow()))
     messages.record()
     monkeypatch.setattr(local_state, "MESSAGE_FLOW_TTL", 3600)
     buckets.clear()
@@ -208,49 +208,49 @@ def crowded(monkeypatch: pytest.MonkeyPatch, tally: ConnectionCounter) -> Iterat
     buckets.clear()
 
 
-async def test_refusals_come_apart_while_messages_flow_and_at_once_beyond_a_bound(
+async def test_refusals_are_paced_during_message_flow_and_immediate_above_the_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "MAX_REFUSALS", 5)
     messages = MessageFlow()
-    door = AdmissionQueue(messages)
+    admission = AdmissionQueue(messages)
     queue = RefusalQueue(messages)
     async with messages_flowing(messages):
         begun = time.monotonic()
         waiting = [asyncio.create_task(queue.wait_for_refusal()) for _ in range(8)]
         await asyncio.sleep(0)
         assert [one.done() for one in waiting] == [False] * 5 + [True] * 3
-        await door.wait_for_turn()  # those that are let in do not wait behind them
+        await admission.wait_for_turn()  # admissions do not wait behind refusals
         assert not waiting[4].done()
         await asyncio.gather(*waiting)
     assert time.monotonic() - begun >= 5 * ADMISSION_INTERVAL * 0.9
 
 
-async def refusal_of(newcomer: Stranger) -> tuple[int, str]:
-    _, error, close = await asyncio.wait_for(newcomer.come(), 5)
+async def refusal_of(client: ClientWithToken) -> tuple[int, str]:
+    _, error, close = await asyncio.wait_for(client.connect(), 5)
     assert json.loads(error["text"])["code"] == close["reason"]
     return close["code"], close["reason"]
 
 
 @pytest.mark.parametrize("token", [b"token=nonsense", b"token="])
-async def test_a_bad_token_takes_no_place_in_the_queue_and_no_database(
-    token: bytes, crowded: None
+async def test_bad_token_uses_neither_the_queue_nor_the_database(
+    token: bytes, full_queue: None
 ) -> None:
-    stranger = Stranger()
-    stranger.token = token
-    assert await refusal_of(stranger) == (4401, "token_invalid")
-    assert not stranger.looked_up
+    client = ClientWithToken()
+    client.token = token
+    assert await refusal_of(client) == (4401, "token_invalid")
+    assert not client.authorised
 
 
-async def test_a_bad_token_counts_as_not_signed_in(
-    crowded: None, tally: ConnectionCounter, settings: Settings
+async def test_socket_with_a_bad_token_counts_as_not_signed_in(
+    full_queue: None, connections: ConnectionCounter, settings: Settings
 ) -> None:
     settings.CHAT_PENDING_PER_ADDRESS = 1
-    tally.acquire("address:192.0.2.9", None)
-    assert await refusal_of(Stranger()) == (4429, "too_many_connections")
-    tally.release("address:192.0.2.9")
-    for _ in range(3):  # each gives its place back
-        assert await refusal_of(Stranger()) == (4401, "token_invalid")
+    connections.acquire("address:192.0.2.9", None)
+    assert await refusal_of(ClientWithToken()) == (4429, "too_many_connections")
+    connections.release("address:192.0.2.9")
+    for _ in range(3):  # each releases its count
+        assert await refusal_of(ClientWithToken()) == (4401, "token_invalid")
 
 
 @pytest.fixture
@@ -258,41 +258,41 @@ def good_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handshake, "read_access", lambda token: Claims(1, 1, "jti", 2**31))
 
 
-async def test_one_who_waits_in_the_queue_counts_as_not_signed_in(
-    crowded: None, good_token: None, tally: ConnectionCounter, settings: Settings
+async def test_waiting_socket_counts_as_not_signed_in(
+    full_queue: None, good_token: None, connections: ConnectionCounter, settings: Settings
 ) -> None:
-    """A crowd with good tokens comes in all the same: it is those without that are refused."""
+    """Many sockets with good tokens still connect: only those without are refused."""
     settings.CHAT_PENDING_PER_ADDRESS = 2
-    online_total = [asyncio.create_task(Stranger().come()) for _ in range(3)]
+    clients = [asyncio.create_task(ClientWithToken().connect()) for _ in range(3)]
     await asyncio.sleep(0.01)
-    assert not any(one.done() for one in online_total)
-    anonymous = Stranger()
+    assert not any(one.done() for one in clients)
+    anonymous = ClientWithToken()
     anonymous.token = b""
     assert await refusal_of(anonymous) == (4429, "too_many_connections")
-    for one in online_total:
+    for one in clients:
         one.cancel()
-    await asyncio.gather(*online_total, return_exceptions=True)
-    assert not tally._counts
+    await asyncio.gather(*clients, return_exceptions=True)
+    assert not connections._counts
 
 
 async def test_connects_are_counted_per_user_before_the_queue(
-    crowded: None, good_token: None, settings: Settings
+    full_queue: None, good_token: None, settings: Settings
 ) -> None:
     settings.CHAT_CONNECT_RATE = Rate(1, 60, 2)
-    waiting = [asyncio.create_task(Stranger().come()) for _ in range(2)]
+    waiting = [asyncio.create_task(ClientWithToken().connect()) for _ in range(2)]
     await asyncio.sleep(0.01)
-    assert await refusal_of(Stranger()) == (4429, "rate_limited")
+    assert await refusal_of(ClientWithToken()) == (4429, "rate_limited")
     for one in waiting:
         one.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def test_a_session_that_ended_a_moment_ago_takes_nothing_of_its_users_rate(
-    crowded: None, good_token: None, settings: Settings, monkeypatch: pytest.MonkeyPatch
+async def test_recently_ended_session_consumes_no_connect_rate(
+    full_queue: None, good_token: None, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.CHAT_CONNECT_RATE = Rate(1, 60, 2)
-    monkeypatch.setattr(runtime, "hub", own := make_hub())
-    own.end_sessions([1])
+    monkeypatch.setattr(runtime, "hub", hub := make_hub())
+    hub.end_sessions([1])
     for _ in range(5):
-        assert await refusal_of(Stranger()) == (4401, "session_ended")
+        assert await refusal_of(ClientWithToken()) == (4401, "session_ended")
     assert buckets.used("CHAT_CONNECT_RATE", 1, settings.CHAT_CONNECT_RATE) == 0

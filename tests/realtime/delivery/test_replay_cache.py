@@ -1,4 +1,4 @@
-"""A crowd that comes back reads what it missed once, in pages, and each gets what it needs."""
+"""Clients that reconnect together share the pages that they replay."""
 
 import asyncio
 import sys
@@ -24,16 +24,15 @@ from realtime.delivery.replay_cache import (
 )
 from rooms.models import Room
 from tests.factories import make_room, make_sign_in, say
+from tests.realtime.test_events import state
 from tests.realtime.wiring import database
 
-from .test_events import state
-
-SOON = 5.0
+TIMEOUT = 5.0
 PLACE = Place(1, 4, 4)
 
 
 class Reads:
-    """Stands in for the database: each read waits until it is let go, and tells the version."""
+    """Replaces the database: each read waits for `may_end`, then returns `version`."""
 
     def __init__(self) -> None:
         self.version = 10
@@ -47,7 +46,7 @@ class Reads:
     def __call__(self, place: Place) -> Page:
         self.made.append(place)
         version, begun_at = self.version, time.monotonic()
-        assert self.may_end.wait(SOON)
+        assert self.may_end.wait(TIMEOUT)
         if self.error is not None:
             raise self.error
         return Page(version, [], self.is_last, begun_at, time.monotonic(), self.size)
@@ -61,36 +60,36 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reads]:
     reads.may_end.set()
 
 
-async def begun(reads: Reads, count: int) -> None:
-    async with asyncio.timeout(SOON):
+async def wait_for_reads(reads: Reads, count: int) -> None:
+    async with asyncio.timeout(TIMEOUT):
         while len(reads.made) < count:
             await asyncio.sleep(0.01)
 
 
 async def get(replays: ReplayCache, place: Place = PLACE, needed: int = 10) -> Page:
-    """A page that is used for a moment."""
+    """Holds a page for a moment."""
     async with replays.page(place, needed) as page:
         return page
 
 
-async def test_all_who_ask_at_once_share_one_read(reads: Reads) -> None:
+async def test_concurrent_requests_share_one_read(reads: Reads) -> None:
     replays = ReplayCache(database)
     reads.may_end.clear()
     asking = [asyncio.ensure_future(get(replays)) for _ in range(20)]
-    await begun(reads, 1)
+    await wait_for_reads(reads, 1)
     reads.may_end.set()
     assert len({id(one) for one in await asyncio.gather(*asking)}) == 1
     assert reads.made == [PLACE]
 
 
-async def test_one_who_asks_later_shares_it_while_the_room_stands_still(reads: Reads) -> None:
+async def test_later_request_shares_the_page_while_the_room_is_unchanged(reads: Reads) -> None:
     replays = ReplayCache(database)
     first = await get(replays, needed=9)
     assert await get(replays) is first
     assert reads.made == [PLACE]
 
 
-async def test_a_read_that_reaches_less_far_than_needed_is_made_anew(reads: Reads) -> None:
+async def test_page_below_the_needed_version_is_read_again(reads: Reads) -> None:
     replays = ReplayCache(database)
     await get(replays)
     reads.version = 11
@@ -99,19 +98,19 @@ async def test_a_read_that_reaches_less_far_than_needed_is_made_anew(reads: Read
     assert reads.made == [PLACE] * 2
 
 
-async def test_a_read_under_way_that_began_too_early_is_made_anew(reads: Reads) -> None:
+async def test_read_in_progress_that_began_too_early_is_repeated(reads: Reads) -> None:
     replays = ReplayCache(database)
     reads.may_end.clear()
-    out_of_order = asyncio.ensure_future(get(replays))
-    await begun(reads, 1)
+    early = asyncio.ensure_future(get(replays))
+    await wait_for_reads(reads, 1)
     reads.version = 11
     late = asyncio.ensure_future(get(replays, needed=11))
     await asyncio.sleep(0)
     reads.may_end.set()
-    assert ((await out_of_order).version, (await late).version) == (10, 11)
+    assert ((await early).version, (await late).version) == (10, 11)
 
 
-async def test_rooms_and_versions_are_told_apart(reads: Reads) -> None:
+async def test_pages_are_separate_for_each_room_and_version(reads: Reads) -> None:
     replays = ReplayCache(database)
     places = [Place(1, 4, 4), Place(1, 5, 5), Place(2, 4, 4), Place(1, 4, 5)]
     for place in places:
@@ -119,26 +118,26 @@ async def test_rooms_and_versions_are_told_apart(reads: Reads) -> None:
     assert reads.made == places
 
 
-async def test_who_has_everything_reads_nothing(reads: Reads) -> None:
+async def test_up_to_date_client_causes_no_read(reads: Reads) -> None:
     page = await get(ReplayCache(database), Place(1, 10, 10))
     assert (page.entries, page.is_last) == ([], True)
     assert reads.made == []
 
 
-async def test_one_who_goes_away_takes_nothing_from_the_others(reads: Reads) -> None:
+async def test_cancelled_request_does_not_cancel_the_shared_read(reads: Reads) -> None:
     replays = ReplayCache(database)
     reads.may_end.clear()
-    gone = asyncio.ensure_future(get(replays))
-    await begun(reads, 1)
-    stays = asyncio.ensure_future(get(replays))
+    leaving = asyncio.ensure_future(get(replays))
+    await wait_for_reads(reads, 1)
+    staying = asyncio.ensure_future(get(replays))
     await asyncio.sleep(0)
-    gone.cancel()
+    leaving.cancel()
     reads.may_end.set()
-    assert (await stays).version == 10
+    assert (await staying).version == 10
     assert len(reads.made) == 1
 
 
-async def test_a_read_that_failed_is_not_kept(reads: Reads) -> None:
+async def test_failed_read_is_not_cached(reads: Reads) -> None:
     replays = ReplayCache(database)
     reads.error = Busy(retry_after=1)
     with pytest.raises(Busy):
@@ -147,14 +146,14 @@ async def test_a_read_that_failed_is_not_kept(reads: Reads) -> None:
     assert (await get(replays)).version == 10
 
 
-async def test_an_old_read_is_made_anew(reads: Reads) -> None:
+async def test_expired_page_is_read_again(reads: Reads) -> None:
     replays = ReplayCache(database)
     (await get(replays)).read_at -= CACHE_TTL
     await get(replays)
     assert len(reads.made) == 2
 
 
-async def test_what_is_kept_is_bounded(reads: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_idle_pages_are_bounded(reads: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_IDLE_BYTES", 5 * ENVELOPE)
     replays = ReplayCache(database)
     for since in (1, 2, 3, 4, 5, 1, 6):
@@ -168,34 +167,34 @@ async def test_what_is_kept_is_bounded(reads: Reads, monkeypatch: pytest.MonkeyP
     assert reads.made == [Place(1, 2, 2)]
 
 
-async def test_a_page_that_is_not_the_last_serves_whatever_is_needed(reads: Reads) -> None:
+async def test_page_before_the_last_serves_any_needed_version(reads: Reads) -> None:
     replays = ReplayCache(database)
     reads.is_last = False
     first = await get(replays)
     assert await get(replays, needed=99) is first
 
 
-async def test_no_page_was_read_before_the_one_before_it_ended(reads: Reads) -> None:
+async def test_next_page_is_read_after_the_previous_page(reads: Reads) -> None:
     replays = ReplayCache(database)
-    out_of_order = await get(replays, Place(1, 4, 7))
+    early = await get(replays, Place(1, 4, 7))
     first = await get(replays)
     async with replays.page(Place(1, 4, 7), 10, first.read_at) as later:
-        assert later is not out_of_order
+        assert later is not early
     async with replays.page(Place(1, 4, 7), 10, first.read_at) as shared:
         assert shared is later
 
 
-# The bound on all pages
+# The limit on all pages
 
 
 @pytest.fixture
 def two_pages(reads: Reads, settings: Settings) -> None:
-    """Room for two pages."""
+    """Limits the cache to two pages."""
     settings.CHAT_REPLAY_BYTES = 2 * MAX_PAGE_BYTES
     reads.size = MAX_PAGE_BYTES
 
 
-async def test_a_page_beyond_the_bound_waits_until_another_is_let_go(
+async def test_page_above_the_limit_waits_until_another_is_released(
     reads: Reads, two_pages: None
 ) -> None:
     replays = ReplayCache(database)
@@ -205,13 +204,13 @@ async def test_a_page_beyond_the_bound_waits_until_another_is_let_go(
             await asyncio.sleep(0.05)
             assert (len(reads.made), third.done()) == (2, False)
             async with replays.page(Place(1, 1, 1), 10):
-                pass  # one that is there already is shared
+                pass  # a page that is held already is shared
             assert replays.held == 2 * MAX_PAGE_BYTES
-        await asyncio.wait_for(third, SOON)
+        await asyncio.wait_for(third, TIMEOUT)
     assert replays.held <= 2 * MAX_PAGE_BYTES
 
 
-async def test_a_page_that_has_waited_too_long_is_busy(
+async def test_page_that_waits_too_long_raises_busy(
     reads: Reads, two_pages: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGE_TIMEOUT", 0.05)
@@ -223,7 +222,7 @@ async def test_a_page_that_has_waited_too_long_is_busy(
     assert replays.held <= 2 * MAX_PAGE_BYTES
 
 
-async def test_a_failed_read_gives_its_room_back(reads: Reads, two_pages: None) -> None:
+async def test_failed_read_releases_its_reserved_bytes(reads: Reads, two_pages: None) -> None:
     replays = ReplayCache(database)
     reads.error = Busy()
     for since in range(5):
@@ -232,7 +231,7 @@ async def test_a_failed_read_gives_its_room_back(reads: Reads, two_pages: None) 
     assert replays.held == 0
 
 
-# What a page holds
+# Contents of a page
 
 
 def room_with(texts: list[str]) -> Room:
@@ -263,19 +262,19 @@ def test_pages_are_bounded_in_bytes_and_hold_everything_in_order(letter: str) ->
     for page in pages:
         held = sum(sys.getsizeof(entry.event["text"]) for entry in page.entries or ())
         assert held <= page.size <= MAX_PAGE_BYTES
-    # Four bytes for each character of the one, one for each of the other.
+    # An emoji takes four bytes, an ASCII letter one.
     assert len(pages) == (3 if letter == "😀" else 1)
     assert pages[-1].version == 150
 
 
 @pytest.mark.django_db
-def test_a_page_holds_one_message_however_large_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_holds_at_least_one_message_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_PAGE_BYTES", 10)
     pages = list(pages_of(room_with(["a", "b", "c"]), 0))
     assert [len(page.entries or ()) for page in pages] == [1, 1, 1]
 
 
-def test_a_changed_message_is_there_as_message_and_as_change() -> None:
+def test_changed_message_is_available_as_message_and_as_change() -> None:
     message = replace(state(), content="better")
     entry = module._entry(StoredChange("edit", message, created=5, change="edit"), since=4)
     assert '"type":"message"' in entry.event["text"]

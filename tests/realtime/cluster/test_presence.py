@@ -1,4 +1,4 @@
-"""What a room is told of users who come and go, in a process without Redis."""
+"""Presence publishes join and exit in a process without Redis."""
 
 import asyncio
 import json
@@ -19,8 +19,8 @@ from tests.realtime.wiring import Observer, local_leases, make_hub, send_queue
 ROOM = Room(pk=1, kind=RoomKind.PUBLIC)
 
 
-class Town:
-    """A room with somebody who listens, and a user who comes and goes."""
+class RoomWithVisitor:
+    """A room with one observer, and a user who enters and leaves."""
 
     def __init__(self) -> None:
         observer = Observer()
@@ -37,43 +37,43 @@ class Town:
         subscriber.ready = subscriber.announced = True
         return subscriber
 
-    async def comes(self) -> Subscriber:
+    async def enters(self) -> Subscriber:
         subscriber = self._attach(2, Wire())
         room = self.hub.rooms[ROOM.pk]
         if (await self.presence.arrive(room, subscriber)).first:
             self.presence.publish_join(room, subscriber)
         return subscriber
 
-    async def comes_and_goes(self) -> None:
-        self.hub.unsubscribe(await self.comes())
+    async def enters_and_leaves(self) -> None:
+        self.hub.unsubscribe(await self.enters())
 
     @property
-    def told(self) -> list[str]:
+    def received(self) -> list[str]:
         return [json.loads(text)["type"] for text in self.wire.texts]
 
 
 @pytest.fixture
-def town(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Town:
+def room(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> RoomWithVisitor:
     settings.CHAT_PRESENCE_RATE = Rate(1, 3600, 2)
     monkeypatch.setattr(module, "MAX_EXIT_DELAY", 0.05)
     buckets.clear()
-    return Town()
+    return RoomWithVisitor()
 
 
-async def test_an_exit_too_many_is_told_later(town: Town) -> None:
+async def test_exit_above_the_rate_is_published_later(room: RoomWithVisitor) -> None:
     for _ in range(3):
-        await town.comes_and_goes()
-    assert town.told == ["join", "exit"] * 2 + ["join"]
+        await room.enters_and_leaves()
+    assert room.received == ["join", "exit"] * 2 + ["join"]
     await asyncio.sleep(0.1)
-    assert town.told == ["join", "exit"] * 3
+    assert room.received == ["join", "exit"] * 3
 
 
-async def test_a_user_who_returned_before_an_exit_was_told_never_left(town: Town) -> None:
+async def test_user_who_returned_before_the_exit_stays_online(room: RoomWithVisitor) -> None:
     for _ in range(20):
-        await town.comes_and_goes()
-    stays = await town.comes()
+        await room.enters_and_leaves()
+    visitor = await room.enters()
     await asyncio.sleep(0.1)
-    assert town.told == ["join", "exit"] * 2 + ["join"]
-    town.hub.unsubscribe(stays)
+    assert room.received == ["join", "exit"] * 2 + ["join"]
+    room.hub.unsubscribe(visitor)
     await asyncio.sleep(0.1)
-    assert town.told[-1] == "exit"
+    assert room.received[-1] == "exit"

@@ -1,4 +1,4 @@
-"""Coming back while the database is away: no gap may go unnoticed."""
+"""Recovery: replays are complete and in order, also when the database fails."""
 
 import asyncio
 import json
@@ -35,8 +35,8 @@ def room() -> LocalRoom:
     return local_room(1, version=5, access_epoch=0)
 
 
-def come_in(room: LocalRoom, version: int) -> tuple[Subscriber, Wire]:
-    """A socket that read `version` at the door, and for which frames are held back."""
+def subscribe(room: LocalRoom, version: int) -> tuple[Subscriber, Wire]:
+    """Subscribes a socket that read `version`; its live frames are buffered."""
     wire = Wire()
     subscriber = Subscriber(send_queue(wire), Caller(1, "ila", 1, 0), room.id, version)
     room.add(subscriber)
@@ -46,7 +46,7 @@ def come_in(room: LocalRoom, version: int) -> tuple[Subscriber, Wire]:
 
 @pytest.fixture
 def busy(room: LocalRoom, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The database fails, and before it does, somebody says version 6."""
+    """Delivers version 6, then lets the database fail."""
 
     async def fail(*_: Any) -> None:
         room.deliver(VersionedFrame(6, 0, text_event(json.dumps({"version": 6}))))
@@ -56,30 +56,28 @@ def busy(room: LocalRoom, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "bring_up",
+    "catch_up",
     [lambda room, one: recovery.replay(room, one, 2), recovery.catch_up],
     ids=["with since", "without"],
 )
-async def test_one_who_comes_in_hears_nothing_beyond_what_could_not_be_read(
-    room: LocalRoom, busy: None, bring_up: Callable[[LocalRoom, Subscriber], Awaitable[None]]
+async def test_new_socket_receives_no_frames_after_a_failed_read(
+    room: LocalRoom, busy: None, catch_up: Callable[[LocalRoom, Subscriber], Awaitable[None]]
 ) -> None:
-    subscriber, wire = come_in(room, version=3)
+    subscriber, wire = subscribe(room, version=3)
     with pytest.raises(Busy):
-        await bring_up(room, subscriber)
+        await catch_up(room, subscriber)
     assert wire.texts == []
 
 
-async def test_an_open_socket_goes_on_after_a_resume_that_failed(
-    room: LocalRoom, busy: None
-) -> None:
-    subscriber, wire = come_in(room, version=5)
+async def test_open_socket_continues_after_a_failed_resume(room: LocalRoom, busy: None) -> None:
+    subscriber, wire = subscribe(room, version=5)
     room.finish_catch_up(subscriber, 5)
     with pytest.raises(Busy):
         await recovery.replay(room, subscriber, 2)
     assert [json.loads(text)["version"] for text in wire.texts] == [6]
 
 
-def test_replays_are_counted_per_user_and_not_per_socket() -> None:
+def test_replays_are_limited_per_user_and_not_per_socket() -> None:
     buckets.clear()
     for _ in range(REPLAY_RATE.burst):
         consume_replay(1)
@@ -92,7 +90,7 @@ def test_replays_are_counted_per_user_and_not_per_socket() -> None:
 
 
 class Stored:
-    """A room in the database, a page of it for each message, and what happens between pages."""
+    """A stored room with one page for each message, and actions between the pages."""
 
     def __init__(self) -> None:
         self.caller = make_sign_in()
@@ -120,7 +118,7 @@ class Stored:
         Ban.objects.create(room=self.row, user_id=self.caller.user_id)
 
     async def replay(self, wire: Wire, since: int, version: int) -> None:
-        """To a socket that was let in at a version."""
+        """Replays to a socket that subscribed at a version."""
         subscriber = Subscriber(send_queue(wire), self.caller, self.row.pk, version)
         room = local_room(self.row.pk, version, access_epoch=0)
         room.add(subscriber)
@@ -138,20 +136,20 @@ def stored(monkeypatch: pytest.MonkeyPatch, unlimited: None) -> Stored:
     return stored
 
 
-def told(wire: Wire) -> list[tuple[str, int, str]]:
+def received(wire: Wire) -> list[tuple[str, int, str]]:
     frames = [json.loads(text) for text in wire.texts]
     return [(one["type"], one["seq"], one["message"]) for one in frames if "seq" in one]
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_message_that_changes_during_a_replay_is_told_once_and_then_its_change(
+async def test_message_changed_during_a_replay_is_sent_once_and_then_its_change(
     stored: Stored,
 ) -> None:
-    """Once it was written, and once before it would have been."""
+    """One message changes after it was sent, one before."""
     stored.between = {2: lambda: stored.edit(0), 3: lambda: stored.edit(3)}
     wire = Wire()
     await stored.replay(wire, since=0, version=4)
-    assert told(wire) == [
+    assert received(wire) == [
         ("message", 1, "0"),
         ("message", 2, "1"),
         ("message", 3, "2"),
@@ -167,36 +165,36 @@ async def test_a_message_that_changes_during_a_replay_is_told_once_and_then_its_
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_one_who_is_removed_during_a_replay_hears_no_further_page(stored: Stored) -> None:
+async def test_member_removed_during_a_replay_receives_no_further_page(stored: Stored) -> None:
     stored.between = {3: stored.remove}
     wire = Wire()
     with pytest.raises(Removed):
         await stored.replay(wire, since=0, version=1)
-    assert [seq for _, seq, _ in told(wire)] == [1, 2, 3]
+    assert [seq for _, seq, _ in received(wire)] == [1, 2, 3]
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_slow_reader_gets_everything_over_several_turns(
+async def test_slow_reader_receives_the_replay_over_several_turns(
     stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay_cache, "MAX_PAGE_BYTES", 1024 * 1024)
     monkeypatch.setattr(recovery_module, "STALL_TIMEOUT", 0.01)
 
-    class Slow(Wire):
+    class SlowWire(Wire):
         @override
         async def send(self, event: Event) -> None:
             await asyncio.sleep(0.03)
             await super().send(event)
 
-    wire = Slow()
+    wire = SlowWire()
     await stored.replay(wire, since=0, version=4)
     while not wire.texts or "resumed" not in wire.texts[-1]:
         await asyncio.sleep(0.01)
-    assert [seq for _, seq, _ in told(wire)] == [1, 2, 3, 4]
+    assert [seq for _, seq, _ in received(wire)] == [1, 2, 3, 4]
     assert len(recovery.turns) == 0
 
 
-async def test_a_user_has_a_few_turns_and_others_theirs(
+async def test_replay_turns_are_limited_per_user(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay_turns_module, "WAIT_TIMEOUT", 0.05)

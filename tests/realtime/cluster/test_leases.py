@@ -1,4 +1,4 @@
-"""What processes hold in Redis: each stands here as a `Leases` of its own on one real Redis."""
+"""Leases of several processes on one real Redis, one `Leases` for each process."""
 
 import asyncio
 import json
@@ -25,12 +25,12 @@ from tests.realtime.wiring import Holder, Observer, make_hub, send_queue
 from tests.redis_server import RedisServer, redis_running
 
 LEASE = 1.0
-SOON = 5.0
+TIMEOUT = 5.0
 
 
 @pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One that writes to disk, and so comes back with what it had."""
+    """A Redis that writes to disk, so it keeps its data over a restart."""
     folder: Path = tmp_path_factory.mktemp("redis")
     with redis_running(folder) as running:
         yield running
@@ -43,14 +43,14 @@ def _short(settings: Settings, redis: RedisServer) -> None:
     settings.CHAT_PRESENCE_MAX_USERS = None
 
 
-class Mouth:
-    """Stands in for the fan-out: remembers what the room was told."""
+class RecordingBroadcaster:
+    """Records the frames that presence publishes."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.texts: list[str] = []
 
     def send_to_room(self, room_id: int, text: str) -> None:
-        self.said.append(text)
+        self.texts.append(text)
 
 
 class Process(Observer, Holder):
@@ -61,8 +61,8 @@ class Process(Observer, Holder):
         self.hosts = RedisClients()
         self.leases = Leases(self.hosts, self)
         self.hub = make_hub(self)
-        self.mouth = Mouth()
-        self.presence = Presence(self.hub, cast(Broadcaster, self.mouth), self.leases)
+        self.broadcaster = RecordingBroadcaster()
+        self.presence = Presence(self.hub, cast(Broadcaster, self.broadcaster), self.leases)
 
     @override
     def user_left(self, room: LocalRoom, subscriber: Subscriber) -> None:
@@ -87,12 +87,12 @@ class Process(Observer, Holder):
         await self.until(up=True)
 
     async def until(self, *, up: bool) -> None:
-        async with asyncio.timeout(SOON):
+        async with asyncio.timeout(TIMEOUT):
             while self.hosts.all[0].up != up:
                 await asyncio.sleep(0.01)
 
     def stop(self) -> None:
-        """Its lease is not renewed any more."""
+        """Stops renewing the lease."""
         for task in self.leases._tasks:
             task.cancel()
 
@@ -111,7 +111,7 @@ class Process(Observer, Holder):
         return self.hub.rooms[room_id]
 
     async def arrives(self, room_id: int, user_id: int) -> Arrival:
-        """As a socket does that signs in and hears `ready`."""
+        """Subscribes a socket up to its `ready`."""
         subscriber = self.subscribe(room_id, user_id)
         arrival = await self.presence.arrive(self.room(room_id), subscriber)
         subscriber.announced = True
@@ -122,14 +122,14 @@ class Process(Observer, Holder):
             self.hub.unsubscribe(subscriber)
 
     def exits(self, user_id: int) -> int:
-        return self._told("exit", user_id)
+        return self._count("exit", user_id)
 
     def joins(self, user_id: int) -> int:
-        return self._told("join", user_id)
+        return self._count("join", user_id)
 
-    def _told(self, kind: str, user_id: int) -> int:
-        told = [json.loads(text) for text in self.mouth.said]
-        return sum((one["type"], one["username"]) == (kind, f"user{user_id}") for one in told)
+    def _count(self, kind: str, user_id: int) -> int:
+        published = [json.loads(text) for text in self.broadcaster.texts]
+        return sum((one["type"], one["username"]) == (kind, f"user{user_id}") for one in published)
 
 
 @asynccontextmanager
@@ -151,13 +151,13 @@ def away(redis: RedisServer) -> Iterator[None]:
         redis.start()
 
 
-async def told_after_all(process: Process, user_id: int) -> None:
-    async with asyncio.timeout(EXIT_CONFIRMATION_DELAY + SOON):
+async def wait_for_exit(process: Process, user_id: int) -> None:
+    async with asyncio.timeout(EXIT_CONFIRMATION_DELAY + TIMEOUT):
         while not process.exits(user_id):
             await asyncio.sleep(0.05)
 
 
-async def test_nobody_alive_is_given_up_when_redis_was_away_for_longer_than_a_lease(
+async def test_live_users_stay_online_when_redis_is_away_longer_than_a_lease(
     redis: RedisServer,
 ) -> None:
     async with processes(2) as (first, second):
@@ -177,7 +177,7 @@ async def test_nobody_alive_is_given_up_when_redis_was_away_for_longer_than_a_le
         assert await first.leases.online(1, [11, 12]) == {11, 12}
 
 
-async def test_nobody_alive_is_given_up_meanwhile() -> None:
+async def test_live_users_stay_online_beyond_a_lease() -> None:
     async with processes(2) as (first, second):
         await first.arrives(5, 51)
         await second.arrives(5, 52)
@@ -185,30 +185,30 @@ async def test_nobody_alive_is_given_up_meanwhile() -> None:
         assert first.exits(52) == second.exits(51) == 0
 
 
-async def test_a_process_that_dies_is_given_up_by_another() -> None:
+async def test_users_of_a_dead_process_are_reaped_by_another() -> None:
     async with processes(1) as (stays,):
         async with processes(1) as (dies,):
             await dies.arrives(2, 21)
-        async with asyncio.timeout(SOON):
+        async with asyncio.timeout(TIMEOUT):
             while not stays.exits(21):
                 await asyncio.sleep(0.05)
         assert await stays.leases.online(2, [21]) == set()
 
 
-async def test_exit_is_told_when_the_last_socket_ends_before_it_was_ready() -> None:
+async def test_exit_is_published_when_the_last_socket_closes_before_ready() -> None:
     async with processes(2) as (first, second):
         await first.arrives(3, 31)
-        out_of_order = second.subscribe(3, 31)
-        await second.presence.arrive(second.room(3), out_of_order)
+        unready = second.subscribe(3, 31)
+        await second.presence.arrive(second.room(3), unready)
         for process in (first, second):
             assert first.exits(31) + second.exits(31) == 0
             process.leaves(3)
-            # Questions to one host are answered in order: the departure was told by now.
+            # One host answers in order: the departure is published by now.
             await process.leases.online(3, [31])
         assert (first.exits(31), second.exits(31)) == (0, 1)
 
 
-async def test_nobody_is_said_to_leave_who_is_elsewhere_while_redis_pauses(
+async def test_user_on_another_process_stays_online_while_redis_pauses(
     redis: RedisServer,
 ) -> None:
     async with processes(2) as (first, second):
@@ -218,21 +218,21 @@ async def test_nobody_is_said_to_leave_who_is_elsewhere_while_redis_pauses(
         with away(redis):
             first.leaves(6)
             await first.until(up=False)
-        await told_after_all(first, 62)
+        await wait_for_exit(first, 62)
         assert (first.exits(61), first.exits(62)) == (0, 1)
 
 
-async def test_a_departure_is_told_while_redis_is_gone(redis: RedisServer) -> None:
+async def test_exit_is_published_while_redis_is_away(redis: RedisServer) -> None:
     async with processes(1) as (alone,):
         await alone.arrives(7, 71)
         with away(redis):
             await alone.until(up=False)
             alone.leaves(7)
             assert alone.exits(71) == 0
-            await told_after_all(alone, 71)
+            await wait_for_exit(alone, 71)
 
 
-async def test_whoever_is_back_before_anybody_was_told_never_left(redis: RedisServer) -> None:
+async def test_user_who_returns_before_the_exit_stays_online(redis: RedisServer) -> None:
     async with processes(1) as (alone,):
         await alone.arrives(8, 81)
         with away(redis):
@@ -245,7 +245,7 @@ async def test_whoever_is_back_before_anybody_was_told_never_left(redis: RedisSe
         assert alone.exits(81) == 0
 
 
-async def test_whoever_is_back_before_redis_failed_to_answer_is_not_said_to_leave(
+async def test_user_who_returns_before_redis_times_out_stays_online(
     redis: RedisServer,
 ) -> None:
     async with processes(1) as (alone,):
@@ -257,36 +257,36 @@ async def test_whoever_is_back_before_redis_failed_to_answer_is_not_said_to_leav
         assert alone.exits(111) == 0
 
 
-async def test_whoever_was_given_up_with_a_process_that_stood_still_joins_again() -> None:
-    async with processes(2) as (watches, stands_still):
-        await stands_still.arrives(9, 91)
+async def test_user_reaped_with_a_stalled_process_joins_again() -> None:
+    async with processes(2) as (watches, stalls):
+        await stalls.arrives(9, 91)
         await watches.arrives(9, 92)
-        stands_still.stop()
-        async with asyncio.timeout(SOON):
+        stalls.stop()
+        async with asyncio.timeout(TIMEOUT):
             while not watches.exits(91):
                 await asyncio.sleep(0.05)
-        stands_still.leases.start()
-        async with asyncio.timeout(SOON):
-            while not stands_still.joins(91):
+        stalls.leases.start()
+        async with asyncio.timeout(TIMEOUT):
+            while not stalls.joins(91):
                 await asyncio.sleep(0.05)
         assert await watches.leases.online(9, [91, 92]) == {91, 92}
-        assert stands_still.joins(92) == 0
+        assert stalls.joins(92) == 0
 
 
-async def test_nobody_joins_again_at_a_redis_that_forgot_everything(redis: RedisServer) -> None:
+async def test_users_do_not_join_again_after_redis_lost_its_data(redis: RedisServer) -> None:
     async with processes(1) as (alone,):
         await alone.arrives(10, 101)
         alone.stop()
         with Redis.from_url(redis.url) as client:
             client.flushall()
         alone.leases.start()
-        async with asyncio.timeout(SOON):
+        async with asyncio.timeout(TIMEOUT):
             while not await alone.leases.online(10, [101]):
                 await asyncio.sleep(0.05)
         assert alone.joins(101) == 0
 
 
-async def test_a_redis_that_paused_between_two_beats_is_found_again_soon(
+async def test_redis_that_paused_between_heartbeats_is_probed_soon(
     redis: RedisServer, settings: Settings
 ) -> None:
     settings.CHAT_PRESENCE_TTL = 40
@@ -297,7 +297,7 @@ async def test_a_redis_that_paused_between_two_beats_is_found_again_soon(
         await alone.until(up=True)
 
 
-async def test_whoever_came_while_redis_was_away_joins_once(redis: RedisServer) -> None:
+async def test_user_who_arrived_while_redis_was_away_joins_once(redis: RedisServer) -> None:
     async with processes(2) as (first, second):
         await second.arrives(13, 132)
         first.stop()
@@ -306,32 +306,32 @@ async def test_whoever_came_while_redis_was_away_joins_once(redis: RedisServer) 
             await first.arrives(13, 131)
             await asyncio.sleep(LEASE * 1.2)
         first.leases.start()
-        async with asyncio.timeout(SOON):
+        async with asyncio.timeout(TIMEOUT):
             while await second.leases.online(13, [131, 132]) != {131, 132}:
                 await asyncio.sleep(0.05)
         assert first.joins(131) == 0
 
 
-async def test_what_a_process_holds_that_was_given_up_ends_with_it(redis: RedisServer) -> None:
-    """It dies before it notices."""
+async def test_leases_of_a_reaped_process_end_with_it(redis: RedisServer) -> None:
+    """The process dies before it notices that it was reaped."""
     async with processes(1) as (stays,):
         await stays.arrives(14, 141)
         async with processes(1) as (dies,):
             await dies.arrives(14, 142)
             dies.stop()
-            async with asyncio.timeout(SOON):
+            async with asyncio.timeout(TIMEOUT):
                 while not stays.exits(142):
                     await asyncio.sleep(0.05)
             await dies.arrives(15, 152)
             await dies.leases.count("user:152", 1)
             assert await stays.leases.online(15, [152]) == {152}
-        async with asyncio.timeout(SOON):
+        async with asyncio.timeout(TIMEOUT):
             while await stays.leases.online(15, [152]):
                 await asyncio.sleep(0.05)
         assert await stays.leases.count("user:152", 1) == 1
 
 
-async def test_two_departures_that_nobody_answered_for_are_told_as_one(redis: RedisServer) -> None:
+async def test_two_unconfirmed_departures_publish_one_exit(redis: RedisServer) -> None:
     async with processes(1) as (alone,):
         with away(redis):
             await alone.leases.held(16, [1])
@@ -342,7 +342,7 @@ async def test_two_departures_that_nobody_answered_for_are_told_as_one(redis: Re
             assert alone.exits(161) == 1
 
 
-async def test_two_tabs_that_close_while_redis_is_away_are_told_as_one_exit(
+async def test_two_tabs_closed_while_redis_is_away_publish_one_exit(
     redis: RedisServer,
 ) -> None:
     async with processes(2) as (first, second):
@@ -358,7 +358,7 @@ async def test_two_tabs_that_close_while_redis_is_away_are_told_as_one_exit(
 
 
 @pytest.mark.parametrize("with_redis", [True, False], ids=["redis", "no redis"])
-async def test_a_newcomer_is_told_a_hundred_names_and_how_many_there_are(with_redis: bool) -> None:
+async def test_new_socket_receives_a_hundred_names_and_the_total(with_redis: bool) -> None:
     async with processes(1) as (started,):
         process = started if with_redis else Process()
         last = [await process.arrives(91, user_id) for user_id in range(1, 102)][-1]
