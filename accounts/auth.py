@@ -122,6 +122,10 @@ class SignedBearer(Bearer):
         return caller
 
 
+# Ninja names the scheme in the OpenAPI document by the class: for clients there is one.
+SignedBearer.__name__ = Bearer.__name__
+
+
 class RecentCallers:
     """Callers whose session was good within the last minute. Says nothing about it now."""
 
