@@ -1,4 +1,4 @@
-"""Who is calling: the one check behind REST requests and sockets."""
+"""Authenticates callers, for REST requests and sockets alike."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -29,7 +29,7 @@ TOUCH_INTERVAL = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A caller whose token, session and account are good. `expires_at` is epoch seconds."""
+    """A caller with a valid token, session and account. `expires_at` is in epoch seconds."""
 
     user_id: int
     username: str
@@ -43,8 +43,8 @@ class Request(HttpRequest):
     auth: Caller
 
 
-# By hand: it stands before every request and every socket, and building the same query with the ORM
-# costs many times what the database needs to answer it.
+# Plain SQL, because each request and each socket runs it: building the query with the ORM costs many
+# times what the database needs.
 SELECT_CALLER = (
     "SELECT u.username, u.is_active AND s.ended_at IS NULL, s.last_used_at < %s"
     " FROM accounts_session s JOIN accounts_user u ON u.id = s.user_id"
@@ -53,10 +53,10 @@ SELECT_CALLER = (
 
 
 def authenticate(token: str, *, touch: bool = True) -> Caller:
-    """The caller behind an access token: one query.
+    """Returns the caller of an access token, with one query.
 
-    `touch` notes the use of the session, a commit of its own once a minute; sockets note it later,
-    for all who came at once.
+    `touch` stores when the session was used, with one commit per minute. Sockets store it later, for
+    several sessions at once.
 
     Raises TokenInvalid, TokenExpired, or SessionEnded after a logout, a password change or the
     deactivation of the account.
@@ -65,7 +65,7 @@ def authenticate(token: str, *, touch: bool = True) -> Caller:
 
 
 def sign_in_with(claims: tokens.Claims, *, touch: bool = True) -> Caller:
-    """The same with the claims of a token that was read before, which takes no database."""
+    """Does the same as `authenticate` for the claims of a verified token."""
     now = timezone.now()
     stale = connection.ops.adapt_datetimefield_value(now - TOUCH_INTERVAL)
     with connection.cursor() as cursor:
@@ -85,7 +85,7 @@ def sign_in_with(claims: tokens.Claims, *, touch: bool = True) -> Caller:
 class Bearer(AuthBase):
     """`Authorization: Bearer <access>`.
 
-    Ninja's own HttpBearer writes the header of a malformed attempt to the log, so this is ours.
+    Not Ninja's HttpBearer, which logs malformed headers.
     """
 
     openapi_type = "http"
@@ -118,7 +118,7 @@ class SignedBearer(Bearer):
         claims = tokens.read_access(_sent_token(request))
         caller = recent_callers.get(claims)
         if caller is None:
-            # Also notes the use of the session, as each request does once a minute.
+            # Also stores when the session was used.
             caller = await sync_to_async(ask)(sign_in_with, claims)
             recent_callers.add(caller)
         note_user(caller.user_id)
@@ -130,7 +130,7 @@ SignedBearer.__name__ = Bearer.__name__
 
 
 class RecentCallers:
-    """Callers whose session was good within the last minute. Says nothing about it now."""
+    """Callers whose session was valid within the last minute. It may have ended since."""
 
     MAX_SIZE = 10_000
 
@@ -180,15 +180,15 @@ REFUSED_EARLY = frozenset({400, 413, 422, 429})
 
 
 def bearer_token(header: str) -> str | None:
-    """The token of an Authorization header (RFC 6750 §2.1), None when there is none."""
+    """Returns the token of an Authorization header (RFC 6750 §2.1), or None."""
     scheme, _, token = header.strip().partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
 def client_address(peer: str | None, forwarded_for: str) -> str | None:
-    """The caller's address: the peer, or what the nearest `CHAT_TRUSTED_PROXIES` proxies wrote.
+    """Returns the client's address: the peer's, or the one that `CHAT_TRUSTED_PROXIES` proxies add.
 
-    Only the entries that our own proxies appended count; whatever a client wrote in front does not.
+    Only entries that these proxies appended count, none that the client sent.
     """
     hops = settings.CHAT_TRUSTED_PROXIES
     chain = [part.strip() for part in forwarded_for.split(",") if part.strip()]
@@ -204,10 +204,10 @@ def _plain_address(text: str | None) -> str | None:
 
 
 def network_of(address: str | None) -> str | None:
-    """What limits per address count together: of IPv6 the /64, which any customer has whole.
+    """Returns what limits per address count as one address: for IPv6 the /64 network.
 
-    An IPv4 address that a server on both hears as `::ffff:192.0.2.1` counts as what it is: they
-    all lie in one /64.
+    One customer usually has a whole /64. `::ffff:192.0.2.1` counts as the IPv4 address that it
+    stands for, because all of these lie in one /64.
     """
     ip = ip_address(address) if address is not None else None
     if not isinstance(ip, IPv6Address):
@@ -221,5 +221,5 @@ def request_address(request: HttpRequest) -> str | None:
 
 
 def user_of(authenticate: Caller) -> User:
-    """The caller's whole row, for the few operations that change it."""
+    """Returns the row of the caller, for operations that change it."""
     return User.objects.get(pk=authenticate.user_id)

@@ -1,4 +1,4 @@
-"""The application: `daphne config.asgi:application`, or uvicorn."""
+"""The ASGI application for daphne (`daphne config.asgi:application`) and uvicorn."""
 
 import gc
 import logging
@@ -12,7 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 share_metrics()
 django_application = get_asgi_application()
 
-# Only now are the apps loaded that the rest stands on.
+# These imports need loaded apps.
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 
@@ -40,7 +40,7 @@ report_unfamiliar_libraries()
 if settings.SECRET_KEY == DEVELOPMENT_KEY:
     logging.getLogger(__name__).warning(
         "SECRET_KEY is not set, so the published development key signs all tokens: anybody can make"
-        " one for any user. Set SECRET_KEY unless this server is reached from this machine alone."
+        " one for any user. Set SECRET_KEY unless only this machine can reach this server."
     )
 
 application = traced(
@@ -53,8 +53,8 @@ application = traced(
     )
 )
 
-# What is loaded by now stays for good, and each full collection would walk it all again: a tenth of
-# what a sign-in costs.
+# Loaded modules stay in memory. Without the freeze each full collection walks them again, which is
+# a tenth of the cost of a sign-in.
 gc.collect()
 gc.freeze()
 check_migrations_at_start()

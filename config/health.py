@@ -1,4 +1,4 @@
-"""Is the process up, and may it be given traffic."""
+"""Health checks: `/healthz` (the process runs) and `/readyz` (it may receive traffic)."""
 
 import asyncio
 import logging
@@ -22,20 +22,20 @@ log = logging.getLogger(__name__)
 REDIS_TIMEOUT = 0.5
 """Seconds: less than the second after which most load balancers give up on an answer."""
 REDIS_INTERVAL = 1.0
-"""Anybody may ask us, and several balancers do so at once: Redis must not pay for each of them."""
+"""Seconds between checks of Redis. The endpoint is public, and several load balancers call it."""
 
 _migrated: list[bool] = []
 
 
 async def healthz(request: HttpRequest) -> JsonResponse:
-    """Up, whatever the database does: for the supervisor that restarts processes."""
+    """Answers without the database. For supervisors that restart processes."""
     return JsonResponse({"status": "ok"})
 
 
 async def readyz(request: HttpRequest) -> JsonResponse:
-    """Ready to serve: the database answers and knows every migration. For load balancers.
+    """Answers 200 if the database answers and all migrations are applied. For load balancers.
 
-    Without Redis it is `degraded` and ready all the same: the repair delivers from the database.
+    Without Redis the status is `degraded` with 200: the repair delivers from the database.
     """
     if runtime.lifecycle.draining:
         database = layer = "not asked: going down"
@@ -56,7 +56,7 @@ async def readyz(request: HttpRequest) -> JsonResponse:
 
 
 def _database() -> str:
-    """The plan of migrations is read from disk: once it is known to be empty it stays so."""
+    """Returns the state of the database. The migration plan is not read again once it is empty."""
     try:
         if _migrated:
             connection.ensure_connection()
@@ -74,9 +74,9 @@ def _database() -> str:
 
 
 def check_migrations_at_start() -> None:
-    """Logs missing migrations without holding up the start, on a thread and connection of its own.
+    """Logs missing migrations, on its own thread and connection: the start does not wait.
 
-    A database that does not answer yet is no fault at this moment: `/readyz` reports it.
+    If the database does not answer yet, `/readyz` reports it.
     """
     threading.Thread(target=_check_migrations, name="migrations-check", daemon=True).start()
 
@@ -91,7 +91,7 @@ def _check_migrations() -> None:
 
 
 class ChannelLayer:
-    """What is known of the Redis servers between our processes, at most a second old."""
+    """The state of the Redis servers, checked at most once a second."""
 
     OK = "ok"
     IN_PROCESS = "in-process"
@@ -103,7 +103,7 @@ class ChannelLayer:
         self._asking = asyncio.Lock()
 
     async def state(self) -> str:
-        """`in-process` without any Redis, `ok`, or how many of them do not answer."""
+        """Returns `in-process` without Redis, `ok`, or how many Redis servers do not answer."""
         if not self._urls:
             return self._state
         async with self._asking:
@@ -121,11 +121,11 @@ class ChannelLayer:
 
 
 async def _answers(url: str) -> bool:
-    """Over a connection of its own: those of the layer may be dead without knowing it yet."""
+    """Uses its own connection: an idle connection of the layer may be dead without notice."""
     client = Redis.from_url(url)
     try:
         async with asyncio.timeout(REDIS_TIMEOUT):
-            answer: Any = client.ping()  # typed as if it were of either kind of client
+            answer: Any = client.ping()  # its type covers synchronous clients too
             await answer
     except (RedisError, OSError, TimeoutError):
         return False

@@ -1,4 +1,4 @@
-"""Paths, plain errors and headers of responses: clients meet one kind of URL and of error."""
+"""Middleware for trailing slashes, JSON errors and response headers."""
 
 from collections.abc import Awaitable, Callable
 from inspect import iscoroutinefunction
@@ -14,7 +14,7 @@ from django.utils.decorators import sync_and_async_middleware
 from .response_headers import set_address_headers
 
 HEALTH = ("/healthz/", "/readyz/", "/metrics/")
-# Answers that Django or ninja make without asking our error table.
+# Errors that Django or Ninja answer without our error handlers.
 PLAIN = {
     400: ("bad_request", "This request cannot be read"),
     404: ("not_found", "There is nothing at this address"),
@@ -26,9 +26,9 @@ PLAIN = {
 
 
 class OnLoop:
-    """Runs the two hooks of a Django middleware on the event loop, not each on a thread.
+    """Runs both hooks of a Django middleware on the event loop instead of on threads.
 
-    For middleware that reads and sets headers and does nothing else.
+    Only for middleware that reads and sets headers.
     """
 
     get_response: Any
@@ -52,14 +52,14 @@ class Common(OnLoop, CommonMiddleware):
 
 
 class XFrameOptions(OnLoop, XFrameOptionsMiddleware):
-    """Forbids other sites to show us in a frame."""
+    """Sets X-Frame-Options."""
 
 
 @sync_and_async_middleware
 def api_paths(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
     """Serves a trailing slash on every API path and turns plain errors there into JSON.
 
-    Headers are set here too, and not by a middleware of their own, which would cost every request.
+    Headers are set here too: another middleware would cost each request more.
     """
     if iscoroutinefunction(get_response):
         answer: Callable[[HttpRequest], Awaitable[HttpResponseBase]] = get_response
@@ -78,7 +78,7 @@ def api_paths(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpReque
 
 
 def _trim(request: HttpRequest) -> None:
-    """`/api/rooms/` is `/api/rooms`: served as it is, never redirected, which would lose a body."""
+    """Serves `/api/rooms/` as `/api/rooms`, without a redirect, which would lose the body."""
     if request.path_info.startswith("/api/") or request.path_info in HEALTH:
         request.path_info = request.path_info.rstrip("/")
 

@@ -57,8 +57,8 @@ def find_rooms(user_id: int, *, text: str, kind: str | None) -> list[QuerySet[Ro
         walks += [public.filter(by_name), public.filter(by_title)] if text else [public]
     if kind != RoomKind.PUBLIC:
         own = rooms.filter(by_name | by_title, members__user_id=user_id)
-        # Which kinds it is not: asked for the one that it is, SQLite would look at all of that kind
-        # rather than at those of one user.
+        # Excludes the other kinds: with `kind = ?` SQLite reads all rooms of that kind instead of
+        # those of one user.
         walks.append(own.exclude(kind__in=set(RoomKind) - {kind}) if kind else own)
     return walks
 
@@ -66,8 +66,8 @@ def find_rooms(user_id: int, *, text: str, kind: str | None) -> list[QuerySet[Ro
 def room_access(user_id: int, room_id: int, *, lock: bool = False) -> RoomAccess:
     """Returns the caller's access to a room. Raises NoSuchRoom when the caller may not see it.
 
-    With `lock`, inside a transaction, the room's row is held until it ends: nobody stores a
-    message, an edit or a removal there meanwhile.
+    With `lock`, inside a transaction, the room's row stays locked until the transaction ends: no
+    message, edit or removal is stored meanwhile.
     """
     return _locked_access(user_id, room_id) if lock else _read_access(user_id, BY_ID, room_id)
 
@@ -173,7 +173,7 @@ def acting_role(access: RoomAccess) -> Role:
 def check_staff(user_id: int, permission: str) -> None:
     """Raises Forbidden unless the user is active staff with a permission of Django's.
 
-    The one rule for `as_staff`: asked anew at each write, whatever an open page still offers.
+    The one rule for `as_staff`: checked at each write, because an open page may show old permissions.
     """
     user = User.objects.filter(pk=user_id, is_staff=True, is_active=True).first()
     if user is None or not user.has_perm(permission):
