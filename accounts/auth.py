@@ -43,8 +43,8 @@ class Request(HttpRequest):
     auth: Caller
 
 
-# Plain SQL, because each request and each socket runs it: building the query with the ORM costs many
-# times what the database needs.
+# Plain SQL, because each request and each socket runs it: building the query with the ORM costs
+# many times what the database needs.
 SELECT_CALLER = (
     "SELECT u.username, u.is_active AND s.ended_at IS NULL, s.last_used_at < %s"
     " FROM accounts_session s JOIN accounts_user u ON u.id = s.user_id"
@@ -55,8 +55,8 @@ SELECT_CALLER = (
 def authenticate(token: str, *, touch: bool = True) -> Caller:
     """Returns the caller of an access token, with one query.
 
-    `touch` stores when the session was used, with one commit per minute. Sockets store it later, for
-    several sessions at once.
+    `touch` stores when the session was used, with one commit per minute. Sockets store it later,
+    for several sessions at once.
 
     Raises TokenInvalid, TokenExpired, or SessionEnded after a logout, a password change or the
     deactivation of the account.

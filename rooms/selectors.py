@@ -173,7 +173,7 @@ def acting_role(access: RoomAccess) -> Role:
 def check_staff(user_id: int, permission: str) -> None:
     """Raises Forbidden unless the user is active staff with a permission of Django's.
 
-    The one rule for `as_staff`: checked at each write, because an open page may show old permissions.
+    The one rule for `as_staff`, checked at each write: an open page may show old permissions.
     """
     user = User.objects.filter(pk=user_id, is_staff=True, is_active=True).first()
     if user is None or not user.has_perm(permission):
