@@ -220,6 +220,6 @@ def request_address(request: HttpRequest) -> str | None:
     return client_address(meta.get("REMOTE_ADDR"), meta.get("HTTP_X_FORWARDED_FOR", ""))
 
 
-def user_of(authenticate: Caller) -> User:
+def user_of(caller: Caller) -> User:
     """Returns the row of the caller, for operations that change it."""
-    return User.objects.get(pk=authenticate.user_id)
+    return User.objects.get(pk=caller.user_id)
