@@ -1,6 +1,7 @@
-"""Hashes passwords with a bound: each hash costs a quarter of a second of one core by design.
+"""Hashes passwords, with a bound on concurrent hashes.
 
-Without a bound a few logins a second would take every core from the chat.
+A hash costs a quarter of a second of one core by design: without a bound a few logins a second
+would take every core from the chat.
 """
 
 import os

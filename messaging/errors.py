@@ -15,7 +15,7 @@ class MessageDeleted(DomainError):
 
 class SenderMismatch(DomainError):
     code = "sender_mismatch"
-    detail = "`username` must be the user of the token"
+    detail = "You can only send as yourself: `username` must be yours"
 
 
 class ReceiverMismatch(DomainError):

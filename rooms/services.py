@@ -186,9 +186,9 @@ def managed_room(
 
 
 def open_private_room_with(*, user_id: int, receiver_id: int) -> int:
-    """The id of the private room with a receiver, created when missing.
+    """Returns the id of the private room with a receiver, created if missing.
 
-    Raises Invalid for an unknown receiver, Forbidden for the caller themselves, RateLimited.
+    Raises Invalid for an unknown receiver, Forbidden for the caller itself, RateLimited.
     """
     other = find_active_user(receiver_id)
     if other is None:

@@ -139,7 +139,7 @@ def test_an_error_on_a_socket_names_the_socket_and_the_user(told: Told) -> None:
     assert len(line["connection_id"]) == 32
     assert "LookupError: message omitted" in line["error"]
     assert "ValueError: message omitted" in line["error"]
-    assert "in draft_message" in line["error"]
+    assert "in accept_text" in line["error"]
 
 
 def test_an_error_over_http_names_the_request_and_the_user(told: Told) -> None:

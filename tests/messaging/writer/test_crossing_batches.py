@@ -8,7 +8,7 @@ import sys
 from tests.postgres_server import postgres_running
 from tests.servers import RELAXED, ROOT
 
-RUN = "import django; django.setup(); from tests.messaging import crossing_batches as it; it.main()"
+RUN = "import django; django.setup(); from tests.messaging.writer import crossing_batches as it; it.main()"
 
 
 def test_crossing_batches_lock_rows_in_one_order() -> None:
