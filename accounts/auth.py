@@ -103,7 +103,7 @@ def bearer_token(header: str) -> str | None:
 def client_address(peer: str | None, forwarded_for: str) -> str | None:
     """The caller's address: the peer, or what the nearest `CHAT_TRUSTED_PROXIES` proxies wrote.
 
-    Only the entries that our own proxies appended count; whatever a client wrote in front does not.
+    Only the entries that our own proxies appended count; entries that the client wrote do not.
     """
     hops = settings.CHAT_TRUSTED_PROXIES
     chain = [part.strip() for part in forwarded_for.split(",") if part.strip()]
@@ -135,6 +135,6 @@ def request_address(request: HttpRequest) -> str | None:
     return client_address(meta.get("REMOTE_ADDR"), meta.get("HTTP_X_FORWARDED_FOR", ""))
 
 
-def user_of(authenticate: Caller) -> User:
+def user_of(caller: Caller) -> User:
     """The caller's whole row, for the few operations that change it."""
-    return User.objects.get(pk=authenticate.user_id)
+    return User.objects.get(pk=caller.user_id)

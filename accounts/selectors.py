@@ -44,7 +44,7 @@ def find_by_login(name: str) -> User | None:
 
 
 def find_people(people: "Collection[UserRef]") -> tuple[list[User], list[str]]:
-    """Active users for a list of usernames and ids, and those that name nobody, as text."""
+    """Returns active users for usernames and ids, and the unknown ones as text."""
     keys = {name_key(who): who for who in people if isinstance(who, str)}
     ids = {who for who in people if isinstance(who, int)}
     users = list(
@@ -77,7 +77,7 @@ def starts_with(column: str, key: str) -> Q:
 
 
 def open_sessions(user_id: int) -> QuerySet[Session]:
-    """Those with a token that is still good: the others are over, though nobody ended them."""
+    """Returns sessions with a valid token; the others have expired."""
     return Session.objects.filter(
         user_id=user_id, ended_at=None, rotated_at__gt=timezone.now() - longest_lifetime()
     )

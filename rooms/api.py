@@ -246,7 +246,7 @@ def open_private_room(request: Request, username: Username) -> Room:
     return services.open_private_room(user_id=request.auth.user_id, other=find_user(username))
 
 
-UNKNOWN_USERS = unknown_users(["unknown"])
+UNKNOWN_USERS = unknown_users(["nobody"])
 REFUSALS: Refusals = {
     create_room: [RoomExists(), UNKNOWN_USERS],
     create_room_with_members: [RoomExists(), UNKNOWN_USERS],

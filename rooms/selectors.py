@@ -64,8 +64,8 @@ def find_rooms(user_id: int, *, text: str, kind: str | None) -> list[QuerySet[Ro
 def room_access(user_id: int, room_id: int, *, lock: bool = False) -> RoomAccess:
     """The caller's standing in a room.
 
-    With `lock`, inside a transaction, the room's row is held until it ends: nobody stores a
-    message, an edit or a removal there meanwhile. Raises NoSuchRoom when the caller may not see it.
+    With `lock`, inside a transaction, the room's row is held until it ends: no message,
+    edit or removal is stored there meanwhile. Raises NoSuchRoom when the caller may not see it.
     """
     rooms = _visible_rooms(user_id).select_related("low", "high")
     if lock:
@@ -122,7 +122,7 @@ def acting_role(access: RoomAccess) -> Role:
 def check_staff(user_id: int, permission: str) -> None:
     """Raises Forbidden unless the user is active staff with a permission of Django's.
 
-    The one rule for `as_staff`: asked anew at each write, whatever an open page still offers.
+    The one rule for `as_staff`, checked at each write: an open page may be outdated.
     """
     user = User.objects.filter(pk=user_id, is_staff=True, is_active=True).first()
     if user is None or not user.has_perm(permission):
