@@ -1,6 +1,6 @@
-# Everything a developer runs. Needs only python3 (>= 3.11) and make; no root.
+# Commands for development. They need python3 (>= 3.11) and make, and no root.
 # Variables: PYTHON=python3.12  HOST=0.0.0.0  PORT=9000  WORKERS=4  PYTEST_ARGS="-k rooms"  BENCH_ARGS=--quick  UPGRADE=1
-# of `make chat` and `make token`: NAME=ila  ROOM=friends  GROUP=family  MEMBERS=maya,kaushal  TO=kaushal
+# for `make chat` and `make token`: NAME=ila  ROOM=friends  GROUP=family  MEMBERS=maya,kaushal  TO=kaushal
 #                                  PASSWORD=...  AT=127.0.0.1:9000  URL=https://chat.example.com
 
 PYTHON ?= python3
@@ -12,15 +12,15 @@ BIN = $(VENV)/bin
 IN_PROCESS = $(addprefix tests/,accounts rooms messaging realtime config chat_client wire)
 CODE = manage.py config accounts rooms messaging realtime tests
 
-# 256 KiB, four times the largest frame of the protocol (64 KiB): a frame just over that limit must
-# reach the application, which answers `frame_too_big`; the transport cuts only far larger ones.
+# 256 KiB, four times the largest frame of the protocol (64 KiB). The application must receive a frame
+# slightly above that limit to answer `frame_too_big`; the transport refuses only far larger ones.
 MAX_FRAME = 262144
 
-# Checks and tests run as in development and never see .env: it may name a Redis or a Sentry in use.
+# Checks and tests use development mode and ignore .env, which may contain a Redis or Sentry in use.
 NO_FILE = ENV_FILE=/dev/null
 DEV = DEBUG=1 $(NO_FILE)
 
-# HOST and PORT: from make's command line or the environment, else from .env, else the default.
+# HOST and PORT come from make's command line or the environment, then .env, then the default.
 ADDRESS = eval "$$($(BIN)/python -c '$(ADDRESS_PY)')"
 ADDRESS_PY = import os, shlex, dotenv; \
 	env = {**dotenv.dotenv_values(os.environ.get("ENV_FILE") or ".env"), **os.environ}; \
@@ -30,7 +30,7 @@ ADDRESS_PY = import os, shlex, dotenv; \
 
 .PHONY: help run serve chat token test coverage openapi snapshots lint audit format lock bench faults demo clean
 
-help: ## This list
+help: ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 run: $(VENV)/.run-installed .env ## Install, migrate and serve with daphne
@@ -45,10 +45,10 @@ run: $(VENV)/.run-installed .env ## Install, migrate and serve with daphne
 	echo "Private room   ws://$$at/ws/private/<username>/"; \
 	exec $(BIN)/python -m config.run_daphne -b "$$host" -p "$$port" --websocket-max-message-size $(MAX_FRAME) config.asgi:application
 
-# Several workers are several processes: give them one REDIS_URL, or they hear of each other's
-# messages only by the once-a-second repair. Proxy headers are left to CHAT_TRUSTED_PROXIES: uvicorn
-# would believe X-Forwarded-For from anyone on this machine.
-serve: $(VENV)/.run-installed .env ## The same with uvicorn and WORKERS=n processes
+# Each worker is a process. Without REDIS_URL they deliver each other's messages only by the repair,
+# once a second. --no-proxy-headers: uvicorn would trust X-Forwarded-For from any process of this
+# machine; CHAT_TRUSTED_PROXIES decides instead.
+serve: $(VENV)/.run-installed .env ## Install, migrate and serve with uvicorn and WORKERS=n processes
 	@$(ADDRESS); $(BIN)/python -m config.preflight "$$host" "$$port" "$(WORKERS)"
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@$(ADDRESS); \
@@ -56,33 +56,33 @@ serve: $(VENV)/.run-installed .env ## The same with uvicorn and WORKERS=n proces
 		--loop uvloop --ws websockets-sansio --ws-max-size $(MAX_FRAME) --ws-per-message-deflate false \
 		--timeout-graceful-shutdown 15 --no-proxy-headers
 
-# They install nothing: typed while `make run` still installs, two would write to one folder.
+# These install nothing: while `make run` installs, two processes would write to one folder.
 CHAT = test -e $(VENV)/.run-installed || { echo "Start the server first, in another terminal: make run" >&2; exit 1; }; \
 	$(ADDRESS); exec $(BIN)/python -m config.chat_client "$$NAME" --url "$${URL:-http://$${AT:-$$at}}"
 
-chat: ## Talk in the terminal: NAME=ila ROOM=friends (or GROUP=, MEMBERS=, TO=)
+chat: ## Chat in the terminal: NAME=ila ROOM=friends (or GROUP=, MEMBERS=, TO=)
 	@$(CHAT) --room "$$ROOM" --group "$$GROUP" --members "$$MEMBERS" --to "$$TO"
 
 token: ## Print an access token: NAME=ila
 	@$(CHAT) --token
 
-# The drills of tests/faults time what they see, so nothing else runs beside them.
+# The drills of tests/faults measure times, so they run alone.
 test: $(VENV)/.dev-installed ## All tests, with real PostgreSQL and Redis
 	$(if $(PYTEST_ARGS),\
 		$(DEV) $(BIN)/python -m pytest $(PYTEST_ARGS),\
 		$(DEV) $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --ignore tests/faults && \
 		$(DEV) $(BIN)/python -m pytest tests/faults)
 
-# Not in `make test`: tracing makes Python code slower by two thirds, and servers in processes of their
-# own are not measured. Python 3.14 traces branches at almost no cost.
-coverage: $(VENV)/.dev-installed ## Branch coverage by the tests that run in one process
+# Not in `make test`: tracing slows Python code by two thirds, and does not cover server processes.
+# Python 3.14 traces branches at almost no cost.
+coverage: $(VENV)/.dev-installed ## Measure branch coverage of the tests that run in one process
 	$(DEV) $(BIN)/python -m pytest --quiet --numprocesses auto --maxprocesses 4 --dist loadfile \
 		--cov --cov-report=term:skip-covered $(IN_PROCESS)
 
 openapi: $(VENV)/.dev-installed ## Check the OpenAPI document with linters, Postman and TypeScript (npm)
 	$(DEV) $(BIN)/python -m tests.openapi
 
-snapshots: $(VENV)/.dev-installed ## Accept a change of the wire: write tests/wire/*.json anew
+snapshots: $(VENV)/.dev-installed ## Accept a change of the wire: rewrite tests/wire/*.json
 	$(DEV) DJANGO_SETTINGS_MODULE=config.settings $(BIN)/python -m tests.wire
 
 lint: $(VENV)/.dev-installed ## Style, types, import rules, migrations, deployment checks
@@ -96,21 +96,21 @@ lint: $(VENV)/.dev-installed ## Style, types, import rules, migrations, deployme
 		SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))')" \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
 
-# pip-audit's other source, PyPI, answers "not found" behind some mirrors, and all would seem well.
+# Not pip-audit's other source, PyPI: behind some mirrors it answers "not found", which looks like success.
 AUDIT_PY = import urllib.request as web; \
 	web.urlopen("https://api.osv.dev/v1/query", b"{\"package\":{\"name\":\"pip\",\"ecosystem\":\"PyPI\"}}", 10)
 
-audit: $(VENV)/.dev-installed ## Compare the locked versions with the known vulnerabilities (osv.dev)
+audit: $(VENV)/.dev-installed ## Check the locked versions for known vulnerabilities (osv.dev)
 	@$(BIN)/python -c '$(AUDIT_PY)' 2>/dev/null || { echo "make audit: skipped, api.osv.dev does not answer."; exit 0; }; \
 	$(BIN)/pip-audit --vulnerability-service osv --disable-pip --no-deps --progress-spinner off \
 		--requirement requirements-dev.txt
 
-format: $(VENV)/.dev-installed ## Put imports and layout in order
+format: $(VENV)/.dev-installed ## Format the code and sort imports
 	$(BIN)/ruff check --fix-only $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-# uv is fetched on its own when missing, so that this also works while a requirements file is broken.
-lock: $(BIN)/python ## Pin every version (UPGRADE=1: the newest ones that fit)
+# Installs a missing uv by itself, so that it works with a broken requirements file.
+lock: $(BIN)/python ## Pin every version (UPGRADE=1: the newest allowed ones)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
@@ -125,22 +125,22 @@ bench: $(VENV)/.dev-installed ## Measure throughput and latency (half an hour; B
 faults: $(VENV)/.dev-installed ## Kill servers, databases and Redis under load
 	$(DEV) $(BIN)/python -m tests.faults
 
-demo: $(VENV)/.run-installed .env ## Fill the database with people, rooms and messages to look at
+demo: $(VENV)/.run-installed .env ## Fill the database with sample users, rooms and messages
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@$(BIN)/python manage.py demo
 
-clean: ## Remove the virtual environment and caches (.env, database and uploads stay)
+clean: ## Remove the virtual environment and caches; keep .env, database and uploads
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
 	rm -rf tests/openapi/node_modules tests/openapi/generated
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
-# With a key of its own: the one that development falls back to is known to everybody.
+# Each .env gets a random SECRET_KEY: the default for development is published in the source.
 .env:
 	@key=$$($(PYTHON) -c "import secrets; print(secrets.token_urlsafe(64))") && umask 077 && \
-		sed "s/^#SECRET_KEY=$$/SECRET_KEY=$$key/" .env.example > .env && echo "made .env from .env.example"
+		sed "s/^#SECRET_KEY=$$/SECRET_KEY=$$key/" .env.example > .env && echo "Created .env from .env.example"
 
-# One stamp per requirements file. The dev file holds everything that the other does, at the same
-# versions, so installing it settles both.
+# One stamp per requirements file. The dev file includes the other with the same versions, so
+# installing it updates both stamps.
 $(VENV)/.run-installed: requirements.txt | $(BIN)/python
 	@echo "Installing the requirements into $(VENV), about 20 s ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
@@ -153,8 +153,8 @@ $(VENV)/.dev-installed: requirements.txt requirements-dev.txt | $(BIN)/python
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "Python 3.11 or newer is needed; name one, as in: make run PYTHON=python3.12" >&2; exit 1; }
-	@echo "Making a virtual environment in $(VENV) ..."
+		echo "Python 3.11 or newer is required, as in: make run PYTHON=python3.12" >&2; exit 1; }
+	@echo "Creating a virtual environment in $(VENV) ..."
 	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
-		echo "$(PYTHON) could not make a virtual environment: its venv module is missing or broken." >&2; \
+		echo "$(PYTHON) cannot create a virtual environment: its venv module is missing or broken." >&2; \
 		exit 1; }

@@ -5,7 +5,7 @@ import secrets
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 
 from . import hashing, tokens
 from .auth import network_of
@@ -140,11 +140,16 @@ def _open_unless_changed(user: User, address: str | None, user_agent: str) -> Se
 
     It compares the stamp, not the hash: a concurrent login may have renewed the hash.
     """
+    lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
     with writing():
-        unchanged = User.objects.select_for_update().filter(
-            pk=user.pk, security_stamp=user.security_stamp, is_active=True
-        )
-        return open_session(user, address, user_agent) if unchanged.exists() else None
+        with connection.cursor() as cursor:
+            cursor.execute(SELECT_UNCHANGED + lock, [user.pk, user.security_stamp])
+            unchanged = cursor.fetchone()
+        return open_session(user, address, user_agent) if unchanged else None
+
+
+# By hand: building this query with the ORM was a fifth of a login without its hash.
+SELECT_UNCHANGED = "SELECT 1 FROM accounts_user WHERE id = %s AND security_stamp = %s AND is_active"
 
 
 def change_password(

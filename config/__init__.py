@@ -1,4 +1,4 @@
-"""The project: settings, the API as a whole, and what watches over the process."""
+"""The project: settings, API, HTTP limits, observability and the doctor."""
 
 VERSION = "0.1.0"
-"""Of the product: pyproject.toml has the same. /api/openapi.json tells it, as the API's version."""
+"""The product's version, equal to the one in pyproject.toml and in /api/openapi.json."""

@@ -1,8 +1,8 @@
-"""The one NinjaAPI: routers, the parser of bodies, and the table from errors to HTTP."""
+"""Builds the NinjaAPI: routers, body parser, and the table from errors to HTTP status."""
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -28,6 +28,7 @@ from accounts.kernel.errors import (
     sentence_of,
 )
 from accounts.kernel.incidents import report_incident
+from accounts.kernel.json_answers import encode_json
 from messaging import errors as messaging_errors
 from messaging.api import router as messaging_router
 from rooms import errors as rooms_errors
@@ -59,7 +60,7 @@ Send the token as `Authorization: Bearer`, as subprotocols `bearer, <token>`, as
 [docs/websocket.md](/docs/websocket.md).
 """
 
-# What each refusal is over HTTP (contract §2). The order within a status is the order of the apps.
+# The HTTP status of each error (contract §2), within a status in the order of the apps.
 STATUS: dict[type[DomainError], int] = {
     accounts_errors.NotAuthenticated: 401,
     accounts_errors.TokenInvalid: 401,
@@ -92,37 +93,33 @@ STATUS: dict[type[DomainError], int] = {
 
 BAD_JSON = "bad_json"
 MAX_ANONYMOUS_BODY = 65_536
-"""Bytes of a body where nobody has signed in: nothing else limits who sends what is refused."""
+"""Bytes of a body without authentication, which no limit per user covers."""
 
 
 class StrictParser(Parser):
-    """JSON as RFC 8259 has it: no NaN, no lone surrogates, no bottomless nesting."""
+    """Parses JSON by RFC 8259: no NaN, no lone surrogates, limited nesting."""
 
     @override
     def parse_body(self, request: HttpRequest) -> Any:
-        """Ninja turns whatever is raised here into HttpError; `http_error` looks behind it."""
-        # Ninja sets `auth` where it asks who it is.
+        """Parses the body. Ninja wraps each exception in HttpError; `http_error` unwraps it."""
+        # Ninja sets `auth` for operations that authenticate.
         if len(request.body) > MAX_ANONYMOUS_BODY and not hasattr(request, "auth"):
             raise RequestDataTooBig
         try:
-            said = from_json(request.body, allow_inf_nan=False)
+            body = from_json(request.body, allow_inf_nan=False)
         except ValueError as error:
             raise HttpError(400, f"The body is not JSON: {error}") from error
-        if isinstance(said, dict) and len(said) > MAX_MEMBERS:
+        if isinstance(body, dict) and len(body) > MAX_MEMBERS:
             raise Invalid(sentence_of(TOO_MANY_MEMBERS), errors=TOO_MANY_MEMBERS)
-        return said
+        return body
 
 
 class Utf8Renderer(JSONRenderer):
-    """Answers in UTF-8: escaped as ASCII, an emoji is three times as long."""
-
-    json_dumps_params: Mapping[str, Any] = {"ensure_ascii": False}
+    """Encodes answers by `accounts.kernel.json_answers`."""
 
     @override
-    def render(self, *args: Any, **kwargs: Any) -> bytes:
-        text: str = super().render(*args, **kwargs)
-        # What UTF-8 cannot hold, a lone surrogate, is escaped as before.
-        return text.encode(errors="backslashreplace")
+    def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:
+        return encode_json(data)
 
 
 api = NinjaAPI(
@@ -142,7 +139,7 @@ api.add_router("", messaging_router)
 def problem(
     status: int, code: str, detail: str, *, errors: Any = None, retry_after: float | None = None
 ) -> HttpResponse:
-    """The one shape of all errors."""
+    """Returns an error response; all errors have this shape."""
     body: dict[str, Any] = {"code": code, "detail": detail}
     if errors is not None:
         body["errors"] = errors
@@ -166,10 +163,10 @@ def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
 
 
 def _field(place: Sequence[Any]) -> list[str]:
-    """The field as the client knows it.
+    """Returns the path of a field as the client knows it.
 
-    Before it stand where it came from and, for a body, our argument's name; behind it the types of
-    a union's alternatives. Neither concerns anybody outside.
+    Ninja puts its source first and, for a body, the name of our argument; pydantic appends the
+    types of a union's members. Clients need neither.
     """
     inner = place[2:] if place[0] == "body" else place[1:]
     return [str(part) for part in inner if isinstance(part, int) or _is_member(part)]
@@ -193,7 +190,7 @@ def http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     if isinstance(error.__cause__, DomainError | RequestDataTooBig):
         return api.on_exception(request, error.__cause__)
     if isinstance(error.__cause__, HttpError):
-        error = error.__cause__  # ninja wraps what the parser says into another sentence
+        error = error.__cause__  # ninja wraps the parser's error in another one
     code = {400: BAD_JSON, 401: "not_authenticated"}.get(error.status_code, "bad_request")
     return problem(error.status_code, code, str(error))
 
@@ -212,7 +209,7 @@ def too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
 @api.exception_handler(InterfaceError)
 def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
     missing = migrations_refusal(error)
-    if missing is not None:  # logged already, once and more clearly
+    if missing is not None:  # already logged, with a clearer message
         return refused(request, missing)
     refusal = refusal_of(error)
     if refusal is None:
@@ -223,5 +220,5 @@ def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
 
 @api.exception_handler(Exception)
 def unforeseen(request: HttpRequest, error: Exception) -> HttpResponse:
-    """Nobody gets a traceback; the id is in the answer and in the log."""
+    """Answers 500 without a traceback; response and log have the same incident id."""
     return problem(500, "internal", report_incident(error, f"at {request.path}"))

@@ -21,6 +21,7 @@ from realtime.routing import sockets  # noqa: E402
 from realtime.runtime import runtime  # noqa: E402
 from realtime.servers.detect import bound_http  # noqa: E402
 
+from .api_handler import ApiHandler, by_path  # noqa: E402
 from .env import DEVELOPMENT_KEY  # noqa: E402
 from .health import check_migrations_at_start  # noqa: E402
 from .http_guard import HttpGuard  # noqa: E402
@@ -45,7 +46,7 @@ if settings.SECRET_KEY == DEVELOPMENT_KEY:
 application = traced(
     ProtocolTypeRouter(
         {
-            "http": HttpGuard(django_application),
+            "http": HttpGuard(by_path(ApiHandler(), django_application)),
             "websocket": sockets,
             "lifespan": runtime.lifecycle.lifespan,
         }

@@ -1,7 +1,7 @@
-"""Answers with documents that hold no secrets: compressed once, with an ETag, 304 when unchanged.
+"""Serves public documents compressed, with an ETag, and 304 when unchanged.
 
-Only such documents: next to text of an attacker's choice, the length of a compressed secret tells
-what it is (BREACH).
+Only for documents without secrets: the compressed length of a secret beside attacker-chosen text
+reveals the secret (BREACH).
 """
 
 import gzip
@@ -12,7 +12,7 @@ from django.utils.cache import get_conditional_response, patch_vary_headers
 
 
 class Representation:
-    """The bytes of a document, plain and compressed."""
+    """Holds the bytes of a document, plain and compressed, and its ETag."""
 
     __slots__ = ("etag", "gzipped", "plain")
 
@@ -23,7 +23,7 @@ class Representation:
 
 
 def respond(request: HttpRequest, response: HttpResponse, document: Representation) -> HttpResponse:
-    """Fills the response with the representation that the client takes, or makes it a 304."""
+    """Fills the response with the representation that the client accepts, or returns a 304."""
     compressed = accepts_gzip(request)
     response.content = document.gzipped if compressed else document.plain
     return negotiated(request, response, etag=document.etag, compressed=compressed)
@@ -32,10 +32,10 @@ def respond(request: HttpRequest, response: HttpResponse, document: Representati
 def negotiated(
     request: HttpRequest, response: HttpResponse, *, etag: str, compressed: bool
 ) -> HttpResponse:
-    """The headers of one representation of several; 304 for a client that has it."""
+    """Sets the headers of a representation; returns a 304 when the client has it."""
     if compressed:
         response["Content-Encoding"] = "gzip"
-    # Other bytes, so another strong tag (RFC 9110 §8.8.1).
+    # Different bytes need a different strong tag (RFC 9110 §8.8.1).
     response["ETag"] = f'"{etag}-gzip"' if compressed else f'"{etag}"'
     patch_vary_headers(response, ["Accept-Encoding"])
     etag = response["ETag"]
@@ -43,7 +43,7 @@ def negotiated(
 
 
 def accepts_gzip(request: HttpRequest) -> bool:
-    """Whether `Accept-Encoding` names gzip, or anything, with a weight above zero."""
+    """Returns whether `Accept-Encoding` has gzip or `*` with a weight above zero."""
     weights = {}
     for offer in request.headers.get("Accept-Encoding", "").lower().split(","):
         name, _, weight = offer.replace(" ", "").partition(";q=")

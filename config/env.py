@@ -233,7 +233,7 @@ def read_environment() -> Environment:
     if not env.debug and len(env.secret_key) < MIN_KEY_LENGTH:
         stop(f"SECRET_KEY is too short: it signs every token and needs {MIN_KEY_LENGTH} characters")
     if not env.debug and env.secret_key.strip() == DEVELOPMENT_KEY:
-        stop("SECRET_KEY is the published development key: anybody can sign tokens with it")
+        stop("SECRET_KEY is the published development key: every reader can sign tokens")
     if not env.debug and len(set(env.secret_key)) < MIN_KEY_CHARACTERS:
         stop("SECRET_KEY is too simple: it repeats a few characters and can be guessed")
     if not env.debug and not env.allowed_hosts:

@@ -40,7 +40,8 @@ async def readyz(request: HttpRequest) -> JsonResponse:
     if runtime.lifecycle.draining:
         database = layer = "not asked: going down"
     else:
-        database, layer = await asyncio.gather(sync_to_async(_database)(), channel_layer.state())
+        asked = sync_to_async(_database)()
+        database, layer = await asyncio.gather(asked, channel_layer.state())
     ready = database == "ok"
     degraded = layer not in (ChannelLayer.IN_PROCESS, ChannelLayer.OK)
     answer = {

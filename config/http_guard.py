@@ -1,8 +1,8 @@
-"""HTTP requests to this process: bounded in number, answered in time, waited for when it stops.
+"""Limits the number and duration of HTTP requests, and waits for them at shutdown.
 
-Django gives each request a thread, and on SQLite a connection, for as long as it takes. All of that
-is bounded here, for the whole application and on the loop: first the body arrives (under its own
-limits), then the request counts, then its response leaves at the pace of its client.
+Django gives each request a thread, and on SQLite a connection, until it is answered. The guard
+limits both for the whole application, on the event loop. First the body arrives, under its own
+limits; then the request counts; then its response is sent as fast as the client reads.
 """
 
 import asyncio
@@ -25,24 +25,24 @@ from realtime.servers.http_bodies import (
 )
 from realtime.servers.http_responses import HttpConnection, http_connection
 
-from .http_refusals import Refusal, busy, end_refusal, of_body, send_refusal
+from .http_refusals import Refusal, busy, end_refusal, refusal_of_body, send_refusal
 from .http_responses import PacedResponse, UnreadConnections
 
 log = logging.getLogger(__name__)
 
 RESTARTING = "The server restarts: try again shortly"
-ALWAYS = frozenset(
+PROBE_PATHS = frozenset(
     f"/{name}{slash}" for name in ("healthz", "readyz", "metrics") for slash in ("", "/")
 )
-"""Paths that supervisors and Prometheus ask: answered whatever else waits."""
+"""Paths for supervisors and Prometheus: answered even when all other limits are reached."""
 MAX_PROBES = 100
-"""Requests to them without an answer: while the database hangs each of them keeps a thread, too."""
+"""Unanswered requests to these paths: each keeps a thread while the database hangs."""
 
 
 class UnansweredRequests:
-    """Counts requests without an answer, in all and per address. Also holds their tasks.
+    """Counts unanswered requests, in total and per address. Also keeps references to their tasks.
 
-    A request that was answered past its thread counts until the thread is free.
+    A request that timed out counts until its thread is free.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class UnansweredRequests:
         return len(self._networks)
 
     def check(self, network: str | None) -> None:
-        """Raises Refusal when one more would be too many."""
+        """Raises Refusal when the next request would exceed a limit."""
         limit: int | None = settings.CHAT_REQUESTS
         if limit is not None and len(self._networks) >= limit:
             raise busy("CHAT_REQUESTS")
@@ -67,7 +67,7 @@ class UnansweredRequests:
             self._by_network[network] += 1
 
     def discard(self, work: asyncio.Future[None]) -> None:
-        """Counts one out. Nothing happens the second time."""
+        """Stops counting a request. A second call does nothing."""
         network = self._networks.pop(work, None)
         if network is not None:
             self._by_network[network] -= 1
@@ -79,44 +79,44 @@ unanswered = UnansweredRequests()
 
 
 class UserTurns:
-    """Lets CHAT_REQUESTS_PER_USER requests with one access token be worked on at once.
+    """Limits the requests with one access token that run at once to CHAT_REQUESTS_PER_USER.
 
-    The others wait. The answer to a request may take ten times its size while it is made: a hundred
-    of them at once would need more memory than all that may wait for clients.
+    Others wait. Building a response may take ten times its size: a hundred at once would need more
+    memory than all limits of unread responses allow.
     """
 
     def __init__(self) -> None:
-        self._busy: dict[bytes, int] = {}
+        self._running: dict[bytes, int] = {}
         self._waiting: dict[bytes, deque[asyncio.Future[None]]] = {}
 
     async def take(self, token: bytes) -> "Turn":
-        """Waits for a turn. It ends when the answer begins: how fast a client reads is its own."""
+        """Waits for a turn. It ends when the response begins, so slow readers do not keep it."""
         limit: int | None = settings.CHAT_REQUESTS_PER_USER
-        if limit is None or self._busy.get(token, 0) < limit:
-            self._busy[token] = self._busy.get(token, 0) + 1
+        if limit is None or self._running.get(token, 0) < limit:
+            self._running[token] = self._running.get(token, 0) + 1
             return Turn(self, token)
-        coming: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(token, deque()).append(coming)
+        turn_ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(token, deque()).append(turn_ready)
         try:
-            await coming
+            await turn_ready
         except asyncio.CancelledError:
-            if coming.done() and not coming.cancelled():
+            if turn_ready.done() and not turn_ready.cancelled():
                 self.release(token)
             raise
         return Turn(self, token)
 
     def release(self, token: bytes) -> None:
-        """Hands the turn to the request that waits longest."""
+        """Passes the turn on to the request that has waited longest."""
         waiting = self._waiting.get(token)
         while waiting:
-            coming = waiting.popleft()
-            if not coming.done():
-                coming.set_result(None)
+            turn_ready = waiting.popleft()
+            if not turn_ready.done():
+                turn_ready.set_result(None)
                 return
         self._waiting.pop(token, None)
-        self._busy[token] -= 1
-        if not self._busy[token]:
-            del self._busy[token]
+        self._running[token] -= 1
+        if not self._running[token]:
+            del self._running[token]
 
 
 class Turn:
@@ -127,16 +127,16 @@ class Turn:
         self._token: bytes | None = token
 
     def end(self) -> None:
-        """Nothing happens the second time."""
+        """Ends the turn. A second call does nothing."""
         token, self._token = self._token, None
         if token is not None:
             self._turns.release(token)
 
 
 class HttpGuard:
-    """An ASGI application around Django's.
+    """Wraps Django's ASGI application with all HTTP limits.
 
-    It starts the runtime with the first request: what REST stores is published to sockets, too.
+    Starts the runtime with the first request, because REST requests publish events too.
     """
 
     def __init__(self, application: Any) -> None:
@@ -144,7 +144,7 @@ class HttpGuard:
         self._turns = UserTurns()
         self._unread = UnreadConnections()
         self._probes: set[asyncio.Future[None]] = set()
-        """asyncio itself keeps no task alive."""
+        """References: asyncio keeps none to its tasks."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         connection = http_connection(send)
@@ -161,13 +161,13 @@ class HttpGuard:
         if runtime.lifecycle.stopped:
             raise busy(detail=RESTARTING)
         if connection.refusal is not None:
-            raise of_body(connection.refusal)
-        head = Head(scope)
-        is_probe = scope["path"] in ALWAYS
+            raise refusal_of_body(connection.refusal)
+        head = RequestHead(scope)
+        is_probe = scope["path"] in PROBE_PATHS
         if head.length != 0:
             body = b"" if is_probe else await _read_body(scope["path"], head, receive)
             if body is None:
-                return  # the client has gone
+                return  # the client has disconnected
             receive = _with_body(body, receive)
             if runtime.lifecycle.stopped:
                 raise busy(detail=RESTARTING)
@@ -179,15 +179,20 @@ class HttpGuard:
             self._count(work, response, head, is_probe=is_probe)
             await _answer_in_time(scope, work, response)
 
-    def _check_limits(self, head: "Head", *, is_probe: bool) -> None:
-        """Raises Refusal when one more request or probe would be too many."""
+    def _check_limits(self, head: "RequestHead", *, is_probe: bool) -> None:
+        """Raises Refusal when the next request or probe would exceed a limit."""
         if not is_probe:
             unanswered.check(head.network)
         elif len(self._probes) >= MAX_PROBES:
             raise busy()
 
     def _count(
-        self, work: asyncio.Future[None], response: PacedResponse, head: "Head", *, is_probe: bool
+        self,
+        work: asyncio.Future[None],
+        response: PacedResponse,
+        head: "RequestHead",
+        *,
+        is_probe: bool,
     ) -> None:
         """Counts a probe until its work ends, any other request until its response begins."""
         if is_probe:
@@ -214,18 +219,17 @@ class HttpGuard:
 
 
 async def _answer_in_time(scope: Any, work: asyncio.Future[None], response: PacedResponse) -> None:
-    """Waits for the answer. Raises Refusal when there is none in time, or it may not be sent.
+    """Waits for the response. Raises Refusal on a timeout, or when the response is refused.
 
-    A database that says nothing holds the thread of a request, but not its client. The thread
-    cannot be stopped, and cancelling the request would wait for it: so the refusal is sent past it,
-    and its late answer is dropped.
+    When the database hangs, the request's thread cannot be stopped, and cancelling the request
+    would wait for it. So the client gets the refusal at once, and the late response is dropped.
     """
     late = False
     try:
         await asyncio.wait([work], timeout=settings.CHAT_DATABASE_TIMEOUT)
         late = not response.begun and not work.done()
         if not late:
-            # A client that reads slowly may take its time.
+            # A client may read slowly.
             await work
             await response.sent()
     finally:
@@ -236,23 +240,23 @@ async def _answer_in_time(scope: Any, work: asyncio.Future[None], response: Pace
     if response.refusal is not None:
         raise response.refusal
     if late:
-        log.warning("A request had no answer in time: %s", scope["path"])
+        log.warning("A request timed out: %s", scope["path"])
         raise busy("CHAT_DATABASE_TIMEOUT")
 
 
-async def _read_body(path: str, head: "Head", receive: Any) -> bytes | None:
-    """Reads the whole body, or returns None when the client has gone. Raises Refusal."""
+async def _read_body(path: str, head: "RequestHead", receive: Any) -> bytes | None:
+    """Reads the whole body, or returns None when the client disconnects. Raises Refusal."""
     limit = max_body_size(path)
     try:
         if head.length is not None and head.length > limit:
             raise TOO_LARGE
         return await BodyReader(receive, limit, head.network, runtime.unfinished_bodies).read()
     except BodyRefused as refused:
-        raise of_body(refused) from None
+        raise refusal_of_body(refused) from None
 
 
 def _with_body(body: bytes, receive: Any) -> Any:
-    """Returns a `receive` that gives this body first, and nothing more of the server's."""
+    """Returns a `receive` that yields this body, then only a disconnect."""
     pending = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_rest() -> Any:
@@ -265,10 +269,10 @@ def _with_body(body: bytes, receive: Any) -> Any:
     return receive_rest
 
 
-class Head:
-    """What the guard needs of a request's headers, read in one pass.
+class RequestHead:
+    """Reads the headers that the guard needs, in one pass.
 
-    `length` of the body: 0 without one, None when that shows only while it arrives.
+    `length` of the body is 0 without a body, and None when the headers do not state it.
     """
 
     __slots__ = ("length", "network", "token")

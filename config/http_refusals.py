@@ -1,4 +1,4 @@
-"""Answers that are given before or in place of the application's."""
+"""Sends error responses before, or instead of, the application's response."""
 
 from io import BytesIO
 from typing import Any
@@ -15,7 +15,7 @@ from .middleware import PLAIN
 
 
 class Refusal(Exception):
-    """An error answer; `setting` names the limit that it comes from."""
+    """An error response that the HTTP guard sends itself."""
 
     def __init__(
         self, status: int, code: str, detail: str, retry_after: float | None = None
@@ -28,15 +28,15 @@ class Refusal(Exception):
 
 
 def busy(setting: str | None = None, detail: str | None = None) -> Refusal:
-    """Counts one refusal of this limit, and answers 503."""
+    """Counts a refusal by this limit and returns a 503."""
     if setting is not None:
         count_refusal(setting)
     error = Busy(detail)
     return Refusal(503, error.code, error.message, error.retry_after)
 
 
-def of_body(refused: BodyRefused) -> Refusal:
-    """Counts it, and answers 408, 413 or 503."""
+def refusal_of_body(refused: BodyRefused) -> Refusal:
+    """Counts a refused body and returns a 408, 413 or 503."""
     if refused.status not in PLAIN:
         return busy(refused.setting)
     count_refusal(refused.setting)
@@ -44,7 +44,7 @@ def of_body(refused: BodyRefused) -> Refusal:
 
 
 async def send_refusal(scope: Any, send: Any, refusal: Refusal) -> None:
-    """Sends it with the headers of CORS, without which a program in a browser sees no answer.
+    """Sends the error with CORS headers, without which a script in a browser cannot read it.
 
     Call `end_refusal` after it.
     """
@@ -53,8 +53,8 @@ async def send_refusal(scope: Any, send: Any, refusal: Refusal) -> None:
         plain["Retry-After"] = f"{refusal.retry_after:.0f}"
     plain["Connection"] = "close"
     plain["Content-Length"] = str(len(plain.content))
-    # A preflight is answered by it: the request itself is what we refuse. Of the query string CORS
-    # needs nothing, and it may hold what Django cannot decode.
+    # The CORS middleware answers a preflight normally: only the request itself is refused. CORS
+    # does not need the query string, which Django may fail to decode.
     request = ASGIRequest(scope | {"query_string": b""}, BytesIO())
     answer: Any = CorsMiddleware(lambda _: plain)(request)
     headers = [(name.lower().encode(), value.encode()) for name, value in answer.items()]

@@ -1,9 +1,9 @@
-"""Responses that clients do not read: bounded in bytes, released from Django, cut after a time.
+"""Limits the memory of responses that clients do not read, and closes their connections.
 
-A JSON response exists whole before its first byte is sent. Django hands it over at once, however
-slowly the client reads: meanwhile it would keep a thread and a connection to the database. What the
-client has not taken yet waits here, counts against its user, and shrinks with each piece. Anything
-else, such as a static file, is read from its source at the client's pace.
+A JSON response is complete before its first byte is sent. It is taken from Django at once, so that
+a slow client does not keep a thread and a database connection. Its unsent rest waits here and
+counts against its user. Other responses, such as static files, are read from their source as fast
+as the client reads.
 """
 
 import asyncio
@@ -20,28 +20,28 @@ from realtime.servers.http_responses import HttpConnection
 from .http_refusals import Refusal, busy
 
 SMALL = 64 * 1024
-"""Bytes. Smaller responses are not refused: some are answers to writes, which are done by then."""
+"""Bytes. Smaller responses are never refused: some report a write that has already happened."""
 WINDOW = 128 * 1024
-"""Bytes that a response which is not JSON may have on its way: a piece and a server's buffer."""
+"""Bytes that a response other than JSON holds at most: a chunk and the server's buffer."""
 SWEEP_INTERVAL = 1.0
 
 unread_disconnects = Counter(
-    "chat_http_unread_disconnects", "HTTP connections cut because the client did not read"
+    "chat_http_unread_disconnects", "HTTP connections closed because the client did not read"
 )
 
 
 class ResponseBytes:
-    """Counts the bytes of started responses that clients have not taken, by caller and in all."""
+    """Counts the unread bytes of started responses, per caller and in total."""
 
     def __init__(self) -> None:
         self.total = 0
         self._by_caller: dict[str, int] = {}
 
-    def refusing(self, caller: str, size: int) -> str | None:
-        """Returns the setting that refuses so many more; the first response is never too large."""
-        mine = self._by_caller.get(caller, 0)
+    def exceeded_setting(self, caller: str, size: int) -> str | None:
+        """Returns the limit that `size` more bytes exceed; a first response exceeds none."""
+        own = self._by_caller.get(caller, 0)
         limit: int | None = settings.CHAT_RESPONSE_BYTES_PER_USER
-        if limit is not None and mine and mine + size > limit:
+        if limit is not None and own and own + size > limit:
             return "CHAT_RESPONSE_BYTES_PER_USER"
         limit = settings.CHAT_RESPONSE_BYTES
         if limit is not None and self.total and self.total + size > limit:
@@ -49,7 +49,7 @@ class ResponseBytes:
         return None
 
     def add(self, caller: str, size: int) -> None:
-        """Counts `size` bytes more, or fewer when it is negative."""
+        """Adds `size` bytes, or subtracts them when negative."""
         self.total += size
         left = self._by_caller.get(caller, 0) + size
         if left:
@@ -62,20 +62,20 @@ response_bytes = ResponseBytes()
 
 
 class UnreadConnections:
-    """Cuts connections whose clients take nothing for CHAT_UNREAD_TIMEOUT.
+    """Closes connections whose clients read nothing for CHAT_UNREAD_TIMEOUT.
 
-    The kernel does the same for TCP, but a proxy on a Unix socket knows no such timeout.
+    For TCP the kernel does the same; Unix sockets, as of a proxy, have no such timeout.
     """
 
     def __init__(self) -> None:
-        self._watched: dict[Any, Unread] = {}
+        self._watched: dict[Any, UnreadConnection] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, connection: HttpConnection) -> None:
-        """Looks after it until the client has taken all that was sent so far."""
+        """Watches a connection until its client has read all that was sent."""
         if connection.transport is None or connection.transport in self._watched:
             return
-        self._watched[connection.transport] = Unread(connection)
+        self._watched[connection.transport] = UnreadConnection(connection)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._sweep)
 
@@ -88,7 +88,7 @@ class UnreadConnections:
         self._timer = loop.call_later(SWEEP_INTERVAL, self._sweep) if self._watched else None
 
 
-class Unread:
+class UnreadConnection:
     """A connection with unread bytes, and when their number last changed."""
 
     __slots__ = ("_connection", "_left", "_since")
@@ -98,7 +98,7 @@ class Unread:
         self._left: int | None = None
 
     def is_over(self, now: float) -> bool:
-        """Whether it has been read or cut."""
+        """Returns whether all was read, or the connection is closed; closes it on a timeout."""
         connection = self._connection
         if connection.is_lost() or not connection.is_waiting():
             return True
@@ -115,14 +115,14 @@ class Unread:
 
 
 class PacedResponse:
-    """Takes the application's response, and passes it on as fast as the client reads."""
+    """Sends the application's response as fast as the client reads."""
 
     __slots__ = (
         "_caller",
         "_connection",
         "_counted",
         "_drainer",
-        "_is_whole",
+        "_is_json",
         "_network",
         "_on_begin",
         "_send",
@@ -147,16 +147,16 @@ class PacedResponse:
         self._on_begin: list[Callable[[], None]] = []
         self._waiting: deque[Any] = deque()
         self._drainer: asyncio.Task[None] | None = None
-        self._is_whole = False
+        self._is_json = False
         self._caller: str | None = None
         self._counted = 0
         self.begun = False
         self.is_over = False
-        """What the application says from here on is dropped."""
+        """Further events of the application are dropped."""
         self.refusal: Refusal | None = None
 
     async def send(self, event: Any) -> None:
-        """Is the application's `send`."""
+        """Receives the application's events."""
         if self.is_over:
             return
         if not self.begun:
@@ -168,27 +168,27 @@ class PacedResponse:
                 return
         if self._drainer is None or self._drainer.done():
             if self._connection.is_writable():
-                await self._pass_on(event)
+                await self._forward(event)
                 return
             self._unread.watch(self._connection)
-            if not self._is_whole:
+            if not self._is_json:
                 await self._connection.writable()
-                await self._pass_on(event)
+                await self._forward(event)
                 return
             self._drainer = asyncio.ensure_future(self._drain())
-        self._keep(event)
+        self._queue(event)
 
     def on_begin(self, notify: Callable[[], None]) -> None:
-        """Calls it when the application begins to answer."""
+        """Registers a callback for the first event of the response."""
         self._on_begin.append(notify)
 
     async def sent(self) -> None:
-        """Waits until the client, or its connection, has taken all. Call `close` in any case."""
+        """Waits until all is sent. Call `close` afterwards, also after an error."""
         if self._drainer is not None:
             await self._drainer
 
     def close(self) -> None:
-        """Lets go of what was not taken."""
+        """Drops the unsent rest and releases its bytes."""
         if self._drainer is not None:
             self._drainer.cancel()
         if self._caller is not None and self._counted:
@@ -198,18 +198,18 @@ class PacedResponse:
             self._unread.watch(self._connection)
 
     def _refuses(self, headers: Any) -> bool:
-        """Whether it is one too many for its caller or for this process. Counts it when not."""
+        """Returns whether the response exceeds a limit; counts it otherwise."""
         length = 0
         for name, value in headers:
             lower = name.lower()
             if lower == b"content-length":
                 length = int(value)
             elif lower == b"content-type":
-                self._is_whole = value.startswith(b"application/json")
+                self._is_json = value.startswith(b"application/json")
         if length <= SMALL:
             return False
-        size = length if self._is_whole else WINDOW
-        setting = response_bytes.refusing(self._caller_name(), size)
+        size = length if self._is_json else WINDOW
+        setting = response_bytes.exceeded_setting(self._caller_name(), size)
         if setting is not None:
             self.refusal = busy(setting)
             return True
@@ -218,10 +218,10 @@ class PacedResponse:
         return False
 
     def _caller_name(self) -> str:
-        """The user, once the request has signed in; else the address."""
+        """Returns the user of an authenticated request, else the address."""
         if self._caller is None:
-            here = log_context()
-            user_id = None if here is None else here.user_id
+            context = log_context()
+            user_id = None if context is None else context.user_id
             self._caller = f"user:{user_id}" if user_id is not None else f"{self._network}"
         return self._caller
 
@@ -229,19 +229,19 @@ class PacedResponse:
         response_bytes.add(self._caller_name(), size)
         self._counted += size
 
-    def _keep(self, event: Any) -> None:
-        if not self._counted:  # a small one: nothing was counted when it began
+    def _queue(self, event: Any) -> None:
+        if not self._counted:  # a small response: `_refuses` did not count it
             self._count(len(event.get("body", b"")))
         self._waiting.append(event)
 
     async def _drain(self) -> None:
         while self._waiting:
             await self._connection.writable()
-            await self._pass_on(self._waiting.popleft())
+            await self._forward(self._waiting.popleft())
 
-    async def _pass_on(self, event: Any) -> None:
+    async def _forward(self, event: Any) -> None:
         await self._send(event)
-        if self._counted and self._is_whole:
-            gone = min(self._counted, len(event.get("body", b"")))
-            response_bytes.add(self._caller_name(), -gone)
-            self._counted -= gone
+        if self._counted and self._is_json:
+            sent = min(self._counted, len(event.get("body", b"")))
+            response_bytes.add(self._caller_name(), -sent)
+            self._counted -= sent

@@ -4,8 +4,11 @@ from collections.abc import Awaitable, Callable
 from inspect import iscoroutinefunction
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
+from django.middleware.clickjacking import XFrameOptionsMiddleware
+from django.middleware.common import CommonMiddleware
+from django.middleware.security import SecurityMiddleware
 from django.utils.decorators import sync_and_async_middleware
 
 from .response_headers import set_address_headers
@@ -20,6 +23,36 @@ PLAIN = {
     413: ("too_large", "This request is too large"),
     500: ("internal", "Something went wrong on our side"),
 }
+
+
+class OnLoop:
+    """Runs the two hooks of a Django middleware on the event loop, not each on a thread.
+
+    For middleware that reads and sets headers and does nothing else.
+    """
+
+    get_response: Any
+    process_response: Any
+
+    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
+        process_request = getattr(self, "process_request", None)
+        response: HttpResponseBase | None = process_request(request) if process_request else None
+        if response is None:
+            response = await self.get_response(request)
+        answer: HttpResponseBase = self.process_response(request, response)
+        return answer
+
+
+class Security(OnLoop, SecurityMiddleware):
+    """Sets HSTS, nosniff, the referrer policy and COOP."""
+
+
+class Common(OnLoop, CommonMiddleware):
+    """Refuses hosts that are not in ALLOWED_HOSTS; sets Content-Length."""
+
+
+class XFrameOptions(OnLoop, XFrameOptionsMiddleware):
+    """Forbids other sites to show us in a frame."""
 
 
 @sync_and_async_middleware
@@ -63,6 +96,11 @@ def _as_json(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBa
         return response
     code, detail = PLAIN[response.status_code]
     answer = JsonResponse({"code": code, "detail": detail}, status=response.status_code)
-    if isinstance(response, HttpResponse) and "Allow" in response.headers:
-        answer["Allow"] = response["Allow"]
+    for name, value in response.headers.items():
+        if name not in OF_BODY:
+            answer.headers[name] = value
+    answer.headers["Content-Length"] = str(len(answer.content))
     return answer
+
+
+OF_BODY = ("Content-Type", "Content-Length")

@@ -1,7 +1,7 @@
-"""The OpenAPI document: what ninja reads from the code, completed for people and generators.
+"""Serves the OpenAPI document: ninja's, completed for readers and client generators.
 
-The data stands beside the code: summaries and descriptions are the docstrings of the operations,
-examples stand in the schemas, refusals in `REFUSALS` of each `api.py`, their statuses in `STATUS`.
+The data is beside the code: summaries and descriptions are docstrings of the operations, examples
+are in the schemas, error responses in `REFUSALS` of each `api.py`, their statuses in `STATUS`.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ CODES = sorted(
     | {code for code, _ in PLAIN.values()}
     | {BAD_JSON}
 )
-"""Every `code` of an error answer."""
+"""Every `code` of an error response."""
 
 TAGS = {
     "Accounts": "Registration, login and tokens, your profile, your sessions, other users.",
@@ -87,14 +87,14 @@ HEADERS: dict[str, Schema] = {
 CUT_OFF = "EOF while parsing an object at line 1 column 1"
 HEADERS_OF_STATUS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
 MAX_ORIGINS = 16
-"""Origins under which the document is kept, 160 KB each. Any port in a `Host` is another one, so
-a client that varies it costs 6 ms a request: as much as two ordinary ones."""
+"""Origins whose document is cached, 160 KB each. Another port in `Host` is another origin, so a
+client that varies it costs 6 ms per request: as much as two ordinary requests."""
 
 _building = threading.Lock()
 
 
 class ChatSchema(OpenAPISchema):
-    """Ninja's document with what people, Postman and client generators need besides."""
+    """Completes ninja's document for readers, Postman and client generators."""
 
     def __init__(self) -> None:
         super().__init__(api, api.get_root_path({}))
@@ -125,7 +125,7 @@ class ChatSchema(OpenAPISchema):
 
     @override
     def add_schema_definitions(self, definitions: Schema) -> None:
-        """Pydantic sorts the members of examples by name; people expect those of the schema."""
+        """Restores the schema's order of members in examples, which pydantic sorts by name."""
         for schema in definitions.values():
             if example := schema.get("example"):
                 members = schema.get("properties", ())
@@ -158,7 +158,7 @@ def _camel_case(name: str) -> str:
 
 
 def _name_of(schema: Schema) -> str:
-    """The component that a reference leads to, also one that may be null."""
+    """Returns the name of the referenced component, also of a nullable one."""
     (name,) = re.findall(r"#/components/schemas/(\w+)", json.dumps(schema))
     return str(name)
 
@@ -175,7 +175,7 @@ def _header_of_pages(status: int, details: Schema) -> str | None:
 def _errors(
     status: int, operation: Operation, details: Schema, schemas: Schema
 ) -> Iterator[Schema]:
-    """One body for each `code` that this operation answers with this status."""
+    """Yields one body for each `code` of this operation with this status."""
     if status == HTTPStatus.BAD_REQUEST:
         yield {"code": BAD_JSON, "detail": f"The body is not JSON: {CUT_OFF}"}
     if status == HTTPStatus.UNPROCESSABLE_ENTITY:
@@ -194,7 +194,7 @@ def _body(error: DomainError) -> Schema:
 
 
 def _misshapen(details: Schema, schemas: Schema) -> DomainError:
-    """The mistake that is easiest to make: nothing where something must be, or a number too low."""
+    """Returns an example of a 422: a missing field, or a number that is too low."""
     if "requestBody" in details:
         body = schemas[_name_of(details["requestBody"]["content"]["application/json"]["schema"])]
         for name in body.get("required", ()):
@@ -202,7 +202,9 @@ def _misshapen(details: Schema, schemas: Schema) -> DomainError:
         return accounts_errors.invalid(
             "unknown", "Extra inputs are not permitted", "extra_forbidden"
         )
-    for parameter in sorted(details["parameters"], key=lambda one: one["name"] != "limit"):
+    for parameter in sorted(
+        details["parameters"], key=lambda candidate: candidate["name"] != "limit"
+    ):
         if "minimum" in parameter["schema"]:
             least = parameter["schema"]["minimum"]
             return accounts_errors.invalid(
@@ -219,7 +221,7 @@ def _misshapen(details: Schema, schemas: Schema) -> DomainError:
 
 @functools.cache
 def document() -> Schema:
-    """The whole document but for `servers`: a tenth of a second of work, done once."""
+    """Builds the document without `servers`, once: it takes a tenth of a second."""
     return ChatSchema()
 
 
@@ -235,14 +237,14 @@ def _representation(origin: str) -> Representation:
         )
 
 
-@csrf_exempt  # so that other methods answer 405, not the HTML of a failed check
+@csrf_exempt  # so that other methods answer 405, not the HTML page of a CSRF failure
 @require_safe
 async def openapi_json(request: HttpRequest) -> HttpResponse:
-    """The document, with the address of this server as the client knows it."""
+    """Answers with the document; `servers` has the origin of the request."""
     origin = f"{request.scheme}://{request.get_host()}"
     response = HttpResponse(content_type="application/json", headers={"Cache-Control": "no-cache"})
     if settings.SECURE_PROXY_SSL_HEADER:
-        # A cache between our proxy and this process sees both schemes at one URL.
+        # A cache between the proxy and this process sees both schemes at one URL.
         response["Vary"] = "X-Forwarded-Proto"
     # Off the loop: the first request builds the document.
     return respond(request, response, await asyncio.to_thread(_representation, origin))

@@ -1,7 +1,7 @@
-"""How often operations of the REST API may be called: each counts against a rate (contract §4).
+"""Counts each REST operation against a rate limit (contract §4).
 
-Ninja has validated the request when a view runs, so a refusal comes after 422 and before 404, as
-contract §2 wants.
+A view runs after ninja has validated the request, so 429 comes after 422 and before 404
+(contract §2).
 """
 
 import functools
@@ -18,7 +18,7 @@ from rooms import api as rooms_api
 
 View = Callable[..., Any]
 
-# Their services count them, because sockets do the same or a password is hashed.
+# Counted in their services, because sockets use them too or they hash a password.
 COUNTED_BY_SERVICES: frozenset[View] = frozenset(
     {
         accounts_api.register,
@@ -34,7 +34,7 @@ COUNTED_BY_SERVICES: frozenset[View] = frozenset(
         messaging_api.remove_reaction,
     }
 )
-# Each makes every process look up anew who may read the room.
+# Each makes every process reload who may read the room.
 MEMBERSHIPS: frozenset[View] = frozenset(
     {
         rooms_api.join_room,
@@ -47,10 +47,10 @@ MEMBERSHIPS: frozenset[View] = frozenset(
 
 
 def count_requests(view: View) -> View:
-    """Counts each request before the view runs; a decorator of ninja's for all operations.
+    """Decorates a view to count its requests before it runs.
 
-    A token that is in the body or not needed proves no user, so those count by address. Reads count
-    in this process alone: sharing them through Redis would cost more than they do.
+    Operations without authentication, or with a token in the body, count per address. Reads count
+    in this process only: sharing them through Redis would cost more than the reads.
     """
     if view in COUNTED_BY_SERVICES:
         return view

@@ -1,20 +1,20 @@
-"""Headers that depend on the address: what pages may load, and what nobody may keep."""
+"""Sets Content-Security-Policy and Cache-Control by path."""
 
 from django.http.response import HttpResponseBase
 
-# Our own files alone: a script that somebody smuggles into a name or a title does not run. Images
-# may be data, as the styles of Swagger UI and the admin have them.
+# Only our own files, so that a script injected through a name or a title does not run. `data:`
+# images are in the styles of Swagger UI and the admin.
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
     " font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
     " frame-ancestors 'none'"
 )
 PUBLIC_API_PATHS = frozenset({"/api/docs", "/api/openapi.json"})
-"""The same for everybody. All else under /api holds tokens or personal data."""
+"""Equal for all users. Everything else under /api contains tokens or personal data."""
 
 
 def set_address_headers(path: str, response: HttpResponseBase) -> None:
-    """Asked for every response of Django, so it looks at nothing but the path."""
+    """Sets the headers. Runs for every response, so it checks only the path."""
     headers = response.headers
     if path.startswith("/api/") and path not in PUBLIC_API_PATHS:
         headers.setdefault("Cache-Control", "no-store")

@@ -39,19 +39,26 @@ INSTALLED_APPS = [
     "config",  # manage.py doctor
 ]
 
-# All of these are async: a single synchronous one would cost each request a thread hop.
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
+    "config.middleware.Security",
     "config.static_files.StaticFilesMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "config.middleware.api_paths",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "config.middleware.Common",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "config.middleware.XFrameOptions",
 ]
+# API requests need no cookies: without these the whole chain runs on the event loop
+# (config/api_handler.py). Django's test client uses MIDDLEWARE.
+PAGES_ONLY = (
+    "config.static_files.",
+    "django.contrib.",
+    "django.middleware.csrf.",
+)
+API_MIDDLEWARE = [path for path in MIDDLEWARE if not path.startswith(PAGES_ONLY)]
 
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"

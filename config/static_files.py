@@ -1,7 +1,7 @@
-"""Static files straight from the packages that bring them, compressed when first asked for.
+"""Serves static files from the installed packages, compressed at their first request.
 
-Nothing is collected before the first start, so there are no `.gz` files beside them. Compressing
-all at the start would cost each worker 0.3 s for files that few ask for.
+Without `collectstatic` there are no `.gz` files beside them. Compressing all files at the start
+would cost each worker 0.3 s, for files that are rarely requested.
 """
 
 import asyncio
@@ -21,18 +21,18 @@ from .compression import accepts_gzip, negotiated
 
 COMPRESSIBLE = {".css", ".html", ".js", ".json", ".svg", ".txt", ".xml"}
 MIN_SIZE = 1024
-"""Bytes: a smaller file fits into one packet as it is."""
-KEPT = ("Content-Type", "Cache-Control", "Last-Modified")
+"""Bytes. A smaller file fits into one packet uncompressed."""
+COPIED_HEADERS = ("Content-Type", "Cache-Control", "Last-Modified")
 
 cache_bytes = Gauge(
     "chat_static_cache_bytes",
-    "Compressed static files that the processes hold",
+    "Bytes of compressed static files in memory",
     multiprocess_mode="livesum",
 )
 
 
 class StaticFilesMiddleware(ServeStaticMiddleware):  # type: ignore[misc]
-    """Servestatic, with compressed copies held in memory, and 404 for a missing file."""
+    """Extends servestatic with compressed copies in memory, and 404 for a missing file."""
 
     def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)
@@ -51,7 +51,7 @@ class StaticFilesMiddleware(ServeStaticMiddleware):  # type: ignore[misc]
         return response
 
     async def _plain(self, request: HttpRequest) -> HttpResponseBase:
-        """With DEBUG on, servestatic raises for a missing file, which would be a 500."""
+        """Answers without compression. With DEBUG servestatic raises for a missing file."""
         try:
             response: HttpResponseBase = await super().__call__(request)
         except MissingFileError:
@@ -65,7 +65,7 @@ def path_of(file: StaticFile) -> str:
 
 
 def is_compressible(file: StaticFile) -> bool:
-    """Not where a `.gz` lies beside the file: servestatic sends that one."""
+    """Returns whether to compress a file: not if servestatic has a `.gz` of it."""
     if len(file.alternatives) > 1:
         return False
     _, path, headers = file.alternatives[0]
@@ -74,17 +74,16 @@ def is_compressible(file: StaticFile) -> bool:
 
 def compressed(request: HttpRequest, file: StaticFile, zipped: bytes) -> HttpResponse:
     _, _, headers = file.alternatives[-1]
-    kept = {name: value for name, value in headers if name in KEPT}
-    # CommonMiddleware, which sets the length elsewhere, comes after us.
+    kept = {name: value for name, value in headers if name in COPIED_HEADERS}
+    # CommonMiddleware, which sets the length of other responses, runs inside this middleware.
     response = HttpResponse(zipped, headers=kept | {"Content-Length": str(len(zipped))})
     return negotiated(request, response, etag=file.etag.strip('"'), compressed=True)
 
 
 class GzipCache:
-    """Compressed files up to a number of bytes; those beyond it are sent as they are.
+    """Caches compressed files up to a size limit; further files are sent uncompressed.
 
-    None is thrown out for another: then two that do not fit together would be compressed at each
-    request.
+    Nothing is evicted: two files that do not fit together would be compressed at each request.
     """
 
     def __init__(self, limit: int | None) -> None:
@@ -100,7 +99,7 @@ class GzipCache:
         return self._files.get(path) or await asyncio.to_thread(self._add, path)
 
     def _add(self, path: str) -> bytes | None:
-        # One at a time: requests for a file that come together must not each compress it.
+        # One at a time, so that simultaneous requests for a file compress it once.
         with self._compressing:
             if path in self._files or path in self._refused:
                 return self._files.get(path)

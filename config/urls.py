@@ -1,4 +1,4 @@
-"""HTTP addresses."""
+"""Routes HTTP paths to views."""
 
 from django.contrib import admin
 from django.urls import path, re_path
@@ -11,7 +11,7 @@ from .openapi import openapi_json
 from .views import to_admin, upgrade_required, websocket_guide
 
 urlpatterns = [
-    path("api/openapi.json", openapi_json),  # before ninja's own, which is built at each request
+    path("api/openapi.json", openapi_json),  # before ninja's own, which is rebuilt at each request
     path("api/", api.urls),
     path("admin", to_admin),  # APPEND_SLASH is off: it would redirect the API too
     path("admin/", admin.site.urls),

@@ -1,4 +1,4 @@
-"""Addresses beside the API: the guide to the frames, and hints for addresses typed wrongly."""
+"""Serves the WebSocket guide, and answers mistyped URLs."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -12,7 +12,7 @@ UPGRADE_HINT = (
 
 
 async def websocket_guide(request: HttpRequest) -> HttpResponse:
-    """`docs/websocket.md` as it is in the repository, to be read in a browser."""
+    """Answers with `docs/websocket.md` as plain text."""
     text = (settings.BASE_DIR / "docs" / "websocket.md").read_text(encoding="utf-8")
     return HttpResponse(text, content_type="text/plain; charset=utf-8")
 
@@ -22,9 +22,9 @@ async def to_admin(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(reverse("admin:index"))
 
 
-@csrf_exempt  # a POST must get the hint too
+@csrf_exempt  # a POST must get this answer too
 async def upgrade_required(request: HttpRequest) -> HttpResponse:
-    """Answers plain HTTP at a socket's address: 426, with the headers that RFC 9110 asks for."""
+    """Answers plain HTTP at a WebSocket URL with 426 and the headers of RFC 9110."""
     answer = JsonResponse({"code": "upgrade_required", "detail": UPGRADE_HINT}, status=426)
     answer["Upgrade"] = "websocket"
     answer["Connection"] = "Upgrade"

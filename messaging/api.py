@@ -2,13 +2,19 @@
 
 from typing import Annotated, Any
 
+from asgiref.sync import sync_to_async
 from django.http import HttpResponse
 from ninja import Path, Query, Router, Status
+from ninja.decorators import decorate_view
 
-from accounts.auth import Bearer, Request
-from accounts.kernel.errors import DomainError, Forbidden, Refusals
+from accounts.auth import Bearer, Caller, Request, SignedBearer, session_first, sign_in_with
+from accounts.kernel.errors import DomainError, Forbidden, Refusals, SessionEnded
 from accounts.kernel.fields import MAX_ID, NameInPath, PathId, answers
+from accounts.kernel.json_answers import json_answer
 from accounts.kernel.pagination import Cursor, Limit, write_links
+from accounts.kernel.rate_limits import refund
+from accounts.kernel.request_threads import ask
+from accounts.tokens import Claims
 from rooms.errors import REMOVED, NoSuchRoom, NotAMember
 from rooms.selectors import RoomAccess, room_access, room_access_by_name
 
@@ -27,6 +33,7 @@ from .schemas import (
 )
 
 router = Router(tags=["Messages"], auth=Bearer())
+SENDER = SignedBearer()
 
 RoomId = Annotated[PathId, Path(example=1, description="`id` of a room")]
 RoomName = Annotated[
@@ -42,34 +49,55 @@ After = Annotated[int | None, Query(None, ge=0, le=MAX_ID, description="Messages
 
 def _read(
     request: Request,
-    response: HttpResponse,
     access: RoomAccess,
     *,
     before: int | None,
     after: int | None,
     limit: int,
-) -> list[MessageState]:
+) -> HttpResponse:
     page = selectors.history(access, before=before, after=after, limit=limit)
-    write_links(request, response, page.links)
-    return page.messages
+    return _page(request, page.messages, page.links)
 
 
-def _send(request: Request, room: int | str, body: MessageIn) -> Status[MessageState]:
-    """Sends to a room by id or name. A name is looked up after text and rate (contract §2)."""
+def _page(request: Request, items: list[Any], links: dict[str, Any]) -> HttpResponse:
+    response = json_answer(items)
+    write_links(request, response, links)
+    return response
+
+
+async def _send(request: Request, room: int | str, body: MessageIn) -> HttpResponse:
+    """Hands a draft to the writer, which checks session and membership under the room's lock.
+
+    `room` is an id or a name. A name is looked up after text and rate (contract §2).
+    """
     caller = request.auth
     text = services.accept_text(caller=caller, content=body.content)
-    draft = services.draft_message(
-        caller=caller,
-        room_id=room
-        if isinstance(room, int)
-        else room_access_by_name(caller.user_id, room).room.pk,
-        text=text,
-        username=body.username,
-        client_id=body.client_id,
-        reply_to=body.reply_to,
-    )
-    sent = services.send_message(draft)
-    return Status(200 if sent.duplicate else 201, sent.message)
+    try:
+        if isinstance(room, str):
+            room = await sync_to_async(ask)(_room_named, caller, room)
+        draft = services.draft_message(
+            caller=caller,
+            room_id=room,
+            text=text,
+            username=body.username,
+            client_id=body.client_id,
+            reply_to=body.reply_to,
+        )
+        sent = await services.send_message_from_loop(draft)
+    except SessionEnded:
+        # An ended session must not use up the rate of its user's other sessions.
+        refund("CHAT_MESSAGE_RATE", caller.user_id)
+        raise
+    message = MessageOut.model_validate(sent.message)
+    return json_answer(message, 200 if sent.duplicate else 201)
+
+
+def _room_named(caller: Caller, name: str) -> int:
+    """A room's id. Raises SessionEnded before NoSuchRoom: the writer comes later."""
+    claims = Claims(caller.user_id, caller.session_id, "", caller.expires_at)
+    sign_in_with(claims, touch=False)
+    room_id: int = room_access_by_name(caller.user_id, name).room.pk
+    return room_id
 
 
 READING = answers({200: list[MessageOut]}, 401, 403, 404, 422)
@@ -77,26 +105,22 @@ SENDING = answers({201: MessageOut, 200: MessageOut}, 400, 401, 403, 404, 409, 4
 
 
 @router.get("/my-rooms", tags=["Rooms"], response=answers({200: list[MyRoomOut]}, 401, 422))
-def list_my_rooms(
-    request: Request, response: HttpResponse, cursor: Cursor = None, limit: Limit = 50
-) -> list[Any]:
+def list_my_rooms(request: Request, cursor: Cursor = None, limit: Limit = 50) -> HttpResponse:
     """List your rooms, latest activity first.
 
     Each has its unread count and its last message. A private room is listed from its first message
     on.
     """
     page = selectors.my_rooms(request.auth.user_id, cursor=cursor, limit=limit)
-    write_links(request, response, page.links)
-    return page
+    return _page(request, page, page.links)
 
 
 @router.get("/messages", response=answers({200: list[MessageOut]}, 401, 422))
 def read_feed(
     request: Request,
-    response: HttpResponse,
     before: Cursor = None,
     limit: Limit = 50,
-) -> list[MessageState]:
+) -> HttpResponse:
     """Read the newest messages of all rooms that you may read.
 
     A page runs from old to new. It looks at 10,000 messages of the site at most, so it can be short
@@ -104,89 +128,88 @@ def read_feed(
     synchronise, read each room.
     """
     page = selectors.feed(request.auth.user_id, before=before, limit=limit)
-    write_links(request, response, page.links)
-    return page.messages
+    return _page(request, page.messages, page.links)
 
 
-@router.post("/messages", response=SENDING)
-def send_to_room(request: Request, body: MessageToRoomIn) -> Status[MessageState]:
+@router.post("/messages", auth=SENDER, response=SENDING)
+@decorate_view(session_first)
+async def send_to_room(request: Request, body: MessageToRoomIn) -> HttpResponse:
     """Send a message to a room named in the body.
 
     `room` is a name or an id. With a `client_id`, sending again is safe: it answers 200 with the
     message of the first time and creates no second one.
     """
-    return _send(request, body.room, body)
+    return await _send(request, body.room, body)
 
 
 @router.get("/rooms/{room_id}/messages", response=READING)
 def read_messages(
     request: Request,
-    response: HttpResponse,
     room_id: RoomId,
     before: Before = None,
     after: After = None,
     limit: Limit = 50,
-) -> list[MessageState]:
+) -> HttpResponse:
     """Read the messages of a room.
 
     A page runs from old to new. Without `before` and `after` it is the newest; `Link` leads to the
     pages around it.
     """
     access = room_access(request.auth.user_id, room_id)
-    return _read(request, response, access, before=before, after=after, limit=limit)
+    return _read(request, access, before=before, after=after, limit=limit)
 
 
-@router.post("/rooms/{room_id}/messages", response=SENDING)
-def send_message(request: Request, room_id: RoomId, body: MessageIn) -> Status[MessageState]:
+@router.post("/rooms/{room_id}/messages", auth=SENDER, response=SENDING)
+@decorate_view(session_first)
+async def send_message(request: Request, room_id: RoomId, body: MessageIn) -> HttpResponse:
     """Send a message to a room.
 
     Sending joins a public room. With a `client_id`, sending again is safe: it answers 200 with the
     message of the first time and creates no second one.
     """
-    return _send(request, room_id, body)
+    return await _send(request, room_id, body)
 
 
 @router.get("/messages/{room_id}", response=READING)
 def read_messages_alias(
     request: Request,
-    response: HttpResponse,
     room_id: RoomId,
     before: Before = None,
     after: After = None,
     limit: Limit = 50,
-) -> list[MessageState]:
+) -> HttpResponse:
     """Read the messages of a room, at its other path.
 
     The same as `GET /api/rooms/{room_id}/messages`.
     """
     access = room_access(request.auth.user_id, room_id)
-    return _read(request, response, access, before=before, after=after, limit=limit)
+    return _read(request, access, before=before, after=after, limit=limit)
 
 
-@router.post("/messages/{room_id}", response=SENDING)
-def send_message_alias(request: Request, room_id: RoomId, body: MessageIn) -> Status[MessageState]:
+@router.post("/messages/{room_id}", auth=SENDER, response=SENDING)
+@decorate_view(session_first)
+async def send_message_alias(request: Request, room_id: RoomId, body: MessageIn) -> HttpResponse:
     """Send a message to a room, at its other path.
 
     The same as `POST /api/rooms/{room_id}/messages`.
     """
-    return _send(request, room_id, body)
+    return await _send(request, room_id, body)
 
 
 @router.get("/history/{room_name}", response=READING)
 def read_history(
     request: Request,
-    response: HttpResponse,
     room_name: RoomName,
     before: Before = None,
     after: After = None,
     limit: Limit = 50,
-) -> list[MessageState]:
+) -> HttpResponse:
     """Read the messages of a room by its name.
 
     For public and group rooms. The same as `GET /api/rooms/{room_id}/messages`.
     """
     access = room_access_by_name(request.auth.user_id, room_name)
-    return _read(request, response, access, before=before, after=after, limit=limit)
+    return _read(request, access, before=before, after=after, limit=limit)
 
 
 @router.patch(

@@ -7,5 +7,5 @@ class RealtimeConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        # Connects the receivers and hands presence to `rooms`.
+        # Importing connects the receivers, and gives `rooms` its presence.
         from . import checks, receivers, runtime  # noqa: F401

@@ -1,14 +1,14 @@
-"""What `manage.py check` says about how processes hear of each other."""
+"""Checks for `manage.py check` whether processes share a channel layer."""
 
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Info, register
 
-NO_LAYER = "Server processes have no channel layer in common."
+NO_LAYER = "Server processes share no channel layer."
 HINT = (
-    "One process needs none. Several keep the delivery promise without, each hearing of the "
-    "others' messages within about a second; REDIS_URL makes it immediate."
+    "One process needs none. Several processes without one keep the delivery promise with a delay "
+    "of about a second; REDIS_URL makes delivery immediate."
 )
 
 

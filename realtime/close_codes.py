@@ -11,11 +11,11 @@ from rooms import errors as rooms_errors
 from . import errors
 
 RECONNECT_DELAY = 10.0
-"""Seconds in `retry_after` of `too_many_connections`: when another socket closes is not known."""
+"""Seconds in `retry_after` of `too_many_connections`: nothing predicts when a socket closes."""
 
 
 class Reconnect(Enum):
-    """What a client does after a close."""
+    """Whether and how a client reconnects after a close."""
 
     NO = "no"
     WITH_SINCE = "with since"
@@ -24,6 +24,8 @@ class Reconnect(Enum):
 
 
 class CloseCode(IntEnum):
+    """WebSocket close codes, each with what the client does next."""
+
     reconnect: Reconnect
 
     def __new__(cls, code: int, reconnect: Reconnect) -> Self:
@@ -43,7 +45,7 @@ class CloseCode(IntEnum):
     TOO_MANY = 4429, Reconnect.AFTER_DELAY
 
 
-# The close code of an error during the handshake, where any error ends the socket.
+# Close codes of errors during the handshake, where every error closes the socket.
 CLOSE_CODES: dict[type[DomainError], CloseCode] = {
     accounts_errors.NotAuthenticated: CloseCode.UNAUTHENTICATED,
     accounts_errors.TokenInvalid: CloseCode.UNAUTHENTICATED,
@@ -64,7 +66,7 @@ CLOSE_CODES: dict[type[DomainError], CloseCode] = {
     errors.TooManyUnreadableFrames: CloseCode.UNREADABLE,
     # The client reconnects, as after a restart.
     accounts_errors.Busy: CloseCode.RESTART,
-    # No handshake raises these. One that did would be refused.
+    # The handshake raises none of these; a code for each keeps the table complete.
     accounts_errors.Invalid: CloseCode.FORBIDDEN,
     accounts_errors.UsernameTaken: CloseCode.FORBIDDEN,
     accounts_errors.EmailTaken: CloseCode.FORBIDDEN,
@@ -81,7 +83,7 @@ CLOSE_CODES: dict[type[DomainError], CloseCode] = {
     messaging_errors.TooManyReactions: CloseCode.FORBIDDEN,
 }
 
-# Only these end an open socket. Any other error is sent as a frame and the socket stays open.
+# Only these close an open socket. Any other error is sent as a frame.
 ENDS_AN_OPEN_SOCKET: frozenset[type[DomainError]] = frozenset(
     {
         accounts_errors.NotAuthenticated,

@@ -1,4 +1,4 @@
-"""The three kinds of socket: how each finds its room, and who may enter."""
+"""Defines the three kinds of socket: how each finds its room and who may enter."""
 
 from typing_extensions import override
 
@@ -18,7 +18,7 @@ class PublicChatConsumer(RoomConsumer):
 
 
 class GroupChatConsumer(RoomConsumer):
-    """`/ws/chat/group/<room_name>/`: members only; to others it might as well not be there."""
+    """`/ws/chat/group/<room_name>/`: members only, for others as if missing."""
 
     @override
     def enter(self, caller: Caller, name: str) -> Room:
@@ -26,7 +26,7 @@ class GroupChatConsumer(RoomConsumer):
 
 
 class PrivateChatConsumer(RoomConsumer):
-    """`/ws/private/<username>/`: the one room of the caller and that user."""
+    """`/ws/private/<username>/`: the private room of the caller and that user."""
 
     @override
     def enter(self, caller: Caller, name: str) -> Room:

@@ -1,7 +1,7 @@
-"""The threads on which sockets ask the database.
+"""Runs the database queries of sockets on a thread pool of their own.
 
-A pool of our own: all of `sync_to_async` shares one thread, where a slow query elsewhere would hold
-up every connect. Its threads keep their SQLite connection open; PostgreSQL's goes back to the pool.
+All calls of `sync_to_async` share one thread, where one slow query would delay every connect. The
+threads keep their SQLite connection open; a PostgreSQL connection returns to the pool.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 
 class DatabaseThreads:
-    """Some threads, and a bound for the calls that run or wait for one."""
+    """A thread pool that bounds the calls that run or wait."""
 
     def __init__(self, name: str, threads: int, max_queued: int) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
@@ -29,36 +29,36 @@ class DatabaseThreads:
         self._waiting: set[asyncio.Future[Any]] = set()
 
     def __len__(self) -> int:
-        """Calls that run or wait."""
+        """Returns the number of calls that run or wait."""
         return len(self._waiting)
 
     async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """The result of `call`, made on one of the threads.
+        """Runs `call` on one of the threads and returns its result.
 
-        Raises what it raises, and Busy when the database is away, too slow or not migrated, or too
-        many wait.
+        Raises what `call` raises. Raises Busy when too many calls wait, or when the database is
+        unavailable, too slow or not migrated.
         """
         if len(self) >= self._max_queued:
             raise Busy
-        # With the context, so that a log line says which socket it comes from.
-        answer = asyncio.get_running_loop().run_in_executor(
+        # With the context, so that log lines name the socket.
+        result = asyncio.get_running_loop().run_in_executor(
             self._threads, copy_context().run, lambda: _guarded(call, *args, **kwargs)
         )
-        self._waiting.add(answer)
-        answer.add_done_callback(self._finished)
+        self._waiting.add(result)
+        result.add_done_callback(self._finished)
         try:
-            # A thread cannot be stopped: its call goes on, and counts until it ends, so that the
-            # bound holds for those behind a database that says nothing.
+            # A thread cannot be stopped. Its call counts until it ends, so the bound also holds
+            # when the database hangs.
             async with asyncio.timeout(settings.CHAT_DATABASE_TIMEOUT):
-                return await asyncio.shield(answer)
+                return await asyncio.shield(result)
         except TimeoutError:
             raise Busy from None
 
-    def _finished(self, answer: asyncio.Future[Any]) -> None:
-        self._waiting.discard(answer)
-        if not answer.cancelled():
-            # Looked at, so that asyncio does not complain when the caller has given up.
-            answer.exception()
+    def _finished(self, result: asyncio.Future[Any]) -> None:
+        self._waiting.discard(result)
+        if not result.cancelled():
+            # Retrieves it: asyncio would log it as unhandled if the caller timed out.
+            result.exception()
 
 
 def _guarded(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

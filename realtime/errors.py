@@ -1,4 +1,4 @@
-"""Errors that only sockets have. Their close codes are in `close_codes.py`."""
+"""Defines the errors that only sockets have. Close codes: `close_codes.py`."""
 
 from accounts.kernel.errors import DomainError
 from rooms import errors as rooms_errors
@@ -6,7 +6,7 @@ from rooms import errors as rooms_errors
 
 class AuthTimeout(DomainError):
     code = "auth_timeout"
-    detail = "No token came within 10 seconds"
+    detail = "No token received within 10 seconds"
 
 
 class Removed(DomainError):
@@ -16,7 +16,7 @@ class Removed(DomainError):
 
 class TooSlow(DomainError):
     code = "too_slow"
-    detail = "This client does not read its frames: reconnect with since"
+    detail = "This client reads too slowly: reconnect with since"
 
 
 class TooManyConnections(DomainError):

@@ -1,7 +1,7 @@
-"""Versions of the libraries whose inside we use: those that were read, and any other.
+"""Checks the versions of the libraries whose private names we use.
 
-Another version is judged by whether it has the names that we use. With all of them it is used as
-before; else a public way serves, which is slower and keeps the bounds.
+An untested version that has all of these names is used like a tested one. If a name is missing,
+the public API is used instead: slower, with the same bounds.
 """
 
 import logging
@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from .cluster import redis_layer
 from .metrics import unknown_versions
-from .servers.detect import inside_of
-from .servers.required import Inside, missing_names
+from .servers.detect import server_module
+from .servers.required import RequiredNames, missing_names
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +24,11 @@ KNOWN_VERSIONS = {
     "twisted": "26.10.",
     "channels_redis": "4.3.",
 }
-"""The tests run with these. Raise one when all of them pass with the next."""
+"""Tested versions. Raise one when all tests pass with the next."""
 
 
 class Library(NamedTuple):
-    """One that is not as we know it: its version is new, or names are missing inside it."""
+    """A library in an untested version, or without some of the names that we use."""
 
     name: str
     version: str
@@ -38,24 +38,24 @@ class Library(NamedTuple):
     def sentence(self) -> str:
         if not self.missing:
             return (
-                f"{self.name} {self.version} was not tested here. It has all that we use of its "
-                "inside and is served as before: watch memory and speed."
+                f"{self.name} {self.version} is untested. It has all private names that we use, "
+                "so nothing changes: watch memory and speed."
             )
         return (
-            f"{self.name} {self.version} lacks what we use of its inside "
-            f"({', '.join(self.missing)}). A slower public way is used in place of it: install the "
+            f"{self.name} {self.version} lacks private names that we use "
+            f"({', '.join(self.missing)}). The slower public API is used instead: install the "
             "versions of requirements.txt."
         )
 
 
 def unfamiliar_libraries() -> list[Library]:
-    """Libraries that are of an unknown version or lack a name that we use."""
+    """Returns libraries in an untested version or without a name that we use."""
     found = []
     for name, known in KNOWN_VERSIONS.items():
         try:
             installed = version(name)
         except PackageNotFoundError:
-            continue  # a server that is not there serves nothing
+            continue  # a server that is not installed
         missing = tuple(_missing(name))
         if missing or not installed.startswith(known):
             found.append(Library(name, installed, missing))
@@ -65,22 +65,23 @@ def unfamiliar_libraries() -> list[Library]:
 def _missing(library: str) -> Iterator[str]:
     server = "uvicorn" if library == "uvicorn" else "daphne"
     if library == "channels_redis":
-        required: Iterable[Inside] | None = redis_layer.REQUIRED
+        required: Iterable[RequiredNames] | None = redis_layer.REQUIRED
     else:
-        required = getattr(inside_of(server), "REQUIRED", None)
+        required = getattr(server_module(server), "REQUIRED", None)
     if required is None:
         yield "its protocol classes"
         return
     yield from missing_names(one for one in required if _is_part_of(one, library))
 
 
-def _is_part_of(inside: Inside, library: str) -> bool:
-    name = inside.of.__name__ if isinstance(inside.of, ModuleType) else inside.of.__module__
+def _is_part_of(names: RequiredNames, library: str) -> bool:
+    owner = names.owner
+    name = owner.__name__ if isinstance(owner, ModuleType) else owner.__module__
     return name.partition(".")[0] == library
 
 
 def report_unfamiliar_libraries() -> None:
-    """One warning for each in the log, and a metric."""
+    """Logs one warning for each, and sets a metric."""
     for library in unfamiliar_libraries():
         unknown_versions.labels(library.name, library.version).set(1)
         log.warning("%s", library.sentence)

@@ -1,10 +1,9 @@
-"""Going down without losing a word (SIGTERM, SIGINT).
+"""Drains the process on SIGTERM and SIGINT, so that no message is lost.
 
-The servers close every socket in the moment of the signal, answers under way or not. So the signal
-is taken first by us: readiness turns 503 and stays so for `CHAT_DRAIN_DELAY`, while everything
-still works; then no frame or request is taken any more, those under way are answered, the sockets
-close with 1012, and only then the server's own handler is called. A second signal goes straight to
-it.
+Servers close every socket as soon as the signal comes, even while a frame is being handled. So this
+module handles the signal first. `/readyz` returns 503 for `CHAT_DRAIN_DELAY` while everything still
+works. Then no new frame or request is accepted, those in progress finish, and the sockets close
+with 1012. Only then the server's own handler runs. A second signal runs it at once.
 """
 
 import asyncio
@@ -29,11 +28,14 @@ FLUSH_DELAY = 0.3
 
 
 class Restarting(Exception):
-    """This process takes no more work: the client reconnects to another one, with `since`."""
+    """This process accepts no more work: the client reconnects with `since`."""
 
 
 class Lifecycle:
-    """`draining`: not ready for new sockets. `stopped`: takes no frame or request any more."""
+    """Tracks work in progress and drains the process after a signal.
+
+    `draining`: accepts no new sockets. `stopped`: accepts no frames or requests either.
+    """
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -44,13 +46,13 @@ class Lifecycle:
         self._server_handlers: dict[int, Any] = {}
 
     def check_accepting(self) -> None:
-        """Raises Restarting while the process drains: a new socket would be closed at once."""
+        """Raises Restarting while the process drains: a new socket would be closed soon."""
         if self.draining:
             raise Restarting
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Surrounds each frame and request. The shutdown waits for what is inside."""
+        """Wraps the handling of a frame or request. The shutdown waits for it."""
         self._working += 1
         try:
             yield
@@ -58,7 +60,7 @@ class Lifecycle:
             self._working -= 1
 
     def take_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Handles signals before the handler of uvicorn or Twisted. Leaves other servers alone."""
+        """Installs handlers before those of uvicorn or Twisted; skips other servers."""
         for number in SIGNALS:
             handler = signal.getsignal(number)
             owner = type(getattr(handler, "__self__", None)).__module__
@@ -85,7 +87,7 @@ class Lifecycle:
             self.stopped = True
             await self._finish_work()
             self._hub.close_all(CloseCode.RESTART)
-            # So that the close frames reach their clients.
+            # Lets the close frames reach the clients.
             await asyncio.sleep(FLUSH_DELAY)
         finally:
             self._server_handlers[number](number, None)
@@ -95,10 +97,10 @@ class Lifecycle:
             if not self._working:
                 return
             await asyncio.sleep(0.02)
-        log.warning("%d answers were not ready in time", self._working)
+        log.warning("%d frames and requests did not finish before the shutdown", self._working)
 
     async def lifespan(self, _: Any, receive: Any, send: Any) -> None:
-        """The ASGI lifespan: uvicorn announces its start; daphne starts with the first request."""
+        """Serves the ASGI lifespan. daphne has none: there the first request takes over."""
         await receive()
         self.take_over(asyncio.get_running_loop())
         await send({"type": "lifespan.startup.complete"})

@@ -1,18 +1,18 @@
-"""What sockets count for Prometheus (docs/operations.md).
+"""Defines the Prometheus metrics of sockets (docs/operations.md).
 
-Nothing here is done per recipient. What happens with every fan-out or socket is a plain integer of
-the event loop, which `config.observability.metrics` reads once a second and at each scrape. The
-rest happens so rarely that it may cost a microsecond.
+Nothing is counted per recipient. Frequent events (fan-outs, sockets) are plain integers of the
+event loop, which `config.observability.metrics` reads once a second and at each scrape. Rare events
+may cost a microsecond each.
 """
 
 from prometheus_client import Counter, Gauge
 
 FIRST_CODE, LAST_CODE = 1000, 1015
-"""The close codes of RFC 6455 §7.4.1; a client may send three thousand others."""
+"""The close codes of RFC 6455 §7.4.1. A client may send three thousand others."""
 
 
 class SocketCounts:
-    """Of this process, on the loop of its sockets; read from any thread."""
+    """Counts of this process, written on the loop and read from any thread."""
 
     __slots__ = ("deliveries", "sockets")
 
@@ -24,7 +24,7 @@ class SocketCounts:
 sockets = Gauge("chat_sockets", "Open sockets, signed in or not", multiprocess_mode="livesum")
 rooms = Gauge(
     "chat_open_rooms",
-    "Rooms with a socket; one that is open in two workers counts twice",
+    "Rooms with a socket; a room that is open in two workers counts twice",
     multiprocess_mode="livesum",
 )
 counted_connections = Gauge(
@@ -34,47 +34,47 @@ counted_connections = Gauge(
 )
 unknown_versions = Gauge(
     "chat_unknown_library_version",
-    "1 for a library whose inside we use, in a version that we do not know",
+    "1 for each library whose private names are used, in an untested version",
     ["library", "version"],
     multiprocess_mode="max",
 )
-deliveries = Counter("chat_deliveries", "Frames handed to sockets by fan-out")
+deliveries = Counter("chat_deliveries", "Frames sent to sockets by fan-out")
 repaired_frames = Counter(
-    "chat_repaired_frames", "Changes that the repair read from the database and handed on"
+    "chat_repaired_frames", "Changes that the repair read from the database and delivered"
 )
 broker_failures = Counter(
-    "chat_broker_failures", "Failures to tell or hear other processes through Redis"
+    "chat_broker_failures", "Failures to publish to or receive from other processes through Redis"
 )
-redis_failures = Counter("chat_redis_failures", "Failures to ask Redis about presence and rates")
+redis_failures = Counter("chat_redis_failures", "Failed Redis calls for presence and rate limits")
 slow_consumer_disconnects = Counter(
-    "chat_slow_consumer_disconnects", "Sockets dropped because they did not read"
+    "chat_slow_consumer_disconnects", "Sockets closed because the client did not read"
 )
 closes = Counter(
-    "chat_socket_closes", "Sockets closed, by whom and with which code", ["by", "code"]
+    "chat_socket_closes", "Closed sockets by closing side and close code", ["by", "code"]
 )
 admission_queue = Gauge(
     "chat_admission_queue",
-    "Sockets that wait to be let in, because messages flow",
+    "New sockets that wait for admission while messages flow",
     multiprocess_mode="livesum",
 )
 database_calls = Gauge(
     "chat_socket_database_calls",
-    "Calls of sockets to the database, running or waiting for a thread",
+    "Database calls of sockets that run or wait for a thread",
     multiprocess_mode="livesum",
 )
 send_buffer_bytes = Gauge(
     "chat_send_buffer_bytes",
-    "Bytes that wait for clients to read them, pages of replays included",
+    "Bytes queued until clients read them, including pages of replays",
     multiprocess_mode="livesum",
 )
 replays = Gauge(
     "chat_replays",
-    "Replays that have their turn or wait for it",
+    "Replays that run or wait for their turn",
     multiprocess_mode="livesum",
 )
 replay_bytes = Gauge(
     "chat_replay_bytes",
-    "Bytes of the pages of all replays, those kept for the next client included",
+    "Bytes of the pages of all replays, including pages cached for the next client",
     multiprocess_mode="livesum",
 )
 
@@ -84,6 +84,6 @@ def closed_by_server(code: int) -> None:
 
 
 def closed_by_client(code: int | None) -> None:
-    """Its code is what the client likes: those that mean something here, and `other`."""
+    """Counts a close. Codes outside RFC 6455 count as `other`, to bound the series."""
     known = code is not None and FIRST_CODE <= code <= LAST_CODE
     closes.labels("client", code if known else "other").inc()

@@ -1,7 +1,8 @@
-"""Every frame of the wire, in both directions (contract §3). Pydantic alone, no Django.
+"""Defines every WebSocket frame, in both directions (contract §3).
 
-Clients send one JSON object per text frame; `parse` turns it into one of the ClientFrame classes or
-raises FrameError. `encode` turns a server frame into its text, once, however many will hear it.
+Clients send one JSON object per text frame. `parse` returns one of the ClientFrame classes or
+raises FrameError. `encode` returns the text of a server frame, once for all its recipients.
+Imports pydantic, no Django.
 """
 
 from typing import Annotated, Any, Literal
@@ -26,11 +27,11 @@ from messaging.schemas import ClientId, MessageMembers, NoAttachments
 from rooms.schemas import RoomOut
 
 MAX_FRAME_LENGTH = 65_536
-"""Bytes of UTF-8 in one client frame."""
+"""Bytes of UTF-8 in a client frame."""
 
 MAX_REF_LENGTH = 128
 MAX_INSPECTED_LENGTH = 8192
-"""Characters of a frame that is refused unread, and whose `ref` is echoed all the same."""
+"""Characters up to which a frame that is refused before parsing gets its `ref` echoed."""
 MAX_SINCE_DIGITS = 10**30
 Ref = Annotated[str, StringConstraints(max_length=MAX_REF_LENGTH)]
 
@@ -43,7 +44,7 @@ def _absent(value: object) -> bool:
 
 
 class ClientFrame(BaseModel):
-    """What every client frame may carry besides its own members."""
+    """The members that every client frame may have."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -89,9 +90,9 @@ class Ping(ClientFrame):
 
 
 def _kind(frame: Any) -> Any:
-    """`type`; without one a frame is `typing` when it has a `typing` member, else `message`.
+    """Returns the `type`: by default `typing` with that member, else `message`.
 
-    None ends the matter: pydantic builds no error for each member of a frame of thousands.
+    None for a frame with thousands of members: pydantic would build an error for each of them.
     """
     if not isinstance(frame, dict) or len(frame) > MAX_MEMBERS:
         return None
@@ -114,7 +115,7 @@ _CLIENT_FRAMES: TypeAdapter[AnyClientFrame] = TypeAdapter(
 
 
 class FrameError(Exception):
-    """A frame that cannot be taken. `ref` is what could be read of it all the same."""
+    """A frame that cannot be handled. `ref` is echoed if it could be read."""
 
     def __init__(
         self,
@@ -122,20 +123,20 @@ class FrameError(Exception):
         message: str,
         *,
         errors: list[dict[str, Any]] | None = None,
-        said: dict[str, Any] | None = None,
+        frame: dict[str, Any] | None = None,
     ) -> None:
         self.code = code
         self.message = message
         self.errors = errors
-        self.ref = _ref_of(said or {})
+        self.ref = _ref_of(frame or {})
         super().__init__(message)
 
 
 def parse(text: str | None) -> AnyClientFrame:
-    """One client frame; None stands for a binary one. Raises FrameError."""
+    """Parses a client frame; None stands for a binary one. Raises FrameError."""
     if text is None:
         raise FrameError("bad_frame", "Frames are text, one JSON object each")
-    # Four bytes a character at most: the exact count is needed only in between.
+    # A character has 1 to 4 bytes, so a short text needs no exact count.
     if len(text) > MAX_FRAME_LENGTH // 4 and len(text.encode()) > MAX_FRAME_LENGTH:
         raise FrameError("frame_too_big", f"A frame has at most {MAX_FRAME_LENGTH} bytes")
     try:
@@ -145,14 +146,14 @@ def parse(text: str | None) -> AnyClientFrame:
 
 
 def ref_in(text: str | None) -> str | None:
-    """The `ref` of a frame that is refused unread; not looked for in a large one, which costs."""
+    """Returns the `ref` of a frame refused before parsing; None if it is large."""
     if text is None or len(text) > MAX_INSPECTED_LENGTH:
         return None
     return _ref_of(_object_in(text))
 
 
 def token_in(text: str | None) -> str | None:
-    """The `token` of a frame whose sender is not known yet: nothing else of it counts so far."""
+    """Returns the `token` of a first frame, whose other members are not validated yet."""
     if text is None or len(text.encode()) > MAX_FRAME_LENGTH:
         return None
     token = _object_in(text).get("token")
@@ -160,43 +161,43 @@ def token_in(text: str | None) -> str | None:
 
 
 def _object_in(text: str) -> dict[str, Any]:
-    """A fraction of what validating costs, whatever stands there; empty for what is no object."""
+    """Decodes without validating, at a fraction of the cost; empty if no object."""
     try:
-        said = from_json(text, allow_inf_nan=False)
+        frame = from_json(text, allow_inf_nan=False)
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return frame if isinstance(frame, dict) else {}
 
 
-def _ref_of(said: dict[str, Any]) -> str | None:
-    ref = said.get("ref")
+def _ref_of(frame: dict[str, Any]) -> str | None:
+    ref = frame.get("ref")
     return ref if isinstance(ref, str) and len(ref) <= MAX_REF_LENGTH else None
 
 
 def _frame_error(text: str, error: ValidationError) -> FrameError:
     try:
-        said = from_json(text, allow_inf_nan=False)
+        frame = from_json(text, allow_inf_nan=False)
     except ValueError:
         return FrameError("bad_frame", "This frame is not JSON")
-    if not isinstance(said, dict):
+    if not isinstance(frame, dict):
         return FrameError("bad_frame", "A frame is one JSON object")
-    kind = said.get("type", "")
+    kind = frame.get("type", "")
     if not isinstance(kind, str):
         wrong_type = [{"loc": ["type"], "msg": "must be a string", "type": "string_type"}]
-        return FrameError("invalid", "type: must be a string", errors=wrong_type, said=said)
-    if len(said) > MAX_MEMBERS:
+        return FrameError("invalid", "type: must be a string", errors=wrong_type, frame=frame)
+    if len(frame) > MAX_MEMBERS:
         return FrameError(
-            "invalid", sentence_of(TOO_MANY_MEMBERS), errors=TOO_MANY_MEMBERS, said=said
+            "invalid", sentence_of(TOO_MANY_MEMBERS), errors=TOO_MANY_MEMBERS, frame=frame
         )
     found = error.errors(include_url=False, include_context=False, include_input=False)
     if found[0]["type"] == "union_tag_invalid":
-        return FrameError("unknown_type", "There is no client frame of this type", said=said)
-    # The first part of each place is the frame's own type.
+        return FrameError("unknown_type", "There is no client frame of this type", frame=frame)
+    # The first part of each location is the frame's type.
     errors = [
         {"loc": [str(part) for part in item["loc"][1:]], "msg": item["msg"], "type": item["type"]}
         for item in found[:MAX_ERRORS]
     ]
-    return FrameError("invalid", sentence_of(errors), errors=errors, said=said)
+    return FrameError("invalid", sentence_of(errors), errors=errors, frame=frame)
 
 
 # Server frames
@@ -209,7 +210,7 @@ class ServerFrame(BaseModel):
 
 
 class Answering(ServerFrame):
-    """A frame that may answer a client's: it echoes `ref`."""
+    """A frame that may reply to a client frame, whose `ref` it echoes."""
 
     ref: str | None = Field(None, exclude_if=_absent)
 
@@ -229,13 +230,13 @@ class Ready(ServerFrame):
 
 
 class _MessageType(BaseModel):
-    """A base of its own, so that `type` is the first member on the wire."""
+    """A separate base class makes `type` the first member in the JSON."""
 
     type: MessageKind = "message"
 
 
 class MessageFrame(MessageMembers, _MessageType):
-    """A message, or a change of one by its `type`: always the whole state."""
+    """A message, or a change of one (see `type`): always the full state."""
 
     message: str = Field(validation_alias="content")
 
@@ -279,7 +280,7 @@ class RoomFrame(ServerFrame):
 
 
 class Resumed(Answering):
-    """Everything from version `from` to version `to` has been sent, if `complete`."""
+    """Ends a resume. If `complete`, all changes from version `from` to `to` were sent."""
 
     type: Literal["resumed"] = "resumed"
     first: int = Field(serialization_alias="from")
@@ -307,7 +308,7 @@ def encode(frame: AnyServerFrame) -> str:
 
 
 def message_text(kind: MessageKind, message: object) -> str:
-    """The text of a message frame, from an object with the attributes of MessageOut."""
+    """Encodes a message frame from an object with the attributes of MessageOut."""
     frame = MessageFrame.model_validate(message)
     frame.type = kind
     return encode(frame)

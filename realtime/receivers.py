@@ -1,4 +1,4 @@
-"""Turns each event of the domain into a frame or a control message: one receiver for each."""
+"""Turns domain events into frames and control messages, one receiver each."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ RECEIVERS: dict[type[Event], Callable[[Any], None]] = {}
 
 @receiver(committed)
 def receive(sender: object, events: Sequence[Event], **kwargs: object) -> None:
-    """Is called in the thread that committed. One hop to the loop carries all events of a batch."""
+    """Posts the events of a batch to the loop at once. Runs on the committing thread."""
     runtime.hub.post(_publish, events)
 
 
@@ -42,11 +42,11 @@ def _publish(events: Sequence[Event]) -> None:
 
 
 def receives(kind: type[E]) -> Callable[[Callable[[E], None]], Callable[[E], None]]:
-    """Registers the receiver of an event. Raises RuntimeError for a second one."""
+    """Registers the receiver of an event class. Raises RuntimeError for a second one."""
 
     def register(publish: Callable[[E], None]) -> Callable[[E], None]:
         if kind in RECEIVERS:
-            raise RuntimeError(f"{kind.__name__} has a receiver already")
+            raise RuntimeError(f"{kind.__name__} already has a receiver")
         RECEIVERS[kind] = publish
         return publish
 

@@ -1,4 +1,4 @@
-"""Which consumer serves which address. Any case, final slash optional (contract §3)."""
+"""Routes WebSocket paths to consumers (any case, optional slash: contract §3)."""
 
 from typing import Any
 
@@ -12,18 +12,18 @@ from .connection.consumer import refuse
 from .consumers import GroupChatConsumer, PrivateChatConsumer, PublicChatConsumer
 
 
-async def nothing_here(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Without a catch-all URLRouter raises, and the client sees a broken connection."""
+async def unknown_path(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Refuses an unknown path. URLRouter would raise, and send no reason."""
     error: DomainError = NoSuchRoom("There is no socket at this address")
     await refuse(scope, receive, send, error)
 
 
-# Django's stubs take only views here, and those of Channels another URLPattern.
+# Django's stubs accept only views here, and those of Channels expect another URLPattern.
 route: Any = re_path
 patterns = [
     route(r"^ws/chat/group/(?P<name>[^/]+)/?$", GroupChatConsumer.as_asgi()),
     route(r"^ws/chat/(?P<name>[^/]+)/?$", PublicChatConsumer.as_asgi()),
     route(r"^ws/private/(?P<name>[^/]+)/?$", PrivateChatConsumer.as_asgi()),
-    route(r"", nothing_here),
+    route(r"", unknown_path),
 ]
 sockets = URLRouter(patterns)

@@ -1,7 +1,7 @@
-"""Builds and owns the parts of a process that serves sockets.
+"""Builds and owns all objects of a process that serves sockets.
 
-Every object gets its collaborators in its constructor, and only `Runtime` builds them. It also
-connects the parts that depend on each other in a circle: the hub and the leases report to it.
+Every object gets its collaborators in its constructor, and only `Runtime` builds them. Where two
+parts depend on each other, it stands between them: the hub and the leases report to it.
 """
 
 import asyncio
@@ -41,12 +41,12 @@ log = logging.getLogger(__name__)
 
 
 class Runtime:
-    """One for each process: see `runtime` below."""
+    """Holds the objects of one process: see `runtime` below."""
 
     def __init__(self) -> None:
         self.state = LocalState()
         self.database = DatabaseThreads("socket-database", threads=4, max_queued=2000)
-        # Behind no call of a client: what was lost is found however many clients wait.
+        # A thread of its own: the repair runs on time however many calls of clients wait.
         self.repair_database = DatabaseThreads("repair-database", threads=1, max_queued=200)
 
         self.hub = Hub(self.state, observer=self)
@@ -68,10 +68,10 @@ class Runtime:
         self.lifecycle = Lifecycle(self.hub)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Starts all tasks on the loop of the sockets. Does nothing the second time."""
+        """Starts all tasks on the loop of the sockets. Later calls do nothing."""
         if not self.hub.bind(loop):
             return
-        # In a context of their own: what these tasks log does not belong to the first socket.
+        # In an empty context: their log lines must not carry that of the first socket.
         Context().run(self._start_tasks)
         self.lifecycle.take_over(loop)
         if multiprocessing.parent_process() is not None and not settings.REDIS_URLS:

@@ -1,10 +1,12 @@
 """Reads of rooms: what a caller may see, and what they are there."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models import BooleanField, Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
@@ -62,40 +64,83 @@ def find_rooms(user_id: int, *, text: str, kind: str | None) -> list[QuerySet[Ro
 
 
 def room_access(user_id: int, room_id: int, *, lock: bool = False) -> RoomAccess:
-    """The caller's standing in a room.
+    """Returns the caller's access to a room. Raises NoSuchRoom when the caller may not see it.
 
     With `lock`, inside a transaction, the room's row is held until it ends: no message,
-    edit or removal is stored there meanwhile. Raises NoSuchRoom when the caller may not see it.
+    edit or removal is stored there meanwhile.
     """
-    rooms = _visible_rooms(user_id).select_related("low", "high")
-    if lock:
-        rooms = rooms.select_for_update(of=("self",))
-    return _access_to(user_id, rooms.filter(pk=room_id).first())
+    return _locked_access(user_id, room_id) if lock else _read_access(user_id, BY_ID, room_id)
 
 
 def room_access_by_name(user_id: int, name: str) -> RoomAccess:
     """The same for a public or group room by its name."""
-    return _access_to(user_id, _visible_rooms(user_id).filter(name_key=name_key(name)).first())
+    return _read_access(user_id, BY_NAME, name_key(name))
 
 
-# By hand, as in `accounts.auth`: building the same condition with the ORM doubles the cost.
-VISIBLE = (
-    "(rooms_room.kind = 'public' OR EXISTS"
-    " (SELECT 1 FROM rooms_member m WHERE m.room_id = rooms_room.id AND m.user_id = %s))"
+# By hand, as in `accounts.auth`: with the ORM this was two or three queries, and building them cost
+# 1.5 ms of each request, ten times what the database needs.
+ROOM_COLUMNS = tuple(field.attname for field in Room._meta.concrete_fields)
+MEMBER_COLUMNS = tuple(field.attname for field in Member._meta.concrete_fields)
+PAIR = (
+    " LEFT JOIN accounts_user low ON low.id = r.low_id"
+    " LEFT JOIN accounts_user high ON high.id = r.high_id"
 )
+SELECT_ACCESS = (
+    f"SELECT {', '.join(f'r.{name}' for name in ROOM_COLUMNS)}, low.username, high.username,"  # noqa: S608
+    f" {', '.join(f'm.{name}' for name in MEMBER_COLUMNS)},"
+    " EXISTS (SELECT 1 FROM rooms_ban b WHERE b.room_id = r.id AND b.user_id = %s)"
+    " FROM rooms_room r LEFT JOIN rooms_member m ON m.room_id = r.id AND m.user_id = %s"
+    f"{PAIR} WHERE r.deleted_at IS NULL AND (r.kind = 'public' OR m.id IS NOT NULL)"
+)
+BY_ID = f"{SELECT_ACCESS} AND r.id = %s"
+BY_NAME = f"{SELECT_ACCESS} AND r.name_key = %s"
 
 
-def _visible_rooms(user_id: int) -> QuerySet[Room]:
+def _read_access(user_id: int, statement: str, which: int | str) -> RoomAccess:
     """The database leaves out what the caller may not see.
 
-    So a group of others costs what a missing room costs: the time of a 404 tells nothing. Nor do
-    strangers hold the lock of a group.
+    So a group of others costs what a missing room costs: the time of a 404 tells nothing.
     """
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [user_id, user_id, which])
+        row = cursor.fetchone()
+    if row is None:
+        raise NoSuchRoom
+    place = len(ROOM_COLUMNS) + 2
+    *member, banned = row[place:]
+    if member[0] is None:
+        return RoomAccess(_room_in(row), user_id, None, bool(banned))
+    return RoomAccess(_room_in(row), user_id, _instance(Member, MEMBER_COLUMNS, member))
+
+
+def _room_in(row: Sequence[Any]) -> Room:
+    """Returns the room of such a row; its pair is loaded."""
+    room = _instance(Room, ROOM_COLUMNS, row[: len(ROOM_COLUMNS)])
+    low, high = row[len(ROOM_COLUMNS) : len(ROOM_COLUMNS) + 2]
+    if low is not None and high is not None:
+        room.low = _instance(User, ("id", "username"), (room.low_id, low))
+        room.high = _instance(User, ("id", "username"), (room.high_id, high))
+    return room
+
+
+M = TypeVar("M", Room, Member, User)
+
+
+def _instance(model: type[M], columns: Sequence[str], values: Sequence[Any]) -> M:
+    made: M = model.from_db(DEFAULT_DB_ALIAS, columns, [aware(value) for value in values])
+    return made
+
+
+def aware(value: Any) -> Any:
+    """SQLite's times have no zone when they come from a cursor. They are in UTC."""
+    return value.replace(tzinfo=UTC) if type(value) is datetime and not value.tzinfo else value
+
+
+def _locked_access(user_id: int, room_id: int) -> RoomAccess:
+    """Strangers do not hold the lock of a group: the database leaves it out."""
     visible = RawSQL(VISIBLE, [user_id], output_field=BooleanField())  # noqa: S611 - a constant
-    return Room.objects.filter(visible, deleted_at=None)
-
-
-def _access_to(user_id: int, room: Room | None) -> RoomAccess:
+    rooms = Room.objects.filter(visible, deleted_at=None, pk=room_id)
+    room = rooms.select_related("low", "high").select_for_update(of=("self",)).first()
     if room is None:
         raise NoSuchRoom
     # Anew, for a removal may have had the lock that was waited for.
@@ -106,6 +151,12 @@ def _access_to(user_id: int, room: Room | None) -> RoomAccess:
         raise NoSuchRoom
     banned = Ban.objects.filter(room=room, user_id=user_id).exists()
     return RoomAccess(room, user_id, None, banned)
+
+
+VISIBLE = (
+    "(rooms_room.kind = 'public' OR EXISTS"
+    " (SELECT 1 FROM rooms_member m WHERE m.room_id = rooms_room.id AND m.user_id = %s))"
+)
 
 
 def acting_role(access: RoomAccess) -> Role:

@@ -35,6 +35,13 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
+def stored_rfc3339(moment: datetime) -> str:
+    """The same of a moment as a cursor returns it: SQLite's has no zone and is in UTC."""
+    if moment.tzinfo is None:
+        return moment.isoformat(timespec="milliseconds") + "Z"
+    return rfc3339(moment)
+
+
 MAX_ID = 2**63 - 1
 
 

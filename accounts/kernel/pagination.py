@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring
@@ -20,6 +21,7 @@ from typing_extensions import override
 from .errors import Invalid, invalid
 
 Row = TypeVar("Row", bound=Model)
+Item = TypeVar("Item")
 MAX_CURSOR_LENGTH = 600
 """A name of 64 characters of four bytes each, and a date or an id, in base64."""
 Limit = Annotated[int, Query(50, ge=1, le=200, description="How many, at most 200")]
@@ -72,17 +74,18 @@ def read_rows(
     page_bytes: int | None = settings.CHAT_PAGE_BYTES
     if size is not None and page_bytes is not None and limit * size.maximum > page_bytes:
         sizes = rows.annotate(row_bytes=size.expression).values_list("row_bytes", flat=True)
-        limit = _count_fitting(sizes[:limit], page_bytes) or limit
+        limit = count_fitting(sizes[:limit]) or limit
     found = list(rows[: limit + 1])
     kept = min(limit, len(found))
-    if size is not None and page_bytes is not None:
-        kept = _count_fitting(map(size.of, found[:kept]), page_bytes)
+    if size is not None:
+        kept = count_fitting(map(size.of, found[:kept]))
     return found[:kept], len(found) > kept
 
 
-def _count_fitting(sizes: Iterable[int], page_bytes: int) -> int:
-    """How many of them fit into a page, at least one if there is one."""
+def count_fitting(sizes: Iterable[int]) -> int:
+    """How many of them fit into CHAT_PAGE_BYTES, at least one if there is one."""
     count = total = 0
+    page_bytes: float = settings.CHAT_PAGE_BYTES or math.inf
     for count, size in enumerate(sizes, 1):
         total += size
         if total > page_bytes:
@@ -90,7 +93,7 @@ def _count_fitting(sizes: Iterable[int], page_bytes: int) -> int:
     return count
 
 
-class Page(list[Row], Generic[Row]):
+class Page(list[Item], Generic[Item]):
     """One page of rows; `links` maps `next` and `prev` to the query parameters that lead there."""
 
     links: dict[str, dict[str, Any]]
@@ -117,7 +120,7 @@ def keyset_page(
         return _page(rows, order, cursor, limit, walks, size)
     # A date beyond the calendar fails only when the query is made.
     except (ValueError, TypeError, OverflowError, ValidationError, DataError) as error:
-        raise _not_ours(field) from error
+        raise not_ours(field) from error
 
 
 def _page(
@@ -128,9 +131,9 @@ def _page(
     walks: Sequence[QuerySet[Row]],
     size: RowSize[Row] | None,
 ) -> Page[Row]:
-    backwards, values = _decode(cursor, len(order)) if cursor else (False, None)
-    directed = [_flip(field) if backwards else field for field in order]
-    beyond = _beyond(directed, values) if values is not None else Q()
+    position = _position(cursor, len(order))
+    directed = [_flip(field) if position.backwards else field for field in order]
+    beyond = _beyond(directed, position.values) if position.values is not None else Q()
     if walks:
         ordered = (walk.filter(beyond).order_by(*directed) for walk in walks)
         rows = rows.filter(
@@ -139,12 +142,50 @@ def _page(
     else:
         rows = rows.filter(beyond)
     found, more = read_rows(rows.order_by(*directed), limit=limit, size=size)
-    page: Page[Row] = Page(reversed(found) if backwards else found)
+    return page_of(
+        found, position, more=more, limit=limit, values=lambda row: _values_of(row, order)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a page begins: after `values`, or with the first row when there are none."""
+
+    backwards: bool = False
+    values: list[Any] | None = None
+
+
+def position_in(cursor: str | None, length: int, field: str = "cursor") -> Position:
+    """Returns what a cursor of so many values holds. Raises Invalid for one not made here."""
+    try:
+        return _position(cursor, length)
+    except (ValueError, TypeError) as error:
+        raise not_ours(field) from error
+
+
+def _position(cursor: str | None, length: int) -> Position:
+    return Position(*_decode(cursor, length)) if cursor else Position()
+
+
+def page_of(
+    found: list[Item],
+    position: Position,
+    *,
+    more: bool,
+    limit: int,
+    values: Callable[[Item], Sequence[Any]],
+) -> "Page[Item]":
+    """Returns the page of rows that were found in walking order, with its links.
+
+    `values` are those of a row that the order goes by; `more` rows follow in walking order.
+    """
+    backwards = position.backwards
+    page: Page[Item] = Page(reversed(found) if backwards else found)
     page.links = {}
     if page and (backwards or more):
-        page.links["next"] = {"cursor": _encode("n", page[-1], order), "limit": limit}
-    if page and (more if backwards else values is not None):
-        page.links["prev"] = {"cursor": _encode("p", page[0], order), "limit": limit}
+        page.links["next"] = {"cursor": _written("n", values(page[-1])), "limit": limit}
+    if page and (more if backwards else position.values is not None):
+        page.links["prev"] = {"cursor": _written("p", values(page[0])), "limit": limit}
     return page
 
 
@@ -154,7 +195,7 @@ def id_in(cursor: str, field: str) -> int:
         _, (value,) = _decode(cursor, 1)
         return int(value)
     except (ValueError, TypeError) as error:
-        raise _not_ours(field) from error
+        raise not_ours(field) from error
 
 
 def cursor_after(value: int) -> str:
@@ -162,7 +203,7 @@ def cursor_after(value: int) -> str:
     return _written("n", [value])
 
 
-def _not_ours(field: str) -> Invalid:
+def not_ours(field: str) -> Invalid:
     return invalid(field, "is not one of ours: take it from a Link header")
 
 
@@ -181,14 +222,13 @@ def _beyond(order: Sequence[str], values: Sequence[Any]) -> Q:
     return beyond
 
 
-def _encode(direction: str, row: Model, order: Sequence[str]) -> str:
-    values = [getattr(row, field.removeprefix("-")) for field in order]
-    plain = [value.isoformat() if hasattr(value, "isoformat") else value for value in values]
-    return _written(direction, plain)
+def _values_of(row: Model, order: Sequence[str]) -> list[Any]:
+    return [getattr(row, field.removeprefix("-")) for field in order]
 
 
 def _written(direction: str, values: Sequence[Any]) -> str:
-    text = json.dumps([direction, *values], ensure_ascii=False)
+    plain = [value.isoformat() if hasattr(value, "isoformat") else value for value in values]
+    text = json.dumps([direction, *plain], ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 

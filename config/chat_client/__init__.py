@@ -1,5 +1,5 @@
 """A chat client for the terminal: `make chat NAME=ila ROOM=friends`.
 
-It speaks HTTP and WebSocket to a server and imports nothing of it, so it is also a worked example
-of docs/websocket.md: how to reconnect, and how to send without losing or doubling a message.
+It uses HTTP and WebSocket and imports nothing of the server. So it is also an example for
+docs/websocket.md: it reconnects, and sends without losing or duplicating a message.
 """

@@ -6,58 +6,58 @@ import getpass
 import os
 import sys
 
-from .account import DEVELOPMENT_PASSWORD, Account, CannotSignIn
+from .account import DEVELOPMENT_PASSWORD, Account, LoginFailed
 from .chat import Chat
 from .keyboard import is_terminal
 from .rest import Refused, Rest, Unreachable
-from .room import RoomAddress, make_group
+from .room import RoomAddress, create_group
 from .screen import Screen
 
 EXAMPLE = "make chat NAME=ila ROOM=friends"
 
 
 class Failure(Exception):
-    """The text says what is wrong and what to do."""
+    """Ends the client; the text has the problem and its remedy."""
 
 
 def main() -> int:
     options = _parse()
     try:
         return _run(options)
-    except (Failure, CannotSignIn) as failure:
-        Screen(prompt=False)  # so that the next line can be written whatever it holds
+    except (Failure, LoginFailed) as failure:
+        Screen(prompt=False)  # so that unprintable characters in the next line are escaped
         sys.stderr.write(f"{failure}\n")
         return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Nobody reads any more, as in `make chat ... | head`. Python would complain at its end.
+        # The reader of the pipe has ended, as in `make chat ... | head`. Prevents an error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m config.chat_client", description=__doc__)
-    parser.add_argument("name", help="a username or e-mail address; registered when it is free")
-    parser.add_argument("--url", default="http://127.0.0.1:8000", help="of the server")
-    parser.add_argument("--room", default="", help="a public room, made when it is missing")
+    parser.add_argument("name", help="a username or e-mail address; registered if free")
+    parser.add_argument("--url", default="http://127.0.0.1:8000", help="URL of the server")
+    parser.add_argument("--room", default="", help="a public room, created if missing")
     parser.add_argument("--group", default="", help="a group")
     parser.add_argument(
-        "--members", default="", help="of the group, with commas: makes it, or adds"
+        "--members", default="", help="usernames with commas: creates the group, or adds them"
     )
-    parser.add_argument("--to", default="", help="a user, to talk to in private")
-    parser.add_argument("--token", action="store_true", help="print an access token and end")
+    parser.add_argument("--to", default="", help="a user, for a private room")
+    parser.add_argument("--token", action="store_true", help="print an access token and exit")
     return parser.parse_args()
 
 
 def _run(options: argparse.Namespace) -> int:
     if not options.name:
-        raise Failure(f"Say who you are, as in: {EXAMPLE}")
+        raise Failure(f"NAME is missing, as in: {EXAMPLE}")
     room = _room(options)
     rest = _rest(options.url)
     try:
         account = Account(rest, options.name, _password(rest))
-        registered = account.enter()
+        registered = account.log_in_or_register()
         if options.token:
             sys.stdout.write(f"{account.access}\n")
             return 0
@@ -85,16 +85,16 @@ def _chat(
             screen.show(f"-- Registered {account.username}{_password_note()}")
         members = [name for name in options.members.replace(",", " ").split() if name]
         if members:
-            added = make_group(account, room.name, members)
+            added = create_group(account, room.name, members)
             if added:
                 screen.show(f"-- Added to {room.name}: {', '.join(added)}")
-        return asyncio.run(_talk(rest, account, room, screen))
+        return asyncio.run(_run_chat(rest, account, room, screen))
     finally:
         screen.close()
-        account.sign_out()
+        account.log_out()
 
 
-async def _talk(rest: Rest, account: Account, room: RoomAddress, screen: Screen) -> int:
+async def _run_chat(rest: Rest, account: Account, room: RoomAddress, screen: Screen) -> int:
     return await Chat(rest, account, room, screen).run()
 
 
@@ -109,9 +109,9 @@ def _room(options: argparse.Namespace) -> RoomAddress:
         if name
     ]
     if len(chosen) > 1:
-        raise Failure("Name one of ROOM=, GROUP= and TO=")
+        raise Failure("Use only one of ROOM=, GROUP= and TO=")
     if options.members and not options.group:
-        raise Failure("MEMBERS= belongs to a group, as in: GROUP=friends MEMBERS=kaushal")
+        raise Failure("MEMBERS= needs a group, as in: GROUP=friends MEMBERS=kaushal")
     return chosen[0] if chosen else RoomAddress("public", "lobby")
 
 
@@ -123,14 +123,14 @@ def _rest(url: str) -> Rest:
 
 
 def _password(rest: Rest) -> str:
-    """From PASSWORD, never from the arguments, which other users of the machine can see."""
+    """Returns PASSWORD. Arguments are not used: other users of the machine can see them."""
     given = os.environ.get("PASSWORD", "")
     if given:
         return given
     if rest.is_local:
         return DEVELOPMENT_PASSWORD
     if not sys.stdin.isatty():
-        raise Failure(f"Give your password for {rest.url} as PASSWORD=...")
+        raise Failure(f"Set the password for {rest.url} as PASSWORD=...")
     return getpass.getpass(f"Password for {rest.url}: ")
 
 

@@ -1,4 +1,4 @@
-"""Registers, signs in, and keeps the tokens of one user. Nothing is written to disk."""
+"""Registers or logs in one user and keeps the tokens, in memory only."""
 
 from contextlib import suppress
 from typing import Any
@@ -8,12 +8,12 @@ from .rest import Refused, Rest, Unreachable
 DEVELOPMENT_PASSWORD = "password123"  # noqa: S105 - for a server on this machine only
 
 
-class CannotSignIn(Exception):
-    """The text says why, and what to do."""
+class LoginFailed(Exception):
+    """The login failed; the text has the reason and the remedy."""
 
 
 class Account:
-    """A signed-in user, and the pair of tokens that is valid now."""
+    """A logged-in user with the current pair of tokens."""
 
     def __init__(self, rest: Rest, name: str, password: str) -> None:
         self._rest = rest
@@ -21,10 +21,13 @@ class Account:
         self.username = name
         self.access = self._refresh = ""
 
-    def enter(self) -> bool:
-        """Signs in, or registers a name that is free: then True. Raises CannotSignIn, Refused."""
+    def log_in_or_register(self) -> bool:
+        """Returns True when the name was free and is now registered.
+
+        Raises LoginFailed, Refused.
+        """
         try:
-            self.sign_in()
+            self.log_in()
         except Refused as refusal:
             if refusal.code != "invalid_credentials":
                 raise
@@ -32,41 +35,43 @@ class Account:
             return True
         return False
 
-    def sign_in(self) -> None:
+    def log_in(self) -> None:
         body = self._rest.call("POST", "/login", self._login)
         self.username = body["user"]["username"]
-        self._keep(body)
+        self._store_tokens(body)
 
     def _register(self) -> None:
         try:
             body = self._rest.call("POST", "/register", self._login)
         except Refused as refusal:
             if refusal.code in ("username_taken", "email_taken"):
-                raise CannotSignIn(
+                raise LoginFailed(
                     f"{self.username} is registered with another password. "
-                    f"Give it as PASSWORD=..., or take another NAME."
+                    f"Set it as PASSWORD=..., or use another NAME."
                 ) from None
             raise
         self.username = body["username"]
-        self._keep(body)
+        self._store_tokens(body)
 
     def renew(self) -> None:
-        """Takes new tokens; with the password where the refresh token is not accepted."""
+        """Gets new tokens, with the password if the refresh token is refused."""
         try:
-            self._keep(self._rest.call("POST", "/token/refresh", {"refresh": self._refresh}))
+            self._store_tokens(
+                self._rest.call("POST", "/token/refresh", {"refresh": self._refresh})
+            )
         except Refused as refusal:
             if refusal.status != 401:  # noqa: PLR2004
                 raise
-            self.sign_in()
+            self.log_in()
 
-    def sign_out(self) -> None:
-        """Ends the session, so that none is left behind by each start."""
+    def log_out(self) -> None:
+        """Ends the session, so that sessions do not pile up."""
         with suppress(Refused, Unreachable):
             self._rest.call("POST", "/logout", {"refresh": self._refresh})
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """A call of the API as this user."""
+        """Calls the API as this user."""
         return self._rest.call(method, path, body, access=self.access)
 
-    def _keep(self, tokens: dict[str, Any]) -> None:
+    def _store_tokens(self, tokens: dict[str, Any]) -> None:
         self.access, self._refresh = tokens["access"], tokens["refresh"]

@@ -1,6 +1,6 @@
-"""One user in one room: shows what happens, sends what is typed, reconnects.
+"""Runs one user in one room: shows frames, sends typed lines, reconnects.
 
-The rules are those of docs/websocket.md, "Reconnecting".
+It follows docs/websocket.md, "Reconnecting".
 """
 
 import asyncio
@@ -27,21 +27,21 @@ from .send_queue import SendQueue
 Frame = dict[str, Any]
 
 MIN_DELAY, MAX_DELAY = 0.5, 10.0
-"""Seconds between two attempts to connect, at most: somebody watches the screen meanwhile."""
+"""Bounds of the seconds between two attempts to connect. Short, because a user waits."""
 ACK_TIMEOUT = 30.0
 DRAIN_TIMEOUT = 60.0
-"""Seconds without progress after which what is not acknowledged is given up, at the end."""
+"""Seconds without progress after which the client ends without the missing acknowledgements."""
 HISTORY = 20
 MAX_REMEMBERED = 1000
-"""Messages whose version is remembered, so that none is shown twice."""
+"""Messages whose version is kept, so that none is shown twice."""
 RETRYABLE = ("rate_limited", "busy", "internal")
 UNREADABLE = ("bad_frame", "frame_too_big", "invalid")
-"""Refusals of one frame whose `ref` the server may not have read."""
+"""Errors about a frame whose `ref` the server may not have read."""
 TYPING_REF = "typing"
 HELP = (
-    "Type a line and press Enter: it is a message.",
-    "/typing        tells the others that you are typing",
-    "/members       shows who belongs to the room, and who is online",
+    "Type a line and press Enter to send it.",
+    "/typing        shows the others that you are typing",
+    "/members       lists the members of the room and who is online",
     "/history [n]   shows the last messages, at most 200",
     "/quit          leaves the chat; so do Ctrl-D and Ctrl-C",
     "//text         sends a message that begins with /",
@@ -49,11 +49,11 @@ HELP = (
 
 
 class Stop(Exception):
-    """Ends the client. The text, if any, says why."""
+    """Ends the client. The text, if any, is the reason."""
 
 
 class Chat:
-    """`await chat.run()` until the user or the server ends it: the exit status."""
+    """Connects the keyboard, the screen and the socket of one room."""
 
     def __init__(self, rest: Rest, account: Account, room: RoomAddress, screen: Screen) -> None:
         self._rest, self._account, self._room, self._screen = rest, account, room, screen
@@ -78,7 +78,10 @@ class Chat:
         self._main: asyncio.Task[str] | None = None
 
     async def run(self) -> int:
-        """0 at the user's wish, 1 when the server refused or a message was not acknowledged."""
+        """Runs until the user or the server ends it, and returns the exit status.
+
+        It is 1 when the server refused, or when a message was not acknowledged.
+        """
         with self._keyboard.open():
             self._main = asyncio.create_task(self._until_done())
             reason = ""
@@ -93,8 +96,8 @@ class Chat:
         return 1 if reason else 0
 
     async def _until_done(self) -> str:
-        """Why the server ended it; empty when the user did."""
-        tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._stay())]
+        """Returns why the server ended the chat; empty when the user did."""
+        tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._stay_connected())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -113,35 +116,37 @@ class Chat:
 
     # The connection
 
-    async def _stay(self) -> None:
-        """Connects again and again. Raises Stop."""
+    async def _stay_connected(self) -> None:
+        """Connects, and reconnects after each disconnect. Raises Stop."""
         while True:
             retry_after = await self._try_to_connect()
             if retry_after is None:
                 continue
             if self._failures == 0:
-                why = self._error.get("message")
-                self._screen.show(f"-- Not connected{f': {why}' if why else ''}. Reconnecting ...")
+                reason = self._error.get("message")
+                self._screen.show(
+                    f"-- Not connected{f': {reason}' if reason else ''}. Reconnecting ..."
+                )
             await asyncio.sleep(self._delay(retry_after))
 
     async def _try_to_connect(self) -> float | None:
-        """One attempt, and what follows from its end, as in `_closed`. Raises Stop."""
+        """Connects once. Returns the delay before the next attempt. Raises Stop."""
         try:
             await self._connect()
             return await self._closed()
         except InvalidStatus as error:
             status = error.response.status_code
-            if not _may_pass(status):
-                raise Stop(f"There is no chat server at {self._rest.url} (HTTP {status})") from None
+            if not _is_temporary(status):
+                raise Stop(f"No chat server at {self._rest.url} (HTTP {status})") from None
         except (OSError, TimeoutError, InvalidHandshake, Unreachable):
             pass
         except Refused as refusal:
-            if not _may_pass(refusal.status):
-                raise Stop(f"Cannot sign in again: {refusal}") from None
+            if not _is_temporary(refusal.status):
+                raise Stop(f"Cannot log in again: {refusal}") from None
         return 0.0
 
     async def _connect(self) -> None:
-        """One connection, from its handshake to its end."""
+        """Holds one connection, from its handshake to its end."""
         since = "" if self._version is None else "?" + urlencode({"since": self._version})
         self._error = {}
         async with connect(
@@ -156,7 +161,7 @@ class Chat:
         self._close_code = socket.close_code or 1006
 
     async def _receive_until_closed(self, socket: ClientConnection) -> None:
-        """Handles each frame. Sends what is queued from `ready` on."""
+        """Handles each received frame, and sends queued messages after `ready`."""
         sending: asyncio.Task[None] | None = None
         try:
             async for text in socket:
@@ -174,9 +179,9 @@ class Chat:
                 await asyncio.gather(sending, return_exceptions=True)
 
     async def _closed(self) -> float | None:
-        """What follows from the end of a connection: seconds to wait, None to reconnect at once.
+        """Returns the seconds to wait after a disconnect, or None to reconnect at once.
 
-        Raises Stop, and Refused or Unreachable where no new tokens are to be had.
+        Raises Stop; Refused or Unreachable when it cannot get new tokens.
         """
         code: str = self._error.get("code", "")
         match after_close(self._close_code, code):
@@ -186,7 +191,7 @@ class Chat:
                 raise Stop(f"{sentence}. {hint}" if hint else sentence)
             case After.RENEW:
                 await asyncio.to_thread(self._account.renew)
-                # Only once: a server that refuses new tokens as well is asked with delays.
+                # At once only the first time: a server may refuse the new tokens too.
                 at_once, self._renewed = not self._renewed, True
                 if at_once:
                     return None
@@ -195,15 +200,15 @@ class Chat:
         return float(self._error.get("retry_after") or 0.0)
 
     def _delay(self, retry_after: float) -> float:
-        """Full jitter: clients that were cut together do not come back together."""
-        longest = min(MAX_DELAY, MIN_DELAY * 2**self._failures)
+        """Returns a delay with full jitter, so that clients do not reconnect all at once."""
+        limit = min(MAX_DELAY, MIN_DELAY * 2**self._failures)
         self._failures = min(self._failures + 1, 10)
-        return retry_after + random.uniform(0, longest)  # noqa: S311 - no secret
+        return retry_after + random.uniform(0, limit)  # noqa: S311 - no secret
 
     # Sending
 
     async def _send(self, socket: ClientConnection) -> None:
-        """Sends the queue, one message at a time; what has no answer is sent again later."""
+        """Sends queued messages one by one; an unacknowledged one is sent again later."""
         with suppress(ConnectionClosed):
             while True:
                 message = await self._queue.first()
@@ -226,7 +231,7 @@ class Chat:
                 await self._socket.send(json.dumps(frame))
 
     def _settle(self, retry_after: float | None) -> None:
-        """The message in flight is stored or refused (None), or is to be sent again."""
+        """Settles the message in flight: None when done, else seconds until it is sent again."""
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(retry_after)
 
@@ -254,7 +259,9 @@ class Chat:
             case "resumed":
                 self._version = frame["to"]
                 if not frame["complete"]:
-                    self._screen.show("-- You missed more than the server repeats. The latest:")
+                    self._screen.show(
+                        "-- You missed more messages than the server replays. The latest:"
+                    )
                     await self._show_history(HISTORY)
             case _:
                 line = self._lines.event(frame)
@@ -273,11 +280,11 @@ class Chat:
         self._screen.show(self._lines.message(message, text, private=not own_room))
 
     def _refused(self, frame: Frame) -> None:
-        """A frame was refused, or, as the last frame before a close, the connection is."""
+        """Handles an error about a frame or, as the last frame before a close, the connection."""
         self._error = frame
         ref, code = frame.get("ref"), frame["code"]
         if ref is None and code not in (*RETRYABLE, *UNREADABLE):
-            return  # of the connection: the message in flight is sent again on the next one
+            return  # about the connection: the next one sends the message in flight again
         if ref != TYPING_REF and code in RETRYABLE:
             self._settle(float(frame.get("retry_after") or 1.0))
         elif ref != TYPING_REF and self._answer is not None and not self._answer.done():
@@ -297,33 +304,33 @@ class Chat:
     # What the user types
 
     async def _read(self) -> None:
-        """Until /quit or the end of input, and all is acknowledged. Raises Stop in its own time."""
+        """Handles typed lines until /quit, then waits for all acknowledgements. Raises Stop."""
         while True:
             line = await self._keyboard.line()
             if line is None or line.strip() == "/quit":
                 break
-            await self._obey(line)
+            await self._handle_line(line)
         try:
             async with asyncio.timeout(DRAIN_TIMEOUT):
                 await self._entered.wait()
         except TimeoutError:
-            raise Stop(f"{self._rest.url} did not let you in") from None
+            raise Stop(f"{self._rest.url} did not accept the connection") from None
         if self._queue and self._failures:
-            self._screen.show("-- Waiting for the server to acknowledge; Ctrl-C gives up")
+            self._screen.show("-- Waiting for acknowledgements; Ctrl-C stops waiting")
         await self._queue.drain(DRAIN_TIMEOUT)
 
-    async def _obey(self, line: str) -> None:
+    async def _handle_line(self, line: str) -> None:
         command, _, rest = line.strip().partition(" ")
         if line.startswith("//"):
-            await self._say(line[1:])
+            await self._send_text(line[1:])
         elif command in self._commands:
             await self._commands[command](rest)
         elif command.startswith("/"):
-            self._screen.show(f"!! There is no command {command}. /help lists the commands")
+            self._screen.show(f"!! Unknown command {command}. /help lists the commands")
         elif line.strip():
-            await self._say(line)
+            await self._send_text(line)
 
-    async def _say(self, text: str) -> None:
+    async def _send_text(self, text: str) -> None:
         if self._failures:
             self._screen.show(f"-- Sent when connected again: {text}")
         await self._queue.put(text)
@@ -354,6 +361,6 @@ class Chat:
             self._screen.show(self._lines.member(member))
 
 
-def _may_pass(status: int) -> bool:
-    """Whether the same request may succeed later."""
+def _is_temporary(status: int) -> bool:
+    """Returns whether the same request may succeed later."""
     return status >= 500 or status == 429  # noqa: PLR2004

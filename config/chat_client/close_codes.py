@@ -1,4 +1,4 @@
-"""What a client does when the server closes the socket (docs/websocket.md)."""
+"""Decides what to do after the server closes the socket (docs/websocket.md)."""
 
 from enum import Enum
 
@@ -6,13 +6,13 @@ from enum import Enum
 class After(Enum):
     STOP = "stop"
     RECONNECT = "reconnect"
-    RENEW = "take new tokens, then reconnect"
+    RENEW = "get new tokens, then reconnect"
 
 
 def after_close(code: int, error: str) -> After:
-    """By the close code and the `code` of the error frame before it, which may be empty."""
+    """Decides by the close code and the `code` of the error frame before it, if any."""
     if error == "session_ended":
-        # Ended on purpose, on another device: signing in again by itself would undo that.
+        # Ended on purpose on another device: an automatic login would undo that.
         return After.STOP
     if code == 4401:  # noqa: PLR2004
         return After.RENEW

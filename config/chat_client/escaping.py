@@ -1,16 +1,16 @@
-"""Makes text of others safe for a terminal.
+"""Escapes text from other users for the terminal.
 
-A message may hold escape sequences that clear the screen or write to the clipboard, line breaks
-that forge a line of somebody else, and characters that turn the direction of a line. All of these
-are shown as escapes such as `\\x1b`, and the text stays on one line.
+A message may contain escape sequences that clear the screen or write to the clipboard, line breaks
+that forge another user's line, and characters that reverse the direction of a line. All are shown
+as escapes such as `\\x1b`, and the text stays on one line.
 """
 
 import unicodedata
 
 UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Unicode's categories of control, format, surrogate, private and line-breaking characters."""
+"""Unicode categories of control, format, surrogate, private and line-breaking characters."""
 JOINERS = frozenset("\u200c\u200d")
-"""Format characters that emoji and some scripts need, and that no terminal acts on."""
+"""Format characters that emoji and some scripts need, and that terminals ignore."""
 
 
 def escaped(text: str) -> str:
@@ -26,7 +26,7 @@ def _escaped_character(character: str) -> str:
 
 
 def width(character: str) -> int:
-    """Columns that a terminal gives to a character that was not escaped."""
+    """Returns the columns of an unescaped character in a terminal."""
     if character in JOINERS or unicodedata.category(character) in ("Mn", "Me"):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -1,4 +1,4 @@
-"""Reads the user's lines: from a terminal key by key, from a pipe line by line."""
+"""Reads the user's lines, from a terminal key by key, from a pipe line by line."""
 
 import asyncio
 import codecs
@@ -19,19 +19,19 @@ ERASE = ("\x7f", "\b")
 
 
 def is_terminal() -> bool:
-    """Whether both ends are a terminal that erases lines; `TERM=dumb` gets plain lines."""
+    """Returns whether input and output are a terminal that can erase lines, unlike `TERM=dumb`."""
     if os.name != "posix" or os.environ.get("TERM", "dumb") == "dumb":
         return False
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _key_by_key(terminal: int) -> Any:
-    """The attributes of a terminal that hands over each key at once and shows none."""
+def _unbuffered_attributes(terminal: int) -> Any:
+    """Returns attributes for a terminal that delivers each key at once and shows none."""
     import termios  # noqa: PLC0415 - not on every system
 
     attributes: Any = termios.tcgetattr(terminal)
     attributes[3] &= ~(termios.ICANON | termios.ECHO | termios.IEXTEN)
-    # Ctrl-C as a key, not as a signal: that would end `make` too, with a complaint.
+    # Ctrl-C as a key: as a signal it would also end `make`, with an error.
     attributes[6][termios.VINTR] = bytes([os.fpathconf(terminal, "PC_VDISABLE") & 0xFF])
     attributes[6][termios.VMIN], attributes[6][termios.VTIME] = 1, 0
     return attributes
@@ -46,7 +46,7 @@ class LineEditor:
         self._sequence = ""
 
     def feed(self, keys: str) -> Iterator[str | None]:
-        """The lines that these keys finish; None at the end of input. Raises KeyboardInterrupt."""
+        """Yields finished lines, None at the end of input. Raises KeyboardInterrupt."""
         for key in keys:
             if self._skips(key):
                 continue
@@ -80,7 +80,7 @@ class LineEditor:
             self._typed.append(key)
 
     def _skips(self, key: str) -> bool:
-        """Whether the key belongs to an escape sequence such as `ESC [ A`."""
+        """Returns whether the key belongs to an escape sequence such as `ESC [ A`."""
         if not self._sequence:
             self._sequence = "\x1b" if key == "\x1b" else ""
             return bool(self._sequence)
@@ -93,7 +93,7 @@ class LineEditor:
 
 
 class Keyboard:
-    """`await keyboard.line()`: the next line, None at the end of input."""
+    """Queues lines from the terminal or pipe; None at the end of input."""
 
     def __init__(self, redraw: Callable[[str], None], interrupt: Callable[[], None]) -> None:
         self._lines: asyncio.Queue[str | None] = asyncio.Queue(MAX_WAITING)
@@ -106,7 +106,7 @@ class Keyboard:
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Reads until the block ends; a terminal is then as it was before."""
+        """Reads until the block ends, then restores the terminal."""
         if os.name == "posix":
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 self._loop.add_signal_handler(number, self._interrupt)
@@ -123,7 +123,7 @@ class Keyboard:
 
         terminal = sys.stdin.fileno()
         before = termios.tcgetattr(terminal)
-        reading = _key_by_key(terminal)
+        reading = _unbuffered_attributes(terminal)
 
         def resume() -> None:
             termios.tcsetattr(terminal, termios.TCSADRAIN, reading)
@@ -151,14 +151,14 @@ class Keyboard:
             return
         try:
             for line in editor.feed(decoder.decode(read)):
-                # Beyond the bound the server has been away for a hundred lines.
+                # Full when the server has been unreachable for a hundred lines.
                 with suppress(asyncio.QueueFull):
                     self._lines.put_nowait(line)
         except KeyboardInterrupt:
             self._interrupt()
 
     def _read_pipe(self) -> None:
-        """On a thread: a loop cannot watch a file. It reads no faster than the lines are taken."""
+        """Reads in a thread, because loops cannot watch files. Waits while the queue is full."""
         with suppress(RuntimeError):  # the loop has closed
             while line := sys.stdin.buffer.readline(MAX_LINE):
                 self._put_from_thread(line.decode(errors="replace").rstrip("\r\n"))

@@ -1,11 +1,11 @@
-"""Words each frame as one line."""
+"""Formats each frame as one line."""
 
 import time
 from datetime import datetime
 from typing import Any
 
 TYPING_TTL = 6.0
-"""Seconds that a typing frame is good for: meanwhile it is not repeated on the screen."""
+"""Seconds for which a typing frame is valid and not shown again."""
 
 
 class Lines:
@@ -16,23 +16,23 @@ class Lines:
     def ready(self, frame: dict[str, Any]) -> str:
         room, more = frame["room"], frame["online_count"] - len(frame["online"])
         online = ", ".join(frame["online"]) + (f" and {more} more" if more else "")
-        where = room["name"] or "the private room of " + " and ".join(room["members"])
-        return f"-- You are {self._username} in {where}. Online: {online}. /help lists commands"
+        place = room["name"] or "the private room of " + " and ".join(room["members"])
+        return f"-- You are {self._username} in {place}. Online: {online}. /help lists commands"
 
     def message(self, message: dict[str, Any], text: str, *, private: bool) -> str:
-        """`12:03 ila: Hello (edited) [+1 x2]`."""
+        """Returns a line such as `12:03 ila: Hello (edited) [+1 x2]`."""
         sender = message["username"]
         self._typing.pop(sender, None)
         head = f"{clock(message['timestamp'])} {sender}"
         if message["deleted"]:
             return f"{head} deleted a message"
         edited = " (edited)" if message["edited_at"] else ""
-        reactions = ", ".join(f"{one['emoji']} x{one['count']}" for one in message["reactions"])
+        reactions = ", ".join(f"{r['emoji']} x{r['count']}" for r in message["reactions"])
         reacted = f" [{reactions}]" if reactions else ""
         return f"{head}{' (private)' if private else ''}: {text}{edited}{reacted}"
 
     def event(self, frame: dict[str, Any]) -> str:
-        """Empty for what needs no line."""
+        """Returns a line about a frame, or an empty text when it needs none."""
         name = frame.get("username", "")
         if frame["type"] == "room":
             room = frame["room"]
@@ -45,16 +45,16 @@ class Lines:
             case "exit":
                 self._typing.pop(name, None)
                 return f"-- {name} left"
-            case "typing" if frame["typing"] and self._typing_is_news(name):
+            case "typing" if frame["typing"] and self._is_new_typing(name):
                 return f"-- {name} is typing"
         return ""
 
-    def _typing_is_news(self, name: str) -> bool:
+    def _is_new_typing(self, name: str) -> bool:
         now = time.monotonic()
-        is_news = now - self._typing.get(name, -TYPING_TTL) >= TYPING_TTL
-        if is_news:
+        is_new = now - self._typing.get(name, -TYPING_TTL) >= TYPING_TTL
+        if is_new:
             self._typing[name] = now
-        return is_news
+        return is_new
 
     def member(self, member: dict[str, Any]) -> str:
         seen = f"last seen {clock(member['last_seen'])}" if member["last_seen"] else "not seen yet"
@@ -64,7 +64,7 @@ class Lines:
 
 
 def clock(timestamp: str) -> str:
-    """The local time of an RFC 3339 timestamp, with the date if it is not today's."""
+    """Formats an RFC 3339 timestamp in local time, with the date unless it is today."""
     moment = datetime.fromisoformat(timestamp).astimezone()
     today = datetime.now().astimezone().date()
     return moment.strftime("%H:%M" if moment.date() == today else "%Y-%m-%d %H:%M")

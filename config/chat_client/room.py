@@ -1,4 +1,4 @@
-"""Names the room that the user asked for, and makes a group that is missing."""
+"""Addresses the chosen room, and creates a missing group."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,39 +17,44 @@ class RoomAddress:
 
     @property
     def path(self) -> str:
-        """Below `/ws`."""
+        """Returns the path below `/ws`."""
         name = quote(self.name, safe="")
         folder = {"public": "chat", "group": "chat/group", "private": "private"}[self.kind]
         return f"/{folder}/{name}/"
 
     def hint(self, code: str) -> str:
-        """What to do about a refusal at the door; empty where its sentence says enough."""
+        """Returns the remedy for an error on connecting; empty when its message is enough."""
         hints = {
-            ("public", "not_a_member"): f"If you belong to this group: GROUP={self.name}",
-            ("public", "forbidden"): f"If you belong to this group: GROUP={self.name}",
-            ("group", "not_a_member"): f"To make the group: GROUP={self.name} MEMBERS=kaushal",
+            ("public", "not_a_member"): f"For members of this group: GROUP={self.name}",
+            ("public", "forbidden"): f"For members of this group: GROUP={self.name}",
+            ("group", "not_a_member"): f"To create the group: GROUP={self.name} MEMBERS=kaushal",
             ("private", "no_such_user"): f"They register with: make chat NAME={self.name}",
         }
         return hints.get((self.kind, code), "")
 
 
-def make_group(account: Account, name: str, members: Sequence[str]) -> list[str]:
-    """Makes the group, or adds members to the one that exists. The names that are new there.
+def create_group(account: Account, name: str, members: Sequence[str]) -> list[str]:
+    """Creates the group, or adds members to it. Returns the names of new members.
 
     Raises Refused.
     """
     try:
-        made = account.call("POST", "/rooms/with-members", {"name": name, "members": list(members)})
+        created = account.call(
+            "POST", "/rooms/with-members", {"name": name, "members": list(members)}
+        )
     except Refused as refusal:
         if refusal.code != "room_exists":
             raise
         return _add_members(account, name, members)
-    others: list[str] = [one for one in made["members"] if one != account.username]
+    others: list[str] = [one for one in created["members"] if one != account.username]
     return others
 
 
 def _add_members(account: Account, name: str, members: Sequence[str]) -> list[str]:
-    """Nothing for a group that is not the caller's: connecting says so in a better sentence."""
+    """Adds the missing members; does nothing in a group that is not the caller's.
+
+    Connecting to such a group fails with a better error.
+    """
     mine = account.call("GET", f"/rooms?kind=group&q={quote(name, safe='')}")
     ids = [room["id"] for room in mine if room["name"].casefold() == name.casefold()]
     if not ids:

@@ -1,4 +1,4 @@
-"""Writes lines above the line that the user is typing."""
+"""Writes lines above the user's input line."""
 
 import os
 import sys
@@ -10,15 +10,16 @@ ERASE_LINE = "\r\x1b[K"
 
 
 class Screen:
-    """All output of the client. Escapes every line, so no caller has to think of it.
+    """Writes all output of the client, and escapes every line.
 
-    With `prompt` it controls a terminal; without it writes plain lines, as for a pipe.
+    With `prompt` it keeps an input line in a terminal; without, it writes plain lines, as for a
+    pipe.
     """
 
     def __init__(self, *, prompt: bool) -> None:
         self._prompt = prompt
         self._typed = ""
-        # A terminal that has no emoji gets `\\U0001f44d` rather than an error.
+        # A terminal without emoji gets `\\U0001f44d` instead of an error.
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
@@ -30,22 +31,22 @@ class Screen:
         sys.stdout.flush()
 
     def show_typed(self, typed: str) -> None:
-        """Draws the input line anew."""
+        """Redraws the input line."""
         self._typed = typed
         if self._prompt:
             sys.stdout.write(ERASE_LINE + self._input_line())
             sys.stdout.flush()
 
     def close(self) -> None:
-        """Takes the input line away."""
+        """Removes the input line."""
         if self._prompt:
             self._prompt = False
             sys.stdout.write(ERASE_LINE)
             sys.stdout.flush()
 
     def _input_line(self) -> str:
-        """Its end, as much as fits into one row: a second one could not be erased."""
-        # Not shutil's: it believes a COLUMNS of before the window was resized.
+        """Returns the end of the input that fits into one row: a second row could not be erased."""
+        # Not shutil's, which prefers a COLUMNS from before the window was resized.
         left = os.get_terminal_size(sys.stdout.fileno()).columns - len(PROMPT) - 1
         start = len(self._typed)
         while start and width(self._typed[start - 1]) <= left:

@@ -1,4 +1,4 @@
-"""Keeps what the user wrote until the server has acknowledged it."""
+"""Queues messages until the server has acknowledged them."""
 
 import asyncio
 import secrets
@@ -10,7 +10,7 @@ MAX_WAITING = 100
 
 @dataclass(frozen=True)
 class QueuedMessage:
-    """`client_id` makes sending it again safe: the server stores it once."""
+    """A message with a `client_id`, so that the server stores it once when it is sent twice."""
 
     text: str
     client_id: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -25,7 +25,7 @@ class QueuedMessage:
 
 
 class SendQueue:
-    """First in, first out, one in flight: a message that must be repeated stays before the next."""
+    """Sends in order, one message in flight: a resent message stays before the next."""
 
     def __init__(self) -> None:
         self._messages: deque[QueuedMessage] = deque()
@@ -35,14 +35,14 @@ class SendQueue:
         return len(self._messages)
 
     async def put(self, text: str) -> None:
-        """Waits while the queue is full, so that a pipe is read no faster than it is sent."""
+        """Waits while the queue is full, so that a pipe is not read faster than it is sent."""
         async with self._changed:
             await self._changed.wait_for(lambda: len(self) < MAX_WAITING)
             self._messages.append(QueuedMessage(text))
             self._changed.notify_all()
 
     async def first(self) -> QueuedMessage:
-        """Waits for one. It stays in the queue."""
+        """Waits for the first message, which stays in the queue."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._messages)
             return self._messages[0]
@@ -52,12 +52,12 @@ class SendQueue:
             self._messages.popleft()
             self._changed.notify_all()
 
-    async def drain(self, patience: float) -> bool:
-        """Waits until all is acknowledged; False after `patience` seconds without progress."""
+    async def drain(self, limit: float) -> bool:
+        """Waits until all is acknowledged; False after `limit` seconds without progress."""
         async with self._changed:
             while self._messages:
                 try:
-                    async with asyncio.timeout(patience):
+                    async with asyncio.timeout(limit):
                         await self._changed.wait()
                 except TimeoutError:
                     return False

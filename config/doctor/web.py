@@ -232,7 +232,7 @@ def check_bodies(url: str) -> Iterator[Finding]:
 
 
 def _announce_large_body(connection: HTTPConnection) -> int:
-    """Starts to send a body of 1 GiB; the status of the answer."""
+    """Starts to send a body of 1 GiB, and returns the status of the response."""
     connection.putrequest("POST", "/api/login")
     connection.putheader("Content-Length", str(TOO_LARGE_BODY))
     connection.putheader("Content-Type", "application/json")

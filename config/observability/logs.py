@@ -26,7 +26,7 @@ from .tracebacks import safe_message, safe_traceback, type_name
 # optional further dots prevent backtracking.
 TOKEN = re.compile(r"eyJ[\w-]{10,}+(?:(?:\.|%2[eE])[\w-]*+){0,2}|(?<=token=)(?!%s)[^&\s\"']++")
 MARK = "redacted_parts"
-"""The attribute of a record that holds what was redacted of it."""
+"""Attribute of a record: the state in which a filter already redacted it."""
 MAX_LOGGED_LENGTH = 8192
 """Characters of one argument, or of a message without arguments. URLs may have any length."""
 # What follows the first line of an asyncio log message, or the result of a task within that line.
@@ -36,7 +36,7 @@ CALL = re.compile(r"\A(Exception in callback [^(]*)\(.*", re.DOTALL)
 
 
 def redact(text: str) -> str:
-    # One of the two is in every match. Finding them costs a hundredth of trying the pattern.
+    # Every match contains one of the two; searching them costs a hundredth of the pattern.
     if "eyJ" not in text and "token=" not in text:
         return text
     return TOKEN.sub("[token]", text)
@@ -74,7 +74,7 @@ class RedactTokens(logging.Filter):
         return True
 
     def _parts(self, record: logging.LogRecord) -> tuple[Any, ...]:
-        """All that is redacted. `quoting` first: the mark of a filter with another one is none."""
+        """Returns all redacted attributes; `quoting` first, so that another value redacts again."""
         exc_info, exc_text = record.exc_info, record.exc_text
         return (self._quoting, record.msg, record.args, record.stack_info, exc_info, exc_text)
 
@@ -136,7 +136,7 @@ class ClientFaults(logging.Filter):
 
 
 CONNECTION_LINES = ("connection open", "connection closed")
-"""Lines of websockets for each socket. uvicorn's own line has the address and the URL."""
+"""Lines of websockets for each socket; uvicorn's own line has address and URL too."""
 
 
 class DropFrameContents(logging.Filter):

@@ -1,4 +1,4 @@
-"""Sends frames and control messages to the sockets here and in every other process."""
+"""Broadcasts frames and control messages to the sockets of all processes."""
 
 from collections.abc import Callable, Collection
 from typing import assert_never
@@ -21,25 +21,25 @@ from .messages import (
 
 
 class Broadcaster:
-    """Applies each message to the hub of this process, then publishes it to the others."""
+    """Applies each message to the local hub, then publishes it to other processes."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._broker = Broker(self.receive, self._is_wanted, hub.state.write_batch)
 
     def start(self) -> None:
-        """On the loop of the sockets."""
+        """Connects the broker. Call on the loop of the sockets."""
         self._broker.start()
 
     def room_opened_or_closed(self, room_id: int) -> None:
-        """Subscribes to a room's messages, or ends that, as the hub needs them now."""
+        """Subscribes to a room's messages while it is open here."""
         self._broker.refresh(room_group(room_id))
 
     def _is_wanted(self, group: str) -> bool:
         return group == ALL_PROCESSES or int(group.partition(".")[2]) in self._hub.rooms
 
     def _has_receivers(self, room_id: int) -> bool:
-        """Whether a frame must be encoded: other processes do not say which rooms they have."""
+        """Returns whether a frame may have receivers; other processes do not list rooms."""
         return self._broker.active or room_id in self._hub.rooms
 
     def deliver(
@@ -52,7 +52,7 @@ class Broadcaster:
     def send_to_users(
         self, room_id: int, user_ids: Collection[int], text: Callable[[], str]
     ) -> None:
-        """Sends a frame to some users' sockets in a room: a private message sent from there."""
+        """Sends a private message to its two users on the room where it was sent."""
         if self._has_receivers(room_id):
             self._broadcast(SendToUsers(room_id, list(user_ids), text()))
 
@@ -88,7 +88,7 @@ class Broadcaster:
         self._broker.publish(group, message)
 
     def receive(self, message: ClusterMessage) -> None:
-        """Applies a message of this or another process to the sockets here."""
+        """Applies a message of any process to the sockets here."""
         hub = self._hub
         match message:
             case DeliverFrame(room_id, version, access_epoch, text):

@@ -1,8 +1,8 @@
-"""Publishes messages to the other processes through the channel layers, and receives theirs.
+"""Exchanges messages with other processes through the channel layers.
 
-Nothing here is relied upon. A message that is lost, late or doubled is corrected by the versions
-(`delivery/local_room.py`) and the repair. So publishing has a timeout, its queue has a bound, and
-no send fails because of it.
+No guarantee depends on this. Versions (`delivery/local_room.py`) and the repair correct messages
+that are lost, late or duplicated. So publishing has a timeout and a bounded queue, and no send
+fails because of it.
 """
 
 import asyncio
@@ -35,16 +35,16 @@ def room_group(room_id: int) -> str:
 
 
 def shard_of(group: str, shards: int) -> int:
-    """The shard of a group. Not Python's `hash`, which differs from process to process."""
+    """Returns the shard of a group. Python's `hash` differs between processes."""
     return crc32(group.encode()) % shards
 
 
 class Broker:
     """Spreads groups over the channel layers: one for each Redis in REDIS_URL.
 
-    The layer of a group follows from its name alone, so all processes agree as long as they name
-    the same Redis in the same order. Each layer has its own connections, queue and tasks: a dead or
-    slow Redis delays only the rooms that it carries, and the repair serves those.
+    A hash of the group's name picks the layer, so all processes agree if their REDIS_URL lists the
+    same hosts in the same order. Each layer has its own connections, queue and tasks: a dead or
+    slow Redis delays only its own rooms, and the repair serves those.
     """
 
     def __init__(
@@ -58,21 +58,21 @@ class Broker:
         ]
 
     def start(self) -> None:
-        """On the loop of the sockets."""
+        """Starts the tasks. Call on the loop of the sockets."""
         for link in self._links:
             link.start()
         self.refresh(ALL_PROCESSES)
 
     @property
     def active(self) -> bool:
-        """False without Redis: no other process could receive anything."""
+        """False without Redis: no other process receives anything."""
         return any(link.active for link in self._links)
 
     def publish(self, group: str, message: ClusterMessage) -> None:
         self._link(group).publish(group, message)
 
     def refresh(self, group: str) -> None:
-        """Subscribes to a group or unsubscribes, as `is_wanted` says now."""
+        """Subscribes to a group if `is_wanted` returns true now; otherwise unsubscribes."""
         self._link(group).refresh(group)
 
     def _link(self, group: str) -> "LayerLink":
@@ -80,10 +80,9 @@ class Broker:
 
 
 class LayerLink:
-    """One channel layer: one channel for this process, one subscription for each room open here.
+    """Connects to one channel layer, with a subscription for each open room.
 
-    Outgoing messages are collected by group and published together, once for all that were queued
-    meanwhile.
+    While one publish is under way, further messages are queued by group for the next.
     """
 
     def __init__(
@@ -110,7 +109,7 @@ class LayerLink:
         self._logged_at = -LOG_INTERVAL
 
     def start(self) -> None:
-        """On the loop of the sockets."""
+        """Starts the tasks. Call on the loop of the sockets."""
         layer = get_channel_layer(self._alias)
         if layer is None or isinstance(layer, InMemoryChannelLayer):
             return
@@ -123,7 +122,7 @@ class LayerLink:
         return self._layer is not None
 
     def publish(self, group: str, message: ClusterMessage) -> None:
-        """Queues a message for the other processes. Drops it when MAX_QUEUED wait."""
+        """Queues a message for other processes. Drops it when MAX_QUEUED wait."""
         if self._layer is None:
             return
         if self._queued >= MAX_QUEUED:
@@ -134,6 +133,7 @@ class LayerLink:
         self._outgoing_added.set()
 
     def refresh(self, group: str) -> None:
+        """Queues an update of the subscription."""
         if self._layer is not None:
             self._stale[group] = None
             self._stale_added.set()
@@ -170,15 +170,15 @@ class LayerLink:
                     self._receive_one(wire)
 
     def _receive_one(self, wire: WireMessage) -> None:
-        """A failing message does not stop the next: a newer version may send unknown ones."""
+        """Continues after a failing message: a newer version may send unknown ones."""
         try:
             self._receive(from_wire(wire))
-        except Exception as error:  # noqa: BLE001 - the repair finds what it would have delivered
+        except Exception as error:  # noqa: BLE001 - the repair delivers it
             self._count_failure(type(error).__name__)
 
     async def _subscribe_all(self) -> None:
         while True:
-            # Not when some are left over: the last attempt failed.
+            # After a failed attempt some are left over.
             if not self._stale:
                 await self._stale_added.wait()
             self._stale_added.clear()
@@ -206,4 +206,4 @@ class LayerLink:
         now = time.monotonic()
         if now - self._logged_at >= LOG_INTERVAL:
             self._logged_at = now
-            log.warning("Messages to or from other processes fail: %s", reason)
+            log.warning("Messaging with other processes fails: %s", reason)

@@ -1,4 +1,4 @@
-"""Stores when users were last seen: in one commit for all that connected or left in a while."""
+"""Stores when users were last seen, in one commit for all of the last two seconds."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ MAX_TABLE_SIZE = 100_000
 
 
 class LastSeen:
-    """One for each process, on the loop of its sockets."""
+    """Collects users who connected or left. Used on the loop of the sockets only."""
 
     def __init__(self, database: DatabaseThreads) -> None:
         self._database = database
@@ -38,12 +38,11 @@ class LastSeen:
             self._writing = asyncio.ensure_future(self._write_together())
 
     async def _write_together(self) -> None:
-        """Writes one commit for all: a commit for each of a thousand would cost a thousand."""
+        """Writes all in one commit: reconnecting clients come by the thousand."""
         await asyncio.sleep(WRITE_INTERVAL)
         self._writing = None
         seen, self._unwritten = self._unwritten, {}
         try:
             await self._database.run(record_last_seen, seen)
         except Busy:
-            # The next time will do.
-            log.info("last_seen of %d users was not written: the database is busy", len(seen))
+            log.info("last_seen of %d users was not stored: the database is busy", len(seen))

@@ -1,10 +1,10 @@
-"""Who is where, over all processes: what each process holds in Redis for as long as it lives.
+"""Tracks who is online over all processes, by leases in Redis.
 
-Every process has a lease that it renews; what it holds (a user in a room, a count of sockets) is
-noted under its name. When the lease ends, whoever looks first gives up all that the dead process
-held. So a user is online while any process holds them, and nothing is left behind by a `kill -9`.
-Times are those of Redis: the clocks of hosts do not matter. Only one whom Redis has answered for as
-long as a lease lasts may look: those whom it did not answer are not dead.
+Each process renews a lease. What it holds (users in rooms, counts of sockets) is recorded under its
+name. When a lease expires, the first process that notices releases all that the dead process held.
+So a user is online while any process holds them, and a `kill -9` leaves nothing behind. Times are
+those of Redis: clocks of other hosts do not matter. A process reaps only after Redis has replied to
+it for a whole lease: processes that could not reach Redis are not dead.
 """
 
 import asyncio
@@ -13,29 +13,29 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from django.conf import settings
 
 from .lease_scripts import COUNT, ENTER, HEARTBEAT, HELD, LEAVE, MAY_PUBLISH_EXIT, ONLINE, REAP
-from .redis_client import ANSWER_TIMEOUT, Answer, Host, RedisClients
+from .redis_client import RedisClient, RedisClients, Reply
 
 log = logging.getLogger(__name__)
 
 HEARTBEATS_PER_LEASE = 4
-TRY_AGAIN_INTERVAL = 1.0
+RETRY_DELAY = 1.0
 EXIT_PUBLISHED_TTL = 10
-"""Seconds between two tabs that close while Redis is away for a moment, and some."""
+"""Seconds that cover two tabs closing during one short failure of Redis, with a margin."""
 
 
 class LeaseHolder(Protocol):
     """Knows what this process holds, and receives what happens to leases."""
 
     def held_counts(self) -> Mapping[str, int]:
-        """Counts of sockets by name, as Redis was told of them."""
+        """Returns the counts of sockets by name that were reported to Redis."""
 
     def held_users(self) -> Mapping[int, Mapping[int, str]]:
-        """Usernames by room id and user id."""
+        """Returns usernames by room id and user id."""
 
     def user_expired(self, room_id: int, username: str, online_total: int) -> None:
         """A user's process died. `online_total` users are left in the room."""
@@ -48,177 +48,177 @@ class LeaseHolder(Protocol):
 
 
 class Leases:
-    def __init__(self, hosts: RedisClients, holder: LeaseHolder) -> None:
-        self._hosts = hosts
+    """Records what this process holds, and releases what dead processes held."""
+
+    def __init__(self, redis: RedisClients, holder: LeaseHolder) -> None:
+        self._redis = redis
         self._holder = holder
-        self._me = uuid.uuid4().hex[:16]
+        self._process = uuid.uuid4().hex[:16]
         self._tasks: list[asyncio.Task[None]] = []
-        self._steady_since: dict[Host, float] = {}
-        self._epochs: dict[Host, str] = {}
-        # Pairs of room and user who came while Redis was away: no more than have a socket here.
-        self._unpublished: set[str] = set()
+        self._steady_since: dict[RedisClient, float] = {}
+        self._epochs: dict[RedisClient, str] = {}
+        # Users (as `_pair`) who came while Redis was down: at most one for each socket here.
+        self._unrecorded: set[str] = set()
 
     def start(self) -> None:
-        """On the loop of the sockets, after the hosts."""
-        self._tasks = [asyncio.ensure_future(self._keep(host)) for host in self._hosts.all]
+        """Starts the heartbeats. Call on the loop of the sockets, after the clients."""
+        self._tasks = [asyncio.ensure_future(self._renew(client)) for client in self._redis.all]
 
     @property
     def active(self) -> bool:
-        return bool(self._hosts.all)
+        return bool(self._redis.all)
 
-    # Questions. Each answers None while the host is away.
+    # Each call resolves to None while the host is down.
 
-    def enter(self, room_id: int, user_id: int, name: str) -> Answer:
-        """A future of [1 if nobody held them there, users in the room, names of some]."""
+    def enter(self, room_id: int, user_id: int, name: str) -> Reply:
+        """Returns a future of [1 if no process held the user, users in the room, names]."""
         room, pair = _room(room_id), _pair(room_id, user_id)
-        answer = self._hosts.of(room).ask(
-            ENTER, self._keys(room), self._me, _lease(), user_id, name, pair
+        reply = self._redis.for_key(room).run(
+            ENTER, self._keys(room), self._process, _ttl(), user_id, name, pair
         )
-        answer.add_done_callback(
-            lambda answer: self._record_report(pair, is_reported=answer.result() is not None)
+        reply.add_done_callback(
+            lambda reply: self._note_recorded(pair, is_recorded=reply.result() is not None)
         )
-        return answer
+        return reply
 
-    def _record_report(self, pair: str, *, is_reported: bool) -> None:
-        if is_reported:
-            self._unpublished.discard(pair)
+    def _note_recorded(self, pair: str, *, is_recorded: bool) -> None:
+        if is_recorded:
+            self._unrecorded.discard(pair)
         else:
-            self._unpublished.add(pair)
+            self._unrecorded.add(pair)
 
-    def leave(self, room_id: int, user_id: int) -> Answer:
-        """A future of [1 if nobody holds them there any more, users left in the room]."""
+    def leave(self, room_id: int, user_id: int) -> Reply:
+        """Returns a future of [1 if no process holds the user there now, users left]."""
         room, pair = _room(room_id), _pair(room_id, user_id)
-        answer = self._hosts.of(room).ask(LEAVE, self._keys(room), user_id, pair)
-        # Only then: what they came with may still be waiting for its answer.
-        answer.add_done_callback(lambda _: self._unpublished.discard(pair))
-        return answer
+        reply = self._redis.for_key(room).run(LEAVE, self._keys(room), user_id, pair)
+        # In the callback: the reply to their `enter` may still be on its way and would add them.
+        reply.add_done_callback(lambda _: self._unrecorded.discard(pair))
+        return reply
 
-    def count(self, name: str, number: int) -> Answer:
-        """Notes how many of something this process has: a future of how many there are in all."""
+    def count(self, name: str, number: int) -> Reply:
+        """Records this process's count. Returns a future of the total of all processes."""
         key = _count(name)
-        return self._hosts.of(key).ask(
-            COUNT, self._keys(key), self._me, _lease(), number, f"n {name}"
+        return self._redis.for_key(key).run(
+            COUNT, self._keys(key), self._process, _ttl(), number, f"n {name}"
         )
 
-    def held(self, room_id: int, user_ids: Sequence[int]) -> Answer:
-        """A future of something true for each of these users whom any process holds there."""
+    def held(self, room_id: int, user_ids: Sequence[int]) -> Reply:
+        """Returns a future of a list, truthy for each user whom any process holds."""
         room = _room(room_id)
-        return self._hosts.of(room).ask(ONLINE, [_key(room)], *user_ids)
+        return self._redis.for_key(room).run(ONLINE, [_key(room)], *user_ids)
 
-    def may_publish_exit(self, room_id: int, user_id: int) -> Answer:
-        """A future of 1 if no process holds them there and none was told so a moment ago."""
+    def may_publish_exit(self, room_id: int, user_id: int) -> Reply:
+        """Returns a future of 1 if no process holds the user or just published `exit`."""
         room = _room(room_id)
-        keys = [_key(room), _key(f"told:{room_id} {user_id}")]
-        return self._hosts.of(room).ask(MAY_PUBLISH_EXIT, keys, user_id, EXIT_PUBLISHED_TTL)
+        keys = [_key(room), _key(f"exit-published:{room_id} {user_id}")]
+        return self._redis.for_key(room).run(MAY_PUBLISH_EXIT, keys, user_id, EXIT_PUBLISHED_TTL)
 
     async def online(self, room_id: int, user_ids: Collection[int]) -> set[int]:
-        """Which of these users any process holds in the room."""
-        asked = list(user_ids)
-        answer = await self.held(room_id, asked)
-        return {user_id for user_id, there in zip(asked, answer or (), strict=False) if there}
+        """Returns which of these users any process holds in the room."""
+        queried = list(user_ids)
+        held = await self.held(room_id, queried) or ()
+        return {user_id for user_id, is_held in zip(queried, held, strict=False) if is_held}
 
     def _keys(self, key: str) -> list[str]:
-        return [_key(key), _key(f"held:{self._me}"), _key("processes")]
+        return [_key(key), _key(f"held:{self._process}"), _key("processes")]
 
     # Keeping the lease
 
-    async def _keep(self, host: Host) -> None:
+    async def _renew(self, client: RedisClient) -> None:
         while True:
             try:
-                await self._heartbeat(host)
+                await self._heartbeat(client)
             except Exception:
-                # It must outlive anything: without it this process would be taken for dead.
-                log.exception("The lease at Redis was not renewed")
-            await host.until_down(within=settings.CHAT_PRESENCE_TTL / HEARTBEATS_PER_LEASE)
-            if not host.up:
-                await asyncio.sleep(TRY_AGAIN_INTERVAL)
+                # Without this task other processes would take this one for dead.
+                log.exception("The presence lease was not renewed in Redis; retrying")
+            await client.wait_until_down(settings.CHAT_PRESENCE_TTL / HEARTBEATS_PER_LEASE)
+            if not client.up:
+                await asyncio.sleep(RETRY_DELAY)
 
-    async def _heartbeat(self, host: Host) -> None:
+    async def _heartbeat(self, client: RedisClient) -> None:
         keys, new_epoch = [_key("processes"), _key("epoch")], uuid.uuid4().hex[:16]
-        keys.append(_key(f"held:{self._me}"))
-        answer = await host.ask(HEARTBEAT, keys, self._me, _lease(), new_epoch, anyway=True)
-        if answer is None:
+        keys.append(_key(f"held:{self._process}"))
+        reply = await client.run(
+            HEARTBEAT, keys, self._process, _ttl(), new_epoch, even_if_down=True
+        )
+        if reply is None:
             return
-        good, epoch = answer
-        was_up, host.up = host.up, True
-        forgot = self._epochs.get(host) != epoch
-        self._epochs[host] = epoch
-        if not (good and was_up):
-            self._steady_since[host] = time.monotonic()
-            await self._restore(host, given_up=not (good or forgot))
-        elif time.monotonic() - self._steady_since[host] > settings.CHAT_PRESENCE_TTL:
-            # Not right after Redis was away: the leases of all have ended then, also of those who
-            # live and are about to renew them.
-            await self._reap(host)
+        was_valid, epoch = reply
+        was_up, client.up = client.up, True
+        lost_data = self._epochs.get(client) != epoch
+        self._epochs[client] = epoch
+        if not (was_valid and was_up):
+            self._steady_since[client] = time.monotonic()
+            await self._restore(client, was_reaped=not (was_valid or lost_data))
+        elif time.monotonic() - self._steady_since[client] > settings.CHAT_PRESENCE_TTL:
+            # Not right after an outage: the leases of living processes have expired too, until
+            # they renew them.
+            await self._reap(client)
 
-    async def _restore(self, host: Host, *, given_up: bool) -> None:
-        """Makes Redis hold what this process holds, after it forgot it or could not be told.
+    async def _restore(self, client: RedisClient, *, was_reaped: bool) -> None:
+        """Brings Redis up to date after an outage or a loss of data.
 
-        Questions keep their order, so what changes meanwhile is told after what is told here, and
-        whatever is told twice changes nothing. `given_up`: it may be missing there because another
-        process took this one for dead, and told the rooms so.
+        Calls keep their order, so later changes follow these, and a repeated call changes nothing.
+        `was_reaped`: another process may have taken this one for dead, released its users and
+        published their `exit`.
         """
-        there = await host.ask(HELD, [_key(f"held:{self._me}")])
-        if there is None:
+        members = await client.run(HELD, [_key(f"held:{self._process}")])
+        if members is None:
             return
-        told, mine = set(there), self._mine(host, given_up=given_up)
-        for thing in told - mine.keys():
-            self._give_up(thing)
-        for thing, tell in mine.items():
-            # A count may have changed, a user in a room is there or is not.
-            if thing not in told or thing.startswith("n "):
-                tell()
+        recorded, current = set(members), self._held_on(client, was_reaped=was_reaped)
+        for item in recorded - current.keys():
+            self._release(item)
+        for item, record in current.items():
+            # A recorded count may be out of date; a recorded user cannot.
+            if item not in recorded or item.startswith("n "):
+                record()
 
-    def _mine(self, host: Host, *, given_up: bool) -> dict[str, Callable[[], object]]:
-        """What this process holds on one host, and how to say so."""
-        enter = self._reenter if given_up else self.enter
-        things: dict[str, Callable[[], object]] = {}
-        for room_id, people in self._holder.held_users().items():
-            if self._hosts.of(_room(room_id)) is host:
-                for user_id, name in people.items():
-                    things[_pair(room_id, user_id)] = partial(enter, room_id, user_id, name)
+    def _held_on(self, client: RedisClient, *, was_reaped: bool) -> dict[str, Callable[[], object]]:
+        """Returns what this process holds on one host, each with the call that records it."""
+        enter = self._enter_again if was_reaped else self.enter
+        items: dict[str, Callable[[], object]] = {}
+        for room_id, users in self._holder.held_users().items():
+            if self._redis.for_key(_room(room_id)) is client:
+                for user_id, name in users.items():
+                    items[_pair(room_id, user_id)] = partial(enter, room_id, user_id, name)
         for name, number in self._holder.held_counts().items():
-            if self._hosts.of(_count(name)) is host:
-                things[f"n {name}"] = partial(self.count, name, number)
-        return things
+            if self._redis.for_key(_count(name)) is client:
+                items[f"n {name}"] = partial(self.count, name, number)
+        return items
 
-    def _reenter(self, room_id: int, user_id: int, name: str) -> None:
-        if _pair(room_id, user_id) in self._unpublished:
-            # Nobody took them for gone; the room heard `join` when they came.
+    def _enter_again(self, room_id: int, user_id: int, name: str) -> None:
+        if _pair(room_id, user_id) in self._unrecorded:
+            # Redis never had them, so no `exit` was published; `join` was, when they came.
             self.enter(room_id, user_id, name)
             return
 
-        def tell(answer: Answer) -> None:
-            first, people, _ = answer.result() or (0, 0, [])
+        def restored(reply: Reply) -> None:
+            first, online_total, _ = reply.result() or (0, 0, [])
             if first:
-                self._holder.user_restored(room_id, name, people)
+                self._holder.user_restored(room_id, name, online_total)
 
-        self.enter(room_id, user_id, name).add_done_callback(tell)
+        self.enter(room_id, user_id, name).add_done_callback(restored)
 
-    def _give_up(self, thing: str) -> Answer:
-        kind, _, rest = thing.partition(" ")
+    def _release(self, item: str) -> Reply:
+        kind, _, rest = item.partition(" ")
         if kind == "n":
             return self.count(rest, 0)
         room_id, user_id = rest.split(" ")
         return self.leave(int(room_id), int(user_id))
 
-    async def _reap(self, host: Host) -> None:
-        """Gives up what dead processes held; several that try share the work."""
+    async def _reap(self, client: RedisClient) -> None:
+        """Releases what dead processes held. Several processes that reap share the work."""
         more = 1
         while more:
-            answer = await host.ask(REAP, [_key("processes")], _key(""))
-            more, gone = answer or (0, [])
-            for room_id, name, count in zip(gone[::3], gone[1::3], gone[2::3], strict=True):
+            reply = await client.run(REAP, [_key("processes")], _key(""))
+            more, expired = reply or (0, [])
+            for room_id, name, count in zip(
+                expired[::3], expired[1::3], expired[2::3], strict=True
+            ):
                 self._holder.user_expired(int(room_id), name, int(count))
 
 
-async def answered(answer: Answer) -> Any:
-    """Waits no longer than a host may take, also when a long queue is before the question."""
-    await asyncio.wait([answer], timeout=ANSWER_TIMEOUT)
-    return answer.result() if answer.done() else None
-
-
-def _lease() -> str:
+def _ttl() -> str:
     return f"{settings.CHAT_PRESENCE_TTL}"
 
 

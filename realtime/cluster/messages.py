@@ -1,7 +1,7 @@
-"""What processes publish to each other: one dataclass for each message.
+"""Defines the messages between processes: one dataclass each.
 
-On the wire a message is a list: its tag, then its fields in order. A process ignores a tag that it
-does not know, so that versions can run side by side during a rolling restart.
+On the wire a message is a list: its tag, then its fields in order. A process ignores an
+unknown tag, so that two versions can run side by side during a rolling restart.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ WireMessage = list[Any]
 
 @dataclass(frozen=True, slots=True)
 class DeliverFrame:
-    """A versioned frame of a room. `access_epoch` is the room's when the version was assigned."""
+    """A versioned frame, with the room's access epoch at that version."""
 
     room_id: int
     version: int
@@ -24,7 +24,7 @@ class DeliverFrame:
 
 @dataclass(frozen=True, slots=True)
 class SendToUsers:
-    """A frame outside the order of versions, to some users' sockets in a room."""
+    """An unversioned frame to some users' sockets in a room."""
 
     room_id: int
     user_ids: list[int]
@@ -33,7 +33,7 @@ class SendToUsers:
 
 @dataclass(frozen=True, slots=True)
 class SendToRoom:
-    """A frame outside the order of versions, to all sockets of a room but those of one user."""
+    """An unversioned frame to all sockets of a room except one user's."""
 
     room_id: int
     text: str
@@ -43,7 +43,10 @@ class SendToRoom:
 
 @dataclass(frozen=True, slots=True)
 class SendReadMarker:
-    """How far a user has read. In rooms above CHAT_PRESENCE_MAX_USERS only their sockets get it."""
+    """A user's read marker.
+
+    In rooms above CHAT_PRESENCE_MAX_USERS only the user's own sockets get it.
+    """
 
     room_id: int
     user_id: int
@@ -54,7 +57,7 @@ class SendReadMarker:
 class DisconnectMember:
     """A user lost their membership, which raised the room's access epoch to this one.
 
-    `removed` tells a removal (4403) from a leave (1000).
+    `removed`: true after a removal (4403), false after a leave (1000).
     """
 
     room_id: int
@@ -72,7 +75,7 @@ class CloseRoom:
 
 @dataclass(frozen=True, slots=True)
 class EndSessions:
-    """Sign-ins ended. The only message that concerns every process."""
+    """Sessions ended. The only message that goes to every process."""
 
     session_ids: list[int]
 
@@ -104,6 +107,6 @@ def to_wire(message: ClusterMessage) -> WireMessage:
 
 
 def from_wire(wire: Sequence[Any]) -> ClusterMessage:
-    """Raises KeyError for an unknown tag and TypeError for other fields than ours."""
+    """Raises KeyError for an unknown tag, TypeError for unknown fields."""
     tag, *fields = wire
     return _CLASSES[tag](*fields)

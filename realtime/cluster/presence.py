@@ -1,9 +1,9 @@
-"""Knows who is online: here by the sockets, over all processes by their leases.
+"""Tracks who is online: by sockets in this process, by leases over all processes.
 
-A user arrives with the first socket in a room and leaves with the last one, on any process. While
-Redis is away, and always without it, each process knows its own sockets only. An `exit` that Redis
-did not confirm is published a little later: Redis may have paused for a moment, and the user may
-still be online on another process.
+A user comes online with the first socket in a room and goes offline with the last one, on any
+process. Without Redis, or while it is down, each process knows its own sockets only. An `exit` that
+Redis did not confirm is delayed: Redis may have paused for a moment, and the user may still be
+online on another process.
 """
 
 import asyncio
@@ -23,39 +23,41 @@ from realtime.protocol import Exited, Joined, encode
 
 from .broadcaster import Broadcaster
 from .lease_scripts import MAX_NAMED
-from .leases import Leases, answered
-from .redis_client import ANSWER_TIMEOUT, Answer
+from .leases import Leases
+from .redis_client import REPLY_TIMEOUT, Reply, reply_in_time
 
 EXIT_CONFIRMATION_DELAY = 3.0
-"""Seconds in which every process finds that Redis is back and reports its users."""
+"""Seconds in which every process reconnects to Redis and restores its users there."""
 MAX_EXIT_DELAY = 30.0
-"""Seconds that an `exit` waits at most when its user connects and disconnects too often."""
+"""Seconds that an `exit` waits at most when its user reconnects too often."""
 
 
 class Arrival(NamedTuple):
-    """The room when a socket joins. `first`: its user had no socket there before."""
+    """A room's presence for a new socket. `first`: its user had none there."""
 
     first: bool
-    people: int
+    online_total: int
     names: list[str]
 
 
 class Presence:
+    """Publishes `join` and `exit`, and lists who is online."""
+
     def __init__(self, hub: Hub, broadcaster: Broadcaster, leases: Leases) -> None:
         self._hub = hub
         self._broadcaster = broadcaster
         self._leases = leases
         self._loop: asyncio.AbstractEventLoop | None = None
-        # Departures that are not published yet, by room and user: at most one for each socket that
-        # was open here EXIT_CONFIRMATION_DELAY ago.
+        # Timers by room id and user id: at most one for each socket that was open here
+        # MAX_EXIT_DELAY ago.
         self._pending_exits: dict[tuple[int, int], asyncio.TimerHandle] = {}
 
     def start(self) -> None:
-        """On the loop of the sockets."""
+        """Remembers the loop of the sockets; call on it."""
         self._loop = asyncio.get_running_loop()
 
     async def arrive(self, room: LocalRoom, subscriber: Subscriber) -> Arrival:
-        """Counts a socket that has just subscribed."""
+        """Counts a new subscriber, and returns who is online in the room."""
         user_id, name = subscriber.caller.user_id, subscriber.caller.username
         exit_was_pending = self._cancel_pending_exit(room.id, user_id)
         first = room.users[user_id] == 1 and not exit_was_pending
@@ -64,11 +66,11 @@ class Presence:
         found = None
         if self._leases.active:
             entered = self._leases.enter(room.id, user_id, name)
-            # In the callback: the answer to a departure may come before this continues.
+            # In the callback: the reply to a later `leave` may come before this task continues.
             entered.add_done_callback(
-                lambda answer: _record_other_sockets(subscriber, answer.result())
+                lambda reply: _record_other_sockets(subscriber, reply.result())
             )
-            found = await answered(entered)
+            found = await reply_in_time(entered)
         if found is None:
             return Arrival(first, len(room.users), list(islice(room.names.values(), MAX_NAMED)))
         is_first, room.online_total, names = found
@@ -84,29 +86,29 @@ class Presence:
             subscriber.send(text)
 
     def leave(self, room: LocalRoom, subscriber: Subscriber) -> None:
-        """Counts out a user's last socket here. Publishes `exit` when it was the last anywhere."""
+        """Releases a user's last socket here. Publishes `exit` if no process has one."""
         if not self._leases.active:
-            # When the process ends, sockets are not ready any more.
+            # While the process shuts down no socket is ready: its users reconnect elsewhere.
             if subscriber.ready:
                 self._exit(room, subscriber, len(room.users))
             return
         left = self._leases.leave(room.id, subscriber.caller.user_id)
-        left.add_done_callback(lambda answer: self._left(room, subscriber, answer.result()))
+        left.add_done_callback(lambda reply: self._left(room, subscriber, reply.result()))
 
-    def _left(self, room: LocalRoom, subscriber: Subscriber, answer: list[int] | None) -> None:
-        last, room.online_total = answer or (0, len(room.users))
+    def _left(self, room: LocalRoom, subscriber: Subscriber, reply: list[int] | None) -> None:
+        last, room.online_total = reply or (0, len(room.users))
         if not subscriber.announced:
             return
         if last:
             self._exit(room, subscriber, room.online_total)
-        elif answer is None:
+        elif reply is None:
             self._publish_exit_later(room, subscriber, EXIT_CONFIRMATION_DELAY)
 
     def _exit(self, room: LocalRoom, subscriber: Subscriber, left: int) -> None:
-        """Publishes `exit` at once, or later when this user connects and disconnects in a loop.
+        """Publishes `exit` at once, or later for a user who reconnects in a loop.
 
-        For a user who returns before that, neither `exit` nor `join` is published. So `join` is
-        bounded as well: each one but the first follows an `exit`.
+        If the user returns before that, neither `exit` nor `join` is published. So `join` is
+        limited as well: each one except the first follows an `exit`.
         """
         wait = _consume_exit(room.id, subscriber.caller.user_id)
         if wait > 0:
@@ -116,11 +118,11 @@ class Presence:
 
     def _publish_exit_later(self, room: LocalRoom, subscriber: Subscriber, delay: float) -> None:
         user_id = subscriber.caller.user_id
-        self._cancel_pending_exit(room.id, user_id)  # of an earlier departure
-        asking = asyncio.get_running_loop().call_later(
+        self._cancel_pending_exit(room.id, user_id)
+        timer = asyncio.get_running_loop().call_later(
             delay, self._publish_pending_exit, room, subscriber
         )
-        self._pending_exits[room.id, user_id] = asking
+        self._pending_exits[room.id, user_id] = timer
 
     def _publish_pending_exit(self, room: LocalRoom, subscriber: Subscriber) -> None:
         """Publishes unless the user is online again, here or on another process."""
@@ -134,19 +136,19 @@ class Presence:
             self.user_expired(room.id, name, len(now.users) if now is not None else 0)
             return
 
-        def publish(answer: Answer) -> None:
-            # While Redis is away each process publishes to its own sockets.
-            if answer.result() in {None, 1}:
+        def publish(reply: Reply) -> None:
+            # While Redis is down each process publishes to its own sockets.
+            if reply.result() in {None, 1}:
                 self.user_expired(room.id, name, len(room.users))
 
         self._leases.may_publish_exit(room.id, user_id).add_done_callback(publish)
 
     def _cancel_pending_exit(self, room_id: int, user_id: int) -> bool:
-        """True when an `exit` of this user was pending."""
-        asking = self._pending_exits.pop((room_id, user_id), None)
-        if asking is not None:
-            asking.cancel()
-        return asking is not None
+        """Returns whether an `exit` of this user was pending."""
+        timer = self._pending_exits.pop((room_id, user_id), None)
+        if timer is not None:
+            timer.cancel()
+        return timer is not None
 
     def user_restored(self, room_id: int, username: str, online_total: int) -> None:
         """Publishes `join` for a user whose lease had expired (see LeaseHolder)."""
@@ -157,30 +159,32 @@ class Presence:
         self._publish(room_id, Exited(username=username), online_total)
 
     def _publish(self, room_id: int, frame: Joined | Exited, online_total: int) -> None:
-        most: int | None = settings.CHAT_PRESENCE_MAX_USERS
-        if most is None or online_total <= most:
+        limit: int | None = settings.CHAT_PRESENCE_MAX_USERS
+        if limit is None or online_total <= limit:
             self._broadcaster.send_to_room(room_id, encode(frame))
 
     def online(self, room_id: int, user_ids: Collection[int]) -> set[int]:
-        """Which of these users have a socket in the room. For threads other than the loop's."""
+        """Returns which of these users are online in the room. Not for the loop's thread."""
         room = self._hub.rooms.get(room_id)
-        found = {one for one in user_ids if one in room.users} if room else set()
+        found = {user_id for user_id in user_ids if user_id in room.users} if room else set()
         missing = set(user_ids) - found
         if not self._leases.active or self._loop is None or not missing:
             return found
-        asked = asyncio.run_coroutine_threadsafe(self._leases.online(room_id, missing), self._loop)
+        elsewhere = asyncio.run_coroutine_threadsafe(
+            self._leases.online(room_id, missing), self._loop
+        )
         try:
-            return found | asked.result(ANSWER_TIMEOUT * 2)
+            return found | elsewhere.result(REPLY_TIMEOUT * 2)
         except TooLate:
             return found
 
     def held_users(self) -> Mapping[int, Mapping[int, str]]:
-        """Usernames by room id and user id, of the sockets here (see LeaseHolder)."""
+        """Returns usernames by room id and user id of the sockets here (see LeaseHolder)."""
         return {room.id: room.names for room in self._hub.rooms.values()}
 
 
 def _consume_exit(room_id: int, user_id: int) -> float:
-    """Returns the seconds until one more `exit` of this user may be announced in this room."""
+    """Returns the seconds until one more `exit` of this user may be published."""
     rate: Rate | None = settings.CHAT_PRESENCE_RATE
     if rate is None:
         return 0.0
@@ -190,6 +194,6 @@ def _consume_exit(room_id: int, user_id: int) -> float:
     return wait
 
 
-def _record_other_sockets(subscriber: Subscriber, answer: list[Any] | None) -> None:
-    if answer is not None and not answer[0]:
+def _record_other_sockets(subscriber: Subscriber, reply: list[Any] | None) -> None:
+    if reply is not None and not reply[0]:
         subscriber.announced = True

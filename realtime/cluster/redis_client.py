@@ -1,9 +1,9 @@
-"""Questions to Redis: small scripts, sent in batches, and never waited for while a host is away.
+"""Runs scripts on Redis in batches, and never waits for a Redis that is down.
 
-What is shared by processes beyond the database (who is online, how much somebody has asked of us)
-lives here, spread over the hosts of REDIS_URL by key. None of it is needed to deliver a message, so
-a host that fails to answer in time is left alone until it does again, and whoever asks meanwhile is
-told None: nobody knows. Questions to one host are answered in the order in which they were asked.
+State that processes share outside the database (who is online, rate limits) lives here, spread over
+the hosts of REDIS_URL by key. Delivery needs none of it. A host that does not reply in time is
+skipped until it replies again: calls return None meanwhile. Calls to one host run in the order in
+which they were made.
 """
 
 import asyncio
@@ -26,28 +26,29 @@ from .broker import shard_of
 
 log = logging.getLogger(__name__)
 
-ANSWER_TIMEOUT = 0.5
-"""Seconds that one batch may take: a socket that signs in waits for it once, then no more."""
-MAX_WAITING = 100_000
-"""Enough to tell a host that lost everything what this process holds, in one go."""
+REPLY_TIMEOUT = 0.5
+"""Seconds for one batch: a new socket waits for Redis that long once, then no more."""
+MAX_QUEUED = 100_000
+"""Enough to restore in one go all that this process holds, on a Redis that lost everything."""
 MAX_BATCH_SIZE = 100
 LOG_INTERVAL = 10.0
 
-Answer = asyncio.Future[Any]
+Reply = asyncio.Future[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ScriptCall:
     script: str
     keys: Sequence[str]
     arguments: Sequence[str | int]
-    answer: Answer
+    reply: Reply
 
 
-class Host:
-    """One Redis host. `up` is set by whoever keeps it (`leases`), and lost with the first failure.
+class RedisClient:
+    """Connects to one Redis host.
 
-    While it is not up only questions marked `anyway` are sent.
+    `leases` sets `up` after a heartbeat, and the first failure clears it. While the host is not up,
+    only calls with `even_if_down` are sent.
     """
 
     def __init__(self, url: str) -> None:
@@ -55,15 +56,15 @@ class Host:
         self._down.set()
         self._client: Any = Redis.from_url(
             url,
-            socket_timeout=ANSWER_TIMEOUT,
-            socket_connect_timeout=ANSWER_TIMEOUT,
+            socket_timeout=REPLY_TIMEOUT,
+            socket_connect_timeout=REPLY_TIMEOUT,
             retry=Retry(NoBackoff(), 0),
             decode_responses=True,
         )
-        self._waiting: deque[Question] = deque()
-        self._wake = asyncio.Event()
+        self._queue: deque[ScriptCall] = deque()
+        self._call_added = asyncio.Event()
         self._logged_at = -LOG_INTERVAL
-        self._task = asyncio.ensure_future(self._ask_all())
+        self._task = asyncio.ensure_future(self._run_all())
 
     @property
     def up(self) -> bool:
@@ -76,87 +77,93 @@ class Host:
         else:
             self._down.set()
 
-    async def until_down(self, within: float) -> None:
-        """Returns when the host fails, or after so many seconds."""
+    async def wait_until_down(self, timeout: float) -> None:  # noqa: ASYNC109 - not an error
+        """Returns when the host fails, or after `timeout` seconds."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(timeout):
                 await self._down.wait()
 
-    def ask(
-        self, script: str, keys: Sequence[str], *arguments: str | int, anyway: bool = False
-    ) -> Answer:
-        """A future of what the script returns; None when Redis is away, never an exception."""
-        answer: Answer = asyncio.get_running_loop().create_future()
-        if len(self._waiting) >= MAX_WAITING:
-            # What was not sent would be missing there: the host is brought up to date anew.
-            self._fail("too many questions wait")
-        if self.up or anyway:
-            self._waiting.append(Question(script, keys, arguments, answer))
-            self._wake.set()
+    def run(
+        self, script: str, keys: Sequence[str], *arguments: str | int, even_if_down: bool = False
+    ) -> Reply:
+        """Returns a future of the script's result, or of None while Redis is down."""
+        reply: Reply = asyncio.get_running_loop().create_future()
+        if len(self._queue) >= MAX_QUEUED:
+            # Redis misses the calls that are dropped: going down makes `leases` restore them.
+            self._fail("too many calls wait")
+        if self.up or even_if_down:
+            self._queue.append(ScriptCall(script, keys, arguments, reply))
+            self._call_added.set()
         else:
-            answer.set_result(None)
-        return answer
+            reply.set_result(None)
+        return reply
 
-    async def _ask_all(self) -> None:
+    async def _run_all(self) -> None:
         while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._waiting:
-                count = min(len(self._waiting), MAX_BATCH_SIZE)
-                await self._ask([self._waiting.popleft() for _ in range(count)])
+            await self._call_added.wait()
+            self._call_added.clear()
+            while self._queue:
+                count = min(len(self._queue), MAX_BATCH_SIZE)
+                await self._run_batch([self._queue.popleft() for _ in range(count)])
 
-    async def _ask(self, batch: Sequence[Question]) -> None:
+    async def _run_batch(self, batch: Sequence[ScriptCall]) -> None:
         pipeline = self._client.pipeline(transaction=False)
-        for one in batch:
-            # The whole script each time: Redis knows it by its hash, and a restarted one learns it.
-            pipeline.eval(one.script, len(one.keys), *one.keys, *one.arguments)
+        for call in batch:
+            # The whole script each time: Redis caches it by hash, and a restarted Redis has none.
+            pipeline.eval(call.script, len(call.keys), *call.keys, *call.arguments)
         try:
-            async with asyncio.timeout(ANSWER_TIMEOUT):
-                answers = await pipeline.execute(raise_on_error=False)
+            async with asyncio.timeout(REPLY_TIMEOUT):
+                results = await pipeline.execute(raise_on_error=False)
         except Exception as error:  # noqa: BLE001 - Redis may fail in any way and come back
-            answers = [None] * len(batch)
+            results = [None] * len(batch)
             self._fail(type(error).__name__)
-            # An answer that comes after all must not be taken for that of a later question. And
-            # whatever a dead connection does, the task goes on: or nothing is asked ever again.
+            # A late reply must not be taken for that of a later call. An error of the dead
+            # connection must not end this task: no call would run any more.
             with suppress(Exception):
                 await self._client.connection_pool.disconnect()
-        for one, answer in zip(batch, answers, strict=True):
-            failed = isinstance(answer, Exception)
+        for call, result in zip(batch, results, strict=True):
+            failed = isinstance(result, Exception)
             if failed:
-                self._fail(str(answer)[:200])
-            _tell(one, None if failed else answer)
+                self._fail(str(result)[:200])
+            _resolve(call, None if failed else result)
 
-    def _fail(self, what: str) -> None:
+    def _fail(self, reason: str) -> None:
         self.up = False
         redis_failures.inc()
-        waiting, self._waiting = self._waiting, deque()
-        for one in waiting:
-            _tell(one, None)
+        dropped, self._queue = self._queue, deque()
+        for call in dropped:
+            _resolve(call, None)
         now = time.monotonic()
         if now - self._logged_at >= LOG_INTERVAL:
             self._logged_at = now
-            log.warning("Redis does not answer; each process counts by itself: %s", what)
+            log.warning("Redis is down; limits and presence are per process: %s", reason)
 
     async def close(self) -> None:
         self._task.cancel()
         await self._client.aclose()
 
 
-def _tell(question: Question, answer: Any) -> None:
-    if not question.answer.done():
-        question.answer.set_result(answer)
+def _resolve(call: ScriptCall, result: Any) -> None:
+    if not call.reply.done():
+        call.reply.set_result(result)
+
+
+async def reply_in_time(reply: Reply) -> Any:
+    """Waits REPLY_TIMEOUT at most, even behind a long queue. Returns None after that."""
+    await asyncio.wait([reply], timeout=REPLY_TIMEOUT)
+    return reply.result() if reply.done() else None
 
 
 class RedisClients:
-    """All hosts; none without REDIS_URL."""
+    """One client for each host of REDIS_URL; none without REDIS_URL."""
 
     def __init__(self) -> None:
-        self.all: list[Host] = []
+        self.all: list[RedisClient] = []
 
     def start(self) -> None:
-        """On the loop of the sockets."""
-        self.all = [Host(url) for url in settings.REDIS_URLS]
+        """Connects. Call on the loop of the sockets."""
+        self.all = [RedisClient(url) for url in settings.REDIS_URLS]
 
-    def of(self, key: str) -> Host:
-        """The host that a key lives on: the same one for every process with the same REDIS_URL."""
+    def for_key(self, key: str) -> RedisClient:
+        """Returns the host of a key, the same in all processes with this REDIS_URL."""
         return self.all[shard_of(key, len(self.all))]

@@ -1,4 +1,4 @@
-"""The channel layer of hints: that of channels_redis, which also takes many groups at once."""
+"""Extends the layer of channels_redis: many groups in one round trip."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,36 +9,35 @@ from channels_redis.pubsub import (
     RedisSingleShardConnection,
 )
 
-from realtime.servers.required import Inside, missing_names
+from realtime.servers.required import RequiredNames, missing_names
 
 REQUIRED = (
-    Inside(RedisPubSubChannelLayer, ("_get_layer",)),
-    Inside(RedisPubSubLoopLayer, ("_get_group_channel_name", "_shards")),
-    Inside(RedisSingleShardConnection, ("_ensure_redis", "_lock", "_redis")),
+    RequiredNames(RedisPubSubChannelLayer, ("_get_layer",)),
+    RequiredNames(RedisPubSubLoopLayer, ("_get_group_channel_name", "_shards")),
+    RequiredNames(RedisSingleShardConnection, ("_ensure_redis", "_lock", "_redis")),
 )
-"""What is used of the inside of channels_redis."""
+"""Private names of channels_redis that this file uses."""
 CAN_PIPELINE = not missing_names(REQUIRED)
 
 
 class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]  # it is not typed
-    """For one host: each Redis has a layer of its own (`shards`)."""
+    """The channel layer of one Redis host (see `Broker`)."""
 
     async def groups_send(self, messages: Mapping[str, Any]) -> None:
-        """`group_send` for each group, in one round trip.
+        """Calls `group_send` for each group, in one round trip.
 
-        What one batch of the writer publishes to many rooms would otherwise wait for as many
-        answers, each dearer than what is sent. That is also what happens on a channels_redis that
-        we do not know.
+        One batch of the writer publishes to many rooms, and waiting for a reply per room costs more
+        than sending. An unknown version of channels_redis still does one round trip per group.
         """
         if not CAN_PIPELINE:
             for group, message in messages.items():
                 await self.group_send(group, message)
             return
         layer: Any = self._get_layer()
-        (host,) = layer._shards
-        async with host._lock:
-            host._ensure_redis()
-            pipeline = host._redis.pipeline(transaction=False)
+        (shard,) = layer._shards
+        async with shard._lock:
+            shard._ensure_redis()
+            pipeline = shard._redis.pipeline(transaction=False)
             for group, message in messages.items():
                 pipeline.publish(layer._get_group_channel_name(group), self.serialize(message))
             await pipeline.execute()

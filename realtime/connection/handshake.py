@@ -189,7 +189,7 @@ class Handshake:
             user=UserOut(id=caller.user_id, username=caller.username),
             version=row.version,
             online=arrival.names,
-            online_count=arrival.people,
+            online_count=arrival.online_total,
         )
         subscriber.send(encode(ready))
         subscriber.ready = subscriber.announced = True

@@ -1,8 +1,8 @@
-"""A connection by ASGI's own means, and by what asyncio documents of transports.
+"""Serves unknown servers with ASGI and asyncio's public transport API.
 
-It serves what we do not know: another server, another class of uvicorn's for WebSockets, or a
-version of it whose inside has changed. `send` waits there while the peer does not read. The bounds
-on control frames are kept by standing between the transport and the server's protocol.
+Used for another server, another WebSocket class of uvicorn, or an incompatible version. `send`
+waits there while the peer does not read. To limit control frames, a protocol of ours stands between
+the transport and the server's protocol.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from .interface import Receive, Send, Write
 from .kernel_buffers import bound_kernel
 
 TRANSPORT = ("abort", "get_extra_info", "get_protocol", "get_write_buffer_size", "set_protocol")
-"""What asyncio documents; uvloop's transports are no subclasses of asyncio's."""
+"""Documented by asyncio. Checked by name: uvloop's transports do not subclass asyncio's."""
 MAX_UNREAD = 1024 * 1024
-"""Bytes that a server may hold for a peer that goes on sending. Its `send` waits at 64 KiB."""
+"""Bytes held for a peer that sends and does not read. The `send` of servers waits at 64 KiB."""
 
 
 class AsgiConnection:
-    """Any server whose `send` waits while the peer does not read."""
+    """A connection of any server whose `send` waits while the peer does not read."""
 
     __slots__ = ("_transport", "receive", "send")
 
@@ -33,7 +33,7 @@ class AsgiConnection:
         if transport is not None:
             bound_kernel(transport.get_extra_info("socket"))
             protocol = transport.get_protocol()
-            if hasattr(protocol, "data_received"):  # else it takes its bytes another way
+            if hasattr(protocol, "data_received"):  # not a BufferedProtocol
                 transport.set_protocol(BoundedPeer(transport, protocol))
 
     def direct_writer(self) -> Write | None:
@@ -49,7 +49,7 @@ class AsgiConnection:
 
 
 def transport_of(send: Send) -> Any:
-    """The asyncio transport of the object whose method `send` is, under whatever name; or None."""
+    """Finds the asyncio transport in the object of `send`, or returns None."""
     owner = getattr(send, "__self__", None)
     return next(
         (
@@ -62,7 +62,7 @@ def transport_of(send: Send) -> Any:
 
 
 class BoundedPeer(asyncio.Protocol):
-    """Passes everything on to the server's protocol, and cuts a peer that sends too many frames."""
+    """Forwards all to the server's protocol, and aborts on too many control frames."""
 
     def __init__(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
         self._transport = transport
@@ -71,7 +71,7 @@ class BoundedPeer(asyncio.Protocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        # Unread are our own frames, which are bounded, and the answers to its pings.
+        # The buffer holds our own frames, which are bounded, and the pongs.
         is_unread = self._transport.get_write_buffer_size() > MAX_UNREAD
         if is_unread or self._scanner.is_too_much(data):
             self._transport.abort()

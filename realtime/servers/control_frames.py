@@ -1,7 +1,7 @@
-"""Frames that reach no consumer: pings, pongs and pieces of a message (decision 22).
+"""Limits pings, pongs and continuation frames (decision 22).
 
-No rate counts them, and each costs the loop a few microseconds. Sent as fast as a line takes them
-they would be all that a process does.
+They reach no consumer, so no rate limit counts them, and each costs the loop a few microseconds. A
+client that sends them at line speed would use all the time of a process.
 """
 
 import logging
@@ -13,8 +13,8 @@ log = logging.getLogger(__name__)
 
 WINDOW = 10.0
 MAX_CONTROL_FRAMES = 20_000
-"""In one window, two thousand a second: no client needs a hundredth of it, and it is a hundredth of
-a core."""
+"""Per window: two thousand a second. No client needs a hundredth of that, and it costs a hundredth
+of a core."""
 
 
 class ControlFrameLimiter:
@@ -27,26 +27,24 @@ class ControlFrameLimiter:
         self._since = -WINDOW
 
     def is_too_much(self) -> bool:
-        """Counts one frame; True from the first too many in a window."""
+        """Counts one frame. Returns True above the limit of the window."""
         now = time.monotonic()
         if now - self._since >= WINDOW:
             self._since, self._count = now, 0
         self._count += 1
         if self._count == MAX_CONTROL_FRAMES + 1:
-            log.info(
-                "Cut a socket: more than %d pings and pieces in %d s", MAX_CONTROL_FRAMES, WINDOW
-            )
+            log.info("Aborted a socket: over %d control frames in %d s", MAX_CONTROL_FRAMES, WINDOW)
         return self._count > MAX_CONTROL_FRAMES
 
 
 LENGTH_FIELDS = {126: 2, 127: 8}
-"""Lengths that stand for a longer field behind them, of so many bytes (RFC 6455 §5.2)."""
+"""Length values that announce an extended length field, and its bytes (RFC 6455 §5.2)."""
 
 
 class FrameScanner:
-    """Finds the control frames in a client's bytes, for servers whose inside we do not know.
+    """Finds control frames in a client's bytes, for servers that we do not know.
 
-    It reads the headers of frames only (RFC 6455 §5.2) and skips the payloads.
+    Reads frame headers only (RFC 6455 §5.2) and skips the payloads.
     """
 
     __slots__ = ("_header", "_limiter", "_skip")
@@ -57,7 +55,7 @@ class FrameScanner:
         self._limiter = ControlFrameLimiter()
 
     def is_too_much(self, data: bytes) -> bool:
-        """Takes the next bytes; True from the first control frame too many."""
+        """Scans the next bytes. Returns True above the limit of control frames."""
         position = 0
         while position < len(data):
             if self._skip:
@@ -72,7 +70,7 @@ class FrameScanner:
         return False
 
     def _ends_header(self) -> bool:
-        """True when a header is complete and is that of a control frame or a continuation."""
+        """Returns True if the header is complete, and of a control or continuation frame."""
         header = self._header
         if len(header) < _size_of_header(header):
             return False
@@ -84,7 +82,7 @@ class FrameScanner:
 
 
 def _size_of_header(begun: bytearray) -> int:
-    """As far as it is known: the second byte says how long the length is, and whether a mask is."""
+    """Returns the size known so far: the second byte completes it."""
     if len(begun) < 2:  # noqa: PLR2004 - opcode and length
         return 2
     extended = LENGTH_FIELDS.get(begun[1] & 0x7F, 0)

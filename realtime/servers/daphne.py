@@ -1,12 +1,12 @@
-"""Daphne: backpressure in both directions, direct writes, and bounds on what a client holds.
+"""Adds backpressure, direct writes and limits to daphne.
 
-Daphne's `send` never waits and its queue of incoming frames has no end. So we put ourselves
-between, as the producer that Twisted pauses (twisted.internet.interfaces.IPushProducer). Autobahn
-answers pings by itself, read or unread: those answers are bounded here too (decision 22). Twisted
-waits for a request head as long as bytes drip in (decision 31).
+Daphne's `send` never waits, and its queue of incoming frames is unbounded. So our connection
+registers as the producer that Twisted pauses (twisted.internet.interfaces.IPushProducer). Autobahn
+answers pings even if the peer does not read; these pongs are bounded too (decision 22). Twisted
+waits for a request head while bytes drip in (decision 31).
 
-`REQUIRED` names what is used of the inside of daphne, autobahn and Twisted. Without the names of
-autobahn frames go by `send`, and its documented hooks keep the bounds.
+`REQUIRED` lists the names of daphne, autobahn and Twisted that this file uses. If names of autobahn
+are missing, frames go through `send`, and autobahn's documented hooks keep the limits.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, ClassVar
 
-import daphne.server  # noqa: F401 - before anything of Twisted: it chooses the reactor
+import daphne.server  # noqa: F401 - before Twisted: it installs the reactor
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketProtocol
 from django.conf import settings
@@ -35,10 +35,10 @@ from .http_bodies import UnfinishedBodies
 from .http_connections import HeadDeadline, OpenConnections, leave_uncounted
 from .interface import Event, Receive, Send, Write, ignore_change
 from .kernel_buffers import bound_kernel
-from .required import Inside, missing_names
+from .required import RequiredNames, missing_names
 
 AUTOBAHN = (
-    Inside(
+    RequiredNames(
         WebSocketProtocol,
         (
             "STATE_CONNECTING",
@@ -55,11 +55,11 @@ AUTOBAHN = (
         ),
     ),
 )
-TCP = (Inside(Server, ("TLS", "_tempDataLen", "connected", "dataBuffer", "writeSomeData")),)
+TCP = (RequiredNames(Server, ("TLS", "_tempDataLen", "connected", "dataBuffer", "writeSomeData")),)
 HTTP = (
-    Inside(http, ("_GenericHTTPChannelProtocol",)),
-    Inside(HTTPFactory, ("protocol",)),
-    Inside(
+    RequiredNames(http, ("_GenericHTTPChannelProtocol",)),
+    RequiredNames(HTTPFactory, ("protocol",)),
+    RequiredNames(
         http.HTTPChannel,
         (
             "_receivedHeaderCount",
@@ -72,22 +72,22 @@ HTTP = (
     ),
 )
 RESPONSES = (
-    Inside(WebRequest, http_responses.TWISTED_REQUEST),
-    Inside(http.HTTPChannel, http_responses.TWISTED_CHANNEL),
-    Inside(Server, http_responses.TWISTED_TRANSPORT),
+    RequiredNames(WebRequest, http_responses.TWISTED_REQUEST),
+    RequiredNames(http.HTTPChannel, http_responses.TWISTED_CHANNEL),
+    RequiredNames(Server, http_responses.TWISTED_TRANSPORT),
 )
 REQUIRED = (*AUTOBAHN, *TCP, *HTTP, *BODIES, *RESPONSES)
 KNOWS_AUTOBAHN = not missing_names(AUTOBAHN)
 KNOWS_TCP = not missing_names(TCP)
 
 TRANSPORT = ("registerProducer", "unregisterProducer", "pauseProducing", "abortConnection")
-"""What Twisted documents of a TCP transport."""
+"""Documented by Twisted for TCP transports."""
 CLOSE_TIMEOUT = 10.0
-"""Seconds that a client has to answer our close; autobahn would give it one."""
+"""Seconds that a client has to answer our close frame; autobahn's default is one."""
 
 
 def connection(receive: Receive, send: Send) -> "DaphneConnection | None":
-    """None when `send` does not lead to a protocol on a transport of Twisted's."""
+    """Returns None if `send` belongs to no protocol with a Twisted transport."""
     for owner in _owners(send):
         transport = getattr(owner, "transport", None)
         if all(hasattr(transport, name) for name in TRANSPORT):
@@ -96,7 +96,7 @@ def connection(receive: Receive, send: Send) -> "DaphneConnection | None":
 
 
 def _owners(send: Any) -> Iterator[Any]:
-    """What a callable carries with it. Daphne's is a `partial` with the protocol as an argument."""
+    """Yields objects bound to `send`: daphne's is a `partial` with its protocol."""
     if isinstance(send, partial):
         yield from send.args
         yield from _owners(send.func)
@@ -105,9 +105,9 @@ def _owners(send: Any) -> Iterator[Any]:
 
 
 def _can_write_at_once(transport: Any) -> bool:
-    """Whether it is plain TCP, in a Twisted that we know.
+    """Returns whether the transport is plain TCP of a compatible Twisted.
 
-    We ask its class: one that encrypts answers for whatever it lacks with what is below it.
+    Checks its class: a TLS transport delegates missing attributes to the transport below it.
     """
     is_known = all(
         hasattr(type(transport), name) for name in ("writeSomeData", "dataBuffer", "TLS")
@@ -116,7 +116,7 @@ def _can_write_at_once(transport: Any) -> bool:
 
 
 class DaphneConnection:
-    """Stands in as the producer of its transport, in both directions."""
+    """Acts as the producer of its transport, for backpressure in both directions."""
 
     __slots__ = (
         "_drained",
@@ -124,7 +124,7 @@ class DaphneConnection:
         "_is_plain",
         "_limiter",
         "_on_writer_change",
-        "_owed",
+        "_pending_pong",
         "_protocol",
         "_receive",
         "_send",
@@ -142,19 +142,19 @@ class DaphneConnection:
         self._writable = asyncio.Event()
         self._writable.set()
         self._on_writer_change: Callable[[], None] = ignore_change
-        self._owed: bytes | None = None
+        self._pending_pong: bytes | None = None
         self._limiter = ControlFrameLimiter()
         self._drained = 0
         self._is_closing = False
         self._is_plain = KNOWS_AUTOBAHN
         self._hook_in(protocol)
         bound_kernel(getattr(transport, "socket", None))
-        # In place of the HTTP channel, which has no more to do with this connection.
+        # Replaces the HTTP channel, which is done with this connection after the upgrade.
         transport.unregisterProducer()
         transport.registerProducer(self, streaming=True)
 
     def _hook_in(self, protocol: Any) -> None:
-        """Sets autobahn's own hooks (autobahn.websocket.interfaces), which daphne leaves free."""
+        """Sets hooks of autobahn (autobahn.websocket.interfaces) that daphne does not use."""
         protocol.onPing = self._pong
         protocol.onPong = self._count_pong
         if KNOWS_AUTOBAHN:
@@ -164,9 +164,9 @@ class DaphneConnection:
             protocol.onMessageFrame = self._count_piece
 
     def direct_writer(self) -> Write | None:
-        """Past daphne and autobahn, which build a frame anew for each recipient.
+        """Returns a function that bypasses autobahn, which encodes once per recipient.
 
-        Only while autobahn itself would have nothing to add: open, nothing queued, no compression.
+        None unless the socket is open, with nothing queued and no compression.
         """
         protocol = self._protocol
         if not self._is_plain or not self._writable.is_set():
@@ -176,27 +176,27 @@ class DaphneConnection:
         return self._write if protocol._perMessageCompress is None else None
 
     def _write(self, data: bytes) -> None:
-        """To the kernel, as far as it takes it; the rest waits with Twisted.
+        """Writes to the kernel as much as it accepts. Twisted buffers the rest.
 
-        Twisted itself leaves even the first byte for the next turn of its loop: three system calls
-        for each recipient in place of one, and any 64 KiB in one turn look like a peer that does
-        not read, to be paused and resumed.
+        Twisted alone would write in the next iteration of its loop: three system calls per
+        recipient instead of one. And 64 KiB in one iteration would look like a peer that does not
+        read, to be paused and resumed.
         """
-        # Of a close by the peer nobody tells us at once, and nothing may follow ours.
+        # Autobahn reports a close of the peer late, and nothing may follow our close frame.
         if self._protocol.state != self._protocol.STATE_OPEN:
             return
         transport = self._transport
         if (
             self._writes_at_once
             and transport.connected
-            and not (transport._tempDataLen or transport.dataBuffer)  # what it holds back
+            and not (transport._tempDataLen or transport.dataBuffer)  # its own buffers
         ):
             sent = transport.writeSomeData(data)
             if sent == len(data):
                 return
             if isinstance(sent, int):
                 data = data[sent:]
-        # Of a connection that is lost Twisted finds out by itself when it tries.
+        # If the connection is lost, Twisted notices when it writes.
         transport.write(data)
 
     def watch(self, on_writer_change: Callable[[], None]) -> None:
@@ -211,19 +211,19 @@ class DaphneConnection:
             await self._send(event)
 
     def _is_connected(self) -> bool:
-        """Whether autobahn takes a close frame; it ignores one that comes too late."""
+        """Returns whether autobahn accepts a close frame; it ignores a late one."""
         return KNOWS_AUTOBAHN and self._protocol.state != self._protocol.STATE_CONNECTING
 
     def _close(self, event: Event) -> None:
-        """Says close and reads slowly on until the client answers, so that the close reaches it.
+        """Sends a close frame and reads slowly until the client answers it.
 
-        Without reading, its unread bytes would turn the end of the connection into a reset, which
-        takes the close frame from the client. Read at full speed, a client that only sends never
-        comes to read, and parsing it takes the time of all others.
+        If unread data is left, the kernel ends the connection with a reset, and the client loses
+        the close frame. At full speed, a client that only sends would never get to read, and
+        parsing its data would take time from all others.
         """
         protocol = self._protocol
         protocol.closeHandshakeTimeout = CLOSE_TIMEOUT
-        # Not `sendClose`, which takes no code below 3000 but 1000. A control frame has 125 bytes.
+        # `sendClose` refuses codes below 3000 except 1000. A control frame has at most 125 bytes.
         reason = (event.get("reason") or "").encode()[:123]
         protocol.sendCloseFrame(code=event.get("code", 1000), reasonUtf8=reason or None)
         if not self._is_closing:
@@ -233,7 +233,7 @@ class DaphneConnection:
         self._transport.resumeProducing()
 
     async def receive(self) -> Event:
-        """Reads on only while we wait for a frame, so that a flood stays with its sender."""
+        """Reads from the socket only while the consumer waits, so TCP slows down a flood."""
         if self._is_closing:
             return await self._receive()
         self._transport.resumeProducing()
@@ -249,7 +249,7 @@ class DaphneConnection:
             type(protocol).dataReceived(protocol, data)
         if self._drained > MAX_DRAIN:
             self._transport.pauseProducing()
-            # Twisted ignores it once the connection has ended.
+            # Twisted ignores this after the connection is lost.
             asyncio.get_running_loop().call_later(DRAIN_INTERVAL, self._transport.resumeProducing)
 
     def abort(self) -> bool:
@@ -260,49 +260,49 @@ class DaphneConnection:
     # Called by autobahn
 
     def _pong(self, payload: bytes) -> None:
-        """One that does not read is owed a pong to its latest ping alone (RFC 6455 §5.5.3)."""
-        if self._cut_if_noisy():
+        """Answers only the latest ping of a peer that does not read (RFC 6455 §5.5.3)."""
+        if self._abort_if_flooding():
             return
         if self._writable.is_set():
             self._protocol.sendPong(payload)
         else:
-            self._owed = payload
+            self._pending_pong = payload
 
     def _count_pong(self, _: bytes) -> None:
-        self._cut_if_noisy()
+        self._abort_if_flooding()
 
-    def _cut_if_noisy(self) -> bool:
+    def _abort_if_flooding(self) -> bool:
         if not self._limiter.is_too_much():
             return False
         if KNOWS_AUTOBAHN:
-            # Not our `abort`: autobahn shall not go on with what it has read already.
+            # Not our `abort`: autobahn would continue with data that it has already read.
             self._protocol.dropConnection(abort=True)
         else:
             self.abort()
         return True
 
     def _count_piece(self, parts: list[bytes]) -> None:
-        """Leaves a piece to an autobahn that we do not know, and bounds how many there are."""
-        if not self._cut_if_noisy():
+        """Passes a piece to an unknown version of autobahn, and limits their number."""
+        if not self._abort_if_flooding():
             type(self._protocol).onMessageFrame(self._protocol, parts)
 
     def _join(self, parts: list[bytes]) -> None:
-        """Takes a piece of a message: the largest message bounds bytes, not empty pieces."""
+        """Joins pieces as they arrive: the message limit bounds bytes, not their number."""
         protocol = self._protocol
-        if protocol.failedByMe or (protocol.message_data and self._cut_if_noisy()):
+        if protocol.failedByMe or (protocol.message_data and self._abort_if_flooding()):
             return
         if not protocol.message_data:
             protocol.message_data.append(bytearray())
         protocol.message_data[0] += b"".join(parts)
 
     def _closed(self, _: object) -> None:
-        """Autobahn takes its producer away before it closes: nobody else would tell `send`."""
+        """Wakes up `send`: autobahn unregisters the producer before it closes."""
         self._is_plain = False
         self._on_writer_change()
-        self._on_writer_change = ignore_change  # what watched is let go of
+        self._on_writer_change = ignore_change  # frees the subscriber
         self._writable.set()
 
-    # Called by Twisted, which names them
+    # Called by Twisted (IPushProducer)
 
     def pauseProducing(self) -> None:  # noqa: N802
         self._writable.clear()
@@ -310,9 +310,9 @@ class DaphneConnection:
 
     def resumeProducing(self) -> None:  # noqa: N802
         self._writable.set()
-        owed, self._owed = self._owed, None
-        if owed is not None:
-            self._protocol.sendPong(owed)
+        pong, self._pending_pong = self._pending_pong, None
+        if pong is not None:
+            self._protocol.sendPong(pong)
         self._on_writer_change()
 
     def stopProducing(self) -> None:  # noqa: N802
@@ -322,17 +322,17 @@ class DaphneConnection:
 
 
 def _discard(payload: bytes, is_binary: bool) -> None:  # noqa: FBT001 - autobahn calls it
-    """In place of daphne's queue, which nothing reads any more and which has no end."""
+    """Replaces daphne's unbounded queue, which nothing reads after a close."""
 
 
 # HTTP
 
 
 class BoundedChannel(http.HTTPChannel):
-    """One HTTP connection, with a deadline for each request head."""
+    """An HTTP connection with limits for request heads."""
 
     open_connections: ClassVar[OpenConnections]
-    """Set by `bound_http`: Twisted builds this."""
+    """Set by `bound_http`: Twisted builds this object."""
     transport: Any
     _in_head = True
     _is_idle = False
@@ -362,7 +362,7 @@ class BoundedChannel(http.HTTPChannel):
             self._note_refusal()
 
     def _note_refusal(self) -> None:
-        """Twisted has answered a head that is too large, and hangs up."""
+        """Counts a head that was too large, which Twisted refuses and closes."""
         if self._receivedHeaderSize > self.totalHeadersSize:
             count_refusal("CHAT_HEADER_SIZE")
         elif self._receivedHeaderCount > self.maxHeaders:
@@ -376,7 +376,7 @@ class BoundedChannel(http.HTTPChannel):
 
     @override
     def requestDone(self, request: Any) -> None:
-        # Before it: the next request may have come already, and is taken there.
+        # Before super(): it may start the next request at once.
         self._in_head = self._is_idle = True
         self._deadline.begin()
         super().requestDone(request)
@@ -394,7 +394,7 @@ class BoundedChannel(http.HTTPChannel):
 
 
 def _call_when_lost(transport: Any, call: Callable[[], None]) -> None:
-    """Calls it once when the connection has ended, whichever protocol has it by then."""
+    """Calls `call` once when the connection is lost, even after an upgrade."""
 
     def connection_lost(reason: Any) -> None:
         del transport.connectionLost

@@ -1,9 +1,9 @@
 """Makes daphne bound request bodies while they arrive.
 
-Twisted collects a whole body before daphne hands a request on, without any bound and on disk from
-100 kB on. Here a body stays in memory up to its limit. One that is refused is handed on at once,
-without the rest of it and with the reason in `refusal`: the application answers, and Twisted closes
-the connection.
+Twisted collects a whole body before daphne passes the request on, without a limit, and on disk
+above 100 kB. Here a body stays in memory up to its limit. A refused request is passed on at once,
+without its body and with the reason in `refusal`: the application sends the error, and Twisted
+closes the connection.
 """
 
 from io import BytesIO
@@ -26,10 +26,10 @@ from .http_bodies import (
     UnfinishedBodies,
     max_body_size,
 )
-from .required import Inside
+from .required import RequiredNames
 
 BODIES = (
-    Inside(
+    RequiredNames(
         http_protocol.WebRequest,
         (
             "_disconnected",
@@ -44,35 +44,35 @@ BODIES = (
             "requestReceived",
         ),
     ),
-    Inside(
+    RequiredNames(
         HTTPChannel,
         ("_path", "allContentReceived", "callLater", "length", "persistent", "rawDataReceived"),
     ),
 )
-"""What is used here of the inside of daphne and Twisted; part of `daphne.REQUIRED`."""
+"""Names of daphne and Twisted that this file uses; part of `daphne.REQUIRED`."""
 
 
 class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
-    """daphne's request, whose body is bounded."""
+    """A request of daphne with a bounded body."""
 
     unfinished_bodies: ClassVar[UnfinishedBodies]
-    """Set by `bound_bodies`: Twisted builds this."""
+    """Set by `bound_bodies`: Twisted builds this object."""
 
     _body: Body | None = None
     _deadline: Any = None
     _discarded = 0
     _granted = 0.0
-    _is_handed_on = False
+    _is_passed_on = False
     refusal: BodyRefused | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # Daphne takes nothing of what Twisted makes of a form, and Twisted refuses some itself.
+        # Daphne ignores forms that Twisted parses, and Twisted itself refuses some of them.
         super().__init__(*args, **kwargs)
         self._parsePOSTFormSubmission = False
 
     @override
     def gotLength(self, length: int | None) -> None:
-        """Is called after the headers; None stands for a chunked body."""
+        """Runs after the headers; None stands for a chunked body."""
         self.content = BytesIO()
         if length == 0:
             return
@@ -81,7 +81,7 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
             self.requestHeaders.removeHeader(b"expect")  # Twisted must not ask for the body
             self.refusal = TOO_LARGE
             self.channel.persistent = False
-            self.channel.length = 0  # hands it on as soon as this returns
+            self.channel.length = 0  # passes it on as soon as this returns
             self.channel.rawDataReceived = self._discard
             return
         self._deadline = self.channel.callLater(settings.CHAT_BODY_TIMEOUT, self._check_deadline)
@@ -99,7 +99,7 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
 
     @override
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        self._is_handed_on = True
+        self._is_passed_on = True
         self._end()
         if self.refusal is not None:
             self.content = BytesIO()
@@ -116,7 +116,7 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
         return network_of(client_address(getattr(self.client, "host", None), chain))
 
     def _check_deadline(self) -> None:
-        """Refuses a body that comes more slowly than MIN_BODY_RATE."""
+        """Refuses a body that arrives more slowly than MIN_BODY_RATE."""
         self._deadline = None
         if self._body is None:
             return
@@ -128,25 +128,25 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
             self._refuse(TOO_SLOW)
 
     def _refuse_soon(self, refusal: BodyRefused) -> None:
-        """Not within Twisted's decoder, which goes on with what it has."""
+        """Refuses outside Twisted's decoder, which would continue with its buffer."""
         if self.refusal is None:
             self.refusal = refusal
             if self.channel is not None:
-                self.channel.callLater(0, self._hand_on)
+                self.channel.callLater(0, self._pass_on)
 
     def _refuse(self, refusal: BodyRefused) -> None:
         self.refusal = self.refusal or refusal
-        self._hand_on()
+        self._pass_on()
 
-    def _hand_on(self) -> None:
-        if self._is_handed_on or self._disconnected:
+    def _pass_on(self) -> None:
+        if self._is_passed_on or self._disconnected:
             return
         self.channel.persistent = False
         self.channel.rawDataReceived = self._discard
         self.channel.allContentReceived()
 
     def _discard(self, data: bytes) -> None:
-        """Reads on while the answer is sent: closing earlier would lose it on its way."""
+        """Reads on while the response is sent: closing earlier would reset the connection."""
         self._discarded += len(data)
         if self._discarded > MAX_DISCARDED and self.channel is not None:
             self.channel.transport.pauseProducing()
@@ -161,6 +161,6 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
 
 
 def bound_bodies(bodies: UnfinishedBodies) -> None:
-    """Makes daphne use the class above; HTTPFactory looks it up for each connection."""
+    """Makes daphne use BoundedRequest: HTTPFactory reads the name for each connection."""
     BoundedRequest.unfinished_bodies = bodies
     http_protocol.WebRequest = BoundedRequest

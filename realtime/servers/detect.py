@@ -1,7 +1,7 @@
-"""Which server serves a socket, and what it lets us do beyond ASGI.
+"""Detects which server a socket runs on, and returns its connection.
 
-ASGI knows neither a peer that does not read nor the cutting of a connection. The servers hand us a
-`send` from which their connection can be reached.
+ASGI offers neither backpressure nor aborting a connection. The connection of the server is reached
+through the `send` callable that it passes to the application.
 """
 
 import sys
@@ -18,31 +18,32 @@ SERVERS = ("uvicorn", "daphne")
 
 
 def connection_of(receive: Receive, send: Send) -> Connection:
-    for inside in _insides():
-        connection: Connection | None = inside.connection(receive, send)
+    """Returns the connection of a known server, or one that uses ASGI only."""
+    for module in _loaded_modules():
+        connection: Connection | None = module.connection(receive, send)
         if connection is not None:
             return connection
     return AsgiConnection(receive, send)
 
 
 def bound_http(connections: OpenConnections, bodies: UnfinishedBodies) -> None:
-    """Bounds what clients hold before their request reaches us, on the servers that are loaded."""
-    for inside in _insides():
-        inside.bound_http(connections, bodies)
+    """Bounds connections, request heads and bodies on the servers that are loaded."""
+    for module in _loaded_modules():
+        module.bound_http(connections, bodies)
 
 
-def _insides() -> list[Any]:
-    """Our modules for the servers that this process has loaded."""
+def _loaded_modules() -> list[Any]:
+    """Returns our modules for the servers that this process has imported."""
     return [
-        inside
+        module
         for name in SERVERS
-        if f"{name}.server" in sys.modules and (inside := inside_of(name)) is not None
+        if f"{name}.server" in sys.modules and (module := server_module(name)) is not None
     ]
 
 
 @cache
-def inside_of(server: str) -> Any:
-    """Our module for a server; None when even the classes are not where they were."""
+def server_module(server: str) -> Any:
+    """Returns our module for a server; None if the server's classes have moved."""
     try:
         return import_module(f".{server}", __package__)
     except (ImportError, AttributeError):

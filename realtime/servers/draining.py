@@ -1,6 +1,6 @@
-"""How a socket that we have closed is read until its client has closed as well."""
+"""Sets how a closed socket is read until its client closes as well."""
 
 MAX_DRAIN = 64 * 1024
-"""Bytes that are read as fast as they come, and in which the client's own close is looked for."""
+"""Bytes that are read at full speed and parsed for the client's close frame."""
 DRAIN_INTERVAL = 0.2
-"""Seconds between one read and the next after that. What is read then is thrown away unparsed."""
+"""Seconds between later reads, whose bytes are discarded unparsed."""

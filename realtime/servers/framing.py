@@ -1,17 +1,17 @@
-"""Builds WebSocket frames past a server's own code."""
+"""Builds WebSocket frames without the server's own code."""
 
 from websockets.frames import Frame, Opcode
 
 
 class FrameCache:
-    """Remembers one frame: a fan-out asks for the same text object again and again."""
+    """Keeps the last frame: a fan-out sends the same text object to many sockets."""
 
     def __init__(self) -> None:
         self._text = ""
         self._frame = b""
 
     def of(self, text: str) -> bytes:
-        """The unmasked, uncompressed text frame (RFC 6455 §5.2)."""
+        """Returns the unmasked, uncompressed text frame (RFC 6455 §5.2)."""
         if text is not self._text:
             self._frame = Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
             self._text = text

@@ -1,8 +1,8 @@
-"""Bounds request bodies that have not arrived: their size, time, number and bytes.
+"""Bounds unfinished request bodies: their size, time, number and bytes.
 
-A body waits here before its request counts as a request, so that clients that announce bodies and
-never send them hold neither a thread nor a place of those that do. When there are too many, the
-oldest is refused: a body that somebody sends arrives within moments, an old one is an attack.
+A request counts only after its body has arrived. So clients that announce bodies and never send
+them occupy neither threads nor places of other requests. When there are too many, the oldest body
+is refused: an honest body arrives within moments, an old one is an attack.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from typing import Any
 from django.conf import settings
 
 MIN_BODY_RATE = 16 * 1024
-"""Bytes a second. A body on a slow line has CHAT_BODY_TIMEOUT and one second more for each."""
+"""Bytes a second: a body has CHAT_BODY_TIMEOUT, and one second more for each 16 KiB received."""
 
 MAX_DISCARDED = 8 * 1024**2
-"""Bytes of a refused body that are still read. A client that sends much more than it was allowed,
-and does not look for an answer meanwhile, finds its connection reset."""
+"""Bytes of a refused body that are still read. A client that sends much more without reading the
+response gets a connection reset instead of the refusal."""
 DISCARD_TIMEOUT = 1.0
 
 Receive = Callable[[], Awaitable[Any]]
@@ -38,14 +38,14 @@ TOO_MANY = BodyRefused(503, "CHAT_BODIES_PER_ADDRESS")
 TOO_MANY_BYTES = BodyRefused(503, "CHAT_BODY_BYTES")
 
 
-def max_body_size(path: str) -> int:  # noqa: ARG001 - a path that takes uploads gets its own
-    """Returns how many bytes a body to this path may have."""
+def max_body_size(path: str) -> int:  # noqa: ARG001 - upload paths will have their own
+    """Returns the largest body, in bytes, that this path accepts."""
     size: int = settings.CHAT_BODY_SIZE
     return size
 
 
 class Body:
-    """A body on its way. `refuse` is called at most once, and never after `end`."""
+    """An unfinished body. `refuse` is called at most once, and never after `end`."""
 
     __slots__ = ("network", "refuse", "size")
 
@@ -56,7 +56,7 @@ class Body:
 
 
 class UnfinishedBodies:
-    """Counts bodies on their way, per address and in bytes. The dictionaries keep their order."""
+    """Counts unfinished bodies per address, and their bytes. Oldest bodies come first."""
 
     def __init__(self) -> None:
         self._bodies: dict[Body, None] = {}
@@ -67,19 +67,19 @@ class UnfinishedBodies:
         return len(self._bodies)
 
     def begin(self, network: str | None, refuse: Callable[[BodyRefused], None]) -> Body:
-        """Counts one in; the oldest of the same address goes when it is one too many."""
+        """Counts a new body. Above the limit of its address, refuses the oldest there."""
         body = Body(network, refuse)
         self._bodies[body] = None
         if network is not None:
-            theirs = self._by_network.setdefault(network, {})
-            theirs[body] = None
+            same_network = self._by_network.setdefault(network, {})
+            same_network[body] = None
             limit: int | None = settings.CHAT_BODIES_PER_ADDRESS
-            if limit is not None and len(theirs) > limit:
-                self._refuse(next(iter(theirs)), TOO_MANY)
+            if limit is not None and len(same_network) > limit:
+                self._refuse(next(iter(same_network)), TOO_MANY)
         return body
 
     def grow(self, body: Body, size: int) -> None:
-        """Counts bytes that came; the oldest bodies go until the rest fits."""
+        """Counts received bytes. Refuses the oldest bodies until the rest fits."""
         if body not in self._bodies:
             return
         body.size += size
@@ -89,15 +89,15 @@ class UnfinishedBodies:
             self._refuse(next(iter(self._bodies)), TOO_MANY_BYTES)
 
     def end(self, body: Body) -> None:
-        """Counts one out. Nothing happens the second time."""
+        """Stops counting a body. Later calls do nothing."""
         if body not in self._bodies:
             return
         del self._bodies[body]
         self.bytes -= body.size
         if body.network is not None:
-            theirs = self._by_network[body.network]
-            del theirs[body]
-            if not theirs:
+            same_network = self._by_network[body.network]
+            del same_network[body]
+            if not same_network:
                 del self._by_network[body.network]
 
     def _refuse(self, body: Body, refusal: BodyRefused) -> None:
@@ -106,7 +106,7 @@ class UnfinishedBodies:
 
 
 class BodyReader:
-    """Reads one body by ASGI."""
+    """Reads one request body through ASGI."""
 
     def __init__(
         self, receive: Receive, limit: int, network: str | None, bodies: UnfinishedBodies
@@ -118,7 +118,7 @@ class BodyReader:
         self._refusal: BodyRefused = TOO_SLOW
 
     async def read(self) -> bytes | None:
-        """Returns the whole body, or None when the client has gone. Raises BodyRefused."""
+        """Returns the whole body, or None if the client disconnected. Raises BodyRefused."""
         try:
             async with asyncio.timeout(settings.CHAT_BODY_TIMEOUT) as timeout:
                 self._timeout = timeout
@@ -151,14 +151,14 @@ class BodyReader:
                 self._timeout.reschedule(begun + allowed)
 
     def _refuse(self, refusal: BodyRefused) -> None:
-        """Ends the wait from outside: another body needs the place."""
+        """Ends `read` with this refusal: newer bodies need the place."""
         self._refusal = refusal
         if not self._timeout.expired():
             self._timeout.reschedule(asyncio.get_running_loop().time())
 
 
 async def discard_rest(receive: Receive, *, handed_on_early: bool) -> None:
-    """Reads on for a moment while a refusal is sent: closing at once would lose it on its way."""
+    """Reads on briefly: closing at once would reset the connection."""
     size = 0
     with suppress(TimeoutError):
         async with asyncio.timeout(DISCARD_TIMEOUT):

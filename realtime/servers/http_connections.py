@@ -1,8 +1,7 @@
-"""What a client may hold before its request reaches the application: connections and request heads.
+"""Bounds connections per address, and the time and size of request heads.
 
-A head is the request line and the headers. Servers wait for one as long as a client likes, and some
-take one of any size: here it has a time, a size and a number of headers. How many connections one
-address may have open is bounded as well.
+A head is the request line and the headers. Servers wait for one without a timeout, and some accept
+any size. Here its time, its size and its number of headers are bounded.
 """
 
 import asyncio
@@ -16,7 +15,7 @@ from accounts.kernel.metrics import count_refusal
 
 
 class HeadDeadline:
-    """Calls `expire` when no whole head has come in time."""
+    """Calls `expire` when a request head is not complete in time."""
 
     __slots__ = ("_expire", "_timer")
 
@@ -25,7 +24,7 @@ class HeadDeadline:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
-        """Nothing happens when it runs already: a client that drips bytes gains no time."""
+        """Starts the timer unless it runs: a client that drips bytes gains no time."""
         if self._timer is None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(settings.CHAT_HEADER_TIMEOUT, self._expire)
@@ -37,25 +36,25 @@ class HeadDeadline:
 
 
 def too_many_headers(count: int) -> bool:
-    """Whether so many headers are refused; counts the refusal."""
-    most: int | None = settings.CHAT_HEADER_COUNT
-    if most is None or count <= most:
+    """Returns whether the number of headers is over the limit, and counts the refusal."""
+    limit: int | None = settings.CHAT_HEADER_COUNT
+    if limit is None or count <= limit:
         return False
     count_refusal("CHAT_HEADER_COUNT")
     return True
 
 
 def too_large_head(size: int) -> bool:
-    """Whether a head of so many bytes is refused; counts the refusal."""
-    most: int | None = settings.CHAT_HEADER_SIZE
-    if most is None or size <= most:
+    """Returns whether the bytes of a head are over the limit, and counts the refusal."""
+    limit: int | None = settings.CHAT_HEADER_SIZE
+    if limit is None or size <= limit:
         return False
     count_refusal("CHAT_HEADER_SIZE")
     return True
 
 
 class OpenConnections:
-    """Counts the open connections of each address. An upgraded one stays the same connection."""
+    """Limits open connections per address, upgraded ones included."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
@@ -64,13 +63,13 @@ class OpenConnections:
         return sum(self._counts.values())
 
     def enter(self, peer: str | None) -> Callable[[], None] | None:
-        """What to call when the connection has ended; None when it must be refused."""
-        most: int | None = settings.CHAT_CONNECTIONS_PER_ADDRESS
+        """Counts a connection and returns its release; None if it must be refused."""
+        limit: int | None = settings.CHAT_CONNECTIONS_PER_ADDRESS
         network = _counted_network(peer)
-        if most is None or network is None:
+        if limit is None or network is None:
             return leave_uncounted
         count = self._counts.get(network, 0)
-        if count >= most:
+        if count >= limit:
             count_refusal("CHAT_CONNECTIONS_PER_ADDRESS")
             return None
         self._counts[network] = count + 1
@@ -85,11 +84,11 @@ class OpenConnections:
 
 
 def leave_uncounted() -> None:
-    """For connections that count for no address."""
+    """Releases a connection that no address counts."""
 
 
 def _counted_network(peer: str | None) -> str | None:
-    """The network that a connection counts for; None for one of a proxy or of this machine.
+    """Returns the network that counts a connection; None for a proxy or the loopback.
 
     Behind proxies all clients share the proxy's address. A Unix socket has none.
     """

@@ -1,8 +1,8 @@
-"""HTTP connections beyond ASGI: whether the peer reads, and cutting it when it does not.
+"""Reports whether a peer reads its HTTP response, and can abort the connection.
 
-uvicorn's `send` waits while the peer does not read, but keeps its caller waiting with it. Daphne's
-never waits: all that is sent piles up in Twisted. Here both say when they take more. On a server
-that is not known here everything is sent as before, and nothing is cut.
+uvicorn's `send` waits while the peer does not read, and blocks its caller. Daphne's never waits:
+Twisted buffers everything. Here both report when they accept more. On an unknown server responses
+are sent without these limits.
 """
 
 import asyncio
@@ -16,51 +16,51 @@ from .kernel_buffers import bound_kernel, unread_in_kernel
 log = logging.getLogger(__name__)
 
 UVICORN = ("flow", "transport")
-"""Of the object whose bound method uvicorn's `send` is (RequestResponseCycle)."""
+"""Attributes of RequestResponseCycle, whose bound method is uvicorn's `send`."""
 FLOW = ("write_paused", "drain")
 TRANSPORT = ("get_write_buffer_size", "get_extra_info", "abort", "is_closing")
 TWISTED_REQUEST = ("channel", "registerProducer", "unregisterProducer")
 TWISTED_CHANNEL = ("_waitingForTransport", "persistent", "transport")
 TWISTED_TRANSPORT = ("abortConnection", "dataBuffer", "offset", "_tempDataLen", "connected")
-"""These names are in REQUIRED of `uvicorn.py` and `daphne.py`; those of TRANSPORT are asyncio's."""
+"""All but TRANSPORT, which asyncio documents, are in REQUIRED of `uvicorn.py` and `daphne.py`."""
 
 
 class HttpConnection(Protocol):
-    """The connection below one HTTP response."""
+    """The connection of one HTTP response."""
 
     @property
     def transport(self) -> Any:
-        """What stays the same for all responses of one connection."""
+        """The same object for all responses of a connection."""
 
     def is_writable(self) -> bool:
-        """Whether `send` takes a piece without waiting or piling up."""
+        """Returns whether `send` would accept data without waiting or buffering it."""
 
     async def writable(self) -> None:
-        """Waits until it does, or until the connection is lost."""
+        """Waits until `is_writable`, or until the connection is lost."""
 
     def unread(self) -> int:
-        """Bytes that the peer has not taken yet, in this process and in the kernel."""
+        """Returns the bytes that wait for the peer, in this process and in the kernel."""
 
     def is_waiting(self) -> bool:
-        """Whether this process holds bytes that the kernel does not take."""
+        """Returns whether this process buffers bytes because the kernel accepts no more."""
 
     def is_lost(self) -> bool: ...
 
     @property
     def refusal(self) -> BodyRefused | None:
-        """Why this server handed the request on without its body, if it did."""
+        """Why this server passed the request on without its body, or None."""
 
     def bound(self) -> None:
-        """Bounds what the kernel holds, and for how long."""
+        """Bounds the kernel's buffer, and how long it waits for the peer."""
 
     def close_after_response(self) -> None:
-        """Closes it after this response, which says `Connection: close`."""
+        """Closes the connection after this response, which has `Connection: close`."""
 
     def abort(self) -> None: ...
 
 
 def http_connection(send: Any) -> HttpConnection:
-    """`send` is the server's own, or a function that names it in `__wrapped__`."""
+    """Returns the connection of the server's `send`, unwrapped by `__wrapped__`."""
     send = getattr(send, "__wrapped__", send)
     if isinstance(send, partial) and send.args:
         request = send.args[0]
@@ -81,8 +81,8 @@ def http_connection(send: Any) -> HttpConnection:
 
 @cache
 def _warn(server: str) -> None:
-    """Logs it once."""
-    log.warning("This server (%s) is not known: unread HTTP answers are not bounded", server)
+    """Logs one warning for each server."""
+    log.warning("Unknown server (%s): unread HTTP responses are not limited", server)
 
 
 def _has(thing: Any, names: tuple[str, ...]) -> bool:
@@ -118,7 +118,7 @@ class UvicornHttpConnection:
         bound_kernel(self.transport.get_extra_info("socket"))
 
     def close_after_response(self) -> None:
-        """uvicorn obeys the header."""
+        """uvicorn closes by the header itself."""
 
     def abort(self) -> None:
         self.transport.abort()
@@ -137,7 +137,7 @@ class TwistedHttpConnection:
         return not self._channel._waitingForTransport or not self.transport.connected
 
     async def writable(self) -> None:
-        """Is the request's producer meanwhile: Twisted says by that when it has written all."""
+        """Registers as the producer, which Twisted resumes when it has written everything."""
         if self.is_writable():
             return
         self._resumed = asyncio.Event()
@@ -149,15 +149,15 @@ class TwistedHttpConnection:
                 self._request.unregisterProducer()
 
     def unread(self) -> int:
-        return self._held() + unread_in_kernel(getattr(self.transport, "socket", None))
+        return self._buffered() + unread_in_kernel(getattr(self.transport, "socket", None))
 
     def is_waiting(self) -> bool:
-        return bool(self._held())
+        return bool(self._buffered())
 
-    def _held(self) -> int:
+    def _buffered(self) -> int:
         transport = self.transport
-        held: int = transport._tempDataLen + len(transport.dataBuffer) - transport.offset
-        return held
+        buffered: int = transport._tempDataLen + len(transport.dataBuffer) - transport.offset
+        return buffered
 
     @property
     def refusal(self) -> BodyRefused | None:
@@ -171,16 +171,16 @@ class TwistedHttpConnection:
         bound_kernel(getattr(self.transport, "socket", None))
 
     def close_after_response(self) -> None:
-        """Twisted decides by the request."""
+        """Overrides Twisted, which decided when it parsed the request."""
         self._channel.persistent = 0
 
     def abort(self) -> None:
         self.transport.abortConnection()
 
-    # Called by Twisted, which names them
+    # Called by Twisted (IPushProducer)
 
     def pauseProducing(self) -> None:  # noqa: N802
-        """Nothing is sent meanwhile."""
+        """Needs nothing: no data is sent while `writable` waits."""
 
     def resumeProducing(self) -> None:  # noqa: N802
         if self._resumed is not None:
@@ -199,7 +199,7 @@ class UnknownHttpConnection:
         return True
 
     async def writable(self) -> None:
-        """Never called: it always is."""
+        """Returns at once: `is_writable` is always true."""
 
     def unread(self) -> int:
         return 0
@@ -211,10 +211,10 @@ class UnknownHttpConnection:
         return True
 
     def bound(self) -> None:
-        """Unknown servers keep the kernel's defaults."""
+        """Does nothing: an unknown server keeps the kernel's defaults."""
 
     def close_after_response(self) -> None:
-        """Servers obey the header, as a rule."""
+        """Does nothing: servers usually close by the header."""
 
     def abort(self) -> None:
-        """Unknown servers offer no way."""
+        """Does nothing: an unknown server has no API for it."""

@@ -1,4 +1,4 @@
-"""What the rest of `realtime` knows of a server: one connection and how to write to it."""
+"""Defines the interface of a server: a connection and its writer."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
@@ -10,11 +10,11 @@ Write = Callable[[bytes], object]
 
 
 def ignore_change() -> None:
-    """The callback of a connection whose changes concern nobody."""
+    """The callback of a connection that nothing watches."""
 
 
 class Connection(Protocol):
-    """The two ends of a socket. `send` waits while the peer does not read."""
+    """One WebSocket connection. `send` waits while the peer does not read."""
 
     @property
     def send(self) -> Send: ...
@@ -23,14 +23,14 @@ class Connection(Protocol):
     def receive(self) -> Receive: ...
 
     def direct_writer(self) -> Write | None:
-        """A function that writes whole frames past `send`; None while `send` has more to do."""
+        """Returns a function that writes frames; None while they must go by `send`."""
 
     def watch(self, on_writer_change: Callable[[], None]) -> None:
-        """Calls it whenever `direct_writer` has come or gone.
+        """Calls `on_writer_change` whenever the result of `direct_writer` changes.
 
-        What is written directly a moment too late goes out in order or, if the connection ends,
-        nowhere.
+        A direct write that comes just after the change still goes out in order, or is dropped if
+        the connection has ended.
         """
 
     def abort(self) -> bool:
-        """Cuts it at once. False when this server offers no way."""
+        """Aborts the connection at once. Returns False if this server cannot."""

@@ -17,24 +17,23 @@ KERNEL_BUFFER = 128 * 1024
 
 
 def bound_kernel(connected: Any) -> None:
-    """Bounds the send buffer, and cuts a TCP peer that takes nothing for CHAT_UNREAD_TIMEOUT.
+    """Bounds the send buffer, and sets CHAT_UNREAD_TIMEOUT for TCP peers.
 
-    Without the first the kernel holds megabytes for each peer that does not read, and copying them
-    slows down everybody else. The price: a client gets at most this much within one round trip.
-    Without the second it holds them for as long as such a peer stays, and servers close by waiting
-    for that.
+    Without the bound the kernel holds megabytes for each peer that does not read, and copying them
+    slows down all others. The price: a client gets at most this much in one round trip. Without the
+    timeout the kernel holds them while the peer stays, and servers wait for that when they close.
     """
     if getattr(connected, "family", None) not in (socket.AF_INET, socket.AF_INET6):
-        return  # a proxy on a Unix socket, which has a timeout of its own
-    with suppress(OSError):  # the peer has gone already, and the server is about to notice
+        return  # a proxy on a Unix socket, which has its own timeout
+    with suppress(OSError):  # the peer has disconnected, and the server is about to notice
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; elsewhere only keep-alives cut
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; elsewhere only keep-alive pings end it
             milliseconds = int(settings.CHAT_UNREAD_TIMEOUT * 1000)
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
 def unread_in_kernel(connected: Any) -> int:
-    """Returns how many bytes the kernel still holds for the peer; 0 where it does not say."""
+    """Returns the bytes that the kernel holds for the peer; 0 if it cannot tell."""
     if connected is None or fcntl is None:
         return 0
     size = array.array("i", [0])

@@ -1,30 +1,30 @@
-"""Whether a library still has the names inside it that we use."""
+"""Checks whether a library still has the private names that we use."""
 
 from collections.abc import Iterable
 from types import ModuleType
 from typing import NamedTuple
 
 
-class Inside(NamedTuple):
-    """Names of one class, or module, that its library does not promise to keep."""
+class RequiredNames(NamedTuple):
+    """Names of one class or module that its library may change in any version."""
 
-    of: type | ModuleType
+    owner: type | ModuleType
     names: tuple[str, ...]
 
 
-def missing_names(required: Iterable[Inside]) -> tuple[str, ...]:
-    """The required names that the very classes in use do not have."""
+def missing_names(required: Iterable[RequiredNames]) -> tuple[str, ...]:
+    """Returns the required names that the installed classes lack."""
     return tuple(
-        f"{inside.of.__name__}.{name}"
-        for inside in required
-        for name in set(inside.names) - _names_in(inside.of)
+        f"{one.owner.__name__}.{name}"
+        for one in required
+        for name in set(one.names) - _names_in(one.owner)
     )
 
 
-def _names_in(of: type | ModuleType) -> set[str]:
-    """Names that a class has, or that its methods use: they set the attributes of instances."""
-    names = set(dir(of))
-    for base in getattr(of, "__mro__", ()):
+def _names_in(owner: type | ModuleType) -> set[str]:
+    """Returns a class's names and those in its methods (instance attributes)."""
+    names = set(dir(owner))
+    for base in getattr(owner, "__mro__", ()):
         for member in vars(base).values():
             code = getattr(member, "__code__", None)
             if code is not None:

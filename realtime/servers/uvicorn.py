@@ -1,15 +1,16 @@
-"""uvicorn: faster fan-out, and bounds on what one client can make it hold.
+"""Makes uvicorn's fan-out faster, and bounds the memory that one client can use.
 
-For WebSockets its class `websockets-sansio` is known here. Its `send` builds the frame of a text
-anew for each recipient, the dearest part of a delivery: the bytes of a frame that was built once
-are written to the transport itself, as long as `send` would do no more. The stock class answers
-each ping at once, read or unread, keeps every piece of a message until the last, and closes by
-waiting until all is read (decision 22). A socket of it becomes one of ours when it reaches us.
+WebSockets: supports the class `websockets-sansio`. Its `send` builds a frame for each recipient,
+the most expensive part of a delivery. Here a frame is built once and written directly to each
+transport, while `send` would do no more than that. The stock class also answers each ping at once
+even if the peer does not read, keeps every piece of a message until the last, and waits without a
+timeout for unread data when it closes (decision 22). Its sockets change to our class when they
+reach the application.
 
-For HTTP both its classes wait for a request head as long as a client likes (decision 31). They are
+HTTP: both classes of uvicorn wait for a request head without a timeout (decision 31). They are
 replaced when the application is loaded, before the first connection.
 
-`REQUIRED` names what is used of its inside. A class that lacks any of it is left as it is.
+`REQUIRED` lists the names of uvicorn that this file uses. A class that lacks any is left unchanged.
 """
 
 import asyncio
@@ -44,10 +45,10 @@ from .http_connections import (
 )
 from .interface import Receive, Send, Write, ignore_change
 from .kernel_buffers import bound_kernel
-from .required import Inside, missing_names
+from .required import RequiredNames, missing_names
 
 WEBSOCKETS = (
-    Inside(
+    RequiredNames(
         WebSocketsSansIOProtocol,
         (
             "close_sent",
@@ -70,7 +71,7 @@ WEBSOCKETS = (
     ),
 )
 HTTPTOOLS = (
-    Inside(
+    RequiredNames(
         HttpToolsProtocol,
         (
             "config",
@@ -84,10 +85,10 @@ HTTPTOOLS = (
             "transport",
         ),
     ),
-    Inside(httptools_impl.RequestResponseCycle, ("response_complete",)),
+    RequiredNames(httptools_impl.RequestResponseCycle, ("response_complete",)),
 )
 H11 = (
-    Inside(
+    RequiredNames(
         H11Protocol,
         (
             "config",
@@ -99,19 +100,19 @@ H11 = (
             "transport",
         ),
     ),
-    Inside(h11_impl.RequestResponseCycle, ("response_complete",)),
+    RequiredNames(h11_impl.RequestResponseCycle, ("response_complete",)),
 )
 RESPONSES = (
-    Inside(httptools_impl.RequestResponseCycle, http_responses.UVICORN),
-    Inside(h11_impl.RequestResponseCycle, http_responses.UVICORN),
-    Inside(FlowControl, http_responses.FLOW),
+    RequiredNames(httptools_impl.RequestResponseCycle, http_responses.UVICORN),
+    RequiredNames(h11_impl.RequestResponseCycle, http_responses.UVICORN),
+    RequiredNames(FlowControl, http_responses.FLOW),
 )
 REQUIRED = (*WEBSOCKETS, *HTTPTOOLS, *H11, *RESPONSES)
 
 ABORT_DELAY = 1.0
-"""Seconds in which a peer that answered no ping may yet read why it is closed."""
+"""Seconds in which a peer that answered no ping can still read the close frame."""
 MAX_CHUNK = 4096
-"""Bytes that are parsed before anything looks at what they were: a read may be 256 KiB."""
+"""Bytes that are parsed before limits are checked again: one read may have 256 KiB."""
 TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"Content-Length: 0\r\nConnection: close\r\n\r\n"
@@ -122,18 +123,18 @@ TOO_LARGE = (
 
 
 class BoundedProtocol(WebSocketsSansIOProtocol):
-    """Bounds what one peer can make a socket hold."""
+    """Bounds the memory and time that one peer can use."""
 
-    # Here and not in `__init__`: a socket may become one of this class in mid-life.
-    _owed = b""
+    # Class attributes, not set in `__init__`: `take_over` changes the class of open sockets.
+    _pending_pong = b""
     _drained = 0
     _limiter: ControlFrameLimiter | None = None
 
     @classmethod
     def take_over(cls, protocol: Any) -> None:
-        """Makes a socket of the stock class one of this; nothing else tells them apart."""
+        """Changes the class of an open socket from the stock class to this one."""
         protocol.__class__ = cls
-        # uvloop looked up `data_received` when it was given the protocol.
+        # uvloop keeps the `data_received` of the old class until the protocol is set again.
         protocol.transport.set_protocol(protocol)
 
     @override
@@ -146,11 +147,11 @@ class BoundedProtocol(WebSocketsSansIOProtocol):
             super().data_received(data[start : start + MAX_CHUNK])
 
     def _drain(self, size: int) -> bool:
-        """Reads slowly on after our close; True while the client's own close is still looked for.
+        """Reads slowly after our close frame. Returns True while data is still parsed.
 
-        Without reading, what the client has sent would turn the end of the connection into a reset,
-        which takes the close frame from it. Read at full speed, a client that only sends never
-        comes to read, and parsing it takes the time of all others.
+        If unread data is left, the kernel ends the connection with a reset, and the client loses
+        our close frame. At full speed, a client that only sends would never get to read, and
+        parsing its data would take time from all others.
         """
         self._drained += size
         if self._drained > MAX_DRAIN and not self.transport.is_closing():
@@ -162,7 +163,7 @@ class BoundedProtocol(WebSocketsSansIOProtocol):
         if not self.transport.is_closing():
             self.transport.resume_reading()
 
-    def _cut_if_noisy(self) -> bool:
+    def _abort_if_flooding(self) -> bool:
         if self._limiter is None:
             self._limiter = ControlFrameLimiter()
         if not self._limiter.is_too_much():
@@ -172,33 +173,33 @@ class BoundedProtocol(WebSocketsSansIOProtocol):
 
     @override
     def handle_ping(self) -> None:
-        """Owes a peer that does not read a pong to its latest ping alone (RFC 6455 §5.5.3)."""
-        if self._cut_if_noisy():
+        """Answers only the latest ping of a peer that does not read (RFC 6455 §5.5.3)."""
+        if self._abort_if_flooding():
             return
-        # What else stands behind the pongs is our answer to a close: no ping comes after it.
+        # After a close frame of the peer, the last data is our own close frame, not a pong.
         if self.writable.is_set() or self.conn.close_rcvd is not None:
             super().handle_ping()
             return
         pongs = self.conn.data_to_send()
-        if pongs:  # those of all pings that came at once, at the first of them
-            self._owed = pongs[-1]
+        if pongs:  # empty after the first ping of a read, which took all pongs
+            self._pending_pong = pongs[-1]
 
     @override
     def handle_pong(self, event: Frame) -> None:
-        if not self._cut_if_noisy():
+        if not self._abort_if_flooding():
             super().handle_pong(event)
 
     @override
     def resume_writing(self) -> None:
         super().resume_writing()
-        owed, self._owed = self._owed, b""
-        if owed and not self.close_sent and not self.transport.is_closing():
-            self.transport.write(owed)
+        pong, self._pending_pong = self._pending_pong, b""
+        if pong and not self.close_sent and not self.transport.is_closing():
+            self.transport.write(pong)
 
     @override
     def handle_cont(self, event: Frame) -> None:
-        """Joins the pieces as they come: the largest message bounds bytes, not empty pieces."""
-        if self._cut_if_noisy():
+        """Joins pieces as they arrive: the message limit bounds bytes, not their number."""
+        if self._abort_if_flooding():
             return
         pieces: list[Any] = self.frames
         if not isinstance(pieces[0], bytearray):
@@ -210,18 +211,18 @@ class BoundedProtocol(WebSocketsSansIOProtocol):
     @override
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
-        # The close waits until the peer has read what it was sent, and it may never do so.
+        # The close waits until the peer has read everything, which may never happen.
         self.loop.call_later(ABORT_DELAY, self.transport.abort)
 
 
 class DirectWriteProtocol(BoundedProtocol):
-    """Lets frames be written past `send`."""
+    """Lets the fan-out write frames directly to the transport."""
 
     on_writer_change: Callable[[], None] = staticmethod(ignore_change)
     """See `interface.Connection.watch`."""
 
     def direct_writer(self) -> Write | None:
-        """The transport's own `write`; None while frames have to go by `send`."""
+        """Returns the transport's `write`; None while frames must go through `send`."""
         if (
             not self.handshake_complete
             or self.conn.extensions
@@ -246,7 +247,7 @@ class DirectWriteProtocol(BoundedProtocol):
     @override
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        # The peer has closed, or broken the protocol, and that was answered.
+        # The peer sent a close frame or an invalid one, and super() closed the connection.
         if self.transport.is_closing():
             self.on_writer_change()
 
@@ -263,13 +264,13 @@ class DirectWriteProtocol(BoundedProtocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        # The writer would raise from here on; and what watched is let go of.
+        # The writer would raise from now on. The callback is dropped to free the subscriber.
         self.on_writer_change()
         self.on_writer_change = ignore_change
 
 
 class UvicornConnection:
-    """A socket of the stock class, taken over."""
+    """A connection whose socket was changed to DirectWriteProtocol."""
 
     __slots__ = ("_protocol", "receive", "send")
 
@@ -297,7 +298,7 @@ CAN_TAKE_OVER = not missing_names(WEBSOCKETS)
 
 
 def connection(_: Receive, send: Send) -> UvicornConnection | None:
-    """None when `send` is of another class, or of one whose inside has changed."""
+    """Returns None if `send` belongs to another class, or an incompatible version."""
     protocol = getattr(send, "__self__", None)
     if not CAN_TAKE_OVER or not isinstance(protocol, WebSocketsSansIOProtocol):
         return None
@@ -308,10 +309,10 @@ def connection(_: Receive, send: Send) -> UvicornConnection | None:
 
 
 class HttpConnection:
-    """What both HTTP classes do: a deadline for each request head, and a place for each address."""
+    """Limits request heads and connections per address, for both HTTP classes."""
 
     open_connections: ClassVar[OpenConnections]
-    """Set by `bound_http`: uvicorn builds the protocols that build this."""
+    """Set by `bound_http`: uvicorn builds the protocols, which build this object."""
 
     def __init__(self, protocol: Any) -> None:
         self._protocol = protocol
@@ -322,7 +323,7 @@ class HttpConnection:
     def opened(self) -> None:
         transport = self._protocol.transport
         peer = transport.get_extra_info("peername")
-        # On a Unix socket it is a text, mostly an empty one.
+        # On a Unix socket it is a string, usually empty.
         self._leave = self.open_connections.enter(peer[0] if isinstance(peer, tuple) else None)
         if self._leave is None:
             transport.abort()
@@ -330,7 +331,7 @@ class HttpConnection:
             self._deadline.begin()
 
     def received(self) -> None:
-        """After bytes of the client: one that waits for nothing has to complete a head."""
+        """Starts the deadline after a read without an open request, or else ends it."""
         protocol = self._protocol
         if self.is_upgraded:
             return
@@ -341,7 +342,7 @@ class HttpConnection:
             self._deadline.end()
 
     def upgraded(self) -> None:
-        """The deadline ends here; the connection keeps its place until the WebSocket is lost."""
+        """Ends the deadline. The connection still counts until the WebSocket is lost."""
         self.is_upgraded = True
         self._deadline.end()
         leave, self._leave = self._leave, None
@@ -370,15 +371,15 @@ class HttpConnection:
 
 
 def refuse_compression(config: Config) -> None:
-    """Negotiates no permessage-deflate, whatever the command line says (decision 45).
+    """Turns off permessage-deflate, even if the command line enables it (decision 45).
 
-    uvicorn reads this setting each time it builds a WebSocket protocol, of any of its classes.
+    uvicorn reads this setting each time it builds a WebSocket protocol of any class.
     """
     config.ws_per_message_deflate = False
 
 
 def _call_when_lost(protocol: Any, call: Callable[[], None]) -> None:
-    """Calls it once, before the protocol's own `connection_lost`, of whatever class it is then."""
+    """Calls `call` once before `connection_lost`, even if the class changes first."""
 
     def connection_lost(exc: Exception | None) -> None:
         del protocol.connection_lost
@@ -389,7 +390,7 @@ def _call_when_lost(protocol: Any, call: Callable[[], None]) -> None:
 
 
 class BoundedHttpTools(HttpToolsProtocol):
-    """With httptools, which itself takes a head of any size."""
+    """Bounds heads with httptools, which itself accepts any size."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -405,7 +406,7 @@ class BoundedHttpTools(HttpToolsProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        # Of a head no more than a bit beyond its bound is parsed; bodies go through whole.
+        # Heads are parsed in chunks, so little beyond the limit is parsed; bodies all at once.
         step = MAX_CHUNK if self._in_head else len(data)
         for start in range(0, len(data), step or 1):
             if self.transport.is_closing() or self._connection.is_upgraded:
@@ -454,7 +455,7 @@ class BoundedHttpTools(HttpToolsProtocol):
 
 
 class HeadBoundedH11(h11.Connection):
-    """h11 bounds a head that is not complete yet; here also one that came at once."""
+    """Bounds complete heads too: h11 itself only bounds those that are incomplete."""
 
     @override
     def next_event(self) -> Any:
@@ -468,7 +469,7 @@ class HeadBoundedH11(h11.Connection):
 
 
 class BoundedH11(H11Protocol):
-    """With h11."""
+    """Bounds heads with h11."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -513,8 +514,8 @@ class BoundedH11(H11Protocol):
 def bound_http(connections: OpenConnections, _: UnfinishedBodies) -> None:
     """Makes uvicorn build bounded protocols from now on.
 
-    It has chosen its classes by now, and is to be started by its own command: so a class of its
-    own makes ours where one of it is asked for.
+    uvicorn has already chosen its classes, and users start it by its own command. So `__new__` of
+    its classes builds ours.
     """
     HttpConnection.open_connections = connections
     for stock, bounded, required in (

@@ -5,7 +5,7 @@ Scenarios that share a fleet come first, so that it starts once.
 
 from collections.abc import Callable
 
-from . import scale_out, scenarios, sockets, sweeps
+from . import rest, scale_out, scenarios, sockets, sweeps
 from .runner import Runner
 
 SCENARIOS: dict[str, Callable[[Runner], None]] = {
@@ -29,4 +29,5 @@ SCENARIOS: dict[str, Callable[[Runner], None]] = {
     "repair": scale_out.repair,
     "members": sweeps.members,
     "rooms": sweeps.rooms,
+    "rest": rest.rest,
 }

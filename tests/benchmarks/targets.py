@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
-from . import scale_out, sockets, sweeps
+from . import rest, scale_out, sockets, sweeps
 from .results import Quantity, Results, Row
 from .scenarios import ACKNOWLEDGED, LIVELY, SIGN_INS, fanout_work
 from .systems import BEFORE, PRODUCT, System
@@ -108,6 +108,11 @@ def _over_two(work: str) -> Target:
     return Target(two, 1.4, replace(two, at=1), at_most=True)
 
 
+def _of_ninja(name: str, bound: float) -> Target:
+    own = Quantity(rest.ROWS[name].work, rest.RATE, UVICORN)
+    return Target(own, bound, own.of(rest.NINJA))
+
+
 TARGETS = [
     Target(BIG, 30, BIG.of("standard")),
     Target(BIG, 1.0, BIG.of("socketio-insert")),
@@ -147,4 +152,5 @@ TARGETS = [
     Target(BEREFT, 0.9, replace(BEREFT, system=scale_out.GROWN)),
     Target(REPAIR, 5, at_most=True),
     Target(replace(REPAIR, system=scale_out.ON_POSTGRES), 5, at_most=True),
+    *(_of_ninja(name, bound) for name, bound in rest.BOUNDS.items()),
 ]

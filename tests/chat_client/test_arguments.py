@@ -12,16 +12,16 @@ from config.chat_client.rest import Rest
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([""], "Say who you are, as in: make chat NAME=ila ROOM=friends\n"),
-        (["ila", "--room", "a", "--to", "b"], "Name one of ROOM=, GROUP= and TO=\n"),
+        ([""], "NAME is missing, as in: make chat NAME=ila ROOM=friends\n"),
+        (["ila", "--room", "a", "--to", "b"], "Use only one of ROOM=, GROUP= and TO=\n"),
         (
             ["ila", "--room", "a", "--members", "b"],
-            "MEMBERS= belongs to a group, as in: GROUP=friends MEMBERS=kaushal\n",
+            "MEMBERS= needs a group, as in: GROUP=friends MEMBERS=kaushal\n",
         ),
-        (["ila", "--url", "ftp://x"], "ftp://x is no address such as http://127.0.0.1:8000.\n"),
+        (["ila", "--url", "ftp://x"], "ftp://x is not a URL such as http://127.0.0.1:8000.\n"),
         (
             ["ila", "--url", "http://127.0.0.1:port"],
-            "http://127.0.0.1:port is no address such as http://127.0.0.1:8000.\n",
+            "http://127.0.0.1:port is not a URL such as http://127.0.0.1:8000.\n",
         ),
         (
             ["ila", "--url", "http://127.0.0.1:1"],
@@ -32,7 +32,7 @@ from config.chat_client.rest import Rest
         ),
         (
             ["ila", "--url", "https://chat.example.com"],
-            "Give your password for https://chat.example.com as PASSWORD=...\n",
+            "Set the password for https://chat.example.com as PASSWORD=...\n",
         ),
     ],
 )

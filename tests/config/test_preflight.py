@@ -1,4 +1,4 @@
-"""What keeps a server from starting is said in one sentence, before it starts."""
+"""Checks before the start: port and workers."""
 
 import socket
 from collections.abc import Iterator
@@ -17,20 +17,20 @@ def taken_port() -> Iterator[str]:
         yield str(listener.getsockname()[1])
 
 
-def test_a_taken_port_names_the_variable_that_chooses_another(
+def test_taken_port_is_reported_with_a_remedy(
     taken_port: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main("127.0.0.1", taken_port, "1") == 1
     assert capsys.readouterr().err == (
         f"Port {taken_port} of 127.0.0.1 cannot be used (address already in use): "
-        "stop what runs there, or choose another port, as in: make run PORT=9000\n"
+        "stop the program that uses it, or choose another port, as in: make run PORT=9000\n"
     )
 
 
 @pytest.mark.parametrize("port", ["", "http", "0", "65536", "-1", "8000; ls", "²"])
-def test_what_is_no_port_is_said_to_be_none(port: str) -> None:
+def test_malformed_port_is_refused(port: str) -> None:
     assert port_problem("127.0.0.1", port) == (
-        f"PORT={port} is no port: give a number from 1 to 65535.\n"
+        f"PORT={port} is not a port: use a number from 1 to 65535.\n"
     )
 
 

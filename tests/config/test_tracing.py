@@ -1,4 +1,4 @@
-"""Ids of requests, and what is kept of an exception's words."""
+"""Request ids, and which exception messages the logs keep."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ def scope(*ids: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("offered", ["0123456789abcdef", "trace-1.of_proxy", "a" * 64])
-def test_the_id_of_a_proxy_is_taken(offered: str) -> None:
+def test_id_of_a_trusted_proxy_is_used(offered: str) -> None:
     with override_settings(CHAT_TRUSTED_PROXIES=1):
         assert choose_id(scope(offered)) == offered
 
@@ -30,17 +30,17 @@ def test_the_id_of_a_proxy_is_taken(offered: str) -> None:
 @pytest.mark.parametrize(
     "offered", ["short", "a" * 65, "with space in it", "line\nbreak-in-it", "quote-\"'<in it", ""]
 )
-def test_an_id_that_is_not_safe_to_print_is_not_taken(offered: str) -> None:
+def test_unsafe_id_is_replaced(offered: str) -> None:
     with override_settings(CHAT_TRUSTED_PROXIES=1):
         assert choose_id(scope(offered)) not in ("", offered)
 
 
-def test_of_two_ids_none_is_taken() -> None:
+def test_two_ids_are_replaced() -> None:
     with override_settings(CHAT_TRUSTED_PROXIES=1):
         assert choose_id(scope("0123456789", "abcdefghij")) not in ("0123456789", "abcdefghij")
 
 
-def test_without_a_proxy_nobody_chooses_an_id(server: Server) -> None:
+def test_client_id_without_a_proxy_is_replaced(server: Server) -> None:
     answers = [
         httpx.get(f"{server.http}/healthz", headers={"X-Request-ID": "0123456789abcdef"})
         for _ in range(2)
@@ -50,11 +50,11 @@ def test_without_a_proxy_nobody_chooses_an_id(server: Server) -> None:
     assert first != second
 
 
-def test_a_plain_line_ends_with_its_origin() -> None:
+def test_text_line_ends_with_its_context() -> None:
     written = StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(TextFormatter())
-    logger = logging.Logger("test")  # noqa: LOG001 - known to nobody else
+    logger = logging.Logger("test")  # noqa: LOG001 - not registered
     logger.addHandler(handler)
 
     async def request() -> None:
@@ -69,14 +69,14 @@ def test_a_plain_line_ends_with_its_origin() -> None:
     assert ends == ["first [0123456789]", "second [0123456789 user 7]", "third"]
 
 
-def test_the_words_of_an_exception_are_kept_when_they_speak_of_code() -> None:
+def test_exception_message_is_kept_for_safe_types_only() -> None:
     assert safe_message(AttributeError("no attribute x")) == "no attribute x"
     assert safe_message(ConnectionRefusedError("refused")) == "refused"
     for quoting in (ValueError(TEXT), KeyError(TEXT), Exception(TEXT), UnicodeError(TEXT)):
         assert safe_message(quoting) == OMITTED
 
 
-def test_a_traceback_without_quotes_tells_the_whole_chain() -> None:
+def test_safe_traceback_has_the_whole_chain_without_messages() -> None:
     def fail() -> None:
         try:
             int(TEXT)
@@ -85,29 +85,29 @@ def test_a_traceback_without_quotes_tells_the_whole_chain() -> None:
 
     with pytest.raises(ExceptionGroup) as raised:
         fail()
-    told = safe_traceback(raised.value)
-    assert TEXT not in told
-    kinds = [told.index(kind) for kind in ("ValueError: ", "ExceptionGroup: ", "KeyError: ")]
+    text = safe_traceback(raised.value)
+    assert TEXT not in text
+    kinds = [text.index(kind) for kind in ("ValueError: ", "ExceptionGroup: ", "KeyError: ")]
     assert kinds == sorted(kinds)
-    assert "TypeError: a kind" in told
-    assert "in fail" in told
+    assert "TypeError: a kind" in text
+    assert "in fail" in text
 
 
-def test_what_asyncio_shows_of_a_lost_task_is_not_kept() -> None:
+def test_task_details_in_asyncio_logs_are_removed() -> None:
     lost = {"msg": f"Task exception was never retrieved\nfuture: {TEXT}"}
     slow = {"msg": "Executing %s took", "args": (f"<Task finished exception=E({TEXT!r})>",)}
     called = {"msg": f"Exception in callback deliver(5, {TEXT!r}, partial(print)) at hub.py:4"}
-    for told, kept in (
+    for fields, kept in (
         (lost, "Task exception was never retrieved"),
         (slow, "Executing <Task finished"),
         (called, "Exception in callback deliver"),
     ):
-        record = logging.makeLogRecord({"name": "asyncio", **told})
+        record = logging.makeLogRecord({"name": "asyncio", **fields})
         RedactTokens(quoting=False).filter(record)
         assert record.getMessage() == kept
 
 
-def test_an_exception_as_argument_is_not_quoted() -> None:
+def test_exception_as_log_argument_loses_its_message() -> None:
     record = logging.makeLogRecord({"msg": "failed: %s", "args": (ValueError(TEXT),)})
     RedactTokens(quoting=False).filter(record)
     assert record.getMessage() == f"failed: ValueError: {OMITTED}"

@@ -1,4 +1,4 @@
-"""The version is told in several places, and is one."""
+"""The project and the API have the same version."""
 
 import tomllib
 

@@ -1,4 +1,4 @@
-"""The folder that workers share, without any worker."""
+"""The folder that workers share for their metrics."""
 
 import fcntl
 import os
@@ -10,7 +10,7 @@ import pytest
 from config import workers
 
 
-def test_what_dead_families_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+def test_only_folders_of_dead_workers_are_removed(tmp_path: Path) -> None:
     ours, dead, alive, young = (tmp_path / f"chat-metrics-{n}" for n in ("1", "2", "3", "4"))
     foreign = tmp_path / "something-else"
     for folder in (ours, dead, alive, young, foreign):
@@ -27,7 +27,7 @@ def test_what_dead_families_left_is_swept_and_nothing_else(tmp_path: Path) -> No
     }
 
 
-def test_a_worker_is_dead_once_and_alive_while_it_holds_its_lock(tmp_path: Path) -> None:
+def test_dead_worker_is_reported_once(tmp_path: Path) -> None:
     (tmp_path / "11.alive").touch()
     (tmp_path / "12.alive").touch()
     with (tmp_path / "12.alive").open() as held:
@@ -48,7 +48,7 @@ def test_without_a_folder_each_worker_answers_for_itself(
     assert workers.shared_folder() is None
 
 
-def test_one_process_alone_needs_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_single_process_needs_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(workers.VARIABLE, raising=False)
     workers.share_metrics()
     assert workers.VARIABLE not in os.environ

@@ -103,7 +103,7 @@ def test_refusals_are_sentences_with_the_next_step(daphne: Server) -> None:
     assert chat(url, name).returncode == 0
     for options, status, sentence in (
         (("--group", group, "--members", unknown), 1, "They register with: make chat NAME="),
-        (("--group", group), 1, f"To make the group: GROUP={group} MEMBERS="),
+        (("--group", group), 1, f"To create the group: GROUP={group} MEMBERS="),
         (("--to", unknown), 1, f"They register with: make chat NAME={unknown}"),
         (("--room", "no such"), 1, "!! There is no"),
     ):
@@ -113,7 +113,7 @@ def test_refusals_are_sentences_with_the_next_step(daphne: Server) -> None:
         assert "Traceback" not in shown
     wrong = chat(url, name, PASSWORD="another-password-7")
     assert wrong.stderr == (
-        f"{name} is registered with another password. Give it as PASSWORD=..., or take another "
+        f"{name} is registered with another password. Set it as PASSWORD=..., or use another "
         "NAME.\n"
     )
 

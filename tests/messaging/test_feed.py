@@ -26,7 +26,7 @@ def secret(ila: Caller) -> Room:
 
 
 def contents(page: History) -> list[str]:
-    return [message.content for message in page.messages]
+    return [message["content"] for message in page.messages]
 
 
 def walk(reader: Caller, limit: int = 2) -> list[list[str]]:

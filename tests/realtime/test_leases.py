@@ -362,5 +362,5 @@ async def test_a_newcomer_is_told_a_hundred_names_and_how_many_there_are(with_re
     async with processes(1) as (started,):
         process = started if with_redis else Process()
         last = [await process.arrives(91, user_id) for user_id in range(1, 102)][-1]
-        assert last.people == 101
+        assert last.online_total == 101
         assert len(set(last.names)) == 100

@@ -16,7 +16,7 @@ from realtime.library_versions import report_unfamiliar_libraries, unfamiliar_li
 from realtime.metrics import unknown_versions
 from realtime.servers import daphne, uvicorn
 from realtime.servers.daphne_bodies import BODIES
-from realtime.servers.required import Inside, missing_names
+from realtime.servers.required import RequiredNames, missing_names
 
 DOCUMENTED = {
     "realtime/servers/uvicorn.py": {
@@ -142,7 +142,7 @@ class Renamed:
 
 
 def test_a_name_is_found_on_the_class_and_in_what_its_methods_set() -> None:
-    required = (Inside(Renamed, ("kept", "set_later", "gone")),)
+    required = (RequiredNames(Renamed, ("kept", "set_later", "gone")),)
     assert missing_names(required) == ("Renamed.gone",)
 
 
@@ -152,7 +152,7 @@ def test_an_unknown_version_is_reported_once_and_shows_in_the_doctor_and_a_metri
 ) -> None:
     if lacks:
         monkeypatch.setattr(Renamed, "__module__", "uvicorn.later")
-        monkeypatch.setattr(uvicorn, "REQUIRED", (Inside(Renamed, ("gone",)),))
+        monkeypatch.setattr(uvicorn, "REQUIRED", (RequiredNames(Renamed, ("gone",)),))
     else:
         monkeypatch.setitem(library_versions.KNOWN_VERSIONS, "uvicorn", "0.55.")
     with caplog.at_level(logging.WARNING):

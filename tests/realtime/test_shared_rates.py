@@ -9,7 +9,7 @@ from accounts.kernel import rate_limits
 from accounts.kernel.rate_limits import Buckets, Rate
 from realtime.cluster import rate_limits as module
 from realtime.cluster.rate_limits import MIN_REPORTED_USE, REPORT_INTERVAL, ClusterRateLimiter, Name
-from realtime.cluster.redis_client import Host, RedisClients
+from realtime.cluster.redis_client import RedisClient, RedisClients
 
 RATE = Rate(20, 1, 40)
 WHAT, WHO = "CHAT_MESSAGE_RATE", 7
@@ -27,7 +27,7 @@ class Reported(ClusterRateLimiter):
 
     def __init__(self, buckets: Buckets) -> None:
         hosts = RedisClients()
-        hosts.all = [cast(Host, object())]  # never asked
+        hosts.all = [cast(RedisClient, object())]  # never called
         super().__init__(hosts, buckets)
         self.reported: list[int] = []
 

@@ -8,7 +8,10 @@ import sys
 from tests.postgres_server import postgres_running
 from tests.servers import RELAXED, ROOT
 
-RUN = "import django; django.setup(); from tests.messaging.writer import crossing_batches as it; it.main()"
+RUN = """
+import django; django.setup()
+from tests.messaging.writer.crossing_batches import main; main()
+"""
 
 
 def test_crossing_batches_lock_rows_in_one_order() -> None:

@@ -1,0 +1,1 @@
+"""A bare Ninja endpoint with one ORM query for each request of the scenario `rest`."""
