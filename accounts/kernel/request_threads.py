@@ -47,7 +47,7 @@ class RequestThreads(Executor):
 
         Asynchronous operations call it, and Ninja does so for a synchronous one whose path has an
         asynchronous one, too. Without a context all of them share one thread, whose connection
-        nobody closes. (Under Django's test client it is the thread of the test.)
+        is never closed. (Under Django's test client it is the thread of the test.)
         """
         SyncToAsync.thread_sensitive_context.set(self._context)
 
