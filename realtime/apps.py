@@ -7,5 +7,5 @@ class RealtimeConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        # Importing connects the receivers, and gives `rooms` its presence.
-        from . import checks, receivers, runtime  # noqa: F401
+        # Importing connects the receivers, and loads the runtime, which gives `rooms` its presence.
+        from . import checks, receivers  # noqa: F401
