@@ -105,7 +105,7 @@ def test_refusals_are_sentences_with_the_next_step(daphne: Server) -> None:
         (("--group", group, "--members", unknown), 1, "They register with: make chat NAME="),
         (("--group", group), 1, f"To create the group: GROUP={group} MEMBERS="),
         (("--to", unknown), 1, f"They register with: make chat NAME={unknown}"),
-        (("--room", "no such"), 1, "!! There is no"),
+        (("--room", "no such"), 1, "!! Room not found"),
     ):
         ran = chat(url, name, *options)
         shown = ran.stdout + ran.stderr

@@ -30,7 +30,7 @@ with connection.cursor() as cursor:
 STAND_STILL = """
 import os, signal
 import config.asgi
-from accounts.transactions import writing
+from accounts.kernel.db import writing
 from rooms.models import Room
 with writing():
     Room.objects.select_for_update().get(pk=os.environ["ROOM"])
