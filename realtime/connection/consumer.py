@@ -32,10 +32,11 @@ from realtime.runtime import runtime
 from realtime.servers.detect import connection_of
 from rooms.models import Room
 
-from .credentials import Scope, check_origin, chosen_subprotocol
+from .credentials import Scope, chosen_subprotocol
 from .frame_limits import FrameLimiter
 from .handlers import FrameHandlers
 from .handshake import Disconnected, Handshake
+from .origin import check_origin
 
 log = logging.getLogger(__name__)
 
