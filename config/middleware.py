@@ -21,7 +21,7 @@ PLAIN = {
     405: ("method_not_allowed", "This address does not take this method"),
     408: ("request_timeout", "The body of this request did not arrive in time"),
     413: ("too_large", "This request is too large"),
-    500: ("internal", "Something went wrong on our side"),
+    500: ("internal", "Internal server error"),
 }
 
 
