@@ -32,6 +32,9 @@ class Terminal:
         self._seen = 0
 
     def __enter__(self) -> Self:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            # Shells start background jobs so, as CI may run these tests, and children inherit it.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, self._columns, 0, 0))
         self.process = subprocess.Popen(
