@@ -139,7 +139,7 @@ class Chat:
             if not _is_temporary(status):
                 raise Stop(f"No chat server at {self._rest.url} (HTTP {status})") from None
         except (OSError, TimeoutError, InvalidHandshake, Unreachable):
-            pass
+            pass  # The server or the network is away: the caller tries again.
         except Refused as refusal:
             if not _is_temporary(refusal.status):
                 raise Stop(f"Cannot log in again: {refusal}") from None
@@ -172,7 +172,7 @@ class Chat:
                 else:
                     await self._receive(frame)
         except ConnectionClosed:
-            pass
+            pass  # The close code says why: `_closed` reads it.
         finally:
             if sending is not None:
                 sending.cancel()
