@@ -242,16 +242,16 @@ async def test_thousand_changes_are_replayed_and_one_more_is_not(person: Registe
         senders = socket, sender
         for number in range(1000):
             await senders[number % 2].send(type="message", message=f"{number}")
-        heard: list[Frame] = []
-        while not heard or heard[-1]["version"] < 1000:
-            heard.append(await socket.receive_type("message"))
+        received: list[Frame] = []
+        while not received or received[-1]["version"] < 1000:
+            received.append(await socket.receive_type("message"))
 
     late = kaushal.public(room, since=0)
     async with opened(late):
         frames = await late.receive_until("resumed")
         assert frames[-1] == {"type": "resumed", "from": 1, "to": 1000, "complete": True}
         replayed = [frame for frame in frames if frame["type"] == "message"]
-        assert replayed == heard
+        assert replayed == received
         await send_message(ila, room_id, "one more")
         assert (await late.receive_type("message"))["version"] == 1001
 

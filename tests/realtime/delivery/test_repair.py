@@ -15,7 +15,7 @@ from realtime.delivery.repair import Repair
 from realtime.delivery.subscriber import Subscriber
 from rooms.models import Room, RoomKind
 from rooms.selectors import changed_counters
-from tests.factories import Wire, make_room, make_session, make_sign_in, say
+from tests.factories import Wire, make_caller, make_room, make_session, store_message
 from tests.realtime.wiring import database, make_hub, make_revocation, send_queue
 
 pytestmark = pytest.mark.django_db
@@ -78,7 +78,7 @@ async def test_session_ended_by_another_process_is_disconnected() -> None:
     hub, wire = make_hub(), Wire()
     repair, caller = (
         Repair(hub, make_revocation(hub), database),
-        await sync_to_async(make_sign_in)(),
+        await sync_to_async(make_caller)(),
     )
     room = await sync_to_async(make)("open")
     subscriber = Subscriber(send_queue(wire), caller, room.pk, room.version, room.access_epoch)
@@ -92,10 +92,10 @@ async def test_session_ended_by_another_process_is_disconnected() -> None:
 
 def room_with_missed_messages() -> Room:
     """Stores messages that no process broadcasts."""
-    caller = make_sign_in()
+    caller = make_caller()
     room = make_room(member=[caller.user_id])
     for number in range(MISSED):
-        say(caller, room, f"{number}")
+        store_message(caller, room, f"{number}")
     return room
 
 
@@ -106,7 +106,7 @@ async def test_missed_messages_are_repaired_in_order_and_in_one_write() -> None:
     repair = Repair(hub, make_revocation(hub), database)
     queue = send_queue(wire)
     queue.put({"type": "websocket.accept"})
-    subscriber = Subscriber(queue, await sync_to_async(make_sign_in)(), row.access_epoch, 0)
+    subscriber = Subscriber(queue, await sync_to_async(make_caller)(), row.access_epoch, 0)
     room = hub.subscribe(subscriber, Room(pk=row.pk, access_epoch=row.access_epoch))
     subscriber.ready = True
     room.finish_catch_up(subscriber, 0)
