@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.selectors import ENDED_SESSIONS_WINDOW, ended_sessions
 from accounts.sessions import end_session
+from realtime.delivery import repair as repair_module
 from realtime.delivery.repair import Repair
 from realtime.delivery.subscriber import Subscriber
 from rooms.models import Room, RoomKind
@@ -118,3 +119,19 @@ async def test_missed_messages_are_repaired_in_order_and_in_one_write() -> None:
         [True] * MISSED
     )
     assert wire.writes == 1
+
+
+@pytest.mark.parametrize(("limit", "value"), [("CHANGES", MISSED - 1), ("BYTES", 20_000)])
+@pytest.mark.django_db(transaction=True)
+async def test_clients_reconnect_when_a_repair_would_read_too_much(
+    monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    row = await sync_to_async(room_with_missed_messages)()
+    monkeypatch.setattr(repair_module, f"MAX_REPAIRED_{limit}", value)
+    hub, wire = make_hub(), Wire()
+    repair, caller = Repair(hub, database), await sync_to_async(make_sign_in)()
+    subscriber = Subscriber(send_queue(wire), caller, row.pk, 0, row.access_epoch)
+    room = hub.subscribe(subscriber, Room(pk=row.pk, access_epoch=row.access_epoch))
+    room.finish_catch_up(subscriber, 0)
+    assert await repair._repair(room) is False
+    assert wire.sent == [{"type": "websocket.close", "code": 1012, "reason": ""}]
