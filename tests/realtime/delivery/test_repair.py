@@ -129,7 +129,7 @@ async def test_clients_reconnect_when_a_repair_would_read_too_much(
     row = await sync_to_async(room_with_missed_messages)()
     monkeypatch.setattr(repair_module, f"MAX_REPAIRED_{limit}", value)
     hub, wire = make_hub(), Wire()
-    repair, caller = Repair(hub, database), await sync_to_async(make_sign_in)()
+    repair, caller = Repair(hub, database), await sync_to_async(make_caller)()
     subscriber = Subscriber(send_queue(wire), caller, row.pk, 0, row.access_epoch)
     room = hub.subscribe(subscriber, Room(pk=row.pk, access_epoch=row.access_epoch))
     room.finish_catch_up(subscriber, 0)
