@@ -176,7 +176,7 @@ for number, url in enumerate(REDIS_URLS):
 
 CHAT_PASSWORD_ITERATIONS = env.chat_password_iterations
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["accounts.backends.LimitedBackend"]
+AUTHENTICATION_BACKENDS = ["accounts.admin_login.LimitedBackend"]
 PASSWORD_HASHERS = ["accounts.hashing.TunablePBKDF2PasswordHasher"]
 _VALIDATORS = [
     "UserAttributeSimilarityValidator",
