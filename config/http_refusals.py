@@ -11,7 +11,7 @@ from accounts.kernel.errors import Busy
 from accounts.kernel.metrics import count_refusal
 from realtime.servers.http_bodies import BodyRefused
 
-from .middleware import PLAIN
+from .error_answers import PLAIN
 
 
 class Refusal(Exception):

@@ -11,18 +11,10 @@ from django.middleware.common import CommonMiddleware
 from django.middleware.security import SecurityMiddleware
 from django.utils.decorators import sync_and_async_middleware
 
+from .error_answers import PLAIN
 from .response_headers import set_address_headers
 
 HEALTH = ("/healthz/", "/readyz/", "/metrics/")
-# Errors that Django or Ninja answer without our error handlers.
-PLAIN = {
-    400: ("bad_request", "This request cannot be read"),
-    404: ("not_found", "There is nothing at this address"),
-    405: ("method_not_allowed", "This address does not take this method"),
-    408: ("request_timeout", "The body of this request did not arrive in time"),
-    413: ("too_large", "This request is too large"),
-    500: ("internal", "Internal server error"),
-}
 
 
 class OnLoop:

@@ -29,9 +29,9 @@ from messaging import errors as messaging_errors
 from messaging.api import REFUSALS as MESSAGING_REFUSALS
 from rooms.api import REFUSALS as ROOMS_REFUSALS
 
-from .api import BAD_JSON, STATUS, api
+from .api import api
 from .compression import Representation, respond
-from .middleware import PLAIN
+from .error_answers import BAD_JSON, PLAIN, STATUS
 
 Schema = dict[str, Any]
 

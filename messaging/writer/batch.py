@@ -97,8 +97,7 @@ class MessageBatch:
             # Sending joins a public room: see `rooms.membership`.
             self._members.add((room.pk, draft.user_id))
             self._joining[room.pk, draft.user_id] = room.last_seq
-        room.last_seq += 1
-        room.version += 1
+        room.count_message()
         message = MessageState(
             id=next(self._free_ids),
             seq=room.last_seq,

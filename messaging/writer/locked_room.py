@@ -1,4 +1,8 @@
-"""Holds a locked room's columns while a batch is stored."""
+"""Counts the messages and changes of a locked room while a batch is stored.
+
+Edits, deletions and reactions take their version in `messaging.locked_message`, under the same
+lock.
+"""
 
 from dataclasses import dataclass
 
@@ -17,6 +21,11 @@ class LockedRoom:
     last_seq: int
     version: int
     access_epoch: int
+
+    def count_message(self) -> None:
+        """Takes the next `seq` and `version`, without gaps: the lock makes commits come in order."""
+        self.last_seq += 1
+        self.version += 1
 
     def as_model(self) -> Room:
         room = Room(pk=self.pk, kind=self.kind, name=self.name)

@@ -1,7 +1,7 @@
 """Takes a new socket from accept to its first live frame.
 
 In this order: token, limits, admission, membership, subscription, `ready`, missed messages. Origin
-and host are checked before (`credentials.py`).
+and host are checked before (`origin.py`).
 """
 
 import asyncio

@@ -15,7 +15,7 @@ from django.conf import settings
 from realtime.servers.interface import Event, Write, ignore_change
 
 from .local_state import LocalState
-from .out_of_order import OutOfOrderFrames
+from .waiting_frames import OutOfOrderFrames
 from .subscriber import Subscriber, VersionedFrame, text_event
 
 log = logging.getLogger(__name__)
