@@ -23,7 +23,7 @@ class LockedRoom:
     access_epoch: int
 
     def count_message(self) -> None:
-        """Takes the next `seq` and `version`, without gaps: the lock makes commits come in order."""
+        """Takes the next `seq` and `version`; under the lock, commits come in this order."""
         self.last_seq += 1
         self.version += 1
 

@@ -15,8 +15,8 @@ from django.conf import settings
 from realtime.servers.interface import Event, Write, ignore_change
 
 from .local_state import LocalState
-from .waiting_frames import OutOfOrderFrames
 from .subscriber import Subscriber, VersionedFrame, text_event
+from .waiting_frames import OutOfOrderFrames
 
 log = logging.getLogger(__name__)
 
