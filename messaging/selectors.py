@@ -33,8 +33,8 @@ from .events import MessageState
 from .models import Message
 
 MAX_FEED_SCAN = 10_000
-"""Messages of the whole site that a page of the feed examines. Without it, a page for a user of quiet
-rooms would walk through all messages.
+"""Messages of the whole site that a page of the feed examines. Without this limit a page for a user
+of quiet rooms would walk through all messages.
 """
 
 
