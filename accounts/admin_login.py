@@ -16,7 +16,7 @@ from .selectors import login_key
 
 
 class LimitedBackend(ModelBackend):
-    """Counts admin logins, so that passwords of staff cannot be guessed at full speed."""
+    """Counts admin logins, so that passwords of staff cannot be guessed."""
 
     @override
     def authenticate(

@@ -101,7 +101,10 @@ def _free_name(email: str) -> str:
 
 
 def _insert(user: User, address: str | None, user_agent: str, *, name_is_made: bool) -> Session:
-    """Stores a user with a session. Raises UsernameTaken or EmailTaken after a lost race."""
+    """Stores a user with a session.
+
+    Raises UsernameTaken or EmailTaken after a lost race.
+    """
     try:
         with writing():
             user.save(force_insert=True)
@@ -139,7 +142,7 @@ def _check_current_password(user: User, password: str, address: str | None) -> N
 
 
 def _lock_confirmed(user: User, session_id: int) -> None:
-    """Locks an account whose password was checked, in the transaction that changes it.
+    """Locks an account whose password was checked, in the caller's transaction.
 
     Hashing takes up to seconds under load. The old password must not override a password that was
     changed meanwhile. Raises SessionEnded, WrongPassword.

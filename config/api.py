@@ -58,7 +58,10 @@ class StrictParser(Parser):
 
     @override
     def parse_body(self, request: HttpRequest) -> Any:
-        """Parses the body. Ninja wraps each exception in HttpError; `http_error` unwraps it."""
+        """Parses the body.
+
+        Ninja wraps each exception in HttpError; `http_error` unwraps it.
+        """
         # Ninja sets `auth` for operations that authenticate.
         if len(request.body) > MAX_ANONYMOUS_BODY and not hasattr(request, "auth"):
             raise RequestDataTooBig

@@ -44,7 +44,7 @@ def refusal_of_body(refused: BodyRefused) -> Refusal:
 
 
 async def send_refusal(scope: Any, send: Any, refusal: Refusal) -> None:
-    """Sends the error with CORS headers, without which a script in a browser cannot read it.
+    """Sends the error with CORS headers, without which browsers hide it.
 
     Call `end_refusal` after it.
     """

@@ -49,7 +49,7 @@ class XFrameOptions(OnLoop, XFrameOptionsMiddleware):
 
 @sync_and_async_middleware
 def api_paths(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Serves a trailing slash on every API path and turns plain errors there into JSON.
+    """Serves trailing slashes on API paths and turns plain errors there into JSON.
 
     Headers are set here too: another middleware would cost each request more.
     """
@@ -70,7 +70,7 @@ def api_paths(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpReque
 
 
 def _trim(request: HttpRequest) -> None:
-    """Serves `/api/rooms/` as `/api/rooms`, without a redirect, which would lose the body."""
+    """Serves `/api/rooms/` as `/api/rooms`; a redirect would lose the body."""
     if request.path_info.startswith("/api/") or request.path_info in HEALTH:
         request.path_info = request.path_info.rstrip("/")
 

@@ -1,4 +1,4 @@
-"""Serves the OpenAPI document: ninja's, completed for readers and client generators.
+"""Serves ninja's OpenAPI document, completed for readers and generators.
 
 The data is beside the code: summaries and descriptions are docstrings of the operations, examples
 are in the schemas, error responses in `REFUSALS` of each `api.py`, their statuses in `STATUS`.
@@ -125,7 +125,7 @@ class ChatSchema(OpenAPISchema):
 
     @override
     def add_schema_definitions(self, definitions: Schema) -> None:
-        """Restores the schema's order of members in examples, which pydantic sorts by name."""
+        """Restores the schema's order of members in examples; pydantic sorts by name."""
         for schema in definitions.values():
             if example := schema.get("example"):
                 members = schema.get("properties", ())

@@ -134,7 +134,7 @@ class Server:
 
 
 def free_port() -> int:
-    """Returns a port below the kernel's client range: no client connection can take it first."""
+    """Returns a port below the kernel's client range, which no client takes."""
     while True:
         port = random.randrange(10_240, 32_000)
         with socket.socket() as probe, suppress(OSError):
@@ -143,7 +143,10 @@ def free_port() -> int:
 
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
-    """Returns the variables of a server on this folder's database; `settings` override."""
+    """Returns the variables of a server on this folder's database.
+
+    `settings` override them.
+    """
     return (
         os.environ | RELAXED | {"DATABASE_URL": f"sqlite:///{folder / 'chat.sqlite3'}"} | settings
     )

@@ -1,4 +1,4 @@
-"""Checks and stores one batch of messages and read markers under the locks it needs.
+"""Checks and stores a batch of messages and read markers under locks.
 
 The SQL is in `sql`.
 """
@@ -37,7 +37,7 @@ from .sql import (
 
 
 class MessageBatch:
-    """Is created inside a transaction: `add` each draft in order, `move_marker`, then `save`."""
+    """Is used inside a transaction: `add` drafts in order, `move_marker`, `save`."""
 
     def __init__(self, drafts: Sequence[Draft], marks: Sequence[MarkRead] = ()) -> None:
         self._now = timezone.now()

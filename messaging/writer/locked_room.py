@@ -11,7 +11,10 @@ from rooms.models import Room
 
 @dataclass(slots=True)
 class LockedRoom:
-    """The columns of a locked room that a message needs; a model instance costs ten times more."""
+    """Holds the columns of a locked room that a message needs.
+
+    A model instance costs ten times more.
+    """
 
     pk: int
     kind: str

@@ -133,7 +133,7 @@ class Handshake:
     # Admission and subscription
 
     async def subscribe(self, claims: Claims) -> FrameHandlers:
-        """Admits the socket within its limits, authorises it, and subscribes it to its room.
+        """Admits the socket within limits, authorises it, subscribes it to its room.
 
         Raises the DomainErrors of a refusal, Restarting.
         """

@@ -120,7 +120,10 @@ class DaphneConnection:
         transport.registerProducer(self, streaming=True)
 
     def _hook_in(self, protocol: Any) -> None:
-        """Sets hooks of autobahn (autobahn.websocket.interfaces) that daphne does not use."""
+        """Sets documented hooks of autobahn that daphne does not use.
+
+        See autobahn.websocket.interfaces.
+        """
         protocol.onPing = self._pong
         protocol.onPong = self._count_pong
         if KNOWS_AUTOBAHN:

@@ -137,7 +137,7 @@ class TwistedHttpConnection:
         return not self._channel._waitingForTransport or not self.transport.connected
 
     async def writable(self) -> None:
-        """Registers as the producer, which Twisted resumes when it has written everything."""
+        """Registers as the producer, which Twisted resumes after its writes."""
         if self.is_writable():
             return
         self._resumed = asyncio.Event()

@@ -145,7 +145,7 @@ class HttpConnection:
 
 
 def refuse_compression(config: Config) -> None:
-    """Turns off permessage-deflate, even if the command line enables it (decision 45).
+    """Turns off permessage-deflate, whatever the command line says (decision 45).
 
     uvicorn reads this setting each time it builds a WebSocket protocol of any class.
     """

@@ -120,7 +120,7 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
 
     @override
     def searched(self, rows: QuerySet[Room], text: str) -> QuerySet[Room]:
-        """Treats all words that are neither #id nor @username as one prefix: titles have spaces."""
+        """Takes words without # or @ as one prefix: titles have spaces."""
         special = [word for word in text.split() if word[0] in "#@"]
         prefix = " ".join(word for word in text.split() if word[0] not in "#@")
         if prefix:

@@ -55,7 +55,10 @@ def _require(row: M | None) -> M:
 
 
 def find_room(text: str) -> Room | None:
-    """Returns a room by name or by a unique prefix of name or title. Raises Ambiguous."""
+    """Returns a room by name or by a unique prefix of name or title.
+
+    Raises Ambiguous.
+    """
     exact = Room.objects.filter(name_key=name_key(text))
     # An existing room sorts before deleted ones of the same name.
     room = exact.order_by(F("deleted_at").desc(nulls_first=True), "-pk").first()
@@ -67,7 +70,7 @@ def find_room(text: str) -> Room | None:
 
 
 def prefix_filters(text: str) -> list[Q]:
-    """Returns filters for the start of a name and of a title: each a range of an index."""
+    """Returns filters for the start of name and title: each a range of an index."""
     return [
         Q(kind__in=NAMED) & starts_with("name_key", name_key(text)),
         Q(kind__in=NAMED) & starts_with("title_key", search_key(text)),

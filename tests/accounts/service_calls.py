@@ -51,7 +51,7 @@ def change_password(user: User, caller: Caller, old: str, new: str) -> None:
 
 
 def meanwhile(patch: pytest.MonkeyPatch, function: str, happens: Callable[[], object]) -> None:
-    """Runs a function before the next hash or check of a password in `accounts.hashing`."""
+    """Runs a function before the next hash or check of a password."""
     slow = getattr(hashing, function)
 
     def interrupted(*args: object) -> object:

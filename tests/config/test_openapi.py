@@ -1,4 +1,4 @@
-"""The OpenAPI document by itself: valid, complete, and true to the table of errors."""
+"""The OpenAPI document: valid, complete, and true to the table of errors."""
 
 import json
 import re

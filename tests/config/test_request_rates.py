@@ -1,4 +1,4 @@
-"""Every operation of the REST API counts against a rate, in the order that the contract fixes."""
+"""Every REST operation counts against a rate, in the order of the contract."""
 
 import json
 from collections.abc import Iterator

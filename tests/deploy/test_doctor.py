@@ -1,4 +1,4 @@
-"""The doctor in a container of the stack: straight at a server, and through nginx."""
+"""The doctor in a container: straight at a server, and through nginx."""
 
 from dataclasses import replace
 from pathlib import Path

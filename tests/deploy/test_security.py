@@ -66,7 +66,7 @@ def test_only_a_trusted_proxy_may_claim_https(unproxied: Container) -> None:
 
 
 def submit(container: Container, origin: str, **headers: str) -> int:
-    """Posts the admin's login form from a page at `origin`: 200 means "wrong password"."""
+    """Posts the admin's login form from `origin`: 200 means "wrong password"."""
     with httpx.Client(base_url=container.http, headers={"Host": HOST} | headers) as client:
         cookie = client.get("/admin/login/").headers["Set-Cookie"]
         token = cookie.partition("=")[2].partition(";")[0]

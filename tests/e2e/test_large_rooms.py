@@ -1,4 +1,4 @@
-"""Rooms above CHAT_PRESENCE_MAX_USERS publish no join, exit, typing or read frames."""
+"""Rooms above CHAT_PRESENCE_MAX_USERS publish no join, exit, typing or read."""
 
 from pathlib import Path
 

@@ -1,4 +1,7 @@
-"""The order of checks when sending (contract §2), though the session is checked by the writer."""
+"""The order of checks when sending (contract §2).
+
+The writer checks the session.
+"""
 
 from typing import Any
 

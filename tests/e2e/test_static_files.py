@@ -1,4 +1,4 @@
-"""Static files: compressed for clients that accept gzip, with ETags, in bounded memory."""
+"""Static files: gzip for clients that accept it, ETags, bounded memory."""
 
 import gzip
 from pathlib import Path

@@ -87,7 +87,7 @@ PLAIN |= {"UVICORN", "FLOW", "TWISTED_REQUEST", "TWISTED_CHANNEL", "TWISTED_TRAN
 
 
 def touched(path: str) -> set[str]:
-    """Attributes that a module accesses or overrides, and that its own classes did not add."""
+    """Returns attributes that a module uses, and that its classes did not add."""
     tree = ast.parse((Path(settings.BASE_DIR) / path).read_text())
     found, ours = set(), set(PLAIN)
     for node in ast.walk(tree):

@@ -1,4 +1,7 @@
-"""`manage.py demo` creates users, rooms and messages, and prints tokens and URLs to paste."""
+"""Creates users, rooms and messages for `manage.py demo`.
+
+Prints tokens and URLs to paste.
+"""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""What /metrics tells: of one process, of several workers whichever answers, and to whom."""
+"""What /metrics shows: of one process, of several workers, and to whom."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A server as in production, with a bug in it: what it logs, what it reports, what it keeps."""
+"""A server as in production, with a bug: its logs, reports and answers."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ FOREIGN_HOST = "scanner.example"
 
 @dataclass
 class Outcome:
-    """What came out of one run: the log, what Sentry got, and what the client received."""
+    """Holds the log, the reports to Sentry and the answers of one run."""
 
     log: str
     reports: str

@@ -110,7 +110,7 @@ ARRIVING = st.lists(st.tuples(st.integers(1, 12), st.integers(-4, 4)), max_size=
 def test_any_arrival_order_is_delivered_rising_and_complete(
     arriving: list[tuple[int, int]], together: bool
 ) -> None:
-    """Frames arrive in any order, sockets join around the room's version, repair fills."""
+    """Frames arrive in any order, sockets join, and the repair fills gaps."""
     with (
         patch.object(FakeSubscriber, "direct", new=True),
         state.write_batch.for_frames(2 if together else 1),

@@ -1,4 +1,4 @@
-"""Daphne's sockets: direct writes, and limits on what one peer makes the process hold."""
+"""Daphne's sockets: direct writes, and limits on what one peer may hold."""
 
 import asyncio
 import weakref

@@ -1,4 +1,4 @@
-"""Uvicorn's sockets: direct writes, and limits on what one peer makes the process hold."""
+"""Uvicorn's sockets: direct writes, and limits on what one peer may hold."""
 
 import asyncio
 import sys
@@ -25,7 +25,7 @@ CLOSE = 8
 
 
 async def accepted(headers: bytes = b"") -> tuple[Any, Transport]:
-    """Opens a socket of uvicorn's own class; the transport has what was written since."""
+    """Opens a socket of uvicorn's class; the transport has what was written since."""
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         await receive()
