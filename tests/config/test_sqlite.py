@@ -55,6 +55,6 @@ def test_migrating_makes_a_private_file(tmp_path: Path) -> None:
 
 
 def test_a_server_keeps_its_side_files_private(uvicorn: Server) -> None:
-    httpx.get(f"{uvicorn.http}/readyz")
+    httpx.get(f"{uvicorn.http}/readyz", verify=False)
     folder = Path(uvicorn.environment["DATABASE_URL"].removeprefix("sqlite:///")).parent
     assert set(modes(folder).values()) == {0o600}

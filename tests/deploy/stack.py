@@ -83,7 +83,9 @@ class Container:
 
     def _is_ready(self) -> bool:
         try:
-            answer = httpx.get(f"{self.http}/readyz", headers={"Host": HOST}, timeout=2)
+            answer = httpx.get(
+                f"{self.http}/readyz", headers={"Host": HOST}, timeout=2, verify=False
+            )
         except httpx.HTTPError:
             return False
         return answer.status_code == 200

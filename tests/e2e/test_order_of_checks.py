@@ -31,7 +31,9 @@ async def test_an_ended_session_is_refused_first(
     async with (
         signed_in_again(ila) as phone,
         httpx.AsyncClient(
-            base_url=f"{ila.url}/api", headers=json | {"Authorization": f"Bearer {phone.access}"}
+            base_url=f"{ila.url}/api",
+            headers=json | {"Authorization": f"Bearer {phone.access}"},
+            verify=False,
         ) as client,
     ):
 
