@@ -36,6 +36,7 @@ from .delivery.subscriber import Subscriber
 from .lifecycle import Lifecycle
 from .servers.http_bodies import UnfinishedBodies
 from .servers.http_connections import OpenConnections
+from .servers.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class Runtime:
 
         self.open_connections = OpenConnections()
         self.unfinished_bodies = UnfinishedBodies()
+        self.uploads = Uploads()
         self.lifecycle = Lifecycle(self.hub)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -32,6 +32,7 @@ from .control_frames import ControlFrameLimiter
 from .daphne_bodies import BODIES, bound_bodies
 from .draining import DRAIN_INTERVAL, MAX_DRAIN
 from .http_bodies import UnfinishedBodies
+from .uploads import Uploads
 from .http_connections import HeadDeadline, OpenConnections, leave_uncounted
 from .interface import Event, Receive, Send, Write, ignore_change
 from .kernel_buffers import bound_kernel
@@ -404,13 +405,15 @@ def _call_when_lost(transport: Any, call: Callable[[], None]) -> None:
     transport.connectionLost = connection_lost
 
 
-def bound_http(connections: OpenConnections, bodies: UnfinishedBodies) -> None:
+def bound_http(
+    connections: OpenConnections, bodies: UnfinishedBodies, uploads: Uploads
+) -> None:
     """Makes daphne build bounded channels and requests from now on."""
     BoundedChannel.open_connections = connections
     if not missing_names(HTTP):
         HTTPFactory.protocol = staticmethod(_new_channel)
     if not missing_names(BODIES):
-        bound_bodies(bodies)
+        bound_bodies(bodies, uploads)
 
 
 def _new_channel() -> Any:

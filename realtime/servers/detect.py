@@ -11,6 +11,7 @@ from typing import Any
 
 from .asgi import AsgiConnection
 from .http_bodies import UnfinishedBodies
+from .uploads import Uploads
 from .http_connections import OpenConnections
 from .interface import Connection, Receive, Send
 
@@ -26,10 +27,12 @@ def connection_of(receive: Receive, send: Send) -> Connection:
     return AsgiConnection(receive, send)
 
 
-def bound_http(connections: OpenConnections, bodies: UnfinishedBodies) -> None:
+def bound_http(
+    connections: OpenConnections, bodies: UnfinishedBodies, uploads: Uploads
+) -> None:
     """Bounds connections, request heads and bodies on the servers that are loaded."""
     for module in _loaded_modules():
-        module.bound_http(connections, bodies)
+        module.bound_http(connections, bodies, uploads)
 
 
 def _loaded_modules() -> list[Any]:

@@ -36,6 +36,7 @@ from . import http_responses
 from .control_frames import ControlFrameLimiter
 from .draining import DRAIN_INTERVAL, MAX_DRAIN
 from .http_bodies import UnfinishedBodies
+from .uploads import Uploads
 from .http_connections import (
     HeadDeadline,
     OpenConnections,
@@ -511,7 +512,7 @@ class BoundedH11(H11Protocol):
         super().connection_lost(exc)
 
 
-def bound_http(connections: OpenConnections, _: UnfinishedBodies) -> None:
+def bound_http(connections: OpenConnections, *_: UnfinishedBodies | Uploads) -> None:
     """Makes uvicorn build bounded protocols from now on.
 
     uvicorn has already chosen its classes, and users start it by its own command. So `__new__` of

@@ -319,7 +319,7 @@ async def test_unknown_uvicorn_version_bounds_queued_pongs(
 def http(stock: type[Any], peer: str) -> tuple[Any, Transport]:
     """A connection of one of uvicorn's HTTP classes, from an address."""
     for _ in range(2):
-        uvicorn_module.bound_http(open_connections, UnfinishedBodies())
+        uvicorn_module.bound_http(open_connections)
     config = uvicorn.Config(lambda scope: None, log_config=None)
     config.load()
     protocol, transport = stock(config, ServerState(), {}), Transport()
