@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from ninja import NinjaAPI, Swagger
 from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
@@ -31,6 +32,8 @@ from accounts.kernel.incidents import report_incident
 from accounts.kernel.json_answers import encode_json
 from messaging import errors as messaging_errors
 from messaging.api import router as messaging_router
+from messaging.attachments import errors as attachments_errors
+from messaging.attachments.api import router as attachments_router
 from rooms import errors as rooms_errors
 from rooms.api import router as rooms_router
 
@@ -77,6 +80,7 @@ STATUS: dict[type[DomainError], int] = {
     rooms_errors.NoSuchRoom: 404,
     rooms_errors.NoSuchMember: 404,
     messaging_errors.NoSuchMessage: 404,
+    attachments_errors.NoSuchAttachment: 404,
     accounts_errors.UsernameTaken: 409,
     accounts_errors.EmailTaken: 409,
     rooms_errors.RoomExists: 409,
@@ -84,10 +88,15 @@ STATUS: dict[type[DomainError], int] = {
     messaging_errors.ClientIdReused: 409,
     messaging_errors.MessageDeleted: 409,
     messaging_errors.TooManyReactions: 409,
+    attachments_errors.AttachmentInUse: 409,
+    attachments_errors.TooLarge: 413,
+    attachments_errors.UnsupportedType: 415,
+    attachments_errors.RangeNotSatisfiable: 416,
     accounts_errors.Invalid: 422,
     rooms_errors.UnknownUsers: 422,
     accounts_errors.RateLimited: 429,
     accounts_errors.Busy: 503,
+    attachments_errors.QuotaExceeded: 507,
 }
 
 
@@ -134,6 +143,7 @@ api.add_decorator(count_requests)
 api.add_router("", accounts_router)
 api.add_router("", rooms_router)
 api.add_router("", messaging_router)
+api.add_router("", attachments_router)
 
 
 def problem(
@@ -203,6 +213,12 @@ def not_found(request: HttpRequest, error: Http404) -> HttpResponse:
 @api.exception_handler(RequestDataTooBig)
 def too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
     return problem(413, *PLAIN[413])
+
+
+@api.exception_handler(MultiPartParserError)
+@api.exception_handler(SuspiciousOperation)
+def bad_form(request: HttpRequest, error: Exception) -> HttpResponse:
+    return problem(400, *PLAIN[400])
 
 
 @api.exception_handler(DatabaseError)

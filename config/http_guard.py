@@ -24,6 +24,7 @@ from realtime.servers.http_bodies import (
     discard_rest,
 )
 from realtime.servers.http_responses import HttpConnection, http_connection
+from realtime.servers.uploads import TOO_LARGE as UPLOAD_TOO_LARGE
 from realtime.servers.uploads import (
     Upload,
     is_upload,
@@ -32,7 +33,6 @@ from realtime.servers.uploads import (
     receive_upload,
     uploader,
 )
-from realtime.servers.uploads import TOO_LARGE as UPLOAD_TOO_LARGE
 
 from .api_handler import BODY_FILE
 from .http_refusals import (
@@ -54,6 +54,8 @@ PROBE_PATHS = frozenset(
 """Paths for supervisors and Prometheus: answered even when all other limits are reached."""
 UPLOAD_TIMEOUT = 60.0
 """Seconds for an upload whose body has arrived: images wait for a process."""
+MAX_STORED_AT_ONCE = 8
+"""Uploads that threads take apart and store at once. More would only need more memory."""
 MAX_PROBES = 100
 """Unanswered requests to these paths: each keeps a thread while the database hangs."""
 
@@ -162,6 +164,7 @@ class HttpGuard:
         self._application = application
         self._turns = UserTurns()
         self._unread = UnreadConnections()
+        self._storing = asyncio.Semaphore(MAX_STORED_AT_ONCE)
         self._probes: set[asyncio.Future[None]] = set()
         """References: asyncio keeps none to its tasks."""
 
@@ -220,7 +223,7 @@ class HttpGuard:
             response = PacedResponse(send, connection, self._unread, head.network)
             scope, receive = _with_file(scope, upload), _with_body(b"", receive)
             with runtime.lifecycle.working():
-                work = asyncio.ensure_future(self._work(scope, receive, response, head.token))
+                work = asyncio.ensure_future(self._store(scope, receive, response, head.token))
                 self._count(work, response, head, is_probe=False)
                 await _answer_in_time(scope, work, response, UPLOAD_TIMEOUT)
         finally:
@@ -249,6 +252,12 @@ class HttpGuard:
             unanswered.add(work, head.network)
             work.add_done_callback(unanswered.discard)
             response.on_begin(partial(unanswered.discard, work))
+
+    async def _store(
+        self, scope: Any, receive: Any, response: PacedResponse, token: bytes | None
+    ) -> None:
+        async with self._storing:
+            await self._work(scope, receive, response, token)
 
     async def _work(
         self, scope: Any, receive: Any, response: PacedResponse, token: bytes | None
@@ -402,7 +411,6 @@ class RequestHead:
                 forwarded.append(value.decode("latin-1"))
         client = scope.get("client")
         self.network = _network_of(client[0] if client else None, ",".join(forwarded))
-
 
     @property
     def authorization(self) -> str:

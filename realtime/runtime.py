@@ -13,6 +13,7 @@ from contextvars import Context
 from django.conf import settings
 
 from accounts.kernel.rate_limits import buckets, share_limits
+from messaging.attachments.eraser import eraser
 from rooms.presence import provide
 
 from .checks import HINT, NO_LAYER
@@ -88,6 +89,7 @@ class Runtime:
         self.leases.start()
         self.presence.start()
         self.rate_limiter.start()
+        eraser.start()
 
     # HubObserver
 

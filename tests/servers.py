@@ -44,6 +44,7 @@ RELAXED = {
     "CHAT_PENDING_PER_ADDRESS": "off",
     "CHAT_CONNECT_RATE": "off",
     "CHAT_TYPING_RATE": "off",
+    "CHAT_UPLOAD_RATE": "off",
 }
 COMMANDS = {
     "daphne": ["-m", "daphne", "--websocket-max-message-size", "262144", "-b", "127.0.0.1", "-p"],
@@ -144,9 +145,11 @@ def free_port() -> int:
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
     """Returns the variables of a server on this folder's database; `settings` override."""
-    return (
-        os.environ | RELAXED | {"DATABASE_URL": f"sqlite:///{folder / 'chat.sqlite3'}"} | settings
-    )
+    places = {
+        "DATABASE_URL": f"sqlite:///{folder / 'chat.sqlite3'}",
+        "MEDIA_ROOT": str(folder / "media"),
+    }
+    return os.environ | RELAXED | places | settings
 
 
 def manage(environment: dict[str, str], *arguments: str) -> str:

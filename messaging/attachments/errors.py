@@ -26,3 +26,8 @@ class UnsupportedType(DomainError):
 class QuotaExceeded(DomainError):
     code = "quota_exceeded"
     detail = "Your files need more space than you have: delete some messages with files"
+
+
+class RangeNotSatisfiable(DomainError):
+    code = "range_not_satisfiable"
+    detail = "The file ends before this range"

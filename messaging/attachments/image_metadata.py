@@ -250,9 +250,7 @@ def _item_kinds(data: bytearray, start: int, end: int) -> Iterator[tuple[int, by
             yield item, name
 
 
-def _item_extents(
-    data: bytearray, start: int
-) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
+def _item_extents(data: bytearray, start: int) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
     """Yields id, construction method and the places of each item of an `iloc` box."""
     reader = _Reader(data, start)
     version = reader.number(1)

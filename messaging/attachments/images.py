@@ -18,15 +18,15 @@ from django.conf import settings
 
 from accounts.kernel.errors import Busy, invalid
 
-from .metrics import image_seconds, image_crashes
+from .metrics import image_crashes, image_seconds
 from .spool import open_spool
 
 log = logging.getLogger(__name__)
 
 MAX_PIXELS = 50_000_000
-WAIT_TIMEOUT = 30.0
+WAIT_TIMEOUT = 15.0
 """Seconds that an image waits for a process."""
-PROCESS_TIMEOUT = 25.0
+PROCESS_TIMEOUT = 40.0
 """Seconds on the clock; `image_process` bounds the processor time."""
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "LANG")
 """Variables of the environment. Secrets stay here."""
@@ -66,9 +66,7 @@ def clean_image(file: IO[Any], content_type: str) -> CleanImage:
         _processes.release()
 
 
-def _run(
-    file: IO[Any], content_type: str, image: BinaryIO, thumbnail: BinaryIO
-) -> tuple[int, int]:
+def _run(file: IO[Any], content_type: str, image: BinaryIO, thumbnail: BinaryIO) -> tuple[int, int]:
     outputs = (image.fileno(), thumbnail.fileno())
     file.seek(0)
     os.lseek(file.fileno(), 0, os.SEEK_SET)

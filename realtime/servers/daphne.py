@@ -32,11 +32,11 @@ from .control_frames import ControlFrameLimiter
 from .daphne_bodies import BODIES, bound_bodies
 from .draining import DRAIN_INTERVAL, MAX_DRAIN
 from .http_bodies import UnfinishedBodies
-from .uploads import Uploads
 from .http_connections import HeadDeadline, OpenConnections, leave_uncounted
 from .interface import Event, Receive, Send, Write, ignore_change
 from .kernel_buffers import bound_kernel
 from .required import RequiredNames, missing_names
+from .uploads import Uploads
 
 AUTOBAHN = (
     RequiredNames(
@@ -405,9 +405,7 @@ def _call_when_lost(transport: Any, call: Callable[[], None]) -> None:
     transport.connectionLost = connection_lost
 
 
-def bound_http(
-    connections: OpenConnections, bodies: UnfinishedBodies, uploads: Uploads
-) -> None:
+def bound_http(connections: OpenConnections, bodies: UnfinishedBodies, uploads: Uploads) -> None:
     """Makes daphne build bounded channels and requests from now on."""
     BoundedChannel.open_connections = connections
     if not missing_names(HTTP):

@@ -27,8 +27,8 @@ from .http_bodies import (
     UnfinishedBodies,
 )
 from .required import RequiredNames
-from .uploads import Upload, Uploads, known_uploader, max_discarded, max_upload_size
 from .uploads import TOO_LARGE as UPLOAD_TOO_LARGE
+from .uploads import Upload, Uploads, known_uploader, max_discarded, max_upload_size
 
 BODIES = (
     RequiredNames(
@@ -48,7 +48,15 @@ BODIES = (
     ),
     RequiredNames(
         HTTPChannel,
-        ("_command", "_path", "allContentReceived", "callLater", "length", "persistent", "rawDataReceived"),
+        (
+            "_command",
+            "_path",
+            "allContentReceived",
+            "callLater",
+            "length",
+            "persistent",
+            "rawDataReceived",
+        ),
     ),
 )
 """Names of daphne and Twisted that this file uses; part of `daphne.REQUIRED`."""

@@ -11,9 +11,9 @@ from typing import Any
 
 from .asgi import AsgiConnection
 from .http_bodies import UnfinishedBodies
-from .uploads import Uploads
 from .http_connections import OpenConnections
 from .interface import Connection, Receive, Send
+from .uploads import Uploads
 
 SERVERS = ("uvicorn", "daphne")
 
@@ -27,9 +27,7 @@ def connection_of(receive: Receive, send: Send) -> Connection:
     return AsgiConnection(receive, send)
 
 
-def bound_http(
-    connections: OpenConnections, bodies: UnfinishedBodies, uploads: Uploads
-) -> None:
+def bound_http(connections: OpenConnections, bodies: UnfinishedBodies, uploads: Uploads) -> None:
     """Bounds connections, request heads and bodies on the servers that are loaded."""
     for module in _loaded_modules():
         module.bound_http(connections, bodies, uploads)

@@ -20,7 +20,7 @@ from .http_bodies import MAX_DISCARDED, MIN_BODY_RATE, TOO_SLOW, BodyRefused, Re
 UPLOAD_PATH = "/api/attachments"
 FORM_OVERHEAD = 64 * 1024
 """Bytes of a form around its file."""
-WRITE_SIZE = 128 * 1024
+WRITE_SIZE = 64 * 1024
 """Bytes that are written at once, in a thread: a slow disk must not stop the event loop."""
 
 TOO_LARGE = BodyRefused(413, "CHAT_ATTACHMENT_SIZE")

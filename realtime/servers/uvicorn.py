@@ -36,7 +36,6 @@ from . import http_responses
 from .control_frames import ControlFrameLimiter
 from .draining import DRAIN_INTERVAL, MAX_DRAIN
 from .http_bodies import UnfinishedBodies
-from .uploads import Uploads
 from .http_connections import (
     HeadDeadline,
     OpenConnections,
@@ -47,6 +46,7 @@ from .http_connections import (
 from .interface import Receive, Send, Write, ignore_change
 from .kernel_buffers import bound_kernel
 from .required import RequiredNames, missing_names
+from .uploads import Uploads
 
 WEBSOCKETS = (
     RequiredNames(

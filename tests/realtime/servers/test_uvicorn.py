@@ -17,7 +17,6 @@ from uvicorn.server import ServerState
 from realtime.servers import control_frames
 from realtime.servers import uvicorn as uvicorn_module
 from realtime.servers.detect import connection_of
-from realtime.servers.http_bodies import UnfinishedBodies
 from realtime.servers.http_connections import OpenConnections
 from realtime.servers.interface import Connection, Event
 from tests.factories import WeakReferableSendQueue
