@@ -171,7 +171,9 @@ class HttpGuard:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         connection = http_connection(send)
         try:
-            await self._serve(scope, receive, send, connection)
+            is_file = is_upload(scope["method"], scope["path"])
+            serve = self._serve_upload if is_file else self._serve
+            await serve(scope, receive, send, connection)
         except Refusal as refusal:
             connection.close_after_response()
             await send_refusal(scope, send, refusal)
@@ -183,9 +185,6 @@ class HttpGuard:
             await end_refusal(send)
 
     async def _serve(self, scope: Any, receive: Any, send: Any, connection: HttpConnection) -> None:
-        if is_upload(scope["method"], scope["path"]):
-            await self._serve_upload(scope, receive, send, connection)
-            return
         if runtime.lifecycle.stopped:
             raise busy(detail=RESTARTING)
         if connection.refusal is not None:

@@ -37,7 +37,7 @@ def exif(orientation: int = 1) -> bytes:
 
 
 def animation(kind: str, **options: Any) -> bytes:
-    """Returns three frames of 60 × 40."""
+    """Returns three frames of 60 by 40 pixels."""
     frames = [Image.new("RGB", (60, 40), colour) for colour in ("red", "green", "blue")]
     more = {"save_all": True, "append_images": frames[1:], "duration": 50, "loop": 0}
     return encoded(frames[0], kind, **more, **options)

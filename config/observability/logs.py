@@ -21,9 +21,9 @@ from accounts.kernel.log_context import log_context
 
 from .tracebacks import safe_message, safe_traceback, type_name
 
-# A JWT anywhere in a text: daphne and uvicorn log whole URLs, which may contain `?token=` or `?key=`.
-# Clients control the text, and the search runs on the event loop: possessive quantifiers and
-# optional further dots prevent backtracking.
+# A JWT in any text, `?token=` and `?key=`: daphne and uvicorn log whole URLs. Clients control
+# the text, and the search runs on the event loop: possessive quantifiers and optional further dots
+# prevent backtracking.
 TOKEN = re.compile(
     r"eyJ[\w-]{10,}+(?:(?:\.|%2[eE])[\w-]*+){0,2}|(?<=token=)(?!%s)[^&\s\"']++"
     r"|(?<=[?&]key=)(?!%s)[^&\s\"']++"

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header, parse_etags
+from typing_extensions import override
 
 from accounts.kernel.json_answers import json_answer
 from messaging.models import Attachment
@@ -61,6 +62,21 @@ def _response(request: HttpRequest, key: str, content_type: str, name: str) -> H
     return response
 
 
+class _FileResponse(StreamingHttpResponse):
+    """Closes its file also when no byte of it is ever sent."""
+
+    def __init__(self, file: IO[bytes], start: int, end: int, status: int) -> None:
+        file.seek(start)
+        length = {"Content-Length": str(end + 1 - start)}
+        super().__init__(_chunks(file, end + 1 - start), status=status, headers=length)
+        self._file = file
+
+    @override
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
 def _from_disk(request: HttpRequest, key: str) -> HttpResponseBase:
     # A key is used for one content only.
     etag = f'"{sha256(key.encode()).hexdigest()[:32]}"'
@@ -75,21 +91,20 @@ def _from_disk(request: HttpRequest, key: str) -> HttpResponseBase:
         part = wanted_range(request, size, etag)
     except RangeNotSatisfiable as error:
         file.close()
-        body = {"code": error.code, "detail": error.message}
-        response = json_answer(body, 416)
-        response["Content-Range"] = f"bytes */{size}"
-        return response
+        return _unsatisfiable(error, size)
     start, end = part or (0, size - 1)
-    file.seek(start)
-    answer = StreamingHttpResponse(_chunks(file, end + 1 - start), status=206 if part else 200)
-    answer["Content-Length"] = str(end + 1 - start)
-    answer["Accept-Ranges"] = "bytes"
-    answer["ETag"] = etag
+    answer = _FileResponse(file, start, end, 206 if part else 200)
     if part:
         answer["Content-Range"] = f"bytes {start}-{end}/{size}"
-    # Also when no byte of it is ever sent.
-    answer._resource_closers.append(file.close)
+    answer["Accept-Ranges"] = "bytes"
+    answer["ETag"] = etag
     return answer
+
+
+def _unsatisfiable(error: RangeNotSatisfiable, size: int) -> HttpResponseBase:
+    response = json_answer({"code": error.code, "detail": error.message}, 416)
+    response["Content-Range"] = f"bytes */{size}"
+    return response
 
 
 def _is_known(request: HttpRequest, etag: str) -> bool:

@@ -9,6 +9,7 @@ processes of `image_process`.
 import re
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 MAX_PROFILE = 1024**2
 """Bytes of a colour profile. A larger one is dropped: the picture needs a few kilobytes."""
@@ -20,7 +21,8 @@ JPEG_KEPT = (
     frozenset(range(0xC0, 0xD0))  # frames, Huffman tables, arithmetic coding
     | {0xDA, 0xDB, 0xDC, 0xDD, 0xDE, 0xDF}  # scans, quantisation, restarts
 )
-JPEG_HEADS = {0xE2: b"ICC_PROFILE\0", 0xEE: b"Adobe"}
+JPEG_JFIF, JPEG_PROFILE, JPEG_ADOBE = 0xE0, 0xE2, 0xEE
+ICC = b"ICC_PROFILE\0"
 JFIF = b"\xff\xe0\x00\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0"
 """A header of our own: the file's may hold a thumbnail."""
 # Within a scan, FF 00 is data and FF D0 to D7 are restart marks.
@@ -31,46 +33,49 @@ def strip_jpeg(data: bytes) -> bytes:
     """Keeps tables, scans, the colour profile and Adobe's colour transform."""
     if data[:2] != b"\xff\xd8":
         raise ValueError("not a JPEG file")
-    kept, has_jfif, profile = [b"\xff\xd8"], False, 0
+    segments = [*_jpeg_segments(data)]
+    profile = sum(len(segment) for mark, segment in segments if mark == JPEG_PROFILE)
+    kept = (
+        segment
+        for mark, segment in segments
+        if mark in JPEG_KEPT
+        or (mark == JPEG_PROFILE and profile <= MAX_PROFILE and segment[4:].startswith(ICC))
+        or (mark == JPEG_ADOBE and segment[4:].startswith(b"Adobe"))
+    )
+    has_jfif = any(mark == JPEG_JFIF and segment[4:9] == b"JFIF\0" for mark, segment in segments)
+    return b"".join([b"\xff\xd8", JFIF if has_jfif else b"", *kept, b"\xff\xd9"])
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yields mark and bytes of each segment between start and end; scans with their data."""
     place = 2
     while True:
-        mark, place, end = _jpeg_segment(data, place)
+        mark, start, place = _jpeg_segment(data, place)
         if mark == JPEG_END:
-            break
-        segment = data[place:end]
-        head = JPEG_HEADS.get(mark)
-        if mark == 0xE0 and segment[4:9] == b"JFIF\0" and not has_jfif:
-            has_jfif = True
-            kept.append(JFIF)
-        elif mark in JPEG_KEPT or (head is not None and segment[4:].startswith(head)):
-            profile += len(segment) if mark == 0xE2 else 0
-            if mark != 0xE2 or profile <= MAX_PROFILE:
-                kept.append(segment)
-        place = end
+            return
         if mark == JPEG_SCAN:
             found = JPEG_MARK.search(data, place)
             place = found.start() if found else len(data)
-            kept.append(data[end:place])
-    return b"".join([*kept, b"\xff\xd9"])
+        yield mark, data[start:place]
 
 
 def _jpeg_segment(data: bytes, place: int) -> tuple[int, int, int]:
     """Returns the mark of the next segment, its start and its end."""
     while data[place : place + 2] == b"\xff\xff":  # padding
         place += 1
-    if len(data) < place + 2 or data[place] != 0xFF:
+    if len(data) < place + 2 or data[place : place + 1] != b"\xff":
         raise ValueError("a segment of the JPEG file is missing")
     mark = data[place + 1]
     if mark in (JPEG_START, JPEG_END):
         return mark, place, place + 2
     (length,) = _unpack(">H", data, place + 2)
     end = place + 2 + length
-    if length < 2 or end > len(data):
+    if end < place + 4 or end > len(data):
         raise ValueError("a segment of the JPEG file is cut off")
     return mark, place, end
 
 
-# PNG and APNG (W3C)
+# PNG and APNG, by the W3C
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 PNG_KEPT = frozenset(
@@ -110,24 +115,33 @@ def strip_gif(data: bytes) -> bytes:
         raise ValueError("not a GIF file")
     place = _after_colours(data, 13, 10)
     kept = [data[:place]]
-    while (block := _byte(data, place)) != GIF_END:
+    while _byte(data, place) != GIF_END:
         start = place
-        if block == GIF_IMAGE:
-            place = _after_colours(data, place + 10, place + 9) + 1
-            is_kept = True
-        elif block == GIF_EXTENSION:
-            label = _byte(data, place + 1)
-            is_loop = label == GIF_APPLICATION and data[place + 3 : place + 14] in GIF_LOOPS
-            is_kept = label == GIF_CONTROL or is_loop
-            place += 2
-        else:
-            raise ValueError("an unknown block in the GIF file")
-        while size := _byte(data, place):
-            place += 1 + size
-        place += 1
-        if is_kept:
+        place = _after_blocks(data, _gif_head_end(data, start))
+        if _is_kept_gif(data, start):
             kept.append(data[start:place])
     return b"".join([*kept, bytes([GIF_END])])
+
+
+def _gif_head_end(data: bytes, start: int) -> int:
+    kind = _byte(data, start)
+    if kind == GIF_IMAGE:
+        return _after_colours(data, start + 10, start + 9) + 1
+    if kind == GIF_EXTENSION:
+        return start + 2
+    raise ValueError("an unknown block in the GIF file")
+
+
+def _after_blocks(data: bytes, place: int) -> int:
+    while size := _byte(data, place):
+        place += 1 + size
+    return place + 1
+
+
+def _is_kept_gif(data: bytes, start: int) -> bool:
+    label = _byte(data, start + 1)
+    is_loop = label == GIF_APPLICATION and data[start + 3 : start + 14] in GIF_LOOPS
+    return _byte(data, start) == GIF_IMAGE or label == GIF_CONTROL or is_loop
 
 
 def _after_colours(data: bytes, place: int, flags_at: int) -> int:
@@ -184,6 +198,9 @@ def _without_flags(chunk: bytes, *, has_profile: bool) -> bytes:
 
 AVIF_CONTAINERS = frozenset({b"moov", b"trak"})
 AVIF_ERASED = frozenset({b"udta", b"uuid", b"free", b"skip"})
+ITEM_ENTRY = {2: ">HH4s", 3: ">IH4s"}
+WIDE_IDS = {2: 4}
+"""By version of the box; older `infe` boxes name no type."""
 NO_EXIF = b"\0\0\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"
 """The payload of an Exif item: the offset of the TIFF header, and a header without entries."""
 
@@ -245,8 +262,8 @@ def _wipe_items(data: bytearray, place: int, end: int) -> None:
 def _item_kinds(data: bytearray, start: int, end: int) -> Iterator[tuple[int, bytes]]:
     first = start + (8 if data[start] else 6)
     for kind, place, _ in _boxes(data, first, end):
-        if kind == b"infe":
-            item, _, name = _unpack(">IH4s" if data[place] == 3 else ">HH4s", data, place + 4)
+        if kind == b"infe" and data[place] in ITEM_ENTRY:
+            item, _, name = _unpack(ITEM_ENTRY[data[place]], data, place + 4)
             yield item, name
 
 
@@ -258,7 +275,7 @@ def _item_extents(data: bytearray, start: int) -> Iterator[tuple[int, int, list[
     sizes = reader.number(2)
     offset_size, length_size, base_size = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
     index_size = sizes & 15 if version else 0
-    wide = 4 if version == 2 else 2
+    wide = WIDE_IDS.get(version, 2)
     for _ in range(reader.number(wide)):
         item = reader.number(wide)
         method = reader.number(2) & 15 if version else 0
@@ -301,7 +318,7 @@ def _byte(data: bytes, place: int) -> int:
     return data[place]
 
 
-def _unpack(form: str, data: bytes | bytearray, place: int) -> tuple[int, ...]:
+def _unpack(form: str, data: bytes | bytearray, place: int) -> tuple[Any, ...]:
     try:
         return struct.unpack_from(form, data, place)
     except struct.error:

@@ -1,7 +1,7 @@
 """Cleans one image and makes its thumbnail, in a process of its own.
 
-Started by `images` as `python -m messaging.attachments.image_process TYPE MAX_PIXELS IMAGE THUMBNAIL`,
-with the file at standard input and two files to write as descriptors. It answers one line of JSON.
+Started by `images` with the file at standard input, and with its type, the largest number of pixels
+and the descriptors of two files to write as arguments. It answers one line of JSON.
 The kernel bounds its memory and time: a decompression bomb ends this process and nothing else. It
 imports no Django, so that it starts within a tenth of a second.
 """

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import IO, Any, BinaryIO
 
 from django.conf import settings
+from django.core.files import File
 
 from accounts.kernel.errors import Busy, invalid
 
@@ -49,7 +50,7 @@ class CleanImage:
 _processes = threading.BoundedSemaphore(settings.CHAT_IMAGE_PROCESSES)
 
 
-def clean_image(file: IO[Any], content_type: str) -> CleanImage:
+def clean_image(file: "IO[Any] | File[Any]", content_type: str) -> CleanImage:
     """Removes metadata and makes a thumbnail. Waits for a process, so call it from a thread.
 
     Raises Invalid for an image that cannot be decoded or is too large, Busy after WAIT_TIMEOUT.
@@ -66,7 +67,9 @@ def clean_image(file: IO[Any], content_type: str) -> CleanImage:
         _processes.release()
 
 
-def _run(file: IO[Any], content_type: str, image: BinaryIO, thumbnail: BinaryIO) -> tuple[int, int]:
+def _run(
+    file: "IO[Any] | File[Any]", content_type: str, image: BinaryIO, thumbnail: BinaryIO
+) -> tuple[int, int]:
     outputs = (image.fileno(), thumbnail.fileno())
     file.seek(0)
     os.lseek(file.fileno(), 0, os.SEEK_SET)

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Collection
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from typing import IO, Any
 
 from django.conf import settings
+from django.core.files import File
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.db.models import QuerySet
@@ -16,7 +17,8 @@ from accounts.auth import Caller
 from accounts.kernel.db import writing
 from accounts.kernel.db_connections import release_connection
 from accounts.kernel.errors import Busy, Forbidden, invalid
-from accounts.kernel.rate_limits import consume, count_refusal
+from accounts.kernel.metrics import count_refusal
+from accounts.kernel.rate_limits import consume
 from accounts.models import User
 from messaging.models import Attachment
 
@@ -37,7 +39,7 @@ UNSTORED_TTL = timedelta(hours=1)
 """What is left of an upload that a crash ended is deleted after it."""
 
 
-def store_upload(*, caller: Caller, file: UploadedFile) -> Attachment:
+def store_upload(*, caller: Caller, file: "UploadedFile[bytes]") -> Attachment:
     """Checks a file, cleans an image and stores both.
 
     Raises Invalid, TooLarge, RateLimited, UnsupportedType, QuotaExceeded, Busy.
@@ -46,27 +48,31 @@ def store_upload(*, caller: Caller, file: UploadedFile) -> Attachment:
     consume("CHAT_UPLOAD_RATE", caller.user_id)
     name = clean_name(file.name or "")
     content_type = detect_type(_head(file), name)
+    # Other requests may have the connection while the image is cleaned and the files are written.
+    release_connection()
     with ExitStack() as stack:
         image: CleanImage | None = None
-        content: IO[Any] = file.file
+        content: IO[Any] | File[Any] = file
         if content_type in IMAGES:
-            release_connection()
-            image = clean_image(content, content_type)
-            stack.callback(image.close)
+            image = stack.enter_context(closing(clean_image(file, content_type)))
             content = image.image
         attachment = _reserve(caller, name, content_type, content, image)
         release_connection()
         _write_files(attachment, content, image)
+    _note_stored(attachment)
+    return attachment
+
+
+def _note_stored(attachment: Attachment) -> None:
     attachment.is_stored = True
     attachment.expires_at = timezone.now() + UNUSED_TTL
     with writing():
         attachment.save(update_fields=["is_stored", "expires_at"])
     uploads_stored.inc()
     upload_bytes.inc(attachment.size)
-    return attachment
 
 
-def _check_size(file: UploadedFile) -> None:
+def _check_size(file: "UploadedFile[bytes]") -> None:
     limit: int | None = settings.CHAT_ATTACHMENT_SIZE
     if limit is not None and (file.size or 0) > limit:
         count_refusal("CHAT_ATTACHMENT_SIZE")
@@ -75,18 +81,23 @@ def _check_size(file: UploadedFile) -> None:
         raise invalid("file", "must not be empty")
 
 
-def _head(file: UploadedFile) -> bytes:
+def _head(file: "UploadedFile[bytes]") -> bytes:
     file.seek(0)
     head: bytes = file.read(HEAD_SIZE)
     return head
 
 
-def _size_of(file: IO[Any]) -> int:
-    return file.seek(0, 2)
+def _size_of(file: "IO[Any] | File[Any]") -> int:
+    size: int = file.seek(0, 2)
+    return size
 
 
 def _reserve(
-    caller: Caller, name: str, content_type: str, content: IO[Any], image: CleanImage | None
+    caller: Caller,
+    name: str,
+    content_type: str,
+    content: "IO[Any] | File[Any]",
+    image: CleanImage | None,
 ) -> Attachment:
     """Stores the row before the files, under the user's lock. Raises QuotaExceeded."""
     now = timezone.now()
@@ -112,7 +123,9 @@ def _reserve(
     return attachment
 
 
-def _write_files(attachment: Attachment, content: IO[Any], image: CleanImage | None) -> None:
+def _write_files(
+    attachment: Attachment, content: "IO[Any] | File[Any]", image: CleanImage | None
+) -> None:
     """Raises Busy when the storage takes no files; the row is erased soon then."""
     try:
         storage.save(attachment.key, content)

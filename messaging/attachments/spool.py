@@ -15,9 +15,9 @@ def open_spool() -> BinaryIO:
     """Returns a new file in MEDIA_ROOT: /tmp may be memory."""
     folder: Path = settings.MEDIA_ROOT
     with suppress(FileNotFoundError):
-        return TemporaryFile(dir=folder)  # type: ignore[return-value]
+        return TemporaryFile(dir=folder)
     folder.mkdir(parents=True, exist_ok=True)
-    return TemporaryFile(dir=folder)  # type: ignore[return-value]
+    return TemporaryFile(dir=folder)
 
 
 class SpoolUploadHandler(FileUploadHandler):
@@ -33,7 +33,7 @@ class SpoolUploadHandler(FileUploadHandler):
         self._file.write(raw_data)
 
     @override
-    def file_complete(self, file_size: int) -> UploadedFile:
+    def file_complete(self, file_size: int) -> "UploadedFile[bytes]":
         self._file.seek(0)
         self._file.size = file_size
         return self._file

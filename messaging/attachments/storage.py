@@ -23,7 +23,7 @@ def thumbnail_key(key: str) -> str:
     return f"{key}.thumbnail"
 
 
-def save(key: str, file: IO[Any]) -> None:
+def save(key: str, file: "IO[Any] | File[Any]") -> None:
     file.seek(0)
     default_storage.save(key, File(file))
 

@@ -174,7 +174,7 @@ class TwistedHttpConnection:
 
     def take_upload(self) -> Upload | None:
         take = getattr(self._request, "take_upload", None)
-        return None if take is None else take()  # type: ignore[no-any-return]
+        return None if take is None else take()
 
     def is_lost(self) -> bool:
         return not self.transport.connected

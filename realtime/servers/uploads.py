@@ -112,13 +112,13 @@ def known_uploader(method: str, path: str, authorization: str) -> int | None:
 async def receive_upload(receive: Receive, upload: Upload) -> bool:
     """Writes a body to its file; False if the client disconnected. Raises BodyRefused."""
     try:
-        async with asyncio.timeout(settings.CHAT_BODY_TIMEOUT) as timeout:
-            return await _pieces(receive, upload, timeout)
+        async with asyncio.timeout(settings.CHAT_BODY_TIMEOUT) as deadline:
+            return await _pieces(receive, upload, deadline)
     except TimeoutError:
         raise TOO_SLOW from None
 
 
-async def _pieces(receive: Receive, upload: Upload, timeout: asyncio.Timeout) -> bool:
+async def _pieces(receive: Receive, upload: Upload, deadline: asyncio.Timeout) -> bool:
     begun = asyncio.get_running_loop().time()
     limit = max_upload_size()
     unwritten = bytearray()
@@ -136,7 +136,7 @@ async def _pieces(receive: Receive, upload: Upload, timeout: asyncio.Timeout) ->
         if len(unwritten) >= WRITE_SIZE or not more:
             await asyncio.to_thread(upload.file.write, unwritten)
             unwritten = bytearray()
-        if not timeout.expired():
-            timeout.reschedule(begun + settings.CHAT_BODY_TIMEOUT + upload.size / MIN_BODY_RATE)
+        if not deadline.expired():
+            deadline.reschedule(begun + settings.CHAT_BODY_TIMEOUT + upload.size / MIN_BODY_RATE)
     upload.file.seek(0)
     return True

@@ -239,7 +239,8 @@ async def test_aborted_upload_leaves_nothing(server: Server, person: Register) -
     ila = await person()
     before = files_of(server)
     head = (
-        f"POST /api/attachments HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {ila.access}\r\n"
+        "POST /api/attachments HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: Bearer {ila.access}\r\n"
         "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 5000000\r\n\r\n--x\r\n"
         'Content-Disposition: form-data; name="file"; filename="a.pdf"\r\n\r\n'
     )
