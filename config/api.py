@@ -21,6 +21,7 @@ from accounts.kernel.errors import (
 )
 from accounts.kernel.json_answers import encode_json
 from messaging.api import router as messaging_router
+from messaging.attachments.api import router as attachments_router
 from rooms.api import router as rooms_router
 
 from . import VERSION
@@ -94,4 +95,5 @@ api.add_decorator(count_requests)
 api.add_router("", accounts_router)
 api.add_router("", rooms_router)
 api.add_router("", messaging_router)
+api.add_router("", attachments_router)
 add_error_handlers(api)

@@ -26,6 +26,9 @@ from accounts.kernel.request_threads import request_threads
 
 PLAIN_PATHS = ("/healthz", "/readyz", "/metrics", "/doctor")
 
+BODY_FILE = "chat.body_file"
+"""Key of the scope for the file with a body that `config.http_guard` did not keep in memory."""
+
 View = Callable[..., Any]
 
 
@@ -62,7 +65,7 @@ class ApiHandler(ASGIHandler):
         thread that works for a client that has gone could not be stopped anyway.
         """
         try:
-            body = BytesIO(await self._read_whole(receive))
+            body = scope.get(BODY_FILE) or BytesIO(await self._read_whole(receive))
         except RequestAborted:
             return
         set_script_prefix(get_script_prefix(scope))
@@ -83,6 +86,8 @@ class ApiHandler(ASGIHandler):
             await self.send_response(response, send)
         finally:
             response.close()
+            if request is not None:
+                request.close()  # uploaded files
 
     async def _read_whole(self, receive: Any) -> bytes:
         parts = []

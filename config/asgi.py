@@ -35,7 +35,7 @@ bound_work()
 guard_server_logs()
 start_sampling()
 start_sentry()
-bound_http(runtime.open_connections, runtime.unfinished_bodies)
+bound_http(runtime.open_connections, runtime.unfinished_bodies, runtime.uploads)
 report_unfamiliar_libraries()
 if settings.SECRET_KEY == DEVELOPMENT_KEY:
     logging.getLogger(__name__).warning(

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -93,6 +93,13 @@ class Environment(BaseSettings):
 
     # Files
     media_root: Path = BASE_DIR / "media"
+    s3_bucket: str = ""
+    s3_endpoint_url: str = ""
+    s3_region: str = ""
+    s3_access_key_id: str = ""
+    s3_secret_access_key: str = ""
+    chat_sendfile_path: str = ""
+    chat_image_processes: int = Field(2, ge=1, le=64)
     chat_static_cache_size: SizeOrOff = 4 * 1024**2
 
     # Observability
@@ -113,6 +120,13 @@ class Environment(BaseSettings):
     chat_message_rate: RateOrOff = parse_rate("20/s")
     chat_message_length: LengthOrOff = 4000
     chat_typing_rate: RateOrOff = parse_rate("5/s")
+
+    # Limits for files
+    chat_attachment_size: SizeOrOff = 25 * 1024**2
+    chat_upload_rate: RateOrOff = parse_rate("60/h")
+    chat_upload_quota: SizeOrOff = 1024**3
+    chat_uploads: CountOrOff = 100
+    chat_uploads_per_user: CountOrOff = 10
 
     # Limits for rooms
     chat_room_rate: RateOrOff = parse_rate("60/h")
@@ -163,6 +177,20 @@ class Environment(BaseSettings):
         if any(origin != "*" and "://" not in origin for origin in value):
             raise ValueError("an origin needs a scheme, such as https://chat.example.com")
         return value
+
+    @field_validator("chat_sendfile_path")
+    @classmethod
+    def _check_sendfile_path(cls, value: str) -> str:
+        if value and not re.fullmatch(r"/([\w.-]+/)+", value):
+            raise ValueError("must look like /files-of-the-chat/")
+        return value
+
+    @model_validator(mode="after")
+    def _check_storage(self) -> Self:
+        """Two ways to serve files exclude each other: nginx reads a folder, not a bucket."""
+        if self.s3_bucket and self.chat_sendfile_path:
+            raise ValueError("S3_BUCKET and CHAT_SENDFILE_PATH exclude each other")
+        return self
 
     @field_validator("log_level")
     @classmethod

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
@@ -21,6 +22,7 @@ from accounts.kernel.errors import MAX_ERRORS, DomainError, sentence_of
 from accounts.kernel.incidents import report_incident
 from accounts.kernel.json_answers import encode_json
 from messaging import errors as messaging_errors
+from messaging.attachments import errors as attachments_errors
 from rooms import errors as rooms_errors
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ STATUS: dict[type[DomainError], int] = {
     rooms_errors.NoSuchRoom: 404,
     rooms_errors.NoSuchMember: 404,
     messaging_errors.NoSuchMessage: 404,
+    attachments_errors.NoSuchAttachment: 404,
     accounts_errors.UsernameTaken: 409,
     accounts_errors.EmailTaken: 409,
     rooms_errors.RoomExists: 409,
@@ -49,10 +52,15 @@ STATUS: dict[type[DomainError], int] = {
     messaging_errors.ClientIdReused: 409,
     messaging_errors.MessageDeleted: 409,
     messaging_errors.TooManyReactions: 409,
+    attachments_errors.AttachmentInUse: 409,
+    attachments_errors.TooLarge: 413,
+    attachments_errors.UnsupportedType: 415,
+    attachments_errors.RangeNotSatisfiable: 416,
     accounts_errors.Invalid: 422,
     rooms_errors.UnknownUsers: 422,
     accounts_errors.RateLimited: 429,
     accounts_errors.Busy: 503,
+    attachments_errors.QuotaExceeded: 507,
 }
 
 BAD_JSON = "bad_json"
@@ -134,6 +142,10 @@ def too_large(_: HttpRequest, __: RequestDataTooBig) -> HttpResponse:
     return problem(413, *PLAIN[413])
 
 
+def bad_form(_: HttpRequest, __: Exception) -> HttpResponse:
+    return problem(400, *PLAIN[400])
+
+
 def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
     missing = migrations_refusal(error)
     if missing is not None:  # already logged, with a clearer message
@@ -156,6 +168,8 @@ HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     HttpError: http_error,
     Http404: not_found,
     RequestDataTooBig: too_large,
+    MultiPartParserError: bad_form,
+    SuspiciousOperation: bad_form,
     DatabaseError: database_away,
     InterfaceError: database_away,
     Exception: unforeseen,

@@ -15,17 +15,34 @@ from typing import Any
 from django.conf import settings
 
 from accounts.auth import client_address, network_of
+from accounts.kernel.errors import DomainError
 from realtime.runtime import runtime
 from realtime.servers.http_bodies import (
     TOO_LARGE,
     BodyReader,
     BodyRefused,
     discard_rest,
-    max_body_size,
 )
 from realtime.servers.http_responses import HttpConnection, http_connection
+from realtime.servers.uploads import TOO_LARGE as UPLOAD_TOO_LARGE
+from realtime.servers.uploads import (
+    Upload,
+    is_upload,
+    max_discarded,
+    max_upload_size,
+    receive_upload,
+    uploader,
+)
 
-from .http_refusals import Refusal, busy, end_refusal, refusal_of_body, send_refusal
+from .api_handler import BODY_FILE
+from .http_refusals import (
+    Refusal,
+    busy,
+    end_refusal,
+    not_signed_in,
+    refusal_of_body,
+    send_refusal,
+)
 from .http_responses import PacedResponse, UnreadConnections
 
 log = logging.getLogger(__name__)
@@ -35,6 +52,10 @@ PROBE_PATHS = frozenset(
     f"/{name}{slash}" for name in ("healthz", "readyz", "metrics") for slash in ("", "/")
 )
 """Paths for supervisors and Prometheus: answered even when all other limits are reached."""
+UPLOAD_TIMEOUT = 60.0
+"""Seconds for an upload whose body has arrived: images wait for a process."""
+MAX_STORED_AT_ONCE = 8
+"""Uploads that threads take apart and store at once. More would only need more memory."""
 MAX_PROBES = 100
 """Unanswered requests to these paths: each keeps a thread while the database hangs."""
 
@@ -146,18 +167,24 @@ class HttpGuard:
         self._application = application
         self._turns = UserTurns()
         self._unread = UnreadConnections()
+        self._storing = asyncio.Semaphore(MAX_STORED_AT_ONCE)
         self._probes: set[asyncio.Future[None]] = set()
         """References: asyncio keeps none to its tasks."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         connection = http_connection(send)
         try:
-            await self._serve(scope, receive, send, connection)
+            is_file = is_upload(scope["method"], scope["path"])
+            serve = self._serve_upload if is_file else self._serve
+            await serve(scope, receive, send, connection)
         except Refusal as refusal:
             connection.close_after_response()
             await send_refusal(scope, send, refusal)
-            if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-                await discard_rest(receive, handed_on_early=connection.refusal is not None)
+            is_early = connection.refusal is not None
+            if is_upload(scope["method"], scope["path"]):
+                await discard_rest(receive, handed_on_early=is_early, max_size=max_discarded())
+            elif refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                await discard_rest(receive, handed_on_early=is_early)
             await end_refusal(send)
 
     async def _serve(self, scope: Any, receive: Any, send: Any, connection: HttpConnection) -> None:
@@ -168,7 +195,7 @@ class HttpGuard:
         head = RequestHead(scope)
         is_probe = scope["path"] in PROBE_PATHS
         if head.length != 0:
-            body = b"" if is_probe else await _read_body(scope["path"], head, receive)
+            body = b"" if is_probe else await _read_body(head, receive)
             if body is None:
                 return  # the client has disconnected
             receive = _with_body(body, receive)
@@ -180,7 +207,29 @@ class HttpGuard:
         with runtime.lifecycle.working():
             work = asyncio.ensure_future(self._work(scope, receive, response, head.token))
             self._count(work, response, head, is_probe=is_probe)
-            await _answer_in_time(scope, work, response)
+            await _answer_in_time(scope, work, response, settings.CHAT_DATABASE_TIMEOUT)
+
+    async def _serve_upload(
+        self, scope: Any, receive: Any, send: Any, connection: HttpConnection
+    ) -> None:
+        """Receives the body into a file, for signed-in callers only, then answers."""
+        upload = connection.take_upload()
+        work: asyncio.Future[None] | None = None
+        try:
+            head = RequestHead(scope)
+            upload = await _received(scope, head, receive, connection, upload)
+            if upload is None:
+                return  # the client has disconnected
+            self._check_limits(head, is_probe=False)
+            runtime.start(asyncio.get_running_loop())
+            response = PacedResponse(send, connection, self._unread, head.network)
+            scope, receive = _with_file(scope, upload), _with_body(b"", receive)
+            with runtime.lifecycle.working():
+                work = asyncio.ensure_future(self._store(scope, receive, response, head.token))
+                self._count(work, response, head, is_probe=False)
+                await _answer_in_time(scope, work, response, UPLOAD_TIMEOUT)
+        finally:
+            _close_after(work, upload)
 
     def _check_limits(self, head: "RequestHead", *, is_probe: bool) -> None:
         """Raises Refusal when the next request or probe would exceed a limit."""
@@ -206,6 +255,12 @@ class HttpGuard:
             work.add_done_callback(unanswered.discard)
             response.on_begin(partial(unanswered.discard, work))
 
+    async def _store(
+        self, scope: Any, receive: Any, response: PacedResponse, token: bytes | None
+    ) -> None:
+        async with self._storing:
+            await self._work(scope, receive, response, token)
+
     async def _work(
         self, scope: Any, receive: Any, response: PacedResponse, token: bytes | None
     ) -> None:
@@ -221,7 +276,70 @@ class HttpGuard:
             turn.end()
 
 
-async def _answer_in_time(scope: Any, work: asyncio.Future[None], response: PacedResponse) -> None:
+async def _received(
+    scope: Any, head: "RequestHead", receive: Any, connection: HttpConnection, upload: Upload | None
+) -> Upload | None:
+    """Returns the whole upload, or None when the client disconnects. Raises Refusal.
+
+    `upload` is one that the server has received already.
+    """
+    if runtime.lifecycle.stopped:
+        raise busy(detail=RESTARTING)
+    try:
+        user_id = uploader(scope["method"], scope["path"], head.authorization) or 0
+    except DomainError as error:
+        raise not_signed_in(error) from None
+    if connection.refusal is not None:
+        raise refusal_of_body(connection.refusal)
+    if upload is not None:
+        return upload
+    try:
+        if head.length is not None and head.length > max_upload_size():
+            raise UPLOAD_TOO_LARGE
+        return await _spooled(receive, runtime.uploads.begin(user_id))
+    except BodyRefused as refused:
+        raise refusal_of_body(refused) from None
+
+
+async def _spooled(receive: Any, upload: Upload) -> Upload | None:
+    is_whole = False
+    try:
+        is_whole = await receive_upload(receive, upload)
+    except OSError as error:
+        log.error("An upload cannot be written to MEDIA_ROOT: %s", error.strerror)  # noqa: TRY400
+        raise busy() from None
+    finally:
+        if not is_whole:
+            upload.close()
+    return upload if is_whole else None
+
+
+def _with_file(scope: Any, upload: Upload) -> Any:
+    """Returns a scope with the body as a file, and its length, which chunked bodies lack."""
+    headers = [pair for pair in scope["headers"] if pair[0] not in BODY_HEADERS]
+    length = (b"content-length", str(upload.size).encode())
+    return scope | {BODY_FILE: upload.file, "headers": [*headers, length]}
+
+
+BODY_HEADERS = (b"content-length", b"transfer-encoding")
+
+
+def _close_after(work: asyncio.Future[None] | None, upload: Upload | None) -> None:
+    """Deletes the file once nothing reads it: the thread of a late request still may."""
+    if upload is None:
+        return
+    if work is None or work.done():
+        upload.close()
+    else:
+        work.add_done_callback(lambda _: upload.close())
+
+
+async def _answer_in_time(
+    scope: Any,
+    work: asyncio.Future[None],
+    response: PacedResponse,
+    timeout: float,  # noqa: ASYNC109 - the work goes on after it
+) -> None:
     """Waits for the response.
 
     Raises Refusal on a timeout, or when the response is refused. When the database hangs, the
@@ -230,7 +348,7 @@ async def _answer_in_time(scope: Any, work: asyncio.Future[None], response: Pace
     """
     late = False
     try:
-        await asyncio.wait([work], timeout=settings.CHAT_DATABASE_TIMEOUT)
+        await asyncio.wait([work], timeout=timeout)
         late = not response.begun and not work.done()
         if not late:
             # A client may read slowly.
@@ -248,12 +366,12 @@ async def _answer_in_time(scope: Any, work: asyncio.Future[None], response: Pace
         raise busy("CHAT_DATABASE_TIMEOUT")
 
 
-async def _read_body(path: str, head: "RequestHead", receive: Any) -> bytes | None:
+async def _read_body(head: "RequestHead", receive: Any) -> bytes | None:
     """Reads the whole body, or returns None when the client disconnects.
 
     Raises Refusal.
     """
-    limit = max_body_size(path)
+    limit: int = settings.CHAT_BODY_SIZE
     try:
         if head.length is not None and head.length > limit:
             raise TOO_LARGE
@@ -299,6 +417,10 @@ class RequestHead:
                 forwarded.append(value.decode("latin-1"))
         client = scope.get("client")
         self.network = _network_of(client[0] if client else None, ",".join(forwarded))
+
+    @property
+    def authorization(self) -> str:
+        return (self.token or b"").decode("latin-1")
 
 
 @lru_cache(maxsize=4096)

@@ -1,5 +1,6 @@
 """Sends error responses before, or instead of, the application's response."""
 
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
@@ -7,7 +8,7 @@ from corsheaders.middleware import CorsMiddleware
 from django.core.handlers.asgi import ASGIRequest
 from django.http import JsonResponse
 
-from accounts.kernel.errors import Busy
+from accounts.kernel.errors import Busy, DomainError
 from accounts.kernel.metrics import count_refusal
 from realtime.servers.http_bodies import BodyRefused
 
@@ -43,6 +44,10 @@ def refusal_of_body(refused: BodyRefused) -> Refusal:
     return Refusal(refused.status, *PLAIN[refused.status])
 
 
+def not_signed_in(error: DomainError) -> Refusal:
+    return Refusal(HTTPStatus.UNAUTHORIZED, error.code, error.message)
+
+
 async def send_refusal(scope: Any, send: Any, refusal: Refusal) -> None:
     """Sends the error with CORS headers, without which browsers hide it.
 
@@ -51,6 +56,8 @@ async def send_refusal(scope: Any, send: Any, refusal: Refusal) -> None:
     plain = JsonResponse({"code": refusal.code, "detail": refusal.detail}, status=refusal.status)
     if refusal.retry_after is not None:
         plain["Retry-After"] = f"{refusal.retry_after:.0f}"
+    if refusal.status == HTTPStatus.UNAUTHORIZED:
+        plain["WWW-Authenticate"] = "Bearer"
     plain["Connection"] = "close"
     plain["Content-Length"] = str(len(plain.content))
     # The CORS middleware answers a preflight normally: only the request itself is refused. CORS

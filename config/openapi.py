@@ -27,6 +27,7 @@ from accounts.kernel import errors as accounts_errors
 from accounts.kernel.errors import DomainError, Refusals
 from messaging import errors as messaging_errors
 from messaging.api import REFUSALS as MESSAGING_REFUSALS
+from messaging.attachments.api import REFUSALS as ATTACHMENTS_REFUSALS
 from rooms.api import REFUSALS as ROOMS_REFUSALS
 
 from .api import api
@@ -35,7 +36,7 @@ from .error_answers import BAD_JSON, PLAIN, STATUS
 
 Schema = dict[str, Any]
 
-REFUSALS: Refusals = ACCOUNTS_REFUSALS | ROOMS_REFUSALS | MESSAGING_REFUSALS
+REFUSALS: Refusals = ACCOUNTS_REFUSALS | ROOMS_REFUSALS | MESSAGING_REFUSALS | ATTACHMENTS_REFUSALS
 SOCKET_ONLY: set[type[DomainError]] = {messaging_errors.ReceiverMismatch}
 CODES = sorted(
     {error.code for error in STATUS.keys() - SOCKET_ONLY}
@@ -48,6 +49,7 @@ TAGS = {
     "Accounts": "Registration, login and tokens, your profile, your sessions, other users.",
     "Rooms": "Public rooms, groups and private rooms, and who belongs to them.",
     "Messages": "Reading, sending, editing and deleting messages; reactions and read marks.",
+    "Files": "Uploading files for messages, and downloading them.",
 }
 WITH_TOKEN = [
     accounts_errors.NotAuthenticated(),
@@ -61,9 +63,13 @@ DESCRIPTIONS = {
     403: "You may not do this.",
     404: "It does not exist, or you may not see it.",
     409: "This conflicts with the present state; `code` says how.",
+    413: "The file is too large.",
+    415: "Files of this type are not accepted.",
+    416: "The file ends before the `Range`.",
     422: "A value breaks a rule; `errors` says which.",
     429: "Too many requests: wait for the seconds in `Retry-After`.",
     503: "The server is busy: try again after the seconds in `Retry-After`.",
+    507: "Your files need more space than you have.",
 }
 HEADERS: dict[str, Schema] = {
     "Link": {
@@ -84,6 +90,7 @@ HEADERS: dict[str, Schema] = {
         "example": "Bearer",
     },
 }
+FORM = "multipart/form-data"
 CUT_OFF = "EOF while parsing an object at line 1 column 1"
 HEADERS_OF_STATUS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
 MAX_ORIGINS = 16
@@ -107,6 +114,9 @@ class ChatSchema(OpenAPISchema):
         self["components"]["headers"] = HEADERS
         self["components"]["securitySchemes"]["Bearer"]["description"] = (
             "The `access` token of a login or a registration"
+        )
+        self["components"]["securitySchemes"]["MediaKey"]["description"] = (
+            "The `key` of POST /api/users/me/media-key: for addresses of files only"
         )
         self.schemas["ErrorOut"]["properties"]["code"]["enum"] = CODES
         del self["servers"]
@@ -144,7 +154,7 @@ class ChatSchema(OpenAPISchema):
             if status in DESCRIPTIONS:
                 errors = _errors(status, operation, details, self.schemas)
                 media["examples"] = {body["code"]: _example(body) for body in errors}
-            else:
+            elif media["schema"].get("format") != "binary":
                 media["example"] = self._example_of(media["schema"])
 
     def _example_of(self, schema: Schema) -> Any:
@@ -177,7 +187,7 @@ def _errors(
 ) -> Iterator[Schema]:
     """Yields one body for each `code` of this operation with this status."""
     if status == HTTPStatus.BAD_REQUEST:
-        yield {"code": BAD_JSON, "detail": f"The body is not JSON: {CUT_OFF}"}
+        yield _bad_body(details)
     if status == HTTPStatus.UNPROCESSABLE_ENTITY:
         yield _body(_misshapen(details, schemas))
     refusals: Iterable[DomainError] = REFUSALS.get(inspect.unwrap(operation.view_func), [])
@@ -188,6 +198,13 @@ def _errors(
             yield _body(error)
 
 
+def _bad_body(details: Schema) -> Schema:
+    if FORM in details["requestBody"]["content"]:
+        code, detail = PLAIN[HTTPStatus.BAD_REQUEST]
+        return {"code": code, "detail": detail}
+    return {"code": BAD_JSON, "detail": f"The body is not JSON: {CUT_OFF}"}
+
+
 def _body(error: DomainError) -> Schema:
     body: Schema = {"code": error.code, "detail": error.message}
     return body | ({"errors": error.errors} if error.errors else {})
@@ -195,6 +212,8 @@ def _body(error: DomainError) -> Schema:
 
 def _misshapen(details: Schema, schemas: Schema) -> DomainError:
     """Returns an example of a 422: a missing field, or a number that is too low."""
+    if FORM in details.get("requestBody", {}).get("content", ()):
+        return accounts_errors.invalid("file", "Field required", "missing")
     if "requestBody" in details:
         body = schemas[_name_of(details["requestBody"]["content"]["application/json"]["schema"])]
         for name in body.get("required", ()):

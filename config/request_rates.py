@@ -14,6 +14,7 @@ from accounts import api as accounts_api
 from accounts.auth import network_of, request_address
 from accounts.kernel.rate_limits import consume_in_process, consume_locally
 from messaging import api as messaging_api
+from messaging.attachments import api as attachments_api
 from rooms import api as rooms_api
 
 View = Callable[..., Any]
@@ -32,6 +33,7 @@ COUNTED_BY_SERVICES: frozenset[View] = frozenset(
         messaging_api.delete_message,
         messaging_api.add_reaction,
         messaging_api.remove_reaction,
+        attachments_api.upload_attachment,
     }
 )
 # Each makes every process reload who may read the room.

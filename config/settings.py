@@ -11,7 +11,7 @@ from typing import Any
 
 import dj_database_url
 
-from .env import BASE_DIR, read_environment, stop
+from .env import BASE_DIR, Environment, read_environment, stop
 from .secret_key import DEVELOPMENT_KEY
 from .sqlite import PrivateConnection
 
@@ -153,6 +153,25 @@ def page_origins(hosts: list[str]) -> list[str]:
     return [f"https://{name}" for name in names if name != "*"]
 
 
+def object_storage(env: Environment) -> dict[str, Any]:
+    """Returns Django's entry for the bucket. URLs of files are signed and short-lived."""
+    return {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": env.s3_bucket,
+            "endpoint_url": env.s3_endpoint_url or None,
+            "region_name": env.s3_region or None,
+            # Without keys boto3 asks the environment, such as the role of a machine.
+            "access_key": env.s3_access_key_id or None,
+            "secret_key": env.s3_secret_access_key or None,
+            "signature_version": "s3v4",
+            "querystring_auth": True,
+            "file_overwrite": False,
+            "default_acl": None,
+        },
+    }
+
+
 DATABASES = {"default": database(env.database_url)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CHAT_DATABASE_TIMEOUT = env.chat_database_timeout
@@ -208,7 +227,20 @@ SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_AUTOREFRESH = False
 SERVESTATIC_ALLOW_ALL_ORIGINS = False
 CHAT_STATIC_CACHE_SIZE = env.chat_static_cache_size
-MEDIA_ROOT = env.media_root
+
+# Uploads: a folder, or the bucket of an S3-compatible object storage
+
+MEDIA_ROOT = env.media_root.resolve()
+CHAT_OBJECT_STORAGE = bool(env.s3_bucket)
+CHAT_SENDFILE_PATH = env.chat_sendfile_path
+CHAT_IMAGE_PROCESSES = env.chat_image_processes
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+if env.s3_bucket:
+    STORAGES["default"] = object_storage(env)
+FILE_UPLOAD_HANDLERS = ["messaging.attachments.spool.SpoolUploadHandler"]
 
 # config/http_guard.py reads bodies into memory, up to this size. With an equal second limit Django
 # spools none of them to disk.
@@ -257,6 +289,13 @@ CHAT_REFRESH_RATE = env.chat_refresh_rate
 CHAT_MESSAGE_RATE = env.chat_message_rate
 CHAT_MESSAGE_LENGTH = env.chat_message_length
 CHAT_TYPING_RATE = env.chat_typing_rate
+
+# Limits for files
+CHAT_ATTACHMENT_SIZE = env.chat_attachment_size
+CHAT_UPLOAD_RATE = env.chat_upload_rate
+CHAT_UPLOAD_QUOTA = env.chat_upload_quota
+CHAT_UPLOADS = env.chat_uploads
+CHAT_UPLOADS_PER_USER = env.chat_uploads_per_user
 
 # Limits for rooms
 CHAT_ROOM_RATE = env.chat_room_rate

@@ -16,7 +16,7 @@ from rooms.admin.search import SEARCH_HELP, SearchableAdmin
 from rooms.models import Room
 
 from . import deletion
-from .models import Message
+from .models import Attachment, Message
 
 MAX_SEARCHED_ROWS = 100_000
 """No index leads with the sender, so a search by sender reads this many of the newest messages."""
@@ -38,7 +38,15 @@ class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
     )
     fields = (
         *("room", "seq", "sender", "text", "created_at", "edited_at", "deleted"),
-        *("answer_to", "reaction_list", "client_id", "version", "created_version", "last_change"),
+        *(
+            "answer_to",
+            "files",
+            "reaction_list",
+            "client_id",
+            "version",
+            "created_version",
+            "last_change",
+        ),
     )
     staff_actions = (
         StaffAction[Message](
@@ -46,8 +54,8 @@ class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
             button="Delete this message",
             list_label="Delete the selected messages",
             permission="messaging.delete_message",
-            effect="Text and reactions are erased for everyone and cannot be restored. Connected "
-            "clients see the deletion at once; the message keeps its number in the room.",
+            effect="Text, files and reactions are erased for everyone and cannot be restored. "
+            "Connected clients see the deletion at once; the message keeps its number in the room.",
             done="deleted",
             perform=_delete_message,
             applies=lambda message: not message.deleted and message.room.deleted_at is None,
@@ -110,6 +118,13 @@ class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
         answered = Message.objects.filter(room=message.room_id, pk=message.reply_to or 0).first()
         return link_to(answered, f"number {answered.seq}") if answered else "-"
 
+    @admin.display(description="files")
+    def files(self, message: Message) -> str:
+        """Hides files of deleted rooms as texts are hidden."""
+        if message.room.deleted_at is not None:
+            return "(the room was deleted)"
+        return ", ".join(one["name"] for one in message.attachments) or "-"
+
     @admin.display(description="reactions")
     def reaction_list(self, message: Message) -> str:
         return ", ".join(f"{one['emoji']} {one['count']}" for one in message.reactions) or "-"
@@ -147,3 +162,48 @@ class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
             return rows.filter(seq__gt=room.last_seq - MAX_SEARCHED_ROWS)
         newest = Message.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
         return rows.filter(pk__gt=newest - MAX_SEARCHED_ROWS)
+
+
+@admin.register(Attachment)
+class AttachmentAdmin(ReadOnlyAdmin[Attachment]):
+    """Lists uploads without their content. Files are deleted with their message."""
+
+    list_display = ("id", "by", "shown_name", "content_type", "shown_size", "of", "sent_at")
+    list_select_related = ("uploader", "message")
+    fields = (
+        *("uploader", "message", "name", "content_type", "size", "width", "height"),
+        *("created_at", "expires_at"),
+    )
+    column_help: ClassVar = {
+        "Uploader": "The link leads to the account.",
+        "Name": "As the uploader's device called the file.",
+        "Content type": "Detected from the bytes.",
+        "Size": "In bytes.",
+        "Message": "Delete the message to delete the file.",
+        "Uploaded at": "An upload that no message took is deleted after 24 hours.",
+    }
+    field_labels: ClassVar = {"created_at": "Uploaded at", "expires_at": "Deleted from"}
+    field_help: ClassVar = {
+        "expires_at": "When the file is deleted; empty while a message has it.",
+    }
+
+    @admin.display(description="uploader")
+    def by(self, attachment: Attachment) -> str:
+        return link_to(attachment.uploader, attachment.uploader.username)
+
+    @admin.display(description="name")
+    def shown_name(self, attachment: Attachment) -> str:
+        return attachment.name[:MAX_SHOWN_LENGTH]
+
+    @admin.display(description="size")
+    def shown_size(self, attachment: Attachment) -> int:
+        return attachment.size
+
+    @admin.display(description="message")
+    def of(self, attachment: Attachment) -> str:
+        message = attachment.message
+        return link_to(message, f"number {message.seq}") if message else "-"
+
+    @admin.display(description="uploaded at")
+    def sent_at(self, attachment: Attachment) -> datetime:
+        return attachment.created_at

@@ -72,7 +72,9 @@ async def _send(request: Request, room: int | str, body: MessageIn) -> HttpRespo
     `room` is an id or a name. A name is looked up after text and rate (contract §2).
     """
     caller = request.auth
-    text = services.accept_text(caller=caller, content=body.content)
+    text = services.accept_text(
+        caller=caller, content=body.content, may_be_empty=bool(body.attachments)
+    )
     try:
         if isinstance(room, str):
             room = await sync_to_async(ask)(_room_named, caller, room)
@@ -83,6 +85,7 @@ async def _send(request: Request, room: int | str, body: MessageIn) -> HttpRespo
             username=body.username,
             client_id=body.client_id,
             reply_to=body.reply_to,
+            attachments=body.attachments,
         )
         sent = await services.send_message_from_loop(draft)
     except SessionEnded:

@@ -6,6 +6,7 @@ from accounts.kernel.rate_limits import consume_locally
 from rooms.models import Role
 from rooms.selectors import acting_role
 
+from .attachments.services import release_files
 from .events import MessageErased
 from .locked_message import LockedMessage, locked_message
 from .models import ChangeKind, Reaction
@@ -39,7 +40,12 @@ def _erase(locked: LockedMessage) -> bool:
     if message.deleted:
         return False
     Reaction.objects.filter(message=message).delete()
-    message.content, message.reactions, message.reply_to = "", [], None
+    if message.attachments:
+        release_files([message.pk])
+    message.content, message.reactions, message.attachments, message.reply_to = "", [], [], None
     message.deleted = True
-    locked.store(ChangeKind.DELETE, MessageErased, "content", "reactions", "reply_to", "deleted")
+    locked.store(ChangeKind.DELETE, MessageErased, *ERASED, "deleted")
     return True
+
+
+ERASED = ("content", "reactions", "attachments", "reply_to")

@@ -1,5 +1,6 @@
 """Defines the events of messages, published after the commit."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,8 +31,7 @@ class MessageState:
     client_id: str | None
     reactions: list[dict[str, Any]]
     access_epoch: int
-    # Attachments come with a later version of the product.
-    attachments: tuple[()] = ()
+    attachments: Sequence[dict[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ class Message(models.Model):
     client_id = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001 - none is not ""
     client_digest = models.CharField(max_length=32, blank=True, default="")
     reactions = models.JSONField(default=list, blank=True)
+    # As `reactions`: the list of the answer, written with the message and emptied with it.
+    attachments = models.JSONField(default=list, blank=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -69,6 +71,46 @@ class Message(models.Model):
     @override
     def __str__(self) -> str:
         return f"message {self.seq} of room {self.room_id}"
+
+
+class Attachment(models.Model):
+    """An uploaded file, of a message or not yet of one.
+
+    At `expires_at` the files are deleted, then the row: a day after the upload, or at once when the
+    message is deleted. While a message has it, there is no such time. The row is written before the
+    files (`is_stored` is false until then), so none of them outlives a crash unseen.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    uploader = models.ForeignKey(User, on_delete=models.PROTECT)
+    message = models.ForeignKey(Message, on_delete=models.PROTECT, null=True, blank=True)
+    key = models.CharField(max_length=64)
+    is_stored = models.BooleanField(default=False)
+    name = models.CharField(max_length=255)
+    content_type = models.CharField(max_length=127)
+    size = models.PositiveBigIntegerField()
+    width = models.PositiveIntegerField(null=True, blank=True)
+    height = models.PositiveIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            # What to erase: few rows at any time.
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(expires_at__isnull=False),
+                name="attachment_expires",
+            ),
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"attachment {self.pk} of user {self.uploader_id}"
+
+    @property
+    def has_thumbnail(self) -> bool:
+        return self.width is not None
 
 
 class Reaction(models.Model):

@@ -9,6 +9,8 @@ from accounts.kernel.fields import Answer, Body, Id, NameInPath, Seq, Timestamp,
 from accounts.kernel.names import INVISIBLE
 from rooms.schemas import ROOM_EXAMPLE, RoleName, RoomOut
 
+from .attachments.schemas import ATTACHMENT_EXAMPLE, AttachmentOut
+
 # Characters without a glyph that combine emoji: the joiner (families) and the tags of regional
 # flags. Variation selectors are marks and allowed anyway.
 JOINERS = frozenset({"\u200d"} | {chr(code) for code in range(0xE0020, 0xE0080)})
@@ -36,8 +38,14 @@ def _is_visible(sign: str) -> bool:
 ClientId = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\x20-\x7e]+$")]
 Emoji = Annotated[str, StringConstraints(min_length=1, max_length=32), AfterValidator(_is_reaction)]
 Username = NameInPath
-NoAttachments = Annotated[
-    list[Id], Field(max_length=0, description="Empty: attachments come with a later version")
+MAX_ATTACHMENTS = 10
+AttachmentIds = Annotated[
+    list[Id],
+    Field(
+        max_length=MAX_ATTACHMENTS,
+        description="Ids of files that you uploaded, attached to no message yet. With files the "
+        "text may be empty",
+    ),
 ]
 
 
@@ -60,7 +68,7 @@ class MessageIn(EditIn):
         ),
     ] = None
     reply_to: Id | None = None
-    attachments: NoAttachments = []
+    attachments: AttachmentIds = []
 
 
 class MessageToRoomIn(MessageIn):
@@ -100,7 +108,7 @@ class MessageMembers(Answer):
     deleted: bool
     reply_to: int | None
     client_id: str | None
-    attachments: list[int]
+    attachments: list[AttachmentOut]
     reactions: list[ReactionOut]
 
 
@@ -118,7 +126,7 @@ MESSAGE_EXAMPLE = {
     "deleted": False,
     "reply_to": None,
     "client_id": None,
-    "attachments": [],
+    "attachments": [ATTACHMENT_EXAMPLE],
     "reactions": [{"emoji": "👍", "count": 1, "users": [2]}],
     "content": "Hey everyone!",
 }

@@ -57,18 +57,24 @@ def state_of(message: Message, room: Room) -> MessageState:
         client_id=message.client_id,
         reactions=message.reactions,
         access_epoch=room.access_epoch,
+        attachments=message.attachments,
     )
 
 
 MESSAGE_OVERHEAD = 600
-"""Bytes of an answer besides text and reactions: names, ids and times."""
+"""Bytes of an answer besides text, reactions and attachments: names, ids and times."""
 ROOM_OVERHEAD = 600
 MAX_CHARACTER_BYTES = 4
-MESSAGE_BYTES = Octets("content") + Octets(Cast("reactions", TextField())) + Value(MESSAGE_OVERHEAD)
+MESSAGE_BYTES = (
+    Octets("content")
+    + Octets(Cast("reactions", TextField()))
+    + Octets(Cast("attachments", TextField()))
+    + Value(MESSAGE_OVERHEAD)
+)
 
 
 def _message_size() -> RowSize[Message]:
-    """Leaves reactions out of the maximum.
+    """Leaves reactions and attachments out of the maximum.
 
     Seldom are there many, and each page would be measured.
     """
@@ -81,8 +87,10 @@ def _max_message_bytes() -> int:
 
 
 def _bytes_of(message: Message) -> int:
-    reactions = len(json.dumps(message.reactions)) if message.reactions else 0
-    return MESSAGE_OVERHEAD + json_bytes(message.content) + reactions
+    lists = (one for one in (message.reactions, message.attachments) if one)
+    return (
+        MESSAGE_OVERHEAD + json_bytes(message.content) + sum(len(json.dumps(one)) for one in lists)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +108,16 @@ class History:
 # query and an instance for each row, and its sender's.
 MESSAGE_COLUMNS = (
     "m.id, m.seq, m.version, m.sender_id, u.username, m.content, m.created_at, m.edited_at,"
-    " m.deleted, m.reply_to, m.client_id, m.reactions"
+    " m.deleted, m.reply_to, m.client_id, m.reactions, m.attachments"
 )
-CONTENT, REACTIONS = 5, 11
+CONTENT, REACTIONS, ATTACHMENTS = 5, 11, 12
 """Places in a row of them."""
 FROM_MESSAGES = " FROM messaging_message m JOIN accounts_user u ON u.id = m.sender_id"
 BYTES = {
-    "sqlite": "length(CAST(m.content AS BLOB)) + length(CAST(m.reactions AS BLOB))",
-    "postgresql": "octet_length(m.content) + octet_length(m.reactions::text)",
+    "sqlite": "length(CAST(m.content AS BLOB)) + length(CAST(m.reactions AS BLOB))"
+    " + length(CAST(m.attachments AS BLOB))",
+    "postgresql": "octet_length(m.content) + octet_length(m.reactions::text)"
+    " + octet_length(m.attachments::text)",
 }
 """As `MESSAGE_BYTES`."""
 BETWEEN = " WHERE m.room_id = %s AND m.seq < %s AND m.seq > %s ORDER BY m.seq"
@@ -153,11 +163,14 @@ def _page_rows(walk: str, place: Sequence[int], limit: int) -> list[tuple[Any, .
 
 
 def _bytes_of_row(row: Sequence[Any]) -> int:
-    reactions = 0 if row[REACTIONS] == NO_REACTIONS else len(row[REACTIONS])
-    return MESSAGE_OVERHEAD + json_bytes(row[CONTENT]) + reactions
+    lists = 0
+    for column in (REACTIONS, ATTACHMENTS):
+        if row[column] != EMPTY_LIST:
+            lists += len(row[column])
+    return MESSAGE_OVERHEAD + json_bytes(row[CONTENT]) + lists
 
 
-NO_REACTIONS = "[]"
+EMPTY_LIST = "[]"
 
 
 class ShownRoom(NamedTuple):
@@ -175,7 +188,7 @@ class ShownRoom(NamedTuple):
 def _message_out(room: ShownRoom, row: Sequence[Any]) -> dict[str, Any]:
     """Returns the members of MessageOut for a row of MESSAGE_COLUMNS."""
     pk, seq, version, sender, username, content, *rest = row
-    created_at, edited_at, deleted, reply_to, client_id, reactions = rest
+    created_at, edited_at, deleted, reply_to, client_id, reactions, attachments = rest
     return {
         "id": pk,
         "seq": seq,
@@ -190,8 +203,8 @@ def _message_out(room: ShownRoom, row: Sequence[Any]) -> dict[str, Any]:
         "deleted": bool(deleted),
         "reply_to": reply_to,
         "client_id": client_id,
-        "attachments": [],
-        "reactions": [] if reactions == NO_REACTIONS else json.loads(reactions),
+        "attachments": [] if attachments == EMPTY_LIST else json.loads(attachments),
+        "reactions": [] if reactions == EMPTY_LIST else json.loads(reactions),
         "content": content,
     }
 
@@ -223,7 +236,7 @@ def _message_of_feed(message: Message) -> dict[str, Any]:
     row = (
         *(message.pk, message.seq, message.version, sender.pk, sender.username, message.content),
         *(message.created_at, message.edited_at, message.deleted, message.reply_to),
-        *(message.client_id, json.dumps(message.reactions)),
+        *(message.client_id, json.dumps(message.reactions), json.dumps(message.attachments)),
     )
     room = message.room
     return _message_out(ShownRoom(room.pk, room.name, room.low_id, room.high_id), row)
@@ -268,6 +281,7 @@ def has_more_changes(room: Room, version: int, count: int) -> bool:
 CHANGE_COLUMNS = (
     *("id", "seq", "version", "created_version", "last_change", "sender_id", "sender__username"),
     *("content", "created_at", "edited_at", "deleted", "reply_to", "client_id", "reactions"),
+    "attachments",
 )
 
 
@@ -290,6 +304,7 @@ def _change(room: Room, since: int, row: Any) -> StoredChange:
         client_id=row.client_id,
         reactions=row.reactions,
         access_epoch=room.access_epoch,
+        attachments=row.attachments,
     )
     return StoredChange("message" if created > since else change, message, created, change)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -35,12 +36,15 @@ def check_sender(caller: Caller, username: str | None) -> None:
         raise SenderMismatch
 
 
-def accept_text(*, caller: Caller, content: str, field: str = "content") -> str:
+def accept_text(
+    *, caller: Caller, content: str, field: str = "content", may_be_empty: bool = False
+) -> str:
     """Checks a text and consumes the sender's rate, before any query.
 
-    `field` is the member that held the text. Raises Invalid, RateLimited.
+    `field` is the member that held the text, which may be empty beside files. Raises Invalid,
+    RateLimited.
     """
-    text = clean_text(content, field)
+    text = clean_text(content, field, may_be_empty=may_be_empty)
     consume_locally("CHAT_MESSAGE_RATE", caller.user_id)
     return text
 
@@ -54,6 +58,7 @@ def draft_message(
     client_id: str | None = None,
     reply_to: int | None = None,
     via_room_id: int | None = None,
+    attachments: Sequence[int] = (),
 ) -> Draft:
     """Builds the draft of a text that `accept_text` returned."""
     return Draft(
@@ -61,11 +66,12 @@ def draft_message(
         session_id=caller.session_id,
         room_id=room_id,
         content=text,
-        digest=digest_of(text, reply_to) if client_id is not None else "",
+        digest=digest_of(text, reply_to, attachments) if client_id is not None else "",
         client_id=client_id,
         reply_to=reply_to,
         via_room_id=via_room_id,
         username=username,
+        attachments=tuple(attachments),
     )
 
 

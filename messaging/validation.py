@@ -5,11 +5,11 @@ from django.conf import settings
 from accounts.kernel.errors import invalid
 
 
-def clean_text(text: str, field: str = "content") -> str:
+def clean_text(text: str, field: str = "content", *, may_be_empty: bool = False) -> str:
     """Trims a text. Raises Invalid when it is empty, too long or contains NUL."""
     max_length: int | None = settings.CHAT_MESSAGE_LENGTH
     trimmed = text.strip()
-    if not trimmed:
+    if not trimmed and not may_be_empty:
         raise invalid(field, "must not be empty", "string_too_short")
     if max_length is not None and len(trimmed) > max_length:
         raise invalid(field, f"must have at most {max_length} characters", "string_too_long")

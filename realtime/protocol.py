@@ -23,7 +23,7 @@ from pydantic_core import from_json
 from accounts.kernel.errors import MAX_ERRORS, MAX_MEMBERS, TOO_MANY_MEMBERS, sentence_of
 from accounts.kernel.fields import Id, NameInPath, Seq
 from accounts.schemas import Token
-from messaging.schemas import ClientId, MessageMembers, NoAttachments
+from messaging.schemas import AttachmentIds, ClientId, MessageMembers
 from rooms.schemas import RoomOut
 
 MAX_FRAME_LENGTH = 65_536
@@ -59,7 +59,7 @@ class SendMessage(ClientFrame):
     client_id: ClientId | None = None
     receiver: Id | None = None
     reply_to: Id | None = None
-    attachments: NoAttachments = []
+    attachments: AttachmentIds = []
 
 
 class Typing(ClientFrame):

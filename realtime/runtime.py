@@ -13,6 +13,7 @@ from contextvars import Context
 from django.conf import settings
 
 from accounts.kernel.rate_limits import buckets, share_limits
+from messaging.attachments.eraser import eraser
 from rooms.presence import provide
 
 from .checks import HINT, NO_LAYER
@@ -37,6 +38,7 @@ from .delivery.subscriber import Subscriber
 from .lifecycle import Lifecycle
 from .servers.http_bodies import UnfinishedBodies
 from .servers.http_connections import OpenConnections
+from .servers.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ class Runtime:
 
         self.open_connections = OpenConnections()
         self.unfinished_bodies = UnfinishedBodies()
+        self.uploads = Uploads()
         self.lifecycle = Lifecycle(self.hub)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -86,6 +89,7 @@ class Runtime:
         self.leases.start()
         self.presence.start()
         self.rate_limiter.start()
+        eraser.start()
 
     # HubObserver
 

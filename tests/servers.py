@@ -44,6 +44,7 @@ RELAXED = {
     "CHAT_PENDING_PER_ADDRESS": "off",
     "CHAT_CONNECT_RATE": "off",
     "CHAT_TYPING_RATE": "off",
+    "CHAT_UPLOAD_RATE": "off",
 }
 COMMANDS = {
     "daphne": ["-m", "daphne", "--websocket-max-message-size", "262144", "-b", "127.0.0.1", "-p"],
@@ -150,9 +151,11 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
 
     `settings` override them.
     """
-    return (
-        os.environ | RELAXED | {"DATABASE_URL": f"sqlite:///{folder / 'chat.sqlite3'}"} | settings
-    )
+    places = {
+        "DATABASE_URL": f"sqlite:///{folder / 'chat.sqlite3'}",
+        "MEDIA_ROOT": str(folder / "media"),
+    }
+    return os.environ | RELAXED | places | settings
 
 
 def manage(environment: dict[str, str], *arguments: str) -> str:

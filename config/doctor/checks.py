@@ -7,6 +7,7 @@ from .finding import Check
 from .installation import check_libraries, check_settings, check_static_files
 from .redis import check_broadcast, check_redis, check_redis_clocks
 from .sockets import check_origin, check_websocket
+from .storage import check_storage
 from .web import check_bodies, check_health, check_pages, check_processes, check_proxy
 
 
@@ -21,6 +22,7 @@ def checks(url: str | None) -> list[Check]:
         Check("clock", check_database_clock),
         Check("clock", check_redis_clocks),
         Check("static files", check_static_files),
+        Check("storage", check_storage),
         Check("libraries", check_libraries),
     ]
     if url is None:

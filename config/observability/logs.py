@@ -21,10 +21,13 @@ from accounts.kernel.log_context import log_context
 
 from .tracebacks import safe_message, safe_traceback, type_name
 
-# A JWT anywhere in a text: daphne and uvicorn log whole URLs, which may contain `?token=`.
-# Clients control the text, and the search runs on the event loop: possessive quantifiers and
-# optional further dots prevent backtracking.
-TOKEN = re.compile(r"eyJ[\w-]{10,}+(?:(?:\.|%2[eE])[\w-]*+){0,2}|(?<=token=)(?!%s)[^&\s\"']++")
+# A JWT in any text, `?token=` and `?key=`: daphne and uvicorn log whole URLs. Clients control
+# the text, and the search runs on the event loop: possessive quantifiers and optional further dots
+# prevent backtracking.
+TOKEN = re.compile(
+    r"eyJ[\w-]{10,}+(?:(?:\.|%2[eE])[\w-]*+){0,2}|(?<=token=)(?!%s)[^&\s\"']++"
+    r"|(?<=[?&]key=)(?!%s)[^&\s\"']++"
+)
 MARK = "redacted_parts"
 """Attribute of a record: the state in which a filter already redacted it."""
 MAX_LOGGED_LENGTH = 8192
@@ -36,8 +39,8 @@ CALL = re.compile(r"\A(Exception in callback [^(]*)\(.*", re.DOTALL)
 
 
 def redact(text: str) -> str:
-    # Every match contains one of the two; searching them costs a hundredth of the pattern.
-    if "eyJ" not in text and "token=" not in text:
+    # Every match contains one of the three; searching them costs a hundredth of the pattern.
+    if "eyJ" not in text and "token=" not in text and "key=" not in text:
         return text
     return TOKEN.sub("[token]", text)
 

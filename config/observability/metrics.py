@@ -65,6 +65,7 @@ def _worker_gauge(name: str, meaning: str, **options: Any) -> Gauge:
 
 deliveries = CounterMirror(realtime.deliveries)
 http_requests = _worker_gauge("chat_http_requests", "Unanswered HTTP requests")
+uploads = _worker_gauge("chat_uploads", "Uploads that arrive or are processed")
 http_bodies = _worker_gauge("chat_http_unfinished_bodies", "Request bodies that are still arriving")
 http_body_bytes = _worker_gauge(
     "chat_http_unfinished_body_bytes", "Bytes received of unfinished request bodies"
@@ -152,6 +153,7 @@ def sample() -> None:
         realtime.replay_bytes.set(runtime.recovery.cache.held)
         http_requests.set(len(unanswered))
         http_bodies.set(len(runtime.unfinished_bodies))
+        uploads.set(len(runtime.uploads))
         http_body_bytes.set(runtime.unfinished_bodies.bytes)
         http_response_bytes.set(response_bytes.total)
         deliveries.update(runtime.state.counts.deliveries)

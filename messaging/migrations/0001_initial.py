@@ -42,6 +42,7 @@ class Migration(migrations.Migration):
                 ("client_id", models.CharField(blank=True, max_length=64, null=True)),
                 ("client_digest", models.CharField(blank=True, default="", max_length=32)),
                 ("reactions", models.JSONField(blank=True, default=list)),
+                ("attachments", models.JSONField(blank=True, default=list)),
                 (
                     "room",
                     models.ForeignKey(
@@ -57,6 +58,45 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+        ),
+        migrations.CreateModel(
+            name="Attachment",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("key", models.CharField(max_length=64)),
+                ("is_stored", models.BooleanField(default=False)),
+                ("name", models.CharField(max_length=255)),
+                ("content_type", models.CharField(max_length=127)),
+                ("size", models.PositiveBigIntegerField()),
+                ("width", models.PositiveIntegerField(blank=True, null=True)),
+                ("height", models.PositiveIntegerField(blank=True, null=True)),
+                ("created_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "message",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="messaging.message",
+                    ),
+                ),
+                (
+                    "uploader",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("expires_at__isnull", False)),
+                        fields=["expires_at"],
+                        name="attachment_expires",
+                    )
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Reaction",

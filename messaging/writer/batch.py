@@ -3,6 +3,7 @@
 The SQL is in `sql`.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,16 +19,19 @@ from rooms.models import Ban, RoomKind, other_of
 
 from .client_ids import EarlierSends
 from .drafts import Draft, Sent
+from .files import FreeFiles
 from .locked_room import LockedRoom
 from .read_markers import MarkRead, ReadMarker, ReadMarkers
 from .sql import (
     ADVANCE_READ_MARKERS,
+    ATTACH_FILE,
     INSERT_MESSAGE,
     UPDATE_ROOM_COUNTERS,
     active_senders,
     allocate_ids,
     bare_cursor,
     execute_bulk,
+    lock_attachments,
     lock_members,
     lock_rooms,
     one_round_trip,
@@ -50,6 +54,7 @@ class MessageBatch:
                 {(one.room_id, one.user_id, one.client_id) for one in drafts if one.client_id}
             )
             replyable = replyable_messages({draft.reply_to for draft in drafts if draft.reply_to})
+            files = lock_attachments({pk for draft in drafts for pk in draft.attachments})
             free_ids = allocate_ids(len(drafts))
             self._rooms = {row[0]: LockedRoom(*row) for row in rooms()}
             self._markers = ReadMarkers(members())
@@ -57,6 +62,7 @@ class MessageBatch:
             used_ids = [pk for (pk,) in used()]
             self._replyable: dict[int, int] = dict(replyable())
             """The room of each message that a draft may reply to."""
+            self._files = FreeFiles(files(), self._now)
             self._free_ids = iter([pk for (pk,) in free_ids()])
         self._earlier = EarlierSends(used_ids, self._rooms)
         self._new: list[tuple[Draft, MessageState]] = []
@@ -81,7 +87,8 @@ class MessageBatch:
             return repeated
         if draft.reply_to is not None and self._replyable.get(draft.reply_to) != room.pk:
             raise invalid("reply_to", "is not a message of this room")
-        return Sent(self._append(draft, room, username), duplicate=False)
+        files = self._files.take(draft) if draft.attachments else ()
+        return Sent(self._append(draft, room, username, files), duplicate=False)
 
     def _check_may_send(self, room: LockedRoom, user_id: int) -> None:
         """Checks under the room's lock, which a removal takes, too."""
@@ -92,7 +99,9 @@ class MessageBatch:
         if Ban.objects.filter(room_id=room.pk, user_id=user_id).exists():
             raise Forbidden(REMOVED)
 
-    def _append(self, draft: Draft, room: LockedRoom, username: str) -> MessageState:
+    def _append(
+        self, draft: Draft, room: LockedRoom, username: str, files: Sequence[dict[str, Any]]
+    ) -> MessageState:
         if (room.pk, draft.user_id) not in self._members:
             # Sending joins a public room: see `rooms.membership`.
             self._members.add((room.pk, draft.user_id))
@@ -115,6 +124,7 @@ class MessageBatch:
             client_id=draft.client_id,
             reactions=[],
             access_epoch=room.access_epoch,
+            attachments=files,
         )
         self._new.append((draft, message))
         self._markers.note_message(message)
@@ -141,6 +151,9 @@ class MessageBatch:
         now = connection.ops.adapt_datetimefield_value(self._now)
         execute_bulk(cursor, INSERT_MESSAGE, [_row(*new, now) for new in self._new])
         changed = {message.room_id: self._rooms[message.room_id] for _, message in self._new}
+        attached = [(message.id, pk) for draft, message in self._new for pk in draft.attachments]
+        if attached:
+            cursor.executemany(ATTACH_FILE, attached)
         rooms = [(room.last_seq, room.version, now, room.pk) for room in changed.values()]
         execute_bulk(cursor, UPDATE_ROOM_COUNTERS, rooms)
         if self._joining:
@@ -189,4 +202,5 @@ def _row(draft: Draft, message: MessageState, now: Any) -> tuple[Any, ...]:
         message.reply_to,
         message.client_id,
         draft.digest,
+        json.dumps(message.attachments) if message.attachments else "[]",
     )

@@ -5,7 +5,7 @@ The same content answers with the earlier message, as it is now; other content i
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from messaging.errors import ClientIdReused
@@ -17,9 +17,9 @@ from .drafts import Draft, Sent
 from .locked_room import LockedRoom
 
 
-def digest_of(text: str, reply_to: int | None) -> str:
-    """Hashes what a `client_id` identifies, to compare a repeat with the first send."""
-    payload = json.dumps([text, reply_to], ensure_ascii=True)
+def digest_of(text: str, reply_to: int | None, attachments: Sequence[int] = ()) -> str:
+    """Hashes what a `client_id` identifies, to compare a repeated send with the first one."""
+    payload = json.dumps([text, reply_to, *attachments], ensure_ascii=True)
     return hashlib.sha256(payload.encode()).hexdigest()[:32]
 
 

@@ -21,6 +21,7 @@ class Draft:
     reply_to: int | None = None
     via_room_id: int | None = None
     username: str | None = None
+    attachments: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

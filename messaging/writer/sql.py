@@ -161,6 +161,22 @@ def replyable_messages(ids: Collection[int]) -> Rows:
     )
 
 
+def lock_attachments(ids: Collection[int]) -> Rows:
+    """Locks files that nothing is attached to yet; returns the columns of `files.FreeFile`.
+
+    In the order of ids, after the rows of rooms and members, so that two batches cannot deadlock.
+    """
+    if not ids:
+        return _no_rows
+    lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
+    return _select(
+        "SELECT id, uploader_id, expires_at, name, content_type, size, width, height"  # noqa: S608
+        f" FROM messaging_attachment WHERE id IN ({_placeholders(len(ids))})"
+        f" AND is_stored AND message_id IS NULL ORDER BY id{lock}",
+        ids,
+    )
+
+
 def allocate_ids(count: int) -> Rows:
     """Allocates ids before the insert, so that no query has to read them back."""
     if not count:
@@ -189,10 +205,11 @@ class BulkStatement(NamedTuple):
     row: str
 
 
-_MESSAGE = "(%s, %s, %s, %s, %s, %s, 'message', %s, %s, FALSE, %s, %s, %s, '[]')"
+_MESSAGE = "(%s, %s, %s, %s, %s, %s, 'message', %s, %s, FALSE, %s, %s, %s, '[]', %s)"
 _INTO_MESSAGES = (
     "INSERT INTO messaging_message (id, room_id, sender_id, seq, version, created_version,"
-    " last_change, content, created_at, deleted, reply_to, client_id, client_digest, reactions)"
+    " last_change, content, created_at, deleted, reply_to, client_id, client_digest, reactions,"
+    " attachments)"
     " VALUES "
 )
 INSERT_MESSAGE = BulkStatement(_INTO_MESSAGES + _MESSAGE, _INTO_MESSAGES + "{rows}", _MESSAGE)
@@ -202,6 +219,7 @@ UPDATE_ROOM_COUNTERS = BulkStatement(
     " FROM (VALUES {rows}) AS n (last_seq, version, at, id) WHERE rooms_room.id = n.id",
     row="(%s::bigint, %s::bigint, %s::timestamptz, %s::bigint)",
 )
+ATTACH_FILE = "UPDATE messaging_attachment SET message_id = %s, expires_at = NULL WHERE id = %s"
 ADVANCE_READ_MARKERS = BulkStatement(
     one="UPDATE rooms_member SET last_read_seq = max(last_read_seq, %s)"
     " WHERE room_id = %s AND user_id = %s",

@@ -81,7 +81,12 @@ class FrameHandlers:
 
     async def _send(self, frame: SendMessage) -> None:
         caller = self.subscriber.caller
-        text = messages.accept_text(caller=caller, content=frame.message, field="message")
+        text = messages.accept_text(
+            caller=caller,
+            content=frame.message,
+            field="message",
+            may_be_empty=bool(frame.attachments),
+        )
         room_id, via_room_id = self.room.id, None
         if frame.receiver is not None:
             room_id, via_room_id = await self._addressed_to(frame.receiver)
@@ -92,6 +97,7 @@ class FrameHandlers:
             client_id=frame.client_id,
             reply_to=frame.reply_to,
             via_room_id=via_room_id,
+            attachments=frame.attachments,
         )
         sent = await messages.send_message_from_loop(draft)
         if frame.client_id is not None or frame.ref is not None:

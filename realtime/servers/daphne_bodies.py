@@ -3,7 +3,8 @@
 Twisted collects a whole body before daphne passes the request on, without a limit, and on disk
 above 100 kB. Here a body stays in memory up to its limit. A refused request is passed on at once,
 without its body and with the reason in `refusal`: the application sends the error, and Twisted
-closes the connection.
+closes the connection. An upload arrives in a file, which is passed on in `upload`. As Twisted does,
+the event loop itself writes it, which is seldom slower than copying in memory.
 """
 
 from io import BytesIO
@@ -24,9 +25,10 @@ from .http_bodies import (
     Body,
     BodyRefused,
     UnfinishedBodies,
-    max_body_size,
 )
 from .required import RequiredNames
+from .uploads import TOO_LARGE as UPLOAD_TOO_LARGE
+from .uploads import Upload, Uploads, known_uploader, max_discarded, max_upload_size
 
 BODIES = (
     RequiredNames(
@@ -46,7 +48,15 @@ BODIES = (
     ),
     RequiredNames(
         HTTPChannel,
-        ("_path", "allContentReceived", "callLater", "length", "persistent", "rawDataReceived"),
+        (
+            "_command",
+            "_path",
+            "allContentReceived",
+            "callLater",
+            "length",
+            "persistent",
+            "rawDataReceived",
+        ),
     ),
 )
 """Names of daphne and Twisted that this file uses; part of `daphne.REQUIRED`."""
@@ -56,11 +66,14 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
     """A request of daphne with a bounded body."""
 
     unfinished_bodies: ClassVar[UnfinishedBodies]
-    """Set by `bound_bodies`: Twisted builds this object."""
+    uploads: ClassVar[Uploads]
+    """Both are set by `bound_bodies`: Twisted builds this object."""
 
     _body: Body | None = None
+    _upload: Upload | None = None
     _deadline: Any = None
     _discarded = 0
+    _max_discarded: float = MAX_DISCARDED
     _granted = 0.0
     _is_passed_on = False
     refusal: BodyRefused | None = None
@@ -76,26 +89,59 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
         self.content = BytesIO()
         if length == 0:
             return
-        self._limit = max_body_size(self.channel._path.decode("latin-1"))
+        user_id = self._uploader()
+        self._limit: float = settings.CHAT_BODY_SIZE if user_id is None else max_upload_size()
+        self._too_large = TOO_LARGE if user_id is None else UPLOAD_TOO_LARGE
+        if user_id is not None:
+            self._max_discarded = max_discarded()
         if length is not None and length > self._limit:
-            self.requestHeaders.removeHeader(b"expect")  # Twisted must not ask for the body
-            self.refusal = TOO_LARGE
-            self.channel.persistent = False
-            self.channel.length = 0  # passes it on as soon as this returns
-            self.channel.rawDataReceived = self._discard
+            self._refuse_unread(self._too_large, length)
             return
+        if user_id is not None:
+            try:
+                self._upload = self.uploads.begin(user_id)
+            except BodyRefused as refusal:
+                self._refuse_unread(refusal, length)
+                return
+        else:
+            self._body = self.unfinished_bodies.begin(self._network(), self._refuse_soon)
         self._deadline = self.channel.callLater(settings.CHAT_BODY_TIMEOUT, self._check_deadline)
-        self._body = self.unfinished_bodies.begin(self._network(), self._refuse_soon)
+
+    def _uploader(self) -> int | None:
+        command, path = self.channel._command, self.channel._path
+        sent = self.requestHeaders.getRawHeaders(b"authorization", [b""])
+        return known_uploader(
+            command.decode("latin-1"),
+            path.decode("latin-1").partition("?")[0],
+            sent[0].decode("latin-1"),
+        )
+
+    def _refuse_unread(self, refusal: BodyRefused, length: int | None) -> None:
+        """Refuses before the first byte of the body."""
+        self.requestHeaders.removeHeader(b"expect")  # Twisted must not ask for the body
+        if length is None:
+            self._refuse_soon(refusal)
+            return
+        self.refusal = refusal
+        self.channel.persistent = False
+        self.channel.length = 0  # passes it on as soon as this returns
+        self.channel.rawDataReceived = self._discard
 
     @override
     def handleContentChunk(self, data: bytes) -> None:
-        if self.refusal is not None or self._body is None:
+        if self.refusal is not None:
             return
-        if self.content.tell() + len(data) > self._limit:
-            self._refuse_soon(TOO_LARGE)
+        arriving = self._upload or self._body
+        if arriving is None:
             return
-        self.content.write(data)
-        self.unfinished_bodies.grow(self._body, len(data))
+        if arriving.size + len(data) > self._limit:
+            self._refuse_soon(self._too_large)
+        elif self._upload is not None:
+            self._upload.file.write(data)
+            self._upload.size += len(data)
+        elif self._body is not None:
+            self.content.write(data)
+            self.unfinished_bodies.grow(self._body, len(data))
 
     @override
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
@@ -103,12 +149,26 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
         self._end()
         if self.refusal is not None:
             self.content = BytesIO()
+            self._drop_upload()
+        elif self._upload is not None:
+            self._upload.file.seek(0)
         super().requestReceived(command, path, version)
 
     @override
     def connectionLost(self, reason: Any) -> None:
         self._end()
+        self._drop_upload()
         super().connectionLost(reason)
+
+    def take_upload(self) -> Upload | None:
+        """Hands the upload over; the caller closes it."""
+        upload, self._upload = self._upload, None
+        return upload
+
+    def _drop_upload(self) -> None:
+        upload = self.take_upload()
+        if upload is not None:
+            upload.close()
 
     def _network(self) -> str | None:
         forwarded = self.requestHeaders.getRawHeaders(b"x-forwarded-for", ())
@@ -118,9 +178,10 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
     def _check_deadline(self) -> None:
         """Refuses a body that arrives more slowly than MIN_BODY_RATE."""
         self._deadline = None
-        if self._body is None:
+        arriving = self._upload or self._body
+        if arriving is None:
             return
-        allowed = self._body.size / MIN_BODY_RATE
+        allowed = arriving.size / MIN_BODY_RATE
         if allowed > self._granted:
             self._deadline = self.channel.callLater(allowed - self._granted, self._check_deadline)
             self._granted = allowed
@@ -148,7 +209,7 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
     def _discard(self, data: bytes) -> None:
         """Reads on during the response: closing would reset the connection."""
         self._discarded += len(data)
-        if self._discarded > MAX_DISCARDED and self.channel is not None:
+        if self._discarded > self._max_discarded and self.channel is not None:
             self.channel.transport.pauseProducing()
 
     def _end(self) -> None:
@@ -160,7 +221,8 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
             self._body = None
 
 
-def bound_bodies(bodies: UnfinishedBodies) -> None:
+def bound_bodies(bodies: UnfinishedBodies, uploads: Uploads) -> None:
     """Makes daphne use BoundedRequest: HTTPFactory reads it per connection."""
     BoundedRequest.unfinished_bodies = bodies
+    BoundedRequest.uploads = uploads
     http_protocol.WebRequest = BoundedRequest

@@ -26,6 +26,7 @@ from .daphne_bodies import BODIES, bound_bodies
 from .http_bodies import UnfinishedBodies
 from .http_connections import HeadDeadline, OpenConnections, leave_uncounted
 from .required import RequiredNames, missing_names
+from .uploads import Uploads
 
 HTTP = (
     RequiredNames(http, ("_GenericHTTPChannelProtocol",)),
@@ -126,13 +127,13 @@ def _call_when_lost(transport: Any, call: Callable[[], None]) -> None:
     transport.connectionLost = connection_lost
 
 
-def bound_http(connections: OpenConnections, bodies: UnfinishedBodies) -> None:
+def bound_http(connections: OpenConnections, bodies: UnfinishedBodies, uploads: Uploads) -> None:
     """Makes daphne build bounded channels and requests from now on."""
     BoundedChannel.open_connections = connections
     if not missing_names(HTTP):
         HTTPFactory.protocol = staticmethod(_new_channel)
     if not missing_names(BODIES):
-        bound_bodies(bodies)
+        bound_bodies(bodies, uploads)
 
 
 def _new_channel() -> Any:

@@ -13,6 +13,7 @@ from .asgi import AsgiConnection
 from .http_bodies import UnfinishedBodies
 from .http_connections import OpenConnections
 from .interface import Connection, Receive, Send
+from .uploads import Uploads
 
 SERVERS = ("uvicorn", "daphne")
 PARTS = ("sockets", "http")
@@ -28,10 +29,10 @@ def connection_of(receive: Receive, send: Send) -> Connection:
     return AsgiConnection(receive, send)
 
 
-def bound_http(connections: OpenConnections, bodies: UnfinishedBodies) -> None:
+def bound_http(connections: OpenConnections, bodies: UnfinishedBodies, uploads: Uploads) -> None:
     """Bounds connections, request heads and bodies on the servers that are loaded."""
     for module in _loaded_modules("http"):
-        module.bound_http(connections, bodies)
+        module.bound_http(connections, bodies, uploads)
 
 
 def _loaded_modules(part: str) -> list[Any]:

@@ -38,12 +38,6 @@ TOO_MANY = BodyRefused(503, "CHAT_BODIES_PER_ADDRESS")
 TOO_MANY_BYTES = BodyRefused(503, "CHAT_BODY_BYTES")
 
 
-def max_body_size(path: str) -> int:  # noqa: ARG001 - upload paths will have their own
-    """Returns the largest body, in bytes, that this path accepts."""
-    size: int = settings.CHAT_BODY_SIZE
-    return size
-
-
 class Body:
     """An unfinished body. `refuse` is called at most once, and never after `end`."""
 
@@ -160,12 +154,14 @@ class BodyReader:
             self._timeout.reschedule(asyncio.get_running_loop().time())
 
 
-async def discard_rest(receive: Receive, *, handed_on_early: bool) -> None:
+async def discard_rest(
+    receive: Receive, *, handed_on_early: bool, max_size: float = MAX_DISCARDED
+) -> None:
     """Reads on briefly: closing at once would reset the connection."""
     size = 0
     with suppress(TimeoutError):
         async with asyncio.timeout(DISCARD_TIMEOUT):
-            while size <= MAX_DISCARDED:
+            while size <= max_size:
                 event = await receive()
                 if event["type"] != "http.request":
                     return

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from .http_bodies import BodyRefused
 from .kernel_buffers import bound_kernel, unread_in_kernel
+from .uploads import Upload
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,9 @@ class HttpConnection(Protocol):
     @property
     def refusal(self) -> BodyRefused | None:
         """Why this server passed the request on without its body, or None."""
+
+    def take_upload(self) -> Upload | None:
+        """Returns the upload that this server has received already; the caller closes it."""
 
     def bound(self) -> None:
         """Bounds the kernel's buffer, and how long it waits for the peer."""
@@ -114,6 +118,10 @@ class UvicornHttpConnection:
     def is_lost(self) -> bool:
         return bool(self.transport.is_closing()) and not self.transport.get_write_buffer_size()
 
+    def take_upload(self) -> Upload | None:
+        """Returns None: uvicorn passes a request on before its body."""
+        return None
+
     def bound(self) -> None:
         bound_kernel(self.transport.get_extra_info("socket"))
 
@@ -164,6 +172,10 @@ class TwistedHttpConnection:
         refusal: BodyRefused | None = getattr(self._request, "refusal", None)
         return refusal
 
+    def take_upload(self) -> Upload | None:
+        take = getattr(self._request, "take_upload", None)
+        return None if take is None else take()
+
     def is_lost(self) -> bool:
         return not self.transport.connected
 
@@ -209,6 +221,9 @@ class UnknownHttpConnection:
 
     def is_lost(self) -> bool:
         return True
+
+    def take_upload(self) -> Upload | None:
+        return None
 
     def bound(self) -> None:
         """Does nothing: an unknown server keeps the kernel's defaults."""

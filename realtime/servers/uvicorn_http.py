@@ -34,6 +34,7 @@ from .http_connections import (
     too_many_headers,
 )
 from .required import RequiredNames, missing_names
+from .uploads import Uploads
 
 HTTPTOOLS = (
     RequiredNames(
@@ -285,7 +286,7 @@ class BoundedH11(H11Protocol):
         super().connection_lost(exc)
 
 
-def bound_http(connections: OpenConnections, _: UnfinishedBodies) -> None:
+def bound_http(connections: OpenConnections, *_: UnfinishedBodies | Uploads) -> None:
     """Makes uvicorn build bounded protocols from now on.
 
     uvicorn has already chosen its classes, and users start it by its own command. So `__new__` of

@@ -10,6 +10,7 @@ from django.utils import timezone
 from typing_extensions import override
 
 from accounts.kernel.db import writing
+from messaging.attachments.services import release_files
 from messaging.models import Message, Reaction
 from rooms.models import Room
 
@@ -61,5 +62,6 @@ def _erase_chunk(room: Room) -> int:
         if chunk:
             oldest = Message.objects.filter(room=room, seq__lte=chunk[-1])
             Reaction.objects.filter(message__in=oldest).delete()
+            release_files(oldest.values("pk"))
             oldest.only("pk").delete()
     return len(chunk)

@@ -12,7 +12,6 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from realtime.servers import uvicorn_http
-from realtime.servers.http_bodies import UnfinishedBodies
 from realtime.servers.http_connections import OpenConnections
 from tests.realtime.servers.transports import COMPRESSED, HANDSHAKE, Transport
 
@@ -22,7 +21,7 @@ open_connections = OpenConnections()
 def http(stock: type[Any], peer: str) -> tuple[Any, Transport]:
     """A connection of one of uvicorn's HTTP classes, from an address."""
     for _ in range(2):
-        uvicorn_http.bound_http(open_connections, UnfinishedBodies())
+        uvicorn_http.bound_http(open_connections)
     config = uvicorn.Config(lambda scope: None, log_config=None)
     config.load()
     protocol, transport = stock(config, ServerState(), {}), Transport()

@@ -1,0 +1,78 @@
+"""Detects the type of a file from its bytes; name and header of the upload are not believed."""
+
+import re
+from pathlib import PurePosixPath
+
+import puremagic
+
+from .errors import UnsupportedType
+
+HEAD_SIZE = 4096
+"""Bytes at the beginning of a file that are looked at."""
+IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "image/avif"})
+INLINE = IMAGES | {"video/mp4", "video/webm", "audio/ogg", "video/ogg", "audio/mpeg", "audio/mp4"}
+"""Types that browsers show or play in place. Every other type is downloaded as `DOWNLOAD`."""
+DOWNLOAD = "application/octet-stream"
+ZIP = "application/zip"
+TEXT = "text/plain"
+REFUSED = frozenset({"text/html", "application/xhtml+xml", "text/xml", "application/xml"})
+# What browsers take for HTML (WHATWG MIME Sniffing §7.1), and SVG, which holds scripts too.
+MARKUP = re.compile(
+    rb"(\xef\xbb\xbf)?[\s\0]*<(!doctype|html|head|script|iframe|h1|div|font|table|a|style|title|b"
+    rb"|body|br|p|!--|svg|\?xml|\?php)[\s>!\-/?]",
+    re.IGNORECASE,
+)
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def detect_type(head: bytes, name: str) -> str:
+    """Returns the content type of a file that begins with `head`. Raises UnsupportedType.
+
+    Refused are HTML, XML and SVG, and images whose metadata cannot be removed. The suffix of the
+    name only decides between types that begin alike, such as documents that are ZIP files.
+    """
+    if MARKUP.match(_in_utf_8(head)):
+        raise UnsupportedType("HTML, XML and SVG files are not accepted")
+    found = _matches(head, PurePosixPath(name).suffix.lower())
+    if found in REFUSED or found.endswith("+xml"):
+        raise UnsupportedType("HTML, XML and SVG files are not accepted")
+    if found.startswith("image/") and found not in IMAGES:
+        raise UnsupportedType("Images must be JPEG, PNG, GIF, WebP or AVIF")
+    return found
+
+
+def _in_utf_8(head: bytes) -> bytes:
+    if head[:2] in UTF_16_MARKS:
+        return head.decode("utf-16", "replace").encode("utf-8", "replace")
+    return head
+
+
+def _matches(head: bytes, suffix: str) -> str:
+    if head.startswith(b"PK\x03\x04"):
+        return _zip_type(head, suffix)
+    if head.startswith(b"OggS"):
+        return "video/ogg" if b"theora" in head else "audio/ogg"
+    if head[4:11] == b"ftypM4A":
+        return "audio/mp4"
+    if head.startswith(b"ID3"):
+        return "audio/mpeg"
+    try:
+        matches = puremagic.magic_string(head)
+    except (puremagic.PureError, ValueError):  # ValueError: an empty file
+        return TEXT if _is_text(head) else DOWNLOAD
+    return next((match.mime_type for match in matches if match.mime_type), DOWNLOAD)
+
+
+def _zip_type(head: bytes, suffix: str) -> str:
+    named = (match for match in puremagic.magic_string(head) if match.extension == suffix)
+    return next((match.mime_type for match in named if match.mime_type), ZIP)
+
+
+def _is_text(head: bytes) -> bool:
+    if b"\0" in head:
+        return False
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        return error.start >= len(head) - 3  # a character that HEAD_SIZE cut
+    return True

@@ -1,0 +1,44 @@
+"""Opens files without a name: nothing is left of them after a crash."""
+
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler
+from typing_extensions import override
+
+
+def open_spool() -> BinaryIO:
+    """Returns a new file in MEDIA_ROOT: /tmp may be memory."""
+    folder: Path = settings.MEDIA_ROOT
+    with suppress(FileNotFoundError):
+        return TemporaryFile(dir=folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return TemporaryFile(dir=folder)
+
+
+class SpoolUploadHandler(FileUploadHandler):
+    """Makes Django write the files of a form to spools instead of named files."""
+
+    @override
+    def new_file(self, *args: Any, **options: Any) -> None:
+        super().new_file(*args, **options)
+        self._file = UploadedFile(open_spool(), self.file_name, self.content_type, 0, self.charset)
+
+    @override
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        self._file.write(raw_data)
+
+    @override
+    def file_complete(self, file_size: int) -> "UploadedFile[bytes]":
+        self._file.seek(0)
+        self._file.size = file_size
+        return self._file
+
+    @override
+    def upload_interrupted(self) -> None:
+        if hasattr(self, "_file"):
+            self._file.close()

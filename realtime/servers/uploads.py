@@ -1,0 +1,142 @@
+"""Receives bodies of uploads into files, within bounds per user and per process.
+
+Only for signed-in callers on the one path that takes files: every other body stays in memory and
+small (`http_bodies`). A file counts until its request has ended, so the bounds are also those of
+the disk space that uploads in progress may take.
+"""
+
+import asyncio
+from collections import Counter
+from typing import BinaryIO
+
+from django.conf import settings
+
+from accounts.auth import signed_user
+from accounts.kernel.errors import DomainError
+from messaging.attachments.spool import open_spool
+
+from .http_bodies import MAX_DISCARDED, MIN_BODY_RATE, TOO_SLOW, BodyRefused, Receive
+
+UPLOAD_PATH = "/api/attachments"
+FORM_OVERHEAD = 64 * 1024
+"""Bytes of a form around its file."""
+WRITE_SIZE = 64 * 1024
+"""Bytes that are written at once, in a thread: a slow disk must not stop the event loop."""
+
+TOO_LARGE = BodyRefused(413, "CHAT_ATTACHMENT_SIZE")
+TOO_MANY = BodyRefused(503, "CHAT_UPLOADS")
+TOO_MANY_OF_USER = BodyRefused(503, "CHAT_UPLOADS_PER_USER")
+
+
+def is_upload(method: str, path: str) -> bool:
+    return method == "POST" and path.rstrip("/").endswith(UPLOAD_PATH)
+
+
+def max_upload_size() -> float:
+    """Returns the largest body, in bytes; infinity when the limit is off."""
+    size: int | None = settings.CHAT_ATTACHMENT_SIZE
+    return float("inf") if size is None else size + FORM_OVERHEAD
+
+
+def max_discarded() -> float:
+    """Returns how many bytes of a refused upload are still read.
+
+    A client of ours may have sent a file that is a little too large when it reads the answer.
+    """
+    return MAX_DISCARDED + 2 * (settings.CHAT_ATTACHMENT_SIZE or 0)
+
+
+class Upload:
+    """The body of one upload. `close` it when its request has ended."""
+
+    __slots__ = ("_uploads", "_user_id", "file", "size")
+
+    def __init__(self, uploads: "Uploads", user_id: int) -> None:
+        self.file: BinaryIO = open_spool()
+        self.size = 0
+        self._uploads: Uploads | None = uploads
+        self._user_id = user_id
+
+    def close(self) -> None:
+        """Deletes the file. A second call does nothing."""
+        uploads, self._uploads = self._uploads, None
+        if uploads is not None:
+            self.file.close()
+            uploads.end(self._user_id)
+
+
+class Uploads:
+    """Counts the uploads of a process, in total and per user."""
+
+    def __init__(self) -> None:
+        self._by_user: Counter[int] = Counter()
+
+    def __len__(self) -> int:
+        return self._by_user.total()
+
+    def begin(self, user_id: int) -> Upload:
+        """Counts a new upload. Raises BodyRefused above a limit."""
+        limit: int | None = settings.CHAT_UPLOADS
+        if limit is not None and len(self) >= limit:
+            raise TOO_MANY
+        limit = settings.CHAT_UPLOADS_PER_USER
+        if limit is not None and self._by_user[user_id] >= limit:
+            raise TOO_MANY_OF_USER
+        upload = Upload(self, user_id)
+        self._by_user[user_id] += 1
+        return upload
+
+    def end(self, user_id: int) -> None:
+        self._by_user[user_id] -= 1
+        if not self._by_user[user_id]:
+            del self._by_user[user_id]
+
+
+def uploader(method: str, path: str, authorization: str) -> int | None:
+    """Returns the user of an upload, None for every other request.
+
+    The session is checked after the body: the signature alone costs no query. Raises DomainError
+    when the caller is not signed in.
+    """
+    return signed_user(authorization) if is_upload(method, path) else None
+
+
+def known_uploader(method: str, path: str, authorization: str) -> int | None:
+    """Returns the same, and None for a caller who is not signed in."""
+    try:
+        return uploader(method, path, authorization)
+    except DomainError:
+        return None
+
+
+async def receive_upload(receive: Receive, upload: Upload) -> bool:
+    """Writes a body to its file; False if the client disconnected. Raises BodyRefused."""
+    try:
+        async with asyncio.timeout(settings.CHAT_BODY_TIMEOUT) as deadline:
+            return await _pieces(receive, upload, deadline)
+    except TimeoutError:
+        raise TOO_SLOW from None
+
+
+async def _pieces(receive: Receive, upload: Upload, deadline: asyncio.Timeout) -> bool:
+    begun = asyncio.get_running_loop().time()
+    limit = max_upload_size()
+    unwritten = bytearray()
+    more = True
+    while more:
+        event = await receive()
+        if event["type"] != "http.request":
+            return False
+        piece: bytes = event.get("body", b"")
+        more = event.get("more_body", False)
+        upload.size += len(piece)
+        if upload.size > limit:
+            raise TOO_LARGE
+        unwritten += piece
+        if len(unwritten) >= WRITE_SIZE or not more:
+            await asyncio.to_thread(upload.file.write, unwritten)
+            unwritten = bytearray()
+        if not deadline.expired():
+            deadline.reschedule(begun + settings.CHAT_BODY_TIMEOUT + upload.size / MIN_BODY_RATE)
+    upload.file.seek(0)
+    return True
