@@ -24,13 +24,16 @@ from .events import MessageState
 from .schemas import (
     EditIn,
     Emoji,
+    FoundMessageOut,
     MessageIn,
     MessageOut,
     MessageToRoomIn,
     MyRoomOut,
     ReadIn,
     ReadOut,
+    SearchIn,
 )
+from .search.selectors import Search, search_messages
 
 router = Router(tags=["Messages"], auth=Bearer())
 SENDER = SignedBearer()
@@ -44,6 +47,7 @@ PathEmoji = Annotated[Emoji, Path(example="👍", description="An emoji")]
 Before = Annotated[
     int | None, Query(None, ge=0, le=MAX_ID, description="Messages before this `seq`")
 ]
+SEARCH_PAGING = frozenset({"cursor", "limit"})
 After = Annotated[int | None, Query(None, ge=0, le=MAX_ID, description="Messages after this `seq`")]
 
 
@@ -140,6 +144,45 @@ async def send_to_room(request: Request, body: MessageToRoomIn) -> HttpResponse:
     message of the first time and creates no second one.
     """
     return await _send(request, body.room, body)
+
+
+@router.get(
+    "/search",
+    response=answers({200: list[FoundMessageOut]}, 401, 403, 404, 422),
+)
+def search(
+    request: Request,
+    wanted: Annotated[SearchIn, Query()],
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> HttpResponse:
+    """Search the messages of all rooms that you may read.
+
+    The newest come first. Case and accents are ignored. `highlight` is HTML that is safe to insert:
+    an excerpt of the text with the matches in `<mark>`. `Link` has a `next` only.
+    """
+    user_id = request.auth.user_id
+    search = Search(
+        user_id=user_id,
+        text=wanted.q,
+        room=_searched_room(user_id, wanted.room) if wanted.room is not None else None,
+        sender=wanted.sender,
+        before=wanted.before,
+        after=wanted.after,
+        has_link=wanted.has is not None,
+    )
+    found = search_messages(search, cursor=cursor, limit=limit)
+    response = json_answer(found.messages)
+    write_links(request, response, found.links, paging=SEARCH_PAGING)
+    return response
+
+
+def _searched_room(user_id: int, room: str) -> RoomAccess:
+    if not (room.isascii() and room.isdigit()):
+        return room_access_by_name(user_id, room)
+    if int(room) > MAX_ID:
+        raise NoSuchRoom
+    return room_access(user_id, int(room))
 
 
 @router.get("/rooms/{room_id}/messages", response=READING)
@@ -295,6 +338,7 @@ _SENDING: list[DomainError] = [
 _CHANGING: list[DomainError] = [NoSuchRoom(), NoSuchMessage()]
 REFUSALS: Refusals = {
     send_to_room: _SENDING,
+    search: _READING,
     read_messages: _READING,
     send_message: _SENDING,
     read_messages_alias: _READING,

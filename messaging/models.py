@@ -39,6 +39,8 @@ class Message(models.Model):
         max_length=8, choices=ChangeKind.choices, default=ChangeKind.MESSAGE
     )
     content = models.TextField()
+    # The words of `content` as searches compare them: see `search.words`.
+    words = models.TextField(blank=True, default="", editable=False)
     created_at = models.DateTimeField()
     edited_at = models.DateTimeField(null=True, blank=True)
     deleted = models.BooleanField(default=False)

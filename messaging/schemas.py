@@ -1,11 +1,22 @@
 """Defines the schemas of the messages API, without Django: frames have the same members."""
 
 import unicodedata
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AliasChoices, Field, StringConstraints
+from pydantic import AfterValidator, AliasChoices, BaseModel, Field, StringConstraints
 
-from accounts.kernel.fields import Answer, Body, Id, NameInPath, Seq, Timestamp, UserRef, example
+from accounts.kernel.fields import (
+    Answer,
+    Body,
+    Id,
+    Moment,
+    NameInPath,
+    SearchText,
+    Seq,
+    Timestamp,
+    UserRef,
+    example,
+)
 from accounts.kernel.names import INVISIBLE
 from rooms.schemas import ROOM_EXAMPLE, RoleName, RoomOut
 
@@ -75,6 +86,27 @@ class ReadIn(Body):
     seq: Seq
 
 
+class SearchIn(BaseModel):
+    """What to search for, in the query string."""
+
+    q: Annotated[
+        SearchText,
+        Field(
+            description="All words must be in a message, in any order; those in quotation marks in "
+            "this order. `-word` excludes a word. The last word may be the start of one"
+        ),
+    ] = ""
+    room: Annotated[
+        NameInPath | None, Field(description="Only this room: an id, or a name that is no number")
+    ] = None
+    sender: Annotated[
+        NameInPath | None, Field(alias="from", description="Only messages of this username")
+    ] = None
+    before: Annotated[Moment | None, Field(description="Only messages before this time")] = None
+    after: Annotated[Moment | None, Field(description="Only messages from this time on")] = None
+    has: Annotated[Literal["link"] | None, Field(description="Only messages with a link")] = None
+
+
 class ReactionOut(Answer):
     """One emoji of a message; `users` are the ids of the first 50."""
 
@@ -127,6 +159,13 @@ MESSAGE_EXAMPLE = {
 class MessageOut(MessageMembers):
     model_config = example(MESSAGE_EXAMPLE)
     content: str
+
+
+class FoundMessageOut(MessageOut):
+    """A found message. `highlight` is an excerpt in HTML: escaped, with matches in `<mark>`."""
+
+    model_config = example(MESSAGE_EXAMPLE | {"highlight": "<mark>Hey</mark> everyone!"})
+    highlight: str
 
 
 class MyRoomOut(RoomOut):

@@ -122,7 +122,7 @@ def history(access: RoomAccess, *, before: int | None, after: int | None, limit:
     if after is None:
         rows.reverse()
     shown = ShownRoom(room.pk, room.name, room.low_id, room.high_id)
-    messages = [_message_out(shown, row) for row in rows]
+    messages = [message_out(shown, row) for row in rows]
     links: dict[str, dict[str, Any]] = {}
     if messages and messages[-1]["seq"] < room.last_seq:
         links["next"] = {"after": messages[-1]["seq"], "limit": limit}
@@ -166,7 +166,7 @@ class ShownRoom(NamedTuple):
     high_id: int | None
 
 
-def _message_out(room: ShownRoom, row: Sequence[Any]) -> dict[str, Any]:
+def message_out(room: ShownRoom, row: Sequence[Any]) -> dict[str, Any]:
     """The members of MessageOut for a row of MESSAGE_COLUMNS."""
     pk, seq, version, sender, username, content, *rest = row
     created_at, edited_at, deleted, reply_to, client_id, reactions = rest
@@ -219,7 +219,7 @@ def _message_of_feed(message: Message) -> dict[str, Any]:
         *(message.client_id, json.dumps(message.reactions)),
     )
     room = message.room
-    return _message_out(ShownRoom(room.pk, room.name, room.low_id, room.high_id), row)
+    return message_out(ShownRoom(room.pk, room.name, room.low_id, room.high_id), row)
 
 
 ChangeName = Literal["message", "edit", "delete", "reaction"]
@@ -347,7 +347,7 @@ class _MyRoom(NamedTuple):
             "unread": self.last_seq - self.last_read_seq,
             "last_read_seq": self.last_read_seq,
             "muted": bool(self.muted),
-            "last_message": _message_out(here, last_message) if last_message else None,
+            "last_message": message_out(here, last_message) if last_message else None,
         }
 
 

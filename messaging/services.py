@@ -31,6 +31,7 @@ from rooms.selectors import (
 from .errors import MessageDeleted, NoSuchMessage, SenderMismatch, TooManyReactions
 from .events import MessageEdited, MessageErased, MessageState, ReactionsChanged
 from .models import ChangeKind, Message, Reaction
+from .search.words import stored_words
 from .selectors import state_of
 from .validation import clean_text, digest_of
 from .writer.commands import Draft, Sent
@@ -176,8 +177,9 @@ def edit_message(*, caller: Caller, room_id: int, message_id: int, content: str)
         if message.deleted:
             raise MessageDeleted
         if text != message.content:
-            message.content, message.edited_at = text, timezone.now()
-            editing.store(ChangeKind.EDIT, MessageEdited, "content", "edited_at")
+            message.content, message.words = text, stored_words(text)
+            message.edited_at = timezone.now()
+            editing.store(ChangeKind.EDIT, MessageEdited, "content", "words", "edited_at")
         return editing.state()
 
 
@@ -209,9 +211,10 @@ def _erase(editing: _Editing) -> bool:
     if message.deleted:
         return False
     Reaction.objects.filter(message=message).delete()
-    message.content, message.reactions, message.reply_to = "", [], None
+    message.content, message.words, message.reactions, message.reply_to = "", "", [], None
     message.deleted = True
-    editing.store(ChangeKind.DELETE, MessageErased, "content", "reactions", "reply_to", "deleted")
+    erased = ("content", "words", "reactions", "reply_to", "deleted")
+    editing.store(ChangeKind.DELETE, MessageErased, *erased)
     return True
 
 

@@ -4,6 +4,8 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+from messaging.search.index import create_index, remove_index
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -35,6 +37,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("content", models.TextField()),
+                ("words", models.TextField(blank=True, default="", editable=False)),
                 ("created_at", models.DateTimeField()),
                 ("edited_at", models.DateTimeField(blank=True, null=True)),
                 ("deleted", models.BooleanField(default=False)),
@@ -103,4 +106,5 @@ class Migration(migrations.Migration):
                 fields=("message", "emoji", "user"), name="reaction_once"
             ),
         ),
+        migrations.RunPython(create_index, remove_index),
     ]

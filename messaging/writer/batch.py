@@ -15,6 +15,8 @@ from accounts.kernel.names import name_key
 from messaging.errors import ClientIdReused, SenderMismatch
 from messaging.events import MessageState
 from messaging.models import Message
+from messaging.search.index import index_new_messages
+from messaging.search.words import stored_words
 from messaging.selectors import state_of
 from rooms.errors import REMOVED, NoSuchRoom
 from rooms.models import Ban, Room, RoomKind, other_of
@@ -184,6 +186,7 @@ class MessageBatch:
     def _save_messages(self, cursor: Any) -> None:
         now = connection.ops.adapt_datetimefield_value(self._now)
         execute_bulk(cursor, INSERT_MESSAGE, [_row(*new, now) for new in self._new])
+        index_new_messages(cursor, self._new[0][1].id, self._new[-1][1].id)
         changed = {message.room_id: self._rooms[message.room_id] for _, message in self._new}
         rooms = [(room.last_seq, room.version, now, room.pk) for room in changed.values()]
         execute_bulk(cursor, UPDATE_ROOM_COUNTERS, rooms)
@@ -229,6 +232,7 @@ def _row(draft: Draft, message: MessageState, now: Any) -> tuple[Any, ...]:
         message.version,
         message.version,
         message.content,
+        stored_words(message.content),
         now,
         message.reply_to,
         message.client_id,

@@ -189,10 +189,11 @@ class BulkStatement(NamedTuple):
     row: str
 
 
-_MESSAGE = "(%s, %s, %s, %s, %s, %s, 'message', %s, %s, FALSE, %s, %s, %s, '[]')"
+_MESSAGE = "(%s, %s, %s, %s, %s, %s, 'message', %s, %s, %s, FALSE, %s, %s, %s, '[]')"
 _INTO_MESSAGES = (
     "INSERT INTO messaging_message (id, room_id, sender_id, seq, version, created_version,"
-    " last_change, content, created_at, deleted, reply_to, client_id, client_digest, reactions)"
+    " last_change, content, words, created_at, deleted, reply_to, client_id, client_digest,"
+    " reactions)"
     " VALUES "
 )
 INSERT_MESSAGE = BulkStatement(_INTO_MESSAGES + _MESSAGE, _INTO_MESSAGES + "{rows}", _MESSAGE)
