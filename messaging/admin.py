@@ -11,10 +11,11 @@ from typing_extensions import override
 from accounts.kernel.admin import ReadOnlyAdmin
 from accounts.kernel.moderation import Link, StaffAction, link_to, related
 from accounts.models import User
-from rooms.admin import SEARCH_HELP, SearchableAdmin, ban_link, room_name
+from rooms.admin.links import ban_link, room_name
+from rooms.admin.search import SEARCH_HELP, SearchableAdmin
 from rooms.models import Room
 
-from . import services
+from . import deletion
 from .models import Message
 
 MAX_SEARCHED_ROWS = 100_000
@@ -23,7 +24,7 @@ MAX_SHOWN_LENGTH = 80
 
 
 def _delete_message(staff_id: int, message: Message) -> bool:
-    return services.delete_message_as_staff(
+    return deletion.delete_message_as_staff(
         user_id=staff_id, room_id=message.room_id, message_id=message.pk
     )
 

@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from accounts.auth import Caller
 from accounts.kernel.errors import Forbidden, Invalid
-from messaging import services
+from messaging import deletion, editing, reactions
 from messaging.models import Message
 from messaging.search import index, selectors
 from messaging.search.query import parse_query
@@ -192,12 +192,12 @@ def test_members_of_more_rooms_than_a_query_names_find_the_same(
 def test_edits_and_deletions_change_what_is_found(ila: Caller, room: Room) -> None:
     first, second = say(ila, room, "apple pie"), say(ila, room, "apple juice")
     say(ila, room, "newest")
-    services.edit_message(caller=ila, room_id=room.pk, message_id=first.id, content="pear pie")
+    editing.edit_message(caller=ila, room_id=room.pk, message_id=first.id, content="pear pie")
     assert texts(ila, "apple") == ["apple juice"]
     assert texts(ila, "pear") == texts(ila, '"pear pie"', room) == ["pear pie"]
-    services.add_reaction(caller=ila, room_id=room.pk, message_id=first.id, emoji="👍")
+    reactions.add_reaction(caller=ila, room_id=room.pk, message_id=first.id, emoji="👍")
     assert texts(ila, "pear") == ["pear pie"]
-    services.delete_message(caller=ila, room_id=room.pk, message_id=second.id)
+    deletion.delete_message(caller=ila, room_id=room.pk, message_id=second.id)
     assert texts(ila, "apple") == []
     assert not Message.objects.filter(words__contains="apple").exists()
     Message.objects.filter(pk=first.id).delete()
@@ -211,8 +211,8 @@ def test_deleted_words_leave_the_index_of_sqlite(ila: Caller, room: Room) -> Non
     for _ in range(index.INDEXING_STEP):
         say(ila, room, "cherry")
     assert index_rows("apple") == [first.id, rows[0].id]
-    services.edit_message(caller=ila, room_id=room.pk, message_id=first.id, content="lemon")
-    services.delete_message(caller=ila, room_id=room.pk, message_id=rows[0].id)
+    editing.edit_message(caller=ila, room_id=room.pk, message_id=first.id, content="lemon")
+    deletion.delete_message(caller=ila, room_id=room.pk, message_id=rows[0].id)
     assert (index_rows("apple"), index_rows("lemon")) == ([], [first.id])
     Message.objects.filter(room=room).delete()
     assert index_rows("banana") == index_rows("cherry") == index_rows(f"r_{room.pk}") == []
