@@ -1,6 +1,6 @@
 """Messages over HTTP (contract §2): translate, make one service call, translate back."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from asgiref.sync import sync_to_async
 from django.http import HttpResponse
@@ -9,7 +9,7 @@ from ninja.decorators import decorate_view
 
 from accounts.auth import Bearer, Caller, Request, SignedBearer, sign_in_with
 from accounts.kernel.errors import DomainError, Forbidden, Refusals, SessionEnded
-from accounts.kernel.fields import MAX_ID, NameInPath, PathId, answers
+from accounts.kernel.fields import MAX_ID, Moment, NameInPath, PathId, SearchText, answers
 from accounts.kernel.json_answers import json_answer
 from accounts.kernel.pagination import Cursor, Limit, write_links
 from accounts.kernel.rate_limits import refund
@@ -32,7 +32,6 @@ from .schemas import (
     MyRoomOut,
     ReadIn,
     ReadOut,
-    SearchIn,
 )
 from .search.selectors import Search, search_messages
 
@@ -48,6 +47,10 @@ PathEmoji = Annotated[Emoji, Path(example="👍", description="An emoji")]
 Before = Annotated[
     int | None, Query(None, ge=0, le=MAX_ID, description="Messages before this `seq`")
 ]
+WORDS_TO_FIND = (
+    "All words must be in a message, in any order; those in quotation marks in this order. `-word` "
+    "excludes a word. The last word may be the start of one"
+)
 SEARCH_PAGING = frozenset({"cursor", "limit"})
 After = Annotated[int | None, Query(None, ge=0, le=MAX_ID, description="Messages after this `seq`")]
 
@@ -151,9 +154,23 @@ async def send_to_room(request: Request, body: MessageToRoomIn) -> HttpResponse:
     "/search",
     response=answers({200: list[FoundMessageOut]}, 401, 403, 404, 422),
 )
-def search(
+def search(  # noqa: PLR0913, PLR0917 - the parameters of the query string
     request: Request,
-    wanted: Annotated[SearchIn, Query()],
+    q: Annotated[SearchText, Query("", description=WORDS_TO_FIND)] = "",
+    room: Annotated[
+        NameInPath | None,
+        Query(None, description="Only this room: an id, or a name that is no number"),
+    ] = None,
+    sender: Annotated[
+        NameInPath | None, Query(None, alias="from", description="Only messages of this username")
+    ] = None,
+    before: Annotated[
+        Moment | None, Query(None, description="Only messages before this time")
+    ] = None,
+    after: Annotated[
+        Moment | None, Query(None, description="Only messages from this time on")
+    ] = None,
+    has: Annotated[Literal["link"] | None, Query(None, description="Only with a link")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> HttpResponse:
@@ -165,12 +182,12 @@ def search(
     user_id = request.auth.user_id
     search = Search(
         user_id=user_id,
-        text=wanted.q,
-        room=_searched_room(user_id, wanted.room) if wanted.room is not None else None,
-        sender=wanted.sender,
-        before=wanted.before,
-        after=wanted.after,
-        has_link=wanted.has is not None,
+        text=q,
+        room=_searched_room(user_id, room) if room is not None else None,
+        sender=sender,
+        before=before,
+        after=after,
+        has_link=has is not None,
     )
     found = search_messages(search, cursor=cursor, limit=limit)
     response = json_answer(found.messages)

@@ -1,17 +1,15 @@
 """Defines the schemas of the messages API, without Django: frames have the same members."""
 
 import unicodedata
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, AliasChoices, Field, StringConstraints
 
 from accounts.kernel.fields import (
     Answer,
     Body,
     Id,
-    Moment,
     NameInPath,
-    SearchText,
     Seq,
     Timestamp,
     UserRef,
@@ -84,27 +82,6 @@ class MessageToRoomIn(MessageIn):
 class ReadIn(Body):
     model_config = example({"seq": 12})
     seq: Seq
-
-
-class SearchIn(BaseModel):
-    """What to search for, in the query string."""
-
-    q: Annotated[
-        SearchText,
-        Field(
-            description="All words must be in a message, in any order; those in quotation marks in "
-            "this order. `-word` excludes a word. The last word may be the start of one"
-        ),
-    ] = ""
-    room: Annotated[
-        NameInPath | None, Field(description="Only this room: an id, or a name that is no number")
-    ] = None
-    sender: Annotated[
-        NameInPath | None, Field(alias="from", description="Only messages of this username")
-    ] = None
-    before: Annotated[Moment | None, Field(description="Only messages before this time")] = None
-    after: Annotated[Moment | None, Field(description="Only messages from this time on")] = None
-    has: Annotated[Literal["link"] | None, Field(description="Only messages with a link")] = None
 
 
 class ReactionOut(Answer):

@@ -56,7 +56,8 @@ BY_INDEX = {
         " AND {conditions} ORDER BY messaging_words.rowid DESC LIMIT %s"
     ),
     "postgresql": (
-        f"WITH found AS MATERIALIZED (SELECT {{hit}}{FROM} WHERE r.id = m.room_id"
+        "WITH found AS MATERIALIZED (SELECT {hit} FROM messaging_message m CROSS JOIN rooms_room r"
+        " WHERE r.id = m.room_id"
         " AND m.words <> '' AND messaging_lexemes(m.words, m.room_id, m.sender_id) @@ %s::tsquery"
         " AND m.id > %s AND m.id <= %s AND {conditions})"
         " SELECT * FROM found ORDER BY 1 DESC LIMIT %s"

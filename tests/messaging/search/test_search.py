@@ -23,12 +23,12 @@ from rooms.services import delete_room
 from tests.factories import (
     commits,
     draft,
+    make_caller,
     make_member,
     make_private_room,
     make_room,
-    make_sign_in,
     make_user,
-    say,
+    store_message,
     store_now,
 )
 
@@ -75,7 +75,7 @@ def test_words_phrases_exclusions_and_prefixes(
     ila: Caller, room: Room, query: str, found: str | None
 ) -> None:
     for text in ("The river bank", "Große Straße", "東京 2026", "the newest"):
-        say(ila, room, text)
+        store_message(ila, room, text)
     assert texts(ila, query) == ([found] if found else [])
     assert texts(ila, query, room) == ([found] if found else [])
 
@@ -106,7 +106,7 @@ def test_words_phrases_exclusions_and_prefixes(
 )
 def test_operators_of_the_engines_are_plain_text(ila: Caller, room: Room, query: str) -> None:
     for text in ("the river bank", "the newest"):
-        say(ila, room, text)
+        store_message(ila, room, text)
     words = [term.stored for term in parse_query(query)]
     expected = bool(words) and all(word in " the river bank " for word in words)
     assert texts(ila, query) == (["the river bank"] if expected else [])
@@ -114,7 +114,7 @@ def test_operators_of_the_engines_are_plain_text(ila: Caller, room: Room, query:
 
 def test_results_are_newest_first_and_paged_without_gaps(ila: Caller, room: Room) -> None:
     for number in range(25):
-        say(ila, room, f"number {number}{' odd' if number % 2 else ''}")
+        store_message(ila, room, f"number {number}{' odd' if number % 2 else ''}")
     for where in (None, room_access(ila.user_id, room.pk)):
         search, seen, cursor = Search(ila.user_id, "odd", where), [], None
         while True:
@@ -129,7 +129,7 @@ def test_results_are_newest_first_and_paged_without_gaps(ila: Caller, room: Room
 
 def test_pages_end_early_by_bytes(ila: Caller, room: Room, settings: Settings) -> None:
     for number in range(4):
-        say(ila, room, f"{number} " + "long " * 500)
+        store_message(ila, room, f"{number} " + "long " * 500)
     settings.CHAT_PAGE_BYTES = 8_000
     page = search_messages(Search(ila.user_id, "long"), cursor=None, limit=50)
     assert [found["content"][0] for found in page.messages] == ["3", "2"]
@@ -145,7 +145,7 @@ def test_a_foreign_cursor_is_refused(ila: Caller, room: Room) -> None:
 
 
 def test_only_rooms_that_the_caller_can_read_now_are_searched(ila: Caller, friend: Caller) -> None:
-    stranger = make_sign_in(make_user("stranger"))
+    stranger = make_caller(make_user("stranger"))
     group = make_room(RoomKind.GROUP, owner=[ila.user_id], member=[friend.user_id])
     public = make_room(owner=[ila.user_id])
     private = make_private_room(ila.user_id, make_user("kaushal"))
@@ -156,8 +156,8 @@ def test_only_rooms_that_the_caller_can_read_now_are_searched(ila: Caller, frien
         ("private", private),
         ("gone", deleted),
     ):
-        say(ila, room, f"secret of {where}")
-    say(ila, make_room(owner=[ila.user_id]), "newest")
+        store_message(ila, room, f"secret of {where}")
+    store_message(ila, make_room(owner=[ila.user_id]), "newest")
     delete_room(user_id=ila.user_id, room_id=deleted.pk)
 
     assert texts(ila, "secret") == ["secret of private", "secret of public", "secret of group"]
@@ -178,20 +178,20 @@ def test_members_of_more_rooms_than_a_query_names_find_the_same(
     ila: Caller, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = make_room(RoomKind.GROUP, owner=[ila.user_id])
-    foreign = make_sign_in()
+    foreign = make_caller()
     hidden = make_room(RoomKind.GROUP, owner=[foreign.user_id])
-    say(ila, room, "one word")
-    say(foreign, hidden, "hidden word")
-    say(ila, other, "another word")
-    say(ila, other, "newest")
+    store_message(ila, room, "one word")
+    store_message(foreign, hidden, "hidden word")
+    store_message(ila, other, "another word")
+    store_message(ila, other, "newest")
     named = texts(ila, "word")
     monkeypatch.setattr(selectors, "MAX_ROOM_TOKENS", 1)
     assert texts(ila, "word") == named == ["another word", "one word"]
 
 
 def test_edits_and_deletions_change_what_is_found(ila: Caller, room: Room) -> None:
-    first, second = say(ila, room, "apple pie"), say(ila, room, "apple juice")
-    say(ila, room, "newest")
+    first, second = store_message(ila, room, "apple pie"), store_message(ila, room, "apple juice")
+    store_message(ila, room, "newest")
     editing.edit_message(caller=ila, room_id=room.pk, message_id=first.id, content="pear pie")
     assert texts(ila, "apple") == ["apple juice"]
     assert texts(ila, "pear") == texts(ila, '"pear pie"', room) == ["pear pie"]
@@ -206,10 +206,10 @@ def test_edits_and_deletions_change_what_is_found(ila: Caller, room: Room) -> No
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL maintains its own index")
 def test_deleted_words_leave_the_index_of_sqlite(ila: Caller, room: Room) -> None:
-    first = say(ila, room, "apple")
-    rows = [say(ila, room, "apple"), say(ila, room, "banana")]
+    first = store_message(ila, room, "apple")
+    rows = [store_message(ila, room, "apple"), store_message(ila, room, "banana")]
     for _ in range(index.INDEXING_STEP):
-        say(ila, room, "cherry")
+        store_message(ila, room, "cherry")
     assert index_rows("apple") == [first.id, rows[0].id]
     editing.edit_message(caller=ila, room_id=room.pk, message_id=first.id, content="lemon")
     deletion.delete_message(caller=ila, room_id=room.pk, message_id=rows[0].id)
@@ -231,10 +231,10 @@ def index_rows(word: str) -> list[int]:
 
 def test_filters_by_room_sender_time_and_link(ila: Caller, friend: Caller, room: Room) -> None:
     other = make_room(RoomKind.GROUP, owner=[ila.user_id])
-    old = say(ila, room, "see https://example.com/page")
-    say(friend, room, "see the http protocol")
-    say(ila, other, "see you")
-    say(ila, other, "newest")
+    old = store_message(ila, room, "see https://example.com/page")
+    store_message(friend, room, "see the http protocol")
+    store_message(ila, other, "see you")
+    store_message(ila, other, "newest")
     day = timedelta(days=1)
     Message.objects.filter(pk=old.id).update(created_at=old.timestamp - day)
     half = old.timestamp - day / 2
@@ -254,7 +254,7 @@ def test_filters_by_room_sender_time_and_link(ila: Caller, friend: Caller, room:
 
 
 def test_times_bound_a_long_room(ila: Caller, room: Room) -> None:
-    rows = [say(ila, room, f"step {number}") for number in range(40)]
+    rows = [store_message(ila, room, f"step {number}") for number in range(40)]
     for number, row in enumerate(rows):
         moment = rows[0].timestamp + timedelta(hours=number)
         Message.objects.filter(pk=row.id).update(created_at=moment)
@@ -293,6 +293,6 @@ def test_a_page_costs_a_bounded_number_of_statements(
     ila: Caller, room: Room, django_assert_max_num_queries: Any
 ) -> None:
     for _ in range(60):
-        say(ila, room, "word")
+        store_message(ila, room, "word")
     with django_assert_max_num_queries(8):
         assert len(texts(ila, "word")) == 50
