@@ -83,6 +83,7 @@ STATUS: dict[type[DomainError], int] = {
     rooms_errors.LastOwner: 409,
     messaging_errors.ClientIdReused: 409,
     messaging_errors.MessageDeleted: 409,
+    messaging_errors.TooManyPins: 409,
     messaging_errors.TooManyReactions: 409,
     accounts_errors.Invalid: 422,
     rooms_errors.UnknownUsers: 422,

@@ -32,6 +32,8 @@ COUNTED_BY_SERVICES: frozenset[View] = frozenset(
         messaging_api.delete_message,
         messaging_api.add_reaction,
         messaging_api.remove_reaction,
+        messaging_api.pin_message,
+        messaging_api.unpin_message,
     }
 )
 # Each makes every process reload who may read the room.

@@ -19,8 +19,15 @@ from accounts.tokens import Claims
 from rooms.errors import REMOVED, NoSuchRoom, NotAMember
 from rooms.selectors import RoomAccess, room_access, room_access_by_name
 
-from . import deletion, editing, reactions, selectors, services
-from .errors import ClientIdReused, MessageDeleted, NoSuchMessage, SenderMismatch, TooManyReactions
+from . import deletion, editing, pins, reactions, selectors, services
+from .errors import (
+    ClientIdReused,
+    MessageDeleted,
+    NoSuchMessage,
+    SenderMismatch,
+    TooManyPins,
+    TooManyReactions,
+)
 from .events import MessageState
 from .schemas import (
     EditIn,
@@ -335,6 +342,43 @@ def remove_reaction(
     )
 
 
+@router.put(
+    "/rooms/{room_id}/messages/{message_id}/pin",
+    response=answers({200: MessageOut}, 401, 403, 404, 409, 422, 429),
+)
+def pin_message(request: Request, room_id: RoomId, message_id: MessageId) -> MessageState:
+    """Add a message to the pins of its room.
+
+    For owners and admins; in a private room for both users. Pinning it again changes nothing.
+    """
+    return pins.pin_message(caller=request.auth, room_id=room_id, message_id=message_id)
+
+
+@router.delete(
+    "/rooms/{room_id}/messages/{message_id}/pin",
+    response=answers({200: MessageOut}, 401, 403, 404, 422, 429),
+)
+def unpin_message(request: Request, room_id: RoomId, message_id: MessageId) -> MessageState:
+    """Remove a message from the pins of its room.
+
+    For owners and admins; in a private room for both users. The message itself stays.
+    """
+    return pins.unpin_message(caller=request.auth, room_id=room_id, message_id=message_id)
+
+
+@router.get("/rooms/{room_id}/pins", response=READING)
+def list_pins(
+    request: Request, room_id: RoomId, cursor: Cursor = None, limit: Limit = 50
+) -> HttpResponse:
+    """List the pinned messages of a room, newest pin first.
+
+    A room has at most 100. `Link` has a `next` only.
+    """
+    access = room_access(request.auth.user_id, room_id)
+    page = selectors.pinned_messages(access, cursor=cursor, limit=limit)
+    return _page(request, page.messages, page.links)
+
+
 @router.post("/rooms/{room_id}/read", response=answers({200: ReadOut}, 400, 401, 403, 404, 422))
 def mark_read(request: Request, room_id: RoomId, body: ReadIn) -> dict[str, Any]:
     """Mark the messages of a room as read.
@@ -372,6 +416,14 @@ REFUSALS: Refusals = {
         Forbidden("Only the author, an admin or an owner may delete a message"),
     ],
     add_reaction: [*_CHANGING, Forbidden(REMOVED), MessageDeleted(), TooManyReactions()],
+    pin_message: [
+        *_CHANGING,
+        Forbidden(pins.MAY_NOT_PIN),
+        MessageDeleted(),
+        TooManyPins(),
+    ],
+    unpin_message: [*_CHANGING, Forbidden(pins.MAY_NOT_PIN)],
+    list_pins: _READING,
     remove_reaction: [*_CHANGING, Forbidden(REMOVED)],
     mark_read: [NoSuchRoom(), NotAMember(), Forbidden(REMOVED)],
 }

@@ -8,6 +8,7 @@ from rooms.selectors import acting_role
 
 from .events import MessageErased
 from .locked_message import LockedMessage, locked_message
+from .mentions import NOBODY, replace_mentions
 from .models import ChangeKind, Reaction
 
 
@@ -40,7 +41,11 @@ def _erase(locked: LockedMessage) -> bool:
         return False
     Reaction.objects.filter(message=message).delete()
     message.content, message.words, message.reactions, message.reply_to = "", "", [], None
-    message.deleted = True
-    erased = ("content", "words", "reactions", "reply_to", "deleted")
+    message.deleted, message.pinned_version = True, None
+    replace_mentions(message, NOBODY)
+    erased = (
+        *("content", "words", "reactions", "reply_to", "deleted"),
+        *("mentions", "mentions_all", "pinned_version"),
+    )
     locked.store(ChangeKind.DELETE, MessageErased, *erased)
     return True

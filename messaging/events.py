@@ -1,10 +1,12 @@
 """Defines the events of messages, published after the commit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from accounts.kernel.events import Event
+
+from .quotes import Quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,10 @@ class MessageState:
     client_id: str | None
     reactions: list[dict[str, Any]]
     access_epoch: int
+    mentions: list[int] = field(default_factory=list)
+    mentions_all: bool = False
+    quote: Quote | None = None
+    pinned: bool = False
     # Attachments come with a later version of the product.
     attachments: tuple[()] = ()
 
@@ -56,6 +62,13 @@ class MessageErased(Event):
 
 @dataclass(frozen=True, slots=True)
 class ReactionsChanged(Event):
+    message: MessageState
+
+
+@dataclass(frozen=True, slots=True)
+class PinChanged(Event):
+    """A message was pinned or unpinned."""
+
     message: MessageState
 
 

@@ -17,6 +17,7 @@ class ChangeKind(models.TextChoices):
     EDIT = "edit"
     DELETE = "delete"
     REACTION = "reaction"
+    PIN = "pin"
 
 
 class Message(models.Model):
@@ -49,6 +50,11 @@ class Message(models.Model):
     client_id = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001 - none is not ""
     client_digest = models.CharField(max_length=32, blank=True, default="")
     reactions = models.JSONField(default=list, blank=True)
+    # Ids of mentioned members; `Mention` has the same for counting.
+    mentions = models.JSONField(default=list, blank=True)
+    mentions_all = models.BooleanField(default=False)
+    # The room's version at the pin, by which pins are ordered.
+    pinned_version = models.PositiveBigIntegerField(null=True, blank=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -61,6 +67,14 @@ class Message(models.Model):
                 fields=["room", "sender", "client_id"],
                 condition=Q(client_id__isnull=False),
                 name="message_client_id_once",
+            ),
+        ]
+        indexes: ClassVar = [
+            # GET /rooms/{id}/pins. Messages that are not pinned take no space in it.
+            models.Index(
+                fields=["room", "pinned_version"],
+                condition=Q(pinned_version__isnull=False),
+                name="message_by_pin",
             ),
         ]
 
@@ -86,3 +100,29 @@ class Reaction(models.Model):
     @override
     def __str__(self) -> str:
         return f"{self.emoji} by user {self.user_id} on message {self.message_id}"
+
+
+class Mention(models.Model):
+    """A mention of a member, or of everyone (no `user`), for counting unread ones."""
+
+    id = models.BigAutoField(primary_key=True)
+    # The constraint leads with `room` and is its index. Users are never deleted.
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, db_index=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, db_index=False)
+    seq = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [
+            # Unread mentions of a member in a room.
+            models.UniqueConstraint(fields=["room", "user", "seq"], name="mention_once"),
+        ]
+        indexes: ClassVar = [
+            # Unread mentions of everyone in a room.
+            models.Index(
+                fields=["room", "seq"], condition=Q(user=None), name="mention_of_everyone"
+            ),
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"mention of {self.user_id or 'everyone'} in message {self.seq} of {self.room_id}"

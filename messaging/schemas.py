@@ -93,6 +93,22 @@ class ReactionOut(Answer):
     users: list[int]
 
 
+class QuoteOut(Answer):
+    """The message that another one replies to, as it is now.
+
+    `content` has at most 200 characters, and none when the message was deleted.
+    """
+
+    model_config = example(
+        {"id": 1, "sender": 2, "username": "kaushal", "content": "Hi!", "deleted": False}
+    )
+    id: int
+    sender: int
+    username: str
+    content: str
+    deleted: bool
+
+
 class MessageMembers(Answer):
     """The members of a message in REST answers and frames, except its text."""
 
@@ -111,6 +127,12 @@ class MessageMembers(Answer):
     client_id: str | None
     attachments: list[int]
     reactions: list[ReactionOut]
+    mentions: Annotated[list[int], Field(description="Ids of mentioned members, at most 50")]
+    mentions_all: Annotated[
+        bool, Field(description="An owner or admin of a public or a group room wrote `@all`")
+    ]
+    quote: QuoteOut | None
+    pinned: bool
 
 
 MESSAGE_EXAMPLE = {
@@ -129,6 +151,10 @@ MESSAGE_EXAMPLE = {
     "client_id": None,
     "attachments": [],
     "reactions": [{"emoji": "👍", "count": 1, "users": [2]}],
+    "mentions": [],
+    "mentions_all": False,
+    "quote": None,
+    "pinned": False,
     "content": "Hey everyone!",
 }
 
@@ -152,6 +178,7 @@ class MyRoomOut(RoomOut):
             "role": "owner",
             "unread": 0,
             "last_read_seq": 12,
+            "mentions": 0,
             "muted": False,
             "last_message": MESSAGE_EXAMPLE,
         }
@@ -159,6 +186,7 @@ class MyRoomOut(RoomOut):
     role: RoleName
     unread: int
     last_read_seq: int
+    mentions: Annotated[int, Field(description="Unread messages that mention you or everyone")]
     muted: bool
     last_message: MessageOut | None
 

@@ -31,6 +31,7 @@ class Migration(migrations.Migration):
                             ("edit", "Edit"),
                             ("delete", "Delete"),
                             ("reaction", "Reaction"),
+                            ("pin", "Pin"),
                         ],
                         default="message",
                         max_length=8,
@@ -45,6 +46,9 @@ class Migration(migrations.Migration):
                 ("client_id", models.CharField(blank=True, max_length=64, null=True)),
                 ("client_digest", models.CharField(blank=True, default="", max_length=32)),
                 ("reactions", models.JSONField(blank=True, default=list)),
+                ("mentions", models.JSONField(blank=True, default=list)),
+                ("mentions_all", models.BooleanField(default=False)),
+                ("pinned_version", models.PositiveBigIntegerField(blank=True, null=True)),
                 (
                     "room",
                     models.ForeignKey(
@@ -56,6 +60,28 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         db_index=False,
                         on_delete=django.db.models.deletion.PROTECT,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Mention",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("seq", models.PositiveBigIntegerField()),
+                (
+                    "room",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="rooms.room"
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
                         to=settings.AUTH_USER_MODEL,
                     ),
                 ),
@@ -105,6 +131,26 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(
                 fields=("message", "emoji", "user"), name="reaction_once"
             ),
+        ),
+        migrations.AddIndex(
+            model_name="message",
+            index=models.Index(
+                condition=models.Q(("pinned_version__isnull", False)),
+                fields=["room", "pinned_version"],
+                name="message_by_pin",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="mention",
+            index=models.Index(
+                condition=models.Q(("user", None)),
+                fields=["room", "seq"],
+                name="mention_of_everyone",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="mention",
+            constraint=models.UniqueConstraint(fields=("room", "user", "seq"), name="mention_once"),
         ),
         migrations.RunPython(create_index, remove_index),
     ]

@@ -9,7 +9,7 @@ A page comes from two steps, so that neither a common nor a rare word reads many
    them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -18,10 +18,12 @@ from django.db import connection
 
 from accounts.kernel.pagination import count_fitting, cursor_after, id_in
 from accounts.selectors import find_user_id
+from messaging.quotes import Quote, quotes_of
 from messaging.selectors import (
     BYTES,
     MESSAGE_COLUMNS,
     MESSAGE_OVERHEAD,
+    REPLY_TO,
     ShownRoom,
     message_out,
 )
@@ -270,10 +272,12 @@ class _Finder:
             f" AND m.id IN ({marks}) AND {READABLE_ROOM} ORDER BY m.id DESC",
             [*ids, *[self._search.user_id] * 2],
         )
-        return [self._message(row) for row in self._database.fetchall()]
+        rows = self._database.fetchall()
+        quotes = quotes_of(row[REPLY_TO] for row in rows)
+        return [self._message(row, quotes) for row in rows]
 
-    def _message(self, row: Sequence[Any]) -> dict[str, Any]:
-        message = message_out(ShownRoom(*row[-4:]), row[:-4])
+    def _message(self, row: Sequence[Any], quotes: Mapping[int | None, Quote]) -> dict[str, Any]:
+        message = message_out(ShownRoom(*row[-4:]), row[:-4], quotes)
         return message | {"highlight": highlight(message["content"], self._terms)}
 
 

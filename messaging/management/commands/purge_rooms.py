@@ -10,7 +10,7 @@ from django.utils import timezone
 from typing_extensions import override
 
 from accounts.kernel.db import writing
-from messaging.models import Message, Reaction
+from messaging.models import Mention, Message, Reaction
 from rooms.models import Room
 
 CHUNK = 5000
@@ -61,5 +61,6 @@ def _erase_chunk(room: Room) -> int:
         if chunk:
             oldest = Message.objects.filter(room=room, seq__lte=chunk[-1])
             Reaction.objects.filter(message__in=oldest).delete()
+            Mention.objects.filter(room=room, seq__lte=chunk[-1]).delete()
             oldest.only("pk").delete()
     return len(chunk)
