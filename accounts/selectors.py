@@ -30,6 +30,11 @@ def find_user(username: str) -> User:
     return user
 
 
+def find_user_id(username: str) -> int | None:
+    """The id of a user by name, deactivated ones included."""
+    return User.objects.filter(username_key=name_key(username)).values_list("pk", flat=True).first()
+
+
 def login_key(name: str) -> str:
     """Returns the form in which a login name is looked up.
 

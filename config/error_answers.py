@@ -51,6 +51,7 @@ STATUS: dict[type[DomainError], int] = {
     rooms_errors.LastOwner: 409,
     messaging_errors.ClientIdReused: 409,
     messaging_errors.MessageDeleted: 409,
+    messaging_errors.TooManyPins: 409,
     messaging_errors.TooManyReactions: 409,
     attachments_errors.AttachmentInUse: 409,
     attachments_errors.TooLarge: 413,

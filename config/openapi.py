@@ -48,7 +48,8 @@ CODES = sorted(
 TAGS = {
     "Accounts": "Registration, login and tokens, your profile, your sessions, other users.",
     "Rooms": "Public rooms, groups and private rooms, and who belongs to them.",
-    "Messages": "Reading, sending, editing and deleting messages; reactions and read marks.",
+    "Messages": "Reading, sending, editing, deleting and finding messages; reactions, pins and "
+    "read marks.",
     "Files": "Uploading files for messages, and downloading them.",
 }
 WITH_TOKEN = [

@@ -34,6 +34,8 @@ COUNTED_BY_SERVICES: frozenset[View] = frozenset(
         messaging_api.add_reaction,
         messaging_api.remove_reaction,
         attachments_api.upload_attachment,
+        messaging_api.pin_message,
+        messaging_api.unpin_message,
     }
 )
 # Each makes every process reload who may read the room.

@@ -9,6 +9,7 @@ from rooms.selectors import acting_role
 from .attachments.services import release_files
 from .events import MessageErased
 from .locked_message import LockedMessage, locked_message
+from .mentions import NOBODY, replace_mentions
 from .models import ChangeKind, Reaction
 
 
@@ -42,10 +43,16 @@ def _erase(locked: LockedMessage) -> bool:
     Reaction.objects.filter(message=message).delete()
     if message.attachments:
         release_files([message.pk])
-    message.content, message.reactions, message.attachments, message.reply_to = "", [], [], None
-    message.deleted = True
-    locked.store(ChangeKind.DELETE, MessageErased, *ERASED, "deleted")
+    message.content, message.words, message.reply_to = "", "", None
+    message.reactions, message.attachments = [], []
+    message.deleted, message.pinned_version = True, None
+    replace_mentions(message, NOBODY)
+    locked.store(ChangeKind.DELETE, MessageErased, *ERASED)
     return True
 
 
-ERASED = ("content", "reactions", "attachments", "reply_to")
+ERASED = (
+    *("content", "words", "reactions", "attachments", "reply_to", "deleted"),
+    *("mentions", "mentions_all", "pinned_version"),
+)
+"""Columns that a deletion changes, besides those of every change."""

@@ -8,7 +8,9 @@ from accounts.kernel.errors import Forbidden
 from .errors import MessageDeleted
 from .events import MessageEdited, MessageState
 from .locked_message import locked_message
+from .mentions import mentioned_in, replace_mentions
 from .models import ChangeKind
+from .search.words import stored_words
 from .services import accept_text
 
 
@@ -25,6 +27,11 @@ def edit_message(*, caller: Caller, room_id: int, message_id: int, content: str)
         if message.deleted:
             raise MessageDeleted
         if text != message.content:
-            message.content, message.edited_at = text, timezone.now()
-            locked.store(ChangeKind.EDIT, MessageEdited, "content", "edited_at")
+            message.content, message.words = text, stored_words(text)
+            message.edited_at = timezone.now()
+            room, member = locked.access.room, locked.access.member
+            role = member.role if member else None
+            replace_mentions(message, mentioned_in(text, room.pk, room.kind, role))
+            changed = ("content", "words", "edited_at", "mentions", "mentions_all")
+            locked.store(ChangeKind.EDIT, MessageEdited, *changed)
         return locked.state()

@@ -28,6 +28,11 @@ class ClientIdReused(DomainError):
     detail = "This client_id was already used for a different message"
 
 
+class TooManyPins(DomainError):
+    code = "too_many_pins"
+    detail = "A room has at most 100 pinned messages"
+
+
 class TooManyReactions(DomainError):
     code = "too_many_reactions"
     detail = "Too many different reactions on this message"

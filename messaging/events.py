@@ -1,11 +1,13 @@
 """Defines the events of messages, published after the commit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from accounts.kernel.events import Event
+
+from .quotes import Quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,10 @@ class MessageState:
     client_id: str | None
     reactions: list[dict[str, Any]]
     access_epoch: int
+    mentions: list[int] = field(default_factory=list)
+    mentions_all: bool = False
+    quote: Quote | None = None
+    pinned: bool = False
     attachments: Sequence[dict[str, Any]] = ()
 
 
@@ -59,6 +65,13 @@ class MessageErased(Event):
 
 @dataclass(frozen=True, slots=True)
 class ReactionsChanged(Event):
+    message: MessageState
+
+
+@dataclass(frozen=True, slots=True)
+class PinChanged(Event):
+    """A message was pinned or unpinned."""
+
     message: MessageState
 
 

@@ -20,6 +20,7 @@ class ChangeKind(models.TextChoices):
     EDIT = "edit"
     DELETE = "delete"
     REACTION = "reaction"
+    PIN = "pin"
 
 
 class Message(models.Model):
@@ -43,6 +44,8 @@ class Message(models.Model):
         max_length=8, choices=ChangeKind.choices, default=ChangeKind.MESSAGE
     )
     content = models.TextField()
+    # The words of `content` as searches compare them: see `search.words`.
+    words = models.TextField(blank=True, default="", editable=False)
     created_at = models.DateTimeField()
     edited_at = models.DateTimeField(null=True, blank=True)
     deleted = models.BooleanField(default=False)
@@ -53,6 +56,11 @@ class Message(models.Model):
     reactions = models.JSONField(default=list, blank=True)
     # As `reactions`: the list of the answer, written with the message and emptied with it.
     attachments = models.JSONField(default=list, blank=True)
+    # Ids of mentioned members; `Mention` has the same for counting.
+    mentions = models.JSONField(default=list, blank=True)
+    mentions_all = models.BooleanField(default=False)
+    # The room's version at the pin, by which pins are ordered.
+    pinned_version = models.PositiveBigIntegerField(null=True, blank=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -65,6 +73,14 @@ class Message(models.Model):
                 fields=["room", "sender", "client_id"],
                 condition=Q(client_id__isnull=False),
                 name="message_client_id_once",
+            ),
+        ]
+        indexes: ClassVar = [
+            # GET /rooms/{id}/pins. Messages that are not pinned take no space in it.
+            models.Index(
+                fields=["room", "pinned_version"],
+                condition=Q(pinned_version__isnull=False),
+                name="message_by_pin",
             ),
         ]
 
@@ -130,3 +146,29 @@ class Reaction(models.Model):
     @override
     def __str__(self) -> str:
         return f"{self.emoji} by user {self.user_id} on message {self.message_id}"
+
+
+class Mention(models.Model):
+    """A mention of a member, or of everyone (no `user`), for counting unread ones."""
+
+    id = models.BigAutoField(primary_key=True)
+    # The constraint leads with `room` and is its index. Users are never deleted.
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, db_index=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, db_index=False)
+    seq = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [
+            # Unread mentions of a member in a room.
+            models.UniqueConstraint(fields=["room", "user", "seq"], name="mention_once"),
+        ]
+        indexes: ClassVar = [
+            # Unread mentions of everyone in a room.
+            models.Index(
+                fields=["room", "seq"], condition=Q(user=None), name="mention_of_everyone"
+            ),
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"mention of {self.user_id or 'everyone'} in message {self.seq} of {self.room_id}"

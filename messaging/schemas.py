@@ -5,7 +5,16 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AliasChoices, Field, StringConstraints
 
-from accounts.kernel.fields import Answer, Body, Id, NameInPath, Seq, Timestamp, UserRef, example
+from accounts.kernel.fields import (
+    Answer,
+    Body,
+    Id,
+    NameInPath,
+    Seq,
+    Timestamp,
+    UserRef,
+    example,
+)
 from accounts.kernel.names import INVISIBLE
 from rooms.schemas import ROOM_EXAMPLE, RoleName, RoomOut
 
@@ -92,6 +101,22 @@ class ReactionOut(Answer):
     users: list[int]
 
 
+class QuoteOut(Answer):
+    """The message that another one replies to, as it is now.
+
+    `content` has at most 200 characters, and none when the message was deleted.
+    """
+
+    model_config = example(
+        {"id": 1, "sender": 2, "username": "kaushal", "content": "Hi!", "deleted": False}
+    )
+    id: int
+    sender: int
+    username: str
+    content: str
+    deleted: bool
+
+
 class MessageMembers(Answer):
     """The members of a message in REST answers and frames, except its text."""
 
@@ -110,6 +135,12 @@ class MessageMembers(Answer):
     client_id: str | None
     attachments: list[AttachmentOut]
     reactions: list[ReactionOut]
+    mentions: Annotated[list[int], Field(description="Ids of mentioned members, at most 50")]
+    mentions_all: Annotated[
+        bool, Field(description="An owner or admin of a public or a group room wrote `@all`")
+    ]
+    quote: QuoteOut | None
+    pinned: bool
 
 
 MESSAGE_EXAMPLE = {
@@ -128,6 +159,10 @@ MESSAGE_EXAMPLE = {
     "client_id": None,
     "attachments": [ATTACHMENT_EXAMPLE],
     "reactions": [{"emoji": "👍", "count": 1, "users": [2]}],
+    "mentions": [],
+    "mentions_all": False,
+    "quote": None,
+    "pinned": False,
     "content": "Hey everyone!",
 }
 
@@ -137,6 +172,13 @@ class MessageOut(MessageMembers):
     content: str
 
 
+class FoundMessageOut(MessageOut):
+    """A found message. `highlight` is an excerpt in HTML: escaped, with matches in `<mark>`."""
+
+    model_config = example(MESSAGE_EXAMPLE | {"highlight": "<mark>Hey</mark> everyone!"})
+    highlight: str
+
+
 class MyRoomOut(RoomOut):
     model_config = example(
         ROOM_EXAMPLE
@@ -144,6 +186,7 @@ class MyRoomOut(RoomOut):
             "role": "owner",
             "unread": 0,
             "last_read_seq": 12,
+            "mentions": 0,
             "muted": False,
             "last_message": MESSAGE_EXAMPLE,
         }
@@ -151,6 +194,7 @@ class MyRoomOut(RoomOut):
     role: RoleName
     unread: int
     last_read_seq: int
+    mentions: Annotated[int, Field(description="Unread messages that mention you or everyone")]
     muted: bool
     last_message: MessageOut | None
 

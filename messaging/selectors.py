@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
@@ -30,7 +30,9 @@ from rooms.models import Room, RoomKind, other_of
 from rooms.selectors import PAIR, RoomAccess, aware, may_be_read, members_among
 
 from .events import MessageState
+from .mentions import count_unread_mentions
 from .models import Message
+from .quotes import QUOTE_BYTES, Quote, quotes_of
 
 MAX_FEED_SCAN = 10_000
 """Messages of the whole site that a page of the feed examines. Without this limit a page for a user
@@ -38,8 +40,15 @@ of quiet rooms would walk through all messages.
 """
 
 
-def state_of(message: Message, room: Room) -> MessageState:
-    """Returns a message as events carry it; its sender must be loaded."""
+def state_of(
+    message: Message, room: Room, quotes: Mapping[int | None, Quote] | None = None
+) -> MessageState:
+    """Returns a message as events and answers carry it; its sender must be loaded.
+
+    `quotes` are those of several messages; without them a reply costs a query.
+    """
+    if quotes is None:
+        quotes = quotes_of([message.reply_to])
     return MessageState(
         id=message.pk,
         seq=message.seq,
@@ -58,6 +67,10 @@ def state_of(message: Message, room: Room) -> MessageState:
         reactions=message.reactions,
         access_epoch=room.access_epoch,
         attachments=message.attachments,
+        mentions=message.mentions,
+        mentions_all=message.mentions_all,
+        quote=quotes.get(message.reply_to),
+        pinned=message.pinned_version is not None,
     )
 
 
@@ -108,10 +121,12 @@ class History:
 # query and an instance for each row, and its sender's.
 MESSAGE_COLUMNS = (
     "m.id, m.seq, m.version, m.sender_id, u.username, m.content, m.created_at, m.edited_at,"
-    " m.deleted, m.reply_to, m.client_id, m.reactions, m.attachments"
+    " m.deleted, m.reply_to, m.client_id, m.reactions, m.mentions, m.mentions_all,"
+    " m.pinned_version, m.attachments"
 )
-CONTENT, REACTIONS, ATTACHMENTS = 5, 11, 12
+CONTENT, REPLY_TO, REACTIONS, MENTIONS, PINNED_VERSION, ATTACHMENTS = 5, 9, 11, 12, 14, 15
 """Places in a row of them."""
+LISTS = (REACTIONS, MENTIONS, ATTACHMENTS)
 FROM_MESSAGES = " FROM messaging_message m JOIN accounts_user u ON u.id = m.sender_id"
 BYTES = {
     "sqlite": "length(CAST(m.content AS BLOB)) + length(CAST(m.reactions AS BLOB))"
@@ -120,6 +135,7 @@ BYTES = {
     " + octet_length(m.attachments::text)",
 }
 """As `MESSAGE_BYTES`."""
+BY_PIN = " WHERE m.room_id = %s AND m.pinned_version < %s ORDER BY m.pinned_version DESC"
 BETWEEN = " WHERE m.room_id = %s AND m.seq < %s AND m.seq > %s ORDER BY m.seq"
 
 
@@ -135,7 +151,8 @@ def history(access: RoomAccess, *, before: int | None, after: int | None, limit:
     if after is None:
         rows.reverse()
     shown = ShownRoom(room.pk, room.name, room.low_id, room.high_id)
-    messages = [_message_out(shown, row) for row in rows]
+    quotes = quotes_of(row[REPLY_TO] for row in rows)
+    messages = [message_out(shown, row, quotes) for row in rows]
     links: dict[str, dict[str, Any]] = {}
     if messages and messages[-1]["seq"] < room.last_seq:
         links["next"] = {"after": messages[-1]["seq"], "limit": limit}
@@ -163,11 +180,11 @@ def _page_rows(walk: str, place: Sequence[int], limit: int) -> list[tuple[Any, .
 
 
 def _bytes_of_row(row: Sequence[Any]) -> int:
-    lists = 0
-    for column in (REACTIONS, ATTACHMENTS):
-        if row[column] != EMPTY_LIST:
-            lists += len(row[column])
-    return MESSAGE_OVERHEAD + json_bytes(row[CONTENT]) + lists
+    lists = sum(
+        len(row[place]) for place in (REACTIONS, MENTIONS, ATTACHMENTS) if row[place] != EMPTY_LIST
+    )
+    quote = 0 if row[REPLY_TO] is None else QUOTE_BYTES
+    return MESSAGE_OVERHEAD + json_bytes(row[CONTENT]) + lists + quote
 
 
 EMPTY_LIST = "[]"
@@ -185,10 +202,13 @@ class ShownRoom(NamedTuple):
     high_id: int | None
 
 
-def _message_out(room: ShownRoom, row: Sequence[Any]) -> dict[str, Any]:
+def message_out(
+    room: ShownRoom, row: Sequence[Any], quotes: Mapping[int | None, Quote]
+) -> dict[str, Any]:
     """Returns the members of MessageOut for a row of MESSAGE_COLUMNS."""
     pk, seq, version, sender, username, content, *rest = row
-    created_at, edited_at, deleted, reply_to, client_id, reactions, attachments = rest
+    created_at, edited_at, deleted, reply_to, client_id, *rest = rest
+    reactions, mentions, mentions_all, pinned_version, attachments = rest
     return {
         "id": pk,
         "seq": seq,
@@ -205,8 +225,28 @@ def _message_out(room: ShownRoom, row: Sequence[Any]) -> dict[str, Any]:
         "client_id": client_id,
         "attachments": [] if attachments == EMPTY_LIST else json.loads(attachments),
         "reactions": [] if reactions == EMPTY_LIST else json.loads(reactions),
+        "mentions": [] if mentions == EMPTY_LIST else json.loads(mentions),
+        "mentions_all": bool(mentions_all),
+        "quote": quotes.get(reply_to),
+        "pinned": pinned_version is not None,
         "content": content,
     }
+
+
+def pinned_messages(access: RoomAccess, *, cursor: str | None, limit: int) -> History:
+    """The pinned messages of a room, newest pin first. Raises Forbidden for the removed."""
+    access.check_may_read()
+    room = access.room
+    before = id_in(cursor, "cursor") if cursor else MAX_ID
+    rows = _page_rows(BY_PIN, [room.pk, before], limit)
+    shown = ShownRoom(room.pk, room.name, room.low_id, room.high_id)
+    quotes = quotes_of(row[REPLY_TO] for row in rows)
+    messages = [message_out(shown, row, quotes) for row in rows]
+    links = {}
+    last = rows[-1][PINNED_VERSION] if rows else 0
+    if Message.objects.filter(room=room, pinned_version__lt=last).exists():
+        links["next"] = {"cursor": cursor_after(last), "limit": limit}
+    return History(messages, links)
 
 
 def feed(user_id: int, *, before: str | None, limit: int) -> History:
@@ -228,21 +268,23 @@ def feed(user_id: int, *, before: str | None, limit: int) -> History:
         links["prev"] = {"before": page.links["next"]["cursor"], "limit": limit}
     elif (older := messages.filter(pk__lt=bottom).first()) is not None:
         links["prev"] = {"before": cursor_after(older + 1), "limit": limit}
-    return History([_message_of_feed(message) for message in reversed(page)], links)
+    quotes = quotes_of(message.reply_to for message in page)
+    return History([_message_of_feed(message, quotes) for message in reversed(page)], links)
 
 
-def _message_of_feed(message: Message) -> dict[str, Any]:
+def _message_of_feed(message: Message, quotes: Mapping[int | None, Quote]) -> dict[str, Any]:
     sender = message.sender
     row = (
         *(message.pk, message.seq, message.version, sender.pk, sender.username, message.content),
         *(message.created_at, message.edited_at, message.deleted, message.reply_to),
-        *(message.client_id, json.dumps(message.reactions), json.dumps(message.attachments)),
+        *(message.client_id, json.dumps(message.reactions), json.dumps(message.mentions)),
+        *(message.mentions_all, message.pinned_version, json.dumps(message.attachments)),
     )
     room = message.room
-    return _message_out(ShownRoom(room.pk, room.name, room.low_id, room.high_id), row)
+    return message_out(ShownRoom(room.pk, room.name, room.low_id, room.high_id), row, quotes)
 
 
-ChangeName = Literal["message", "edit", "delete", "reaction"]
+ChangeName = Literal["message", "edit", "delete", "reaction", "pin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,9 +307,9 @@ def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]
     change that it went through.
     """
     rows = Message.objects.filter(room=room, version__gt=version).order_by("version")
-    return [
-        _change(room, version, row) for row in rows.values_list(*CHANGE_COLUMNS, named=True)[:limit]
-    ]
+    found = list(rows.values_list(*CHANGE_COLUMNS, named=True)[:limit])
+    quotes = quotes_of(row.reply_to for row in found)
+    return [_change(room, version, row, quotes) for row in found]
 
 
 def has_more_changes(room: Room, version: int, count: int) -> bool:
@@ -282,10 +324,11 @@ CHANGE_COLUMNS = (
     *("id", "seq", "version", "created_version", "last_change", "sender_id", "sender__username"),
     *("content", "created_at", "edited_at", "deleted", "reply_to", "client_id", "reactions"),
     "attachments",
+    *("mentions", "mentions_all", "pinned_version"),
 )
 
 
-def _change(room: Room, since: int, row: Any) -> StoredChange:
+def _change(room: Room, since: int, row: Any, quotes: Mapping[int | None, Quote]) -> StoredChange:
     created, change = row.created_version, row.last_change
     message = MessageState(
         id=row.id,
@@ -305,6 +348,10 @@ def _change(room: Room, since: int, row: Any) -> StoredChange:
         reactions=row.reactions,
         access_epoch=room.access_epoch,
         attachments=row.attachments,
+        mentions=row.mentions,
+        mentions_all=row.mentions_all,
+        quote=quotes.get(row.reply_to),
+        pinned=row.pinned_version is not None,
     )
     return StoredChange("message" if created > since else change, message, created, change)
 
@@ -353,7 +400,12 @@ class _MyRoom(NamedTuple):
         last = MESSAGE_OVERHEAD + (self.last_bytes or 0) if self.last_id else 0
         return ROOM_OVERHEAD + json_bytes(self.title) + json_bytes(self.topic) + last
 
-    def out(self, last_message: Sequence[Any] | None) -> dict[str, Any]:
+    def out(
+        self,
+        last_message: Sequence[Any] | None,
+        quotes: Mapping[int | None, Quote],
+        mentions: int,
+    ) -> dict[str, Any]:
         """Returns the members of MyRoomOut; `members` on a private room only."""
         here = ShownRoom(*self[:4])
         return {
@@ -371,8 +423,9 @@ class _MyRoom(NamedTuple):
             "role": self.role,
             "unread": self.last_seq - self.last_read_seq,
             "last_read_seq": self.last_read_seq,
+            "mentions": mentions,
             "muted": bool(self.muted),
-            "last_message": _message_out(here, last_message) if last_message else None,
+            "last_message": message_out(here, last_message, quotes) if last_message else None,
         }
 
 
@@ -400,7 +453,13 @@ def my_rooms(user_id: int, *, cursor: str | None, limit: int) -> Page[dict[str, 
         limit=limit,
         values=lambda one: (aware(one.active_at), one.pk),
     )
-    answer: Page[dict[str, Any]] = Page(one.out(messages.get(one.last_id)) for one in page)
+    quotes = quotes_of(message[REPLY_TO] for message in messages.values())
+    # Most rooms are read, and cost nothing here.
+    unread = {one.pk: one.last_read_seq for one in page if one.last_read_seq < one.last_seq}
+    mentions = count_unread_mentions(user_id, unread)
+    answer: Page[dict[str, Any]] = Page(
+        one.out(messages.get(one.last_id), quotes, mentions.get(one.pk, 0)) for one in page
+    )
     answer.links = page.links
     return answer
 

@@ -80,6 +80,7 @@ CLOSE_CODES: dict[type[DomainError], CloseCode] = {
     messaging_errors.SenderMismatch: CloseCode.FORBIDDEN,
     messaging_errors.ReceiverMismatch: CloseCode.FORBIDDEN,
     messaging_errors.ClientIdReused: CloseCode.FORBIDDEN,
+    messaging_errors.TooManyPins: CloseCode.FORBIDDEN,
     messaging_errors.TooManyReactions: CloseCode.FORBIDDEN,
 }
 

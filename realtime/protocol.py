@@ -202,7 +202,7 @@ def _frame_error(text: str, error: ValidationError) -> FrameError:
 
 # Server frames
 
-MessageKind = Literal["message", "edit", "delete", "reaction"]
+MessageKind = Literal["message", "edit", "delete", "reaction", "pin"]
 
 
 class ServerFrame(BaseModel):

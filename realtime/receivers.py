@@ -13,6 +13,7 @@ from messaging.events import (
     MessageErased,
     MessageSent,
     MessageState,
+    PinChanged,
     ReactionsChanged,
     ReadAdvanced,
 )
@@ -83,6 +84,11 @@ def message_erased(event: MessageErased) -> None:
 @receives(ReactionsChanged)
 def reactions_changed(event: ReactionsChanged) -> None:
     _deliver("reaction", event.message)
+
+
+@receives(PinChanged)
+def pin_changed(event: PinChanged) -> None:
+    _deliver("pin", event.message)
 
 
 @receives(ReadAdvanced)

@@ -3,7 +3,7 @@
 Without Django: the frames of `realtime/protocol.py` are built on the same types.
 """
 
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import (
@@ -43,6 +43,17 @@ def stored_rfc3339(moment: datetime) -> str:
     if moment.tzinfo is None:
         return moment.isoformat(timespec="milliseconds") + "Z"
     return rfc3339(moment)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """A time without zone is in UTC. Raises ValueError near the ends of the calendar."""
+    if not 1 < moment.year < MAXYEAR:
+        raise ValueError("must be a year from 2 to 9998")
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+"""A time of a client: RFC 3339, or a date, which is its first moment."""
 
 
 MAX_ID = 2**63 - 1

@@ -6,7 +6,7 @@ The Link header holds the cursors.
 import base64
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import Annotated, Any, Generic, TypeVar
@@ -262,15 +262,22 @@ def _is_plain(value: object) -> bool:
     return type(value) is int and abs(value) < 2**63
 
 
+PAGING = frozenset({"cursor", "before", "after", "limit"})
+
+
 def write_links(
-    request: HttpRequest, response: HttpResponse, links: dict[str, dict[str, Any]]
+    request: HttpRequest,
+    response: HttpResponse,
+    links: dict[str, dict[str, Any]],
+    *,
+    paging: Collection[str] = PAGING,
 ) -> None:
-    """Sets the Link header. The targets are relative, so they hold behind any proxy."""
-    kept = {key: value for key, value in request.GET.items() if key not in PAGING}
+    """Sets the Link header. The targets are relative, so they hold behind any proxy.
+
+    They keep the parameters of the request, except those that say where a page is.
+    """
+    kept = {key: value for key, value in request.GET.items() if key not in paging}
     path = escape_uri_path(request.path)  # a room's name may be in any script
     targets = [f'<{path}?{urlencode(kept | where)}>; rel="{rel}"' for rel, where in links.items()]
     if targets:
         response["Link"] = ", ".join(targets)
-
-
-PAGING = frozenset({"cursor", "before", "after", "limit"})

@@ -253,7 +253,7 @@ class Chat:
     async def _receive(self, frame: Frame) -> None:
         self._error = {}
         match frame["type"]:
-            case "message" | "edit" | "delete" | "reaction":
+            case "message" | "edit" | "delete" | "reaction" | "pin":
                 self._show_message(frame, frame["message"])
             case "ack":
                 self._settle(None)

@@ -4,6 +4,8 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+from messaging.search.index import create_index, remove_index
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -29,12 +31,14 @@ class Migration(migrations.Migration):
                             ("edit", "Edit"),
                             ("delete", "Delete"),
                             ("reaction", "Reaction"),
+                            ("pin", "Pin"),
                         ],
                         default="message",
                         max_length=8,
                     ),
                 ),
                 ("content", models.TextField()),
+                ("words", models.TextField(blank=True, default="", editable=False)),
                 ("created_at", models.DateTimeField()),
                 ("edited_at", models.DateTimeField(blank=True, null=True)),
                 ("deleted", models.BooleanField(default=False)),
@@ -43,6 +47,9 @@ class Migration(migrations.Migration):
                 ("client_digest", models.CharField(blank=True, default="", max_length=32)),
                 ("reactions", models.JSONField(blank=True, default=list)),
                 ("attachments", models.JSONField(blank=True, default=list)),
+                ("mentions", models.JSONField(blank=True, default=list)),
+                ("mentions_all", models.BooleanField(default=False)),
+                ("pinned_version", models.PositiveBigIntegerField(blank=True, null=True)),
                 (
                     "room",
                     models.ForeignKey(
@@ -99,6 +106,28 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Mention",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("seq", models.PositiveBigIntegerField()),
+                (
+                    "room",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="rooms.room"
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="Reaction",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
@@ -143,4 +172,25 @@ class Migration(migrations.Migration):
                 fields=("message", "emoji", "user"), name="reaction_once"
             ),
         ),
+        migrations.AddIndex(
+            model_name="message",
+            index=models.Index(
+                condition=models.Q(("pinned_version__isnull", False)),
+                fields=["room", "pinned_version"],
+                name="message_by_pin",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="mention",
+            index=models.Index(
+                condition=models.Q(("user", None)),
+                fields=["room", "seq"],
+                name="mention_of_everyone",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="mention",
+            constraint=models.UniqueConstraint(fields=("room", "user", "seq"), name="mention_once"),
+        ),
+        migrations.RunPython(create_index, remove_index),
     ]

@@ -14,9 +14,14 @@ from accounts.kernel.errors import DomainError, Forbidden, SessionEnded, invalid
 from accounts.kernel.names import name_key
 from messaging.errors import SenderMismatch
 from messaging.events import MessageState
+from messaging.mentions import NOBODY
+from messaging.quotes import Quote, quote_from
+from messaging.search.index import index_new_messages
+from messaging.search.words import stored_words
 from rooms.errors import REMOVED, NoSuchRoom
-from rooms.models import Ban, RoomKind, other_of
+from rooms.models import Ban, Role, RoomKind, other_of
 
+from .batch_mentions import BatchMentions
 from .client_ids import EarlierSends
 from .drafts import Draft, Sent
 from .files import FreeFiles
@@ -25,6 +30,7 @@ from .read_markers import MarkRead, ReadMarker, ReadMarkers
 from .sql import (
     ADVANCE_READ_MARKERS,
     ATTACH_FILE,
+    INSERT_MENTION,
     INSERT_MESSAGE,
     UPDATE_ROOM_COUNTERS,
     active_senders,
@@ -45,7 +51,16 @@ class MessageBatch:
 
     def __init__(self, drafts: Sequence[Draft], marks: Sequence[MarkRead] = ()) -> None:
         self._now = timezone.now()
-        # The rooms are locked first, so that everything else is read under their locks.
+        self._mentions = BatchMentions(drafts)
+        self._new: list[tuple[Draft, MessageState]] = []
+        self._joining: dict[tuple[int, int], int] = {}
+        self._earlier = EarlierSends(self._lock_and_read(drafts, marks), self._rooms)
+
+    def _lock_and_read(self, drafts: Sequence[Draft], marks: Sequence[MarkRead]) -> list[int]:
+        """Returns the ids of messages whose `client_id` a draft repeats.
+
+        The rooms are locked first, so that everything else is read under their locks.
+        """
         with one_round_trip():
             rooms = lock_rooms({draft.room_id for draft in drafts})
             members = lock_members(_members_to_lock(drafts, marks))
@@ -55,18 +70,17 @@ class MessageBatch:
             )
             replyable = replyable_messages({draft.reply_to for draft in drafts if draft.reply_to})
             files = lock_attachments({pk for draft in drafts for pk in draft.attachments})
+            self._mentions.query(drafts)
             free_ids = allocate_ids(len(drafts))
             self._rooms = {row[0]: LockedRoom(*row) for row in rooms()}
             self._markers = ReadMarkers(members())
-            self._names, self._members = _names_and_members(senders())
+            self._names, self._roles = _names_and_roles(senders())
             used_ids = [pk for (pk,) in used()]
-            self._replyable: dict[int, int] = dict(replyable())
-            """The room of each message that a draft may reply to."""
+            self._replyable = {row[1]: (row[0], quote_from(*row[1:])) for row in replyable()}
+            """Room and quote of each message that a draft may reply to."""
             self._files = FreeFiles(files(), self._now)
             self._free_ids = iter([pk for (pk,) in free_ids()])
-        self._earlier = EarlierSends(used_ids, self._rooms)
-        self._new: list[tuple[Draft, MessageState]] = []
-        self._joining: dict[tuple[int, int], int] = {}
+        return used_ids
 
     def add(self, draft: Draft) -> Sent:
         """Adds a message, or finds the one that its `client_id` created before.
@@ -85,14 +99,21 @@ class MessageBatch:
         repeated = self._earlier.repeated(draft)
         if repeated is not None:
             return repeated
-        if draft.reply_to is not None and self._replyable.get(draft.reply_to) != room.pk:
-            raise invalid("reply_to", "is not a message of this room")
+        quote = self._quote(draft, room)
         files = self._files.take(draft) if draft.attachments else ()
-        return Sent(self._append(draft, room, username, files), duplicate=False)
+        return Sent(self._append(draft, room, username, quote, files), duplicate=False)
+
+    def _quote(self, draft: Draft, room: LockedRoom) -> Quote | None:
+        if draft.reply_to is None:
+            return None
+        room_id, quote = self._replyable.get(draft.reply_to, (None, None))
+        if room_id != room.pk:
+            raise invalid("reply_to", "is not a message of this room")
+        return quote
 
     def _check_may_send(self, room: LockedRoom, user_id: int) -> None:
         """Checks under the room's lock, which a removal takes, too."""
-        if (room.pk, user_id) in self._members:
+        if (room.pk, user_id) in self._roles:
             return
         if room.kind != RoomKind.PUBLIC:
             raise NoSuchRoom
@@ -100,13 +121,19 @@ class MessageBatch:
             raise Forbidden(REMOVED)
 
     def _append(
-        self, draft: Draft, room: LockedRoom, username: str, files: Sequence[dict[str, Any]]
+        self,
+        draft: Draft,
+        room: LockedRoom,
+        username: str,
+        quote: Quote | None,
+        files: Sequence[dict[str, Any]],
     ) -> MessageState:
-        if (room.pk, draft.user_id) not in self._members:
+        if (room.pk, draft.user_id) not in self._roles:
             # Sending joins a public room: see `rooms.membership`.
-            self._members.add((room.pk, draft.user_id))
+            self._roles[room.pk, draft.user_id] = Role.MEMBER
             self._joining[room.pk, draft.user_id] = room.last_seq
         room.count_message()
+        mentioned = self._mentions.of(draft, room, self._roles[room.pk, draft.user_id])
         message = MessageState(
             id=next(self._free_ids),
             seq=room.last_seq,
@@ -125,7 +152,12 @@ class MessageBatch:
             reactions=[],
             access_epoch=room.access_epoch,
             attachments=files,
+            mentions=mentioned.user_ids,
+            mentions_all=mentioned.everyone,
+            quote=quote,
         )
+        if mentioned is not NOBODY:
+            self._mentions.note(message, mentioned)
         self._new.append((draft, message))
         self._markers.note_message(message)
         self._earlier.note(draft, message)
@@ -150,6 +182,9 @@ class MessageBatch:
     def _save_messages(self, cursor: Any) -> None:
         now = connection.ops.adapt_datetimefield_value(self._now)
         execute_bulk(cursor, INSERT_MESSAGE, [_row(*new, now) for new in self._new])
+        index_new_messages(cursor, self._new[0][1].id, self._new[-1][1].id)
+        if mentions := self._mentions.rows():
+            execute_bulk(cursor, INSERT_MENTION, mentions)
         changed = {message.room_id: self._rooms[message.room_id] for _, message in self._new}
         attached = [(message.id, pk) for draft, message in self._new for pk in draft.attachments]
         if attached:
@@ -176,17 +211,17 @@ def _members_to_lock(drafts: Sequence[Draft], marks: Sequence[MarkRead]) -> set[
     return keys
 
 
-def _names_and_members(
-    senders: Iterable[tuple[int, int, int, str, bool]],
-) -> tuple[dict[tuple[int, int], str], set[tuple[int, int]]]:
-    """Returns usernames by session and user, and members by room and user."""
+def _names_and_roles(
+    senders: Iterable[tuple[int, int, int, str, str | None]],
+) -> tuple[dict[tuple[int, int], str], dict[tuple[int, int], str]]:
+    """Returns usernames by session and user, and roles of members by room and user."""
     names: dict[tuple[int, int], str] = {}
-    members: set[tuple[int, int]] = set()
-    for room_id, user_id, session_id, username, is_member in senders:
+    roles: dict[tuple[int, int], str] = {}
+    for room_id, user_id, session_id, username, role in senders:
         names[session_id, user_id] = username
-        if is_member:
-            members.add((room_id, user_id))
-    return names, members
+        if role is not None:
+            roles[room_id, user_id] = role
+    return names, roles
 
 
 def _row(draft: Draft, message: MessageState, now: Any) -> tuple[Any, ...]:
@@ -198,9 +233,12 @@ def _row(draft: Draft, message: MessageState, now: Any) -> tuple[Any, ...]:
         message.version,
         message.version,
         message.content,
+        stored_words(message.content),
         now,
         message.reply_to,
         message.client_id,
         draft.digest,
+        json.dumps(message.mentions) if message.mentions else "[]",
+        message.mentions_all,
         json.dumps(message.attachments) if message.attachments else "[]",
     )

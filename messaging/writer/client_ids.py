@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from messaging.errors import ClientIdReused
 from messaging.events import MessageState
 from messaging.models import Message
+from messaging.quotes import quotes_of
 from messaging.selectors import state_of
 
 from .drafts import Draft, Sent
@@ -41,11 +42,13 @@ class EarlierSends:
         self._sends: dict[tuple[int, int, str], EarlierSend] = {}
         if not message_ids:
             return
-        for row in Message.objects.select_related("sender").in_bulk(message_ids).values():
+        rows = Message.objects.select_related("sender").in_bulk(message_ids).values()
+        quotes = quotes_of(row.reply_to for row in rows)
+        for row in rows:
             room = rooms.get(row.room_id)
             if room is not None:
                 key = row.room_id, row.sender_id, row.client_id or ""
-                state = state_of(row, room.as_model())
+                state = state_of(row, room.as_model(), quotes)
                 self._sends[key] = EarlierSend(row.client_digest, state)
 
     def repeated(self, draft: Draft) -> Sent | None:

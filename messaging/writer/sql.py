@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from django.db import connection
 from typing_extensions import override
 
+from messaging.quotes import FROM_QUOTED, QUOTE_COLUMNS
+
 
 class _Cursor(sqlite3.Cursor):
     """SQLite's cursor for `%s` placeholders.
@@ -60,7 +62,7 @@ def one_round_trip() -> Iterator[None]:
 Rows = Callable[[], list[Any]]
 
 
-def _select(sql: str, parameters: Iterable[Any]) -> Rows:
+def select(sql: str, parameters: Iterable[Any]) -> Rows:
     """Executes a SELECT; the returned function fetches the rows."""
     cursor = bare_cursor()
     cursor.execute(sql, tuple(parameters))
@@ -68,7 +70,7 @@ def _select(sql: str, parameters: Iterable[Any]) -> Rows:
     return rows
 
 
-def _no_rows() -> list[Any]:
+def no_rows() -> list[Any]:
     return []
 
 
@@ -82,9 +84,9 @@ def lock_rooms(ids: Collection[int]) -> Rows:
     In the order of ids, so that two processes cannot deadlock.
     """
     if not ids:
-        return _no_rows
+        return no_rows
     lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
-    return _select(
+    return select(
         "SELECT id, kind, name, low_id, high_id, last_seq, version, access_epoch FROM rooms_room"  # noqa: S608
         f" WHERE id IN ({_placeholders(len(ids))}) AND deleted_at IS NULL ORDER BY id{lock}",
         ids,
@@ -96,17 +98,17 @@ def lock_rooms(ids: Collection[int]) -> Rows:
 
 
 def active_senders(keys: Collection[tuple[int, int, int]]) -> Rows:
-    """Returns room, user, session, username and membership of open sessions.
+    """Returns room, user, session, username and role of open sessions.
 
     `keys` are rooms, users and sessions. Read after the rooms were locked: a removal takes the same
     lock.
     """
     if not keys:
-        return _no_rows
-    return _select(
+        return no_rows
+    return select(
         "WITH asked (room_id, user_id, session_id)"  # noqa: S608
         f" AS (VALUES {_placeholders(len(keys), '(%s, %s, %s)')})"
-        " SELECT asked.room_id, s.user_id, s.id, u.username, m.id IS NOT NULL"
+        " SELECT asked.room_id, s.user_id, s.id, u.username, m.role"
         " FROM asked CROSS JOIN accounts_session s CROSS JOIN accounts_user u"
         " LEFT JOIN rooms_member m ON m.room_id = asked.room_id AND m.user_id = asked.user_id"
         " WHERE s.id = asked.session_id AND s.user_id = asked.user_id AND s.ended_at IS NULL"
@@ -118,8 +120,8 @@ def active_senders(keys: Collection[tuple[int, int, int]]) -> Rows:
 def used_client_ids(keys: Collection[tuple[int, int, str]]) -> Rows:
     """Returns the ids of messages by room, sender and `client_id`."""
     if not keys:
-        return _no_rows
-    return _select(
+        return no_rows
+    return select(
         "WITH asked (room_id, sender_id, client_id)"  # noqa: S608
         f" AS (VALUES {_placeholders(len(keys), '(%s, %s, %s)')})"
         " SELECT m.id FROM asked CROSS JOIN messaging_message m"
@@ -136,9 +138,9 @@ def lock_members(keys: Collection[tuple[int, int]]) -> Rows:
     more rows later, it could deadlock with a batch of another process, and one of them would fail.
     """
     if not keys:
-        return _no_rows
+        return no_rows
     lock = " ORDER BY m.room_id, m.user_id FOR UPDATE OF m"
-    return _select(
+    return select(
         "WITH asked (room_id, user_id)"  # noqa: S608
         f" AS (VALUES {_placeholders(len(keys), '(%s, %s)')})"
         " SELECT m.room_id, m.user_id, r.last_seq, m.last_read_seq"
@@ -151,12 +153,12 @@ def lock_members(keys: Collection[tuple[int, int]]) -> Rows:
 
 
 def replyable_messages(ids: Collection[int]) -> Rows:
-    """Returns id and room of messages that are not deleted."""
+    """Returns the room, then the QUOTE_COLUMNS, of messages that are not deleted."""
     if not ids:
-        return _no_rows
-    return _select(
-        "SELECT id, room_id FROM messaging_message"  # noqa: S608
-        f" WHERE id IN ({_placeholders(len(ids))}) AND NOT deleted",
+        return no_rows
+    return select(
+        f"SELECT q.room_id, {QUOTE_COLUMNS}{FROM_QUOTED}"
+        f" WHERE q.id IN ({_placeholders(len(ids))}) AND NOT q.deleted",
         ids,
     )
 
@@ -167,9 +169,9 @@ def lock_attachments(ids: Collection[int]) -> Rows:
     In the order of ids, after the rows of rooms and members, so that two batches cannot deadlock.
     """
     if not ids:
-        return _no_rows
+        return no_rows
     lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
-    return _select(
+    return select(
         "SELECT id, uploader_id, expires_at, name, content_type, size, width, height"  # noqa: S608
         f" FROM messaging_attachment WHERE id IN ({_placeholders(len(ids))})"
         f" AND is_stored AND message_id IS NULL ORDER BY id{lock}",
@@ -180,15 +182,15 @@ def lock_attachments(ids: Collection[int]) -> Rows:
 def allocate_ids(count: int) -> Rows:
     """Allocates ids before the insert, so that no query has to read them back."""
     if not count:
-        return _no_rows
+        return no_rows
     if connection.vendor == "postgresql":
-        return _select(
+        return select(
             "SELECT nextval(pg_get_serial_sequence('messaging_message', 'id'))"
             " FROM generate_series(1, %s)",
             [count],
         )
     # SQLite: the transaction holds the only write lock, so no other writer allocates ids.
-    rows = _select("SELECT seq FROM sqlite_sequence WHERE name = %s", ["messaging_message"])()
+    rows = select("SELECT seq FROM sqlite_sequence WHERE name = %s", ["messaging_message"])()
     last = rows[0][0] if rows else 0
     return lambda: [(pk,) for pk in range(last + 1, last + count + 1)]
 
@@ -205,14 +207,18 @@ class BulkStatement(NamedTuple):
     row: str
 
 
-_MESSAGE = "(%s, %s, %s, %s, %s, %s, 'message', %s, %s, FALSE, %s, %s, %s, '[]', %s)"
+_MESSAGE = "(%s, %s, %s, %s, %s, %s, 'message', %s, %s, %s, FALSE, %s, %s, %s, '[]', %s, %s, %s)"
 _INTO_MESSAGES = (
     "INSERT INTO messaging_message (id, room_id, sender_id, seq, version, created_version,"
-    " last_change, content, created_at, deleted, reply_to, client_id, client_digest, reactions,"
-    " attachments)"
+    " last_change, content, words, created_at, deleted, reply_to, client_id, client_digest,"
+    " reactions, mentions, mentions_all, attachments)"
     " VALUES "
 )
 INSERT_MESSAGE = BulkStatement(_INTO_MESSAGES + _MESSAGE, _INTO_MESSAGES + "{rows}", _MESSAGE)
+_INTO_MENTIONS = "INSERT INTO messaging_mention (room_id, user_id, seq) VALUES "
+INSERT_MENTION = BulkStatement(
+    _INTO_MENTIONS + "(%s, %s, %s)", _INTO_MENTIONS + "{rows}", "(%s, %s, %s)"
+)
 UPDATE_ROOM_COUNTERS = BulkStatement(
     one="UPDATE rooms_room SET last_seq = %s, version = %s, active_at = %s WHERE id = %s",
     all="UPDATE rooms_room SET last_seq = n.last_seq, version = n.version, active_at = n.at"

@@ -21,12 +21,14 @@ FILL = """
         SELECT 1 WHERE %s > 0 UNION ALL SELECT seq + 1 FROM counted WHERE seq < %s
     )
     INSERT INTO messaging_message (
-        room_id, sender_id, seq, version, created_version, last_change, content, created_at,
-        deleted, client_digest, reactions
+        room_id, sender_id, seq, version, created_version, last_change, content, words, created_at,
+        deleted, client_digest, reactions, mentions, mentions_all
     )
     SELECT
         %s, %s + seq %% %s, seq, seq, seq, 'message',
-        'message ' || seq || ' of many, about as long as people write', %s, FALSE, '', '[]'
+        'message ' || seq || ' of many, about as long as people write',
+        ' message ' || seq || ' of many about as long as people write ', %s, FALSE, '', '[]',
+        '[]', FALSE
     FROM counted
 """
 

@@ -16,6 +16,7 @@ from tests.conftest import Register
 MEMBERS = {
     *("id", "seq", "version", "room", "room_id", "sender", "username", "receiver", "content"),
     *("timestamp", "edited_at", "deleted", "reply_to", "client_id", "attachments", "reactions"),
+    *("mentions", "mentions_all", "quote", "pinned"),
 }
 RFC3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 

@@ -10,7 +10,7 @@ from tests.conftest import Register
 
 SENDERS = 50
 EACH = 4
-CHANGES = {"message", "edit", "delete", "reaction"}
+CHANGES = {"message", "edit", "delete", "reaction", "pin"}
 
 
 async def history(person: Person, room_id: int) -> list[Frame]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tests.clients import FRAME_TIMEOUT, Frame, Person, Socket, fresh, opened
 from tests.conftest import Register
 
-CHANGES = ("edit", "delete", "reaction")
+CHANGES = ("edit", "delete", "reaction", "pin")
 VERSIONED = ("message", *CHANGES)
 
 

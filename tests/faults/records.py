@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 Frame = dict[str, Any]
-CHANGES = frozenset({"message", "edit", "delete", "reaction"})
+CHANGES = frozenset({"message", "edit", "delete", "reaction", "pin"})
 """Types of frames that carry a version."""
 
 

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from accounts.kernel.db import writing
 from messaging.attachments.services import release_files
-from messaging.models import Message, Reaction
+from messaging.models import Mention, Message, Reaction
 from rooms.models import Room
 
 CHUNK = 5000
@@ -63,5 +63,6 @@ def _erase_chunk(room: Room) -> int:
             oldest = Message.objects.filter(room=room, seq__lte=chunk[-1])
             Reaction.objects.filter(message__in=oldest).delete()
             release_files(oldest.values("pk"))
+            Mention.objects.filter(room=room, seq__lte=chunk[-1]).delete()
             oldest.only("pk").delete()
     return len(chunk)

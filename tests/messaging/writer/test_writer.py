@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -115,12 +116,15 @@ def test_invalid_message_fails_alone(ila: Caller, room: Room) -> None:
 
 
 @commits
-@pytest.mark.parametrize("bad", [None, "\ud800"])  # violates NOT NULL; UTF-8 cannot encode it
+@pytest.mark.parametrize(
+    "bad", [{"digest": None}, {"content": "\ud800"}], ids=["violates NOT NULL", "is no UTF-8"]
+)
 def test_message_refused_by_the_database_fails_alone(
     ila: Caller, room: Room, thread: Writer, bad: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
+    drafts = [draft(ila, room, "first"), replace(draft(ila, room), **bad), draft(ila, room, "last")]
     with transaction.atomic(), caplog.at_level(logging.CRITICAL):
-        answers = [thread.submit(draft(ila, room, text)) for text in ("first", bad, "last")]
+        answers = [thread.submit(one) for one in drafts]
     first, refused, last = answers
     assert (first.result(WITHIN).message.seq, last.result(WITHIN).message.seq) == (1, 2)
     with pytest.raises(Busy):

@@ -1,0 +1,292 @@
+"""Finds messages by words, newest first, in rooms that the caller can read now (contract §6).
+
+A page comes from two steps, so that neither a common nor a rare word reads many rows:
+
+1. A walk through the newest WALK messages compares their words, without the index. It fills a page
+   with a common word after a few rows.
+2. The index finds the rest. No word can be common any more. Without the first step, PostgreSQL
+   would sort all messages with a common word, and for a prefix both databases would collect all of
+   them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from accounts.kernel.pagination import count_fitting, cursor_after, id_in
+from accounts.selectors import find_user_id
+from messaging.quotes import Quote, quotes_of
+from messaging.selectors import (
+    BYTES,
+    MESSAGE_COLUMNS,
+    MESSAGE_OVERHEAD,
+    REPLY_TO,
+    ShownRoom,
+    message_out,
+)
+from rooms.selectors import READABLE_ROOM, RoomAccess, readable_room_ids
+
+from .highlight import MAX_EXCERPT, highlight
+from .index import indexed_until, room_token, sender_token
+from .query import Term, parse_query
+
+WALK = 4096
+"""Messages that are compared without the index, which takes 20 ms."""
+MAX_ROOM_TOKENS = 200
+"""Rooms that a query of the index names. A caller who can read more is expected to be able to read
+a good part of all messages."""
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""Ids rise with time, as far as the clocks of several hosts agree."""
+LINK_WORDS = ("http", "https")
+PLACE_OF = {"sqlite": "instr", "postgresql": "strpos"}
+FROM = " FROM messaging_message m CROSS JOIN rooms_room r"
+HIT = "m.id, m.seq, {bytes}"
+BY_WALK = (
+    f"SELECT {{hit}}{FROM}"
+    " WHERE r.id = m.room_id AND {position} > %s AND {position} <= %s"
+    " AND {conditions} ORDER BY {position} DESC LIMIT %s"
+)
+# FTS5 yields rows by falling id as they are asked for, and sorts nothing. PostgreSQL has to sort.
+BY_INDEX = {
+    "sqlite": (
+        "SELECT {hit} FROM messaging_words CROSS JOIN messaging_message m CROSS JOIN rooms_room r"
+        " WHERE messaging_words MATCH %s AND messaging_words.rowid > %s"
+        " AND messaging_words.rowid <= %s AND m.id = messaging_words.rowid AND r.id = m.room_id"
+        " AND {conditions} ORDER BY messaging_words.rowid DESC LIMIT %s"
+    ),
+    "postgresql": (
+        "WITH found AS MATERIALIZED (SELECT {hit} FROM messaging_message m CROSS JOIN rooms_room r"
+        " WHERE r.id = m.room_id"
+        " AND m.words <> '' AND messaging_lexemes(m.words, m.room_id, m.sender_id) @@ %s::tsquery"
+        " AND m.id > %s AND m.id <= %s AND {conditions})"
+        " SELECT * FROM found ORDER BY 1 DESC LIMIT %s"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What to look for."""
+
+    user_id: int
+    text: str = ""
+    room: RoomAccess | None = None
+    sender: str | None = None
+    before: datetime | None = None
+    after: datetime | None = None
+    has_link: bool = False
+
+
+class Found(NamedTuple):
+    messages: list[dict[str, Any]]
+    links: dict[str, dict[str, Any]]
+
+
+class _Hit(NamedTuple):
+    id: int
+    seq: int
+    bytes: int
+
+
+def search_messages(search: Search, *, cursor: str | None, limit: int) -> Found:
+    """Returns a page of messages with `highlight`. Raises Forbidden for a banned user, Invalid."""
+    if search.room is not None:
+        search.room.check_may_read()
+    before_id = id_in(cursor, "cursor") if cursor else None
+    terms = parse_query(search.text)
+    sender_id = find_user_id(search.sender) if search.sender is not None else None
+    if search.sender is not None and sender_id is None:
+        return Found([], {})
+    if not terms and search.text.strip():  # signs only, which no word has
+        return Found([], {})
+    with connection.cursor() as database:
+        finder = _Finder(database, search, terms, sender_id)
+        hits = finder.find(before_id, limit + 1)
+        count = count_fitting(MESSAGE_OVERHEAD + MAX_EXCERPT + hit.bytes for hit in hits[:limit])
+        messages = finder.load([hit.id for hit in hits[:count]])
+    links = {}
+    if len(hits) > count:
+        links["next"] = {"cursor": cursor_after(hits[count - 1].id), "limit": limit}
+    return Found(messages, links)
+
+
+class _Finder:
+    """Runs the statements of one search.
+
+    Positions are the `seq` in one room, else ids: the order of time in both cases.
+    """
+
+    def __init__(
+        self, database: Any, search: Search, terms: Sequence[Term], sender_id: int | None
+    ) -> None:
+        self._database = database
+        self._search = search
+        self._terms = terms
+        self._sender_id = sender_id
+        self._room = search.room.room if search.room else None
+        self._position = "m.id" if self._room is None else "m.seq"
+        self._conditions, self._values = self._filters()
+
+    def _filters(self) -> tuple[str, list[Any]]:
+        """Conditions that both steps check of each message."""
+        search, place_of = self._search, PLACE_OF[connection.vendor]
+        parts: list[tuple[str, list[Any]]] = [("NOT m.deleted", [])]
+        if self._room is not None:
+            parts.append(("m.room_id = %s", [self._room.pk]))
+        if self._sender_id is not None:
+            parts.append(("m.sender_id = %s", [self._sender_id]))
+        for moment, sign in ((search.before, "<"), (search.after, ">=")):
+            if moment is not None:
+                parts.append((f"m.created_at {sign} %s", [_stored(moment)]))
+        for term in self._terms:
+            sign = "=" if term.is_excluded else ">"
+            parts.append((f"{place_of}(m.words, %s) {sign} 0", [term.stored]))
+        if search.has_link:
+            links = " OR ".join([f"{place_of}(m.content, %s) > 0"] * len(LINK_WORDS))
+            parts.append((f"({links})", [f"{word}://" for word in LINK_WORDS]))
+        parts.append((READABLE_ROOM, [search.user_id] * 2))
+        return " AND ".join(sql for sql, _ in parts), [value for _, some in parts for value in some]
+
+    def find(self, before_id: int | None, count: int) -> list[_Hit]:
+        """Returns the newest hits, older than a message of an earlier page."""
+        low, high = self._bounds(before_id)
+        middle = max(low, high - WALK)
+        hits = self._walk(middle, high, count)
+        if len(hits) == count or middle == low:
+            return hits
+        rest = count - len(hits)
+        query, middle_id = self._index_query(), self._id_at(middle)
+        until = indexed_until(self._database)
+        # Without a word to look up, and before an import was indexed, there is only the slow way.
+        if not query or (until is not None and until < middle_id):
+            return hits + self._walk(low, middle, rest)
+        return hits + self._by_index(query, self._id_at(low), middle_id, rest)
+
+    def _walk(self, low: int, high: int, count: int) -> list[_Hit]:
+        return self._hits(BY_WALK, [low, high, *self._values, count])
+
+    def _by_index(self, query: str, low_id: int, high_id: int, count: int) -> list[_Hit]:
+        statement = BY_INDEX[connection.vendor]
+        return self._hits(statement, [query, low_id, high_id, *self._values, count])
+
+    def _hits(self, statement: str, values: Sequence[Any]) -> list[_Hit]:
+        hit = HIT.format(bytes=BYTES[connection.vendor])
+        self._database.execute(
+            statement.format(hit=hit, position=self._position, conditions=self._conditions), values
+        )
+        return [_Hit(*row) for row in self._database.fetchall()]
+
+    def _bounds(self, before_id: int | None) -> tuple[int, int]:
+        """Returns the positions between which messages may match: after one, up to the other."""
+        low, high = 0, self._last_position(before_id)
+        if self._search.after is not None:
+            low = self._first_since(self._search.after - CLOCK_TOLERANCE, high) - 1
+        if self._search.before is not None:
+            high = self._first_since(self._search.before + CLOCK_TOLERANCE, high) - 1
+        return min(low, high), high
+
+    def _last_position(self, before_id: int | None) -> int:
+        """Returns the position of the newest message, or of the last before an id."""
+        if self._room is None:
+            if before_id is not None:
+                return before_id - 1
+            return self._number("SELECT max(id) FROM messaging_message", [])
+        if before_id is None:
+            return self._room.last_seq
+        place = [self._room.pk, before_id]
+        return self._number(
+            "SELECT seq - 1 FROM messaging_message WHERE room_id = %s AND id = %s", place
+        )
+
+    def _id_at(self, position: int) -> int:
+        if self._room is None or position == 0:
+            return position
+        place = [self._room.pk, position]
+        return self._number(
+            "SELECT id FROM messaging_message WHERE room_id = %s AND seq = %s", place
+        )
+
+    def _number(self, statement: str, values: Sequence[Any]) -> int:
+        self._database.execute(statement, values)
+        row = self._database.fetchone()
+        return (row and row[0]) or 0
+
+    def _first_since(self, moment: datetime, high: int) -> int:
+        """Returns the first position not older than a moment, by bisection; no index has times."""
+        first, end = 1, high + 1
+        room = "" if self._room is None else f"m.room_id = {self._room.pk} AND "
+        while first < end:
+            middle = (first + end) // 2
+            self._database.execute(
+                f"SELECT {self._position}, m.created_at < %s FROM messaging_message m"  # noqa: S608
+                f" WHERE {room}{self._position} >= %s AND {self._position} < %s"
+                f" ORDER BY {self._position} LIMIT 1",
+                [_stored(moment), middle, end],
+            )
+            row = self._database.fetchone()
+            if row is not None and row[1]:
+                first = row[0] + 1
+            else:
+                end = middle
+        return end
+
+    def _index_query(self) -> str:
+        """Returns the query of the index: words and tokens, quoted; '' when there are none.
+
+        Phrases and exclusions are left to the conditions.
+        """
+        groups = [
+            [_quoted(word, is_prefix=term.is_prefix and place == len(term.words))]
+            for term in self._terms
+            if not term.is_excluded
+            for place, word in enumerate(term.words, 1)
+        ]
+        if self._sender_id is not None:
+            groups.append([_quoted(sender_token(self._sender_id))])
+        if self._search.has_link:
+            groups.append([_quoted(word) for word in LINK_WORDS])
+        rooms = self._rooms_to_name()
+        if rooms:
+            groups.append([_quoted(room_token(pk)) for pk in rooms])
+        is_sqlite = connection.vendor == "sqlite"
+        either, both = (" OR ", " AND ") if is_sqlite else (" | ", " & ")
+        return both.join(f"({either.join(group)})" for group in groups)
+
+    def _rooms_to_name(self) -> Sequence[int]:
+        if self._room is not None:
+            return [self._room.pk]
+        rooms = readable_room_ids(self._search.user_id, limit=MAX_ROOM_TOKENS + 1)
+        return rooms if len(rooms) <= MAX_ROOM_TOKENS else []
+
+    def load(self, ids: Sequence[int]) -> list[dict[str, Any]]:
+        """Reads the messages of a page in the order of `ids`."""
+        if not ids:
+            return []
+        marks = ", ".join(["%s"] * len(ids))
+        self._database.execute(
+            f"SELECT {MESSAGE_COLUMNS}, r.id, r.name, r.low_id, r.high_id{FROM}"
+            " CROSS JOIN accounts_user u WHERE r.id = m.room_id AND u.id = m.sender_id"
+            f" AND m.id IN ({marks}) AND {READABLE_ROOM} ORDER BY m.id DESC",
+            [*ids, *[self._search.user_id] * 2],
+        )
+        rows = self._database.fetchall()
+        quotes = quotes_of(row[REPLY_TO] for row in rows)
+        return [self._message(row, quotes) for row in rows]
+
+    def _message(self, row: Sequence[Any], quotes: Mapping[int | None, Quote]) -> dict[str, Any]:
+        message = message_out(ShownRoom(*row[-4:]), row[:-4], quotes)
+        return message | {"highlight": highlight(message["content"], self._terms)}
+
+
+def _quoted(word: str, *, is_prefix: bool = False) -> str:
+    """Quotes a word for the engine. Words hold letters, marks, digits and underscores only."""
+    if connection.vendor == "sqlite":
+        return f'"{word}"' + ("*" if is_prefix else "")
+    return f"'{word}'" + (":*" if is_prefix else "")
+
+
+def _stored(moment: datetime) -> Any:
+    return connection.ops.adapt_datetimefield_value(moment)

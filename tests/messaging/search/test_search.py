@@ -1,0 +1,298 @@
+"""Search finds what the caller can read now, on both databases and with or without the index."""
+
+import random
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from pytest_django import Settings
+
+from accounts.auth import Caller
+from accounts.kernel.errors import Forbidden, Invalid
+from messaging import deletion, editing, reactions
+from messaging.models import Message
+from messaging.search import index, selectors
+from messaging.search.query import parse_query
+from messaging.search.selectors import Search, search_messages
+from messaging.search.words import stored_words
+from rooms import membership
+from rooms.models import Room, RoomKind
+from rooms.selectors import room_access
+from rooms.services import delete_room
+from tests.factories import (
+    commits,
+    draft,
+    make_caller,
+    make_member,
+    make_private_room,
+    make_room,
+    make_user,
+    store_message,
+    store_now,
+)
+
+pytestmark = [commits, pytest.mark.usefixtures("unlimited")]
+
+
+@pytest.fixture(params=["walk", "index"], autouse=True)
+def _step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Finds everything by the walk, or all but the newest message by the index."""
+    if request.param == "index":
+        monkeypatch.setattr(selectors, "WALK", 1)
+        monkeypatch.setattr(index, "INDEXING_STEP", 1)
+
+
+def texts(caller: Caller, text: str = "", room: Room | None = None, **wanted: Any) -> list[str]:
+    access = room_access(caller.user_id, room.pk) if room else None
+    search = Search(caller.user_id, text, access, **wanted)
+    return [found["content"] for found in search_messages(search, cursor=None, limit=50).messages]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("river", "The river bank"),
+        ("RÍVER", "The river bank"),
+        ("bank river", "The river bank"),
+        ('"river bank"', "The river bank"),
+        ('"bank river"', None),
+        ("riv", "The river bank"),
+        ("riv bank", None),
+        ("river -boat", "The river bank"),
+        ("river -bank", None),
+        ('river -"the river"', None),
+        ("strasse", "Große Straße"),
+        ("grosse", "Große Straße"),
+        ("große", "Große Straße"),
+        ("京", "東京 2026"),
+        ("2026", "東京 2026"),
+        ("absent", None),
+        ("…", None),
+    ],
+)
+def test_words_phrases_exclusions_and_prefixes(
+    ila: Caller, room: Room, query: str, found: str | None
+) -> None:
+    for text in ("The river bank", "Große Straße", "東京 2026", "the newest"):
+        store_message(ila, room, text)
+    assert texts(ila, query) == ([found] if found else [])
+    assert texts(ila, query, room) == ([found] if found else [])
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "words:*",
+        "river*",
+        "^river",
+        "river OR bank",
+        "NEAR(river bank, 2)",
+        "{words} : river",
+        "river & !bank",
+        "river | bank",
+        "river <-> bank",
+        "ri'ver:*",
+        "river\\",
+        "'; DROP TABLE messaging_message; --",
+        "r_1",
+        "%",
+        "_iver",
+        "\x01",
+        '"""',
+        "((((",
+        "-" * 200,
+    ],
+)
+def test_operators_of_the_engines_are_plain_text(ila: Caller, room: Room, query: str) -> None:
+    for text in ("the river bank", "the newest"):
+        store_message(ila, room, text)
+    words = [term.stored for term in parse_query(query)]
+    expected = bool(words) and all(word in " the river bank " for word in words)
+    assert texts(ila, query) == (["the river bank"] if expected else [])
+
+
+def test_results_are_newest_first_and_paged_without_gaps(ila: Caller, room: Room) -> None:
+    for number in range(25):
+        store_message(ila, room, f"number {number}{' odd' if number % 2 else ''}")
+    for where in (None, room_access(ila.user_id, room.pk)):
+        search, seen, cursor = Search(ila.user_id, "odd", where), [], None
+        while True:
+            page = search_messages(search, cursor=cursor, limit=5)
+            seen += [found["content"] for found in page.messages]
+            if not page.links:
+                break
+            assert len(page.messages) == 5
+            cursor = page.links["next"]["cursor"]
+        assert seen == [f"number {number} odd" for number in range(23, 0, -2)]
+
+
+def test_pages_end_early_by_bytes(ila: Caller, room: Room, settings: Settings) -> None:
+    for number in range(4):
+        store_message(ila, room, f"{number} " + "long " * 500)
+    settings.CHAT_PAGE_BYTES = 8_000
+    page = search_messages(Search(ila.user_id, "long"), cursor=None, limit=50)
+    assert [found["content"][0] for found in page.messages] == ["3", "2"]
+    rest = search_messages(
+        Search(ila.user_id, "long"), cursor=page.links["next"]["cursor"], limit=50
+    )
+    assert [found["content"][0] for found in rest.messages] == ["1", "0"]
+
+
+def test_a_foreign_cursor_is_refused(ila: Caller, room: Room) -> None:
+    with pytest.raises(Invalid):
+        search_messages(Search(ila.user_id, "a"), cursor="bm9uc2Vuc2U", limit=5)
+
+
+def test_only_rooms_that_the_caller_can_read_now_are_searched(ila: Caller, friend: Caller) -> None:
+    stranger = make_caller(make_user("stranger"))
+    group = make_room(RoomKind.GROUP, owner=[ila.user_id], member=[friend.user_id])
+    public = make_room(owner=[ila.user_id])
+    private = make_private_room(ila.user_id, make_user("kaushal"))
+    deleted = make_room(owner=[ila.user_id])
+    for where, room in (
+        ("group", group),
+        ("public", public),
+        ("private", private),
+        ("gone", deleted),
+    ):
+        store_message(ila, room, f"secret of {where}")
+    store_message(ila, make_room(owner=[ila.user_id]), "newest")
+    delete_room(user_id=ila.user_id, room_id=deleted.pk)
+
+    assert texts(ila, "secret") == ["secret of private", "secret of public", "secret of group"]
+    assert texts(friend, "secret") == ["secret of public", "secret of group"]
+    assert texts(stranger, "secret") == ["secret of public"]
+
+    membership.remove_member(user_id=ila.user_id, room_id=group.pk, username="friend")
+    assert texts(friend, "secret") == ["secret of public"]
+    membership.remove_member(user_id=ila.user_id, room_id=public.pk, username="friend")
+    assert texts(friend, "secret") == []
+    with pytest.raises(Forbidden):
+        texts(friend, "secret", public)
+    make_member(group, stranger.user_id)
+    assert texts(stranger, "secret") == ["secret of public", "secret of group"]
+
+
+def test_members_of_more_rooms_than_a_query_names_find_the_same(
+    ila: Caller, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make_room(RoomKind.GROUP, owner=[ila.user_id])
+    foreign = make_caller()
+    hidden = make_room(RoomKind.GROUP, owner=[foreign.user_id])
+    store_message(ila, room, "one word")
+    store_message(foreign, hidden, "hidden word")
+    store_message(ila, other, "another word")
+    store_message(ila, other, "newest")
+    named = texts(ila, "word")
+    monkeypatch.setattr(selectors, "MAX_ROOM_TOKENS", 1)
+    assert texts(ila, "word") == named == ["another word", "one word"]
+
+
+def test_edits_and_deletions_change_what_is_found(ila: Caller, room: Room) -> None:
+    first, second = store_message(ila, room, "apple pie"), store_message(ila, room, "apple juice")
+    store_message(ila, room, "newest")
+    editing.edit_message(caller=ila, room_id=room.pk, message_id=first.id, content="pear pie")
+    assert texts(ila, "apple") == ["apple juice"]
+    assert texts(ila, "pear") == texts(ila, '"pear pie"', room) == ["pear pie"]
+    reactions.add_reaction(caller=ila, room_id=room.pk, message_id=first.id, emoji="👍")
+    assert texts(ila, "pear") == ["pear pie"]
+    deletion.delete_message(caller=ila, room_id=room.pk, message_id=second.id)
+    assert texts(ila, "apple") == []
+    assert not Message.objects.filter(words__contains="apple").exists()
+    Message.objects.filter(pk=first.id).delete()
+    assert texts(ila, "pear") == []
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL maintains its own index")
+def test_deleted_words_leave_the_index_of_sqlite(ila: Caller, room: Room) -> None:
+    first = store_message(ila, room, "apple")
+    rows = [store_message(ila, room, "apple"), store_message(ila, room, "banana")]
+    for _ in range(index.INDEXING_STEP):
+        store_message(ila, room, "cherry")
+    assert index_rows("apple") == [first.id, rows[0].id]
+    editing.edit_message(caller=ila, room_id=room.pk, message_id=first.id, content="lemon")
+    deletion.delete_message(caller=ila, room_id=room.pk, message_id=rows[0].id)
+    assert (index_rows("apple"), index_rows("lemon")) == ([], [first.id])
+    Message.objects.filter(room=room).delete()
+    assert index_rows("banana") == index_rows("cherry") == index_rows(f"r_{room.pk}") == []
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO messaging_words (messaging_words) VALUES ('integrity-check')")
+
+
+def index_rows(word: str) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT rowid FROM messaging_words WHERE messaging_words MATCH %s ORDER BY 1",
+            [f'"{word}"'],
+        )
+        return [pk for (pk,) in cursor.fetchall()]
+
+
+def test_filters_by_room_sender_time_and_link(ila: Caller, friend: Caller, room: Room) -> None:
+    other = make_room(RoomKind.GROUP, owner=[ila.user_id])
+    old = store_message(ila, room, "see https://example.com/page")
+    store_message(friend, room, "see the http protocol")
+    store_message(ila, other, "see you")
+    store_message(ila, other, "newest")
+    day = timedelta(days=1)
+    Message.objects.filter(pk=old.id).update(created_at=old.timestamp - day)
+    half = old.timestamp - day / 2
+    assert texts(ila, "see", room) == ["see the http protocol", "see https://example.com/page"]
+    assert texts(ila, "see", sender="FRIEND") == ["see the http protocol"]
+    assert texts(ila, "see", sender="nobody") == []
+    assert texts(ila, "see", has_link=True) == texts(ila, has_link=True)
+    assert texts(ila, has_link=True) == ["see https://example.com/page"]
+    assert texts(ila, "see", before=half) == texts(ila, "see", room, before=half)
+    assert texts(ila, "see", before=half) == ["see https://example.com/page"]
+    assert texts(ila, "see", after=half) == ["see you", "see the http protocol"]
+    assert texts(ila, "see", room, after=half) == ["see the http protocol"]
+    assert texts(ila, "see", after=half, before=half) == []
+    assert texts(ila, sender="friend") == ["see the http protocol"]
+    assert texts(ila, "-protocol", room) == ["see https://example.com/page"]
+    assert texts(ila, "-see") == ["newest"]
+
+
+def test_times_bound_a_long_room(ila: Caller, room: Room) -> None:
+    rows = [store_message(ila, room, f"step {number}") for number in range(40)]
+    for number, row in enumerate(rows):
+        moment = rows[0].timestamp + timedelta(hours=number)
+        Message.objects.filter(pk=row.id).update(created_at=moment)
+    since = rows[0].timestamp + timedelta(hours=10, minutes=1)
+    until = rows[0].timestamp + timedelta(hours=13, minutes=1)
+    for where in (room, None):
+        assert texts(ila, "step", where, after=since, before=until) == [
+            "step 13",
+            "step 12",
+            "step 11",
+        ]
+
+
+def test_both_steps_find_what_a_plain_comparison_finds(ila: Caller, room: Room) -> None:
+    dice = random.Random(7)
+    words = ["alpha", "beta", "gamma", "al", "delta-beta", "épsilon"]
+    contents = [" ".join(dice.choices(words, k=dice.randint(1, 5))) for _ in range(150)]
+    store_now(*(draft(ila, room, text) for text in contents))
+    for _ in range(60):
+        query = " ".join(
+            dice.choice(["{}", "{}", '"{} beta"', "-{}"]).format(dice.choice(words))
+            for _ in range(dice.randint(1, 3))
+        )
+        terms = parse_query(query)
+        expected = [
+            text
+            for text in reversed(contents)
+            if all((one.stored in stored_words(text)) != one.is_excluded for one in terms)
+        ]
+        search = Search(ila.user_id, query)
+        found = search_messages(search, cursor=None, limit=200).messages
+        assert [one["content"] for one in found] == expected, query
+
+
+def test_a_page_costs_a_bounded_number_of_statements(
+    ila: Caller, room: Room, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(60):
+        store_message(ila, room, "word")
+    with django_assert_max_num_queries(8):
+        assert len(texts(ila, "word")) == 50
