@@ -9,6 +9,7 @@ from django.db import IntegrityError, connection
 
 from . import hashing, tokens
 from .auth import network_of
+from .events import ProfileChanged
 from .kernel.db import writing
 from .kernel.errors import (
     EmailTaken,
@@ -19,6 +20,7 @@ from .kernel.errors import (
     WrongPassword,
     invalid,
 )
+from .kernel.events import publish
 from .kernel.names import MAX_NAME_LENGTH, name_from_email, name_key
 from .kernel.rate_limits import consume
 from .models import Session, User, email_key
@@ -222,6 +224,8 @@ def change_profile(
                 _lock_confirmed(user, session_id)
             # Only these fields: a concurrent request may change the others.
             user.save(update_fields=changed)
+            if display_name is not None:
+                publish(ProfileChanged(user.pk, user.username, user.display_name))
     except IntegrityError:
         raise EmailTaken from None
     return user

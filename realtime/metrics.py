@@ -38,6 +38,21 @@ unknown_versions = Gauge(
     ["library", "version"],
     multiprocess_mode="max",
 )
+events_sockets = Gauge(
+    "chat_events_sockets",
+    "Open sockets of /ws/events/ that are signed in",
+    multiprocess_mode="livesum",
+)
+followed_rooms = Gauge(
+    "chat_followed_rooms",
+    "Rooms followed by events sockets; a room that two sockets follow counts twice",
+    multiprocess_mode="livesum",
+)
+membership_announcements = Counter(
+    "chat_membership_announcements",
+    "Changed memberships that a check of the database announced to events sockets",
+    ["change"],
+)
 deliveries = Counter("chat_deliveries", "Frames sent to sockets by fan-out")
 repaired_frames = Counter(
     "chat_repaired_frames", "Changes that the repair read from the database and delivered"

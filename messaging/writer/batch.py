@@ -17,6 +17,7 @@ from messaging.events import MessageState
 from messaging.models import Message
 from messaging.selectors import state_of
 from rooms.errors import REMOVED, NoSuchRoom
+from rooms.membership_counters import raise_counters
 from rooms.models import Ban, Room, RoomKind, other_of
 
 from .commands import Draft, Sent
@@ -197,6 +198,7 @@ class MessageBatch:
                 "UPDATE rooms_room SET member_count = member_count + 1 WHERE id = %s",
                 [(room_id,) for room_id, _ in self._joining],
             )
+            raise_counters({user_id for _, user_id in self._joining})
 
 
 def _members_to_lock(drafts: Sequence[Draft], marks: Sequence[MarkRead]) -> set[tuple[int, int]]:

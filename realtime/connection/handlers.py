@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from accounts.auth import Caller
 from accounts.kernel.errors import RateLimited
 from accounts.kernel.rate_limits import consume_locally
 from messaging import services as messages
@@ -34,89 +35,17 @@ from rooms.errors import NoSuchRoom
 from rooms.models import Room, RoomKind
 
 
-class FrameHandlers:
-    """Handles the frames of one signed-in socket."""
+class Announcements:
+    """Publishes what a user does in a room and nobody stores: typing and `join`."""
 
-    __slots__ = ("_kind", "_other_id", "_runtime", "room", "row", "subscriber")
+    __slots__ = ("_runtime", "room", "subscriber")
 
-    def __init__(
-        self, runtime: Runtime, subscriber: Subscriber, room: LocalRoom, row: Room
-    ) -> None:
+    def __init__(self, runtime: Runtime, subscriber: Subscriber, room: LocalRoom) -> None:
         self._runtime = runtime
         self.room = room
-        self.row = row
-        """The room's row at the handshake."""
-        self._kind = row.kind
-        self._other_id = row.other_id(subscriber.caller.user_id)
         self.subscriber = subscriber
 
-    async def handle(self, frame: AnyClientFrame) -> None:
-        """Handles one frame. After a DomainError the frame had no effect."""
-        messages.check_sender(self.subscriber.caller, frame.username)
-        try:
-            await self._dispatch(frame)
-        except NoSuchRoom:
-            # The room existed at the handshake: it was deleted, or the user was removed.
-            raise await self._runtime.database.run(loss_of_access, self.room.id) from None
-
-    async def _dispatch(self, frame: AnyClientFrame) -> None:
-        match frame:
-            case SendMessage():
-                await self._send(frame)
-            case Typing():
-                self._typing(frame)
-            case Join():
-                self._join(frame)
-            case Exit():
-                self._exit(frame)
-            case Read():
-                await self._read(frame)
-            case Resume():
-                await self._resume(frame)
-            case Ping():
-                self.subscriber.send(encode(Pong(ref=frame.ref)))
-            case _:
-                assert_never(frame)
-
-    async def _send(self, frame: SendMessage) -> None:
-        caller = self.subscriber.caller
-        text = messages.accept_text(caller=caller, content=frame.message, field="message")
-        room_id, via_room_id = self.room.id, None
-        if frame.receiver is not None:
-            room_id, via_room_id = await self._addressed_to(frame.receiver)
-        draft = messages.draft_message(
-            caller=caller,
-            room_id=room_id,
-            text=text,
-            client_id=frame.client_id,
-            reply_to=frame.reply_to,
-            via_room_id=via_room_id,
-        )
-        sent = await messages.send_message_from_loop(draft)
-        if frame.client_id is not None or frame.ref is not None:
-            self.subscriber.send(_ack(frame, sent))
-
-    async def _addressed_to(self, receiver: int) -> tuple[int, int | None]:
-        """Returns the room of a message with a `receiver`, and this socket's if it differs.
-
-        On a private socket the receiver must be the other user.
-        """
-        if self._kind == RoomKind.PRIVATE:
-            if receiver != self._other_id:
-                raise ReceiverMismatch
-            return self.room.id, None
-        private = await self._runtime.database.run(
-            rooms.open_private_room_with,
-            user_id=self.subscriber.caller.user_id,
-            receiver_id=receiver,
-        )
-        return private, self.room.id
-
-    async def _resume(self, frame: Resume) -> None:
-        consume_replay(self.subscriber.caller.user_id)
-        await self._runtime.recovery.replay(self.room, self.subscriber, frame.since, frame.ref)
-
-    def _typing(self, frame: Typing) -> None:
+    def typing(self, frame: Typing) -> None:
         caller = self.subscriber.caller
         if not self.room.announces:
             return
@@ -147,7 +76,7 @@ class FrameHandlers:
             raise
         return True
 
-    def _join(self, frame: Join) -> None:
+    def join(self, frame: Join) -> None:
         caller = self.subscriber.caller
         self.subscriber.send(encode(Joined(username=caller.username, ref=frame.ref)))
         if self.room.announces and self.room.may_send("join", caller.user_id, JOIN_INTERVAL):
@@ -155,6 +84,107 @@ class FrameHandlers:
             self._runtime.broadcaster.send_to_room(
                 self.room.id, text, except_user_id=caller.user_id
             )
+
+
+class FrameHandlers:
+    """Handles the frames of one signed-in socket."""
+
+    __slots__ = (
+        "_announcements",
+        "_kind",
+        "_other_id",
+        "_runtime",
+        "room",
+        "row",
+        "subscriber",
+    )
+
+    def __init__(
+        self, runtime: Runtime, subscriber: Subscriber, room: LocalRoom, row: Room
+    ) -> None:
+        self._runtime = runtime
+        self._announcements = Announcements(runtime, subscriber, room)
+        self.room = room
+        self.row = row
+        """The room's row at the handshake."""
+        self._kind = row.kind
+        self._other_id = row.other_id(subscriber.caller.user_id)
+        self.subscriber = subscriber
+
+    @property
+    def socket(self) -> Subscriber:
+        """What ends with the session."""
+        return self.subscriber
+
+    @property
+    def caller(self) -> Caller:
+        return self.subscriber.caller
+
+    async def handle(self, frame: AnyClientFrame) -> None:
+        """Handles one frame. After a DomainError the frame had no effect."""
+        messages.check_sender(self.subscriber.caller, frame.username)
+        try:
+            await self._dispatch(frame)
+        except NoSuchRoom:
+            # The room existed at the handshake: it was deleted, or the user was removed.
+            raise await self._runtime.database.run(loss_of_access, self.room.id) from None
+
+    async def _dispatch(self, frame: AnyClientFrame) -> None:
+        match frame:
+            case SendMessage():
+                await self._send(frame)
+            case Typing():
+                self._announcements.typing(frame)
+            case Join():
+                self._announcements.join(frame)
+            case Exit():
+                self._exit(frame)
+            case Read():
+                await self._read(frame)
+            case Resume():
+                await self._resume(frame)
+            case Ping():
+                self.subscriber.send(encode(Pong(ref=frame.ref)))
+            case _:
+                assert_never(frame)
+
+    async def _send(self, frame: SendMessage) -> None:
+        caller = self.subscriber.caller
+        text = messages.accept_text(caller=caller, content=frame.message, field="message")
+        room_id, via_room_id = self.room.id, None
+        if frame.receiver is not None:
+            room_id, via_room_id = await self._addressed_to(frame.receiver)
+        draft = messages.draft_message(
+            caller=caller,
+            room_id=room_id,
+            text=text,
+            client_id=frame.client_id,
+            reply_to=frame.reply_to,
+            via_room_id=via_room_id,
+        )
+        sent = await messages.send_message_from_loop(draft)
+        if frame.client_id is not None or frame.ref is not None:
+            self.subscriber.send(ack_text(frame, sent))
+
+    async def _addressed_to(self, receiver: int) -> tuple[int, int | None]:
+        """Returns the room of a message with a `receiver`, and this socket's if it differs.
+
+        On a private socket the receiver must be the other user.
+        """
+        if self._kind == RoomKind.PRIVATE:
+            if receiver != self._other_id:
+                raise ReceiverMismatch
+            return self.room.id, None
+        private = await self._runtime.database.run(
+            rooms.open_private_room_with,
+            user_id=self.subscriber.caller.user_id,
+            receiver_id=receiver,
+        )
+        return private, self.room.id
+
+    async def _resume(self, frame: Resume) -> None:
+        consume_replay(self.subscriber.caller.user_id)
+        await self._runtime.recovery.replay(self.room, self.subscriber, frame.since, frame.ref)
 
     def _exit(self, frame: Exit) -> None:
         self._runtime.hub.unsubscribe(self.subscriber)
@@ -173,7 +203,7 @@ class FrameHandlers:
             self.subscriber.send(encode(read))
 
 
-def _ack(frame: SendMessage, sent: Sent) -> str:
+def ack_text(frame: SendMessage, sent: Sent) -> str:
     message = sent.message
     return encode(
         Ack(
