@@ -222,13 +222,17 @@ def change_profile(
         with writing():
             if email is not None:
                 _lock_confirmed(user, session_id)
-            # Only these fields: a concurrent request may change the others.
-            user.save(update_fields=changed)
-            if display_name is not None:
-                publish(ProfileChanged(user.pk, user.username, user.display_name))
+            _save_profile(user, changed)
     except IntegrityError:
         raise EmailTaken from None
     return user
+
+
+def _save_profile(user: User, changed: list[str]) -> None:
+    # Only these fields: a concurrent request may change the others.
+    user.save(update_fields=changed)
+    if "display_name" in changed:
+        publish(ProfileChanged(user.pk, user.username, user.display_name))
 
 
 def deactivate(*, user: User) -> None:

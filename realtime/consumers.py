@@ -1,12 +1,13 @@
-"""Defines the three kinds of socket: how each finds its room and who may enter."""
+"""Defines the kinds of socket: how each finds its room and who may enter."""
 
 from typing_extensions import override
 
 from accounts.auth import Caller
-from rooms import membership
+from rooms import connecting
 from rooms.models import Room
 
-from .connection.consumer import RoomConsumer
+from .connection.events_consumer import AllRoomsConsumer
+from .connection.room_consumer import RoomConsumer
 
 
 class PublicChatConsumer(RoomConsumer):
@@ -14,7 +15,7 @@ class PublicChatConsumer(RoomConsumer):
 
     @override
     def enter(self, caller: Caller, name: str) -> Room:
-        return membership.enter_public_room(user_id=caller.user_id, name=name)
+        return connecting.enter_public_room(user_id=caller.user_id, name=name)
 
 
 class GroupChatConsumer(RoomConsumer):
@@ -22,7 +23,7 @@ class GroupChatConsumer(RoomConsumer):
 
     @override
     def enter(self, caller: Caller, name: str) -> Room:
-        return membership.enter_group_room(user_id=caller.user_id, name=name)
+        return connecting.enter_group_room(user_id=caller.user_id, name=name)
 
 
 class PrivateChatConsumer(RoomConsumer):
@@ -30,4 +31,8 @@ class PrivateChatConsumer(RoomConsumer):
 
     @override
     def enter(self, caller: Caller, name: str) -> Room:
-        return membership.enter_private_room(user_id=caller.user_id, username=name)
+        return connecting.enter_private_room(user_id=caller.user_id, username=name)
+
+
+class EventsConsumer(AllRoomsConsumer):
+    """`/ws/events/`: all rooms of the caller on one socket."""

@@ -14,10 +14,12 @@ FIRST_CODE, LAST_CODE = 1000, 1015
 class SocketCounts:
     """Counts of this process, written on the loop and read from any thread."""
 
-    __slots__ = ("deliveries", "sockets")
+    __slots__ = ("deliveries", "events_sockets", "followed_rooms", "sockets")
 
     def __init__(self) -> None:
         self.deliveries = 0
+        self.events_sockets = 0
+        self.followed_rooms = 0
         self.sockets = 0
 
 

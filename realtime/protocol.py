@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic_core import from_json
 
 from accounts.kernel.errors import MAX_ERRORS, MAX_MEMBERS, TOO_MANY_MEMBERS, sentence_of
-from accounts.kernel.fields import Id, NameInPath, Seq, Timestamp
+from accounts.kernel.fields import MAX_ID, Id, NameInPath, Seq, Timestamp
 from accounts.schemas import Token
 from messaging.schemas import ClientId, MessageMembers, MyRoomOut, NoAttachments
 from rooms.schemas import RoomOut
@@ -229,6 +229,14 @@ def ref_in(text: str | None) -> str | None:
     return _ref_of(_object_in(text))
 
 
+def room_in(text: str | None) -> int | None:
+    """Returns the `room_id` of a frame that is refused, None if the frame is large or has none."""
+    if text is None or len(text) > MAX_INSPECTED_LENGTH:
+        return None
+    room_id = _object_in(text).get("room_id")
+    return room_id if type(room_id) is int and 0 < room_id <= MAX_ID else None
+
+
 def token_in(text: str | None) -> str | None:
     """Returns the `token` of a first frame, whose other members are not validated yet."""
     if text is None or len(text.encode()) > MAX_FRAME_LENGTH:
@@ -293,10 +301,8 @@ class Answering(ServerFrame):
     ref: str | None = Field(None, exclude_if=_absent)
 
 
-class AboutRoom(ServerFrame):
-    """A frame about a room. Only an events socket needs its `room_id`: see `with_room_id`."""
-
-    room_id: int | None = Field(None, exclude_if=_absent)
+RoomOfFrame = Annotated[int | None, Field(exclude_if=_absent)]
+"""The room of a frame on an events socket, absent on a socket of one room: see `with_room_id`."""
 
 
 class UserOut(ServerFrame):
@@ -335,53 +341,60 @@ class Ack(Answering):
     duplicate: bool
 
 
-class TypingOut(AboutRoom):
+class TypingOut(ServerFrame):
     type: Literal["typing"] = "typing"
     sender: int
     username: str
     typing: bool
+    room_id: RoomOfFrame = None
 
 
-class Joined(AboutRoom, Answering):
+class Joined(Answering):
     type: Literal["join"] = "join"
     username: str
+    room_id: RoomOfFrame = None
 
 
-class Exited(AboutRoom, Answering):
+class Exited(Answering):
     type: Literal["exit"] = "exit"
     username: str
+    room_id: RoomOfFrame = None
 
 
-class ReadOut(AboutRoom, Answering):
+class ReadOut(Answering):
     type: Literal["read"] = "read"
     username: str
     seq: int
+    room_id: RoomOfFrame = None
 
 
-class RoomFrame(AboutRoom):
+class RoomFrame(ServerFrame):
     type: Literal["room"] = "room"
     room: RoomOut
+    room_id: RoomOfFrame = None
 
 
-class Resumed(AboutRoom, Answering):
+class Resumed(Answering):
     """Ends a resume. If `complete`, all changes from version `from` to `to` were sent."""
 
     type: Literal["resumed"] = "resumed"
     first: int = Field(serialization_alias="from")
     to: int
     complete: bool
+    room_id: RoomOfFrame = None
 
 
 class Pong(Answering):
     type: Literal["pong"] = "pong"
 
 
-class ErrorFrame(AboutRoom, Answering):
+class ErrorFrame(Answering):
     type: Literal["error"] = "error"
     code: str
     message: str
     retry_after: float | None = Field(None, exclude_if=_absent)
     errors: list[dict[str, Any]] | None = Field(None, exclude_if=_absent)
+    room_id: RoomOfFrame = None
 
 
 # Server frames of `/ws/events/` alone

@@ -69,7 +69,7 @@ def memberships(user_id: int, *, limit: int | None) -> Memberships:
         cursor.execute(COUNTER, [user_id])
         counter = cursor.fetchone()
         cursor.execute(LATEST_FIRST, [user_id])
-        rows = [FollowedRoom(*row[:5], bool(row[5])) for row in cursor.fetchall()]
+        rows = [FollowedRoom._make((*row[:5], bool(row[5]))) for row in cursor.fetchall()]
     count = len(rows) if limit is None else limit
     return Memberships(
         counter=counter[0] if counter else 0,
@@ -100,7 +100,7 @@ def followed_rooms(pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Fo
     with connection.cursor() as cursor:
         cursor.execute(statement, pairs_parameters(pairs))
         rows = cursor.fetchall()
-    return {(row[0], row[1]): FollowedRoom(*row[1:6], bool(row[6])) for row in rows}
+    return {(row[0], row[1]): FollowedRoom._make((*row[1:6], bool(row[6]))) for row in rows}
 
 
 PAIRS = {
@@ -124,7 +124,10 @@ def pairs_parameters(pairs: Iterable[tuple[int, int]]) -> list[str]:
     listed = list(pairs)
     if connection.vendor != "postgresql":
         return [json.dumps(listed)]
-    return [id_array([user_id for user_id, _ in listed]), id_array([room_id for _, room_id in listed])]
+    return [
+        id_array([user_id for user_id, _ in listed]),
+        id_array([room_id for _, room_id in listed]),
+    ]
 
 
 def shared_rooms(user_ids: Collection[int]) -> dict[int, list[int]]:

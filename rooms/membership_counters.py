@@ -1,9 +1,9 @@
 """Counts the changes of each user's memberships.
 
-As a room's `version` tells a process that it missed a message, a user's counter tells it that it
+As a room's `version` shows a process that it missed a message, a user's counter shows it that it
 missed a membership: joined, ended, muted. Every service that changes one raises the counter in its
-transaction, so the check of every second (`realtime/delivery/membership_watch.py`) finds a change of
-which no message between processes arrived.
+transaction, so the check of every second (`realtime/delivery/membership_watch.py`) finds a change
+of which no message between processes arrived.
 """
 
 from collections.abc import Collection, Mapping

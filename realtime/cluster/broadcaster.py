@@ -5,6 +5,7 @@ from typing import assert_never
 
 from realtime.delivery.hub import Hub
 from realtime.delivery.membership_watch import MembershipWatch
+from realtime.delivery.revocation import Revocation
 from realtime.errors import Removed
 from rooms.errors import NoSuchRoom
 
@@ -16,18 +17,21 @@ from .messages import (
     DeliverFrame,
     DisconnectMember,
     EndSessions,
+    RoomMessage,
     SendReadMarker,
     SendToFollowers,
     SendToRoom,
     SendToUsers,
+    UserMessage,
 )
 
 
 class Broadcaster:
     """Applies each message to the local hub, then publishes it to other processes."""
 
-    def __init__(self, hub: Hub, watch: MembershipWatch) -> None:
+    def __init__(self, hub: Hub, revocation: Revocation, watch: MembershipWatch) -> None:
         self._hub = hub
+        self._revocation = revocation
         self._watch = watch
         self._broker = Broker(self.receive, self._is_wanted, hub.state.write_batch)
 
@@ -114,6 +118,12 @@ class Broadcaster:
 
     def receive(self, message: ClusterMessage) -> None:
         """Applies a message of any process to the sockets here."""
+        if isinstance(message, UserMessage):
+            self._receive_about_users(message)
+        else:
+            self._receive_about_room(message)
+
+    def _receive_about_room(self, message: RoomMessage) -> None:
         hub = self._hub
         match message:
             case DeliverFrame(room_id, version, access_epoch, text):
@@ -127,15 +137,20 @@ class Broadcaster:
                 self._watch.marks_changed(user_id, room_id)
             case DisconnectMember(room_id, user_id, access_epoch, removed):
                 error = Removed() if removed else None
-                hub.disconnect_member(room_id, user_id, access_epoch, error)
+                self._revocation.disconnect_member(room_id, user_id, access_epoch, error)
             case CloseRoom(room_id):
-                hub.close_room(room_id, NoSuchRoom())
+                self._revocation.close_room(room_id, NoSuchRoom())
+            case _:
+                assert_never(message)
+
+    def _receive_about_users(self, message: UserMessage) -> None:
+        match message:
             case CheckMemberships(user_id):
                 self._watch.hint([user_id])
             case SendToFollowers(user_id, room_ids, text, is_own):
-                hub.send_to_followers(user_id, room_ids, text, is_own=is_own)
+                self._hub.send_to_followers(user_id, room_ids, text, is_own=is_own)
             case EndSessions(session_ids):
-                hub.end_sessions(session_ids)
+                self._revocation.end_sessions(session_ids)
             case _:
                 assert_never(message)
 

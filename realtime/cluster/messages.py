@@ -100,17 +100,11 @@ class EndSessions:
     session_ids: list[int]
 
 
-ClusterMessage = (
-    DeliverFrame
-    | SendToUsers
-    | SendToRoom
-    | SendReadMarker
-    | DisconnectMember
-    | CloseRoom
-    | CheckMemberships
-    | SendToFollowers
-    | EndSessions
+RoomMessage = (
+    DeliverFrame | SendToUsers | SendToRoom | SendReadMarker | DisconnectMember | CloseRoom
 )
+UserMessage = CheckMemberships | SendToFollowers | EndSessions
+ClusterMessage = RoomMessage | UserMessage
 
 TAGS: dict[type[ClusterMessage], str] = {
     DeliverFrame: "deliver",

@@ -129,7 +129,7 @@ class Handshake(Generic[A]):
         return await self._authorise_on_thread(claims)
 
     async def _admit(self, claims: Claims) -> None:
-        self._runtime.hub.check_session(claims.session_id)
+        self._runtime.revocation.check_session(claims.session_id)
         consume_locally("CHAT_CONNECT_RATE", claims.user_id)
         await self._count(f"user:{claims.user_id}", settings.CHAT_SOCKETS_PER_USER)
         await self._count(

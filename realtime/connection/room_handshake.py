@@ -4,7 +4,7 @@ import re
 
 from accounts.auth import Caller
 from accounts.kernel.errors import invalid
-from realtime.delivery.recovery import consume_replay
+from realtime.delivery.replay_limits import consume_replay
 from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber, error_frame, text_event
 from realtime.protocol import Ready, UserOut, encode
@@ -33,8 +33,10 @@ class RoomHandshake:
         """Subscribes the socket. Raises RateLimited, Restarting, SessionEnded."""
         if self._since() is not None:
             consume_replay(caller.user_id)
-        # All sockets may have been closed for a restart meanwhile: this one would stay open.
+        # Meanwhile all sockets may have been closed for a restart, or the session may have ended:
+        # this socket would stay open.
         self._runtime.lifecycle.check_accepting()
+        self._runtime.revocation.check_session(caller.session_id)
         subscriber = Subscriber(self._queue, caller, row.pk, row.version, row.access_epoch)
         room = self._runtime.hub.subscribe(subscriber, row)
         return FrameHandlers(self._runtime, subscriber, room, row)

@@ -1,7 +1,7 @@
 """One socket that follows many rooms (contract §7).
 
-It has one send queue, and a follower in each room. So a followed room costs a few hundred bytes, and
-a frame about a message is the same text and the same write as for the sockets of that room alone.
+It has one send queue, and a follower in each room. So a followed room costs a few hundred bytes,
+and a frame about a message is the same text and the same write as for the sockets of that room.
 """
 
 from collections.abc import Callable, Sequence

@@ -8,18 +8,13 @@ from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from accounts.auth import Caller
-from accounts.kernel.errors import DomainError, SessionEnded
+from accounts.kernel.errors import DomainError
 from realtime.close_codes import CloseCode
-from realtime.errors import Removed
 
 from .events_socket import EventsSocket, Follower
 from .local_room import LocalRoom
 from .local_state import LocalState
 from .subscriber import Subscriber, VersionedFrame, text_event
-
-MAX_ENDED_SESSIONS = 10_000
-"""Remembered from the check of a token to the subscription, for which seconds would do."""
-
 
 Socket = Subscriber | EventsSocket
 """What belongs to a session and ends with it."""
@@ -70,9 +65,6 @@ class Hub:
         self.events_sockets: dict[int, set[EventsSocket]] = {}
         """Events sockets by user."""
         self._by_session: dict[int, set[Socket]] = {}
-        # Recently ended sessions: a socket whose token was checked before the end must not
-        # subscribe.
-        self._ended: dict[int, None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> bool:
@@ -90,12 +82,12 @@ class Hub:
     # Subscriptions
 
     def subscribe(self, subscriber: Subscriber, row: RoomCounters) -> LocalRoom:
-        """Subscribes a socket that was authorised against this row. Raises SessionEnded.
+        """Subscribes a socket that was authorised against this row.
 
-        A change that was committed since the row was read shows in the version and the access
-        epoch of the next frame, or in the repair that is requested here.
+        Its session must have been checked at this moment (`Revocation.check_session`). A change
+        that was committed since the row was read shows in the version and the access epoch of the
+        next frame, or in the repair that is requested here.
         """
-        self.check_session(subscriber.caller.session_id)
         room = self.rooms.get(row.pk)
         if room is None:
             room = LocalRoom(row.pk, row.version, row.access_epoch, self.state)
@@ -106,13 +98,15 @@ class Hub:
             room.access_epoch = min(room.access_epoch, row.access_epoch)
             self._observer.repair_needed(room)
         room.add(subscriber)
-        if not subscriber.is_follower:
+        if subscriber.is_follower:
+            self.state.counts.followed_rooms += 1
+        else:
             self._add_to_session(subscriber)
         return room
 
     def open_events_socket(self, socket: EventsSocket) -> None:
-        """Registers a socket, before it is subscribed to rooms. Raises SessionEnded."""
-        self.check_session(socket.caller.session_id)
+        """Registers a socket, before it is subscribed to rooms; checked as in `subscribe`."""
+        self.state.counts.events_sockets += 1
         self._add_to_session(socket)
         self.events_sockets.setdefault(socket.caller.user_id, set()).add(socket)
         self._observer.events_socket_opened(socket)
@@ -122,6 +116,7 @@ class Hub:
         sockets = self.events_sockets.get(socket.caller.user_id, set())
         if socket not in sockets:
             return
+        self.state.counts.events_sockets -= 1
         sockets.discard(socket)
         if not sockets:
             del self.events_sockets[socket.caller.user_id]
@@ -136,7 +131,9 @@ class Hub:
         room = self.rooms.get(subscriber.room_id)
         if room is None or not room.holds(subscriber):
             return
-        if not subscriber.is_follower:
+        if subscriber.is_follower:
+            self.state.counts.followed_rooms -= 1
+        else:
             self._forget_session(subscriber)
         was_last = room.discard(subscriber)
         if room.is_empty:
@@ -155,8 +152,7 @@ class Hub:
             del self._by_session[socket.caller.session_id]
 
     def renew(self, socket: Socket, caller: Caller) -> None:
-        """Continues a socket with a newer token of the same user. Raises SessionEnded."""
-        self.check_session(caller.session_id)
+        """Continues a socket with a newer token of the same user, checked as in `subscribe`."""
         self._forget_session(socket)
         socket.renew(caller)
         self._add_to_session(socket)
@@ -218,39 +214,7 @@ class Hub:
         for socket in receivers:
             socket.write(event)
 
-    # Revocation
-
-    def disconnect_member(
-        self, room_id: int, user_id: int, access_epoch: int, error: DomainError | None
-    ) -> None:
-        """Disconnects a user's sockets in a room after the loss of membership at this epoch."""
-        room = self.rooms.get(room_id)
-        if room is None:
-            return
-        # A socket of a later epoch belongs to a user who became a member again.
-        self.disconnect(
-            [one for one in room.subscribers_of(user_id) if one.access_epoch < access_epoch], error
-        )
-        if access_epoch == room.access_epoch + 1:
-            room.access_epoch = access_epoch
-            room.fill(())
-        elif access_epoch > room.access_epoch:
-            self._observer.repair_needed(room)
-
-    def disconnect_lost_members(
-        self, room: LocalRoom, checked: Collection[int], members: Collection[int], access_epoch: int
-    ) -> None:
-        """Disconnects sockets of checked users who are not members at this access epoch."""
-        lost = set(checked) - set(members)
-        older = [one for one in room.subscribers() if one.access_epoch < access_epoch]
-        self.disconnect([one for one in older if one.caller.user_id in lost], Removed())
-        for one in older:
-            one.access_epoch = access_epoch
-
-    def close_room(self, room_id: int, error: DomainError) -> None:
-        room = self.rooms.get(room_id)
-        if room is not None:
-            self.disconnect(room.subscribers(), error)
+    # Closing
 
     def ask_to_reconnect(self, room: LocalRoom) -> None:
         """Closes the sockets of a room that missed too much. Clients return with `since`."""
@@ -275,21 +239,11 @@ class Hub:
         else:
             self.unsubscribe(socket)
 
-    def end_sessions(self, session_ids: Collection[int]) -> None:
-        """Disconnects the sockets of ended sessions, also those in their handshake."""
-        for session_id in session_ids:
-            self._ended[session_id] = None
-            self.disconnect(list(self._by_session.get(session_id, ())), SessionEnded())
-        while len(self._ended) > MAX_ENDED_SESSIONS:
-            del self._ended[next(iter(self._ended))]
-
-    def check_session(self, session_id: int) -> None:
-        """Raises SessionEnded for a recently ended session. Makes no query."""
-        if session_id in self._ended:
-            raise SessionEnded
-
     def open_sessions(self) -> Collection[int]:
         return self._by_session.keys()
+
+    def sockets_of_session(self, session_id: int) -> Collection[Socket]:
+        return self._by_session.get(session_id, ())
 
     def disconnect(self, sockets: Collection[Socket], error: DomainError | None) -> None:
         """Sends the error and closes. Without an error, closes as after a leave.

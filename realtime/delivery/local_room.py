@@ -57,20 +57,18 @@ class LocalRoom:
         self.state = state
         self.version = version
         self.access_epoch = access_epoch
+        # Up-to-date subscribers, mapped to their transport's write function. Fan-out loops over
+        # these functions only: touching any other per-socket object costs a cache miss per
+        # recipient.
         self.direct_writers: dict[Subscriber, Write] = {}
-        """Up-to-date subscribers, mapped to their transport's write function.
-
-        Fan-out loops over these functions only: touching any other per-socket object costs a cache
-        miss per recipient.
-        """
+        # The same for followers, whose frames need a `room_id` (`protocol.with_room_id`).
         self.follower_writers: dict[Subscriber, Write] = {}
-        """The same for followers, whose frames need a `room_id` (`protocol.with_room_id`)."""
+        # The number of followers, up to date or not.
         self.followers = 0
-        """The number of followers, up to date or not."""
+        # Up-to-date subscribers that receive frames through their send queue.
         self.queued_subscribers: set[Subscriber] = set()
-        """Up-to-date subscribers that receive frames through their send queue."""
+        # Subscribers that replay, or that read a version which has not arrived here.
         self.catching_up: set[Subscriber] = set()
-        """Subscribers that replay, or that read a version which has not arrived here."""
         self.out_of_order: dict[int, VersionedFrame] = {}
         self.unwritten: list[tuple[Event, Event]] = []
         """Frames for up-to-date subscribers, written when the write batch closes.

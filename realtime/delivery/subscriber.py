@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from accounts.auth import Caller
 from accounts.kernel.errors import DomainError
@@ -55,7 +55,7 @@ def text_event(text: str) -> Event:
 class Subscriber:
     """Buffers frames while it joins or replays, then receives each version once, rising."""
 
-    is_follower = False
+    is_follower: ClassVar[bool] = False
     """Whether its socket follows several rooms: see `events_socket.py`."""
 
     __slots__ = (

@@ -100,9 +100,13 @@ def test_joining_by_sending_counts_once(owner: User) -> None:
 
 
 def test_counter_of_an_aborted_transaction_stays(owner: User) -> None:
-    with published() as events, pytest.raises(ZeroDivisionError), transaction.atomic():
-        membership_counters.raise_counters([owner.pk])
-        raise ZeroDivisionError
+    def fail() -> None:
+        with transaction.atomic():
+            membership_counters.raise_counters([owner.pk])
+            raise ZeroDivisionError
+
+    with published() as events, pytest.raises(ZeroDivisionError):
+        fail()
     assert counter_of(owner) == 0
     assert events == []
 
@@ -128,8 +132,8 @@ def test_rooms_with_the_latest_activity_are_followed_up_to_the_limit(owner: User
     membership.mute_room(user_id=owner.pk, room_id=muted.pk, muted=True)
     found = followed_rooms.memberships(owner.pk, limit=1)
     assert [room.pk for room in found.rooms] == [busy.pk]
-    assert (found.counter, found.others) == (1, {quiet.pk, muted.pk})
-    assert found.muted == {muted.pk}
+    assert (found.counter, set(found.others)) == (1, {quiet.pk, muted.pk})
+    assert set(found.muted) == {muted.pk}
     (row, *_) = found.rooms
     assert (row.version, row.last_seq, row.last_read_seq, row.unread) == (1, 1, 1, 0)
     assert len(followed_rooms.memberships(owner.pk, limit=None).rooms) == 3
