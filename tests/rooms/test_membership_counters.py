@@ -8,13 +8,13 @@ from rooms import followed_rooms, membership, membership_counters, services
 from rooms.events import MembershipsChanged
 from rooms.models import Member, MembershipCounter, Room, RoomKind
 from tests.factories import (
+    collect_events,
     commits,
+    make_caller,
     make_private_room,
     make_room,
-    make_sign_in,
     make_user,
-    published,
-    say,
+    store_message,
 )
 
 pytestmark = [commits, pytest.mark.usefixtures("unlimited")]
@@ -90,10 +90,10 @@ def test_private_room_counts_for_both_users(owner: User, friend: User) -> None:
 
 
 def test_joining_by_sending_counts_once(owner: User) -> None:
-    caller, room = make_sign_in(owner), make_room(RoomKind.PUBLIC)
-    with published() as events:
-        say(caller, room)
-        say(caller, room)
+    caller, room = make_caller(owner), make_room(RoomKind.PUBLIC)
+    with collect_events() as events:
+        store_message(caller, room)
+        store_message(caller, room)
     assert counter_of(owner) == 1
     changed = [event for event in events if isinstance(event, MembershipsChanged)]
     assert changed == [MembershipsChanged(frozenset({owner.pk}))]
@@ -105,7 +105,7 @@ def test_counter_of_an_aborted_transaction_stays(owner: User) -> None:
             membership_counters.raise_counters([owner.pk])
             raise ZeroDivisionError
 
-    with published() as events, pytest.raises(ZeroDivisionError):
+    with collect_events() as events, pytest.raises(ZeroDivisionError):
         fail()
     assert counter_of(owner) == 0
     assert events == []
@@ -126,9 +126,9 @@ def test_changed_counters_are_those_that_differ(owner: User, friend: User) -> No
 
 
 def test_rooms_with_the_latest_activity_are_followed_up_to_the_limit(owner: User) -> None:
-    caller = make_sign_in(owner)
+    caller = make_caller(owner)
     quiet, busy, muted = (make_room(RoomKind.GROUP, owner=[owner.pk]) for _ in range(3))
-    say(caller, busy)
+    store_message(caller, busy)
     membership.mute_room(user_id=owner.pk, room_id=muted.pk, muted=True)
     found = followed_rooms.memberships(owner.pk, limit=1)
     assert [room.pk for room in found.rooms] == [busy.pk]
