@@ -11,3 +11,12 @@ class SessionsEnded(Event):
 
     user_id: int
     session_ids: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileChanged(Event):
+    """A user changed the display name."""
+
+    user_id: int
+    username: str
+    display_name: str

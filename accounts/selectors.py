@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import Permission
@@ -164,3 +164,8 @@ def ended_sessions(open_ids: Collection[int], seconds: float) -> list[int]:
 
 def find_active_user(user_id: int) -> User | None:
     return User.objects.filter(pk=user_id, is_active=True).first()
+
+
+def last_seen_of(user_ids: Collection[int]) -> dict[int, datetime | None]:
+    """Returns when each of these users closed a connection last."""
+    return dict(User.objects.filter(pk__in=user_ids).values_list("pk", "last_seen"))

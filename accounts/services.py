@@ -12,6 +12,7 @@ from django.db import IntegrityError
 
 from . import hashing, tokens
 from .auth import network_of
+from .events import ProfileChanged
 from .kernel.db import writing
 from .kernel.errors import (
     EmailTaken,
@@ -21,6 +22,7 @@ from .kernel.errors import (
     WrongPassword,
     invalid,
 )
+from .kernel.events import publish
 from .kernel.names import MAX_NAME_LENGTH, name_from_email, name_key
 from .kernel.rate_limits import consume
 from .login import consume_login_rate
@@ -185,11 +187,17 @@ def change_profile(
         with writing():
             if email is not None:
                 _lock_confirmed(user, session_id)
-            # Only these fields: a concurrent request may change the others.
-            user.save(update_fields=changed)
+            _save_profile(user, changed)
     except IntegrityError:
         raise EmailTaken from None
     return user
+
+
+def _save_profile(user: User, changed: list[str]) -> None:
+    # Only these fields: a concurrent request may change the others.
+    user.save(update_fields=changed)
+    if "display_name" in changed:
+        publish(ProfileChanged(user.pk, user.username, user.display_name))
 
 
 def deactivate(*, user: User) -> None:

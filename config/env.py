@@ -139,6 +139,7 @@ class Environment(BaseSettings):
     chat_connect_rate: RateOrOff = parse_rate("300/m")
     chat_sockets_per_user: CountOrOff = 50
     chat_sockets_per_address: CountOrOff = None
+    chat_rooms_per_socket: CountOrOff = 500
     chat_pending_per_address: CountOrOff = 20
     chat_replays_per_user: CountOrOff = 4
     chat_replay_bytes: SizeOrOff = 32 * 1024**2

@@ -308,6 +308,7 @@ CHAT_FRAME_RATE = env.chat_frame_rate
 CHAT_CONNECT_RATE = env.chat_connect_rate
 CHAT_SOCKETS_PER_USER = env.chat_sockets_per_user
 CHAT_SOCKETS_PER_ADDRESS = env.chat_sockets_per_address
+CHAT_ROOMS_PER_SOCKET = env.chat_rooms_per_socket
 CHAT_PENDING_PER_ADDRESS = env.chat_pending_per_address
 CHAT_REPLAYS_PER_USER = env.chat_replays_per_user
 CHAT_REPLAY_BYTES = env.chat_replay_bytes

@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import Q
 
 from accounts.kernel.names import MAX_NAME_LENGTH, PUNCTUATION, is_name, name_key
+from accounts.kernel.sql_arrays import id_array
 from rooms.models import Role, RoomKind
 
 from .models import Mention, Message
@@ -148,19 +149,28 @@ _COUNT = """
 """
 
 
-def count_unread_mentions(user_id: int, last_read: Mapping[int, int]) -> dict[int, int]:
-    """Counts mentions of a user and of everyone after the last read `seq` of each room."""
+_ASKED = {
+    "sqlite": "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),"
+    " json_extract(value, '$[2]') FROM json_each(%s)",
+    "postgresql": "SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[])",
+}
+
+
+def count_unread_mentions(last_read: Mapping[tuple[int, int], int]) -> dict[tuple[int, int], int]:
+    """Counts mentions of a user and of everyone after the last read `seq`, by user and room."""
     if not last_read:
         return {}
-    values = ", ".join(["(%s, %s)"] * len(last_read))
+    asked = [(*pair, seq) for pair, seq in last_read.items()]
     if connection.vendor == "postgresql":
-        values = ", ".join(["(%s::bigint, %s::bigint)"] * len(last_read))
-    mine = _COUNT.format(whom="x.user_id = %s", most=MAX_COUNTED)
+        parameters = [id_array(column) for column in zip(*asked, strict=True)]
+    else:
+        parameters = [json.dumps(asked)]
+    mine = _COUNT.format(whom="x.user_id = asked.user_id", most=MAX_COUNTED)
     everyone = _COUNT.format(whom="x.user_id IS NULL", most=MAX_COUNTED)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"WITH asked (room_id, seq) AS (VALUES {values})"  # noqa: S608
-            f" SELECT asked.room_id, {mine} + {everyone} FROM asked",
-            [*(part for pair in last_read.items() for part in pair), user_id],
+            f"WITH asked (user_id, room_id, seq) AS ({_ASKED[connection.vendor]})"  # noqa: S608
+            f" SELECT asked.user_id, asked.room_id, {mine} + {everyone} FROM asked",
+            parameters,
         )
-        return dict(cursor.fetchall())
+        return {(user_id, room_id): count for user_id, room_id, count in cursor.fetchall()}

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
@@ -26,6 +26,7 @@ from accounts.kernel.pagination import (
     page_of,
     position_in,
 )
+from rooms.followed_rooms import PAIRS, FollowedRoom, followed_rooms, pairs_parameters
 from rooms.models import Room, RoomKind, other_of
 from rooms.selectors import PAIR, RoomAccess, aware, may_be_read, members_among
 
@@ -356,15 +357,24 @@ def _change(room: Room, since: int, row: Any, quotes: Mapping[int | None, Quote]
     return StoredChange("message" if created > since else change, message, created, change)
 
 
-SELECT_MY_ROOMS = (
-    "SELECT r.id, r.name, r.low_id, r.high_id, r.kind, r.title, r.topic, r.created_by_id,"  # noqa: S608
+MY_ROOM_COLUMNS = (
+    "r.id, r.name, r.low_id, r.high_id, r.kind, r.title, r.topic, r.created_by_id,"
     " r.created_at, r.active_at, r.member_count, r.last_seq, r.version,"
     " low.username, high.username, mine.role, mine.last_read_seq, mine.muted, m.id, {bytes}"
-    " FROM rooms_member mine JOIN rooms_room r ON r.id = mine.room_id"
-    f"{PAIR} LEFT JOIN messaging_message m ON m.room_id = r.id AND m.seq = r.last_seq"
+)
+LAST_MESSAGE = f"{PAIR} LEFT JOIN messaging_message m ON m.room_id = r.id AND m.seq = r.last_seq"
+SELECT_MY_ROOMS = (
+    f"SELECT {MY_ROOM_COLUMNS}"  # noqa: S608
+    f" FROM rooms_member mine JOIN rooms_room r ON r.id = mine.room_id{LAST_MESSAGE}"
     " WHERE mine.user_id = %s AND r.deleted_at IS NULL"
     " AND NOT (r.kind = 'private' AND r.last_seq = 0){beyond}"
     " ORDER BY r.active_at {direction}, r.id {direction} LIMIT %s"
+)
+SELECT_ROOMS_OF_PAIRS = (
+    f"SELECT asked.user_id, {MY_ROOM_COLUMNS}"  # noqa: S608
+    " FROM {pairs} rooms_member mine JOIN rooms_room r ON r.id = mine.room_id"
+    f"{LAST_MESSAGE} WHERE mine.user_id = asked.user_id AND mine.room_id = asked.room_id"
+    " AND r.deleted_at IS NULL"
 )
 
 
@@ -454,14 +464,55 @@ def my_rooms(user_id: int, *, cursor: str | None, limit: int) -> Page[dict[str, 
         values=lambda one: (aware(one.active_at), one.pk),
     )
     quotes = quotes_of(message[REPLY_TO] for message in messages.values())
-    # Most rooms are read, and cost nothing here.
-    unread = {one.pk: one.last_read_seq for one in page if one.last_read_seq < one.last_seq}
-    mentions = count_unread_mentions(user_id, unread)
+    mentions = _unread_mentions([(user_id, one) for one in page])
     answer: Page[dict[str, Any]] = Page(
-        one.out(messages.get(one.last_id), quotes, mentions.get(one.pk, 0)) for one in page
+        one.out(messages.get(one.last_id), quotes, mentions.get((user_id, one.pk), 0))
+        for one in page
     )
     answer.links = page.links
     return answer
+
+
+@dataclass(frozen=True, slots=True)
+class AddedRoom:
+    """A room that a user became a member of: its counters, and the members of MyRoomOut."""
+
+    followed: FollowedRoom
+    shown: dict[str, Any]
+
+
+def added_rooms(pairs: Collection[tuple[int, int]]) -> dict[tuple[int, int], AddedRoom]:
+    """Returns the rooms of pairs of user and room that are memberships now.
+
+    The access epoch is read before the room: a removal in between shows in the next frame.
+    """
+    followed = followed_rooms(pairs)
+    statement = SELECT_ROOMS_OF_PAIRS.format(
+        bytes=BYTES[connection.vendor], pairs=PAIRS[connection.vendor]
+    )
+    with connection.cursor() as database:
+        database.execute(statement, pairs_parameters(followed))
+        rows = [(row[0], _MyRoom(*row[1:])) for row in database.fetchall()]
+        messages = _messages_by_id(database, list({row.last_id for _, row in rows if row.last_id}))
+    quotes = quotes_of(message[REPLY_TO] for message in messages.values())
+    mentions = _unread_mentions(rows)
+    added = {}
+    for user_id, row in rows:
+        pair = user_id, row.pk
+        shown = row.out(messages.get(row.last_id), quotes, mentions.get(pair, 0))
+        added[pair] = AddedRoom(followed[pair]._replace(version=row.version), shown)
+    return added
+
+
+def _unread_mentions(rows: Iterable[tuple[int, _MyRoom]]) -> dict[tuple[int, int], int]:
+    """Counts them for rooms of users. Most rooms are read, and cost nothing here."""
+    return count_unread_mentions(
+        {
+            (user_id, one.pk): one.last_read_seq
+            for user_id, one in rows
+            if one.last_read_seq < one.last_seq
+        }
+    )
 
 
 def _activity_in(values: Sequence[Any]) -> list[Any]:

@@ -99,3 +99,8 @@ ENDS_AN_OPEN_SOCKET: frozenset[type[DomainError]] = frozenset(
         errors.PersistentlyRateLimited,
     }
 )
+
+# On a socket of all rooms these end one of its rooms, or refuse a frame.
+ENDS_A_ROOM: frozenset[type[DomainError]] = frozenset(
+    {rooms_errors.NotAMember, rooms_errors.NoSuchRoom, errors.Removed}
+)

@@ -1,4 +1,4 @@
-"""Defines the three kinds of socket: how each finds its room and who may enter."""
+"""Defines the kinds of socket: how each finds its room and who may enter."""
 
 from typing_extensions import override
 
@@ -6,7 +6,8 @@ from accounts.auth import Caller
 from rooms import connecting
 from rooms.models import Room
 
-from .connection.consumer import RoomConsumer
+from .connection.events_consumer import AllRoomsConsumer
+from .connection.room_consumer import RoomConsumer
 
 
 class PublicChatConsumer(RoomConsumer):
@@ -31,3 +32,7 @@ class PrivateChatConsumer(RoomConsumer):
     @override
     def enter(self, caller: Caller, name: str) -> Room:
         return connecting.enter_private_room(user_id=caller.user_id, username=name)
+
+
+class EventsConsumer(AllRoomsConsumer):
+    """`/ws/events/`: all rooms of the caller on one socket."""

@@ -14,10 +14,12 @@ FIRST_CODE, LAST_CODE = 1000, 1015
 class SocketCounts:
     """Counts of this process, written on the loop and read from any thread."""
 
-    __slots__ = ("deliveries", "sockets")
+    __slots__ = ("deliveries", "events_sockets", "followed_rooms", "sockets")
 
     def __init__(self) -> None:
         self.deliveries = 0
+        self.events_sockets = 0
+        self.followed_rooms = 0
         self.sockets = 0
 
 
@@ -37,6 +39,21 @@ unknown_versions = Gauge(
     "1 for each library whose private names are used, in an untested version",
     ["library", "version"],
     multiprocess_mode="max",
+)
+events_sockets = Gauge(
+    "chat_events_sockets",
+    "Open sockets of /ws/events/ that are signed in",
+    multiprocess_mode="livesum",
+)
+followed_rooms = Gauge(
+    "chat_followed_rooms",
+    "Rooms followed by events sockets; a room that two sockets follow counts twice",
+    multiprocess_mode="livesum",
+)
+membership_announcements = Counter(
+    "chat_membership_announcements",
+    "Changed memberships that a check of the database announced to events sockets",
+    ["change"],
 )
 deliveries = Counter("chat_deliveries", "Frames sent to sockets by fan-out")
 repaired_frames = Counter(

@@ -5,7 +5,7 @@ raises FrameError. `encode` returns the text of a server frame, once for all its
 Imports pydantic, no Django.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AliasChoices,
@@ -21,9 +21,9 @@ from pydantic import (
 from pydantic_core import from_json
 
 from accounts.kernel.errors import MAX_ERRORS, MAX_MEMBERS, TOO_MANY_MEMBERS, sentence_of
-from accounts.kernel.fields import Id, NameInPath, Seq
+from accounts.kernel.fields import MAX_ID, Id, NameInPath, Seq, Timestamp
 from accounts.schemas import Token
-from messaging.schemas import AttachmentIds, ClientId, MessageMembers
+from messaging.schemas import AttachmentIds, ClientId, MessageMembers, MyRoomOut
 from rooms.schemas import RoomOut
 
 MAX_FRAME_LENGTH = 65_536
@@ -33,7 +33,13 @@ MAX_REF_LENGTH = 128
 MAX_INSPECTED_LENGTH = 8192
 """Characters up to which a frame that is refused before parsing gets its `ref` echoed."""
 MAX_SINCE_DIGITS = 10**30
+MAX_RESUMED_ROOMS = 2000
+"""Rooms of one `resume` on an events socket."""
+Since = Annotated[int, Field(strict=True, ge=0, lt=MAX_SINCE_DIGITS)]
 Ref = Annotated[str, StringConstraints(max_length=MAX_REF_LENGTH)]
+
+
+F = TypeVar("F", bound="ClientFrame")
 
 
 def _absent(value: object) -> bool:
@@ -82,11 +88,56 @@ class Read(ClientFrame):
 
 class Resume(ClientFrame):
     type: Literal["resume"] = "resume"
-    since: Annotated[int, Field(strict=True, ge=0, lt=MAX_SINCE_DIGITS)]
+    since: Since
 
 
 class Ping(ClientFrame):
     type: Literal["ping"] = "ping"
+
+
+# Client frames of `/ws/events/`, where a frame names its room
+
+
+class Addressed(BaseModel):
+    """A frame about one room: by id, or as the private room with a user."""
+
+    room_id: Id | None = None
+    receiver: Id | None = None
+
+
+class SendToRoom(Addressed, SendMessage):
+    """A message to a room, or a private one to a user."""
+
+
+class TypingInRoom(Addressed, Typing):
+    """Typing in a room."""
+
+
+class JoinInRoom(Addressed, Join):
+    """The caller's `join` in a room."""
+
+
+class ExitRoom(Addressed, Exit):
+    """Ends following a room, as `exit` ends a socket of one room."""
+
+
+class ReadRoom(Addressed, Read):
+    """How far the caller has read in a room."""
+
+
+class Follow(Addressed, ClientFrame):
+    type: Literal["follow"] = "follow"
+
+
+class Unfollow(Addressed, ClientFrame):
+    type: Literal["unfollow"] = "unfollow"
+
+
+class ResumeRooms(ClientFrame):
+    """`rooms` maps room ids to the versions that the client has."""
+
+    type: Literal["resume"] = "resume"
+    rooms: Annotated[dict[Id, Since], Field(max_length=MAX_RESUMED_ROOMS)]
 
 
 def _kind(frame: Any) -> Any:
@@ -113,6 +164,23 @@ _CLIENT_FRAMES: TypeAdapter[AnyClientFrame] = TypeAdapter(
     ]
 )
 
+AboutOneRoom = SendToRoom | TypingInRoom | JoinInRoom | ExitRoom | ReadRoom | Follow | Unfollow
+AnyEventsFrame = AboutOneRoom | ResumeRooms | Ping
+_EVENTS_FRAMES: TypeAdapter[AnyEventsFrame] = TypeAdapter(
+    Annotated[
+        Annotated[SendToRoom, Tag("message")]
+        | Annotated[TypingInRoom, Tag("typing")]
+        | Annotated[JoinInRoom, Tag("join")]
+        | Annotated[ExitRoom, Tag("exit")]
+        | Annotated[ReadRoom, Tag("read")]
+        | Annotated[Follow, Tag("follow")]
+        | Annotated[Unfollow, Tag("unfollow")]
+        | Annotated[ResumeRooms, Tag("resume")]
+        | Annotated[Ping, Tag("ping")],
+        Discriminator(_kind),
+    ]
+)
+
 
 class FrameError(Exception):
     """A frame that cannot be handled. `ref` is echoed if it could be read."""
@@ -134,13 +202,22 @@ class FrameError(Exception):
 
 def parse(text: str | None) -> AnyClientFrame:
     """Parses a client frame; None stands for a binary one. Raises FrameError."""
+    return _parse(text, _CLIENT_FRAMES)
+
+
+def parse_events_frame(text: str | None) -> AnyEventsFrame:
+    """Parses a client frame of an events socket. Raises FrameError."""
+    return _parse(text, _EVENTS_FRAMES)
+
+
+def _parse(text: str | None, frames: TypeAdapter[F]) -> F:
     if text is None:
         raise FrameError("bad_frame", "Frames are text, one JSON object each")
     # A character has 1 to 4 bytes, so a short text needs no exact count.
     if len(text) > MAX_FRAME_LENGTH // 4 and len(text.encode()) > MAX_FRAME_LENGTH:
         raise FrameError("frame_too_big", f"A frame has at most {MAX_FRAME_LENGTH} bytes")
     try:
-        return _CLIENT_FRAMES.validate_json(text)
+        return frames.validate_json(text)
     except ValidationError as error:
         raise _frame_error(text, error) from None
 
@@ -150,6 +227,14 @@ def ref_in(text: str | None) -> str | None:
     if text is None or len(text) > MAX_INSPECTED_LENGTH:
         return None
     return _ref_of(_object_in(text))
+
+
+def room_in(text: str | None) -> int | None:
+    """Returns the `room_id` of a frame that is refused, None if the frame is large or has none."""
+    if text is None or len(text) > MAX_INSPECTED_LENGTH:
+        return None
+    room_id = _object_in(text).get("room_id")
+    return room_id if type(room_id) is int and 0 < room_id <= MAX_ID else None
 
 
 def token_in(text: str | None) -> str | None:
@@ -203,6 +288,7 @@ def _frame_error(text: str, error: ValidationError) -> FrameError:
 # Server frames
 
 MessageKind = Literal["message", "edit", "delete", "reaction", "pin"]
+RemovalReason = Literal["removed", "left", "deleted"]
 
 
 class ServerFrame(BaseModel):
@@ -213,6 +299,10 @@ class Answering(ServerFrame):
     """A frame that may reply to a client frame, whose `ref` it echoes."""
 
     ref: str | None = Field(None, exclude_if=_absent)
+
+
+RoomOfFrame = Annotated[int | None, Field(exclude_if=_absent)]
+"""The room of a frame on an events socket, absent on a socket of one room: see `with_room_id`."""
 
 
 class UserOut(ServerFrame):
@@ -256,27 +346,32 @@ class TypingOut(ServerFrame):
     sender: int
     username: str
     typing: bool
+    room_id: RoomOfFrame = None
 
 
 class Joined(Answering):
     type: Literal["join"] = "join"
     username: str
+    room_id: RoomOfFrame = None
 
 
 class Exited(Answering):
     type: Literal["exit"] = "exit"
     username: str
+    room_id: RoomOfFrame = None
 
 
 class ReadOut(Answering):
     type: Literal["read"] = "read"
     username: str
     seq: int
+    room_id: RoomOfFrame = None
 
 
 class RoomFrame(ServerFrame):
     type: Literal["room"] = "room"
     room: RoomOut
+    room_id: RoomOfFrame = None
 
 
 class Resumed(Answering):
@@ -289,6 +384,7 @@ class Resumed(Answering):
     first: int = Field(serialization_alias="from")
     to: int
     complete: bool
+    room_id: RoomOfFrame = None
 
 
 class Pong(Answering):
@@ -301,6 +397,86 @@ class ErrorFrame(Answering):
     message: str
     retry_after: float | None = Field(None, exclude_if=_absent)
     errors: list[dict[str, Any]] | None = Field(None, exclude_if=_absent)
+    room_id: RoomOfFrame = None
+
+
+# Server frames of `/ws/events/` alone
+
+
+class RoomState(ServerFrame):
+    """A followed room at the moment of `ready`."""
+
+    id: int
+    version: int
+    last_seq: int
+    last_read_seq: int
+    unread: int
+    mentions: int
+    muted: bool
+
+
+class EventsReady(ServerFrame):
+    """`more`: the caller has further rooms, which the socket does not follow."""
+
+    type: Literal["ready"] = "ready"
+    user: UserOut
+    rooms: list[RoomState]
+    more: bool
+
+
+class Followed(Answering):
+    type: Literal["followed"] = "followed"
+    room_id: int
+    room: RoomOut
+    version: int
+    online: list[str]
+    online_count: int
+
+
+class Unfollowed(Answering):
+    type: Literal["unfollowed"] = "unfollowed"
+    room_id: int
+
+
+class RoomAdded(ServerFrame):
+    """The caller became a member. Frames of the room follow from `room.version` on."""
+
+    type: Literal["room_added"] = "room_added"
+    room: MyRoomOut
+
+
+class RoomRemoved(ServerFrame):
+    type: Literal["room_removed"] = "room_removed"
+    room_id: int
+    reason: RemovalReason
+
+
+class Marks(ServerFrame):
+    """The caller read or muted a room, on any device."""
+
+    type: Literal["marks"] = "marks"
+    room_id: int
+    last_read_seq: int
+    unread: int
+    mentions: int
+    muted: bool
+
+
+class ProfileUser(UserOut):
+    display_name: str
+
+
+class ProfileFrame(ServerFrame):
+    type: Literal["profile"] = "profile"
+    user: ProfileUser
+
+
+class PresenceFrame(ServerFrame):
+    type: Literal["presence"] = "presence"
+    user_id: int
+    username: str
+    online: bool
+    last_seen: Timestamp | None
 
 
 AnyServerFrame = ServerFrame | MessageFrame
@@ -308,6 +484,15 @@ AnyServerFrame = ServerFrame | MessageFrame
 
 def encode(frame: AnyServerFrame) -> str:
     return frame.model_dump_json(by_alias=True)
+
+
+def with_room_id(text: str, room_id: int) -> str:
+    """Returns the text of a frame about a room as events sockets receive it.
+
+    From the encoded text: a frame of another process arrives as such, and one copy serves all
+    events sockets that follow the room.
+    """
+    return f'{text[:-1]},"room_id":{room_id}}}'
 
 
 def message_text(kind: MessageKind, message: object) -> str:

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from django.dispatch import receiver
 
-from accounts.events import SessionsEnded
+from accounts.events import ProfileChanged, SessionsEnded
 from accounts.kernel.events import Event, committed
 from accounts.kernel.incidents import report_incident
 from messaging.events import (
@@ -17,7 +17,7 @@ from messaging.events import (
     ReactionsChanged,
     ReadAdvanced,
 )
-from rooms.events import MemberLeft, MemberRemoved, RoomChanged, RoomDeleted
+from rooms.events import MemberLeft, MemberRemoved, MembershipsChanged, RoomChanged, RoomDeleted
 
 from .protocol import MessageKind, ReadOut, RoomFrame, encode, message_text
 from .runtime import runtime
@@ -119,6 +119,16 @@ def member_left(event: MemberLeft) -> None:
     runtime.broadcaster.disconnect_member(
         event.room_id, event.user_id, event.access_epoch, removed=False
     )
+
+
+@receives(MembershipsChanged)
+def memberships_changed(event: MembershipsChanged) -> None:
+    runtime.broadcaster.check_memberships(event.user_ids)
+
+
+@receives(ProfileChanged)
+def profile_changed(event: ProfileChanged) -> None:
+    runtime.user_presence.publish_profile(event.user_id, event.username, event.display_name)
 
 
 @receives(SessionsEnded)

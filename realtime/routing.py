@@ -9,7 +9,12 @@ from accounts.kernel.errors import DomainError
 from rooms.errors import NoSuchRoom
 
 from .connection.consumer import refuse
-from .consumers import GroupChatConsumer, PrivateChatConsumer, PublicChatConsumer
+from .consumers import (
+    EventsConsumer,
+    GroupChatConsumer,
+    PrivateChatConsumer,
+    PublicChatConsumer,
+)
 
 
 async def unknown_path(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -24,6 +29,7 @@ patterns = [
     route(r"^ws/chat/group/(?P<name>[^/]+)/?$", GroupChatConsumer.as_asgi()),
     route(r"^ws/chat/(?P<name>[^/]+)/?$", PublicChatConsumer.as_asgi()),
     route(r"^ws/private/(?P<name>[^/]+)/?$", PrivateChatConsumer.as_asgi()),
+    route(r"^ws/events/?$", EventsConsumer.as_asgi()),
     route(r"", unknown_path),
 ]
 sockets = URLRouter(patterns)

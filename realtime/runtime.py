@@ -20,15 +20,19 @@ from .checks import HINT, NO_LAYER
 from .cluster.broadcaster import Broadcaster
 from .cluster.connection_limits import ConnectionCounter
 from .cluster.last_seen import LastSeen
-from .cluster.leases import Leases
+from .cluster.leases import EVERYWHERE, Leases
 from .cluster.presence import Presence
 from .cluster.rate_limits import ClusterRateLimiter
 from .cluster.redis_client import RedisClients
+from .cluster.user_presence import UserPresence
 from .db_threads import DatabaseThreads
 from .delivery.admission import AdmissionQueue, RefusalQueue
+from .delivery.events_socket import EventsSocket
+from .delivery.following import Following
 from .delivery.hub import Hub
 from .delivery.local_room import LocalRoom
 from .delivery.local_state import LocalState
+from .delivery.membership_watch import MembershipWatch
 from .delivery.recovery import Recovery
 from .delivery.repair import Repair
 from .delivery.replay_cache import ReplayCache
@@ -59,10 +63,17 @@ class Runtime:
         self.admission = AdmissionQueue(self.state.message_flow)
         self.refusals = RefusalQueue(self.state.message_flow)
 
-        self.broadcaster = Broadcaster(self.hub, self.revocation)
+        self.following = Following(self.hub, self.recovery)
+        self.membership_watch = MembershipWatch(self.hub, self.following, self.repair_database)
+
+        self._build_cluster()
+
+    def _build_cluster(self) -> None:
+        self.broadcaster = Broadcaster(self.hub, self.revocation, self.membership_watch)
         self.redis = RedisClients()
         self.leases = Leases(self.redis, holder=self)
         self.presence = Presence(self.hub, self.broadcaster, self.leases)
+        self.user_presence = UserPresence(self.hub, self.broadcaster, self.leases, self.database)
         self.connections = ConnectionCounter(self.leases)
         self.rate_limiter = ClusterRateLimiter(self.redis, buckets)
         self.last_seen = LastSeen(self.database)
@@ -84,6 +95,7 @@ class Runtime:
 
     def _start_tasks(self) -> None:
         self.repair.start()
+        self.membership_watch.start()
         self.broadcaster.start()
         self.redis.start()
         self.leases.start()
@@ -106,19 +118,32 @@ class Runtime:
     def user_left(self, room: LocalRoom, subscriber: Subscriber) -> None:
         self.presence.leave(room, subscriber)
 
+    def events_socket_opened(self, socket: EventsSocket) -> None:
+        self.broadcaster.user_opened_or_closed(socket.caller.user_id)
+
+    def events_socket_closed(self, socket: EventsSocket) -> None:
+        self.broadcaster.user_opened_or_closed(socket.caller.user_id)
+        self.user_presence.leave(socket.caller, announce=socket.ready)
+
     # LeaseHolder
 
     def held_counts(self) -> Mapping[str, int]:
         return self.connections.reported()
 
     def held_users(self) -> Mapping[int, Mapping[int, str]]:
-        return self.presence.held_users()
+        return {**self.presence.held_users(), EVERYWHERE: self.user_presence.held_users()}
 
     def user_expired(self, room_id: int, username: str, online_total: int) -> None:
-        self.presence.user_expired(room_id, username, online_total)
+        if room_id == EVERYWHERE:
+            self.user_presence.user_expired(username)
+        else:
+            self.presence.user_expired(room_id, username, online_total)
 
     def user_restored(self, room_id: int, username: str, online_total: int) -> None:
-        self.presence.user_restored(room_id, username, online_total)
+        if room_id == EVERYWHERE:
+            self.user_presence.user_restored(username)
+        else:
+            self.presence.user_restored(room_id, username, online_total)
 
 
 runtime = Runtime()

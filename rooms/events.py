@@ -33,3 +33,10 @@ class MemberLeft(Event):
     room_id: int
     user_id: int
     access_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipsChanged(Event):
+    """Memberships of these users began, ended or were muted; their counters were raised."""
+
+    user_ids: frozenset[int]

@@ -21,6 +21,7 @@ from accounts.selectors import find_user
 from . import selectors
 from .errors import LastOwner, NoSuchMember, NotAMember
 from .events import MemberLeft, MemberRemoved
+from .membership_counters import raise_counters
 from .models import Ban, Member, Role, Room, RoomKind
 from .selectors import RoomAccess
 from .services import managed_room, resolve_users
@@ -45,6 +46,7 @@ def join_room(*, user_id: int, room_id: int) -> Room:
         Member.objects.create(room=access.room, user_id=user_id, last_read_seq=access.room.last_seq)
         Room.objects.filter(pk=room_id).update(member_count=F("member_count") + 1)
         access.room.member_count += 1
+        raise_counters([user_id])
     return access.room
 
 
@@ -63,6 +65,7 @@ def leave_room(*, user_id: int, room_id: int) -> None:
             raise LastOwner
         access_epoch = _end_membership(access.room, access.member)
         publish(MemberLeft(room_id, user_id, access_epoch))
+        raise_counters([user_id])
 
 
 def _end_membership(room: Room, member: Member | None) -> int:
@@ -109,6 +112,8 @@ def _remove(access: RoomAccess, role: Role, username: str) -> int:
         Ban.objects.get_or_create(room=access.room, user_id=removed_id)
     access_epoch = _end_membership(access.room, member)
     publish(MemberRemoved(access.room.pk, removed_id, access_epoch))
+    if member is not None:
+        raise_counters([removed_id])
     return removed_id
 
 
@@ -159,7 +164,23 @@ def add_members(
         )
         access.room.member_count += len(new)
         access.room.save(update_fields=["member_count"])
+        raise_counters([user.pk for user in new])
     return access.room, [user.username for user in new], selectors.member_names(access.room)
+
+
+def mute_room(*, user_id: int, room_id: int, muted: bool) -> None:
+    """Mutes or unmutes a room for one member; repeating it changes nothing.
+
+    Raises NoSuchRoom, NotAMember.
+    """
+    with writing():
+        access = selectors.room_access(user_id, room_id, lock=True)
+        if access.member is None:
+            raise NotAMember
+        if access.member.muted != muted:
+            access.member.muted = muted
+            access.member.save(update_fields=["muted"])
+            raise_counters([user_id])
 
 
 def change_role(

@@ -183,3 +183,17 @@ class Ban(models.Model):
     @override
     def __str__(self) -> str:
         return f"user {self.user_id} banned from room {self.room_id}"
+
+
+class MembershipCounter(models.Model):
+    """The number of changes of a user's memberships: see `membership_counters.py`."""
+
+    # Only this row is locked when memberships change, not the user's.
+    user = models.OneToOneField(
+        User, on_delete=models.CASCADE, primary_key=True, related_name="membership_counter"
+    )
+    value = models.PositiveBigIntegerField(default=0)
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.value} changes of memberships of user {self.user_id}"

@@ -19,6 +19,7 @@ from accounts.selectors import find_active_user, find_people
 from . import selectors
 from .errors import RoomExists, unknown_users
 from .events import RoomChanged, RoomDeleted
+from .membership_counters import raise_counters, raise_counters_of_room
 from .models import Member, Role, Room, RoomKind
 from .schemas import RoomOut
 from .selectors import RoomAccess
@@ -77,6 +78,7 @@ def insert_room(room: Room, roles: dict[int, Role]) -> None:
         Member.objects.bulk_create(
             Member(room=room, user_id=user_id, role=role) for user_id, role in roles.items()
         )
+        raise_counters(roles)
 
 
 def open_private_room(*, user_id: int, other: User) -> Room:
@@ -129,6 +131,7 @@ def delete_room(*, user_id: int, room_id: int, as_staff: bool = False) -> None:
             raise Forbidden("Only an owner may delete a room")
         room = access.room
         _lock_members(room)
+        raise_counters_of_room(room.pk)
         Member.objects.filter(room=room).delete()
         room.deleted_at, room.member_count = timezone.now(), 0
         room.access_epoch += 1

@@ -98,6 +98,9 @@ class Person:
     def private(self, username: str, **query: Any) -> "Socket":
         return self.socket(f"/ws/private/{quote(username)}/", **query)
 
+    def events(self) -> "Socket":
+        return self.socket("/ws/events/")
+
 
 class _Connection(ClientConnection):
     """Disconnects after both close frames: daphne may take a second longer."""

@@ -143,8 +143,7 @@ _sampling = threading.Lock()
 def sample() -> None:
     """Updates all metrics that are counted elsewhere."""
     with _sampling:
-        realtime.sockets.set(runtime.state.counts.sockets)
-        realtime.rooms.set(len(runtime.hub.rooms))
+        _sample_sockets()
         realtime.counted_connections.set(len(runtime.open_connections))
         realtime.admission_queue.set(len(runtime.admission))
         realtime.database_calls.set(len(runtime.database) + len(runtime.repair_database))
@@ -161,6 +160,14 @@ def sample() -> None:
         _sample_pool()
         if worker is not None:
             worker.sample()
+
+
+def _sample_sockets() -> None:
+    counts = runtime.state.counts
+    realtime.sockets.set(counts.sockets)
+    realtime.rooms.set(len(runtime.hub.rooms))
+    realtime.events_sockets.set(counts.events_sockets)
+    realtime.followed_rooms.set(counts.followed_rooms)
 
 
 def _sample_pool() -> None:

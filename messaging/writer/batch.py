@@ -19,6 +19,7 @@ from messaging.quotes import Quote, quote_from
 from messaging.search.index import index_new_messages
 from messaging.search.words import stored_words
 from rooms.errors import REMOVED, NoSuchRoom
+from rooms.membership_counters import raise_counters
 from rooms.models import Ban, Role, RoomKind, other_of
 
 from .batch_mentions import BatchMentions
@@ -201,6 +202,7 @@ class MessageBatch:
                 "UPDATE rooms_room SET member_count = member_count + 1 WHERE id = %s",
                 [(room_id,) for room_id, _ in self._joining],
             )
+            raise_counters({user_id for _, user_id in self._joining})
 
 
 def _members_to_lock(drafts: Sequence[Draft], marks: Sequence[MarkRead]) -> set[tuple[int, int]]:

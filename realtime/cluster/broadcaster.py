@@ -4,29 +4,35 @@ from collections.abc import Callable, Collection
 from typing import assert_never
 
 from realtime.delivery.hub import Hub
+from realtime.delivery.membership_watch import MembershipWatch
 from realtime.delivery.revocation import Revocation
 from realtime.errors import Removed
 from rooms.errors import NoSuchRoom
 
-from .broker import ALL_PROCESSES, Broker, room_group
+from .broker import ALL_PROCESSES, Broker, room_group, user_group
 from .messages import (
+    CheckMemberships,
     CloseRoom,
     ClusterMessage,
     DeliverFrame,
     DisconnectMember,
     EndSessions,
+    RoomMessage,
     SendReadMarker,
+    SendToFollowers,
     SendToRoom,
     SendToUsers,
+    UserMessage,
 )
 
 
 class Broadcaster:
     """Applies each message to the local hub, then publishes it to other processes."""
 
-    def __init__(self, hub: Hub, revocation: Revocation) -> None:
+    def __init__(self, hub: Hub, revocation: Revocation, watch: MembershipWatch) -> None:
         self._hub = hub
         self._revocation = revocation
+        self._watch = watch
         self._broker = Broker(self.receive, self._is_wanted, hub.state.write_batch)
 
     def start(self) -> None:
@@ -37,8 +43,15 @@ class Broadcaster:
         """Subscribes to a room's messages while it is open here."""
         self._broker.refresh(room_group(room_id))
 
+    def user_opened_or_closed(self, user_id: int) -> None:
+        """Subscribes to a user's messages while the user has an events socket here."""
+        self._broker.refresh(user_group(user_id))
+
     def _is_wanted(self, group: str) -> bool:
-        return group == ALL_PROCESSES or int(group.partition(".")[2]) in self._hub.rooms
+        kind, _, number = group.partition(".")
+        if group == ALL_PROCESSES:
+            return True
+        return int(number) in (self._hub.events_sockets if kind == "user" else self._hub.rooms)
 
     def _has_receivers(self, room_id: int) -> bool:
         """Returns whether a frame may have receivers; other processes do not list rooms."""
@@ -81,16 +94,36 @@ class Broadcaster:
     def close_room(self, room_id: int) -> None:
         self._broadcast(CloseRoom(room_id))
 
+    def check_memberships(self, user_ids: Collection[int]) -> None:
+        """Announces changed memberships to the users' events sockets."""
+        for user_id in user_ids:
+            self._broadcast(CheckMemberships(user_id))
+
+    def send_to_followers(
+        self, user_id: int, room_ids: Collection[int], text: str, *, is_own: bool
+    ) -> None:
+        """Sends a frame about a user to the events sockets that follow one of the rooms."""
+        self._broadcast(SendToFollowers(user_id, list(room_ids), text, is_own))
+
+    def has_events_receivers(self) -> bool:
+        """Returns whether there may be an events socket; other processes do not list theirs."""
+        return self._broker.active or bool(self._hub.events_sockets)
+
     def end_sessions(self, session_ids: Collection[int]) -> None:
         self._broadcast(EndSessions(list(session_ids)))
 
     def _broadcast(self, message: ClusterMessage) -> None:
         self.receive(message)
-        group = ALL_PROCESSES if isinstance(message, EndSessions) else room_group(message.room_id)
-        self._broker.publish(group, message)
+        self._broker.publish(_group_of(message), message)
 
     def receive(self, message: ClusterMessage) -> None:
         """Applies a message of any process to the sockets here."""
+        if isinstance(message, UserMessage):
+            self._receive_about_users(message)
+        else:
+            self._receive_about_room(message)
+
+    def _receive_about_room(self, message: RoomMessage) -> None:
         hub = self._hub
         match message:
             case DeliverFrame(room_id, version, access_epoch, text):
@@ -101,12 +134,32 @@ class Broadcaster:
                 hub.send_to_room(room_id, text, except_user_id=except_user_id, droppable=droppable)
             case SendReadMarker(room_id, user_id, text):
                 hub.send_read_marker(room_id, user_id, text)
+                self._watch.marks_changed(user_id, room_id)
             case DisconnectMember(room_id, user_id, access_epoch, removed):
                 error = Removed() if removed else None
                 self._revocation.disconnect_member(room_id, user_id, access_epoch, error)
             case CloseRoom(room_id):
                 self._revocation.close_room(room_id, NoSuchRoom())
+            case _:
+                assert_never(message)
+
+    def _receive_about_users(self, message: UserMessage) -> None:
+        match message:
+            case CheckMemberships(user_id):
+                self._watch.hint([user_id])
+            case SendToFollowers(user_id, room_ids, text, is_own):
+                self._hub.send_to_followers(user_id, room_ids, text, is_own=is_own)
             case EndSessions(session_ids):
                 self._revocation.end_sessions(session_ids)
             case _:
                 assert_never(message)
+
+
+def _group_of(message: ClusterMessage) -> str:
+    match message:
+        case EndSessions() | SendToFollowers():
+            return ALL_PROCESSES
+        case CheckMemberships(user_id):
+            return user_group(user_id)
+        case _:
+            return room_group(message.room_id)

@@ -34,6 +34,10 @@ def room_group(room_id: int) -> str:
     return f"room.{room_id}"
 
 
+def user_group(user_id: int) -> str:
+    return f"user.{user_id}"
+
+
 def shard_of(group: str, shards: int) -> int:
     """Returns the shard of a group. Python's `hash` differs between processes."""
     return crc32(group.encode()) % shards

@@ -74,21 +74,37 @@ class CloseRoom:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckMemberships:
+    """Memberships of a user changed: see `delivery/membership_watch.py`."""
+
+    user_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendToFollowers:
+    """A frame about a user, once to each events socket that follows one of the rooms.
+
+    Not to sockets of the user, unless `is_own`; then to all of them. It goes to every process.
+    """
+
+    user_id: int
+    room_ids: list[int]
+    text: str
+    is_own: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EndSessions:
-    """Sessions ended. The only message that goes to every process."""
+    """Sessions ended. It goes to every process."""
 
     session_ids: list[int]
 
 
-ClusterMessage = (
-    DeliverFrame
-    | SendToUsers
-    | SendToRoom
-    | SendReadMarker
-    | DisconnectMember
-    | CloseRoom
-    | EndSessions
+RoomMessage = (
+    DeliverFrame | SendToUsers | SendToRoom | SendReadMarker | DisconnectMember | CloseRoom
 )
+UserMessage = CheckMemberships | SendToFollowers | EndSessions
+ClusterMessage = RoomMessage | UserMessage
 
 TAGS: dict[type[ClusterMessage], str] = {
     DeliverFrame: "deliver",
@@ -97,6 +113,8 @@ TAGS: dict[type[ClusterMessage], str] = {
     SendReadMarker: "read",
     DisconnectMember: "disconnect",
     CloseRoom: "close",
+    CheckMemberships: "memberships",
+    SendToFollowers: "followers",
     EndSessions: "sessions",
 }
 _CLASSES: dict[str, type[ClusterMessage]] = {tag: kind for kind, tag in TAGS.items()}

@@ -23,7 +23,7 @@ from realtime.protocol import Exited, Joined, encode
 
 from .broadcaster import Broadcaster
 from .lease_scripts import MAX_NAMED
-from .leases import Leases
+from .leases import EVERYWHERE, Leases
 from .redis_client import REPLY_TIMEOUT, Reply, reply_in_time
 
 EXIT_CONFIRMATION_DELAY = 3.0
@@ -75,6 +75,17 @@ class Presence:
             return Arrival(first, len(room.users), list(islice(room.names.values(), MAX_NAMED)))
         is_first, room.online_total, names = found
         return Arrival(bool(is_first) and not exit_was_pending, room.online_total, names)
+
+    async def enter(self, room: LocalRoom, follower: Subscriber) -> Arrival:
+        """Makes the user of a socket of all rooms online in one of them, once."""
+        if not follower.is_present:
+            room.enter(follower)
+            return await self.arrive(room, follower)
+        return Arrival(
+            first=False,
+            online_total=max(room.online_total, len(room.users)),
+            names=list(islice(room.names.values(), MAX_NAMED)),
+        )
 
     def publish_join(self, room: LocalRoom, subscriber: Subscriber) -> None:
         """Publishes `join` for a user's first socket, to that user too."""
@@ -164,23 +175,33 @@ class Presence:
             self._broadcaster.send_to_room(room_id, encode(frame))
 
     def online(self, room_id: int, user_ids: Collection[int]) -> set[int]:
-        """Returns which of these users are online in the room. Not for the loop's thread."""
-        room = self._hub.rooms.get(room_id)
-        found = {user_id for user_id in user_ids if user_id in room.users} if room else set()
+        """Returns which of these users are online in the room, or on an events socket.
+
+        Not for the loop's thread.
+        """
+        room, events_sockets = self._hub.rooms.get(room_id), self._hub.events_sockets
+        found = {user_id for user_id in user_ids if user_id in events_sockets}
+        found |= {user_id for user_id in user_ids if room and user_id in room.users}
         missing = set(user_ids) - found
         if not self._leases.active or self._loop is None or not missing:
             return found
         elsewhere = asyncio.run_coroutine_threadsafe(
-            self._leases.online(room_id, missing), self._loop
+            self._online_elsewhere(room_id, missing), self._loop
         )
         try:
             return found | elsewhere.result(REPLY_TIMEOUT * 2)
         except TooLate:
             return found
 
+    async def _online_elsewhere(self, room_id: int, user_ids: Collection[int]) -> set[int]:
+        in_room, on_events_socket = await asyncio.gather(
+            self._leases.online(room_id, user_ids), self._leases.online(EVERYWHERE, user_ids)
+        )
+        return in_room | on_events_socket
+
     def held_users(self) -> Mapping[int, Mapping[int, str]]:
         """Returns usernames by room id and user id of the sockets here (see LeaseHolder)."""
-        return {room.id: room.names for room in self._hub.rooms.values()}
+        return {room.id: room.names for room in self._hub.rooms.values() if room.names}
 
 
 def _consume_exit(room_id: int, user_id: int) -> float:

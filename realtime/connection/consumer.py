@@ -1,12 +1,13 @@
 """Runs one WebSocket from accept to close: receive loop, error frames, closing.
 
-The handshake is in `handshake.py`. How each kind of socket finds its room: `consumers.py`.
+The handshake is in `handshake.py`. What differs between sockets of one room and of all rooms:
+`room_consumer.py` and `events_consumer.py`.
 """
 
 import asyncio
 import logging
 import time
-from typing import Any
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from channels.consumer import AsyncConsumer
 from typing_extensions import override
@@ -16,25 +17,17 @@ from accounts.kernel.errors import DomainError, TokenExpired, TokenInvalid
 from accounts.kernel.incidents import report_incident
 from accounts.tokens import Claims, read_access
 from realtime.close_codes import CLOSE_CODES, ENDS_AN_OPEN_SOCKET, CloseCode
+from realtime.delivery.hub import Socket
 from realtime.delivery.send_queue import SendQueue
-from realtime.delivery.subscriber import Subscriber, error_frame, text_event
+from realtime.delivery.subscriber import error_frame, text_event
 from realtime.lifecycle import Restarting
 from realtime.metrics import closed_by_client
-from realtime.protocol import (
-    AnyClientFrame,
-    ErrorFrame,
-    FrameError,
-    encode,
-    parse,
-    ref_in,
-)
+from realtime.protocol import ErrorFrame, FrameError, encode, ref_in, room_in
 from realtime.runtime import runtime
 from realtime.servers.detect import connection_of
-from rooms.models import Room
 
 from .credentials import Scope, chosen_subprotocol
 from .frame_limits import FrameLimiter
-from .handlers import FrameHandlers
 from .handshake import Disconnected, Handshake
 from .origin import check_origin
 
@@ -43,15 +36,55 @@ log = logging.getLogger(__name__)
 CLOSE_TIMEOUT = 10.0
 
 
-class RoomConsumer(AsyncConsumer):
-    """A socket of one room.
+class Handlers(Protocol):
+    """Handles the frames of one signed-in socket."""
+
+    @property
+    def socket(self) -> Socket:
+        """What ends with the session."""
+
+    @property
+    def caller(self) -> Caller: ...
+
+    async def handle(self, frame: Any) -> None:
+        """Handles one frame. After a DomainError the frame had no effect."""
+
+
+A = TypeVar("A")
+"""What `authorise` returns."""
+H = TypeVar("H", bound=Handlers)
+
+
+class SocketConsumer(AsyncConsumer, Generic[A, H]):
+    """A WebSocket of any kind.
 
     It has no channel of its own: the hub writes to it directly. An idle socket costs one task, for
     its next frame, and no queue or thread hop.
     """
 
-    def enter(self, caller: Caller, name: str) -> Room:
-        """Returns the room of the URL. Raises the DomainError that refuses the caller."""
+    ends_socket: ClassVar[frozenset[type[DomainError]]] = ENDS_AN_OPEN_SOCKET
+    """Errors after which an open socket closes."""
+    has_many_rooms: ClassVar[bool] = False
+    """Whether errors need the `room_id` of their frame."""
+
+    def authorise(self, claims: Claims) -> A:
+        """Checks the session and what the caller may enter, on a database thread."""
+        raise NotImplementedError
+
+    def begin(self, admitted: A) -> H:
+        """Subscribes the admitted socket, and returns what handles its frames."""
+        raise NotImplementedError
+
+    async def greet(self, handlers: H) -> None:
+        """Sends `ready`, and what the client missed."""
+        raise NotImplementedError
+
+    def parse(self, text: str | None) -> Any:
+        """Returns a client frame. Raises FrameError."""
+        raise NotImplementedError
+
+    def end_subscriptions(self, handlers: H) -> None:
+        """Ends what `begin` began. Is safe to call twice."""
         raise NotImplementedError
 
     @override
@@ -82,8 +115,8 @@ class RoomConsumer(AsyncConsumer):
         self._receive = connection.receive
         self._queue = SendQueue(connection, runtime.state)
         self._limiter = FrameLimiter()
-        self._handshake = Handshake(runtime, scope, self._queue, self._next_text, self.authorise)
-        self._handlers: FrameHandlers | None = None
+        self._handshake = Handshake(runtime, scope, self._next_text, self.authorise)
+        self._handlers: H | None = None
         self._token = ""
         self._expiry: asyncio.TimerHandle | None = None
 
@@ -95,10 +128,11 @@ class RoomConsumer(AsyncConsumer):
         runtime.lifecycle.check_accepting()
         check_origin(self._scope)
         self._token, claims, first = await self._handshake.authenticate()
-        self._handlers = handlers = await self._handshake.subscribe(claims)
-        self._watch_expiry(handlers.subscriber.caller)
-        await self._handshake.greet(handlers)
-        await self._handshake.catch_up(handlers.room, handlers.subscriber)
+        admitted = await self._handshake.admit(claims)
+        self._handlers = handlers = self.begin(admitted)
+        self._handshake.end_pending()
+        self._watch_expiry(handlers.caller)
+        await self.greet(handlers)
         if first is not None:
             await self._handle(handlers, first)
         while True:
@@ -117,15 +151,9 @@ class RoomConsumer(AsyncConsumer):
         text: str | None = event.get("text")
         return text
 
-    def authorise(self, claims: Claims) -> tuple[Caller, Room]:
-        """Checks the session and the membership, on a database thread."""
-        caller = sign_in_with(claims, touch=False)
-        name: str = self._scope["url_route"]["kwargs"]["name"]
-        return caller, self.enter(caller, name)
-
     # Frames
 
-    async def _handle(self, handlers: FrameHandlers, text: str | None) -> None:
+    async def _handle(self, handlers: H, text: str | None) -> None:
         """Handles one frame and sends its error, if any. Raises what ends the socket."""
         if runtime.lifecycle.stopped:
             raise Restarting
@@ -138,37 +166,43 @@ class RoomConsumer(AsyncConsumer):
         if self._queue.closing:
             raise Disconnected
 
-    async def _try(self, handlers: FrameHandlers, text: str | None) -> ErrorFrame | None:
+    async def _try(self, handlers: H, text: str | None) -> ErrorFrame | None:
         ref: str | None = None
         try:
             self._limiter.consume_frame()
-            frame = parse(text)
+            frame = self.parse(text)
             ref = frame.ref
             await self._execute(handlers, frame)
         except FrameError as error:
             self._limiter.charge_invalid_frame(text)
             if error.code == "bad_frame":
                 self._limiter.count_unreadable_frame()
-            return ErrorFrame(
+            refused = ErrorFrame(
                 code=error.code, message=error.message, ref=error.ref, errors=error.errors
             )
+            return self._about_room(refused, text)
         except DomainError as refusal:
-            if type(refusal) in ENDS_AN_OPEN_SOCKET:
+            if type(refusal) in self.ends_socket:
                 raise
             # A frame above the rate was not parsed.
-            return error_frame(refusal, ref or ref_in(text))
+            return self._about_room(error_frame(refusal, ref or ref_in(text)), text)
         except Disconnected:
             raise
         except Exception as error:  # noqa: BLE001 - as in __call__
-            return _incident(error, ref)
+            return self._about_room(_incident(error, ref), text)
         return None
 
-    async def _execute(self, handlers: FrameHandlers, frame: AnyClientFrame) -> None:
+    def _about_room(self, error: ErrorFrame, text: str | None) -> ErrorFrame:
+        if self.has_many_rooms:
+            error.room_id = room_in(text)
+        return error
+
+    async def _execute(self, handlers: H, frame: Any) -> None:
         if frame.token is not None and frame.token != self._token:
-            await self._renew(handlers.subscriber, frame.token)
+            await self._renew(handlers.socket, frame.token)
         await handlers.handle(frame)
 
-    async def _renew(self, subscriber: Subscriber, token: str) -> None:
+    async def _renew(self, socket: Socket, token: str) -> None:
         """Continues under a later token of the same user.
 
         Any other token ends the socket.
@@ -176,11 +210,11 @@ class RoomConsumer(AsyncConsumer):
         caller = await runtime.database.run(sign_in_with, read_access(token))
         if self._queue.closing:
             raise Disconnected
-        if caller.user_id != subscriber.caller.user_id:
+        if caller.user_id != socket.caller.user_id:
             raise TokenInvalid
-        if caller.expires_at > subscriber.caller.expires_at:
+        if caller.expires_at > socket.caller.expires_at:
             runtime.revocation.check_session(caller.session_id)
-            runtime.hub.renew(subscriber, caller)
+            runtime.hub.renew(socket, caller)
             self._token = token
             self._watch_expiry(caller)
 
@@ -192,7 +226,7 @@ class RoomConsumer(AsyncConsumer):
 
     def _expire(self) -> None:
         if self._handlers is not None:
-            runtime.hub.disconnect([self._handlers.subscriber], TokenExpired())
+            runtime.hub.disconnect([self._handlers.socket], TokenExpired())
 
     # Closing
 
@@ -224,8 +258,8 @@ class RoomConsumer(AsyncConsumer):
         if self._expiry is not None:
             self._expiry.cancel()
         if self._handlers is not None:
-            runtime.hub.unsubscribe(self._handlers.subscriber)
-            runtime.last_seen.record(self._handlers.subscriber.caller)
+            self.end_subscriptions(self._handlers)
+            runtime.last_seen.record(self._handlers.caller)
             self._handlers = None
         self._handshake.release()
 

@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from accounts.auth import Caller
 from accounts.kernel.errors import RateLimited
 from accounts.kernel.rate_limits import consume_locally
 from messaging import services as messages
@@ -35,21 +36,90 @@ from rooms.errors import NoSuchRoom
 from rooms.models import Room, RoomKind
 
 
+class Announcements:
+    """Publishes what a user does in a room and nobody stores: typing and `join`."""
+
+    __slots__ = ("_runtime", "room", "subscriber")
+
+    def __init__(self, runtime: Runtime, subscriber: Subscriber, room: LocalRoom) -> None:
+        self._runtime = runtime
+        self.room = room
+        self.subscriber = subscriber
+
+    def typing(self, frame: Typing) -> None:
+        caller = self.subscriber.caller
+        if not self.room.announces:
+            return
+        if not self._may_publish_typing(typing=frame.typing):
+            return
+        text = encode(
+            TypingOut(sender=caller.user_id, username=caller.username, typing=frame.typing)
+        )
+        self._runtime.broadcaster.send_to_room(
+            self.room.id, text, except_user_id=caller.user_id, droppable=True
+        )
+
+    def _may_publish_typing(self, *, typing: bool) -> bool:
+        """Whether to publish typing: `true` once a second, `false` once after a `true`.
+
+        Raises RateLimited when all sockets of the user send too many.
+        """
+        user_id = self.subscriber.caller.user_id
+        if not typing:
+            if not self.room.reset_throttle("typing", user_id):
+                return False
+        elif not self.room.may_send("typing", user_id, TYPING_INTERVAL):
+            return False
+        try:
+            consume_locally("CHAT_TYPING_RATE", user_id)
+        except RateLimited:
+            self.room.reset_throttle("typing", user_id)
+            raise
+        return True
+
+    def join(self, frame: Join) -> None:
+        caller = self.subscriber.caller
+        self.subscriber.send(encode(Joined(username=caller.username, ref=frame.ref)))
+        if self.room.announces and self.room.may_send("join", caller.user_id, JOIN_INTERVAL):
+            text = encode(Joined(username=caller.username))
+            self._runtime.broadcaster.send_to_room(
+                self.room.id, text, except_user_id=caller.user_id
+            )
+
+
 class FrameHandlers:
     """Handles the frames of one signed-in socket."""
 
-    __slots__ = ("_kind", "_other_id", "_runtime", "room", "row", "subscriber")
+    __slots__ = (
+        "_announcements",
+        "_kind",
+        "_other_id",
+        "_runtime",
+        "room",
+        "row",
+        "subscriber",
+    )
 
     def __init__(
         self, runtime: Runtime, subscriber: Subscriber, room: LocalRoom, row: Room
     ) -> None:
         self._runtime = runtime
+        self._announcements = Announcements(runtime, subscriber, room)
         self.room = room
         self.row = row
         """The room's row at the handshake."""
         self._kind = row.kind
         self._other_id = row.other_id(subscriber.caller.user_id)
         self.subscriber = subscriber
+
+    @property
+    def socket(self) -> Subscriber:
+        """What ends with the session."""
+        return self.subscriber
+
+    @property
+    def caller(self) -> Caller:
+        return self.subscriber.caller
 
     async def handle(self, frame: AnyClientFrame) -> None:
         """Handles one frame. After a DomainError the frame had no effect."""
@@ -65,9 +135,9 @@ class FrameHandlers:
             case SendMessage():
                 await self._send(frame)
             case Typing():
-                self._typing(frame)
+                self._announcements.typing(frame)
             case Join():
-                self._join(frame)
+                self._announcements.join(frame)
             case Exit():
                 self._exit(frame)
             case Read():
@@ -101,10 +171,10 @@ class FrameHandlers:
         )
         sent = await messages.send_message_from_loop(draft)
         if frame.client_id is not None or frame.ref is not None:
-            self.subscriber.send(_ack(frame, sent))
+            self.subscriber.send(ack_text(frame, sent))
 
     async def _addressed_to(self, receiver: int) -> tuple[int, int | None]:
-        """Returns the room of a message with a `receiver`, and this socket's if other.
+        """Returns the room of a message with a `receiver`, and this socket's if it differs.
 
         On a private socket the receiver must be the other user.
         """
@@ -123,46 +193,6 @@ class FrameHandlers:
         consume_replay(self.subscriber.caller.user_id)
         await self._runtime.recovery.replay(self.room, self.subscriber, frame.since, frame.ref)
 
-    def _typing(self, frame: Typing) -> None:
-        caller = self.subscriber.caller
-        if not self.room.announces:
-            return
-        if not self._may_publish_typing(typing=frame.typing):
-            return
-        text = encode(
-            TypingOut(sender=caller.user_id, username=caller.username, typing=frame.typing)
-        )
-        self._runtime.broadcaster.send_to_room(
-            self.room.id, text, except_user_id=caller.user_id, droppable=True
-        )
-
-    def _may_publish_typing(self, *, typing: bool) -> bool:
-        """Whether to publish typing: `true` once a second, `false` once after a `true`.
-
-        Raises RateLimited when all sockets of the user send too many.
-        """
-        user_id = self.subscriber.caller.user_id
-        if not typing:
-            if not self.room.reset_throttle("typing", user_id):
-                return False
-        elif not self.room.may_send("typing", user_id, TYPING_INTERVAL):
-            return False
-        try:
-            consume_locally("CHAT_TYPING_RATE", user_id)
-        except RateLimited:
-            self.room.reset_throttle("typing", user_id)
-            raise
-        return True
-
-    def _join(self, frame: Join) -> None:
-        caller = self.subscriber.caller
-        self.subscriber.send(encode(Joined(username=caller.username, ref=frame.ref)))
-        if self.room.announces and self.room.may_send("join", caller.user_id, JOIN_INTERVAL):
-            text = encode(Joined(username=caller.username))
-            self._runtime.broadcaster.send_to_room(
-                self.room.id, text, except_user_id=caller.user_id
-            )
-
     def _exit(self, frame: Exit) -> None:
         self._runtime.hub.unsubscribe(self.subscriber)
         self.subscriber.send(
@@ -180,7 +210,7 @@ class FrameHandlers:
             self.subscriber.send(encode(read))
 
 
-def _ack(frame: SendMessage, sent: Sent) -> str:
+def ack_text(frame: SendMessage, sent: Sent) -> str:
     message = sent.message
     return encode(
         Ack(

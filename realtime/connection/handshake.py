@@ -1,65 +1,53 @@
-"""Takes a new socket from accept to its first live frame.
+"""Signs a new socket in and admits it: token, limits, admission, membership.
 
-In this order: token, limits, admission, membership, subscription, `ready`, missed messages. Origin
-and host are checked before (`origin.py`).
+Origin and host are checked before (`origin.py`). What follows depends on the kind of socket:
+subscription, `ready` and missed messages are in `room_handshake.py` and `events_handshake.py`.
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
 
 from django.conf import settings
 
-from accounts.auth import Caller
-from accounts.kernel.errors import (
-    DomainError,
-    NotAuthenticated,
-    SessionEnded,
-    TokenInvalid,
-    invalid,
-)
+from accounts.kernel.errors import DomainError, NotAuthenticated, SessionEnded, TokenInvalid
 from accounts.kernel.metrics import count_refusal
 from accounts.kernel.rate_limits import consume_locally, refund
 from accounts.tokens import Claims, read_access
-from realtime.delivery.local_room import LocalRoom
-from realtime.delivery.replay_limits import consume_replay
-from realtime.delivery.send_queue import SendQueue
-from realtime.delivery.subscriber import Subscriber, error_frame, text_event
 from realtime.errors import AuthTimeout, TooManyConnections
-from realtime.protocol import Ready, UserOut, encode, token_in
+from realtime.protocol import token_in
 from realtime.runtime import Runtime
-from rooms.models import Room
-from rooms.schemas import RoomOut
 
-from .credentials import HOW_TO_SIGN_IN, Scope, network, offered_token, query
-from .handlers import FrameHandlers
+from .credentials import HOW_TO_SIGN_IN, Scope, network, offered_token
 
 FIRST_FRAME_TIMEOUT = 10.0
 TOO_MANY_FROM_ADDRESS = "Too many open sockets from this address"
 TOO_MANY_PENDING = "Too many sockets from this address wait to sign in"
-VERSION = re.compile(r"[0-9]{1,30}")
+A = TypeVar("A")
+"""What the check of a kind of socket returns."""
 
 
 class Disconnected(Exception):
     """Raised when the peer or this process has closed the socket."""
 
 
-class Handshake:
-    """Runs the handshake of one socket. `release` and `end_pending` undo its counts."""
+class Handshake(Generic[A]):
+    """Signs one socket in and admits it. `release` and `end_pending` undo its counts.
 
-    __slots__ = ("_authorise", "_counted", "_next_text", "_pending", "_queue", "_runtime", "_scope")
+    `authorise` runs on a database thread.
+    """
+
+    __slots__ = ("_authorise", "_counted", "_next_text", "_pending", "_runtime", "_scope")
 
     def __init__(
         self,
         runtime: Runtime,
         scope: Scope,
-        queue: SendQueue,
         next_text: Callable[[], Awaitable[str | None]],
-        authorise: Callable[[Claims], tuple[Caller, Room]],
+        authorise: Callable[[Claims], A],
     ) -> None:
         self._runtime = runtime
         self._scope = scope
-        self._queue = queue
         self._next_text = next_text
         self._authorise = authorise
         self._counted: tuple[str, ...] = ()
@@ -130,25 +118,15 @@ class Handshake:
             self._runtime.connections.release(self._pending)
         self._pending = ""
 
-    # Admission and subscription
+    # Admission
 
-    async def subscribe(self, claims: Claims) -> FrameHandlers:
-        """Admits the socket within limits, authorises it, subscribes it to its room.
+    async def admit(self, claims: Claims) -> A:
+        """Admits the socket within its limits and authorises it.
 
         Raises the DomainErrors of a refusal, Restarting.
         """
         await self._admit(claims)
-        caller, row = await self._authorise_on_thread(claims)
-        if self._since() is not None:
-            consume_replay(caller.user_id)
-        # Meanwhile all sockets may have been closed for a restart, or the session may have ended:
-        # this socket would stay open.
-        self._runtime.lifecycle.check_accepting()
-        self._runtime.revocation.check_session(caller.session_id)
-        subscriber = Subscriber(self._queue, caller, row.pk, row.version, row.access_epoch)
-        room = self._runtime.hub.subscribe(subscriber, row)
-        self.end_pending()
-        return FrameHandlers(self._runtime, subscriber, room, row)
+        return await self._authorise_on_thread(claims)
 
     async def _admit(self, claims: Claims) -> None:
         self._runtime.revocation.check_session(claims.session_id)
@@ -160,7 +138,7 @@ class Handshake:
         await self._runtime.admission.wait_for_turn()
         self._runtime.lifecycle.check_accepting()
 
-    async def _authorise_on_thread(self, claims: Claims) -> tuple[Caller, Room]:
+    async def _authorise_on_thread(self, claims: Claims) -> A:
         try:
             return await self._runtime.database.run(self._authorise, claims)
         except (SessionEnded, TokenInvalid):
@@ -181,47 +159,6 @@ class Handshake:
         except TooManyConnections:
             count_refusal(setting)
             raise
-
-    # Greeting
-
-    async def greet(self, handlers: FrameHandlers) -> None:
-        """Sends `ready`, the first frame, and publishes `join`. Raises Disconnected."""
-        room, subscriber, row = handlers.room, handlers.subscriber, handlers.row
-        arrival = await self._runtime.presence.arrive(room, subscriber)
-        if self._queue.closing:
-            raise Disconnected
-        caller = subscriber.caller
-        ready = Ready(
-            room=RoomOut.model_validate(row),
-            user=UserOut(id=caller.user_id, username=caller.username),
-            version=row.version,
-            online=arrival.names,
-            online_count=arrival.online_total,
-        )
-        subscriber.send(encode(ready))
-        subscriber.ready = subscriber.announced = True
-        if arrival.first:
-            self._runtime.presence.publish_join(room, subscriber)
-        self._runtime.last_seen.record(caller)
-
-    async def catch_up(self, room: LocalRoom, subscriber: Subscriber) -> None:
-        """Sends what the client missed, then the frames that were buffered meanwhile."""
-        since = self._since()
-        if since is not None:
-            await self._runtime.recovery.replay(room, subscriber, since)
-            return
-        if room.version > subscriber.version:
-            await self._runtime.recovery.catch_up(room, subscriber)
-        else:
-            room.finish_catch_up(subscriber, subscriber.version)
-        if query(self._scope, "since") is not None:
-            refusal = error_frame(invalid("since", "must be a version, such as 41"))
-            self._queue.put(text_event(encode(refusal)))
-
-    def _since(self) -> int | None:
-        """Returns the version in `since`, None when it is missing or invalid."""
-        since = query(self._scope, "since")
-        return int(since) if since is not None and VERSION.fullmatch(since) else None
 
     def release(self) -> None:
         """Releases the counts of a signed-in socket. Is safe to call twice."""

@@ -10,11 +10,27 @@ from typing import Any, Protocol
 from accounts.auth import Caller
 from accounts.kernel.errors import DomainError
 from realtime.close_codes import CloseCode
-from rooms.models import Room
 
+from .events_socket import EventsSocket, Follower
 from .local_room import LocalRoom
 from .local_state import LocalState
 from .subscriber import Subscriber, VersionedFrame, text_event
+
+Socket = Subscriber | EventsSocket
+"""What belongs to a session and ends with it."""
+
+
+class RoomCounters(Protocol):
+    """A room's row, or the columns of it that a subscription needs."""
+
+    @property
+    def pk(self) -> int: ...
+
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def access_epoch(self) -> int: ...
 
 
 class HubObserver(Protocol):
@@ -30,7 +46,13 @@ class HubObserver(Protocol):
         """A room lacks a version, or must check its members again."""
 
     def user_left(self, room: LocalRoom, subscriber: Subscriber) -> None:
-        """The last socket of a user in a room has closed."""
+        """A user has no socket in a room any more in which the user is online."""
+
+    def events_socket_opened(self, socket: EventsSocket) -> None:
+        """A socket that follows its user's rooms was opened."""
+
+    def events_socket_closed(self, socket: EventsSocket) -> None:
+        """A socket that followed its user's rooms was closed."""
 
 
 class Hub:
@@ -40,7 +62,9 @@ class Hub:
         self.state = state
         self.rooms: dict[int, LocalRoom] = {}
         self._observer = observer
-        self._by_session: dict[int, set[Subscriber]] = {}
+        self.events_sockets: dict[int, set[EventsSocket]] = {}
+        """Events sockets by user."""
+        self._by_session: dict[int, set[Socket]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> bool:
@@ -60,7 +84,7 @@ class Hub:
 
     # Subscriptions
 
-    def subscribe(self, subscriber: Subscriber, row: Room) -> LocalRoom:
+    def subscribe(self, subscriber: Subscriber, row: RoomCounters) -> LocalRoom:
         """Subscribes a socket that was authorised against this row.
 
         Its session must have been checked at this moment (`Revocation.check_session`). A change
@@ -77,33 +101,64 @@ class Hub:
             room.access_epoch = min(room.access_epoch, row.access_epoch)
             self._observer.repair_needed(room)
         room.add(subscriber)
-        self._by_session.setdefault(subscriber.caller.session_id, set()).add(subscriber)
+        if subscriber.is_follower:
+            self.state.counts.followed_rooms += 1
+        else:
+            self._add_to_session(subscriber)
         return room
+
+    def open_events_socket(self, socket: EventsSocket) -> None:
+        """Registers a socket, before it is subscribed to rooms; checked as in `subscribe`."""
+        self.state.counts.events_sockets += 1
+        self._add_to_session(socket)
+        self.events_sockets.setdefault(socket.caller.user_id, set()).add(socket)
+        self._observer.events_socket_opened(socket)
+
+    def close_events_socket(self, socket: EventsSocket) -> None:
+        """Ends all its subscriptions. Is safe to call twice."""
+        sockets = self.events_sockets.get(socket.caller.user_id, set())
+        if socket not in sockets:
+            return
+        self.state.counts.events_sockets -= 1
+        sockets.discard(socket)
+        if not sockets:
+            del self.events_sockets[socket.caller.user_id]
+        self._forget_session(socket)
+        for follower in socket.subscriptions():
+            self.unsubscribe(follower)
+        socket.followed.clear()
+        self._observer.events_socket_closed(socket)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Is safe to call twice."""
         room = self.rooms.get(subscriber.room_id)
         if room is None or not room.holds(subscriber):
             return
-        self._forget_session(subscriber)
+        if subscriber.is_follower:
+            self.state.counts.followed_rooms -= 1
+        else:
+            self._forget_session(subscriber)
         was_last = room.discard(subscriber)
-        if not room.users:
+        if room.is_empty:
             del self.rooms[room.id]
             self._observer.room_closed(room)
         if was_last:
             self._observer.user_left(room, subscriber)
 
-    def _forget_session(self, subscriber: Subscriber) -> None:
-        sockets = self._by_session[subscriber.caller.session_id]
-        sockets.discard(subscriber)
-        if not sockets:
-            del self._by_session[subscriber.caller.session_id]
+    def _add_to_session(self, socket: Socket) -> None:
+        self._by_session.setdefault(socket.caller.session_id, set()).add(socket)
 
-    def renew(self, subscriber: Subscriber, caller: Caller) -> None:
-        """Continues a socket with a newer token, checked as in `subscribe`."""
-        self._forget_session(subscriber)
-        subscriber.caller = caller
-        self._by_session.setdefault(caller.session_id, set()).add(subscriber)
+    def _forget_session(self, socket: Socket) -> None:
+        sockets = self._by_session[socket.caller.session_id]
+        sockets.discard(socket)
+        if not sockets:
+            del self._by_session[socket.caller.session_id]
+
+    def renew(self, socket: Socket, caller: Caller) -> None:
+        """Continues a socket with a newer token of the same user, checked as in `subscribe`."""
+        self._forget_session(socket)
+        socket.renew(caller)
+        self._add_to_session(socket)
 
     # Frames
 
@@ -116,17 +171,14 @@ class Hub:
             self._observer.repair_needed(room)
 
     def send_to_users(self, room_id: int, user_ids: Collection[int], text: str) -> None:
-        """Sends a frame outside the order of versions to some users' sockets in a room."""
+        """Sends copies of a private message to its users' sockets of the room where it was sent.
+
+        Not to events sockets: these follow the private room itself.
+        """
         room = self.rooms.get(room_id)
-        if room is None:
-            return
-        # Not before the message that the frame may be about.
-        room.write_out()
-        event = text_event(text)
-        receivers = [one for pk in user_ids for one in room.subscribers_of(pk) if one.ready]
-        self.state.counts.deliveries += len(receivers)
-        for subscriber in receivers:
-            subscriber.write(event)
+        if room is not None:
+            found = [one for pk in user_ids for one in room.subscribers_of(pk)]
+            room.send_to([one for one in found if not one.is_follower], text)
 
     def send_to_room(
         self,
@@ -147,8 +199,23 @@ class Hub:
         room = self.rooms.get(room_id)
         if room is not None and room.announces:
             room.send(text)
-        else:
-            self.send_to_users(room_id, (user_id,), text)
+        elif room is not None:
+            room.send_to(room.subscribers_of(user_id), text)
+
+    def send_to_followers(
+        self, user_id: int, room_ids: Collection[int], text: str, *, is_own: bool
+    ) -> None:
+        """Sends a frame about a user once to each events socket that follows one of the rooms."""
+        rooms = [room for pk in room_ids if (room := self.rooms.get(pk)) and room.followers]
+        receivers = {
+            one.socket for room in rooms for one in room.subscribers() if isinstance(one, Follower)
+        }
+        own = self.events_sockets.get(user_id, set())
+        receivers = receivers | own if is_own else receivers - own
+        event = text_event(text)
+        self.state.counts.deliveries += len(receivers)
+        for socket in receivers:
+            socket.write(event)
 
     # Closing
 
@@ -160,25 +227,36 @@ class Hub:
 
     def close_all(self, code: CloseCode) -> None:
         """Closes all sockets of a process that ends, without an `exit` in the rooms."""
-        subscribers = [one for room in list(self.rooms.values()) for one in room.subscribers()]
-        for subscriber in subscribers:
-            subscriber.ready = False
-        for subscriber in subscribers:
-            self.unsubscribe(subscriber)
-            subscriber.close(code)
+        sockets = [one for same_session in self._by_session.values() for one in same_session]
+        for socket in sockets:
+            socket.ready = False
+            for subscriber in socket.subscriptions():
+                subscriber.ready = False
+        for socket in sockets:
+            self._release(socket)
+            socket.close(code)
+
+    def _release(self, socket: Socket) -> None:
+        if isinstance(socket, EventsSocket):
+            self.close_events_socket(socket)
+        else:
+            self.unsubscribe(socket)
 
     def open_sessions(self) -> Collection[int]:
         return self._by_session.keys()
 
-    def sockets_of_session(self, session_id: int) -> Collection[Subscriber]:
+    def sockets_of_session(self, session_id: int) -> Collection[Socket]:
         return self._by_session.get(session_id, ())
 
-    def disconnect(self, subscribers: Collection[Subscriber], error: DomainError | None) -> None:
-        """Sends the error and closes. Without an error, closes as after a leave."""
-        for subscriber in subscribers:
+    def disconnect(self, sockets: Collection[Socket], error: DomainError | None) -> None:
+        """Sends the error and closes. Without an error, closes as after a leave.
+
+        A follower ends its room on its socket, not the socket.
+        """
+        for socket in sockets:
             # Unsubscribed first: it receives no further frame while its queue drains.
-            self.unsubscribe(subscriber)
+            self._release(socket)
             if error is None:
-                subscriber.close(CloseCode.NORMAL)
+                socket.end_after_leave()
             else:
-                subscriber.end(error)
+                socket.end(error)

@@ -12,6 +12,7 @@ from functools import partial
 
 from django.conf import settings
 
+from realtime.protocol import with_room_id
 from realtime.servers.interface import Event, Write, ignore_change
 
 from .local_state import LocalState
@@ -35,6 +36,8 @@ class LocalRoom:
         "access_epoch",
         "catching_up",
         "direct_writers",
+        "follower_writers",
+        "followers",
         "id",
         "names",
         "online_total",
@@ -53,19 +56,25 @@ class LocalRoom:
         self.state = state
         self.version = version
         self.access_epoch = access_epoch
+        # Up-to-date subscribers, mapped to their transport's write function. Fan-out loops over
+        # these functions only: touching any other per-socket object costs a cache miss per
+        # recipient.
         self.direct_writers: dict[Subscriber, Write] = {}
-        """Up-to-date subscribers, mapped to their transport's write function.
-
-        Fan-out loops over these functions only: touching any other per-socket object costs a cache
-        miss per recipient.
-        """
-        self.queued_subscribers: set[Subscriber] = set()
-        """Up-to-date subscribers that receive frames through their send queue."""
-        self.catching_up: set[Subscriber] = set()
-        """Subscribers that replay, or that read a version which has not arrived here."""
+        # The same for followers, whose frames need a `room_id` (`protocol.with_room_id`).
+        self.follower_writers: dict[Subscriber, Write] = {}
+        # The number of followers, up to date or not.
+        self.followers = 0
+        # Up-to-date subscribers that receive frames through their send queue. A dict, here and
+        # below: an empty set takes 150 bytes more, and most rooms have neither.
+        self.queued_subscribers: dict[Subscriber, None] = {}
+        # Subscribers that replay, or that read a version which has not arrived here.
+        self.catching_up: dict[Subscriber, None] = {}
         self.out_of_order = OutOfOrderFrames()
-        self.unwritten: list[Event] = []
-        """Frames for up-to-date subscribers, written when the write batch closes."""
+        self.unwritten: list[tuple[Event, Event]] = []
+        """Frames for up-to-date subscribers, written when the write batch closes.
+
+        Each as room sockets and as followers receive it, nearly always the same.
+        """
         self.unwritten_characters = 0
         self.users: dict[int, int] = {}
         self.names: dict[int, str] = {}
@@ -83,37 +92,68 @@ class LocalRoom:
         (decision 11).
         """
         most: int | None = settings.CHAT_PRESENCE_MAX_USERS
-        return most is None or max(len(self.users), self.online_total) <= most
+        return most is None or max(len(self.users), self.online_total, self.followers) <= most
+
+    @property
+    def is_empty(self) -> bool:
+        return not (
+            self.direct_writers
+            or self.follower_writers
+            or self.queued_subscribers
+            or self.catching_up
+        )
 
     def add(self, subscriber: Subscriber) -> None:
-        self.catching_up.add(subscriber)
+        self.catching_up[subscriber] = None
+        self.followers += subscriber.is_follower
+        if subscriber.is_present:
+            self.enter(subscriber)
+
+    def enter(self, subscriber: Subscriber) -> None:
+        """Counts the subscriber's user as online in the room."""
+        subscriber.is_present = True
         user_id = subscriber.caller.user_id
         self.users[user_id] = self.users.get(user_id, 0) + 1
         self.names[user_id] = subscriber.caller.username
 
     def discard(self, subscriber: Subscriber) -> bool:
-        """Removes a subscriber. True when it was the user's last socket here."""
+        """Removes a subscriber. True when its user is not online here any more."""
         self._remove_from_receivers(subscriber)
-        self.catching_up.discard(subscriber)
+        self._stop_catching_up(subscriber)
         subscriber.forget_buffered()
-        user_id = subscriber.caller.user_id
+        self.followers -= subscriber.is_follower
+        was_last = subscriber.is_present and self._leave(subscriber.caller.user_id)
+        if subscriber.caller.user_id not in self.users:
+            for what in ("typing", "join"):
+                self.reset_throttle(what, subscriber.caller.user_id)
+        return was_last
+
+    def _leave(self, user_id: int) -> bool:
         self.users[user_id] -= 1
         if self.users[user_id]:
             return False
         del self.users[user_id], self.names[user_id]
-        for what in ("typing", "join"):
-            self.reset_throttle(what, user_id)
         return True
 
     def holds(self, subscriber: Subscriber) -> bool:
         return (
             subscriber in self.direct_writers
+            or subscriber in self.follower_writers
             or subscriber in self.queued_subscribers
             or subscriber in self.catching_up
         )
 
     def subscribers(self) -> list[Subscriber]:
-        return [*self.direct_writers, *self.queued_subscribers, *self.catching_up]
+        return [
+            *self.direct_writers,
+            *self.follower_writers,
+            *self.queued_subscribers,
+            *self.catching_up,
+        ]
+
+    def user_ids(self) -> frozenset[int]:
+        """Returns the users with a subscriber here, online in the room or not."""
+        return frozenset([one.caller.user_id for one in self.subscribers()])
 
     def subscribers_of(self, user_id: int) -> list[Subscriber]:
         return [one for one in self.subscribers() if one.caller.user_id == user_id]
@@ -141,25 +181,38 @@ class LocalRoom:
         ):
             # It already has the frames that the write batch holds for the others.
             self.write_out()
-            self.catching_up.discard(subscriber)
-            subscriber.queue.on_writer_change = partial(self._route, subscriber)
+            self._stop_catching_up(subscriber)
+            subscriber.watch_writer(partial(self._route, subscriber))
             self._route(subscriber)
+
+    def _stop_catching_up(self, subscriber: Subscriber) -> None:
+        self.catching_up.pop(subscriber, None)
+        if not self.catching_up:
+            self.catching_up = {}  # the old one keeps the memory that it once needed
 
     def _route(self, subscriber: Subscriber) -> None:
         """Selects direct writer or send queue for a subscriber, also after each change."""
-        direct_writer = subscriber.queue.direct_writer
+        direct_writer, writers = subscriber.queue.direct_writer, self._writers(subscriber)
         if direct_writer is not None:
-            self.queued_subscribers.discard(subscriber)
-            self.direct_writers[subscriber] = direct_writer
+            self.queued_subscribers.pop(subscriber, None)
+            writers[subscriber] = direct_writer
         else:
-            self.direct_writers.pop(subscriber, None)
-            self.queued_subscribers.add(subscriber)
+            writers.pop(subscriber, None)
+            self.queued_subscribers[subscriber] = None
+
+    def reroute(self, subscriber: Subscriber) -> None:
+        """Routes a follower after its direct writer changed, unless it is catching up."""
+        if subscriber in self.follower_writers or subscriber in self.queued_subscribers:
+            self._route(subscriber)
+
+    def _writers(self, subscriber: Subscriber) -> dict[Subscriber, Write]:
+        return self.follower_writers if subscriber.is_follower else self.direct_writers
 
     def _remove_from_receivers(self, subscriber: Subscriber) -> None:
         self.write_out()
-        subscriber.queue.on_writer_change = ignore_change
-        self.direct_writers.pop(subscriber, None)
-        self.queued_subscribers.discard(subscriber)
+        subscriber.watch_writer(ignore_change)
+        self._writers(subscriber).pop(subscriber, None)
+        self.queued_subscribers.pop(subscriber, None)
 
     def _promote_all(self) -> None:
         for subscriber in list(self.catching_up):
@@ -175,7 +228,7 @@ class LocalRoom:
         if subscriber.buffer is None:
             subscriber.buffer = []
         self._remove_from_receivers(subscriber)
-        self.catching_up.add(subscriber)
+        self.catching_up[subscriber] = None
 
     # Versions in order
 
@@ -220,15 +273,17 @@ class LocalRoom:
             subscriber.receive(frame)
         self._send_to_up_to_date(frame.event)
 
-    def _send_to_up_to_date(self, event: Event) -> None:
+    def _send_to_up_to_date(self, event: Event, for_followers: Event | None = None) -> None:
         """Sends to up-to-date subscribers, when the write batch closes if one is open."""
-        self.state.counts.deliveries += len(self.direct_writers) + len(self.queued_subscribers)
+        self.state.counts.deliveries += (
+            len(self.direct_writers) + len(self.follower_writers) + len(self.queued_subscribers)
+        )
         characters = len(event["text"])
         if self.unwritten_characters + characters > MAX_WRITE_LENGTH:
             self.write_out()
         if self.state.write_batch.is_open and not self.unwritten:
             self.state.write_batch.add(self)
-        self.unwritten.append(event)
+        self.unwritten.append((event, for_followers or event))
         self.unwritten_characters += characters
         if not self.state.write_batch.is_open:
             self.write_out()
@@ -237,25 +292,26 @@ class LocalRoom:
         """Writes the batched frames to up-to-date subscribers."""
         if not self.unwritten:
             return
-        events, self.unwritten, self.unwritten_characters = self.unwritten, [], 0
+        frames, self.unwritten, self.unwritten_characters = self.unwritten, [], 0
         # Copied before anything is written: a subscriber found not to read moves to this set, and
         # has received the frames already.
         queued = list(self.queued_subscribers)
-        if self.direct_writers:
-            frame_of = self.state.frame_cache.of
-            self._write_directly(b"".join([frame_of(event["text"]) for event in events]))
+        if self.direct_writers or self.follower_writers:
+            self._write_frames(frames)
         for subscriber in queued:
-            for event in events:
-                subscriber.write(event)
+            for event, for_followers in frames:
+                subscriber.write(for_followers if subscriber.is_follower else event)
 
-    def _write_directly(self, data: bytes) -> None:
-        for write in list(self.direct_writers.values()):
-            try:
-                write(data)
-            except Exception as error:  # noqa: BLE001 - half a frame may be out
-                log.debug("A socket cannot be written to: %s", type(error).__name__)
-                for subscriber in [one for one, its in self.direct_writers.items() if its is write]:
-                    subscriber.queue.cut()
+    def _write_frames(self, frames: list[tuple[Event, Event]]) -> None:
+        frame_of = self.state.frame_cache.of
+        encoded = [frame_of(event["text"]) for event, _ in frames]
+        if self.direct_writers:
+            _write_directly(self.direct_writers, b"".join(encoded))
+        if self.follower_writers:
+            for number, (event, for_followers) in enumerate(frames):
+                if for_followers is not event:
+                    encoded[number] = frame_of(for_followers["text"])
+            _write_directly(self.follower_writers, b"".join(encoded))
 
     # Frames outside the order of versions: typing, join, exit, read
 
@@ -264,8 +320,9 @@ class LocalRoom:
     ) -> None:
         """Sends to every socket that has received `ready`, except those of one user."""
         event = text_event(text)
+        for_followers = text_event(with_room_id(text, self.id)) if self.followers else event
         if except_user_id is None and not droppable:
-            self._send_to_up_to_date(event)
+            self._send_to_up_to_date(event, for_followers)
             others: Collection[Subscriber] = self.catching_up
         else:
             self.write_out()
@@ -274,7 +331,20 @@ class LocalRoom:
         self.state.counts.deliveries += len(receivers)
         for subscriber in receivers:
             # A socket that was disconnected meanwhile drops the frame.
-            subscriber.write(event, droppable=droppable)
+            subscriber.write(
+                for_followers if subscriber.is_follower else event, droppable=droppable
+            )
+
+    def send_to(self, subscribers: Collection[Subscriber], text: str) -> None:
+        """Sends to those of some subscribers that have received `ready`."""
+        # Not before the message that the frame may be about.
+        self.write_out()
+        event = text_event(text)
+        for_followers = text_event(with_room_id(text, self.id)) if self.followers else event
+        receivers = [one for one in subscribers if one.ready]
+        self.state.counts.deliveries += len(receivers)
+        for subscriber in receivers:
+            subscriber.write(for_followers if subscriber.is_follower else event)
 
     def may_send(self, what: str, user_id: int, interval: float) -> bool:
         """Whether a user may send this again: at most once in `interval` seconds."""
@@ -290,3 +360,13 @@ class LocalRoom:
     def reset_throttle(self, what: str, user_id: int) -> bool:
         """Ends the interval. False when the user sent nothing in it."""
         return self.throttled.pop((what, user_id), None) is not None
+
+
+def _write_directly(writers: dict[Subscriber, Write], data: bytes) -> None:
+    for write in list(writers.values()):
+        try:
+            write(data)
+        except Exception as error:  # noqa: BLE001 - half a frame may be out
+            log.debug("A socket cannot be written to: %s", type(error).__name__)
+            for subscriber in [one for one, its in writers.items() if its is write]:
+                subscriber.queue.cut()

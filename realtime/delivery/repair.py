@@ -92,7 +92,7 @@ class Repair:
         """Brings a room up to date. True when it must be repaired once more."""
         if self._hub.rooms.get(room.id) is not room:
             return False
-        checked = frozenset(room.users)
+        checked = room.user_ids()
         stored = await self._database.run(
             room_snapshot,
             room.id,

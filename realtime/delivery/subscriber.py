@@ -1,7 +1,8 @@
 """Sends a room's frames to one socket: buffered during a replay, then live."""
 
 import logging
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import ClassVar, NamedTuple
 
 from accounts.auth import Caller
 from accounts.kernel.errors import DomainError
@@ -55,12 +56,16 @@ def text_event(text: str) -> Event:
 class Subscriber:
     """Buffers frames during a join or replay, then receives each version once."""
 
+    is_follower: ClassVar[bool] = False
+    """Whether its socket follows several rooms: see `events_socket.py`."""
+
     __slots__ = (
         "access_epoch",
         "announced",
         "buffer",
         "buffered_bytes",
         "caller",
+        "is_present",
         "known",
         "queue",
         "ready",
@@ -80,6 +85,8 @@ class Subscriber:
         self.known = version
         """The version up to which everything was replayed to it or read by it."""
         self.ready = False
+        self.is_present = True
+        """Whether its user counts as online in the room."""
         self.announced = False
         """Whether the room may have received its `join`, and so must receive its `exit`."""
         self.buffer: list[VersionedFrame] | None = []
@@ -126,6 +133,18 @@ class Subscriber:
         self.buffered_bytes += size
         self.queue.buffers.add(self.caller.user_id, size)
 
+    def subscriptions(self) -> Sequence["Subscriber"]:
+        """Returns what ends with the socket; an events socket has several."""
+        return (self,)
+
+    def renew(self, caller: Caller) -> None:
+        """Continues under a newer token of the same user."""
+        self.caller = caller
+
+    def watch_writer(self, on_change: Callable[[], None]) -> None:
+        """Calls `on_change` whenever the socket's direct writer was set or removed."""
+        self.queue.on_writer_change = on_change
+
     def write(self, event: Event, *, droppable: bool = False) -> None:
         if not self.queue.put(event, droppable=droppable):
             self.drop_as_too_slow()
@@ -137,20 +156,28 @@ class Subscriber:
         """Sends `too_slow` and closes 4408, if the client reads it (contract §3)."""
         if self.queue.closing:
             return
-        log.info("Dropped a socket of user %d: it does not read", self.caller.user_id)
-        slow_consumer_disconnects.inc()
         self.forget_buffered()
-        self.queue.give_up(
-            text_event(encode(error_frame(TooSlow()))), CloseCode.TOO_SLOW, TooSlow.code
-        )
+        drop_as_too_slow(self.queue, self.caller.user_id)
 
     def end(self, error: DomainError) -> None:
         """Sends the error, then closes with its code (contract §3)."""
         self.send(encode(error_frame(error)))
         self.queue.close(CLOSE_CODES[type(error)], error.code)
 
+    def end_after_leave(self) -> None:
+        self.close(CloseCode.NORMAL)
+
     def close(self, code: int) -> None:
         self.queue.close(code)
+
+
+def drop_as_too_slow(queue: SendQueue, user_id: int) -> None:
+    """Sends `too_slow` and closes 4408, once."""
+    if queue.closing:
+        return
+    log.info("Dropped a socket of user %d: it does not read", user_id)
+    slow_consumer_disconnects.inc()
+    queue.give_up(text_event(encode(error_frame(TooSlow()))), CloseCode.TOO_SLOW, TooSlow.code)
 
 
 def error_frame(error: DomainError, ref: str | None = None) -> ErrorFrame:

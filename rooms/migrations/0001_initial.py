@@ -127,6 +127,22 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
+        migrations.CreateModel(
+            name="MembershipCounter",
+            fields=[
+                (
+                    "user",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="membership_counter",
+                        serialize=False,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                ("value", models.PositiveBigIntegerField(default=0)),
+            ],
+        ),
         migrations.AddIndex(
             model_name="room",
             index=models.Index(fields=["name_key"], name="room_by_name"),

@@ -65,7 +65,7 @@ DRILLS: dict[str, Drill] = {
     "unfinished": lambda folder: unfinished(Load(), folder),
     "unfinished-daphne": lambda folder: unfinished(Load(kind="daphne"), folder),
     "soak": lambda folder: soak(Endurance(), folder),
-    "kills": _storm(kills=200, messages=50_000, processes=PROCESSES, on_site=True),
+    "kills": _storm(kills=200, messages=50_000, processes=PROCESSES, on_site=True, follow_all=True),
     "redis-killed": _on_site(redis_killed),
     "redis-frozen": _on_site(redis_frozen),
     "redis-cut-off": _on_site(redis_cut_off),

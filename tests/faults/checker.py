@@ -10,8 +10,8 @@ from .history import Room
 from .records import Frame, ReceivedFrame, Records, Sent, Session
 
 Rooms = dict[int, Room]
-Views = dict[tuple[int, int], list[Frame]]
-"""By user and room: the messages that the member's client shows in the end."""
+Views = list[tuple[int, int, list[Frame]]]
+"""User, room, and the messages that a client of the member shows in the end."""
 MAX_SHOWN = 5
 
 
@@ -204,7 +204,7 @@ def nothing_left_out(evidence: Evidence) -> Iterator[str]:
 
 
 def views_equal_history(evidence: Evidence) -> Iterator[str]:
-    for (user_id, room_id), view in evidence.views.items():
+    for user_id, room_id, view in evidence.views:
         history = evidence.rooms[room_id].history
         if view != history:
             yield f"user {user_id} in room {room_id}: {_first_difference(view, history)}"

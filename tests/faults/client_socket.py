@@ -201,9 +201,7 @@ class ClientSocket:
         socket = self._socket
         if socket is None:
             return None
-        frame = json.dumps(
-            {"type": "message", "message": text, "client_id": client_id, "ref": client_id}
-        )
+        frame = json.dumps(self._message(client_id, text))
         waiting: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
         self._waiting[client_id] = waiting
         try:
@@ -216,6 +214,9 @@ class ClientSocket:
             return None
         finally:
             self._waiting.pop(client_id, None)
+
+    def _message(self, client_id: str, text: str) -> Frame:
+        return {"type": "message", "message": text, "client_id": client_id, "ref": client_id}
 
     async def freeze(self, seconds: float) -> None:
         """Stops reading: frames fill the client's buffers, then the server's."""

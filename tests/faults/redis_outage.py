@@ -184,7 +184,7 @@ async def _run_through(
     limits: Limits | None,
 ) -> Findings:
     findings = Findings(drill, [fact])
-    async with workload_running(installed.servers, f"{drill}-") as workload:
+    async with workload_running(installed.servers, f"{drill}-", follow_all=True) as workload:
         await workload.gathered()
         outage = Outage(workload, findings, limits or Limits())
         await workload.during(_all_of(outage, trouble), rate=RATE)

@@ -17,24 +17,31 @@ AWAY_WITHOUT_REDIS = (0.1, 2.5)
 """Seconds until a member is added again: late frames need time to arrive."""
 
 
-async def removals(installed: Installation, *, times: int = 1000) -> Findings:
+async def removals(
+    installed: Installation, *, times: int = 1000, follow_all: bool = True
+) -> Findings:
     """Removes members `times` times with Redis, and as often without."""
     findings = Findings("removals")
-    await _remove(installed, findings, times, AWAY)
+    await _remove(installed, findings, times, AWAY, follow_all=follow_all)
     installed.kill_redis()
     try:
-        await _remove(installed, findings, times, AWAY_WITHOUT_REDIS)
+        await _remove(installed, findings, times, AWAY_WITHOUT_REDIS, follow_all=follow_all)
     finally:
         await installed.start_redis()
     return findings
 
 
 async def _remove(
-    installed: Installation, findings: Findings, times: int, away: tuple[float, float]
+    installed: Installation,
+    findings: Findings,
+    times: int,
+    away: tuple[float, float],
+    *,
+    follow_all: bool,
 ) -> None:
     state = "with Redis" if away is AWAY else "Redis dead"
     async with workload_running(
-        installed.servers, f"removals-{state.replace(' ', '-')}-"
+        installed.servers, f"removals-{state.replace(' ', '-')}-", follow_all=follow_all
     ) as workload:
         await workload.gathered()
         await workload.during(_remove_members(workload, times, away), rate=RATE)

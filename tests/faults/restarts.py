@@ -61,14 +61,18 @@ async def _served_again(workload: Workload, since: float) -> float:
 
 
 async def rolling_restarts(
-    installed: Installation, *, rounds: int = 20, limits: Limits | None = None
+    installed: Installation,
+    *,
+    rounds: int = 20,
+    limits: Limits | None = None,
+    follow_all: bool = True,
 ) -> Findings:
     """Sends SIGTERM to each process in turn, as a deployment does."""
     within = (limits or Limits()).back
     findings = Findings(
         "rolling", [f"{rounds} times all {len(installed.servers.servers)} processes"]
     )
-    async with workload_running(installed.servers, "rolling-") as workload:
+    async with workload_running(installed.servers, "rolling-", follow_all=follow_all) as workload:
         await workload.gathered()
         await workload.during(_roll(installed, rounds), rate=RATE)
         away = absences(workload.records, time.monotonic())

@@ -31,6 +31,8 @@ class Plan:
     kind: str = "uvicorn"
     application: str = "config.asgi:application"
     people: int = PEOPLE
+    follow_all: bool = False
+    """With a socket of all rooms for each user, in 20 rooms."""
     settles_within: float = SETTLES_TIMEOUT
     seed: int | None = None
     name: str = ""
@@ -107,7 +109,12 @@ class Storm:
         self.servers = servers
         self.rng = rng
         self.workload = Workload(
-            servers, rng, name=plan.name, people=plan.people, settles_within=plan.settles_within
+            servers,
+            rng,
+            name=plan.name,
+            people=plan.people,
+            follow_all=plan.follow_all,
+            settles_within=plan.settles_within,
         )
         self.troubles: dict[str, int] = {}
         self.longest_stop = 0.0

@@ -34,7 +34,14 @@ async def installed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[I
 
 
 async def test_process_kills_lose_no_message(installed: Installation) -> None:
-    plan = Plan(kills=3, messages=600, processes=PROCESSES, on_site=True, name="kills-")
+    plan = Plan(
+        kills=3,
+        messages=600,
+        processes=PROCESSES,
+        on_site=True,
+        follow_all=True,
+        name="kills-",
+    )
     outcome = await storm_over(installed.servers, plan)
     assert not outcome.violations, f"{outcome}\n{report(outcome.violations)}"
     assert outcome.acknowledged == 600

@@ -11,6 +11,7 @@ from .checker import Evidence, Violation, check
 from .client import Client, sign_up
 from .client_socket import ClientSocket
 from .cluster import Cluster
+from .events_client import EventsClient
 from .findings import Findings
 from .history import read_quiet_room
 from .records import Records, RoomRef
@@ -18,13 +19,17 @@ from .sender import MessageBudget, Sender
 
 PEOPLE = 8
 SENDERS_PER_SOCKET = 2
+FURTHER_ROOMS = 17
+"""Rooms that only sockets of all rooms follow: each of these follows 20."""
 SETTLES_TIMEOUT = 40.0
 RELEASES_INTERVAL = 0.1
 
 
 @asynccontextmanager
-async def workload_running(servers: Cluster, name: str) -> AsyncIterator["Workload"]:
-    workload = Workload(servers, random.Random(), name=name)
+async def workload_running(
+    servers: Cluster, name: str, *, follow_all: bool = False
+) -> AsyncIterator["Workload"]:
+    workload = Workload(servers, random.Random(), name=name, follow_all=follow_all)
     try:
         await workload.prepare()
         yield workload
@@ -42,6 +47,7 @@ class Workload:
         *,
         name: str = "",
         people: int = PEOPLE,
+        follow_all: bool = False,
         settles_within: float = SETTLES_TIMEOUT,
     ) -> None:
         self.servers = servers
@@ -53,6 +59,7 @@ class Workload:
         self.sockets: list[ClientSocket] = []
         self._name = name
         self._people = people
+        self._follow_all = follow_all
         self._settles_within = settles_within
         self._staying: list[asyncio.Task[None]] = []
 
@@ -79,6 +86,22 @@ class Workload:
             for client in self.clients
         ]
         self._staying = [asyncio.create_task(socket.stay()) for socket in self.sockets]
+        if self._follow_all:
+            await self._follow_all_rooms()
+
+    async def _follow_all_rooms(self) -> None:
+        """Gives each client a socket of all rooms too, each room a socket to the drill."""
+        self.rooms += [
+            await self._make_room(f"further{number}", "group") for number in range(FURTHER_ROOMS)
+        ]
+        allowed = {(one.client.account.id, one.room.id): one.allowed for one in self.sockets}
+        for client in self.clients:
+            events = EventsClient(client, self.rooms, random.Random(self.rng.random()))
+            for room in events.rooms.values():
+                # A removal ends the room on both sockets of its user.
+                room.allowed = allowed.get((client.account.id, room.room.id), room.allowed)
+            self.sockets += events.rooms.values()
+            self._staying.append(asyncio.create_task(events.stay()))
 
     async def _make_room(self, name: str, kind: Literal["public", "group"]) -> RoomRef:
         name = f"{self._name}{name}"
@@ -143,7 +166,7 @@ class Workload:
         for task in self._staying:
             task.cancel()
         await asyncio.gather(*self._staying, return_exceptions=True)
-        views = {(one.client.account.id, one.room.id): one.view.shown() for one in self.sockets}
+        views = [(one.client.account.id, one.room.id, one.view.shown()) for one in self.sockets]
         return late + check(Evidence(self.records, {room.id: room for room in rooms}, views))
 
     async def _wait_for_removed_members(self) -> None:

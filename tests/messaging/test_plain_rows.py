@@ -10,7 +10,7 @@ from accounts.kernel.json_answers import encode_json
 from messaging import deletion, editing, reactions
 from messaging.models import Message
 from messaging.schemas import MessageOut, MyRoomOut
-from messaging.selectors import feed, history, my_rooms
+from messaging.selectors import added_rooms, feed, history, my_rooms
 from rooms.models import Member, Room, RoomKind
 from rooms.selectors import room_access, room_access_by_name
 from tests.factories import (
@@ -106,3 +106,16 @@ def test_access_to_a_room_is_the_same_with_its_lock(ila: Caller, rooms: list[Roo
 def test_what_utf_8_cannot_hold_is_escaped() -> None:
     assert encode_json({"a": "\ud800 \N{GRINNING FACE}"}) == '{"a": "\\ud800 😀"}'.encode()
     assert encode_json({"a": "\N{GRINNING FACE}"}) == '{"a":"😀"}'.encode()
+
+
+def test_added_rooms_have_the_shape_of_my_rooms(ila: Caller, rooms: list[Room]) -> None:
+    stranger = make_user()
+    for room in rooms[1:]:
+        store_message(ila, room)
+    pairs = [(ila.user_id, room.pk) for room in rooms] + [(stranger.pk, rooms[1].pk)]
+    added = added_rooms(pairs)
+    page = my_rooms(ila.user_id, cursor=None, limit=50)
+    assert [added[ila.user_id, room["id"]].shown for room in page] == page
+    assert added.keys() == {(ila.user_id, room.pk) for room in rooms}
+    private = added[ila.user_id, rooms[2].pk].followed
+    assert private == (rooms[2].pk, 1, 0, 1, 1, False)

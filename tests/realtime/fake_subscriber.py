@@ -38,5 +38,5 @@ def add_subscriber(room: LocalRoom, version: int = 0, user_id: int = 1) -> FakeS
 
 def up_to_date(room: LocalRoom) -> set[Subscriber]:
     """Returns the subscribers that have exactly the room's version."""
-    assert not room.direct_writers.keys() & room.queued_subscribers
+    assert not room.direct_writers.keys() & room.queued_subscribers.keys()
     return {*room.direct_writers, *room.queued_subscribers}

@@ -11,40 +11,55 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from accounts.kernel.errors import MAX_ERRORS, MAX_MEMBERS, TOO_MANY_MEMBERS
+from messaging.schemas import MyRoomOut
 from realtime.protocol import (
     _CLIENT_FRAMES,
     MAX_FRAME_LENGTH,
     MAX_INSPECTED_LENGTH,
     MAX_REF_LENGTH,
+    MAX_RESUMED_ROOMS,
     Ack,
     AnyClientFrame,
     ClientFrame,
     ErrorFrame,
+    EventsReady,
     Exit,
     Exited,
+    Followed,
     FrameError,
     Join,
     Joined,
+    Marks,
     MessageFrame,
     MessageKind,
     Ping,
     Pong,
+    PresenceFrame,
+    ProfileFrame,
+    ProfileUser,
     Read,
     ReadOut,
     Ready,
     Resume,
     Resumed,
+    RoomAdded,
     RoomFrame,
+    RoomRemoved,
+    RoomState,
     SendMessage,
     ServerFrame,
     Typing,
     TypingOut,
+    Unfollowed,
     UserOut,
     encode,
     message_text,
     parse,
+    parse_events_frame,
     ref_in,
+    room_in,
     token_in,
+    with_room_id,
 )
 from rooms.schemas import RoomOut
 
@@ -398,6 +413,106 @@ SERVER_FRAMES: list[tuple[ServerFrame, dict[str, Any]]] = [
         Resumed(first=41, to=57, complete=True),
         {"type": "resumed", "from": 41, "to": 57, "complete": True},
     ),
+    (
+        EventsReady(
+            user=UserOut(id=7, username="ila"),
+            rooms=[
+                RoomState(
+                    id=1,
+                    version=4,
+                    last_seq=3,
+                    last_read_seq=1,
+                    unread=2,
+                    mentions=0,
+                    muted=False,
+                )
+            ],
+            more=True,
+        ),
+        {
+            "type": "ready",
+            "user": {"id": 7, "username": "ila"},
+            "rooms": [
+                {
+                    "id": 1,
+                    "version": 4,
+                    "last_seq": 3,
+                    "last_read_seq": 1,
+                    "unread": 2,
+                    "mentions": 0,
+                    "muted": False,
+                }
+            ],
+            "more": True,
+        },
+    ),
+    (
+        Followed(ref="f", room_id=1, room=ROOM, version=4, online=["ila"], online_count=1),
+        {
+            "ref": "f",
+            "type": "followed",
+            "room_id": 1,
+            "room": ROOM_ON_THE_WIRE,
+            "version": 4,
+            "online": ["ila"],
+            "online_count": 1,
+        },
+    ),
+    (Unfollowed(room_id=1), {"type": "unfollowed", "room_id": 1}),
+    (
+        RoomAdded(
+            room=MyRoomOut(
+                **ROOM.model_dump(exclude={"members"}),
+                role="member",
+                unread=0,
+                last_read_seq=3,
+                muted=False,
+                last_message=None,
+            )
+        ),
+        {
+            "type": "room_added",
+            "room": ROOM_ON_THE_WIRE
+            | {
+                "role": "member",
+                "unread": 0,
+                "last_read_seq": 3,
+                "muted": False,
+                "last_message": None,
+            },
+        },
+    ),
+    (
+        RoomRemoved(room_id=1, reason="left"),
+        {"type": "room_removed", "room_id": 1, "reason": "left"},
+    ),
+    (
+        Marks(room_id=1, last_read_seq=3, unread=0, mentions=0, muted=True),
+        {
+            "type": "marks",
+            "room_id": 1,
+            "last_read_seq": 3,
+            "unread": 0,
+            "mentions": 0,
+            "muted": True,
+        },
+    ),
+    (
+        ProfileFrame(user=ProfileUser(id=7, username="ila", display_name="Ila")),
+        {"type": "profile", "user": {"id": 7, "username": "ila", "display_name": "Ila"}},
+    ),
+    (
+        PresenceFrame(
+            user_id=7, username="ila", online=False, last_seen=datetime(2026, 1, 2, tzinfo=UTC)
+        ),
+        {
+            "type": "presence",
+            "user_id": 7,
+            "username": "ila",
+            "online": False,
+            "last_seen": "2026-01-02T00:00:00.000Z",
+        },
+    ),
     (Pong(ref="r"), {"type": "pong", "ref": "r"}),
     (Pong(), {"type": "pong"}),
     (
@@ -419,6 +534,85 @@ def test_a_server_frame_has_exactly_its_members(frame: ServerFrame, wire: dict[s
 @pytest.mark.parametrize(("frame", "wire"), SERVER_FRAMES)
 def test_the_type_comes_first_or_after_the_ref(frame: ServerFrame, wire: dict[str, Any]) -> None:
     assert "type" in list(json.loads(encode(frame)))[:2]
+
+
+@pytest.mark.parametrize(("frame", "wire"), SERVER_FRAMES)
+def test_frame_about_a_room_gains_its_id_on_an_events_socket(
+    frame: ServerFrame, wire: dict[str, Any]
+) -> None:
+    if "room_id" not in wire:
+        assert json.loads(with_room_id(encode(frame), 9)) == wire | {"room_id": 9}
+
+
+@pytest.mark.parametrize(
+    ("text", "members"),
+    [
+        ('{"message":"Hi","room_id":1}', {"type": "message", "room_id": 1, "receiver": None}),
+        ('{"type":"message","message":"Hi","receiver":2}', {"receiver": 2, "room_id": None}),
+        ('{"typing":true,"room_id":1}', {"type": "typing", "typing": True, "room_id": 1}),
+        ('{"type":"join","room_id":1,"ref":"j"}', {"type": "join", "ref": "j"}),
+        ('{"type":"exit","receiver":2}', {"type": "exit", "receiver": 2}),
+        ('{"type":"read","seq":3,"room_id":1}', {"type": "read", "seq": 3}),
+        ('{"type":"follow","room_id":1}', {"type": "follow", "room_id": 1}),
+        ('{"type":"unfollow","room_id":1}', {"type": "unfollow", "room_id": 1}),
+        ('{"type":"resume","rooms":{"7":40,"9":0}}', {"type": "resume", "rooms": {7: 40, 9: 0}}),
+        ('{"type":"ping"}', {"type": "ping"}),
+    ],
+)
+def test_events_frames_name_their_room(text: str, members: dict[str, Any]) -> None:
+    frame = parse_events_frame(text).model_dump()
+    assert {name: frame[name] for name in members} == members
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('{"type":"resume","since":4}', "invalid"),
+        ('{"type":"resume","rooms":{"x":4}}', "invalid"),
+        ('{"type":"resume","rooms":{"0":4}}', "invalid"),
+        ('{"type":"resume","rooms":{"7":"4"}}', "invalid"),
+        ('{"type":"resume","rooms":[7]}', "invalid"),
+        ('{"type":"follow","room_id":"7"}', "invalid"),
+        ('{"type":"follow","room_id":7,"room":"x"}', "invalid"),
+        ('{"type":"subscribe","room_id":7}', "unknown_type"),
+        ("[]", "bad_frame"),
+    ],
+)
+def test_malformed_events_frames_are_refused(text: str, code: str) -> None:
+    with pytest.raises(FrameError) as refused:
+        parse_events_frame(text)
+    assert refused.value.code == code
+
+
+def test_sockets_of_one_room_have_no_frames_of_events_sockets() -> None:
+    for text in ('{"type":"follow","room_id":7}', '{"type":"unfollow","room_id":7}'):
+        with pytest.raises(FrameError):
+            parse(text)
+    with pytest.raises(FrameError):
+        parse('{"message":"Hi","room_id":7}')
+
+
+def test_resume_names_a_bounded_number_of_rooms() -> None:
+    rooms = {str(number): 0 for number in range(1, MAX_RESUMED_ROOMS + 2)}
+    with pytest.raises(FrameError):
+        parse_events_frame(json.dumps({"type": "resume", "rooms": rooms}))
+    del rooms["1"]
+    parse_events_frame(json.dumps({"type": "resume", "rooms": rooms}))
+
+
+@pytest.mark.parametrize(
+    ("text", "room_id"),
+    [
+        ('{"type":"nonsense","room_id":7}', 7),
+        ('{"room_id":"7"}', None),
+        ('{"room_id":true}', None),
+        ('{"room_id":-1}', None),
+        ("[7]", None),
+        (None, None),
+    ],
+)
+def test_room_of_a_refused_frame_is_read(text: str | None, room_id: int | None) -> None:
+    assert room_in(text) == room_id
 
 
 def test_every_server_frame_is_tested_here() -> None:

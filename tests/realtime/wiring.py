@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from realtime.cluster.leases import Leases
 from realtime.cluster.redis_client import RedisClients
 from realtime.db_threads import DatabaseThreads
+from realtime.delivery.events_socket import EventsSocket
+from realtime.delivery.following import Following
 from realtime.delivery.hub import Hub
 from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.local_state import LocalState
+from realtime.delivery.membership_watch import MembershipWatch
 from realtime.delivery.recovery import Recovery
 from realtime.delivery.replay_cache import ReplayCache
 from realtime.delivery.replay_turns import ReplayTurns
@@ -41,6 +44,12 @@ class Observer:
 
     def user_left(self, room: LocalRoom, subscriber: Subscriber) -> None:
         self.left.append((room, subscriber))
+
+    def events_socket_opened(self, socket: EventsSocket) -> None:
+        """Ignored."""
+
+    def events_socket_closed(self, socket: EventsSocket) -> None:
+        """Ignored."""
 
 
 class Holder:
@@ -82,3 +91,7 @@ def make_recovery() -> Recovery:
 def local_leases() -> Leases:
     """Leases without Redis: inactive."""
     return Leases(RedisClients(), Holder())
+
+
+def make_watch(hub: Hub) -> MembershipWatch:
+    return MembershipWatch(hub, Following(hub, make_recovery()), database)

@@ -11,7 +11,7 @@ from accounts.kernel.errors import Busy, Forbidden
 from accounts.models import User
 from rooms import connecting, membership, services
 from rooms.errors import LastOwner, NoSuchRoom
-from rooms.events import MemberRemoved, RoomDeleted
+from rooms.events import MemberRemoved, MembershipsChanged, RoomDeleted
 from rooms.models import Ban, Member, Role, Room, RoomKind
 from tests.admin_client import chosen, notices, signed_in, staff
 from tests.factories import (
@@ -160,7 +160,10 @@ def test_staff_remove_a_member_from_a_group(root: Client, group: Room, maya: Use
     with collect_events() as events:
         answer = root.post(f"{MEMBERS}{member_of(group, maya).pk}/do/remove_members/")
     assert (answer.status_code, notices(answer)) == (302, ["1 member removed"])
-    assert events == [MemberRemoved(group.pk, maya.pk, 1)]
+    assert events == [
+        MemberRemoved(group.pk, maya.pk, 1),
+        MembershipsChanged(frozenset({maya.pk})),
+    ]
     assert not Member.objects.filter(room=group, user=maya).exists()
     assert not Ban.objects.exists(), "a group needs none"
     (entry,) = LogEntry.objects.all()
@@ -273,7 +276,10 @@ def test_banned_user_can_return_after_the_ban_is_lifted(
     with collect_events() as events:
         answer = root.post(f"{BANS}add/", {"room": "Sports", "user": "@MAYA"})
     assert (answer.status_code, notices(answer)) == (302, ["Banned maya from sports"])
-    assert events == [MemberRemoved(room.pk, maya.pk, 1)]
+    assert events == [
+        MemberRemoved(room.pk, maya.pk, 1),
+        MembershipsChanged(frozenset({maya.pk})),
+    ]
     ban = Ban.objects.get(room=room, user=maya)
     (entry,) = LogEntry.objects.all()
     assert (entry.object_id, entry.change_message) == (str(room.pk), "maya in sports: banned")

@@ -7,7 +7,7 @@ from accounts.models import User
 from messaging.selectors import history
 from rooms import connecting, membership, selectors, services
 from rooms.errors import LastOwner, NoSuchMember, NoSuchRoom, NotAMember
-from rooms.events import MemberLeft, MemberRemoved
+from rooms.events import MemberLeft, MemberRemoved, MembershipsChanged
 from rooms.models import Ban, Member, Role, Room, RoomKind
 from tests.factories import (
     collect_events,
@@ -73,7 +73,10 @@ def test_leaving_raises_access_epoch_and_is_published() -> None:
     room = make_room(member=[user.pk])
     with collect_events() as events:
         membership.leave_room(user_id=user.pk, room_id=room.pk)
-    assert events == [MemberLeft(room.pk, user.pk, access_epoch=1)]
+    assert events == [
+        MemberLeft(room.pk, user.pk, access_epoch=1),
+        MembershipsChanged(frozenset({user.pk})),
+    ]
     assert role_of(user.pk, room) is None
     assert counts_right(room)
 
@@ -130,7 +133,10 @@ def test_removal_returns_the_last_version_visible_to_the_removed_member() -> Non
             user_id=owner.pk, room_id=room.pk, username=gone.username.upper()
         )
     assert version == sent.version
-    assert events == [MemberRemoved(room.pk, gone.user_id, access_epoch=1)]
+    assert events == [
+        MemberRemoved(room.pk, gone.user_id, access_epoch=1),
+        MembershipsChanged(frozenset({gone.user_id})),
+    ]
     assert counts_right(room)
 
 

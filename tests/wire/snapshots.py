@@ -27,7 +27,8 @@ def openapi() -> dict[str, Any]:
 
 
 def frames() -> dict[str, Any]:
-    client = list(get_args(protocol.AnyClientFrame))
+    unions = (protocol.AnyClientFrame, protocol.AnyEventsFrame)
+    client = list(dict.fromkeys(frame for union in unions for frame in get_args(union)))
     server = sorted(_server_frames(), key=lambda frame: frame.__name__)
     _, received = models_json_schema([(frame, "validation") for frame in client])
     _, sent = models_json_schema([(frame, "serialization") for frame in server])

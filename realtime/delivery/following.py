@@ -1,0 +1,85 @@
+"""Starts and ends the rooms of events sockets (contract §7)."""
+
+import asyncio
+
+from django.conf import settings
+
+from accounts.kernel.errors import Busy, DomainError
+from accounts.kernel.incidents import report_incident
+from realtime.close_codes import CloseCode
+from realtime.errors import Removed
+from rooms.errors import NoSuchRoom, NotAMember
+from rooms.followed_rooms import FollowedRoom
+
+from .events_socket import EventsSocket, Follower
+from .hub import Hub
+from .recovery import Recovery
+
+MAX_FURTHER_ROOMS = 500
+"""Rooms that a socket follows by `follow`, or because its user joined them, in addition to
+CHAT_ROOMS_PER_SOCKET."""
+
+
+class Following:
+    """Subscribes events sockets of this process to rooms. Runs on their loop."""
+
+    def __init__(self, hub: Hub, recovery: Recovery) -> None:
+        self._hub = hub
+        self._recovery = recovery
+        self._starting: set[asyncio.Task[None]] = set()
+
+    def has_space(self, socket: EventsSocket) -> bool:
+        """Whether the socket may follow one more room."""
+        most: int | None = settings.CHAT_ROOMS_PER_SOCKET
+        return most is None or len(socket.followed) < most + MAX_FURTHER_ROOMS
+
+    def subscribe(self, socket: EventsSocket, row: FollowedRoom) -> Follower:
+        """Subscribes to a room whose row was just read. Frames wait until `start`."""
+        follower = Follower(socket, row)
+        follower.ready = socket.ready
+        socket.followed[row.pk] = follower
+        socket.others.discard(row.pk)
+        follower.room = self._hub.subscribe(follower, row)
+        return follower
+
+    def start(self, follower: Follower) -> bool:
+        """Starts live frames. False when changes between row and subscription are missing."""
+        room = follower.room
+        if room is None or room.version > follower.version:
+            return False
+        room.finish_catch_up(follower, follower.version)
+        return True
+
+    def start_soon(self, follower: Follower) -> None:
+        """Starts live frames, after the missing changes if there are any."""
+        if not self.start(follower):
+            task = asyncio.ensure_future(self.catch_up(follower))
+            self._starting.add(task)
+            task.add_done_callback(self._starting.discard)
+
+    async def catch_up(self, follower: Follower) -> None:
+        """Sends missing changes, then live frames. Closes the socket when they cannot be read."""
+        if follower.room is None:
+            return
+        try:
+            await self._recovery.catch_up(follower.room, follower)
+        except (Removed, NotAMember, NoSuchRoom) as loss:
+            self.end(follower, loss)
+        except Busy:
+            # Its buffered frames follow changes that the client never received.
+            follower.close(CloseCode.RESTART)
+        except Exception as error:  # noqa: BLE001 - logged with its traceback
+            report_incident(error, "while a room was followed")
+            follower.close(CloseCode.INTERNAL)
+
+    def end(self, follower: Follower, loss: DomainError) -> None:
+        """Ends a room whose frames its user may not read any more."""
+        if follower.socket.followed.get(follower.room_id) is follower:
+            self._hub.disconnect([follower], loss)
+
+    def unfollow(self, follower: Follower) -> None:
+        """Ends a room on the client's wish: the user stays a member."""
+        self._hub.unsubscribe(follower)
+        socket = follower.socket
+        if socket.followed.pop(follower.room_id, None) is not None:
+            socket.others.add(follower.room_id)
