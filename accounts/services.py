@@ -1,6 +1,7 @@
 """Changes accounts: rules of names, passwords and profiles. Sessions are in `sessions.py`."""
 
 import secrets
+from enum import Enum
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -26,6 +27,15 @@ from .selectors import find_by_login, login_key
 from .sessions import open_session
 
 MAX_EMAIL_LENGTH = 254
+
+
+class Unchanged(Enum):
+    """Marks a value that a caller leaves as it is, where None has a meaning of its own."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED = Unchanged.UNCHANGED
 MAX_LOGIN_ATTEMPTS = 2
 """With the same password: "log out everywhere" during the first attempt must not fail a login."""
 
@@ -199,8 +209,9 @@ def change_profile(
     email: str | None,
     password: str | None,
     address: str | None,
+    quiet_hours: dict[str, str] | Unchanged | None = UNCHANGED,
 ) -> User:
-    """Changes the display name or the e-mail address, which needs the password.
+    """Changes display name, quiet hours, or the e-mail address, which needs the password.
 
     Raises Invalid, RateLimited, WrongPassword, SessionEnded, EmailTaken, Busy.
     """
@@ -216,6 +227,9 @@ def change_profile(
     if display_name is not None:
         user.display_name = display_name
         changed += ["display_name", "display_key"]
+    if not isinstance(quiet_hours, Unchanged):
+        user.quiet_hours = quiet_hours
+        changed.append("quiet_hours")
     try:
         with writing():
             if email is not None:

@@ -31,6 +31,8 @@ from accounts.kernel.incidents import report_incident
 from accounts.kernel.json_answers import encode_json
 from messaging import errors as messaging_errors
 from messaging.api import router as messaging_router
+from messaging.push import errors as push_errors
+from messaging.push.api import router as push_router
 from rooms import errors as rooms_errors
 from rooms.api import router as rooms_router
 
@@ -77,6 +79,8 @@ STATUS: dict[type[DomainError], int] = {
     rooms_errors.NoSuchRoom: 404,
     rooms_errors.NoSuchMember: 404,
     messaging_errors.NoSuchMessage: 404,
+    push_errors.PushOff: 404,
+    push_errors.NoSuchSubscription: 404,
     accounts_errors.UsernameTaken: 409,
     accounts_errors.EmailTaken: 409,
     rooms_errors.RoomExists: 409,
@@ -84,6 +88,8 @@ STATUS: dict[type[DomainError], int] = {
     messaging_errors.ClientIdReused: 409,
     messaging_errors.MessageDeleted: 409,
     messaging_errors.TooManyReactions: 409,
+    push_errors.EndpointInUse: 409,
+    push_errors.TooManySubscriptions: 409,
     accounts_errors.Invalid: 422,
     rooms_errors.UnknownUsers: 422,
     accounts_errors.RateLimited: 429,
@@ -134,6 +140,7 @@ api.add_decorator(count_requests)
 api.add_router("", accounts_router)
 api.add_router("", rooms_router)
 api.add_router("", messaging_router)
+api.add_router("", push_router)
 
 
 def problem(

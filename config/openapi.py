@@ -27,6 +27,7 @@ from accounts.kernel import errors as accounts_errors
 from accounts.kernel.errors import DomainError, Refusals
 from messaging import errors as messaging_errors
 from messaging.api import REFUSALS as MESSAGING_REFUSALS
+from messaging.push.api import REFUSALS as PUSH_REFUSALS
 from rooms.api import REFUSALS as ROOMS_REFUSALS
 
 from .api import BAD_JSON, STATUS, api
@@ -35,7 +36,7 @@ from .middleware import PLAIN
 
 Schema = dict[str, Any]
 
-REFUSALS: Refusals = ACCOUNTS_REFUSALS | ROOMS_REFUSALS | MESSAGING_REFUSALS
+REFUSALS: Refusals = ACCOUNTS_REFUSALS | ROOMS_REFUSALS | MESSAGING_REFUSALS | PUSH_REFUSALS
 SOCKET_ONLY: set[type[DomainError]] = {messaging_errors.ReceiverMismatch}
 CODES = sorted(
     {error.code for error in STATUS.keys() - SOCKET_ONLY}
@@ -48,6 +49,7 @@ TAGS = {
     "Accounts": "Registration, login and tokens, your profile, your sessions, other users.",
     "Rooms": "Public rooms, groups and private rooms, and who belongs to them.",
     "Messages": "Reading, sending, editing and deleting messages; reactions and read marks.",
+    "Push": "Web Push to browsers of users who are away.",
 }
 WITH_TOKEN = [
     accounts_errors.NotAuthenticated(),
@@ -65,6 +67,11 @@ DESCRIPTIONS = {
     429: "Too many requests: wait for the seconds in `Retry-After`.",
     503: "The server is busy: try again after the seconds in `Retry-After`.",
 }
+KNOWN = {
+    "Messages": "This `client_id` was sent before: the message as it is now.",
+    "Push": "This endpoint was known: the subscription belongs to this session now.",
+}
+"""Descriptions of a 200 beside a 201, by tag."""
 HEADERS: dict[str, Schema] = {
     "Link": {
         "description": "The pages around this one: `next` and `prev` (RFC 8288)",
@@ -137,7 +144,7 @@ class ChatSchema(OpenAPISchema):
     ) -> None:
         response["description"] = DESCRIPTIONS.get(status, response["description"])
         if status == HTTPStatus.OK and HTTPStatus.CREATED in details["responses"]:
-            response["description"] = "This `client_id` was sent before: the message as it is now."
+            response["description"] = KNOWN[details["tags"][0]]
         if header := HEADERS_OF_STATUS.get(status) or _header_of_pages(status, details):
             response["headers"] = {header: {"$ref": f"#/components/headers/{header}"}}
         for media in response.get("content", {}).values():

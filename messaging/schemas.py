@@ -1,11 +1,21 @@
 """Defines the schemas of the messages API, without Django: frames have the same members."""
 
 import unicodedata
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, StringConstraints
 
-from accounts.kernel.fields import Answer, Body, Id, NameInPath, Seq, Timestamp, UserRef, example
+from accounts.kernel.fields import (
+    Answer,
+    Body,
+    Id,
+    Moment,
+    NameInPath,
+    Seq,
+    Timestamp,
+    UserRef,
+    example,
+)
 from accounts.kernel.names import INVISIBLE
 from rooms.schemas import ROOM_EXAMPLE, RoleName, RoomOut
 
@@ -36,6 +46,7 @@ def _is_visible(sign: str) -> bool:
 ClientId = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\x20-\x7e]+$")]
 Emoji = Annotated[str, StringConstraints(min_length=1, max_length=32), AfterValidator(_is_reaction)]
 Username = NameInPath
+NotifyName = Literal["all", "none"]
 NoAttachments = Annotated[
     list[Id], Field(max_length=0, description="Empty: attachments come with a later version")
 ]
@@ -137,6 +148,8 @@ class MyRoomOut(RoomOut):
             "unread": 0,
             "last_read_seq": 12,
             "muted": False,
+            "muted_until": None,
+            "notify": "all",
             "last_message": MESSAGE_EXAMPLE,
         }
     )
@@ -144,7 +157,24 @@ class MyRoomOut(RoomOut):
     unread: int
     last_read_seq: int
     muted: bool
+    muted_until: Timestamp | None
+    notify: NotifyName
     last_message: MessageOut | None
+
+
+class MyRoomIn(Body):
+    """Members that are left out stay as they are."""
+
+    model_config = example({"muted": True})
+    muted: Annotated[
+        bool | None, Field(description="Whether the room is muted: no message of it is pushed")
+    ] = None
+    muted_until: Annotated[
+        Moment | None, Field(description="Mutes until then, in the future; without it for good")
+    ] = None
+    notify: Annotated[
+        NotifyName | None, Field(description="Which messages are pushed: `all` or `none`")
+    ] = None
 
 
 class ReadOut(Answer):

@@ -11,8 +11,9 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import TextField, Value
 from django.db.models.functions import Cast
+from django.utils import timezone
 
-from accounts.kernel.fields import MAX_ID, stored_rfc3339
+from accounts.kernel.fields import MAX_ID, rfc3339, stored_rfc3339
 from accounts.kernel.pagination import (
     Octets,
     Page,
@@ -26,7 +27,8 @@ from accounts.kernel.pagination import (
     page_of,
     position_in,
 )
-from rooms.models import Room, RoomKind, other_of
+from rooms.errors import NoSuchRoom
+from rooms.models import Room, RoomKind, is_muted, other_of
 from rooms.selectors import PAIR, RoomAccess, aware, may_be_read, members_among
 
 from .events import MessageState
@@ -290,10 +292,14 @@ def _change(room: Room, since: int, row: Any) -> StoredChange:
 SELECT_MY_ROOMS = (
     "SELECT r.id, r.name, r.low_id, r.high_id, r.kind, r.title, r.topic, r.created_by_id,"  # noqa: S608
     " r.created_at, r.active_at, r.member_count, r.last_seq, r.version,"
-    " low.username, high.username, mine.role, mine.last_read_seq, mine.muted, m.id, {bytes}"
+    " low.username, high.username, mine.role, mine.last_read_seq, mine.muted,"
+    " mine.muted_until, mine.notify, m.id, {bytes}"
     " FROM rooms_member mine JOIN rooms_room r ON r.id = mine.room_id"
     f"{PAIR} LEFT JOIN messaging_message m ON m.room_id = r.id AND m.seq = r.last_seq"
     " WHERE mine.user_id = %s AND r.deleted_at IS NULL"
+    "{narrowed}"
+)
+LISTED = (
     " AND NOT (r.kind = 'private' AND r.last_seq = 0){beyond}"
     " ORDER BY r.active_at {direction}, r.id {direction} LIMIT %s"
 )
@@ -320,6 +326,8 @@ class _MyRoom(NamedTuple):
     role: str
     last_read_seq: int
     muted: bool
+    muted_until: datetime | None
+    notify: str
     last_id: int | None
     last_bytes: int | None
 
@@ -331,6 +339,8 @@ class _MyRoom(NamedTuple):
     def out(self, last_message: Sequence[Any] | None) -> dict[str, Any]:
         """The members of MyRoomOut; `members`, the pair, on a private room only."""
         here = ShownRoom(*self[:4])
+        until = aware(self.muted_until)
+        muted = is_muted(muted=bool(self.muted), until=until, now=timezone.now())
         return {
             "id": self.pk,
             "name": self.name,
@@ -346,7 +356,9 @@ class _MyRoom(NamedTuple):
             "role": self.role,
             "unread": self.last_seq - self.last_read_seq,
             "last_read_seq": self.last_read_seq,
-            "muted": bool(self.muted),
+            "muted": muted,
+            "muted_until": rfc3339(until) if muted and until else None,
+            "notify": self.notify,
             "last_message": _message_out(here, last_message) if last_message else None,
         }
 
@@ -358,11 +370,8 @@ def my_rooms(user_id: int, *, cursor: str | None, limit: int) -> Page[dict[str, 
     if position.values is not None:
         beyond = f" AND (r.active_at, r.id) {'>' if position.backwards else '<'} (%s, %s)"
         values = _activity_in(position.values)
-    statement = SELECT_MY_ROOMS.format(
-        bytes=BYTES[connection.vendor],
-        beyond=beyond,
-        direction="ASC" if position.backwards else "DESC",
-    )
+    listed = LISTED.format(beyond=beyond, direction="ASC" if position.backwards else "DESC")
+    statement = SELECT_MY_ROOMS.format(bytes=BYTES[connection.vendor], narrowed=listed)
     with connection.cursor() as database:
         database.execute(statement, [user_id, *values, limit + 1])
         rows = [_MyRoom(*row) for row in database.fetchall()]
@@ -378,6 +387,19 @@ def my_rooms(user_id: int, *, cursor: str | None, limit: int) -> Page[dict[str, 
     answer: Page[dict[str, Any]] = Page(one.out(messages.get(one.last_id)) for one in page)
     answer.links = page.links
     return answer
+
+
+def my_room(user_id: int, room_id: int) -> dict[str, Any]:
+    """Returns one room of a member, with the members of MyRoomOut. Raises NoSuchRoom."""
+    statement = SELECT_MY_ROOMS.format(bytes=BYTES[connection.vendor], narrowed=" AND r.id = %s")
+    with connection.cursor() as database:
+        database.execute(statement, [user_id, room_id])
+        row = database.fetchone()
+        if row is None:
+            raise NoSuchRoom
+        room = _MyRoom(*row)
+        messages = _messages_by_id(database, [room.last_id] if room.last_id else [])
+    return room.out(messages.get(room.last_id))
 
 
 def _activity_in(values: Sequence[Any]) -> list[Any]:

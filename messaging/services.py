@@ -30,7 +30,7 @@ from rooms.selectors import (
 
 from .errors import MessageDeleted, NoSuchMessage, SenderMismatch, TooManyReactions
 from .events import MessageEdited, MessageErased, MessageState, ReactionsChanged
-from .models import ChangeKind, Message, Reaction
+from .models import ChangeKind, LaterChange, Message, Reaction
 from .selectors import state_of
 from .validation import clean_text, digest_of
 from .writer.commands import Draft, Sent
@@ -137,6 +137,8 @@ class _Editing:
         message.version, message.last_change = room.version, change
         room.save(update_fields=["version"])
         message.save(update_fields=["version", "last_change", *fields])
+        if settings.CHAT_FOLLOWER != "off":
+            LaterChange.objects.create(room_id=room.pk, version=room.version)
         stored: Event = event(self.state())
         publish(stored)
 

@@ -9,12 +9,14 @@ without unread messages, and a `member_count` one higher.
 
 from collections.abc import Collection
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import F, Q
+from django.utils import timezone
 
 from accounts.kernel.db import writing
-from accounts.kernel.errors import Forbidden, NoSuchUser
+from accounts.kernel.errors import Forbidden, NoSuchUser, invalid
 from accounts.kernel.events import publish
 from accounts.kernel.names import is_name, name_key
 from accounts.kernel.rate_limits import consume_locally
@@ -23,7 +25,7 @@ from accounts.selectors import find_user
 from . import selectors
 from .errors import LastOwner, NoSuchMember, NoSuchRoom, NotAMember
 from .events import MemberLeft, MemberRemoved
-from .models import Ban, Member, Role, Room, RoomKind
+from .models import Ban, Member, Notify, Role, Room, RoomKind
 from .selectors import RoomAccess
 from .services import create_on_first_use, managed_room, open_private_room, resolve_users
 
@@ -119,6 +121,34 @@ def join_room(*, user_id: int, room_id: int) -> Room:
         Room.objects.filter(pk=room_id).update(member_count=F("member_count") + 1)
         access.room.member_count += 1
     return access.room
+
+
+def change_notifications(
+    *,
+    user_id: int,
+    room_id: int,
+    muted: bool | None = None,
+    muted_until: datetime | None = None,
+    notify: Notify | None = None,
+) -> None:
+    """Mutes a room for its member, or says which messages are pushed; None changes nothing.
+
+    `muted_until` mutes until then, `muted` alone for good. Raises NoSuchRoom, NotAMember, Forbidden
+    for a banned user, Invalid for a time that has passed or with `muted=False`.
+    """
+    if muted_until is not None and (muted is False or muted_until <= timezone.now()):
+        raise invalid("muted_until", "must be in the future, and not sent with `muted: false`")
+    with writing():
+        access = selectors.room_access(user_id, room_id)
+        access.check_may_read()
+        if access.member is None:
+            raise NotAMember
+        changes: dict[str, Any] = {} if notify is None else {"notify": notify}
+        if muted is not None or muted_until is not None:
+            changes |= {"muted": muted is not False, "muted_until": muted_until}
+        if changes:
+            # Only these columns: a concurrent read marker is in the same row.
+            Member.objects.filter(pk=access.member.pk).update(**changes)
 
 
 def leave_room(*, user_id: int, room_id: int) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -70,6 +71,10 @@ Timestamp = Annotated[
     PlainSerializer(rfc3339, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
 ]
+
+
+Moment = Annotated[AwareDatetime, Field(strict=False)]
+"""A time that a client sends, as RFC 3339 with `Z` or an offset."""
 
 
 SearchText = Annotated[Text, StringConstraints(max_length=200)]
