@@ -185,7 +185,8 @@ def _quiet_hours(body: ProfileIn) -> dict[str, str] | services.Unchanged | None:
 def change_profile(request: Request, body: ProfileIn) -> User:
     """Change your display name, e-mail address or quiet hours.
 
-    Omitted members stay unchanged. In quiet hours no push is sent to you; null ends them. A new e-mail address needs the current `password`.
+    Omitted members stay unchanged. In quiet hours no push is sent to you; null ends them.
+    A new e-mail address needs the current `password`.
     """
     return services.change_profile(
         user=user_of(request.auth),

@@ -217,12 +217,7 @@ def change_profile(
     """
     changed: list[str] = []
     if email is not None:
-        email = email.strip()
-        _check_email(email)
-        if password is None:
-            raise invalid("password", "is required to change the e-mail address", "missing")
-        _check_current_password(user, password, address)
-        user.email = email
+        user.email = _confirmed_email(user, email, password, address)
         changed += ["email", "email_key"]
     if display_name is not None:
         user.display_name = display_name
@@ -239,6 +234,15 @@ def change_profile(
     except IntegrityError:
         raise EmailTaken from None
     return user
+
+
+def _confirmed_email(user: User, email: str, password: str | None, address: str | None) -> str:
+    email = email.strip()
+    _check_email(email)
+    if password is None:
+        raise invalid("password", "is required to change the e-mail address", "missing")
+    _check_current_password(user, password, address)
+    return email
 
 
 def deactivate(*, user: User) -> None:

@@ -16,8 +16,8 @@ from config.postgres import bound_work
 
 class Command(BaseCommand):
     help = (
-        "Follow stored changes and send pushes, in a process of its own. Several may run: one works "
-        "and another takes over. For servers with CHAT_FOLLOWER=command"
+        "Follow stored changes and send pushes, in a process of its own. Several may run: one "
+        "works and another takes over. For servers with CHAT_FOLLOWER=command"
     )
 
     @override

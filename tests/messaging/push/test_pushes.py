@@ -1,0 +1,440 @@
+"""Pushes reach members who are away, once, with what they have not read."""
+
+import time
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from py_vapid import Vapid02
+from pytest_django import Settings
+
+from accounts import sessions
+from accounts.auth import Caller
+from accounts.models import User
+from messaging import services
+from messaging.follower.loop import FollowerThread
+from messaging.models import DuePush, Message, PushSubscription
+from messaging.push.sending import topic_of
+from messaging.push.vapid import from_base64url, vapid_keys
+from rooms import membership
+from rooms.models import Member, Notify, Room
+from tests.factories import commits, make_session, make_sign_in, say
+from tests.push_service import Device, PushService, Received
+
+from .conftest import DELAY, Sockets, subscribe, subscribed
+
+pytestmark = commits
+
+
+def follow(follower: FollowerThread, seconds: float = 0.0) -> None:
+    """Follows for some time and stores what was sent."""
+    until = time.monotonic() + seconds
+    while True:
+        follower.follow()
+        for _, _, sent in list(follower._consumer._delivery._running.values()):  # type: ignore[attr-defined]
+            sent.result(15)
+        follower.follow()
+        if time.monotonic() >= until:
+            return
+        time.sleep(0.02)
+
+
+def read_up_to(caller: Caller, room: Room, seq: int) -> None:
+    Member.objects.filter(room=room, user_id=caller.user_id).update(last_read_seq=seq)
+
+
+def test_member_who_is_away_receives_the_message(
+    follower: FollowerThread, device: Device, ila: Caller, room: Room
+) -> None:
+    say(ila, room, "Where do we go on Saturday?")
+    follow(follower)
+    assert device.received == []
+    follow(follower, DELAY + 0.2)
+    assert device.payloads() == [
+        {
+            "room_id": room.pk,
+            "room": "friends",
+            "sender": ila.user_id,
+            "username": "ila",
+            "seq": 1,
+            "content": "Where do we go on Saturday?",
+            "unread": 1,
+        }
+    ]
+    follow(follower, 2 * DELAY)
+    assert len(device.received) == 1
+    assert not DuePush.objects.exists()
+
+
+def test_push_service_receives_topic_ttl_and_a_valid_signature(
+    follower: FollowerThread, device: Device, push_service: PushService, ila: Caller, room: Room
+) -> None:
+    say(ila, room)
+    follow(follower, DELAY + 0.2)
+    (push,) = device.received
+    assert push.headers["topic"] == topic_of(room.pk)
+    assert len(push.headers["topic"]) <= 32
+    assert push.headers["ttl"] == "86400"
+    assert push.headers["content-encoding"] == "aes128gcm"
+    assert "hello" not in str(push)
+    assert Vapid02.verify(push.headers["authorization"])
+    keys = vapid_keys()
+    assert keys is not None
+    assert push.headers["authorization"].endswith(f"k={keys.public_key}")
+    token = push.headers["authorization"].partition("t=")[2].partition(",")[0]
+    claims = from_base64url(token.split(".")[1]).decode()
+    assert f'"aud":"{push_service.url}"' in claims.replace(" ", "")
+
+
+def test_author_receives_no_push(
+    follower: FollowerThread, push_service: PushService, ila: Caller, room: Room
+) -> None:
+    own = subscribed(push_service.device(), ila)
+    say(ila, room)
+    follow(follower, DELAY + 0.2)
+    assert own.received == []
+
+
+def test_nothing_is_pushed_to_a_member_with_an_open_socket(
+    follower: FollowerThread,
+    device: Device,
+    sockets: Sockets,
+    ila: Caller,
+    kaushal: Caller,
+    room: Room,
+) -> None:
+    sockets.users = {kaushal.user_id}
+    say(ila, room)
+    follow(follower)
+    # It received the message; closing afterwards does not make it missed.
+    sockets.users = set()
+    follow(follower, DELAY + 0.2)
+    assert device.received == []
+
+
+def test_nothing_is_pushed_to_a_member_who_returns_in_time(
+    follower: FollowerThread,
+    device: Device,
+    sockets: Sockets,
+    ila: Caller,
+    kaushal: Caller,
+    room: Room,
+) -> None:
+    say(ila, room)
+    follow(follower)
+    sockets.users = {kaushal.user_id}
+    follow(follower, DELAY + 0.2)
+    assert device.received == []
+
+
+def test_nothing_is_pushed_to_a_member_who_has_read(
+    follower: FollowerThread, device: Device, ila: Caller, kaushal: Caller, room: Room
+) -> None:
+    say(ila, room)
+    follow(follower)
+    read_up_to(kaushal, room, 1)
+    follow(follower, DELAY + 0.2)
+    assert device.received == []
+
+
+def test_push_waits_a_while_for_the_answer_who_has_a_socket(
+    follower: FollowerThread, device: Device, sockets: Sockets, ila: Caller, room: Room
+) -> None:
+    sockets.known = False
+    say(ila, room)
+    follow(follower, DELAY + 0.2)
+    assert device.received == []
+    DuePush.objects.update(due_at=timezone.now(), since=timezone.now() - timedelta(seconds=61))
+    follow(follower)
+    assert len(device.payloads()) == 1
+
+
+def test_messages_of_one_room_share_a_push_and_the_next_one_waits(
+    follower: FollowerThread, device: Device, ila: Caller, room: Room
+) -> None:
+    for number in range(3):
+        say(ila, room, f"message {number}")
+    follow(follower, DELAY + 0.1)
+    assert [one["seq"] for one in device.payloads()] == [3]
+    say(ila, room, "message 3")
+    follow(follower, 2 * DELAY + 0.1)
+    assert [(one["seq"], one["unread"]) for one in device.payloads()] == [(3, 3), (4, 4)]
+    first, second = device.received
+    assert second.at - first.at >= DELAY * 0.95
+    assert second.headers["topic"] == first.headers["topic"]
+
+
+def test_push_shows_messages_as_they_are_when_it_is_sent(
+    follower: FollowerThread, device: Device, ila: Caller, room: Room
+) -> None:
+    first = say(ila, room, "first")
+    second = say(ila, room, "second")
+    follow(follower)
+    services.delete_message(caller=ila, room_id=room.pk, message_id=second.id)
+    services.edit_message(caller=ila, room_id=room.pk, message_id=first.id, content="x" * 300)
+    follow(follower, DELAY + 0.2)
+    assert [(one["seq"], one["content"]) for one in device.payloads()] == [(1, "x" * 200)]
+
+
+@pytest.mark.parametrize("change", [{"muted": True}, {"notify": Notify.NONE}])
+def test_nothing_is_pushed_from_a_room_that_its_member_silenced(
+    change: dict[str, object],
+    follower: FollowerThread,
+    device: Device,
+    ila: Caller,
+    kaushal: Caller,
+    room: Room,
+) -> None:
+    membership.change_notifications(user_id=kaushal.user_id, room_id=room.pk, **change)  # type: ignore[arg-type]
+    say(ila, room)
+    follow(follower, DELAY + 0.2)
+    assert device.received == []
+
+
+def test_a_room_speaks_again_after_its_time_of_silence(
+    follower: FollowerThread, device: Device, ila: Caller, kaushal: Caller, room: Room
+) -> None:
+    until = timezone.now() + timedelta(seconds=0.2)
+    membership.change_notifications(
+        user_id=kaushal.user_id, room_id=room.pk, muted_until=until
+    )
+    say(ila, room)
+    follow(follower, DELAY + 0.2)
+    assert device.received == []
+    say(ila, room)
+    follow(follower, DELAY + 0.2)
+    assert [one["seq"] for one in device.payloads()] == [2]
+
+
+def test_nothing_is_pushed_in_quiet_hours(
+    follower: FollowerThread, device: Device, ila: Caller, kaushal: Caller, room: Room
+) -> None:
+    always = {"start": "00:00", "end": "23:59", "timezone": "UTC"}
+    if timezone.now().strftime("%H:%M") == "23:59":
+        always = {"start": "23:00", "end": "22:00", "timezone": "UTC"}
+    User.objects.filter(pk=kaushal.user_id).update(quiet_hours=always)
+    say(ila, room)
+    follow(follower, DELAY + 0.2)
+    assert device.received == []
+
+
+def test_nothing_is_pushed_after_a_removal(
+    follower: FollowerThread, device: Device, ila: Caller, room: Room
+) -> None:
+    say(ila, room)
+    follow(follower)
+    membership.remove_member(user_id=ila.user_id, room_id=room.pk, username="kaushal")
+    follow(follower, DELAY + 0.2)
+    assert device.received == []
+
+
+def test_subscription_ends_with_its_session(
+    follower: FollowerThread, device: Device, ila: Caller, kaushal: Caller, room: Room
+) -> None:
+    say(ila, room)
+    follow(follower)
+    sessions.end_session(user_id=kaushal.user_id, session_id=kaushal.session_id)
+    follow(follower, DELAY + 0.2)
+    assert device.received == []
+    follower._consumer._ended_at = 0  # type: ignore[attr-defined]
+    follow(follower)
+    assert not PushSubscription.objects.exists()
+
+
+def test_all_devices_of_a_user_receive_a_push(
+    follower: FollowerThread,
+    device: Device,
+    push_service: PushService,
+    ila: Caller,
+    kaushal: Caller,
+    room: Room,
+) -> None:
+    session = make_session(User.objects.get(pk=kaushal.user_id))
+    phone = Caller(kaushal.user_id, "kaushal", session.pk, kaushal.expires_at)
+    other = subscribed(push_service.device(), phone)
+    say(ila, room)
+    follow(follower, DELAY + 0.2)
+    assert len(device.payloads()) == len(other.payloads()) == 1
+
+
+# Answers of push services
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_device_that_is_gone_is_forgotten(
+    status: int,
+    follower: FollowerThread,
+    device: Device,
+    push_service: PushService,
+    ila: Caller,
+    room: Room,
+) -> None:
+    push_service.answer = lambda _: (status, {})
+    say(ila, room)
+    follow(follower, DELAY + 0.2)
+    assert len(device.received) == 1
+    assert not PushSubscription.objects.exists()
+    assert not DuePush.objects.exists()
+
+
+@pytest.mark.parametrize("status", [301, 400, 403, 413, 429, 500, 503])
+def test_other_failures_are_tried_again_with_growing_delays(
+    status: int,
+    follower: FollowerThread,
+    device: Device,
+    push_service: PushService,
+    ila: Caller,
+    room: Room,
+) -> None:
+    push_service.answer = lambda _: (status, {"Location": f"{push_service.url}/elsewhere"})
+    say(ila, room)
+    follow(follower, DELAY + 0.1)
+    delays = []
+    for _ in range(3):
+        stored = PushSubscription.objects.get()
+        due = DuePush.objects.get()
+        assert stored.retry_at == due.due_at
+        delays.append((due.due_at - timezone.now()).total_seconds())
+        DuePush.objects.update(due_at=timezone.now())
+        PushSubscription.objects.update(retry_at=None)
+        follow(follower)
+    assert delays[0] > 0
+    assert delays[1] > 1.5 * delays[0]
+    assert delays[2] > 1.5 * delays[1]
+    assert len(device.received) == 4
+    assert {one.path for one in push_service.received} == {device.path}
+    push_service.answer = lambda _: (201, {})
+    DuePush.objects.update(due_at=timezone.now())
+    PushSubscription.objects.update(retry_at=None)
+    follow(follower)
+    assert PushSubscription.objects.get().failures == 0
+    follow(follower, DELAY + 0.2)
+    assert not DuePush.objects.exists()
+
+
+def test_a_push_service_may_ask_for_more_time(
+    follower: FollowerThread, device: Device, push_service: PushService, ila: Caller, room: Room
+) -> None:
+    push_service.answer = lambda _: (429, {"Retry-After": "120"})
+    say(ila, room)
+    follow(follower, DELAY + 0.1)
+    assert DuePush.objects.get().due_at > timezone.now() + timedelta(seconds=110)
+
+
+def test_failures_hold_back_the_device_in_all_rooms(
+    follower: FollowerThread, device: Device, push_service: PushService, ila: Caller, room: Room
+) -> None:
+    push_service.answer = lambda _: (500, {})
+    say(ila, room)
+    follow(follower, DELAY + 0.1)
+    later = timezone.now() + timedelta(hours=1)
+    PushSubscription.objects.update(retry_at=later)
+    DuePush.objects.update(due_at=timezone.now())
+    follow(follower)
+    assert len(device.received) == 1
+    assert DuePush.objects.get().due_at == later
+
+
+def test_a_push_is_given_up_after_a_day(
+    follower: FollowerThread, device: Device, push_service: PushService, ila: Caller, room: Room
+) -> None:
+    push_service.answer = lambda _: (500, {})
+    say(ila, room)
+    follow(follower, DELAY + 0.1)
+    DuePush.objects.update(due_at=timezone.now(), since=timezone.now() - timedelta(hours=25))
+    PushSubscription.objects.update(retry_at=None)
+    follow(follower)
+    assert len(device.received) == 1
+    assert not DuePush.objects.exists()
+
+
+def test_old_messages_are_not_pushed(
+    follower: FollowerThread, device: Device, ila: Caller, room: Room
+) -> None:
+    say(ila, room)
+    Message.objects.update(created_at=timezone.now() - timedelta(hours=25))
+    follow(follower, DELAY + 0.1)
+    assert device.received == []
+
+
+def test_a_slow_push_service_delays_no_other(
+    follower: FollowerThread,
+    device: Device,
+    push_service: PushService,
+    ila: Caller,
+    room: Room,
+) -> None:
+    third = make_sign_in()
+    Member.objects.create(room=room, user_id=third.user_id)
+    slow = subscribed(push_service.device(), third)
+
+    def answer(push: Received) -> tuple[int, dict[str, str]]:
+        if push.path == slow.path:
+            time.sleep(1)
+        return 201, {}
+
+    push_service.answer = answer
+    say(ila, room)
+    time.sleep(DELAY)
+    began = time.monotonic()
+    follower.follow()
+    follower.follow()
+    assert time.monotonic() - began < 0.5
+    assert len(device.wait(timeout=0.8)) == 1
+
+
+def test_progress_survives_a_restart(
+    follower: FollowerThread, sockets: Sockets, device: Device, ila: Caller, room: Room
+) -> None:
+    from messaging.push.consumer import PushConsumer
+
+    say(ila, room)
+    follow(follower)
+    assert DuePush.objects.count() == 1
+    follower._lease.release()
+    again = FollowerThread(PushConsumer(sockets))
+    assert again._lease.hold()
+    follow(again, DELAY + 0.2)
+    assert [one["seq"] for one in device.payloads()] == [1]
+    follow(again, DELAY + 0.2)
+    assert len(device.received) == 1
+
+
+def test_without_keys_nothing_is_sent(
+    follower: FollowerThread, device: Device, ila: Caller, room: Room, settings: Settings
+) -> None:
+    settings.DEBUG = False
+    say(ila, room)
+    follow(follower, DELAY + 0.1)
+    assert device.received == []
+    settings.DEBUG = True
+    follow(follower)
+    assert len(device.received) == 1
+
+
+def test_many_devices_receive_their_pushes(
+    follower: FollowerThread, push_service: PushService, ila: Caller, room: Room
+) -> None:
+    devices = []
+    for _ in range(40):
+        person = make_sign_in()
+        Member.objects.create(room=room, user_id=person.user_id)
+        devices.append(subscribed(push_service.device(), person))
+    say(ila, room)
+    follow(follower, DELAY + 1.0)
+    assert [len(one.payloads()) for one in devices] == [1] * 40
+
+
+def test_private_room_has_no_name(
+    follower: FollowerThread, push_service: PushService, ila: Caller, kaushal: Caller
+) -> None:
+    from tests.factories import make_private_room
+
+    private = make_private_room(ila.user_id, User.objects.get(pk=kaushal.user_id))
+    device = push_service.device()
+    subscribe(device, kaushal)
+    say(ila, private)
+    follow(follower, DELAY + 0.2)
+    (payload,) = device.payloads()
+    assert payload["room"] is None
+    assert payload["room_id"] == private.pk
