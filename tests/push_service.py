@@ -36,9 +36,7 @@ class Device:
 
     def subscription(self) -> dict[str, Any]:
         """Returns what a browser's `PushSubscription.toJSON()` returns."""
-        point = self._key.public_key().public_bytes(
-            Encoding.X962, PublicFormat.UncompressedPoint
-        )
+        point = self._key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         keys = {"p256dh": base64url(point), "auth": base64url(self._auth)}
         return {"endpoint": self.endpoint, "expirationTime": None, "keys": keys}
 

@@ -45,7 +45,7 @@ def post(endpoint: Endpoint, headers: Mapping[str, str], body: bytes) -> Answer:
     try:
         if endpoint.scheme == "https":
             connection.settimeout(_left(deadline))
-            connection = _tls().wrap_socket(connection, server_hostname=endpoint.host)
+            connection = tls_context().wrap_socket(connection, server_hostname=endpoint.host)
         connection.settimeout(_left(deadline))
         connection.sendall(_request(endpoint, headers, body))
         return _read_answer(connection, deadline)
@@ -75,7 +75,7 @@ def _connect(addresses: list[SocketAddress]) -> socket.socket:
 
 
 @functools.cache
-def _tls() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -102,9 +102,7 @@ def test_a_new_consumer_begins_with_the_next_message(ila: Caller, room: Room) ->
     assert running.round() == [(room.pk, 2)]
 
 
-def test_a_crash_repeats_one_step_and_loses_none(
-    follows: Follows, ila: Caller, room: Room
-) -> None:
+def test_a_crash_repeats_one_step_and_loses_none(follows: Follows, ila: Caller, room: Room) -> None:
     for _ in range(3):
         say(ila, room)
     follows.consumer.fails = True

@@ -16,8 +16,6 @@ from rooms.models import Room, RoomKind
 from tests.factories import make_room, make_sign_in, make_user
 from tests.push_service import Device, PushService, push_service_running
 
-DELAY = 0.3
-
 
 @dataclass
 class Sockets:
@@ -32,7 +30,6 @@ class Sockets:
 
 @pytest.fixture(autouse=True)
 def short_delays(settings: Settings, unlimited: None) -> None:
-    settings.CHAT_PUSH_DELAY = DELAY
     settings.CHAT_PUSH_LOOPBACK = True
     settings.CHAT_SUBSCRIBE_RATE = None
     settings.DEBUG = True
@@ -71,9 +68,7 @@ def kaushal() -> Caller:
 
 @pytest.fixture
 def room(ila: Caller, kaushal: Caller) -> Room:
-    return make_room(
-        RoomKind.GROUP, name="friends", owner=[ila.user_id], member=[kaushal.user_id]
-    )
+    return make_room(RoomKind.GROUP, name="friends", owner=[ila.user_id], member=[kaushal.user_id])
 
 
 @pytest.fixture
