@@ -106,7 +106,7 @@ class ChatSchema(OpenAPISchema):
     def __init__(self) -> None:
         super().__init__(api, api.get_root_path({}))
         self["info"] |= {
-            "contact": {"name": "Who runs this server"},
+            "contact": {"name": "The operator of this server"},
             "license": {"name": "MIT", "identifier": "MIT"},
         }
         self["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]

@@ -423,28 +423,54 @@ def _messages_by_id(cursor: Any, ids: Sequence[int]) -> dict[int | None, tuple[A
 
 @dataclass(frozen=True, slots=True)
 class RoomSnapshot:
-    """What the repair needs of a room. `members` is None when the access epoch has not changed."""
+    """What the repair needs of a room. `members` is None when the access epoch has not changed.
 
-    changes: list[StoredChange]
+    `changes` is None when there are too many.
+    """
+
+    changes: list[StoredChange] | None
     access_epoch: int
     members: Collection[int] | None
 
 
 def room_snapshot(
-    room_id: int, version: int, access_epoch: int, user_ids: Collection[int], *, limit: int
+    room_id: int,
+    version: int,
+    access_epoch: int,
+    user_ids: Collection[int],
+    *,
+    limit: int,
+    size: int,
 ) -> RoomSnapshot | None:
     """Reads the changes after a version and, after a new access epoch, which users are members.
 
-    None for a deleted room. Members are read after the changes: a removal in between is then seen,
-    and a later one is newer than all changes that were read.
+    At most `limit` changes of `size` bytes. None for a deleted room. Members are read after the
+    changes: a removal in between is then seen, and a later one is newer than all changes that were
+    read.
     """
     rooms = Room.objects.filter(pk=room_id, deleted_at=None)
     room = rooms.first()
     if room is None:
         return None
-    changes = changes_since(room, version, limit=limit) if room.version > version else []
+    changes = _bounded_changes(room, version, limit, size)
     epoch = rooms.values_list("access_epoch", flat=True).first()
     if epoch is None:
         return None
     is_checked = epoch != access_epoch and room.kind != RoomKind.PRIVATE
     return RoomSnapshot(changes, epoch, members_among(room_id, user_ids) if is_checked else None)
+
+
+def _bounded_changes(room: Room, version: int, limit: int, size: int) -> list[StoredChange] | None:
+    """Reads the changes after a version, None for more than `limit` of them or `size` bytes.
+
+    Few changes fit whatever they hold. The sizes of many are read first, so that no more text is
+    loaded than is sent.
+    """
+    if room.version <= version:
+        return []
+    if room.version - version > min(limit, size // _max_message_bytes()):
+        rows = Message.objects.filter(room=room, version__gt=version).order_by("version")
+        sizes = list(rows.values_list(MESSAGE_BYTES, flat=True)[: limit + 1])
+        if len(sizes) > limit or sum(sizes) > size:
+            return None
+    return changes_since(room, version, limit=limit)

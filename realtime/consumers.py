@@ -3,7 +3,7 @@
 from typing_extensions import override
 
 from accounts.auth import Caller
-from rooms import membership
+from rooms import connecting
 from rooms.models import Room
 
 from .connection.consumer import RoomConsumer
@@ -14,7 +14,7 @@ class PublicChatConsumer(RoomConsumer):
 
     @override
     def enter(self, caller: Caller, name: str) -> Room:
-        return membership.enter_public_room(user_id=caller.user_id, name=name)
+        return connecting.enter_public_room(user_id=caller.user_id, name=name)
 
 
 class GroupChatConsumer(RoomConsumer):
@@ -22,7 +22,7 @@ class GroupChatConsumer(RoomConsumer):
 
     @override
     def enter(self, caller: Caller, name: str) -> Room:
-        return membership.enter_group_room(user_id=caller.user_id, name=name)
+        return connecting.enter_group_room(user_id=caller.user_id, name=name)
 
 
 class PrivateChatConsumer(RoomConsumer):
@@ -30,4 +30,4 @@ class PrivateChatConsumer(RoomConsumer):
 
     @override
     def enter(self, caller: Caller, name: str) -> Room:
-        return membership.enter_private_room(user_id=caller.user_id, username=name)
+        return connecting.enter_private_room(user_id=caller.user_id, username=name)

@@ -1,6 +1,6 @@
-"""Changes memberships: enter, join, leave, add, remove, ban and change roles.
+"""Changes memberships: join, leave, add, remove, ban and change roles.
 
-A user joins a public room on three paths: `join_room` by REST, `enter_public_room` by connecting,
+A user joins a public room on three paths: `join_room` by REST, `connecting.enter_public_room`,
 which calls `join_room`, and by sending a message. The last is `messaging.writer.batch`, which
 repeats the rule in SQL: the writer already holds the room's lock, and the ORM would cost several
 times as much per message. All three leave the same rows (tests/messaging/test_joining.py): a member
@@ -9,101 +9,26 @@ without unread messages, and a `member_count` one higher.
 
 from collections.abc import Collection
 from contextlib import suppress
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from django.db.models import F, Q
-from django.utils import timezone
+from django.db.models import F
 
 from accounts.kernel.db import writing
-from accounts.kernel.errors import Forbidden, NoSuchUser, invalid
+from accounts.kernel.errors import Forbidden, NoSuchUser
 from accounts.kernel.events import publish
-from accounts.kernel.names import is_name, name_key
-from accounts.kernel.rate_limits import consume_locally
 from accounts.selectors import find_user
 
 from . import selectors
-from .errors import LastOwner, NoSuchMember, NoSuchRoom, NotAMember
+from .errors import LastOwner, NoSuchMember, NotAMember
 from .events import MemberLeft, MemberRemoved
-from .models import Ban, Member, Notify, Role, Room, RoomKind
+from .models import Ban, Member, Role, Room, RoomKind
 from .selectors import RoomAccess
-from .services import create_on_first_use, managed_room, open_private_room, resolve_users
+from .services import managed_room, resolve_users
 
 if TYPE_CHECKING:
     from accounts.kernel.fields import UserRef
 
 LAST_OWNER = "This is the last owner of the group: make another member owner, or delete the room"
-
-
-def enter_public_room(*, user_id: int, name: str) -> Room:
-    """Joins the public room of this name, which is created when the name is free.
-
-    Raises NoSuchRoom for an invalid or deleted name, NotAMember for a group of other users,
-    Forbidden for a banned user and for members of a group, which has its own URL, RateLimited.
-    """
-    room = _room_of_member(user_id, name)
-    if room is None:
-        return _enter_as_non_member(user_id, name)
-    if room.kind == RoomKind.GROUP:
-        raise Forbidden("This is a group room: connect to /ws/chat/group/<room_name>/")
-    return room
-
-
-# SQL, as in `accounts.auth`: it runs for every socket of a public or group room.
-ROOM_OF_MEMBER = (
-    "SELECT r.* FROM rooms_room r JOIN rooms_member m ON m.room_id = r.id"
-    " WHERE r.name_key = %s AND r.deleted_at IS NULL AND m.user_id = %s"
-)
-
-
-def _room_of_member(user_id: int, name: str) -> Room | None:
-    if not is_name(name):  # PostgreSQL refuses a NUL in a parameter
-        return None
-    return next(iter(Room.objects.raw(ROOM_OF_MEMBER, [name_key(name), user_id])), None)
-
-
-def _enter_as_non_member(user_id: int, name: str) -> Room:
-    if not is_name(name):
-        raise NoSuchRoom
-    rooms = Room.objects.filter(name_key=name_key(name))
-    # An existing room sorts before deleted ones of the same name.
-    room = rooms.order_by(F("deleted_at").desc(nulls_first=True)).first()
-    if room is None:
-        room = create_on_first_use(user_id, name)
-    if room.deleted_at is not None:
-        raise NoSuchRoom
-    if room.kind == RoomKind.GROUP:
-        raise NotAMember
-    consume_locally("CHAT_JOIN_RATE", user_id)
-    return join_room(user_id=user_id, room_id=room.pk)
-
-
-def enter_group_room(*, user_id: int, name: str) -> Room:
-    """Returns the group. Raises NotAMember, also for a group that does not exist."""
-    room = _room_of_member(user_id, name)
-    if room is None or room.kind != RoomKind.GROUP:
-        raise NotAMember
-    return room
-
-
-def enter_private_room(*, user_id: int, username: str) -> Room:
-    """Returns the private room with a user, created if missing.
-
-    Raises NoSuchUser, Forbidden for the caller's own name, RateLimited for a new room.
-    """
-    if not is_name(username):
-        raise NoSuchUser
-    key = name_key(username)
-    room = (
-        Room.objects.filter(
-            Q(low_id=user_id, high__username_key=key, high__is_active=True)
-            | Q(high_id=user_id, low__username_key=key, low__is_active=True),
-            deleted_at=None,
-        )
-        .select_related("low", "high")
-        .first()
-    )
-    return room or open_private_room(user_id=user_id, other=find_user(username))
 
 
 def join_room(*, user_id: int, room_id: int) -> Room:
@@ -121,34 +46,6 @@ def join_room(*, user_id: int, room_id: int) -> Room:
         Room.objects.filter(pk=room_id).update(member_count=F("member_count") + 1)
         access.room.member_count += 1
     return access.room
-
-
-def change_notifications(
-    *,
-    user_id: int,
-    room_id: int,
-    muted: bool | None = None,
-    muted_until: datetime | None = None,
-    notify: Notify | None = None,
-) -> None:
-    """Mutes a room for its member, or says which messages are pushed; None changes nothing.
-
-    `muted_until` mutes until then, `muted` alone for good. Raises NoSuchRoom, NotAMember, Forbidden
-    for a banned user, Invalid for a time that has passed or with `muted=False`.
-    """
-    if muted_until is not None and (muted is False or muted_until <= timezone.now()):
-        raise invalid("muted_until", "must be in the future, and not sent with `muted: false`")
-    with writing():
-        access = selectors.room_access(user_id, room_id)
-        access.check_may_read()
-        if access.member is None:
-            raise NotAMember
-        changes: dict[str, Any] = {} if notify is None else {"notify": notify}
-        if muted is not None or muted_until is not None:
-            changes |= {"muted": muted is not False, "muted_until": muted_until}
-        if changes:
-            # Only these columns: a concurrent read marker is in the same row.
-            Member.objects.filter(pk=access.member.pk).update(**changes)
 
 
 def leave_room(*, user_id: int, room_id: int) -> None:

@@ -15,12 +15,11 @@ from django.conf import settings
 from realtime.servers.interface import Event, Write, ignore_change
 
 from .local_state import LocalState
+from .out_of_order import OutOfOrderFrames
 from .subscriber import Subscriber, VersionedFrame, text_event
 
 log = logging.getLogger(__name__)
 
-MAX_OUT_OF_ORDER = 2000
-"""Frames that wait for an earlier one. The repair reads further ones from the database."""
 MAX_WRITE_LENGTH = 16_000
 """Characters that a room joins for one write, in UTF-8 less than 64 KiB. Servers detect a slow
 reader by that amount: a larger write would make every reader look slow.
@@ -64,7 +63,7 @@ class LocalRoom:
         """Up-to-date subscribers that receive frames through their send queue."""
         self.catching_up: set[Subscriber] = set()
         """Subscribers that replay, or that read a version which has not arrived here."""
-        self.out_of_order: dict[int, VersionedFrame] = {}
+        self.out_of_order = OutOfOrderFrames()
         self.unwritten: list[Event] = []
         """Frames for up-to-date subscribers, written when the write batch closes."""
         self.unwritten_characters = 0
@@ -178,8 +177,7 @@ class LocalRoom:
         if frame.version <= self.version:
             return True
         if frame.version > self.version + 1 or frame.access_epoch > self.access_epoch:
-            if len(self.out_of_order) < MAX_OUT_OF_ORDER:
-                self.out_of_order[frame.version] = frame
+            self.out_of_order.add(frame)
             return False
         self._emit(frame)
         self._emit_out_of_order()
@@ -196,17 +194,12 @@ class LocalRoom:
         for frame in frames:
             if frame.version > self.version:
                 self._emit(frame.after(before))
-        self.out_of_order = {
-            version: one for version, one in self.out_of_order.items() if version > self.version
-        }
+        self.out_of_order.forget_up_to(self.version)
         self._emit_out_of_order()
         self._promote_all()
 
     def _emit_out_of_order(self) -> None:
-        while (
-            frame := self.out_of_order.get(self.version + 1)
-        ) and frame.access_epoch <= self.access_epoch:
-            del self.out_of_order[frame.version]
+        while frame := self.out_of_order.take(self.version + 1, self.access_epoch):
             self._emit(frame)
 
     def _emit(self, frame: VersionedFrame) -> None:

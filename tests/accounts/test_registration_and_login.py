@@ -19,7 +19,7 @@ from accounts.kernel.errors import (
 from accounts.kernel.rate_limits import Rate, buckets
 from accounts.models import Session, User
 from accounts.tokens import TokenPair
-from tests.factories import at_once, commits
+from tests.factories import commits, run_concurrently
 
 from .service_calls import PASSWORD, log_in, register
 
@@ -89,7 +89,7 @@ def test_rejected_registration_stores_no_user(
 
 @commits
 def test_concurrent_registrations_of_a_name_have_one_winner() -> None:
-    outcomes = at_once(*[register] * 2)
+    outcomes = run_concurrently(*[register] * 2)
     assert {type(outcome) for outcome in outcomes} == {tuple, UsernameTaken}
 
 

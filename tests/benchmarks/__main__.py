@@ -44,7 +44,7 @@ def _measure_all(options: argparse.Namespace, results_file: ResultsFile) -> bool
     with _runner(options) as runner:
         run = _run(runner)
         for place, name in enumerate(names, start=1):
-            runner.say(f"{time.strftime('%H:%M:%S')} {place}/{len(names)} {name} …")
+            runner.print_line(f"{time.strftime('%H:%M:%S')} {place}/{len(names)} {name} …")
             _measure(name, runner, run, (now, results_file))
     print(report(now))
     return bool(now.failed)
@@ -67,7 +67,7 @@ def _measure(name: str, runner: Runner, run: Run, files: tuple[ResultsFile, ...]
         for results_file in files:
             results_file.put(name, Measured(run, time.monotonic() - start, runner.results))
         word = "took"
-    runner.say(f"{word} {time.monotonic() - start:.0f} s", end="\n")
+    runner.print_line(f"{word} {time.monotonic() - start:.0f} s", end="\n")
 
 
 def _runner(options: argparse.Namespace) -> Runner:

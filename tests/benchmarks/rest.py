@@ -119,7 +119,7 @@ def _my_rooms(count: int) -> tuple[Callable[..., list[str]], Callable[..., list[
 
 
 def _send(site: Seeded, number: int) -> list[str]:
-    """Each connection in a room of its own, as its only speaker."""
+    """Each connection in a room of its own, as its only sender."""
     body = {"content": "about as long as a message usually is, give or take"}
     path = f"/api/rooms/{100 + number}/messages"
     return [_request("POST", path, site.tokens[99 + number], body)]

@@ -201,7 +201,7 @@ class Runner:
         self.results.busiest = max(self.results.busiest, answer["busy"] / answer["seconds"])
 
     @staticmethod
-    def say(text: str, end: str = " ") -> None:
+    def print_line(text: str, end: str = " ") -> None:
         """Prints progress on the line of its scenario."""
         print(text, end=end, file=sys.stderr, flush=True)
 

@@ -79,7 +79,7 @@ def crossing(runner: Runner) -> None:
         runner.add(CROSSING, "ms later on the other process, p50", TWO, marks[49])
         runner.add(CROSSING, "ms later on the other process, p99", TWO, marks[98])
         own = quantiles((after / 1e6 for after in here.values()), n=100, method="inclusive")
-        runner.add(CROSSING, "ms until heard on the sender's process, p50", TWO, own[49])
+        runner.add(CROSSING, "ms until received on the sender's process, p50", TWO, own[49])
 
     with runner.side_by_side([TWO], [room]) as started:
         runner.compare(started, [room], measure, acknowledged)
@@ -87,7 +87,7 @@ def crossing(runner: Runner) -> None:
 
 def _heard_by(load: Load, client: int) -> dict[int, int]:
     """Maps send time to nanoseconds until delivery. Sender (0) and client 2 share a process."""
-    return {one.sent: one.after for one in load.hearings() if one.client == client}
+    return {one.sent: one.after for one in load.receipts() if one.client == client}
 
 
 def databases(runner: Runner) -> None:
@@ -126,12 +126,12 @@ def repair(runner: Runner) -> None:
     """10,000 idle sockets in as many rooms, then in one: the cost of the repair's checks."""
     count, seconds = (300, 2) if runner.quick else (10_000, REPAIR_SECONDS)
     alone = [Room(f"alone{number}", 1) for number in range(count)]
-    crowd = [Room("crowd", count)]
+    one_room = [Room("big", count)]
     work = repair_work(count, seconds)
     for system in (System(PRODUCT, "uvicorn"), ON_POSTGRES):
-        with runner.serving(system, [*alone, *crowd]) as one:
-            runner.say(system.database)
-            together = _idle_shares(one, crowd, seconds)
+        with runner.serving(system, [*alone, *one_room]) as one:
+            runner.print_line(system.database)
+            together = _idle_shares(one, one_room, seconds)
             apart = _idle_shares(one, alone, seconds)
         for name, share in apart.items():
             runner.add(work, f"% of a core, {name}", system, share)

@@ -13,7 +13,7 @@ PAGE = 50
 SIGN_INS = "signing in"
 IDLE = "idle sockets × 1,000"
 ACKNOWLEDGED = "100 rooms × 10"
-LIVELY = "one room × 200, of whom 20 speak"
+LIVELY = "one room × 200, 20 of them senders"
 
 
 def fanout_work(members: int) -> str:
@@ -52,7 +52,7 @@ def lively(runner: Runner) -> None:
     def measure(one: Running, load: Load) -> None:
         runner.closed(LIVELY, "deliveries", one, load)
 
-    rooms = [Room("lively", 200, speakers=20)]
+    rooms = [Room("lively", 200, senders=20)]
     # Peers without acknowledgements cannot take part: a sender would continue on any message.
     with runner.side_by_side(runner.systems(peers=NODE), rooms) as started:
         runner.compare(started, rooms, measure, acknowledged)
@@ -129,8 +129,8 @@ def hold(runner: Runner) -> None:
             answer = load.paced(1, 1, patience=10)
         add = runner.add
         add(work, "sockets lost", one.system, opened["lost"] + answer["lost"])
-        add(work, "sockets that heard the message", one.system, answer["deliveries"])
-        add(work, "ms until the last heard it", one.system, answer["max"] * 1000)
+        add(work, "sockets that received the message", one.system, answer["deliveries"])
+        add(work, "ms until the last received it", one.system, answer["max"] * 1000)
         add(work, "KB a socket", one.system, grown / opened["entered"] / 1000)
 
 

@@ -15,8 +15,8 @@ from accounts.kernel.errors import RateLimited, WrongPassword
 from accounts.kernel.rate_limits import Rate
 from accounts.models import Session, User
 from config.api import api
-from rooms.membership import enter_public_room
-from tests.factories import make_room, make_session, make_sign_in, make_user
+from rooms.connecting import enter_public_room
+from tests.factories import make_caller, make_room, make_session, make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cheap_passwords")]
 
@@ -49,7 +49,7 @@ def fresh_buckets() -> Iterator[None]:
 
 @pytest.fixture
 def caller() -> Caller:
-    return make_sign_in()
+    return make_caller()
 
 
 def access_token(caller: Caller) -> str:
@@ -126,7 +126,7 @@ def test_a_user_who_calls_too_often_is_refused_and_others_are_not(
     caller: Caller, settings: Settings, method: str, path: str, setting: str
 ) -> None:
     setattr(settings, setting, Rate(1, 60, 2))
-    token, other = access_token(caller), access_token(make_sign_in())
+    token, other = access_token(caller), access_token(make_caller())
     body = {"display_name": "x"} if method == "PATCH" else None
     statuses = [call(method, path, token, body).status_code for _ in range(3)]
     assert statuses[0] == statuses[1] != statuses[2] == 429

@@ -11,7 +11,7 @@ ANNOUNCED = {"join", "exit", "typing", "read"}
 async def test_large_room_receives_messages_and_no_join_or_exit(tmp_path: Path) -> None:
     with serving("uvicorn", tmp_path, CHAT_PRESENCE_MAX_USERS="2") as server:
         ila, kaushal, third = [await register(server.http, server.ws) for _ in range(3)]
-        name = fresh("crowd")
+        name = fresh("large")
         receiver, typist, newcomer = ila.public(name), kaushal.public(name), third.public(name)
         async with ila.http, kaushal.http, third.http, opened(receiver, typist):
             await typist.send(type="typing")

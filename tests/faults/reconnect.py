@@ -81,10 +81,10 @@ class ReconnectingClients:
         clients = await asyncio.gather(*(one(number) for number in range(people)))
         # Members already, as reconnecting clients are.
         members = [client.account.username for client in clients[1:]]
-        body = {"name": "crowd", "members": members}
+        body = {"name": "reconnect", "members": members}
         answer = await clients[0].insist("POST", "/rooms", body)
         answer.raise_for_status()
-        return cls(clients, RoomRef(answer.json()["id"], "crowd", "public"))
+        return cls(clients, RoomRef(answer.json()["id"], "reconnect", "public"))
 
     async def close(self) -> None:
         for client in self._clients:

@@ -130,7 +130,7 @@ class Workload:
     # Afterwards
 
     async def conclude(self, findings: Findings) -> None:
-        findings.note(self.records.tally())
+        findings.note(self.records.summary())
         findings.violations += await self.judge()
 
     async def judge(self) -> list[Violation]:

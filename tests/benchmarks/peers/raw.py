@@ -20,12 +20,12 @@ async def application(
     room.add(send)
     try:
         while (event := await receive())["type"] == "websocket.receive":
-            await _tell(room, event["text"])
+            await _send(room, event["text"])
     finally:
         room.discard(send)
 
 
-async def _tell(room: set[Send], text: str) -> None:
+async def _send(room: set[Send], text: str) -> None:
     event = {"type": "websocket.send", "text": text}
     for send in list(room):
         # This peer has just disconnected: its own task removes it.

@@ -9,7 +9,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.auth import Caller
-from messaging import services
+from messaging import deletion, editing, reactions
 from messaging.follower.changed_rooms import Position, find_changed
 from messaging.follower.consumer import VersionRange
 from messaging.follower.lag import lag_seconds
@@ -19,7 +19,7 @@ from messaging.follower.models import Cursor, Follower, LaterChange
 from messaging.models import Message
 from messaging.selectors import changes_since
 from rooms.models import Room, RoomKind
-from tests.factories import commits, make_room, make_session, make_user, say
+from tests.factories import commits, make_room, make_session, make_user, store_message
 
 pytestmark = commits
 
@@ -80,14 +80,14 @@ def no_limits(unlimited: None) -> None:
 def test_messages_edits_deletions_and_reactions_are_followed_once(
     follows: Follows, ila: Caller, room: Room
 ) -> None:
-    first = say(ila, room)
+    first = store_message(ila, room)
     assert follows.round() == [(room.pk, 1)]
-    say(ila, room)
-    services.edit_message(caller=ila, room_id=room.pk, message_id=first.id, content="Hey")
+    store_message(ila, room)
+    editing.edit_message(caller=ila, room_id=room.pk, message_id=first.id, content="Hey")
     assert follows.round() == [(room.pk, 2), (room.pk, 3)]
-    services.add_reaction(caller=ila, room_id=room.pk, message_id=first.id, emoji="👍")
+    reactions.add_reaction(caller=ila, room_id=room.pk, message_id=first.id, emoji="👍")
     assert follows.round() == [(room.pk, 4)]
-    services.delete_message(caller=ila, room_id=room.pk, message_id=first.id)
+    deletion.delete_message(caller=ila, room_id=room.pk, message_id=first.id)
     assert follows.round() == [(room.pk, 5)]
     assert follows.round() == []
     changes = changes_since(room, 0, limit=10)
@@ -95,16 +95,16 @@ def test_messages_edits_deletions_and_reactions_are_followed_once(
 
 
 def test_a_new_consumer_begins_with_the_next_message(ila: Caller, room: Room) -> None:
-    say(ila, room)
+    store_message(ila, room)
     running = Follows(Recorder())
     assert running.round() == []
-    say(ila, room)
+    store_message(ila, room)
     assert running.round() == [(room.pk, 2)]
 
 
 def test_a_crash_repeats_one_step_and_loses_none(follows: Follows, ila: Caller, room: Room) -> None:
     for _ in range(3):
-        say(ila, room)
+        store_message(ila, room)
     follows.consumer.fails = True
     with pytest.raises(RuntimeError, match="killed"):
         follows.round()
@@ -117,15 +117,15 @@ def test_a_long_backlog_is_handled_in_bounded_ranges(ila: Caller, room: Room) ->
     running = Follows(Recorder(max_versions=2))
     running.round()
     for _ in range(5):
-        say(ila, room)
+        store_message(ila, room)
     assert running.round() == [(room.pk, version) for version in range(1, 6)]
     assert running.consumer.steps == 3
 
 
 def test_a_deleted_room_holds_up_nothing(follows: Follows, ila: Caller, room: Room) -> None:
     other = make_room(RoomKind.GROUP, owner=[ila.user_id])
-    say(ila, room)
-    say(ila, other)
+    store_message(ila, room)
+    store_message(ila, other)
     Room.objects.filter(pk=room.pk).update(deleted_at=timezone.now())
     assert follows.round() == [(other.pk, 1)]
     assert Follower.objects.get().message_id == Message.objects.latest("pk").pk
@@ -141,7 +141,7 @@ def test_changed_rooms_are_found_by_primary_key(ila: Caller, room: Room) -> None
 
 
 def test_a_send_writes_nothing_for_followers(ila: Caller, room: Room) -> None:
-    say(ila, room)
+    store_message(ila, room)
     assert not LaterChange.objects.exists()
     assert not Cursor.objects.exists()
 
@@ -149,8 +149,8 @@ def test_a_send_writes_nothing_for_followers(ila: Caller, room: Room) -> None:
 def test_later_changes_are_pruned_once_all_have_passed(
     follows: Follows, ila: Caller, room: Room
 ) -> None:
-    message = say(ila, room)
-    services.edit_message(caller=ila, room_id=room.pk, message_id=message.id, content="Hey")
+    message = store_message(ila, room)
+    editing.edit_message(caller=ila, room_id=room.pk, message_id=message.id, content="Hey")
     slow = Follower.objects.create(name="slow")
     follows.round()
     follows.thread._prune_at = 0
@@ -166,8 +166,8 @@ def test_nothing_is_logged_for_followers_that_are_off(
     ila: Caller, room: Room, settings: Settings
 ) -> None:
     settings.CHAT_FOLLOWER = "off"
-    message = say(ila, room)
-    services.edit_message(caller=ila, room_id=room.pk, message_id=message.id, content="Hey")
+    message = store_message(ila, room)
+    editing.edit_message(caller=ila, room_id=room.pk, message_id=message.id, content="Hey")
     assert not LaterChange.objects.exists()
 
 
@@ -202,7 +202,7 @@ def test_a_lease_is_renewed_before_it_expires(settings: Settings) -> None:
 def test_a_process_that_lost_its_lease_moves_no_cursor(
     follows: Follows, ila: Caller, room: Room
 ) -> None:
-    say(ila, room)
+    store_message(ila, room)
     Follower.objects.update(holder="another")
     with pytest.raises(LeaseLost):
         follows.round()
@@ -212,7 +212,7 @@ def test_a_process_that_lost_its_lease_moves_no_cursor(
 def test_lag_is_the_age_of_the_oldest_message_that_waits(
     follows: Follows, ila: Caller, room: Room
 ) -> None:
-    say(ila, room)
+    store_message(ila, room)
     assert lag_seconds("recorder") == 0
     Message.objects.update(created_at=timezone.now() - timedelta(minutes=5))
     assert 299 < lag_seconds("recorder") < 310
@@ -243,7 +243,7 @@ def test_ids_do_not_settle_while_an_earlier_transaction_runs(
     follows: Follows, open_transaction: None, ila: Caller, room: Room
 ) -> None:
     before = Follower.objects.get().message_id
-    say(ila, room)
+    store_message(ila, room)
     assert follows.round() == [(room.pk, 1)]
     assert Follower.objects.get().message_id == before
     assert find_changed(Position(before, 0)).first_versions == {room.pk: 1}

@@ -13,7 +13,7 @@ from messaging.push import services
 from messaging.push.consumer import PushConsumer
 from messaging.push.open_sockets import SocketsFound
 from rooms.models import Room, RoomKind
-from tests.factories import make_room, make_sign_in, make_user
+from tests.factories import make_caller, make_room, make_user
 from tests.push_service import Device, PushService, push_service_running
 
 
@@ -58,12 +58,12 @@ def follower(sockets: Sockets) -> Iterator[FollowerThread]:
 
 @pytest.fixture
 def ila() -> Caller:
-    return make_sign_in(make_user("ila"))
+    return make_caller(make_user("ila"))
 
 
 @pytest.fixture
 def kaushal() -> Caller:
-    return make_sign_in(make_user("kaushal"))
+    return make_caller(make_user("kaushal"))
 
 
 @pytest.fixture

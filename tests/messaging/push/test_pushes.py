@@ -12,14 +12,14 @@ from pytest_django import Settings
 from accounts import sessions
 from accounts.auth import Caller
 from accounts.models import User
-from messaging import services
+from messaging import deletion, editing
 from messaging.follower.loop import FollowerThread
 from messaging.models import DuePush, Message, PushSubscription
 from messaging.push.sending import topic_of
 from messaging.push.vapid import from_base64url, vapid_keys
-from rooms import membership
+from rooms import membership, notifications
 from rooms.models import Member, Notify, Room
-from tests.factories import commits, make_session, make_sign_in, say
+from tests.factories import commits, make_caller, make_session, store_message
 from tests.push_service import Device, PushService, Received
 
 from .conftest import Sockets, subscribe, subscribed
@@ -54,7 +54,7 @@ def read_up_to(caller: Caller, room: Room, seq: int) -> None:
 def test_member_who_is_away_receives_the_message(
     follower: FollowerThread, device: Device, ila: Caller, room: Room
 ) -> None:
-    say(ila, room, "Where do we go on Saturday?")
+    store_message(ila, room, "Where do we go on Saturday?")
     follow(follower)
     assert device.received == []
     follow(follower, 11)
@@ -77,7 +77,7 @@ def test_member_who_is_away_receives_the_message(
 def test_push_service_receives_topic_ttl_and_a_valid_signature(
     follower: FollowerThread, device: Device, push_service: PushService, ila: Caller, room: Room
 ) -> None:
-    say(ila, room)
+    store_message(ila, room)
     follow(follower, 11)
     (push,) = device.received
     assert push.headers["topic"] == topic_of(room.pk)
@@ -98,7 +98,7 @@ def test_author_receives_no_push(
     follower: FollowerThread, push_service: PushService, ila: Caller, room: Room
 ) -> None:
     own = subscribed(push_service.device(), ila)
-    say(ila, room)
+    store_message(ila, room)
     follow(follower, 11)
     assert own.received == []
 
@@ -112,7 +112,7 @@ def test_nothing_is_pushed_to_a_member_with_an_open_socket(
     room: Room,
 ) -> None:
     sockets.users = {kaushal.user_id}
-    say(ila, room)
+    store_message(ila, room)
     follow(follower)
     # It received the message; closing afterwards does not make it missed.
     sockets.users = set()
@@ -128,7 +128,7 @@ def test_nothing_is_pushed_to_a_member_who_returns_in_time(
     kaushal: Caller,
     room: Room,
 ) -> None:
-    say(ila, room)
+    store_message(ila, room)
     follow(follower)
     sockets.users = {kaushal.user_id}
     follow(follower, 11)
@@ -138,7 +138,7 @@ def test_nothing_is_pushed_to_a_member_who_returns_in_time(
 def test_nothing_is_pushed_to_a_member_who_has_read(
     follower: FollowerThread, device: Device, ila: Caller, kaushal: Caller, room: Room
 ) -> None:
-    say(ila, room)
+    store_message(ila, room)
     follow(follower)
     read_up_to(kaushal, room, 1)
     follow(follower, 11)
@@ -149,7 +149,7 @@ def test_push_waits_a_while_for_the_answer_who_has_a_socket(
     follower: FollowerThread, device: Device, sockets: Sockets, ila: Caller, room: Room
 ) -> None:
     sockets.known = False
-    say(ila, room)
+    store_message(ila, room)
     follow(follower)
     follow(follower, 11)
     assert device.received == []
@@ -163,11 +163,11 @@ def test_messages_of_one_room_share_a_push_and_the_next_one_waits(
     follower: FollowerThread, device: Device, ila: Caller, room: Room
 ) -> None:
     for number in range(3):
-        say(ila, room, f"message {number}")
+        store_message(ila, room, f"message {number}")
     follow(follower)
     follow(follower, 11)
     assert [one["seq"] for one in device.payloads()] == [3]
-    say(ila, room, "message 3")
+    store_message(ila, room, "message 3")
     Message.objects.filter(seq=4).update(created_at=timezone.now() - timedelta(seconds=30))
     follow(follower, 8)
     assert len(device.received) == 1, "one in 10 s"
@@ -179,10 +179,10 @@ def test_a_message_is_pushed_when_it_is_old_enough(
     follower: FollowerThread, device: Device, ila: Caller, room: Room
 ) -> None:
     for number in range(3):
-        say(ila, room, f"message {number}")
+        store_message(ila, room, f"message {number}")
     follow(follower, 11)
     assert [one["seq"] for one in device.payloads()] == [3]
-    say(ila, room, "message 3")
+    store_message(ila, room, "message 3")
     follow(follower, 2 * 11)
     assert [(one["seq"], one["unread"]) for one in device.payloads()] == [(3, 3), (4, 4)]
     first, second = device.received
@@ -192,11 +192,11 @@ def test_a_message_is_pushed_when_it_is_old_enough(
 def test_push_shows_messages_as_they_are_when_it_is_sent(
     follower: FollowerThread, device: Device, ila: Caller, room: Room
 ) -> None:
-    first = say(ila, room, "first")
-    second = say(ila, room, "second")
+    first = store_message(ila, room, "first")
+    second = store_message(ila, room, "second")
     follow(follower)
-    services.delete_message(caller=ila, room_id=room.pk, message_id=second.id)
-    services.edit_message(caller=ila, room_id=room.pk, message_id=first.id, content="x" * 300)
+    deletion.delete_message(caller=ila, room_id=room.pk, message_id=second.id)
+    editing.edit_message(caller=ila, room_id=room.pk, message_id=first.id, content="x" * 300)
     follow(follower, 11)
     assert [(one["seq"], one["content"]) for one in device.payloads()] == [(1, "x" * 200)]
 
@@ -210,8 +210,8 @@ def test_nothing_is_pushed_from_a_room_that_its_member_silenced(
     kaushal: Caller,
     room: Room,
 ) -> None:
-    membership.change_notifications(user_id=kaushal.user_id, room_id=room.pk, **change)  # type: ignore[arg-type]
-    say(ila, room)
+    notifications.change_notifications(user_id=kaushal.user_id, room_id=room.pk, **change)  # type: ignore[arg-type]
+    store_message(ila, room)
     follow(follower, 11)
     assert device.received == []
 
@@ -220,12 +220,12 @@ def test_a_room_speaks_again_after_its_time_of_silence(
     follower: FollowerThread, device: Device, ila: Caller, kaushal: Caller, room: Room
 ) -> None:
     until = timezone.now() + timedelta(seconds=5)
-    membership.change_notifications(user_id=kaushal.user_id, room_id=room.pk, muted_until=until)
-    say(ila, room)
+    notifications.change_notifications(user_id=kaushal.user_id, room_id=room.pk, muted_until=until)
+    store_message(ila, room)
     follow(follower)
     follow(follower, 11)
     assert device.received == []
-    say(ila, room)
+    store_message(ila, room)
     follow(follower, 11)
     assert [one["seq"] for one in device.payloads()] == [2]
 
@@ -237,7 +237,7 @@ def test_nothing_is_pushed_in_quiet_hours(
     if timezone.now().strftime("%H:%M") == "23:59":
         always = {"start": "23:00", "end": "22:00", "timezone": "UTC"}
     User.objects.filter(pk=kaushal.user_id).update(quiet_hours=always)
-    say(ila, room)
+    store_message(ila, room)
     follow(follower, 11)
     assert device.received == []
 
@@ -245,7 +245,7 @@ def test_nothing_is_pushed_in_quiet_hours(
 def test_nothing_is_pushed_after_a_removal(
     follower: FollowerThread, device: Device, ila: Caller, room: Room
 ) -> None:
-    say(ila, room)
+    store_message(ila, room)
     follow(follower)
     membership.remove_member(user_id=ila.user_id, room_id=room.pk, username="kaushal")
     follow(follower, 11)
@@ -255,7 +255,7 @@ def test_nothing_is_pushed_after_a_removal(
 def test_subscription_ends_with_its_session(
     follower: FollowerThread, device: Device, ila: Caller, kaushal: Caller, room: Room
 ) -> None:
-    say(ila, room)
+    store_message(ila, room)
     follow(follower)
     sessions.end_session(user_id=kaushal.user_id, session_id=kaushal.session_id)
     follow(follower, 11)
@@ -276,7 +276,7 @@ def test_all_devices_of_a_user_receive_a_push(
     session = make_session(User.objects.get(pk=kaushal.user_id))
     phone = Caller(kaushal.user_id, "kaushal", session.pk, kaushal.expires_at)
     other = subscribed(push_service.device(), phone)
-    say(ila, room)
+    store_message(ila, room)
     follow(follower, 11)
     assert len(device.payloads()) == len(other.payloads()) == 1
 
@@ -294,7 +294,7 @@ def test_a_device_that_is_gone_is_forgotten(
     room: Room,
 ) -> None:
     push_service.answer = lambda _: (status, {})
-    say(ila, room)
+    store_message(ila, room)
     follow(follower, 11)
     assert len(device.received) == 1
     assert not PushSubscription.objects.exists()
@@ -311,7 +311,7 @@ def test_other_failures_are_tried_again_with_growing_delays(
     room: Room,
 ) -> None:
     push_service.answer = lambda _: (status, {"Location": f"{push_service.url}/elsewhere"})
-    say(ila, room)
+    store_message(ila, room)
     follow(follower, 11)
     delays = []
     for _ in range(3):
@@ -340,7 +340,7 @@ def test_a_push_service_may_ask_for_more_time(
     follower: FollowerThread, device: Device, push_service: PushService, ila: Caller, room: Room
 ) -> None:
     push_service.answer = lambda _: (429, {"Retry-After": "120"})
-    say(ila, room)
+    store_message(ila, room)
     follow(follower, 11)
     assert DuePush.objects.get().due_at > timezone.now() + timedelta(seconds=110)
 
@@ -349,7 +349,7 @@ def test_failures_hold_back_the_device_in_all_rooms(
     follower: FollowerThread, device: Device, push_service: PushService, ila: Caller, room: Room
 ) -> None:
     push_service.answer = lambda _: (500, {})
-    say(ila, room)
+    store_message(ila, room)
     follow(follower, 11)
     later = timezone.now() + timedelta(hours=1)
     PushSubscription.objects.update(retry_at=later)
@@ -363,7 +363,7 @@ def test_a_push_is_given_up_after_a_day(
     follower: FollowerThread, device: Device, push_service: PushService, ila: Caller, room: Room
 ) -> None:
     push_service.answer = lambda _: (500, {})
-    say(ila, room)
+    store_message(ila, room)
     follow(follower, 11)
     DuePush.objects.update(due_at=timezone.now(), since=timezone.now() - timedelta(hours=25))
     PushSubscription.objects.update(retry_at=None)
@@ -375,7 +375,7 @@ def test_a_push_is_given_up_after_a_day(
 def test_old_messages_are_not_pushed(
     follower: FollowerThread, device: Device, ila: Caller, room: Room
 ) -> None:
-    say(ila, room)
+    store_message(ila, room)
     Message.objects.update(created_at=timezone.now() - timedelta(hours=25))
     follow(follower, 11)
     assert device.received == []
@@ -388,7 +388,7 @@ def test_a_slow_push_service_delays_no_other(
     ila: Caller,
     room: Room,
 ) -> None:
-    third = make_sign_in()
+    third = make_caller()
     Member.objects.create(room=room, user_id=third.user_id)
     slow = subscribed(push_service.device(), third)
 
@@ -398,7 +398,7 @@ def test_a_slow_push_service_delays_no_other(
         return 201, {}
 
     push_service.answer = answer
-    say(ila, room)
+    store_message(ila, room)
     follower.follow()
     pass_time(timedelta(seconds=11))
     began = time.monotonic()
@@ -413,7 +413,7 @@ def test_progress_survives_a_restart(
 ) -> None:
     from messaging.push.consumer import PushConsumer
 
-    say(ila, room)
+    store_message(ila, room)
     follow(follower)
     assert DuePush.objects.count() == 1
     follower._lease.release()
@@ -429,7 +429,7 @@ def test_without_keys_nothing_is_sent(
     follower: FollowerThread, device: Device, ila: Caller, room: Room, settings: Settings
 ) -> None:
     settings.DEBUG = False
-    say(ila, room)
+    store_message(ila, room)
     follow(follower, 11)
     assert device.received == []
     settings.DEBUG = True
@@ -442,10 +442,10 @@ def test_many_devices_receive_their_pushes(
 ) -> None:
     devices = []
     for _ in range(40):
-        person = make_sign_in()
+        person = make_caller()
         Member.objects.create(room=room, user_id=person.user_id)
         devices.append(subscribed(push_service.device(), person))
-    say(ila, room)
+    store_message(ila, room)
     follow(follower, 11)
     assert [len(one.payloads()) for one in devices] == [1] * 40
 
@@ -458,7 +458,7 @@ def test_private_room_has_no_name(
     private = make_private_room(ila.user_id, User.objects.get(pk=kaushal.user_id))
     device = push_service.device()
     subscribe(device, kaushal)
-    say(ila, private)
+    store_message(ila, private)
     follow(follower, 11)
     (payload,) = device.payloads()
     assert payload["room"] is None

@@ -17,12 +17,12 @@ from messaging.writer.read_markers import MarkRead
 from rooms.models import Member, Role, Room, RoomKind
 from rooms.services import delete_room
 from tests.factories import (
-    at_once,
     draft,
+    make_caller,
     make_member,
     make_room,
-    make_sign_in,
     make_user,
+    run_concurrently,
     store_now,
 )
 
@@ -32,7 +32,7 @@ Side = Callable[[], object]
 
 def sending_and_reading() -> list[object]:
     """Each side sends in one room, and has read the other side's messages in the other room."""
-    first, *people = [make_sign_in() for _ in range(3)]
+    first, *people = [make_caller() for _ in range(3)]
     everybody = [first, *people]
     rooms = [make_room(RoomKind.GROUP, member=[one.user_id for one in everybody]) for _ in people]
     Room.objects.update(last_seq=1, version=1)
@@ -82,7 +82,7 @@ def crossing(held: QuerySet[Member], *sides: Side) -> list[object]:
         return run
 
     locked: list[bool] = []
-    outcomes = at_once(hold, *map(after, sides))
+    outcomes = run_concurrently(hold, *map(after, sides))
     return [repr(outcome) for outcome in outcomes if outcome]
 
 

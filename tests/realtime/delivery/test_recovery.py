@@ -12,19 +12,19 @@ from typing_extensions import override
 from accounts.auth import Caller
 from accounts.kernel.errors import Busy, RateLimited
 from accounts.kernel.rate_limits import buckets
-from messaging.services import edit_message
+from messaging.editing import edit_message
 from realtime.delivery import recovery as recovery_module
-from realtime.delivery import replay_cache
+from realtime.delivery import replay_cache, replay_pages
 from realtime.delivery import replay_turns as replay_turns_module
 from realtime.delivery.local_room import LocalRoom
-from realtime.delivery.recovery import REPLAY_RATE, consume_replay
-from realtime.delivery.replay_cache import Page, Place, read_page
+from realtime.delivery.replay_limits import REPLAY_RATE, consume_replay
+from realtime.delivery.replay_pages import Page, Place, read_page
 from realtime.delivery.replay_turns import ReplayTurns
 from realtime.delivery.subscriber import Subscriber, VersionedFrame, text_event
 from realtime.errors import Removed
 from realtime.servers.interface import Event
 from rooms.models import Ban, Member
-from tests.factories import Wire, make_room, make_sign_in, say
+from tests.factories import Wire, make_caller, make_room, store_message
 from tests.realtime.wiring import database, local_room, make_recovery, send_queue
 
 recovery = make_recovery()
@@ -93,10 +93,10 @@ class Stored:
     """A stored room with one page for each message, and actions between the pages."""
 
     def __init__(self) -> None:
-        self.caller = make_sign_in()
-        self.author = make_sign_in()
+        self.caller = make_caller()
+        self.author = make_caller()
         self.row = make_room(member=[self.caller.user_id, self.author.user_id])
-        self.ids = [say(self.author, self.row, f"{number}").id for number in range(4)]
+        self.ids = [store_message(self.author, self.row, f"{number}").id for number in range(4)]
         self.between: dict[int, Callable[[], object]] = {}
         self.read = 0
 
@@ -131,7 +131,7 @@ class Stored:
 @pytest.fixture
 def stored(monkeypatch: pytest.MonkeyPatch, unlimited: None) -> Stored:
     stored = Stored()
-    monkeypatch.setattr(replay_cache, "MAX_PAGE_BYTES", 1)
+    monkeypatch.setattr(replay_pages, "MAX_PAGE_BYTES", 1)
     monkeypatch.setattr(replay_cache, "read_page", stored.page)
     return stored
 
@@ -177,7 +177,7 @@ async def test_member_removed_during_a_replay_receives_no_further_page(stored: S
 async def test_slow_reader_receives_the_replay_over_several_turns(
     stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replay_cache, "MAX_PAGE_BYTES", 1024 * 1024)
+    monkeypatch.setattr(replay_pages, "MAX_PAGE_BYTES", 1024 * 1024)
     monkeypatch.setattr(recovery_module, "STALL_TIMEOUT", 0.01)
 
     class SlowWire(Wire):

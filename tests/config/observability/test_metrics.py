@@ -97,13 +97,13 @@ async def test_the_documentation_names_every_metric_and_no_other() -> None:
     with override_settings(DEBUG=True):
         answer = await AsyncClient().get("/metrics")
     families = text_string_to_metric_families(answer.content.decode())
-    told = {
+    exposed = {
         f"{one.name}_total" if one.type == "counter" else one.name
         for one in families
         if one.name.startswith("chat_")
     }
     page = (ROOT / "docs" / "operations.md").read_text()
-    assert told == set(re.findall(r"^\| `(chat_\w+)", page, re.MULTILINE))
+    assert exposed == set(re.findall(r"^\| `(chat_\w+)", page, re.MULTILINE))
 
 
 # To whom
