@@ -45,9 +45,8 @@ class Lease:
         was_held, self.held = self.held, self._compare_and_set()
         self._renew_at = asked_at + settings.CHAT_FOLLOWER_TTL / RENEWALS_PER_LEASE
         if self.held != was_held:
-            log.info(
-                "This process %s %s", "follows" if self.held else "stopped following", self._name
-            )
+            verb = "follows" if self.held else "stopped following"
+            log.info("This process (%s) %s %s", self._holder, verb, self._name)
         return self.held
 
     @contextmanager

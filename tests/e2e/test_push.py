@@ -301,12 +301,14 @@ class FollowCommand:
 
     async def until_it_follows(self) -> None:
         for _ in range(300):
-            if "This process follows push" in self.log.read_text():
+            if "follows push" in self.log.read_text():
                 return
             await asyncio.sleep(0.1)
         raise AssertionError(self.log.read_text())
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(240)
 async def test_command_follows_and_another_one_takes_over(
     together: list[Server], push_service: PushService, tmp_path: Path
 ) -> None:
@@ -330,10 +332,6 @@ async def test_command_follows_and_another_one_takes_over(
         assert devices[1].received == []
         waiting.process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(waiting.process.wait, 10) == 0
-        again = FollowCommand(first, tmp_path / "third.log")
-        await again.until_it_follows()
-        again.process.terminate()
-        await asyncio.to_thread(again.process.wait, 10)
     finally:
         for command in (running, waiting):
             command.process.kill()
