@@ -175,11 +175,19 @@ def read_profile(request: Request) -> User:
     return user_of(request.auth)
 
 
+def _quiet_hours(body: ProfileIn) -> dict[str, str] | services.Unchanged | None:
+    """Returns the sent value: null ends quiet hours, a missing member leaves them."""
+    if "quiet_hours" not in body.model_fields_set:
+        return services.UNCHANGED
+    return None if body.quiet_hours is None else body.quiet_hours.model_dump()
+
+
 @router.patch("/users/me", response=answers({200: MeOut}, 400, 401, 403, 409, 422, 429))
 def change_profile(request: Request, body: ProfileIn) -> User:
-    """Change your display name or e-mail address.
+    """Change your display name, e-mail address or quiet hours.
 
-    Omitted members stay unchanged. A new e-mail address needs the current `password`.
+    Omitted members stay unchanged. In quiet hours no push is sent to you; null ends them.
+    A new e-mail address needs the current `password`.
     """
     return services.change_profile(
         user=user_of(request.auth),
@@ -188,6 +196,7 @@ def change_profile(request: Request, body: ProfileIn) -> User:
         email=body.email,
         password=body.password,
         address=request_address(request),
+        quiet_hours=_quiet_hours(body),
     )
 
 

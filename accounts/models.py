@@ -95,6 +95,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     # Changed by a new password and by logging out everywhere, not by a rehash. The admin's cookies
     # and logins in progress depend on it.
     security_stamp = models.CharField(max_length=32, default=new_stamp, editable=False)
+    # `{start, end, timezone}` of `accounts.quiet_hours`, None without.
+    quiet_hours = models.JSONField(null=True, blank=True)
     date_joined = models.DateTimeField(default=timezone.now)
     last_seen = models.DateTimeField(null=True, blank=True)
 

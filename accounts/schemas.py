@@ -13,6 +13,7 @@ from pydantic import (
 
 from .kernel.display_text import display_text
 from .kernel.fields import Answer, Body, Name, Text, Timestamp, example
+from .quiet_hours import timezone_names
 
 Password = Annotated[Text, StringConstraints(min_length=1, max_length=1024)]
 Token = Annotated[Text, StringConstraints(max_length=4096)]
@@ -65,11 +66,42 @@ class LogoutIn(Body):
     ] = False
 
 
+TimeOfDay = Annotated[
+    Text, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$"), Field(description="As `22:00`")
+]
+QUIET_HOURS_EXAMPLE = {"start": "22:00", "end": "07:00", "timezone": "Europe/Berlin"}
+
+
+def _known_timezone(name: str) -> str:
+    if name not in timezone_names():
+        raise ValueError("must be a time zone such as Europe/Berlin")
+    return name
+
+
+class QuietHoursIn(Body):
+    """From `start` to `end`, also over midnight."""
+
+    model_config = example(QUIET_HOURS_EXAMPLE)
+    start: TimeOfDay
+    end: TimeOfDay
+    timezone: Annotated[Text, StringConstraints(max_length=64), AfterValidator(_known_timezone)]
+
+
+class QuietHoursOut(Answer):
+    model_config = example(QUIET_HOURS_EXAMPLE)
+    start: str
+    end: str
+    timezone: str
+
+
 class ProfileIn(Body):
     model_config = example({"display_name": "Ila P."})
     display_name: DisplayName | None = None
     email: Annotated[Text, StringConstraints(max_length=254)] | None = None
     password: Password | None = None
+    quiet_hours: Annotated[
+        QuietHoursIn | None, Field(description="When no push is sent to you; null for never")
+    ] = None
 
 
 class PasswordIn(Body):
@@ -93,8 +125,9 @@ class AccountOut(Answer):
 
 
 class MeOut(UserOut):
-    model_config = example(ACCOUNT_EXAMPLE | {"display_name": "Ila P."})
+    model_config = example(ACCOUNT_EXAMPLE | {"display_name": "Ila P.", "quiet_hours": None})
     email: str
+    quiet_hours: QuietHoursOut | None
 
 
 class TokensOut(Answer):

@@ -4,6 +4,7 @@ Logins are in `login.py`, sessions in `sessions.py`.
 """
 
 import secrets
+from enum import Enum
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -30,6 +31,15 @@ from .models import Session, User, email_key
 from .sessions import open_session
 
 MAX_EMAIL_LENGTH = 254
+
+
+class Unchanged(Enum):
+    """Marks a value that a caller leaves as it is, where None has a meaning of its own."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED = Unchanged.UNCHANGED
 
 
 def register(
@@ -166,23 +176,22 @@ def change_profile(
     email: str | None,
     password: str | None,
     address: str | None,
+    quiet_hours: dict[str, str] | Unchanged | None = UNCHANGED,
 ) -> User:
-    """Changes the display name or the e-mail address, which needs the password.
+    """Changes display name, quiet hours, or the e-mail address, which needs the password.
 
     Raises Invalid, RateLimited, WrongPassword, SessionEnded, EmailTaken, Busy.
     """
     changed: list[str] = []
     if email is not None:
-        email = email.strip()
-        _check_email(email)
-        if password is None:
-            raise invalid("password", "is required to change the e-mail address", "missing")
-        _check_current_password(user, password, address)
-        user.email = email
+        user.email = _confirmed_email(user, email, password, address)
         changed += ["email", "email_key"]
     if display_name is not None:
         user.display_name = display_name
         changed += ["display_name", "display_key"]
+    if not isinstance(quiet_hours, Unchanged):
+        user.quiet_hours = quiet_hours
+        changed.append("quiet_hours")
     try:
         with writing():
             if email is not None:
@@ -198,6 +207,15 @@ def _save_profile(user: User, changed: list[str]) -> None:
     user.save(update_fields=changed)
     if "display_name" in changed:
         publish(ProfileChanged(user.pk, user.username, user.display_name))
+
+
+def _confirmed_email(user: User, email: str, password: str | None, address: str | None) -> str:
+    email = email.strip()
+    _check_email(email)
+    if password is None:
+        raise invalid("password", "is required to change the e-mail address", "missing")
+    _check_current_password(user, password, address)
+    return email
 
 
 def deactivate(*, user: User) -> None:

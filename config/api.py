@@ -22,6 +22,7 @@ from accounts.kernel.errors import (
 from accounts.kernel.json_answers import encode_json
 from messaging.api import router as messaging_router
 from messaging.attachments.api import router as attachments_router
+from messaging.push.api import router as push_router
 from rooms.api import router as rooms_router
 
 from . import VERSION
@@ -96,4 +97,5 @@ api.add_router("", accounts_router)
 api.add_router("", rooms_router)
 api.add_router("", messaging_router)
 api.add_router("", attachments_router)
+api.add_router("", push_router)
 add_error_handlers(api)

@@ -22,6 +22,7 @@ from realtime.runtime import runtime  # noqa: E402
 from realtime.servers.detect import bound_http  # noqa: E402
 
 from .api_handler import ApiHandler, by_path  # noqa: E402
+from .followers import start_in_server  # noqa: E402
 from .health import check_migrations_at_start  # noqa: E402
 from .http_guard import HttpGuard  # noqa: E402
 from .observability.logs import guard_server_logs  # noqa: E402
@@ -58,3 +59,4 @@ application = traced(
 gc.collect()
 gc.freeze()
 check_migrations_at_start()
+start_in_server()

@@ -91,6 +91,16 @@ class Environment(BaseSettings):
     redis_url: StringList = []
     chat_presence_ttl: float = Field(20, ge=1, le=50)
 
+    # Followers and push
+    chat_follower: str = "server"
+    chat_follower_interval: float = Field(1, ge=0.05, le=60)
+    chat_follower_ttl: float = Field(15, ge=1, le=300)
+    chat_vapid_private_key: str = ""
+    chat_vapid_contact: str = ""
+    chat_push_delay: float = Field(10, ge=0.1, le=3600)
+    chat_push_threads: int = Field(8, ge=1, le=100)
+    chat_push_loopback: bool = False
+
     # Files
     media_root: Path = BASE_DIR / "media"
     s3_bucket: str = ""
@@ -115,6 +125,10 @@ class Environment(BaseSettings):
     chat_login_rate: RateOrOff = parse_rate("20/m")
     chat_login_name_rate: RateOrOff = parse_rate("10/m")
     chat_refresh_rate: RateOrOff = parse_rate("300/m")
+
+    # Limits for push
+    chat_subscribe_rate: RateOrOff = parse_rate("60/h")
+    chat_subscriptions_per_user: CountOrOff = 20
 
     # Limits for messages
     chat_message_rate: RateOrOff = parse_rate("20/s")
@@ -221,6 +235,29 @@ class Environment(BaseSettings):
             raise ValueError(f"needs at least {MIN_TOKEN_LENGTH} ASCII characters, without spaces")
         return value
 
+    @field_validator("chat_follower")
+    @classmethod
+    def _check_follower(cls, value: str) -> str:
+        if value not in ("server", "command", "off"):
+            raise ValueError("must be server, command or off")
+        return value
+
+    @field_validator("chat_vapid_private_key")
+    @classmethod
+    def _check_vapid_key(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z0-9_-]{43}=?", value):
+            raise ValueError("must be a key that `manage.py vapid_keys` printed")
+        return value
+
+    @field_validator("chat_vapid_contact")
+    @classmethod
+    def _check_vapid_contact(cls, value: str) -> str:
+        if value and not re.fullmatch(r"(mailto:[^@\s]+@[^@\s]+|https://[^/\s]+\S*)", value):
+            raise ValueError(
+                "must look like mailto:chat@example.com or https://example.com/contact"
+            )
+        return value
+
     @field_validator("redis_url")
     @classmethod
     def _check_redis_urls(cls, value: list[str]) -> list[str]:
@@ -263,7 +300,15 @@ def read_environment() -> Environment:
         stop(f"SECRET_KEY is {wrong_key}")
     if not env.debug and not env.allowed_hosts:
         stop("ALLOWED_HOSTS is missing: set it to the host names of this server")
+    _check_push(env)
     return env
+
+
+def _check_push(env: Environment) -> None:
+    if env.chat_vapid_private_key and not env.chat_vapid_contact:
+        stop("CHAT_VAPID_CONTACT is missing: push services want to know whom to contact")
+    if env.chat_push_loopback and not env.debug:
+        stop("CHAT_PUSH_LOOPBACK is for development: it lets users send requests to this machine")
 
 
 def stop(sentence: str) -> NoReturn:

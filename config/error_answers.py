@@ -23,6 +23,7 @@ from accounts.kernel.incidents import report_incident
 from accounts.kernel.json_answers import encode_json
 from messaging import errors as messaging_errors
 from messaging.attachments import errors as attachments_errors
+from messaging.push import errors as push_errors
 from rooms import errors as rooms_errors
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ STATUS: dict[type[DomainError], int] = {
     rooms_errors.NoSuchMember: 404,
     messaging_errors.NoSuchMessage: 404,
     attachments_errors.NoSuchAttachment: 404,
+    push_errors.PushOff: 404,
+    push_errors.NoSuchSubscription: 404,
     accounts_errors.UsernameTaken: 409,
     accounts_errors.EmailTaken: 409,
     rooms_errors.RoomExists: 409,
@@ -54,6 +57,8 @@ STATUS: dict[type[DomainError], int] = {
     messaging_errors.TooManyPins: 409,
     messaging_errors.TooManyReactions: 409,
     attachments_errors.AttachmentInUse: 409,
+    push_errors.EndpointInUse: 409,
+    push_errors.TooManySubscriptions: 409,
     attachments_errors.TooLarge: 413,
     attachments_errors.UnsupportedType: 415,
     attachments_errors.RangeNotSatisfiable: 416,

@@ -28,6 +28,7 @@ from accounts.kernel.errors import DomainError, Refusals
 from messaging import errors as messaging_errors
 from messaging.api import REFUSALS as MESSAGING_REFUSALS
 from messaging.attachments.api import REFUSALS as ATTACHMENTS_REFUSALS
+from messaging.push.api import REFUSALS as PUSH_REFUSALS
 from rooms.api import REFUSALS as ROOMS_REFUSALS
 
 from .api import api
@@ -36,7 +37,9 @@ from .error_answers import BAD_JSON, PLAIN, STATUS
 
 Schema = dict[str, Any]
 
-REFUSALS: Refusals = ACCOUNTS_REFUSALS | ROOMS_REFUSALS | MESSAGING_REFUSALS | ATTACHMENTS_REFUSALS
+REFUSALS: Refusals = (
+    ACCOUNTS_REFUSALS | ROOMS_REFUSALS | MESSAGING_REFUSALS | ATTACHMENTS_REFUSALS | PUSH_REFUSALS
+)
 SOCKET_ONLY: set[type[DomainError]] = {messaging_errors.ReceiverMismatch}
 CODES = sorted(
     {error.code for error in STATUS.keys() - SOCKET_ONLY}
@@ -51,6 +54,7 @@ TAGS = {
     "Messages": "Reading, sending, editing, deleting and finding messages; reactions, pins and "
     "read marks.",
     "Files": "Uploading files for messages, and downloading them.",
+    "Push": "Web Push to browsers of users who are away.",
 }
 WITH_TOKEN = [
     accounts_errors.NotAuthenticated(),
@@ -72,6 +76,11 @@ DESCRIPTIONS = {
     503: "The server is busy: try again after the seconds in `Retry-After`.",
     507: "Your files need more space than you have.",
 }
+KNOWN = {
+    "Messages": "This `client_id` was sent before: the message as it is now.",
+    "Push": "This endpoint was known: the subscription belongs to this session now.",
+}
+"""Descriptions of a 200 beside a 201, by tag."""
 HEADERS: dict[str, Schema] = {
     "Link": {
         "description": "The pages around this one: `next` and `prev` (RFC 8288)",
@@ -148,7 +157,7 @@ class ChatSchema(OpenAPISchema):
     ) -> None:
         response["description"] = DESCRIPTIONS.get(status, response["description"])
         if status == HTTPStatus.OK and HTTPStatus.CREATED in details["responses"]:
-            response["description"] = "This `client_id` was sent before: the message as it is now."
+            response["description"] = KNOWN[details["tags"][0]]
         if header := HEADERS_OF_STATUS.get(status) or _header_of_pages(status, details):
             response["headers"] = {header: {"$ref": f"#/components/headers/{header}"}}
         for media in response.get("content", {}).values():

@@ -194,6 +194,17 @@ for number, url in enumerate(REDIS_URLS):
         "CONFIG": {"hosts": [{"address": url, **REDIS_TIMEOUTS}], "prefix": REDIS_PREFIX},
     }
 
+# Followers and push
+
+CHAT_FOLLOWER = env.chat_follower
+CHAT_FOLLOWER_INTERVAL = env.chat_follower_interval
+CHAT_FOLLOWER_TTL = env.chat_follower_ttl
+CHAT_VAPID_PRIVATE_KEY = env.chat_vapid_private_key
+CHAT_VAPID_CONTACT = env.chat_vapid_contact
+CHAT_PUSH_DELAY = env.chat_push_delay
+CHAT_PUSH_THREADS = env.chat_push_threads
+CHAT_PUSH_LOOPBACK = env.chat_push_loopback
+
 # Sign-in
 
 CHAT_PASSWORD_ITERATIONS = env.chat_password_iterations
@@ -284,6 +295,10 @@ CHAT_REGISTER_RATE = env.chat_register_rate
 CHAT_LOGIN_RATE = env.chat_login_rate
 CHAT_LOGIN_NAME_RATE = env.chat_login_name_rate
 CHAT_REFRESH_RATE = env.chat_refresh_rate
+
+# Limits for push
+CHAT_SUBSCRIBE_RATE = env.chat_subscribe_rate
+CHAT_SUBSCRIPTIONS_PER_USER = env.chat_subscriptions_per_user
 
 # Limits for messages
 CHAT_MESSAGE_RATE = env.chat_message_rate

@@ -1,4 +1,7 @@
-"""Admin of messages: a searchable list, and deleting through the service."""
+"""Admin of messages: a searchable list, and deleting through the service.
+
+The pages of `follower` and `push` are imported here, where Django looks for them.
+"""
 
 from datetime import datetime
 from typing import ClassVar
@@ -16,7 +19,11 @@ from rooms.admin.search import SEARCH_HELP, SearchableAdmin
 from rooms.models import Room
 
 from . import deletion
+from .follower.admin import FollowerAdmin
 from .models import Attachment, Message
+from .push.admin import PushSubscriptionAdmin
+
+__all__ = ["FollowerAdmin", "MessageAdmin", "PushSubscriptionAdmin"]
 
 MAX_SEARCHED_ROWS = 100_000
 """No index leads with the sender, so a search by sender reads this many of the newest messages."""

@@ -17,6 +17,8 @@ from accounts.kernel.request_threads import ask
 from accounts.order_of_checks import session_first
 from accounts.tokens import Claims
 from rooms.errors import REMOVED, NoSuchRoom, NotAMember
+from rooms.models import Notify
+from rooms.notifications import change_notifications
 from rooms.selectors import RoomAccess, room_access, room_access_by_name
 
 from . import deletion, editing, pins, reactions, selectors, services
@@ -36,6 +38,7 @@ from .schemas import (
     MessageIn,
     MessageOut,
     MessageToRoomIn,
+    MyRoomIn,
     MyRoomOut,
     ReadIn,
     ReadOut,
@@ -131,6 +134,28 @@ def list_my_rooms(request: Request, cursor: Cursor = None, limit: Limit = 50) ->
     """
     page = selectors.my_rooms(request.auth.user_id, cursor=cursor, limit=limit)
     return _page(request, page, page.links)
+
+
+@router.patch(
+    "/my-rooms/{room_id}",
+    tags=["Rooms"],
+    response=answers({200: MyRoomOut}, 400, 401, 403, 404, 422),
+)
+def change_my_room(request: Request, room_id: RoomId, body: MyRoomIn) -> HttpResponse:
+    """Change what you are told about a room.
+
+    Mute it for good or until a time, or choose which messages are pushed to your devices. Unread
+    counts and sockets are not affected.
+    """
+    user_id = request.auth.user_id
+    change_notifications(
+        user_id=user_id,
+        room_id=room_id,
+        muted=body.muted,
+        muted_until=body.muted_until,
+        notify=None if body.notify is None else Notify(body.notify),
+    )
+    return json_answer(selectors.my_room(user_id, room_id))
 
 
 @router.get("/messages", response=answers({200: list[MessageOut]}, 401, 422))
@@ -402,6 +427,7 @@ _SENDING: list[DomainError] = [
 ]
 _CHANGING: list[DomainError] = [NoSuchRoom(), NoSuchMessage()]
 REFUSALS: Refusals = {
+    change_my_room: [NoSuchRoom(), NotAMember(), Forbidden(REMOVED)],
     send_to_room: _SENDING,
     search: _READING,
     read_messages: _READING,

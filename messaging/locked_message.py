@@ -8,13 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+
 from accounts.kernel.db import writing
 from accounts.kernel.events import Event, publish
 from rooms.selectors import RoomAccess, room_access, staff_room_access
 
 from .errors import NoSuchMessage
 from .events import MessageState
-from .models import ChangeKind, Message
+from .models import ChangeKind, LaterChange, Message
 from .selectors import state_of
 
 
@@ -32,6 +34,8 @@ class LockedMessage:
         message.version, message.last_change = room.version, change
         room.save(update_fields=["version"])
         message.save(update_fields=["version", "last_change", *fields])
+        if settings.CHAT_FOLLOWER != "off":
+            LaterChange.objects.create(room_id=room.pk, version=room.version)
         stored: Event = event(self.state())
         publish(stored)
 

@@ -1,6 +1,7 @@
 """Defines messages and reactions.
 
-All counters are in the room: see `rooms.models.Room`.
+All counters are in the room: see `rooms.models.Room`. The tables of `follower` and `push` are
+imported here, where Django looks for them.
 """
 
 from typing import ClassVar
@@ -11,6 +12,20 @@ from typing_extensions import override
 
 from accounts.models import User
 from rooms.models import Room
+
+from .follower.models import Cursor, Follower, LaterChange
+from .push.models import DuePush, PushSubscription
+
+__all__ = [
+    "ChangeKind",
+    "Cursor",
+    "DuePush",
+    "Follower",
+    "LaterChange",
+    "Message",
+    "PushSubscription",
+    "Reaction",
+]
 
 
 class ChangeKind(models.TextChoices):

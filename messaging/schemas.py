@@ -1,7 +1,7 @@
 """Defines the schemas of messages, without Django: frames share the members."""
 
 import unicodedata
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, StringConstraints
 
@@ -9,6 +9,7 @@ from accounts.kernel.fields import (
     Answer,
     Body,
     Id,
+    Moment,
     NameInPath,
     Seq,
     Timestamp,
@@ -47,6 +48,7 @@ def _is_visible(sign: str) -> bool:
 ClientId = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\x20-\x7e]+$")]
 Emoji = Annotated[str, StringConstraints(min_length=1, max_length=32), AfterValidator(_is_reaction)]
 Username = NameInPath
+NotifyName = Literal["all", "none"]
 MAX_ATTACHMENTS = 10
 AttachmentIds = Annotated[
     list[Id],
@@ -188,6 +190,8 @@ class MyRoomOut(RoomOut):
             "last_read_seq": 12,
             "mentions": 0,
             "muted": False,
+            "muted_until": None,
+            "notify": "all",
             "last_message": MESSAGE_EXAMPLE,
         }
     )
@@ -196,7 +200,24 @@ class MyRoomOut(RoomOut):
     last_read_seq: int
     mentions: Annotated[int, Field(description="Unread messages that mention you or everyone")]
     muted: bool
+    muted_until: Timestamp | None
+    notify: NotifyName
     last_message: MessageOut | None
+
+
+class MyRoomIn(Body):
+    """Members that are left out stay as they are."""
+
+    model_config = example({"muted": True})
+    muted: Annotated[
+        bool | None, Field(description="Whether the room is muted: no message of it is pushed")
+    ] = None
+    muted_until: Annotated[
+        Moment | None, Field(description="Mutes until then, in the future; without it for good")
+    ] = None
+    notify: Annotated[
+        NotifyName | None, Field(description="Which messages are pushed: `all` or `none`")
+    ] = None
 
 
 class ReadOut(Answer):

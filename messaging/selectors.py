@@ -11,8 +11,9 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import TextField, Value
 from django.db.models.functions import Cast
+from django.utils import timezone
 
-from accounts.kernel.fields import MAX_ID, stored_rfc3339
+from accounts.kernel.fields import MAX_ID, rfc3339, stored_rfc3339
 from accounts.kernel.pagination import (
     Octets,
     Page,
@@ -26,8 +27,9 @@ from accounts.kernel.pagination import (
     page_of,
     position_in,
 )
+from rooms.errors import NoSuchRoom
 from rooms.followed_rooms import PAIRS, FollowedRoom, followed_rooms, pairs_parameters
-from rooms.models import Room, RoomKind, other_of
+from rooms.models import Room, RoomKind, is_muted, other_of
 from rooms.selectors import PAIR, RoomAccess, aware, may_be_read, members_among
 
 from .events import MessageState
@@ -360,13 +362,17 @@ def _change(room: Room, since: int, row: Any, quotes: Mapping[int | None, Quote]
 MY_ROOM_COLUMNS = (
     "r.id, r.name, r.low_id, r.high_id, r.kind, r.title, r.topic, r.created_by_id,"
     " r.created_at, r.active_at, r.member_count, r.last_seq, r.version,"
-    " low.username, high.username, mine.role, mine.last_read_seq, mine.muted, m.id, {bytes}"
+    " low.username, high.username, mine.role, mine.last_read_seq, mine.muted,"
+    " mine.muted_until, mine.notify, m.id, {bytes}"
 )
 LAST_MESSAGE = f"{PAIR} LEFT JOIN messaging_message m ON m.room_id = r.id AND m.seq = r.last_seq"
 SELECT_MY_ROOMS = (
     f"SELECT {MY_ROOM_COLUMNS}"  # noqa: S608
     f" FROM rooms_member mine JOIN rooms_room r ON r.id = mine.room_id{LAST_MESSAGE}"
     " WHERE mine.user_id = %s AND r.deleted_at IS NULL"
+    "{narrowed}"
+)
+LISTED = (
     " AND NOT (r.kind = 'private' AND r.last_seq = 0){beyond}"
     " ORDER BY r.active_at {direction}, r.id {direction} LIMIT %s"
 )
@@ -402,6 +408,8 @@ class _MyRoom(NamedTuple):
     role: str
     last_read_seq: int
     muted: bool
+    muted_until: datetime | None
+    notify: str
     last_id: int | None
     last_bytes: int | None
 
@@ -418,6 +426,8 @@ class _MyRoom(NamedTuple):
     ) -> dict[str, Any]:
         """Returns the members of MyRoomOut; `members` on a private room only."""
         here = ShownRoom(*self[:4])
+        until = aware(self.muted_until)
+        muted = is_muted(muted=bool(self.muted), until=until, now=timezone.now())
         return {
             "id": self.pk,
             "name": self.name,
@@ -434,7 +444,9 @@ class _MyRoom(NamedTuple):
             "unread": self.last_seq - self.last_read_seq,
             "last_read_seq": self.last_read_seq,
             "mentions": mentions,
-            "muted": bool(self.muted),
+            "muted": muted,
+            "muted_until": rfc3339(until) if muted and until else None,
+            "notify": self.notify,
             "last_message": message_out(here, last_message, quotes) if last_message else None,
         }
 
@@ -446,11 +458,8 @@ def my_rooms(user_id: int, *, cursor: str | None, limit: int) -> Page[dict[str, 
     if position.values is not None:
         beyond = f" AND (r.active_at, r.id) {'>' if position.backwards else '<'} (%s, %s)"
         values = _activity_in(position.values)
-    statement = SELECT_MY_ROOMS.format(
-        bytes=BYTES[connection.vendor],
-        beyond=beyond,
-        direction="ASC" if position.backwards else "DESC",
-    )
+    listed = LISTED.format(beyond=beyond, direction="ASC" if position.backwards else "DESC")
+    statement = SELECT_MY_ROOMS.format(bytes=BYTES[connection.vendor], narrowed=listed)
     with connection.cursor() as database:
         database.execute(statement, [user_id, *values, limit + 1])
         rows = [_MyRoom(*row) for row in database.fetchall()]
@@ -471,6 +480,22 @@ def my_rooms(user_id: int, *, cursor: str | None, limit: int) -> Page[dict[str, 
     )
     answer.links = page.links
     return answer
+
+
+def my_room(user_id: int, room_id: int) -> dict[str, Any]:
+    """Returns one room of a member, with the members of MyRoomOut. Raises NoSuchRoom."""
+    statement = SELECT_MY_ROOMS.format(bytes=BYTES[connection.vendor], narrowed=" AND r.id = %s")
+    with connection.cursor() as database:
+        database.execute(statement, [user_id, room_id])
+        row = database.fetchone()
+        if row is None:
+            raise NoSuchRoom
+        room = _MyRoom(*row)
+        messages = _messages_by_id(database, [room.last_id] if room.last_id else [])
+    last = messages.get(room.last_id)
+    quotes = quotes_of([last[REPLY_TO]] if last else [])
+    mentions = _unread_mentions([(user_id, room)])
+    return room.out(last, quotes, mentions.get((user_id, room_id), 0))
 
 
 @dataclass(frozen=True, slots=True)

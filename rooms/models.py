@@ -1,5 +1,6 @@
 """Defines rooms, members and bans."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.db import models
@@ -22,6 +23,13 @@ class Role(models.TextChoices):
     OWNER = "owner"
     ADMIN = "admin"
     MEMBER = "member"
+
+
+class Notify(models.TextChoices):
+    """Which messages of a room are pushed to a member."""
+
+    ALL = "all"
+    NONE = "none"
 
 
 class Room(models.Model):
@@ -143,7 +151,13 @@ class Member(models.Model):
     )
     role = models.CharField(max_length=6, choices=Role.choices, default=Role.MEMBER)
     last_read_seq = models.PositiveBigIntegerField(default=0)
+    # Muted for good, or until `muted_until`.
     muted = models.BooleanField(default=False)
+    muted_until = models.DateTimeField(null=True, blank=True)
+    # With database defaults: `messaging.writer` inserts members by hand.
+    notify = models.CharField(
+        max_length=8, choices=Notify.choices, default=Notify.ALL, db_default=Notify.ALL
+    )
     joined_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -161,6 +175,14 @@ class Member(models.Model):
     @override
     def __str__(self) -> str:
         return f"{self.role} {self.user_id} of room {self.room_id}"
+
+    def is_muted(self, now: datetime) -> bool:
+        return is_muted(muted=self.muted, until=self.muted_until, now=now)
+
+
+def is_muted(*, muted: bool, until: datetime | None, now: datetime) -> bool:
+    """Checks whether a room is muted for good, or still."""
+    return muted and (until is None or until > now)
 
 
 class Ban(models.Model):

@@ -45,14 +45,6 @@ def stored_rfc3339(moment: datetime) -> str:
     return rfc3339(moment)
 
 
-def _in_utc(moment: datetime) -> datetime:
-    """A time without zone is in UTC. Raises ValueError near the ends of the calendar."""
-    if not 1 < moment.year < MAXYEAR:
-        raise ValueError("must be a year from 2 to 9998")
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-Moment = Annotated[datetime, AfterValidator(_in_utc)]
 """A time of a client: RFC 3339, or a date, which is its first moment."""
 
 
@@ -84,6 +76,17 @@ Timestamp = Annotated[
     PlainSerializer(rfc3339, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
 ]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """A time without zone is in UTC. Raises ValueError near the ends of the calendar."""
+    if not 1 < moment.year < MAXYEAR:
+        raise ValueError("must be a year from 2 to 9998")
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, Field(strict=False), AfterValidator(_in_utc)]
+"""A time of a client: RFC 3339, or a date, which is its first moment."""
 
 
 SearchText = Annotated[Text, StringConstraints(max_length=200)]

@@ -50,6 +50,7 @@ class Migration(migrations.Migration):
                         default=accounts.models.new_stamp, editable=False, max_length=32
                     ),
                 ),
+                ("quiet_hours", models.JSONField(blank=True, null=True)),
                 ("date_joined", models.DateTimeField(default=django.utils.timezone.now)),
                 ("last_seen", models.DateTimeField(blank=True, null=True)),
                 (

@@ -4,6 +4,7 @@ from functools import partial
 
 from .database import check_database, check_database_clock, check_migrations
 from .finding import Check
+from .followers import check_followers, check_push
 from .installation import check_libraries, check_settings, check_static_files
 from .redis import check_broadcast, check_redis, check_redis_clocks
 from .sockets import check_origin, check_websocket
@@ -21,6 +22,8 @@ def checks(url: str | None) -> list[Check]:
         Check("broadcast", check_broadcast),
         Check("clock", check_database_clock),
         Check("clock", check_redis_clocks),
+        Check("push", check_push),
+        Check("followers", check_followers),
         Check("static files", check_static_files),
         Check("storage", check_storage),
         Check("libraries", check_libraries),

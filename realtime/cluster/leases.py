@@ -232,6 +232,11 @@ def _pair(room_id: int, user_id: int) -> str:
     return f"r {room_id} {user_id}"
 
 
+def room_hash(room_id: int) -> tuple[str, str]:
+    """Returns the name of a room's users, which selects the host, and their key there."""
+    return _room(room_id), _key(_room(room_id))
+
+
 def _count(name: str) -> str:
     return f"count:{name}"
 

@@ -82,6 +82,16 @@ class Migration(migrations.Migration):
                 ),
                 ("last_read_seq", models.PositiveBigIntegerField(default=0)),
                 ("muted", models.BooleanField(default=False)),
+                ("muted_until", models.DateTimeField(blank=True, null=True)),
+                (
+                    "notify",
+                    models.CharField(
+                        choices=[("all", "All"), ("none", "None")],
+                        db_default="all",
+                        default="all",
+                        max_length=8,
+                    ),
+                ),
                 ("joined_at", models.DateTimeField(default=django.utils.timezone.now)),
                 (
                     "user",

@@ -36,6 +36,7 @@ MISSING = {
     "room_id": "999",
     "message_id": "999",
     "session_id": "999",
+    "subscription_id": "999",
 }
 """What the paths name: nothing that exists."""
 

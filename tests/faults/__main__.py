@@ -19,6 +19,7 @@ from .docs_page import Document
 from .findings import Findings
 from .installation import PROCESSES, Installation, installation
 from .presence import presence
+from .pushes import pushes
 from .reconnect import reconnect
 from .redis_outage import redis_cut_off, redis_frozen, redis_killed
 from .removals import removals
@@ -74,6 +75,7 @@ DRILLS: dict[str, Drill] = {
     "clock": _on_site(clock_skew),
     "removals": _on_site(removals),
     "presence": _on_site(presence),
+    "pushes": pushes,
 }
 
 

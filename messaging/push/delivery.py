@@ -1,0 +1,141 @@
+"""Sends the pushes that are due and stores their outcomes.
+
+Requests run in threads; every decision and every write is made by the follower's thread. At most
+one request per device runs at a time, so a slow push service holds up its own devices only.
+"""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import F
+from django.utils import timezone
+
+from accounts.kernel.db import writing
+
+from .decisions import Decision, Drop, Postpone, Send, decide
+from .metrics import pushes
+from .models import DuePush, PushSubscription
+from .open_sockets import OpenSockets
+from .sending import Outcome, Push, Result, send, topic_of
+from .vapid import VapidKeys, vapid_keys
+
+MAX_RETRY_DELAY = 3600.0
+RUNNING_PER_THREAD = 2
+FULL_DELAY = 0.1
+Running = tuple[DuePush, Send, "Future[Result]"]
+
+
+class Delivery:
+    """Sends due pushes while this process has the lease."""
+
+    def __init__(self, sockets: OpenSockets) -> None:
+        self._sockets = sockets
+        self._threads = ThreadPoolExecutor(
+            settings.CHAT_PUSH_THREADS, thread_name_prefix="push-send"
+        )
+        self._max_running = settings.CHAT_PUSH_THREADS * RUNNING_PER_THREAD
+        self._running: dict[int, Running] = {}
+
+    def run(self) -> bool:
+        """Stores finished pushes and starts due ones. Returns whether more is due now."""
+        keys = vapid_keys()
+        if keys is None:
+            return False
+        self._store_finished()
+        free = self._max_running - len(self._running)
+        if not free:
+            wait([one[2] for one in self._running.values()], FULL_DELAY, FIRST_COMPLETED)
+            return True
+        rows = self._due_rows(free)
+        self._carry_out(decide(_one_per_device(rows), self._sockets), keys)
+        return len(rows) == free
+
+    def close(self) -> None:
+        """Lets running requests end; their outcomes are lost, so these pushes are repeated."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _due_rows(self, limit: int) -> list[DuePush]:
+        due = DuePush.objects.filter(due_at__lte=timezone.now())
+        due = due.exclude(subscription__in=list(self._running)).order_by("due_at")
+        loaded = due.select_related("subscription__session", "subscription__user", "room")
+        return list(loaded[:limit])
+
+    def _carry_out(self, decided: Sequence[tuple[DuePush, Decision]], keys: VapidKeys) -> None:
+        unsent = []
+        for row, decision in decided:
+            if isinstance(decision, Send):
+                self._start(row, decision, keys)
+            else:
+                unsent.append((row, decision))
+        _store_unsent(unsent)
+
+    def _start(self, row: DuePush, decision: Send, keys: VapidKeys) -> None:
+        device = row.subscription
+        push = Push(
+            endpoint=device.endpoint,
+            p256dh=device.p256dh,
+            auth=device.auth,
+            topic=topic_of(row.room_id),
+            payload=decision.payload,
+        )
+        self._running[device.pk] = (row, decision, self._threads.submit(send, push, keys))
+
+    def _store_finished(self) -> None:
+        finished = [one for one in self._running.values() if one[2].done()]
+        if not finished:
+            return
+        with writing():
+            for row, decision, answer in finished:
+                _store_result(row, decision.seq, answer.result())
+        # After the commit: where that fails, they are stored at the next attempt.
+        for row, _, answer in finished:
+            pushes.labels(answer.result().outcome).inc()
+            del self._running[row.subscription_id]
+
+
+def _one_per_device(rows: Iterable[DuePush]) -> list[DuePush]:
+    by_device: dict[int, DuePush] = {}
+    for row in rows:
+        by_device.setdefault(row.subscription_id, row)
+    return list(by_device.values())
+
+
+def _store_unsent(unsent: Sequence[tuple[DuePush, Decision]]) -> None:
+    if not unsent:
+        return
+    with writing():
+        for row, decision in unsent:
+            if isinstance(decision, Postpone):
+                DuePush.objects.filter(pk=row.pk).update(due_at=decision.until)
+            else:
+                # A message that was scheduled meanwhile keeps the row.
+                DuePush.objects.filter(pk=row.pk, wanted_seq=row.wanted_seq).delete()
+    given_up = sum(isinstance(one, Drop) and one.given_up for _, one in unsent)
+    if given_up:
+        pushes.labels("given_up").inc(given_up)
+
+
+def _store_result(row: DuePush, seq: int, result: Result) -> None:
+    now = timezone.now()
+    device = PushSubscription.objects.filter(pk=row.subscription_id)
+    if result.outcome == Outcome.GONE:
+        device.delete()
+        return
+    this = DuePush.objects.filter(pk=row.pk)
+    if result.outcome == Outcome.SENT:
+        rests_until = now + timedelta(seconds=settings.CHAT_PUSH_DELAY)
+        this.update(pushed_seq=seq, due_at=rests_until, since=now)
+        if row.subscription.failures:
+            device.update(failures=0, retry_at=None)
+        return
+    retry_at = _retry_at(row.subscription.failures, result.retry_after, now)
+    device.update(failures=F("failures") + 1, retry_at=retry_at)
+    this.update(due_at=retry_at)
+
+
+def _retry_at(failures: int, retry_after: int | None, now: datetime) -> datetime:
+    """Doubles the delay with each failure; a push service may ask for more time."""
+    delay = min(settings.CHAT_PUSH_DELAY * 2.0 ** min(failures, 20), MAX_RETRY_DELAY)
+    return now + timedelta(seconds=max(delay, min(retry_after or 0, MAX_RETRY_DELAY)))

@@ -1,0 +1,16 @@
+"""The short form of the drill of pushes."""
+
+from pathlib import Path
+
+import pytest
+
+from .checker import report
+from .pushes import pushes
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+async def test_every_message_is_pushed_although_followers_are_killed(tmp_path: Path) -> None:
+    findings = await pushes(tmp_path, trials=8, kills=3, rooms=4)
+    print(findings)
+    assert not findings.violations, f"{findings}\n{report(findings.violations)}"
