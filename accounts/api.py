@@ -176,11 +176,11 @@ def read_profile(request: Request) -> User:
 
 @router.patch("/users/me", response=answers({200: MeOut}, 400, 401, 403, 409, 422, 429))
 def change_profile(request: Request, body: ProfileIn) -> User:
-    """Change your display name or e-mail address.
+    """Change your display name, your e-mail address, or whether you share receipts.
 
     Omitted members stay unchanged. A new e-mail address needs the current `password`.
     """
-    return services.change_profile(
+    user = services.change_profile(
         user=user_of(request.auth),
         session_id=request.auth.session_id,
         display_name=body.display_name,
@@ -188,6 +188,9 @@ def change_profile(request: Request, body: ProfileIn) -> User:
         password=body.password,
         address=request_address(request),
     )
+    if body.share_receipts not in (None, user.share_receipts):
+        services.share_receipts(user=user, shares=not user.share_receipts)
+    return user
 
 
 @router.post("/users/me/password", response=answers({204: None}, 400, 401, 403, 422, 429))

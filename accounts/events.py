@@ -11,3 +11,11 @@ class SessionsEnded(Event):
 
     user_id: int
     session_ids: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptsSharingChanged(Event):
+    """A user began or ceased to share receipts, and so to see them."""
+
+    user_id: int
+    shares: bool

@@ -94,6 +94,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     security_stamp = models.CharField(max_length=32, default=new_stamp, editable=False)
     date_joined = models.DateTimeField(default=timezone.now)
     last_seen = models.DateTimeField(null=True, blank=True)
+    share_receipts = models.BooleanField(default=True)
 
     # The hash in the row, as this object last read or stored it.
     _stored_password: str | None = None

@@ -70,6 +70,9 @@ class ProfileIn(Body):
     display_name: DisplayName | None = None
     email: Annotated[Text, StringConstraints(max_length=254)] | None = None
     password: Password | None = None
+    share_receipts: Annotated[
+        bool | None, Field(description="false: you neither share nor see receipts")
+    ] = None
 
 
 class PasswordIn(Body):
@@ -93,8 +96,9 @@ class AccountOut(Answer):
 
 
 class MeOut(UserOut):
-    model_config = example(ACCOUNT_EXAMPLE | {"display_name": "Ila P."})
+    model_config = example(ACCOUNT_EXAMPLE | {"display_name": "Ila P.", "share_receipts": True})
     email: str
+    share_receipts: bool
 
 
 class TokensOut(Answer):

@@ -9,6 +9,7 @@ from django.db import IntegrityError, connection
 
 from . import hashing, tokens
 from .auth import network_of
+from .events import ReceiptsSharingChanged
 from .kernel.db import writing
 from .kernel.errors import (
     EmailTaken,
@@ -19,6 +20,7 @@ from .kernel.errors import (
     WrongPassword,
     invalid,
 )
+from .kernel.events import publish
 from .kernel.names import MAX_NAME_LENGTH, name_from_email, name_key
 from .kernel.rate_limits import consume
 from .models import Session, User, email_key
@@ -232,3 +234,11 @@ def deactivate(*, user: User) -> None:
     with writing():
         user.is_active = False
         user.save(update_fields=["is_active"])
+
+
+def share_receipts(*, user: User, shares: bool) -> None:
+    """Begins or ceases to share how far a user has read and received, and to see it of others."""
+    with writing():
+        user.share_receipts = shares
+        user.save(update_fields=["share_receipts"])
+        publish(ReceiptsSharingChanged(user.pk, shares))

@@ -80,6 +80,11 @@ class Read(ClientFrame):
     seq: Seq
 
 
+class Delivered(ClientFrame):
+    type: Literal["delivered"] = "delivered"
+    seq: Seq
+
+
 class Resume(ClientFrame):
     type: Literal["resume"] = "resume"
     since: Annotated[int, Field(strict=True, ge=0, lt=MAX_SINCE_DIGITS)]
@@ -99,7 +104,7 @@ def _kind(frame: Any) -> Any:
     return frame.get("type", "typing" if "typing" in frame else "message")
 
 
-AnyClientFrame = SendMessage | Typing | Join | Exit | Read | Resume | Ping
+AnyClientFrame = SendMessage | Typing | Join | Exit | Read | Delivered | Resume | Ping
 _CLIENT_FRAMES: TypeAdapter[AnyClientFrame] = TypeAdapter(
     Annotated[
         Annotated[SendMessage, Tag("message")]
@@ -107,6 +112,7 @@ _CLIENT_FRAMES: TypeAdapter[AnyClientFrame] = TypeAdapter(
         | Annotated[Join, Tag("join")]
         | Annotated[Exit, Tag("exit")]
         | Annotated[Read, Tag("read")]
+        | Annotated[Delivered, Tag("delivered")]
         | Annotated[Resume, Tag("resume")]
         | Annotated[Ping, Tag("ping")],
         Discriminator(_kind),
@@ -270,6 +276,12 @@ class Exited(Answering):
 
 class ReadOut(Answering):
     type: Literal["read"] = "read"
+    username: str
+    seq: int
+
+
+class DeliveredOut(Answering):
+    type: Literal["delivered"] = "delivered"
     username: str
     seq: int
 

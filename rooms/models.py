@@ -143,6 +143,8 @@ class Member(models.Model):
     )
     role = models.CharField(max_length=6, choices=Role.choices, default=Role.MEMBER)
     last_read_seq = models.PositiveBigIntegerField(default=0)
+    # Stored only when it is ahead of `last_read_seq`: what was read was delivered.
+    delivered_seq = models.PositiveBigIntegerField(default=0)
     muted = models.BooleanField(default=False)
     joined_at = models.DateTimeField(default=timezone.now)
 

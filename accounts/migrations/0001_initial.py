@@ -52,6 +52,7 @@ class Migration(migrations.Migration):
                 ),
                 ("date_joined", models.DateTimeField(default=django.utils.timezone.now)),
                 ("last_seen", models.DateTimeField(blank=True, null=True)),
+                ("share_receipts", models.BooleanField(default=True)),
                 (
                     "groups",
                     models.ManyToManyField(

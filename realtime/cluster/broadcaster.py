@@ -15,9 +15,10 @@ from .messages import (
     DeliverFrame,
     DisconnectMember,
     EndSessions,
-    SendReadMarker,
+    SendReceipt,
     SendToRoom,
     SendToUsers,
+    SetReceiptsSharing,
 )
 
 
@@ -69,8 +70,13 @@ class Broadcaster:
         """Sends a frame outside the order of versions."""
         self._broadcast(SendToRoom(room_id, text, except_user_id, droppable))
 
-    def send_read_marker(self, room_id: int, user_id: int, text: str) -> None:
-        self._broadcast(SendReadMarker(room_id, user_id, text))
+    def send_receipt(self, room_id: int, user_id: int, text: str) -> None:
+        """Sends a user's read or delivered marker to those who share theirs."""
+        self._broadcast(SendReceipt(room_id, user_id, text))
+
+    def set_receipts_sharing(self, user_id: int, *, shares: bool) -> None:
+        """Sends receipts to a user's open sockets from now on, or no longer."""
+        self._broadcast(SetReceiptsSharing(user_id, shares))
 
     def disconnect_member(
         self, room_id: int, user_id: int, access_epoch: int, *, removed: bool
@@ -86,10 +92,13 @@ class Broadcaster:
 
     def _broadcast(self, message: ClusterMessage) -> None:
         self.receive(message)
-        group = ALL_PROCESSES if isinstance(message, EndSessions) else room_group(message.room_id)
+        if isinstance(message, EndSessions | SetReceiptsSharing):
+            group = ALL_PROCESSES
+        else:
+            group = room_group(message.room_id)
         self._broker.publish(group, message)
 
-    def receive(self, message: ClusterMessage) -> None:
+    def receive(self, message: ClusterMessage) -> None:  # noqa: C901, PLR0915 - one case each
         """Applies a message of any process to the sockets here."""
         hub = self._hub
         match message:
@@ -99,8 +108,10 @@ class Broadcaster:
                 hub.send_to_users(room_id, user_ids, text)
             case SendToRoom(room_id, text, except_user_id, droppable):
                 hub.send_to_room(room_id, text, except_user_id=except_user_id, droppable=droppable)
-            case SendReadMarker(room_id, user_id, text):
-                hub.send_read_marker(room_id, user_id, text)
+            case SendReceipt(room_id, user_id, text):
+                hub.send_receipt(room_id, user_id, text)
+            case SetReceiptsSharing(user_id, shares):
+                hub.set_receipts_sharing(user_id, shares=shares)
             case DisconnectMember(room_id, user_id, access_epoch, removed):
                 error = Removed() if removed else None
                 self._revocation.disconnect_member(room_id, user_id, access_epoch, error)

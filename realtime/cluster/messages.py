@@ -42,8 +42,8 @@ class SendToRoom:
 
 
 @dataclass(frozen=True, slots=True)
-class SendReadMarker:
-    """A user's read marker.
+class SendReceipt:
+    """A user's read or delivered marker. Users who share none do not get it.
 
     In rooms above CHAT_PRESENCE_MAX_USERS only the user's own sockets get it.
     """
@@ -75,29 +75,39 @@ class CloseRoom:
 
 @dataclass(frozen=True, slots=True)
 class EndSessions:
-    """Sessions ended. The only message that goes to every process."""
+    """Sessions ended. Goes to every process."""
 
     session_ids: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class SetReceiptsSharing:
+    """A user shares receipts from now on, or no longer. Goes to every process."""
+
+    user_id: int
+    shares: bool
 
 
 ClusterMessage = (
     DeliverFrame
     | SendToUsers
     | SendToRoom
-    | SendReadMarker
+    | SendReceipt
     | DisconnectMember
     | CloseRoom
     | EndSessions
+    | SetReceiptsSharing
 )
 
 TAGS: dict[type[ClusterMessage], str] = {
     DeliverFrame: "deliver",
     SendToUsers: "users",
     SendToRoom: "room",
-    SendReadMarker: "read",
+    SendReceipt: "read",
     DisconnectMember: "disconnect",
     CloseRoom: "close",
     EndSessions: "sessions",
+    SetReceiptsSharing: "receipts",
 }
 _CLASSES: dict[str, type[ClusterMessage]] = {tag: kind for kind, tag in TAGS.items()}
 

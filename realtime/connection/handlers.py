@@ -15,6 +15,8 @@ from realtime.delivery.subscriber import Subscriber
 from realtime.protocol import (
     Ack,
     AnyClientFrame,
+    Delivered,
+    DeliveredOut,
     Exit,
     Exited,
     Join,
@@ -70,8 +72,8 @@ class FrameHandlers:
                 self._join(frame)
             case Exit():
                 self._exit(frame)
-            case Read():
-                await self._read(frame)
+            case Read() | Delivered():
+                await self._mark(frame)
             case Resume():
                 await self._resume(frame)
             case Ping():
@@ -164,14 +166,21 @@ class FrameHandlers:
         )
         self.subscriber.close(CloseCode.NORMAL)
 
-    async def _read(self, frame: Read) -> None:
+    async def _mark(self, frame: Read | Delivered) -> None:
         caller = self.subscriber.caller
-        marked = await messages.mark_read_from_loop(
-            caller=caller, room_id=self.room.id, seq=frame.seq
-        )
+        answer: ReadOut | DeliveredOut
+        if isinstance(frame, Read):
+            read = await messages.mark_read_from_loop(
+                caller=caller, room_id=self.room.id, seq=frame.seq
+            )
+            answer = ReadOut(username=caller.username, seq=read.seq, ref=frame.ref)
+        else:
+            delivered = await messages.mark_delivered_from_loop(
+                caller=caller, room_id=self.room.id, seq=frame.seq
+            )
+            answer = DeliveredOut(username=caller.username, seq=delivered.seq, ref=frame.ref)
         if frame.ref is not None:
-            read = ReadOut(username=caller.username, seq=marked.seq, ref=frame.ref)
-            self.subscriber.send(encode(read))
+            self.subscriber.send(encode(answer))
 
 
 def _ack(frame: SendMessage, sent: Sent) -> str:

@@ -139,13 +139,23 @@ class Hub:
         if room is not None and not (droppable and not room.announces):
             room.send(text, except_user_id=except_user_id, droppable=droppable)
 
-    def send_read_marker(self, room_id: int, user_id: int, text: str) -> None:
-        """Sends how far a user has read; in large rooms to their own sockets (decision 11)."""
+    def send_receipt(self, room_id: int, user_id: int, text: str) -> None:
+        """Sends how far a user has read; in large rooms to their own sockets (decision 11).
+
+        Users who do not share receipts get those of none but themselves.
+        """
         room = self.rooms.get(room_id)
-        if room is not None and room.announces:
+        if room is not None and room.announces and not room.unsharing:
             room.send(text)
+        elif room is not None and room.announces:
+            self.send_to_users(room_id, room.users.keys() - room.unsharing | {user_id}, text)
         else:
             self.send_to_users(room_id, (user_id,), text)
+
+    def set_receipts_sharing(self, user_id: int, *, shares: bool) -> None:
+        for room in self.rooms.values():
+            if user_id in room.users:
+                (room.unsharing.discard if shares else room.unsharing.add)(user_id)
 
     # Closing
 

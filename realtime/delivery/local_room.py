@@ -42,6 +42,7 @@ class LocalRoom:
         "queued_subscribers",
         "state",
         "throttled",
+        "unsharing",
         "unwritten",
         "unwritten_characters",
         "users",
@@ -69,6 +70,8 @@ class LocalRoom:
         self.unwritten_characters = 0
         self.users: dict[int, int] = {}
         self.names: dict[int, str] = {}
+        # Users here who do not share receipts, and so receive none.
+        self.unsharing: set[int] = set()
         self.online_total = 0
         """Users in the room over all processes, as of the last arrival or departure here."""
         self.throttled: dict[tuple[str, int], float] = {}
@@ -89,6 +92,8 @@ class LocalRoom:
         user_id = subscriber.caller.user_id
         self.users[user_id] = self.users.get(user_id, 0) + 1
         self.names[user_id] = subscriber.caller.username
+        if not subscriber.caller.shares_receipts:
+            self.unsharing.add(user_id)
 
     def discard(self, subscriber: Subscriber) -> bool:
         """Removes a subscriber. True when it was the user's last socket here."""
@@ -100,6 +105,7 @@ class LocalRoom:
         if self.users[user_id]:
             return False
         del self.users[user_id], self.names[user_id]
+        self.unsharing.discard(user_id)
         for what in ("typing", "join"):
             self.reset_throttle(what, user_id)
         return True
