@@ -184,12 +184,12 @@ def _quiet_hours(body: ProfileIn) -> dict[str, str] | services.Unchanged | None:
 
 @router.patch("/users/me", response=answers({200: MeOut}, 400, 401, 403, 409, 422, 429))
 def change_profile(request: Request, body: ProfileIn) -> User:
-    """Change your display name, e-mail address or quiet hours.
+    """Change your profile: display name, e-mail address, quiet hours, sharing of receipts.
 
     Omitted members stay unchanged. In quiet hours no push is sent to you; null ends them.
     A new e-mail address needs the current `password`.
     """
-    return services.change_profile(
+    user = services.change_profile(
         user=user_of(request.auth),
         session_id=request.auth.session_id,
         display_name=body.display_name,
@@ -198,6 +198,9 @@ def change_profile(request: Request, body: ProfileIn) -> User:
         address=request_address(request),
         quiet_hours=_quiet_hours(body),
     )
+    if body.share_receipts not in (None, user.share_receipts):
+        services.share_receipts(user=user, shares=not user.share_receipts)
+    return user
 
 
 @router.post("/users/me/password", response=answers({204: None}, 400, 401, 403, 422, 429))

@@ -35,6 +35,8 @@ class Caller:
     username: str
     session_id: int
     expires_at: int
+    shares_receipts: bool = True
+    """Read for sockets, which receive receipts."""
 
 
 class Request(HttpRequest):
@@ -46,7 +48,8 @@ class Request(HttpRequest):
 # Plain SQL, because each request and each socket runs it: building the query with the ORM costs
 # many times what the database needs.
 SELECT_CALLER = (
-    "SELECT u.username, u.is_active AND s.ended_at IS NULL, s.last_used_at < %s"
+    "SELECT u.username, u.is_active AND s.ended_at IS NULL, s.last_used_at < %s,"
+    " u.share_receipts"
     " FROM accounts_session s JOIN accounts_user u ON u.id = s.user_id"
     " WHERE s.id = %s AND s.user_id = %s"
 )
@@ -73,13 +76,15 @@ def sign_in_with(claims: tokens.Claims, *, touch: bool = True) -> Caller:
         row = cursor.fetchone()
     if row is None:
         raise TokenInvalid
-    username, is_good, is_stale = row
+    username, is_good, is_stale, shares_receipts = row
     note_user(claims.user_id)
     if not is_good:
         raise SessionEnded
     if is_stale and touch:
         Session.objects.filter(pk=claims.session_id).update(last_used_at=now)
-    return Caller(claims.user_id, username, claims.session_id, claims.expires_at)
+    return Caller(
+        claims.user_id, username, claims.session_id, claims.expires_at, bool(shares_receipts)
+    )
 
 
 class Bearer(AuthBase):

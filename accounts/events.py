@@ -20,3 +20,11 @@ class ProfileChanged(Event):
     user_id: int
     username: str
     display_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptsSharingChanged(Event):
+    """A user began or ceased to share receipts, and so to see them."""
+
+    user_id: int
+    shares: bool

@@ -99,6 +99,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     quiet_hours = models.JSONField(null=True, blank=True)
     date_joined = models.DateTimeField(default=timezone.now)
     last_seen = models.DateTimeField(null=True, blank=True)
+    share_receipts = models.BooleanField(default=True)
 
     # The hash in the row, as this object last read or stored it.
     _stored_password: str | None = None

@@ -102,6 +102,9 @@ class ProfileIn(Body):
     quiet_hours: Annotated[
         QuietHoursIn | None, Field(description="When no push is sent to you; null for never")
     ] = None
+    share_receipts: Annotated[
+        bool | None, Field(description="false: you neither share nor see receipts")
+    ] = None
 
 
 class PasswordIn(Body):
@@ -125,8 +128,11 @@ class AccountOut(Answer):
 
 
 class MeOut(UserOut):
-    model_config = example(ACCOUNT_EXAMPLE | {"display_name": "Ila P.", "quiet_hours": None})
+    model_config = example(
+        ACCOUNT_EXAMPLE | {"display_name": "Ila P.", "share_receipts": True, "quiet_hours": None}
+    )
     email: str
+    share_receipts: bool
     quiet_hours: QuietHoursOut | None
 
 

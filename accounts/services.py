@@ -13,7 +13,7 @@ from django.db import IntegrityError
 
 from . import hashing, tokens
 from .auth import network_of
-from .events import ProfileChanged
+from .events import ProfileChanged, ReceiptsSharingChanged
 from .kernel.db import writing
 from .kernel.errors import (
     EmailTaken,
@@ -223,3 +223,11 @@ def deactivate(*, user: User) -> None:
     with writing():
         user.is_active = False
         user.save(update_fields=["is_active"])
+
+
+def share_receipts(*, user: User, shares: bool) -> None:
+    """Begins or ceases to share how far a user has read and received, and to see it of others."""
+    with writing():
+        user.share_receipts = shares
+        user.save(update_fields=["share_receipts"])
+        publish(ReceiptsSharingChanged(user.pk, shares))

@@ -147,6 +147,7 @@ class Environment(BaseSettings):
     chat_join_rate: RateOrOff = parse_rate("120/m")
     chat_presence_rate: RateOrOff = parse_rate("10/m")
     chat_presence_max_users: CountOrOff = 250
+    chat_receipts_max_members: CountOrOff = 100
 
     # Limits for sockets
     chat_frame_rate: RateOrOff = parse_rate("50/s")

@@ -51,6 +51,7 @@ STATUS: dict[type[DomainError], int] = {
     accounts_errors.UsernameTaken: 409,
     accounts_errors.EmailTaken: 409,
     rooms_errors.RoomExists: 409,
+    rooms_errors.RoomTooLarge: 409,
     rooms_errors.LastOwner: 409,
     messaging_errors.ClientIdReused: 409,
     messaging_errors.MessageDeleted: 409,

@@ -51,8 +51,7 @@ CODES = sorted(
 TAGS = {
     "Accounts": "Registration, login and tokens, your profile, your sessions, other users.",
     "Rooms": "Public rooms, groups and private rooms, and who belongs to them.",
-    "Messages": "Reading, sending, editing, deleting and finding messages; reactions, pins and "
-    "read marks.",
+    "Messages": "Reading, sending, changing and finding messages; reactions, pins and read marks.",
     "Files": "Uploading files for messages, and downloading them.",
     "Push": "Web Push to browsers of users who are away.",
 }

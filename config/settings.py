@@ -317,6 +317,7 @@ CHAT_ROOM_RATE = env.chat_room_rate
 CHAT_JOIN_RATE = env.chat_join_rate
 CHAT_PRESENCE_RATE = env.chat_presence_rate
 CHAT_PRESENCE_MAX_USERS = env.chat_presence_max_users
+CHAT_RECEIPTS_MAX_MEMBERS = env.chat_receipts_max_members
 
 # Limits for sockets
 CHAT_FRAME_RATE = env.chat_frame_rate

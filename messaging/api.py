@@ -32,6 +32,7 @@ from .errors import (
 )
 from .events import MessageState
 from .schemas import (
+    DeliveredOut,
     EditIn,
     Emoji,
     FoundMessageOut,
@@ -418,6 +419,19 @@ def mark_read(request: Request, room_id: RoomId, body: ReadIn) -> dict[str, Any]
     return {"last_read_seq": marked.seq, "unread": marked.unread}
 
 
+@router.post(
+    "/rooms/{room_id}/delivered", response=answers({200: DeliveredOut}, 400, 401, 403, 404, 422)
+)
+def mark_delivered(request: Request, room_id: RoomId, body: ReadIn) -> dict[str, Any]:
+    """Mark the messages of a room as delivered.
+
+    Your device has everything up to `seq`. The mark never moves back, never past the last message,
+    and is never behind the read mark.
+    """
+    marked = services.mark_delivered(caller=request.auth, room_id=room_id, seq=body.seq)
+    return {"delivered_seq": marked.seq}
+
+
 _READING: list[DomainError] = [NoSuchRoom(), Forbidden(REMOVED)]
 _SENDING: list[DomainError] = [
     NoSuchRoom(),
@@ -454,5 +468,6 @@ REFUSALS: Refusals = {
     unpin_message: [*_CHANGING, Forbidden(pins.MAY_NOT_PIN)],
     list_pins: _READING,
     remove_reaction: [*_CHANGING, Forbidden(REMOVED)],
+    mark_delivered: [NoSuchRoom(), NotAMember(), Forbidden(REMOVED)],
     mark_read: [NoSuchRoom(), NotAMember(), Forbidden(REMOVED)],
 }

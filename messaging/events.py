@@ -76,8 +76,21 @@ class PinChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class ReadAdvanced(Event):
+class DeliveredAdvanced(Event):
+    """A member's client received more, in a room that has receipts."""
+
     room_id: int
     user_id: int
     username: str
     seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAdvanced(Event):
+    """A member read more; only the member's own devices hear it unless it is `shared`."""
+
+    room_id: int
+    user_id: int
+    username: str
+    seq: int
+    shared: bool = True

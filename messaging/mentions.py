@@ -145,7 +145,7 @@ _COUNT = """
 (SELECT count(*) FROM (
     SELECT 1 FROM messaging_mention x
     WHERE x.room_id = asked.room_id AND {whom} AND x.seq > asked.seq LIMIT {most}
-) AS some)
+) AS found)
 """
 
 

@@ -48,6 +48,6 @@ def quote_from(pk: int, sender: int, username: str, content: str, deleted: objec
         "id": pk,
         "sender": sender,
         "username": username,
-        "content": content,
+        "content": "" if deleted else content,
         "deleted": bool(deleted),
     }

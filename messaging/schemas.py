@@ -220,6 +220,11 @@ class MyRoomIn(Body):
     ] = None
 
 
+class DeliveredOut(Answer):
+    model_config = example({"delivered_seq": 12})
+    delivered_seq: int
+
+
 class ReadOut(Answer):
     model_config = example({"last_read_seq": 12, "unread": 0})
     last_read_seq: int

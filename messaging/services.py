@@ -19,7 +19,7 @@ from .validation import clean_text
 from .writer.client_ids import digest_of
 from .writer.drafts import Draft, Sent
 from .writer.queue import Writer
-from .writer.read_markers import MarkRead, ReadMarker
+from .writer.read_markers import DeliveredMarker, MarkDelivered, MarkRead, ReadMarker
 
 T = TypeVar("T")
 
@@ -120,6 +120,20 @@ def mark_read(*, caller: Caller, room_id: int, seq: int) -> ReadMarker:
     Raises NoSuchRoom, Forbidden for a banned user, NotAMember, Busy.
     """
     return _wait_for(writer().submit(MarkRead(caller.user_id, caller.username, room_id, seq)))
+
+
+def mark_delivered(*, caller: Caller, room_id: int, seq: int) -> DeliveredMarker:
+    """Moves the caller's delivered marker: up to `seq` a client of theirs has the messages.
+
+    Reading implies it. Raises as `mark_read`.
+    """
+    return _wait_for(writer().submit(MarkDelivered(caller.user_id, caller.username, room_id, seq)))
+
+
+async def mark_delivered_from_loop(*, caller: Caller, room_id: int, seq: int) -> DeliveredMarker:
+    """Moves the caller's delivered marker from the event loop."""
+    mark = MarkDelivered(caller.user_id, caller.username, room_id, seq)
+    return await _wait_on_loop(writer().submit_from_loop(mark))
 
 
 async def mark_read_from_loop(*, caller: Caller, room_id: int, seq: int) -> ReadMarker:

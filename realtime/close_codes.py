@@ -74,6 +74,7 @@ CLOSE_CODES: dict[type[DomainError], CloseCode] = {
     rooms_errors.RoomExists: CloseCode.FORBIDDEN,
     rooms_errors.UnknownUsers: CloseCode.FORBIDDEN,
     rooms_errors.NoSuchMember: CloseCode.FORBIDDEN,
+    rooms_errors.RoomTooLarge: CloseCode.FORBIDDEN,
     rooms_errors.LastOwner: CloseCode.FORBIDDEN,
     messaging_errors.NoSuchMessage: CloseCode.FORBIDDEN,
     messaging_errors.MessageDeleted: CloseCode.FORBIDDEN,

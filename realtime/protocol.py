@@ -86,6 +86,11 @@ class Read(ClientFrame):
     seq: Seq
 
 
+class Delivered(ClientFrame):
+    type: Literal["delivered"] = "delivered"
+    seq: Seq
+
+
 class Resume(ClientFrame):
     type: Literal["resume"] = "resume"
     since: Since
@@ -125,6 +130,10 @@ class ReadRoom(Addressed, Read):
     """How far the caller has read in a room."""
 
 
+class DeliveredInRoom(Addressed, Delivered):
+    """How far the caller has received the messages of a room."""
+
+
 class Follow(Addressed, ClientFrame):
     type: Literal["follow"] = "follow"
 
@@ -150,7 +159,7 @@ def _kind(frame: Any) -> Any:
     return frame.get("type", "typing" if "typing" in frame else "message")
 
 
-AnyClientFrame = SendMessage | Typing | Join | Exit | Read | Resume | Ping
+AnyClientFrame = SendMessage | Typing | Join | Exit | Read | Delivered | Resume | Ping
 _CLIENT_FRAMES: TypeAdapter[AnyClientFrame] = TypeAdapter(
     Annotated[
         Annotated[SendMessage, Tag("message")]
@@ -158,13 +167,23 @@ _CLIENT_FRAMES: TypeAdapter[AnyClientFrame] = TypeAdapter(
         | Annotated[Join, Tag("join")]
         | Annotated[Exit, Tag("exit")]
         | Annotated[Read, Tag("read")]
+        | Annotated[Delivered, Tag("delivered")]
         | Annotated[Resume, Tag("resume")]
         | Annotated[Ping, Tag("ping")],
         Discriminator(_kind),
     ]
 )
 
-AboutOneRoom = SendToRoom | TypingInRoom | JoinInRoom | ExitRoom | ReadRoom | Follow | Unfollow
+AboutOneRoom = (
+    SendToRoom
+    | TypingInRoom
+    | JoinInRoom
+    | ExitRoom
+    | ReadRoom
+    | DeliveredInRoom
+    | Follow
+    | Unfollow
+)
 AnyEventsFrame = AboutOneRoom | ResumeRooms | Ping
 _EVENTS_FRAMES: TypeAdapter[AnyEventsFrame] = TypeAdapter(
     Annotated[
@@ -173,6 +192,7 @@ _EVENTS_FRAMES: TypeAdapter[AnyEventsFrame] = TypeAdapter(
         | Annotated[JoinInRoom, Tag("join")]
         | Annotated[ExitRoom, Tag("exit")]
         | Annotated[ReadRoom, Tag("read")]
+        | Annotated[DeliveredInRoom, Tag("delivered")]
         | Annotated[Follow, Tag("follow")]
         | Annotated[Unfollow, Tag("unfollow")]
         | Annotated[ResumeRooms, Tag("resume")]
@@ -366,6 +386,12 @@ class ReadOut(Answering):
     username: str
     seq: int
     room_id: RoomOfFrame = None
+
+
+class DeliveredOut(Answering):
+    type: Literal["delivered"] = "delivered"
+    username: str
+    seq: int
 
 
 class RoomFrame(ServerFrame):

@@ -5,10 +5,11 @@ from typing import Any, TypeVar
 
 from django.dispatch import receiver
 
-from accounts.events import ProfileChanged, SessionsEnded
+from accounts.events import ProfileChanged, ReceiptsSharingChanged, SessionsEnded
 from accounts.kernel.events import Event, committed
 from accounts.kernel.incidents import report_incident
 from messaging.events import (
+    DeliveredAdvanced,
     MessageEdited,
     MessageErased,
     MessageSent,
@@ -19,7 +20,7 @@ from messaging.events import (
 )
 from rooms.events import MemberLeft, MemberRemoved, MembershipsChanged, RoomChanged, RoomDeleted
 
-from .protocol import MessageKind, ReadOut, RoomFrame, encode, message_text
+from .protocol import DeliveredOut, MessageKind, ReadOut, RoomFrame, encode, message_text
 from .runtime import runtime
 
 E = TypeVar("E", bound=Event)
@@ -94,7 +95,21 @@ def pin_changed(event: PinChanged) -> None:
 @receives(ReadAdvanced)
 def read_advanced(event: ReadAdvanced) -> None:
     text = encode(ReadOut(username=event.username, seq=event.seq))
-    runtime.broadcaster.send_read_marker(event.room_id, event.user_id, text)
+    if event.shared:
+        runtime.broadcaster.send_receipt(event.room_id, event.user_id, text)
+    else:
+        runtime.broadcaster.send_to_users(event.room_id, (event.user_id,), lambda: text)
+
+
+@receives(DeliveredAdvanced)
+def delivered_advanced(event: DeliveredAdvanced) -> None:
+    text = encode(DeliveredOut(username=event.username, seq=event.seq))
+    runtime.broadcaster.send_receipt(event.room_id, event.user_id, text)
+
+
+@receives(ReceiptsSharingChanged)
+def receipts_sharing_changed(event: ReceiptsSharingChanged) -> None:
+    runtime.broadcaster.set_receipts_sharing(event.user_id, shares=event.shares)
 
 
 @receives(RoomChanged)

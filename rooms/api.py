@@ -22,6 +22,7 @@ from .errors import (
     NoSuchRoom,
     NotAMember,
     RoomExists,
+    RoomTooLarge,
     unknown_users,
 )
 from .models import Member, Role, Room
@@ -32,6 +33,7 @@ from .schemas import (
     MemberOut,
     MembersIn,
     PrivateRoomOut,
+    ReceiptOut,
     RemovedOut,
     RoleIn,
     RoomChangeIn,
@@ -176,6 +178,19 @@ def list_members(
     return [_member_out(member, online=member.user_id in online) for member in page]
 
 
+@router.get(
+    "/rooms/{room_id}/receipts",
+    response=answers({200: list[ReceiptOut]}, 401, 403, 404, 409, 422),
+)
+def list_receipts(request: Request, room_id: RoomId) -> list[dict[str, Any]]:
+    """List how far the members of a room have read and received.
+
+    For members of rooms of at most 100 members. Users who do not share receipts are not listed, and
+    get an empty list.
+    """
+    return selectors.receipts_in(selectors.room_access(request.auth.user_id, room_id))
+
+
 def _member_out(member: Member, *, online: bool) -> dict[str, Any]:
     return {
         "id": member.user_id,
@@ -264,6 +279,7 @@ REFUSALS: Refusals = {
         LastOwner(),
     ],
     list_members: [NoSuchRoom(), Forbidden(REMOVED)],
+    list_receipts: [NoSuchRoom(), NotAMember(), Forbidden(REMOVED), RoomTooLarge()],
     add_members: [NoSuchRoom(), Forbidden(), UNKNOWN_USERS],
     change_role: [
         NoSuchRoom(),

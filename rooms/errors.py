@@ -45,6 +45,11 @@ class NoSuchMember(DomainError):
     detail = "Member not found"
 
 
+class RoomTooLarge(DomainError):
+    code = "room_too_large"
+    detail = "This room has too many members for receipts"
+
+
 class LastOwner(DomainError):
     code = "last_owner"
     detail = "You are the last owner: make another member owner, or delete the room"

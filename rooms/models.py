@@ -151,6 +151,8 @@ class Member(models.Model):
     )
     role = models.CharField(max_length=6, choices=Role.choices, default=Role.MEMBER)
     last_read_seq = models.PositiveBigIntegerField(default=0)
+    # Stored only when it is ahead of `last_read_seq`: what was read was delivered.
+    delivered_seq = models.PositiveBigIntegerField(default=0)
     # Muted for good, or until `muted_until`.
     muted = models.BooleanField(default=False)
     muted_until = models.DateTimeField(null=True, blank=True)

@@ -136,6 +136,18 @@ class MemberOut(Answer):
     joined_at: Timestamp
 
 
+class ReceiptOut(Answer):
+    """How far a member has read, and how far a client of theirs has received."""
+
+    model_config = example(
+        {"user_id": 2, "username": "kaushal", "read_seq": 11, "delivered_seq": 12}
+    )
+    user_id: int
+    username: str
+    read_seq: int
+    delivered_seq: int
+
+
 class AddedOut(Answer):
     model_config = example(
         {"room": GROUP_EXAMPLE, "added_members": ["kaushal"], "all_members": MEMBERS_EXAMPLE}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models import BooleanField, Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
@@ -15,7 +16,7 @@ from accounts.kernel.names import name_key, search_key
 from accounts.models import User
 from accounts.selectors import starts_with
 
-from .errors import REMOVED, NoSuchRoom
+from .errors import REMOVED, NoSuchRoom, NotAMember, RoomTooLarge
 from .models import Ban, Member, Role, Room, RoomKind
 
 
@@ -213,6 +214,30 @@ def staff_room_access(user_id: int, room_id: int, permission: str) -> RoomAccess
     if room is None:
         raise NoSuchRoom
     return RoomAccess(room, user_id, Member.objects.filter(room=room, user_id=user_id).first())
+
+
+def receipts_in(access: RoomAccess) -> list[dict[str, Any]]:
+    """How far the members have read and received, of those who share it.
+
+    None for a caller who does not share. Raises Forbidden, NotAMember, RoomTooLarge.
+    """
+    access.check_may_read()
+    if access.member is None:
+        raise NotAMember
+    most: int | None = settings.CHAT_RECEIPTS_MAX_MEMBERS
+    if most is not None and access.room.member_count > most:
+        raise RoomTooLarge
+    sharing = members_of(access.room).filter(user__share_receipts=True).order_by("pk")
+    receipts = [
+        {
+            "user_id": one.user_id,
+            "username": one.user.username,
+            "read_seq": one.last_read_seq,
+            "delivered_seq": max(one.last_read_seq, one.delivered_seq),
+        }
+        for one in sharing
+    ]
+    return receipts if any(one["user_id"] == access.user_id for one in receipts) else []
 
 
 def find_member(room: Room, username: str) -> Member | None:

@@ -20,7 +20,7 @@ from messaging.events import MessageState
 from messaging.writer.client_ids import digest_of
 from messaging.writer.drafts import Draft, Sent
 from messaging.writer.queue import Outcome, QueuedWrite, store
-from messaging.writer.read_markers import MarkRead
+from messaging.writer.read_markers import Mark
 from realtime.delivery.send_queue import SendQueue
 from realtime.servers.interface import Event as AsgiEvent
 from realtime.servers.interface import Write
@@ -83,7 +83,7 @@ def draft(caller: Caller, room: Room, content: str = "hello", **fields: Any) -> 
     )
 
 
-def store_now(*commands: Draft | MarkRead) -> list[Outcome | None]:
+def store_now(*commands: Draft | Mark) -> list[Outcome | None]:
     """Stores a batch in this thread and returns the writer's outcomes."""
     batch = [QueuedWrite(one, Future()) for one in commands]
     store(batch)

@@ -53,6 +53,7 @@ class Migration(migrations.Migration):
                 ("quiet_hours", models.JSONField(blank=True, null=True)),
                 ("date_joined", models.DateTimeField(default=django.utils.timezone.now)),
                 ("last_seen", models.DateTimeField(blank=True, null=True)),
+                ("share_receipts", models.BooleanField(default=True)),
                 (
                     "groups",
                     models.ManyToManyField(

@@ -27,8 +27,9 @@ from .client_ids import EarlierSends
 from .drafts import Draft, Sent
 from .files import FreeFiles
 from .locked_room import LockedRoom
-from .read_markers import MarkRead, ReadMarker, ReadMarkers
+from .read_markers import DeliveredMarker, Mark, MarkDelivered, ReadMarker, ReadMarkers
 from .sql import (
+    ADVANCE_DELIVERED_MARKERS,
     ADVANCE_READ_MARKERS,
     ATTACH_FILE,
     INSERT_MENTION,
@@ -50,14 +51,14 @@ from .sql import (
 class MessageBatch:
     """Is used inside a transaction: `add` drafts in order, `move_marker`, `save`."""
 
-    def __init__(self, drafts: Sequence[Draft], marks: Sequence[MarkRead] = ()) -> None:
+    def __init__(self, drafts: Sequence[Draft], marks: Sequence[Mark] = ()) -> None:
         self._now = timezone.now()
         self._mentions = BatchMentions(drafts)
         self._new: list[tuple[Draft, MessageState]] = []
         self._joining: dict[tuple[int, int], int] = {}
         self._earlier = EarlierSends(self._lock_and_read(drafts, marks), self._rooms)
 
-    def _lock_and_read(self, drafts: Sequence[Draft], marks: Sequence[MarkRead]) -> list[int]:
+    def _lock_and_read(self, drafts: Sequence[Draft], marks: Sequence[Mark]) -> list[int]:
         """Returns the ids of messages whose `client_id` a draft repeats.
 
         The rooms are locked first, so that everything else is read under their locks.
@@ -164,21 +165,27 @@ class MessageBatch:
         self._earlier.note(draft, message)
         return message
 
-    def move_marker(self, mark: MarkRead) -> ReadMarker | DomainError:
-        """Moves a read marker, after the messages of the batch, which it may cover."""
+    def move_marker(self, mark: Mark) -> ReadMarker | DeliveredMarker | DomainError:
+        """Moves a marker, after the messages of the batch, which it may cover."""
         room = self._rooms.get(mark.room_id)
-        return self._markers.move(mark, room.last_seq if room else 0)
+        last_seq = room.last_seq if room else 0
+        if isinstance(mark, MarkDelivered):
+            return self._markers.move_delivered(mark, last_seq)
+        return self._markers.move(mark, last_seq)
 
     def save(self) -> None:
         """Writes messages and read markers. The caller commits."""
-        moved = self._markers.moved()
-        if not moved:  # each message moves the marker of its sender
+        moved, delivered = self._markers.moved(), self._markers.delivered()
+        if not moved and not delivered:  # each message moves the marker of its sender
             return
         cursor = bare_cursor()
         with one_round_trip():
             if self._new:
                 self._save_messages(cursor)
-            execute_bulk(cursor, ADVANCE_READ_MARKERS, moved)
+            if moved:
+                execute_bulk(cursor, ADVANCE_READ_MARKERS, moved)
+            if delivered:
+                execute_bulk(cursor, ADVANCE_DELIVERED_MARKERS, delivered)
 
     def _save_messages(self, cursor: Any) -> None:
         now = connection.ops.adapt_datetimefield_value(self._now)
@@ -194,8 +201,9 @@ class MessageBatch:
         execute_bulk(cursor, UPDATE_ROOM_COUNTERS, rooms)
         if self._joining:
             cursor.executemany(
-                "INSERT INTO rooms_member (room_id, user_id, role, last_read_seq, muted, joined_at)"
-                " VALUES (%s, %s, 'member', %s, FALSE, %s)",
+                "INSERT INTO rooms_member"
+                " (room_id, user_id, role, last_read_seq, delivered_seq, muted, joined_at)"
+                " VALUES (%s, %s, 'member', %s, 0, FALSE, %s)",
                 [(*key, last_seq, now) for key, last_seq in self._joining.items()],
             )
             cursor.executemany(
@@ -205,7 +213,7 @@ class MessageBatch:
             raise_counters({user_id for _, user_id in self._joining})
 
 
-def _members_to_lock(drafts: Sequence[Draft], marks: Sequence[MarkRead]) -> set[tuple[int, int]]:
+def _members_to_lock(drafts: Sequence[Draft], marks: Sequence[Mark]) -> set[tuple[int, int]]:
     """Returns members whose read markers may move. SQLite has no row locks to order."""
     keys = {(mark.room_id, mark.user_id) for mark in marks}
     if connection.features.has_select_for_update:

@@ -27,12 +27,12 @@ from accounts.kernel.database_errors import migrations_refusal
 from accounts.kernel.db import writing
 from accounts.kernel.errors import Busy, DomainError
 from accounts.kernel.events import Event, publish_committed
-from messaging.events import MessageSent, ReadAdvanced
+from messaging.events import DeliveredAdvanced, MessageSent, ReadAdvanced
 from messaging.metrics import batch_stored, batch_taken, batches_repeated, messages_stored
 
 from .batch import MessageBatch
 from .drafts import Draft, Sent
-from .read_markers import MarkRead, ReadMarker
+from .read_markers import DeliveredMarker, Mark, MarkDelivered, MarkRead, ReadMarker
 
 CAPACITY = 4096
 """Queued writes; one more is refused with `busy`, so the queue is bounded."""
@@ -43,14 +43,14 @@ CONFLICTS = frozenset({"40P01", "40001"})
 log = logging.getLogger(__name__)
 
 
-Outcome = Sent | ReadMarker | DomainError
+Outcome = Sent | ReadMarker | DeliveredMarker | DomainError
 
 
 @dataclass(slots=True, eq=False)
 class QueuedWrite:
     """A queued command; `answer` is an asyncio future for callers on an event loop."""
 
-    command: Draft | MarkRead
+    command: Draft | Mark
     answer: Future[Any] | asyncio.Future[Any]
     outcome: Outcome | None = None
     queued_at: float = field(default_factory=time.monotonic)
@@ -70,7 +70,9 @@ class Writer:
     def submit(self, command: Draft) -> Future[Sent]: ...
     @overload
     def submit(self, command: MarkRead) -> Future[ReadMarker]: ...
-    def submit(self, command: Draft | MarkRead) -> Future[Any]:
+    @overload
+    def submit(self, command: MarkDelivered) -> Future[DeliveredMarker]: ...
+    def submit(self, command: Draft | Mark) -> Future[Any]:
         """Queues a write from a thread and returns a future of its result.
 
         The future raises the DomainError that refused the write. Writes of one caller are stored in
@@ -84,7 +86,9 @@ class Writer:
     def submit_from_loop(self, command: Draft) -> asyncio.Future[Sent]: ...
     @overload
     def submit_from_loop(self, command: MarkRead) -> asyncio.Future[ReadMarker]: ...
-    def submit_from_loop(self, command: Draft | MarkRead) -> asyncio.Future[Any]:
+    @overload
+    def submit_from_loop(self, command: MarkDelivered) -> asyncio.Future[DeliveredMarker]: ...
+    def submit_from_loop(self, command: Draft | Mark) -> asyncio.Future[Any]:
         """Queues a write from the running event loop."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._enqueue(QueuedWrite(command, answer))
@@ -158,7 +162,7 @@ def _resolve_all(batch: Iterable[QueuedWrite]) -> None:
 
 
 def _resolve(queued: QueuedWrite) -> None:
-    if isinstance(queued.outcome, Sent | ReadMarker):
+    if isinstance(queued.outcome, Sent | ReadMarker | DeliveredMarker):
         queued.answer.set_result(queued.outcome)
     else:
         queued.answer.set_exception(queued.outcome or Busy())
@@ -187,7 +191,7 @@ def store(batch: Sequence[QueuedWrite]) -> None:
         return
     # Messages first: a read marker must not be published before its message.
     sent = [event for queued in batch for event in _message_sent(queued)]
-    read = [event for queued in batch for event in _read_advanced(queued)]
+    read = [event for queued in batch for event in _marker_advanced(queued)]
     if sent:
         messages_stored.inc(len(sent))
     if sent or read:
@@ -212,12 +216,18 @@ def _message_sent(queued: QueuedWrite) -> Iterable[Event]:
             yield MessageSent(message, via)
 
 
-def _read_advanced(queued: QueuedWrite) -> Iterable[Event]:
+def _marker_advanced(queued: QueuedWrite) -> Iterable[Event]:
     match queued:
         case QueuedWrite(
-            command=MarkRead(user_id, username, room_id), outcome=ReadMarker(seq, moved=True)
+            command=MarkRead(user_id, username, room_id),
+            outcome=ReadMarker(seq, moved=True, shared=shared),
         ):
-            yield ReadAdvanced(room_id, user_id, username, seq)
+            yield ReadAdvanced(room_id, user_id, username, seq, shared)
+        case QueuedWrite(
+            command=MarkDelivered(user_id, username, room_id),
+            outcome=DeliveredMarker(seq, moved=True, shared=True),
+        ):
+            yield DeliveredAdvanced(room_id, user_id, username, seq)
 
 
 def _store_or_repeat(batch: Sequence[QueuedWrite]) -> None:
@@ -238,7 +248,7 @@ def _is_conflict(error: OperationalError) -> bool:
 
 def _store_together(batch: Sequence[QueuedWrite]) -> None:
     drafts = [one.command for one in batch if isinstance(one.command, Draft)]
-    marks = [one.command for one in batch if isinstance(one.command, MarkRead)]
+    marks = [one.command for one in batch if isinstance(one.command, Mark)]
     with writing(), connection.wrap_database_errors:
         message_batch = MessageBatch(drafts, marks)
         sent = iter([_add(message_batch, draft) for draft in drafts])

@@ -132,7 +132,7 @@ def used_client_ids(keys: Collection[tuple[int, int, str]]) -> Rows:
 
 
 def lock_members(keys: Collection[tuple[int, int]]) -> Rows:
-    """Returns room, user, the room's last `seq` and the read marker of each member.
+    """Returns room, user and the columns of `read_markers.StoredMarkers` of each member.
 
     PostgreSQL locks the members' rows in this one order, after those of rooms. If a batch locked
     more rows later, it could deadlock with a batch of another process, and one of them would fail.
@@ -143,9 +143,10 @@ def lock_members(keys: Collection[tuple[int, int]]) -> Rows:
     return select(
         "WITH asked (room_id, user_id)"  # noqa: S608
         f" AS (VALUES {_placeholders(len(keys), '(%s, %s)')})"
-        " SELECT m.room_id, m.user_id, r.last_seq, m.last_read_seq"
-        " FROM asked CROSS JOIN rooms_room r CROSS JOIN rooms_member m"
-        " WHERE r.id = asked.room_id AND r.deleted_at IS NULL"
+        " SELECT m.room_id, m.user_id, r.last_seq, m.last_read_seq, m.delivered_seq,"
+        " u.share_receipts, r.member_count"
+        " FROM asked CROSS JOIN rooms_room r CROSS JOIN rooms_member m CROSS JOIN accounts_user u"
+        " WHERE u.id = asked.user_id AND r.id = asked.room_id AND r.deleted_at IS NULL"
         " AND m.room_id = asked.room_id AND m.user_id = asked.user_id"
         + (lock if connection.features.has_select_for_update else ""),
         (part for key in keys for part in key),
@@ -226,15 +227,22 @@ UPDATE_ROOM_COUNTERS = BulkStatement(
     row="(%s::bigint, %s::bigint, %s::timestamptz, %s::bigint)",
 )
 ATTACH_FILE = "UPDATE messaging_attachment SET message_id = %s, expires_at = NULL WHERE id = %s"
-ADVANCE_READ_MARKERS = BulkStatement(
-    one="UPDATE rooms_member SET last_read_seq = max(last_read_seq, %s)"
-    " WHERE room_id = %s AND user_id = %s",
-    all="UPDATE rooms_member SET last_read_seq = n.seq"
-    " FROM (VALUES {rows}) AS n (seq, room_id, user_id)"
-    " WHERE rooms_member.room_id = n.room_id AND rooms_member.user_id = n.user_id"
-    " AND last_read_seq < n.seq",
-    row="(%s::bigint, %s::bigint, %s::bigint)",
-)
+
+
+def _advance(column: str) -> BulkStatement:
+    return BulkStatement(
+        one=f"UPDATE rooms_member SET {column} = max({column}, %s)"  # noqa: S608
+        " WHERE room_id = %s AND user_id = %s",
+        all=f"UPDATE rooms_member SET {column} = n.seq"  # noqa: S608
+        " FROM (VALUES {rows}) AS n (seq, room_id, user_id)"
+        " WHERE rooms_member.room_id = n.room_id AND rooms_member.user_id = n.user_id"
+        f" AND {column} < n.seq",
+        row="(%s::bigint, %s::bigint, %s::bigint)",
+    )
+
+
+ADVANCE_READ_MARKERS = _advance("last_read_seq")
+ADVANCE_DELIVERED_MARKERS = _advance("delivered_seq")
 
 
 def execute_bulk(cursor: Any, statement: BulkStatement, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -18,10 +18,11 @@ from .messages import (
     DisconnectMember,
     EndSessions,
     RoomMessage,
-    SendReadMarker,
+    SendReceipt,
     SendToFollowers,
     SendToRoom,
     SendToUsers,
+    SetReceiptsSharing,
     UserMessage,
 )
 
@@ -82,8 +83,13 @@ class Broadcaster:
         """Sends a frame outside the order of versions."""
         self._broadcast(SendToRoom(room_id, text, except_user_id, droppable))
 
-    def send_read_marker(self, room_id: int, user_id: int, text: str) -> None:
-        self._broadcast(SendReadMarker(room_id, user_id, text))
+    def send_receipt(self, room_id: int, user_id: int, text: str) -> None:
+        """Sends a user's read or delivered marker to those who share theirs."""
+        self._broadcast(SendReceipt(room_id, user_id, text))
+
+    def set_receipts_sharing(self, user_id: int, *, shares: bool) -> None:
+        """Sends receipts to a user's open sockets from now on, or no longer."""
+        self._broadcast(SetReceiptsSharing(user_id, shares))
 
     def disconnect_member(
         self, room_id: int, user_id: int, access_epoch: int, *, removed: bool
@@ -132,8 +138,8 @@ class Broadcaster:
                 hub.send_to_users(room_id, user_ids, text)
             case SendToRoom(room_id, text, except_user_id, droppable):
                 hub.send_to_room(room_id, text, except_user_id=except_user_id, droppable=droppable)
-            case SendReadMarker(room_id, user_id, text):
-                hub.send_read_marker(room_id, user_id, text)
+            case SendReceipt(room_id, user_id, text):
+                hub.send_receipt(room_id, user_id, text)
                 self._watch.marks_changed(user_id, room_id)
             case DisconnectMember(room_id, user_id, access_epoch, removed):
                 error = Removed() if removed else None
@@ -151,13 +157,15 @@ class Broadcaster:
                 self._hub.send_to_followers(user_id, room_ids, text, is_own=is_own)
             case EndSessions(session_ids):
                 self._revocation.end_sessions(session_ids)
+            case SetReceiptsSharing(user_id, shares):
+                self._hub.set_receipts_sharing(user_id, shares=shares)
             case _:
                 assert_never(message)
 
 
 def _group_of(message: ClusterMessage) -> str:
     match message:
-        case EndSessions() | SendToFollowers():
+        case EndSessions() | SendToFollowers() | SetReceiptsSharing():
             return ALL_PROCESSES
         case CheckMemberships(user_id):
             return user_group(user_id)

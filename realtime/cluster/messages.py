@@ -42,8 +42,8 @@ class SendToRoom:
 
 
 @dataclass(frozen=True, slots=True)
-class SendReadMarker:
-    """A user's read marker.
+class SendReceipt:
+    """A user's read or delivered marker. Users who share none do not get it.
 
     In rooms above CHAT_PRESENCE_MAX_USERS only the user's own sockets get it.
     """
@@ -100,22 +100,29 @@ class EndSessions:
     session_ids: list[int]
 
 
-RoomMessage = (
-    DeliverFrame | SendToUsers | SendToRoom | SendReadMarker | DisconnectMember | CloseRoom
-)
-UserMessage = CheckMemberships | SendToFollowers | EndSessions
+@dataclass(frozen=True, slots=True)
+class SetReceiptsSharing:
+    """A user shares receipts from now on, or no longer. Goes to every process."""
+
+    user_id: int
+    shares: bool
+
+
+RoomMessage = DeliverFrame | SendToUsers | SendToRoom | SendReceipt | DisconnectMember | CloseRoom
+UserMessage = CheckMemberships | SendToFollowers | EndSessions | SetReceiptsSharing
 ClusterMessage = RoomMessage | UserMessage
 
 TAGS: dict[type[ClusterMessage], str] = {
     DeliverFrame: "deliver",
     SendToUsers: "users",
     SendToRoom: "room",
-    SendReadMarker: "read",
+    SendReceipt: "read",
     DisconnectMember: "disconnect",
     CloseRoom: "close",
     CheckMemberships: "memberships",
     SendToFollowers: "followers",
     EndSessions: "sessions",
+    SetReceiptsSharing: "receipts",
 }
 _CLASSES: dict[str, type[ClusterMessage]] = {tag: kind for kind, tag in TAGS.items()}
 

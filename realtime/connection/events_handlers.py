@@ -13,6 +13,7 @@ from realtime.errors import Removed
 from realtime.protocol import (
     AboutOneRoom,
     AnyEventsFrame,
+    DeliveredInRoom,
     Exited,
     ExitRoom,
     Follow,
@@ -20,7 +21,6 @@ from realtime.protocol import (
     JoinInRoom,
     Ping,
     Pong,
-    ReadOut,
     ReadRoom,
     ResumeRooms,
     SendToRoom,
@@ -43,7 +43,7 @@ from rooms.followed_rooms import (
 from rooms.models import Room
 from rooms.schemas import RoomOut
 
-from .handlers import Announcements, ack_text
+from .handlers import Announcements, ack_text, mark
 
 TOO_MANY_ROOMS = "This socket follows too many rooms: unfollow one first"
 
@@ -93,8 +93,8 @@ class EventsHandlers:
                 await self._join(frame, room_id)
             case ExitRoom():
                 self._exit(frame, room_id)
-            case ReadRoom():
-                await self._read(frame, room_id)
+            case ReadRoom() | DeliveredInRoom():
+                await self._mark(frame, room_id)
             case _:
                 assert_never(frame)
 
@@ -233,13 +233,10 @@ class EventsHandlers:
         if frame.client_id is not None or frame.ref is not None:
             self.socket.send(ack_text(frame, sent))
 
-    async def _read(self, frame: ReadRoom, room_id: int) -> None:
-        marked = await messages.mark_read_from_loop(
-            caller=self.caller, room_id=room_id, seq=frame.seq
-        )
+    async def _mark(self, frame: ReadRoom | DeliveredInRoom, room_id: int) -> None:
+        answer = await mark(self.caller, room_id, frame)
         if frame.ref is not None:
-            read = ReadOut(username=self.caller.username, seq=marked.seq, ref=frame.ref)
-            self.socket.send(with_room_id(encode(read), room_id))
+            self.socket.send(with_room_id(encode(answer), room_id))
 
     # Resuming
 

@@ -16,6 +16,8 @@ from realtime.delivery.subscriber import Subscriber
 from realtime.protocol import (
     Ack,
     AnyClientFrame,
+    Delivered,
+    DeliveredOut,
     Exit,
     Exited,
     Join,
@@ -140,8 +142,8 @@ class FrameHandlers:
                 self._announcements.join(frame)
             case Exit():
                 self._exit(frame)
-            case Read():
-                await self._read(frame)
+            case Read() | Delivered():
+                await self._mark(frame)
             case Resume():
                 await self._resume(frame)
             case Ping():
@@ -200,14 +202,20 @@ class FrameHandlers:
         )
         self.subscriber.close(CloseCode.NORMAL)
 
-    async def _read(self, frame: Read) -> None:
-        caller = self.subscriber.caller
-        marked = await messages.mark_read_from_loop(
-            caller=caller, room_id=self.room.id, seq=frame.seq
-        )
+    async def _mark(self, frame: Read | Delivered) -> None:
+        answer = await mark(self.subscriber.caller, self.room.id, frame)
         if frame.ref is not None:
-            read = ReadOut(username=caller.username, seq=marked.seq, ref=frame.ref)
-            self.subscriber.send(encode(read))
+            self.subscriber.send(encode(answer))
+
+
+async def mark(caller: Caller, room_id: int, frame: Read | Delivered) -> ReadOut | DeliveredOut:
+    """Moves a marker of the caller and returns the answer to the frame."""
+    name, ref = caller.username, frame.ref
+    if isinstance(frame, Read):
+        read = await messages.mark_read_from_loop(caller=caller, room_id=room_id, seq=frame.seq)
+        return ReadOut(username=name, seq=read.seq, ref=ref)
+    marked = await messages.mark_delivered_from_loop(caller=caller, room_id=room_id, seq=frame.seq)
+    return DeliveredOut(username=name, seq=marked.seq, ref=ref)
 
 
 def ack_text(frame: SendMessage, sent: Sent) -> str:

@@ -194,11 +194,21 @@ class Hub:
         if room is not None and not (droppable and not room.announces):
             room.send(text, except_user_id=except_user_id, droppable=droppable)
 
-    def send_read_marker(self, room_id: int, user_id: int, text: str) -> None:
-        """Sends a read marker; in large rooms to the user's own sockets (decision 11)."""
+    def send_receipt(self, room_id: int, user_id: int, text: str) -> None:
+        """Sends a receipt; in large rooms to the user's own sockets (decision 11).
+
+        Users who do not share receipts get those of none but themselves.
+        """
         room = self.rooms.get(room_id)
-        if room is not None and room.announces:
+        if room is not None and room.announces and not room.unsharing:
             room.send(text)
+        elif room is not None and room.announces:
+            receivers = [
+                one
+                for one in room.subscribers()
+                if one.caller.user_id == user_id or one.caller.user_id not in room.unsharing
+            ]
+            room.send_to(receivers, text)
         elif room is not None:
             room.send_to(room.subscribers_of(user_id), text)
 
@@ -216,6 +226,11 @@ class Hub:
         self.state.counts.deliveries += len(receivers)
         for socket in receivers:
             socket.write(event)
+
+    def set_receipts_sharing(self, user_id: int, *, shares: bool) -> None:
+        for room in self.rooms.values():
+            if room.subscribers_of(user_id):
+                (room.unsharing.discard if shares else room.unsharing.add)(user_id)
 
     # Closing
 

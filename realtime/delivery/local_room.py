@@ -45,6 +45,7 @@ class LocalRoom:
         "queued_subscribers",
         "state",
         "throttled",
+        "unsharing",
         "unwritten",
         "unwritten_characters",
         "users",
@@ -78,6 +79,8 @@ class LocalRoom:
         self.unwritten_characters = 0
         self.users: dict[int, int] = {}
         self.names: dict[int, str] = {}
+        # Users here who do not share receipts, and so receive none.
+        self.unsharing: set[int] = set()
         self.online_total = 0
         """Users in the room over all processes, as of the last arrival or departure here."""
         self.throttled: dict[tuple[str, int], float] = {}
@@ -106,6 +109,8 @@ class LocalRoom:
     def add(self, subscriber: Subscriber) -> None:
         self.catching_up[subscriber] = None
         self.followers += subscriber.is_follower
+        if not subscriber.caller.shares_receipts:
+            self.unsharing.add(subscriber.caller.user_id)
         if subscriber.is_present:
             self.enter(subscriber)
 
@@ -123,9 +128,12 @@ class LocalRoom:
         subscriber.forget_buffered()
         self.followers -= subscriber.is_follower
         was_last = subscriber.is_present and self._leave(subscriber.caller.user_id)
-        if subscriber.caller.user_id not in self.users:
+        user_id = subscriber.caller.user_id
+        if user_id not in self.users:
             for what in ("typing", "join"):
-                self.reset_throttle(what, subscriber.caller.user_id)
+                self.reset_throttle(what, user_id)
+        if user_id in self.unsharing and not self.subscribers_of(user_id):
+            self.unsharing.discard(user_id)
         return was_last
 
     def _leave(self, user_id: int) -> bool:

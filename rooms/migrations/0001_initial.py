@@ -81,6 +81,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("last_read_seq", models.PositiveBigIntegerField(default=0)),
+                ("delivered_seq", models.PositiveBigIntegerField(default=0)),
                 ("muted", models.BooleanField(default=False)),
                 ("muted_until", models.DateTimeField(blank=True, null=True)),
                 (

@@ -16,12 +16,10 @@ async def test_mentions_and_quotes_are_in_frames_answers_and_replays(person: Reg
     ila, friend = await person(), await person()
     room = await make_room(ila, "group", [friend])
     first = await send_message(friend, room["id"], "the first")
-    async with (
-        opened(friend.group(room["name"])) as socket,
-        opened(ila.group(room["name"])) as mine,
-    ):
+    socket, mine = friend.group(room["name"]), ila.group(room["name"])
+    async with opened(socket, mine):
         await mine.send(type="message", message=f"@{friend.username} @all", reply_to=first["id"])
-        frame = await socket.expect("message")
+        frame = await socket.receive_type("message")
     assert set(frame) == MEMBERS - {"content"} | {"message", "type"}
     assert (frame["mentions"], frame["mentions_all"], frame["pinned"]) == ([friend.id], True, False)
     assert frame["quote"] == {
@@ -35,8 +33,9 @@ async def test_mentions_and_quotes_are_in_frames_answers_and_replays(person: Reg
     assert (mine_in_list["unread"], mine_in_list["mentions"]) == (1, 1)
     assert mine_in_list["last_message"]["quote"] == frame["quote"]
     await friend.delete(f"/rooms/{room['id']}/messages/{first['id']}")
-    async with opened(friend.group(room["name"], since=1)) as socket:
-        replayed = await socket.expect("message")
+    socket = friend.group(room["name"], since=1)
+    async with opened(socket):
+        replayed = await socket.receive_type("message")
         assert replayed["quote"] == frame["quote"] | {"content": "", "deleted": True}
     await friend.post(f"/rooms/{room['id']}/read", {"seq": 2})
     assert (await my_room(friend, room["id"]))["mentions"] == 0
@@ -47,17 +46,19 @@ async def test_a_pin_is_a_frame_and_is_replayed(person: Register) -> None:
     room = await make_room(ila, "group", [friend])
     sent = await send_message(ila, room["id"], "hello")
     path = f"/rooms/{room['id']}/messages/{sent['id']}/pin"
-    async with opened(friend.group(room["name"])) as socket:
+    socket = friend.group(room["name"])
+    async with opened(socket):
         answer = await ila.put(path)
-        frame = await socket.expect("pin")
+        frame = await socket.receive_type("pin")
         assert (frame["version"], frame["pinned"], frame["message"]) == (2, True, "hello")
         assert answer.json() == sent | {"version": 2, "pinned": True}
         assert (await ila.put(path)).json()["version"] == 2
         assert (await ila.delete(path)).json()["pinned"] is False
-        assert (await socket.expect("pin"))["pinned"] is False
-    async with opened(friend.group(room["name"], since=1)) as socket:
-        assert (await socket.expect("pin"))["version"] == 3
-        assert (await socket.expect("resumed"))["complete"]
+        assert (await socket.receive_type("pin"))["pinned"] is False
+    socket = friend.group(room["name"], since=1)
+    async with opened(socket):
+        assert (await socket.receive_type("pin"))["version"] == 3
+        assert (await socket.receive_type("resumed"))["complete"]
 
 
 async def test_pins_are_for_owners_and_read_by_those_who_read_the_room(person: Register) -> None:

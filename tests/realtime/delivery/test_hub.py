@@ -42,7 +42,7 @@ def test_read_marker_follows_its_message(hub: Hub, settings: Settings, most: int
     reader, other = subscribe(hub, 1), subscribe(hub, 2)
     with state.write_batch.for_frames(2):
         hub.deliver(1, 1, 0, "a message")
-        hub.send_read_marker(1, 1, "a mark")
+        hub.send_receipt(1, 1, "a mark")
     assert reader.texts == ["a message", "a mark"]
     assert other.texts == (["a message", "a mark"] if most is None else ["a message"])
 
