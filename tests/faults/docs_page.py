@@ -10,9 +10,9 @@ from tests.servers import ROOT
 FILE = ROOT / "docs" / "faults.md"
 TOP = """# Drills
 
-Faults under load, and what clients saw. `make faults` runs all drills, `python -m tests.faults <name>`
-one; with `--document` each writes its row here. They check the delivery promise of
-[websocket.md](websocket.md). Delays include everything else that ran on the machine.
+Faults under load, and what clients saw. `make faults` runs all drills,
+`python -m tests.faults <name>` one; with `--document` each writes its row here. They check the
+delivery promise of [websocket.md](websocket.md). Delays include everything else on the machine.
 
 | Drill | What was seen | Seconds | When and where |
 |---|---|---|---|
