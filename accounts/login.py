@@ -1,4 +1,4 @@
-"""Logs users in by username or e-mail address and password, within the limits of a login."""
+"""Logs users in by username or e-mail address and password, within limits."""
 
 from django.db import connection
 

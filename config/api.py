@@ -1,4 +1,7 @@
-"""Builds the NinjaAPI: routers, body parser and renderer. Errors: `error_answers.py`."""
+"""Builds the NinjaAPI: routers, body parser and renderer.
+
+Errors are in `error_answers.py`.
+"""
 
 import logging
 from typing import Any

@@ -1,4 +1,4 @@
-"""Answers every error of REST as `{code, detail}`: the status of each, and its headers.
+"""Answers every REST error as `{code, detail}`, with its status and headers.
 
 `middleware.py` gives the same shape to answers that Django makes by itself (`PLAIN`).
 """

@@ -21,7 +21,7 @@ sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than processors: a third of the time a test waits for timeouts and disks."""
+    """Returns one more than processors: tests often wait for timeouts and disks."""
     return (os.cpu_count() or 1) + 1
 
 

@@ -1,4 +1,4 @@
-"""Decides which tests share a worker of pytest-xdist, and in which order they start."""
+"""Decides which tests share a pytest-xdist worker, and their order."""
 
 import pytest
 
@@ -16,10 +16,11 @@ SHORT = tuple(
 
 
 def group_of(item: pytest.Item) -> str:
-    """Returns the name of the group whose tests run on one worker, one after the other.
+    """Returns the name of the group whose tests run on one worker.
 
-    All tests of a server in one group: it starts once instead of once on each worker. The drills
-    in one group: two of them at once would leave no processor for the other tests.
+    They run one after the other. All tests of a server in one group: it starts once instead of once
+    on each worker. The drills in one group: two of them at once would leave no processor for the
+    other tests.
     """
     folder = item.nodeid.split("/")[1]
     if folder == "faults":
@@ -39,7 +40,7 @@ def _server_of(item: pytest.Item) -> str | None:
 
 
 def order_of(item: pytest.Item) -> int:
-    """Long groups first, files of short tests last: then all workers end at the same time."""
+    """Puts long groups first, so that all workers end at the same time."""
     group = group_of(item)
     if group == DRILLS:
         return 0

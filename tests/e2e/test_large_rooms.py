@@ -40,7 +40,10 @@ async def test_large_room_receives_messages_and_no_join_or_exit(tmp_path: Path) 
 
 
 async def until_online(asking: Person, room_id: int, people: list[Person]) -> None:
-    """Waits: the server handles the end of a socket a moment after the client has closed it."""
+    """Waits until the server has handled the end of a socket.
+
+    That is a moment after the client has closed it.
+    """
     names = {person.username for person in people}
     async with timeout(FRAME_TIMEOUT):
         while True:

@@ -31,7 +31,7 @@ def log() -> Iterator[tuple[logging.Logger, StringIO]]:
     written = StringIO()
     handler = logging.StreamHandler(written)
     handler.addFilter(RedactTokens())
-    logger = logging.Logger("test")  # noqa: LOG001 - known to nobody else
+    logger = logging.Logger("test")  # noqa: LOG001 - no other module knows it
     logger.addHandler(handler)
     yield logger, written
     handler.close()

@@ -37,7 +37,7 @@ async def scraped_until(server: Server, **expected: float) -> dict[str, float]:
 
 
 async def scraped_at_rest(server: Server) -> dict[str, float]:
-    """A scrape after the server has noticed that the sockets of earlier tests are closed.
+    """Scrapes after the server has noticed that earlier sockets are closed.
 
     It notices a moment later than they do: their ends would count as this test's.
     """
