@@ -1,6 +1,6 @@
 """Serves messages over HTTP (contract §2): translate, one call, translate back."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from asgiref.sync import sync_to_async
 from django.http import HttpResponse
@@ -44,7 +44,7 @@ from .schemas import (
     ReadIn,
     ReadOut,
 )
-from .search.selectors import Search, search_messages
+from .search.selectors import Has, Search, search_messages
 
 router = Router(tags=["Messages"], auth=Bearer())
 SENDER = SignedBearer()
@@ -206,7 +206,9 @@ def search(  # noqa: PLR0913, PLR0917 - the parameters of the query string
     after: Annotated[
         Moment | None, Query(None, description="Only messages from this time on")
     ] = None,
-    has: Annotated[Literal["link"] | None, Query(None, description="Only with a link")] = None,
+    has: Annotated[
+        Has | None, Query(None, description="Only with a file, an image or a link")
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> HttpResponse:
@@ -223,7 +225,7 @@ def search(  # noqa: PLR0913, PLR0917 - the parameters of the query string
         sender=sender,
         before=before,
         after=after,
-        has_link=has is not None,
+        has=has,
     )
     found = search_messages(search, cursor=cursor, limit=limit)
     response = json_answer(found.messages)

@@ -27,7 +27,8 @@ def edit_message(*, caller: Caller, room_id: int, message_id: int, content: str)
         if message.deleted:
             raise MessageDeleted
         if text != message.content:
-            message.content, message.words = text, stored_words(text)
+            message.content = text
+            message.words = stored_words(text, message.attachments)
             message.edited_at = timezone.now()
             room, member = locked.access.room, locked.access.member
             role = member.role if member else None

@@ -48,7 +48,7 @@ def _is_visible(sign: str) -> bool:
 ClientId = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\x20-\x7e]+$")]
 Emoji = Annotated[str, StringConstraints(min_length=1, max_length=32), AfterValidator(_is_reaction)]
 Username = NameInPath
-NotifyName = Literal["all", "none"]
+NotifyName = Literal["all", "mentions", "none"]
 MAX_ATTACHMENTS = 10
 AttachmentIds = Annotated[
     list[Id],
@@ -216,7 +216,8 @@ class MyRoomIn(Body):
         Moment | None, Field(description="Mutes until then, in the future; without it for good")
     ] = None
     notify: Annotated[
-        NotifyName | None, Field(description="Which messages are pushed: `all` or `none`")
+        NotifyName | None,
+        Field(description="Which messages are pushed: `all`, `mentions` or `none`"),
     ] = None
 
 

@@ -168,21 +168,6 @@ def add_members(
     return access.room, [user.username for user in new], selectors.member_names(access.room)
 
 
-def mute_room(*, user_id: int, room_id: int, muted: bool) -> None:
-    """Mutes or unmutes a room for one member; repeating it changes nothing.
-
-    Raises NoSuchRoom, NotAMember.
-    """
-    with writing():
-        access = selectors.room_access(user_id, room_id, lock=True)
-        if access.member is None:
-            raise NotAMember
-        if access.member.muted != muted:
-            access.member.muted = muted
-            access.member.save(update_fields=["muted"])
-            raise_counters([user_id])
-
-
 def change_role(
     *, user_id: int, room_id: int, username: str, role: Role, as_staff: bool = False
 ) -> Member:

@@ -29,6 +29,7 @@ class Notify(models.TextChoices):
     """Which messages of a room are pushed to a member."""
 
     ALL = "all"
+    MENTIONS = "mentions"
     NONE = "none"
 
 

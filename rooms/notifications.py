@@ -1,4 +1,4 @@
-"""Mutes rooms and chooses what a member is told about them."""
+"""Mutes rooms, and chooses which of their messages are pushed to a member."""
 
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,7 @@ from accounts.kernel.errors import invalid
 
 from . import selectors
 from .errors import NotAMember
+from .membership_counters import raise_counters
 from .models import Member, Notify
 
 
@@ -36,6 +37,10 @@ def change_notifications(
         access.check_may_read()
         if access.member is None:
             raise NotAMember
-        if changes:
+        member = access.member
+        new = {name: value for name, value in changes.items() if getattr(member, name) != value}
+        if new:
             # Only these columns: a concurrent read marker is in the same row.
-            Member.objects.filter(pk=access.member.pk).update(**changes)
+            Member.objects.filter(pk=member.pk).update(**new)
+        if {"muted", "muted_until"} & new.keys():
+            raise_counters([user_id])

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts.quiet_hours import is_quiet
 from accounts.selectors import longest_lifetime
-from messaging.models import Message
+from messaging.models import Mention, Message
 from rooms.models import Member, Notify
 
 from .models import DuePush
@@ -125,25 +125,37 @@ class _Decider:
             session.ended_at is None
             and session.rotated_at > self._now - longest_lifetime()
             and room.deleted_at is None
-            and member.notify == Notify.ALL
+            and member.notify != Notify.NONE
             and not member.is_muted(self._now)
             and not is_quiet(row.subscription.user.quiet_hours, self._now)
         )
 
     def _newest(self, row: DuePush, floor: int) -> Decision:
         user_id = row.subscription.user_id
-        for message in self._messages[row.room_id, row.wanted_seq]:
+        member = self._members[row.room_id, user_id]
+        unread = _unread(row.room_id, floor, row.wanted_seq).exclude(sender_id=user_id)
+        if member.notify == Notify.MENTIONS:
+            unread = _mentioning(unread, row.room_id, user_id, floor)
+            old = unread.filter(created_at__lte=self._now - self._delay)
+            candidates = old.select_related("sender").order_by("-seq")[:1]
+        else:
+            candidates = self._messages[row.room_id, row.wanted_seq]
+        for message in candidates:
             if message.seq > floor and message.sender_id != user_id:
-                member = self._members[row.room_id, user_id]
                 return Send(message.seq, _payload(row, message, member))
-        young = _unread(row.room_id, floor, row.wanted_seq).exclude(sender_id=user_id)
-        young = young.filter(created_at__gt=self._now - self._delay)
+        young = unread.filter(created_at__gt=self._now - self._delay)
         oldest = young.aggregate(oldest=Min("created_at"))["oldest"]
         return Postpone(oldest + self._delay) if oldest is not None else Drop()
 
 
 def _unread(room_id: int, floor: int, wanted: int) -> Any:
     return Message.objects.filter(room_id=room_id, seq__gt=floor, seq__lte=wanted, deleted=False)
+
+
+def _mentioning(messages: Any, room_id: int, user_id: int, floor: int) -> Any:
+    mentions = Mention.objects.filter(room_id=room_id, seq__gt=floor)
+    mine = mentions.filter(user_id=user_id).values("seq")
+    return messages.filter(seq__in=mine.union(mentions.filter(user=None).values("seq")))
 
 
 def _payload(row: DuePush, message: Message, member: Member) -> dict[str, Any]:

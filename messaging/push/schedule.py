@@ -60,7 +60,7 @@ def _devices(room_id: int, newest: int, now: datetime) -> Iterator[tuple[int, in
         Q(user__memberships__muted=False) | Q(user__memberships__muted_until__lte=now),
         user__memberships__room_id=room_id,
         user__memberships__last_read_seq__lt=newest,
-        user__memberships__notify=Notify.ALL,
+        user__memberships__notify__in=(Notify.ALL, Notify.MENTIONS),
     )
     yield from rows.values_list("pk", "user_id")
 

@@ -12,7 +12,7 @@ A page comes from two steps, so that neither a common nor a rare word reads many
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from django.db import connection
 
@@ -32,6 +32,7 @@ from rooms.selectors import READABLE_ROOM, RoomAccess, readable_room_ids
 from .highlight import MAX_EXCERPT, highlight
 from .index import indexed_until, room_token, sender_token
 from .query import Term, parse_query
+from .words import FILE_TOKEN, IMAGE_TOKEN
 
 WALK = 4096
 """Messages that are compared without the index, which takes 20 ms."""
@@ -41,6 +42,8 @@ a good part of all messages."""
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """Ids rise with time, as far as the clocks of several hosts agree."""
 LINK_WORDS = ("http", "https")
+Has = Literal["file", "image", "link"]
+TOKENS: dict[Has, str] = {"file": FILE_TOKEN, "image": IMAGE_TOKEN}
 PLACE_OF = {"sqlite": "instr", "postgresql": "strpos"}
 FROM = " FROM messaging_message m CROSS JOIN rooms_room r"
 HIT = "m.id, m.seq, {bytes}"
@@ -77,7 +80,7 @@ class Search:
     sender: str | None = None
     before: datetime | None = None
     after: datetime | None = None
-    has_link: bool = False
+    has: Has | None = None
 
 
 class Found(NamedTuple):
@@ -144,7 +147,9 @@ class _Finder:
         for term in self._terms:
             sign = "=" if term.is_excluded else ">"
             parts.append((f"{place_of}(m.words, %s) {sign} 0", [term.stored]))
-        if search.has_link:
+        if search.has in TOKENS:
+            parts.append((f"{place_of}(m.words, %s) > 0", [f" {TOKENS[search.has]} "]))
+        elif search.has == "link":
             links = " OR ".join([f"{place_of}(m.content, %s) > 0"] * len(LINK_WORDS))
             parts.append((f"({links})", [f"{word}://" for word in LINK_WORDS]))
         parts.append((READABLE_ROOM, [search.user_id] * 2))
@@ -246,7 +251,9 @@ class _Finder:
         ]
         if self._sender_id is not None:
             groups.append([_quoted(sender_token(self._sender_id))])
-        if self._search.has_link:
+        if self._search.has in TOKENS:
+            groups.append([_quoted(TOKENS[self._search.has])])
+        elif self._search.has == "link":
             groups.append([_quoted(word) for word in LINK_WORDS])
         rooms = self._rooms_to_name()
         if rooms:

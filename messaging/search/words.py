@@ -6,8 +6,8 @@ their parsers applies.
 
 import re
 import unicodedata
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 MAX_WORD_LENGTH = 64
 """Characters of a word that are compared. PostgreSQL refuses words above 2 KB."""
@@ -44,9 +44,22 @@ def words_of(text: str) -> list[str]:
     return [word[:MAX_WORD_LENGTH] for word in words]
 
 
-def stored_words(text: str) -> str:
-    """Returns the words for `Message.words`, each between two spaces."""
+FILE_TOKEN, IMAGE_TOKEN = "_file", "_image"
+"""Stand among the words of a message with files. No word has an underscore, and no prefix of a word
+begins with one."""
+
+
+def stored_words(text: str, files: Iterable[Mapping[str, Any]] = ()) -> str:
+    """Returns the words for `Message.words`, each between two spaces.
+
+    `files` have the members of AttachmentOut.
+    """
     words = words_of(text)
+    types = [file["content_type"] for file in files]
+    if types:
+        words.append(FILE_TOKEN)
+    if any(kind.startswith("image/") for kind in types):
+        words.append(IMAGE_TOKEN)
     return f" {' '.join(words)} " if words else ""
 
 

@@ -243,7 +243,7 @@ def _row(draft: Draft, message: MessageState, now: Any) -> tuple[Any, ...]:
         message.version,
         message.version,
         message.content,
-        stored_words(message.content),
+        stored_words(message.content, message.attachments),
         now,
         message.reply_to,
         message.client_id,

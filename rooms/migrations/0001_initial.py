@@ -87,7 +87,7 @@ class Migration(migrations.Migration):
                 (
                     "notify",
                     models.CharField(
-                        choices=[("all", "All"), ("none", "None")],
+                        choices=[("all", "All"), ("mentions", "Mentions"), ("none", "None")],
                         db_default="all",
                         default="all",
                         max_length=8,

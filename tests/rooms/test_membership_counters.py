@@ -7,6 +7,7 @@ from accounts.models import User
 from rooms import followed_rooms, membership, membership_counters, services
 from rooms.events import MembershipsChanged
 from rooms.models import Member, MembershipCounter, Room, RoomKind
+from rooms.notifications import change_notifications
 from tests.factories import (
     collect_events,
     commits,
@@ -50,8 +51,8 @@ def test_joining_leaving_and_muting_each_count_once(owner: User) -> None:
     membership.join_room(user_id=owner.pk, room_id=room.pk)
     membership.join_room(user_id=owner.pk, room_id=room.pk)
     assert counter_of(owner) == 1
-    membership.mute_room(user_id=owner.pk, room_id=room.pk, muted=True)
-    membership.mute_room(user_id=owner.pk, room_id=room.pk, muted=True)
+    change_notifications(user_id=owner.pk, room_id=room.pk, muted=True)
+    change_notifications(user_id=owner.pk, room_id=room.pk, muted=True)
     assert counter_of(owner) == 2
     assert Member.objects.get(room=room, user=owner).muted
     membership.leave_room(user_id=owner.pk, room_id=room.pk)
@@ -129,7 +130,7 @@ def test_rooms_with_the_latest_activity_are_followed_up_to_the_limit(owner: User
     caller = make_caller(owner)
     quiet, busy, muted = (make_room(RoomKind.GROUP, owner=[owner.pk]) for _ in range(3))
     store_message(caller, busy)
-    membership.mute_room(user_id=owner.pk, room_id=muted.pk, muted=True)
+    change_notifications(user_id=owner.pk, room_id=muted.pk, muted=True)
     found = followed_rooms.memberships(owner.pk, limit=1)
     assert [room.pk for room in found.rooms] == [busy.pk]
     assert (found.counter, set(found.others)) == (1, {quiet.pk, muted.pk})

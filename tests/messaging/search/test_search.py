@@ -241,8 +241,8 @@ def test_filters_by_room_sender_time_and_link(ila: Caller, friend: Caller, room:
     assert texts(ila, "see", room) == ["see the http protocol", "see https://example.com/page"]
     assert texts(ila, "see", sender="FRIEND") == ["see the http protocol"]
     assert texts(ila, "see", sender="nobody") == []
-    assert texts(ila, "see", has_link=True) == texts(ila, has_link=True)
-    assert texts(ila, has_link=True) == ["see https://example.com/page"]
+    assert texts(ila, "see", has="link") == texts(ila, has="link")
+    assert texts(ila, has="link") == ["see https://example.com/page"]
     assert texts(ila, "see", before=half) == texts(ila, "see", room, before=half)
     assert texts(ila, "see", before=half) == ["see https://example.com/page"]
     assert texts(ila, "see", after=half) == ["see you", "see the http protocol"]
@@ -251,6 +251,25 @@ def test_filters_by_room_sender_time_and_link(ila: Caller, friend: Caller, room:
     assert texts(ila, sender="friend") == ["see the http protocol"]
     assert texts(ila, "-protocol", room) == ["see https://example.com/page"]
     assert texts(ila, "-see") == ["newest"]
+
+
+@pytest.mark.parametrize("step", [1, 512])
+def test_messages_with_files_and_images_are_found(
+    ila: Caller, room: Room, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    monkeypatch.setattr(index, "INDEXING_STEP", step)
+    kinds = {"photo": ["image/png"], "paper": ["application/pdf"], "both": ["a/b", "image/gif"]}
+    for text, types in kinds.items():
+        files = [{"content_type": kind} for kind in types]
+        row = store_message(ila, room, text)
+        words = stored_words(text, files)
+        Message.objects.filter(pk=row.id).update(words=words, attachments=files)
+    store_message(ila, room, "_file _image file image")
+    for where in (None, room):
+        assert texts(ila, "", where, has="file") == ["both", "paper", "photo"]
+        assert texts(ila, "", where, has="image") == ["both", "photo"]
+        assert texts(ila, "ph", where, has="image") == ["photo"]
+        assert texts(ila, "fi", where) == ["_file _image file image"]
 
 
 def test_times_bound_a_long_room(ila: Caller, room: Room) -> None:
