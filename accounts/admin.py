@@ -163,7 +163,7 @@ class UserAdmin(ModeratedAdmin[User], UsersAdmin):
     show_full_result_count = False
     readonly_fields = ("username", "last_login", "last_seen", "date_joined")
     fieldsets = (
-        (None, {"fields": ("username", "password", "display_name", "email")}),
+        (None, {"fields": ("username", "password", "display_name", "email", "share_receipts")}),
         (
             "Permissions",
             {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},

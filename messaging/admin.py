@@ -45,15 +45,8 @@ class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
     )
     fields = (
         *("room", "seq", "sender", "text", "created_at", "edited_at", "deleted"),
-        *(
-            "answer_to",
-            "files",
-            "reaction_list",
-            "client_id",
-            "version",
-            "created_version",
-            "last_change",
-        ),
+        *("answer_to", "files", "reaction_list", "mentioned", "pinned", "client_id", "version"),
+        *("created_version", "last_change"),
     )
     staff_actions = (
         StaffAction[Message](
@@ -135,6 +128,15 @@ class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
     @admin.display(description="reactions")
     def reaction_list(self, message: Message) -> str:
         return ", ".join(f"{one['emoji']} {one['count']}" for one in message.reactions) or "-"
+
+    @admin.display(description="mentions")
+    def mentioned(self, message: Message) -> str:
+        names = User.objects.filter(pk__in=message.mentions).values_list("username", flat=True)
+        return ", ".join([*(["everyone"] if message.mentions_all else []), *names]) or "-"
+
+    @admin.display(description="pinned", boolean=True)
+    def pinned(self, message: Message) -> bool:
+        return message.pinned_version is not None
 
     @override
     def describe(self, row: Message) -> str:

@@ -174,14 +174,8 @@ class Mention(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            # Unread mentions of a member in a room.
+            # Unread mentions of a member in a room; NULL is for everyone.
             models.UniqueConstraint(fields=["room", "user", "seq"], name="mention_once"),
-        ]
-        indexes: ClassVar = [
-            # Unread mentions of everyone in a room.
-            models.Index(
-                fields=["room", "seq"], condition=Q(user=None), name="mention_of_everyone"
-            ),
         ]
 
     @override

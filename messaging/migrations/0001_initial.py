@@ -181,14 +181,6 @@ class Migration(migrations.Migration):
                 name="message_by_pin",
             ),
         ),
-        migrations.AddIndex(
-            model_name="mention",
-            index=models.Index(
-                condition=models.Q(("user", None)),
-                fields=["room", "seq"],
-                name="mention_of_everyone",
-            ),
-        ),
         migrations.AddConstraint(
             model_name="mention",
             constraint=models.UniqueConstraint(fields=("room", "user", "seq"), name="mention_once"),

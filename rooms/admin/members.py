@@ -58,7 +58,7 @@ def _role_action(role: Role, label: str, effect: str) -> StaffAction[Member]:
 class MemberAdmin(SearchableAdmin[Member], ReadOnlyAdmin[Member]):
     list_display = ("id", "in_room", "person", "role", "read_up_to", "muted", "joined_at")
     list_select_related = ("room", "room__low", "room__high", "user")
-    fields = ("room", "user", "role", "last_read_seq", "muted", "joined_at")
+    fields = ("room", "user", "role", "last_read_seq", "delivered_seq", "muted", "joined_at")
     staff_actions = (
         StaffAction[Member](
             name="remove_members",
@@ -99,7 +99,11 @@ class MemberAdmin(SearchableAdmin[Member], ReadOnlyAdmin[Member]):
         "Read up to": "The number of the last message that this user has read.",
         "Muted": "This user wants no notifications from the room.",
     }
-    field_labels: ClassVar = {"user": "Person", "last_read_seq": "Read up to message number"}
+    field_labels: ClassVar = {
+        "user": "Person",
+        "last_read_seq": "Read up to message number",
+        "delivered_seq": "Received up to message number, if that is ahead",
+    }
     field_help: ClassVar = {
         "role": column_help["Role"],
         "muted": column_help["Muted"],

@@ -60,5 +60,6 @@ def test_joining_leaves_the_same_rows_on_every_path(path: str, room: Room) -> No
             "access_epoch": 0,
             "bans": 0,
             "role": "member",
+            "delivered_seq": 0,
             "muted": False,
         }

@@ -21,6 +21,8 @@ from realtime.protocol import (
     Ack,
     AnyClientFrame,
     ClientFrame,
+    Delivered,
+    DeliveredOut,
     ErrorFrame,
     EventsReady,
     Exit,
@@ -120,6 +122,7 @@ def refused(frame: object) -> FrameError:
         ({"type": "join"}, Join()),
         ({"type": "exit", "ref": "r"}, Exit(ref="r")),
         ({"type": "read", "seq": 0}, Read(seq=0)),
+        ({"type": "delivered", "seq": 0}, Delivered(seq=0)),
         ({"type": "resume", "since": 2**70}, Resume(since=2**70)),
         ({"type": "ping", "ref": "é" * MAX_REF_LENGTH}, Ping(ref="é" * MAX_REF_LENGTH)),
     ],
@@ -134,6 +137,7 @@ MINIMAL: dict[type[ClientFrame], dict[str, Any]] = {
     Join: {"type": "join"},
     Exit: {"type": "exit"},
     Read: {"type": "read", "seq": 1},
+    Delivered: {"type": "delivered", "seq": 1},
     Resume: {"type": "resume", "since": 1},
     Ping: {"type": "ping"},
 }
@@ -184,6 +188,7 @@ def test_an_unknown_member_is_an_error_that_keeps_the_ref(kind: type[ClientFrame
         ({"type": "read", "seq": -1}, "seq"),
         ({"type": "read", "seq": 2**63}, "seq"),
         ({"type": "read", "seq": "5"}, "seq"),
+        ({"type": "delivered", "seq": -1}, "seq"),
         ({"type": "resume", "since": -1}, "since"),
         ({"type": "resume", "since": None}, "since"),
         ({"type": "ping", "ref": 5}, "ref"),
@@ -408,6 +413,10 @@ SERVER_FRAMES: list[tuple[ServerFrame, dict[str, Any]]] = [
     (Joined(username="ila"), {"type": "join", "username": "ila"}),
     (Exited(username="ila", ref="r"), {"type": "exit", "username": "ila", "ref": "r"}),
     (ReadOut(username="ila", seq=3), {"type": "read", "username": "ila", "seq": 3}),
+    (
+        DeliveredOut(username="ila", seq=3),
+        {"type": "delivered", "username": "ila", "seq": 3},
+    ),
     (RoomFrame(room=ROOM), {"type": "room", "room": ROOM_ON_THE_WIRE}),
     (
         Resumed(first=41, to=57, complete=True),
@@ -647,6 +656,10 @@ def test_a_message_frame_has_the_whole_state(kind: MessageKind) -> None:
         client_id=None,
         attachments=(),
         reactions=[{"emoji": "👍", "count": 1, "users": [7]}],
+        mentions=[8],
+        mentions_all=False,
+        quote={"id": 4, "sender": 8, "username": "kim", "content": "", "deleted": True},
+        pinned=True,
     )
     wire = json.loads(message_text(kind, message))
     assert next(iter(wire)) == "type"
@@ -667,6 +680,10 @@ def test_a_message_frame_has_the_whole_state(kind: MessageKind) -> None:
         "reply_to": None,
         "client_id": None,
         "attachments": [],
+        "mentions": [8],
+        "mentions_all": False,
+        "quote": {"id": 4, "sender": 8, "username": "kim", "content": "", "deleted": True},
+        "pinned": True,
         "reactions": [{"emoji": "👍", "count": 1, "users": [7]}],
     }
     assert set(wire) == set(MessageFrame.model_fields)

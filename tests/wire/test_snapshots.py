@@ -25,7 +25,7 @@ def test_wire_matches_its_snapshot(name: str) -> None:
 
 def test_every_frame_is_in_the_snapshot() -> None:
     frames = snapshots.frames()
-    client = {"SendMessage", "Typing", "Join", "Exit", "Read", "Resume", "Ping"}
+    client = {"SendMessage", "Typing", "Join", "Exit", "Read", "Delivered", "Resume", "Ping"}
     assert client <= set(frames["client"])
     types = {
         schema["properties"]["type"].get("const") or "message"
@@ -34,6 +34,6 @@ def test_every_frame_is_in_the_snapshot() -> None:
     }
     assert types == {
         *("ready", "message", "ack", "typing", "join", "exit", "read", "room", "resumed", "pong"),
-        "error",
+        *("delivered", "error"),
     }
     assert frames["aliases"] == {"SendMessage": {"message": ["message", "content"]}}
