@@ -53,8 +53,8 @@ class MessageAdmin(SearchableAdmin[Message], ReadOnlyAdmin[Message]):
             button="Delete this message",
             list_label="Delete the selected messages",
             permission="messaging.delete_message",
-            effect="Text, files and reactions are erased for everyone and cannot be restored. Connected "
-            "clients see the deletion at once; the message keeps its number in the room.",
+            effect="Text, files and reactions are erased for everyone and cannot be restored. "
+            "Connected clients see the deletion at once; the message keeps its number in the room.",
             done="deleted",
             perform=_delete_message,
             applies=lambda message: not message.deleted and message.room.deleted_at is None,

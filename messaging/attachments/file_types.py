@@ -22,6 +22,7 @@ MARKUP = re.compile(
     rb"|body|br|p|!--|svg|\?xml|\?php)[\s>!\-/?]",
     re.IGNORECASE,
 )
+MAX_CHARACTER_BYTES = 4
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -74,5 +75,6 @@ def _is_text(head: bytes) -> bool:
     try:
         head.decode()
     except UnicodeDecodeError as error:
-        return error.start >= len(head) - 3  # a character that HEAD_SIZE cut
+        # Only a character that HEAD_SIZE cut may be incomplete.
+        return len(head) == HEAD_SIZE and error.start > HEAD_SIZE - MAX_CHARACTER_BYTES
     return True

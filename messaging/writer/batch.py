@@ -87,7 +87,7 @@ class MessageBatch:
             return repeated
         if draft.reply_to is not None and self._replyable.get(draft.reply_to) != room.pk:
             raise invalid("reply_to", "is not a message of this room")
-        files = self._files.take(draft) if draft.attachments else ()
+        files = self._files.take(draft) if draft.attachments else []
         return Sent(self._append(draft, room, username, files), duplicate=False)
 
     def _check_may_send(self, room: LockedRoom, user_id: int) -> None:
