@@ -25,13 +25,14 @@ def options(kind: str, orientation: int = 1) -> dict[str, Any]:
     notes.add_text("Comment", SECRET.decode())
     notes.add_itxt("XML:com.adobe.xmp", SECRET.decode())
     xmp = b"<x:xmpmeta>" + SECRET + b"</x:xmpmeta>"
-    return {
+    by_kind: dict[str, dict[str, Any]] = {
         "JPEG": {"exif": exif(orientation), "comment": SECRET, "xmp": xmp},
         "PNG": {"exif": exif(orientation), "pnginfo": notes},
         "GIF": {"comment": SECRET},
         "WEBP": {"exif": exif(orientation), "xmp": xmp, "lossless": True},
         "AVIF": {"exif": exif(orientation), "xmp": xmp},
-    }[kind]
+    }
+    return by_kind[kind]
 
 
 def type_of(kind: str) -> str:
