@@ -103,11 +103,11 @@ class Environment(BaseSettings):
 
     # Files
     media_root: Path = BASE_DIR / "media"
-    s3_bucket: str = ""
-    s3_endpoint_url: str = ""
-    s3_region: str = ""
-    s3_access_key_id: str = ""
-    s3_secret_access_key: str = ""
+    storage_bucket: str = ""
+    storage_endpoint_url: str = ""
+    storage_region: str = ""
+    storage_access_key_id: str = ""
+    storage_secret_access_key: str = ""
     chat_sendfile_path: str = ""
     chat_image_processes: int = Field(2, ge=1, le=64)
     chat_static_cache_size: SizeOrOff = 4 * 1024**2
@@ -204,8 +204,8 @@ class Environment(BaseSettings):
     @model_validator(mode="after")
     def _check_storage(self) -> Self:
         """Two ways to serve files exclude each other: nginx reads a folder, not a bucket."""
-        if self.s3_bucket and self.chat_sendfile_path:
-            raise ValueError("S3_BUCKET and CHAT_SENDFILE_PATH exclude each other")
+        if self.storage_bucket and self.chat_sendfile_path:
+            raise ValueError("STORAGE_BUCKET and CHAT_SENDFILE_PATH exclude each other")
         return self
 
     @field_validator("log_level")

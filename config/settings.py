@@ -158,12 +158,12 @@ def object_storage(env: Environment) -> dict[str, Any]:
     return {
         "BACKEND": "storages.backends.s3.S3Storage",
         "OPTIONS": {
-            "bucket_name": env.s3_bucket,
-            "endpoint_url": env.s3_endpoint_url or None,
-            "region_name": env.s3_region or None,
+            "bucket_name": env.storage_bucket,
+            "endpoint_url": env.storage_endpoint_url or None,
+            "region_name": env.storage_region or None,
             # Without keys boto3 asks the environment, such as the role of a machine.
-            "access_key": env.s3_access_key_id or None,
-            "secret_key": env.s3_secret_access_key or None,
+            "access_key": env.storage_access_key_id or None,
+            "secret_key": env.storage_secret_access_key or None,
             "signature_version": "s3v4",
             "querystring_auth": True,
             "file_overwrite": False,
@@ -242,14 +242,14 @@ CHAT_STATIC_CACHE_SIZE = env.chat_static_cache_size
 # Uploads: a folder, or the bucket of an S3-compatible object storage
 
 MEDIA_ROOT = env.media_root.resolve()
-CHAT_OBJECT_STORAGE = bool(env.s3_bucket)
+CHAT_OBJECT_STORAGE = bool(env.storage_bucket)
 CHAT_SENDFILE_PATH = env.chat_sendfile_path
 CHAT_IMAGE_PROCESSES = env.chat_image_processes
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-if env.s3_bucket:
+if env.storage_bucket:
     STORAGES["default"] = object_storage(env)
 FILE_UPLOAD_HANDLERS = ["messaging.attachments.spool.SpoolUploadHandler"]
 

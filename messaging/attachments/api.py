@@ -7,7 +7,7 @@ from ninja import File, Path, Router, Status
 from ninja.files import UploadedFile
 
 from accounts.auth import Bearer, Request
-from accounts.kernel.errors import DomainError, Forbidden, Refusals, invalid
+from accounts.kernel.errors import DomainError, Forbidden, Refusals
 from accounts.kernel.fields import PathId, answers
 
 from . import downloads, services
@@ -19,6 +19,7 @@ from .errors import (
     TooLarge,
     UnsupportedType,
 )
+from .file_types import MARKUP_REFUSED
 from .media_keys import MediaKey, SignedKey, make_key
 from .schemas import AttachmentOut, MediaKeyOut
 from .selectors import attachment_out, readable_attachment
@@ -121,8 +122,7 @@ _READING: list[DomainError] = [NoSuchAttachment()]
 REFUSALS: Refusals = {
     upload_attachment: [
         TooLarge(),
-        UnsupportedType(),
-        invalid("file", "cannot be decoded"),
+        UnsupportedType(MARKUP_REFUSED),
         QuotaExceeded(),
     ],
     read_attachment: _READING,

@@ -12,6 +12,7 @@ HEAD_SIZE = 4096
 IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "image/avif"})
 INLINE = IMAGES | {"video/mp4", "video/webm", "audio/ogg", "video/ogg", "audio/mpeg", "audio/mp4"}
 """Types that browsers show or play in place. Every other type is downloaded as `DOWNLOAD`."""
+MARKUP_REFUSED = "HTML, XML and SVG files are not accepted"
 DOWNLOAD = "application/octet-stream"
 ZIP = "application/zip"
 TEXT = "text/plain"
@@ -22,6 +23,7 @@ MARKUP = re.compile(
     rb"|body|br|p|!--|svg|\?xml|\?php)[\s>!\-/?]",
     re.IGNORECASE,
 )
+MAX_CHARACTER_BYTES = 4
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -32,10 +34,10 @@ def detect_type(head: bytes, name: str) -> str:
     name only decides between types that begin alike, such as documents that are ZIP files.
     """
     if MARKUP.match(_in_utf_8(head)):
-        raise UnsupportedType("HTML, XML and SVG files are not accepted")
+        raise UnsupportedType(MARKUP_REFUSED)
     found = _matches(head, PurePosixPath(name).suffix.lower())
     if found in REFUSED or found.endswith("+xml"):
-        raise UnsupportedType("HTML, XML and SVG files are not accepted")
+        raise UnsupportedType(MARKUP_REFUSED)
     if found.startswith("image/") and found not in IMAGES:
         raise UnsupportedType("Images must be JPEG, PNG, GIF, WebP or AVIF")
     return found
@@ -74,5 +76,6 @@ def _is_text(head: bytes) -> bool:
     try:
         head.decode()
     except UnicodeDecodeError as error:
-        return error.start >= len(head) - 3  # a character that HEAD_SIZE cut
+        # Only a character that HEAD_SIZE cut may be incomplete.
+        return len(head) == HEAD_SIZE and error.start > HEAD_SIZE - MAX_CHARACTER_BYTES
     return True

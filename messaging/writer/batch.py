@@ -102,7 +102,7 @@ class MessageBatch:
         if repeated is not None:
             return repeated
         quote = self._quote(draft, room)
-        files = self._files.take(draft) if draft.attachments else ()
+        files = self._files.take(draft) if draft.attachments else []
         return Sent(self._append(draft, room, username, quote, files), duplicate=False)
 
     def _quote(self, draft: Draft, room: LockedRoom) -> Quote | None:

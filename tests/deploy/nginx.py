@@ -85,7 +85,11 @@ def _new(folder: Path, authority: Authority) -> Nginx:
 
 @contextmanager
 def nginx_running(
-    folder: Path, addresses: tuple[str, ...], port: int, authority: Authority
+    folder: Path,
+    addresses: tuple[str, ...],
+    port: int,
+    authority: Authority,
+    media: str = "/data/media",
 ) -> Iterator[Nginx]:
     """Yields nginx before the servers at these addresses, on one port as in compose."""
     nginx = _new(folder, authority)
@@ -96,6 +100,7 @@ def nginx_running(
             "/dev/stderr": f"{folder}/error.log",
             "/dev/stdout": f"{folder}/access.log",
             "/etc/nginx/tls": str(authority.chain.parent),
+            "alias /data/media/": f"alias {media}/",
         }
         write_file(nginx, there, (ROOT / "docs/deploy/nginx.conf").read_text())
         with _started(nginx, None):

@@ -111,6 +111,10 @@ class Stack:
     def port(self) -> int:
         return self.containers[0].port
 
+    @property
+    def media(self) -> str:
+        return self.containers[0].variables["MEDIA_ROOT"]
+
 
 def make_role(postgres: PostgresServer) -> None:
     """Runs the scripts that compose mounts, as PostgreSQL's entrypoint does."""
@@ -147,7 +151,11 @@ def stack_running(folder: Path) -> Iterator[Stack]:
         redis = stack.enter_context(redis_running())
         postgres = stack.enter_context(postgres_running())
         make_role(postgres)
-        instead = {"DATABASE_URL": as_chat(postgres, "chat"), "REDIS_URL": redis.url}
+        instead = {
+            "DATABASE_URL": as_chat(postgres, "chat"),
+            "REDIS_URL": redis.url,
+            "MEDIA_ROOT": str(folder / "media"),
+        }
         containers = [
             Container(folder, container_environment(f"app{n}", **instead), address, port)
             for n, address in enumerate(ADDRESSES, 1)

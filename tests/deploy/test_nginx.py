@@ -36,7 +36,7 @@ def nginx(
     stack: Stack, authority: Authority, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Nginx]:
     folder: Path = tmp_path_factory.mktemp("nginx")
-    with nginx_running(folder, ADDRESSES, stack.port, authority) as running:
+    with nginx_running(folder, ADDRESSES, stack.port, authority, stack.media) as running:
         yield running
 
 
@@ -236,3 +236,33 @@ def test_without_a_server_the_client_gets_retry_after(tmp_path: Path, authority:
         assert answer.json()["code"] == "busy"
         assert answer.headers["Retry-After"] == "1"
         assert "a-secret" not in nginx.log_with("/502")
+
+
+def test_nginx_sends_the_files_that_a_server_allows(nginx: Nginx, ila: dict[str, str]) -> None:
+    data = b"%PDF-1.7 " + bytes(3_000_000)
+    with nginx.client() as client:
+        client.headers["Authorization"] = f"Bearer {ila['access']}"
+        made = client.post("/api/attachments", files={"file": ("plan.pdf", data)})
+        assert made.status_code == 201, made.text
+        url = made.json()["url"]
+        answer = client.get(url)
+        assert answer.content == data
+        assert "x-accel-redirect" not in answer.headers
+        shown = {
+            "content-type": "application/octet-stream",
+            "content-disposition": 'attachment; filename="plan.pdf"',
+            "cache-control": "private",
+            "x-content-type-options": "nosniff",
+            "content-security-policy": "sandbox; default-src 'none'",
+            "accept-ranges": "bytes",
+        }
+        assert {name: answer.headers[name] for name in shown} == shown
+        part = client.get(url, headers={"Range": "bytes=0-8"})
+        assert (part.status_code, part.content) == (206, b"%PDF-1.7 ")
+        known = client.get(url, headers={"If-None-Match": answer.headers["etag"]})
+        assert known.status_code == 304
+        del client.headers["Authorization"]
+        assert client.get(url).status_code == 401
+        assert client.get("/chat-files/attachments/").status_code == 404
+        too_large = client.post("/api/attachments", content=bytes(27 * 1024**2))
+        assert (too_large.status_code, too_large.json()["code"]) == (413, "too_large")

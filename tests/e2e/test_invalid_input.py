@@ -109,6 +109,9 @@ HOSTILE_CURSORS = [
 # Reading the document
 
 
+JSON = "application/json"
+
+
 @dataclass(frozen=True)
 class Operation:
     method: str
@@ -142,7 +145,9 @@ def read(document: Schema) -> Iterator[Operation]:
             yield Operation(
                 method.upper(),
                 path.removeprefix("/api"),
-                resolved(body["content"]["application/json"]["schema"]) if body else None,
+                resolved(body["content"][JSON]["schema"])
+                if body and JSON in body["content"]
+                else None,
                 bool(body and body.get("required")),
                 found.get("parameters", []),
                 frozenset(int(status) for status in found["responses"]),
@@ -272,6 +277,7 @@ async def start_walk(person: Register) -> tuple[Walk, list[Operation]]:
         "room_name": room["name"],
         "username": kaushal.username,
         "session_id": 2**40,
+        "attachment_id": 2**40,
         "emoji": quote("👍"),
     }
     document = (await ila.get("/openapi.json")).json()

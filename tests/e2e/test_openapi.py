@@ -14,10 +14,12 @@ from pytest_django import Settings
 from config.openapi import document
 from tests.clients import fresh
 from tests.openapi.tour import PASSWORD, prepare, rank
+from tests.pictures import picture
 from tests.servers import SECRET_KEY, Server, serving
 
 Schema = dict[str, Any]
 PATH = "/api/openapi.json"
+FORM = "multipart/form-data"
 
 
 @pytest.fixture(scope="module")
@@ -114,15 +116,19 @@ class Api:
             for one in operation["parameters"]
             if one["in"] == "path"
         }
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return self.http.request(
-            method,
-            path.format(**filled),
-            params=values,
-            content=content if "requestBody" in operation else None,
-            headers=headers | {"Content-Type": "application/json"},
-        )
+        sent = self._content(operation, body)
+        url, more = path.format(**filled), headers | sent.pop("headers", {})
+        return self.http.request(method, url, params=values, headers=more, **sent)
+
+    def _content(self, operation: Schema, body: Any) -> Schema:
+        """Returns the arguments for httpx; a form gets a file unless `body` is bytes or a dict."""
+        kinds = operation.get("requestBody", {}).get("content", {})
+        kind = next(iter(kinds), "application/json")
+        if kind == FORM and not isinstance(body, bytes):
+            return {} if body == {} else {"files": {"file": ("cat.png", picture())}}
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return {"content": content if kinds else None, "headers": {"Content-Type": kind}}
 
     def refused(self, answer: httpx.Response, operation_id: str) -> None:
         """Expects a refusal that equals an example of the operation."""
@@ -139,6 +145,8 @@ class Api:
     def body_example(self, operation_id: str) -> Any:
         *_, operation = self.operations[operation_id]
         if "requestBody" not in operation:
+            return None
+        if "application/json" not in operation["requestBody"]["content"]:
             return None
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
         name = json.dumps(schema).partition("schemas/")[2].partition('"')[0]
@@ -175,6 +183,7 @@ def test_every_documented_refusal_matches_the_server(uvicorn: Server) -> None:
             refuse_messages,
             refuse_changes,
             refuse_push,
+            refuse_files,
         ):
             refuse(api)
     documented = {
@@ -182,9 +191,10 @@ def test_every_documented_refusal_matches_the_server(uvicorn: Server) -> None:
         for operation_id, (*_, operation) in api.operations.items()
         for status, response in operation["responses"].items()
         for code in response.get("content", {}).get("application/json", {}).get("examples", ())
-        # Refusals under overload are in test_limits.py and test_database_outages.py.
-        # Those of a server without pushes are in test_push.py.
-        if status not in (429, 503) and code != "push_off"
+        # Refusals under overload are in test_limits.py and test_database_outages.py, that of the
+        # quota is in messaging/attachments/test_services.py, those of a server without pushes in
+        # test_push.py.
+        if status not in (429, 503, 507) and code != "push_off"
     }
     assert documented - api.answered == set()
 
@@ -401,3 +411,29 @@ def refuse_push(api: Api) -> None:
     api.refused(answers[-1], "addSubscription")
     missing = {"subscription_id": 2**40}
     api.refused(api.call("deleteSubscription", ila["access"], **missing), "deleteSubscription")
+
+
+def refuse_files(api: Api) -> None:
+    ila, member = account(api), account(api)
+    room = room_of(api, ila, "group", member)
+    token = ila["access"]
+    file = api.call("uploadAttachment", token).json()
+    there = {"attachment_id": file["id"]}
+    for operation_id in (
+        *("readAttachment", "deleteAttachment", "downloadAttachment", "downloadThumbnail"),
+    ):
+        api.refused(api.call(operation_id, member["access"], **there), operation_id)
+    body = {"content": "", "attachments": [file["id"]]}
+    assert api.call("sendMessage", token, body, room_id=room["id"]).status_code == 201
+    api.refused(api.call("deleteAttachment", member["access"], **there), "deleteAttachment")
+    api.refused(api.call("deleteAttachment", token, **there), "deleteAttachment")
+    headers = {"Authorization": f"Bearer {token}"}
+    for operation_id, url in (
+        ("downloadAttachment", file["url"]),
+        ("downloadThumbnail", file["thumbnail_url"]),
+    ):
+        beyond = api.http.get(url, headers=headers | {"Range": "bytes=999999-"})
+        api.refused(beyond, operation_id)
+    for data in (b"<html>", bytes(25 * 1024**2 + 1)):
+        answer = api.http.post("/api/attachments", headers=headers, files={"file": data})
+        api.refused(answer, "uploadAttachment")

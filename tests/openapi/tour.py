@@ -9,9 +9,12 @@ from typing import Any
 
 import httpx
 
+from tests.pictures import picture
+
 Schema = dict[str, Any]
 PASSWORD = "password123"
 LAST = [
+    "DELETE /api/attachments/{attachment_id}",
     "DELETE /api/sessions/{session_id}",
     "POST /api/rooms/{room_id}/leave",
     "DELETE /api/rooms/{room_id}/members/{username}",
@@ -33,6 +36,7 @@ def prepare(http: str) -> tuple[str, dict[str, Schema]]:
         post(api, "/rooms", name="general")
         post(api, "/rooms", name="lobby")
         post(api, "/rooms/1/messages", content="Hello")
+        api.post("/attachments", files={"file": picture()}).raise_for_status()
     return asha["access"], {
         "POST /api/token/refresh": {"body": {"refresh": other["refresh"]}},
         "POST /api/token/verify": {"body": {"token": asha["access"]}},
