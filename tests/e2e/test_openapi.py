@@ -391,9 +391,12 @@ def refuse_push(api: Api) -> None:
     api.refused(
         api.call("addSubscription", other["access"], mine | {"keys": keys}), "addSubscription"
     )
-    for number in range(20):
-        more = body | {"endpoint": f"{mine['endpoint']}{number}"}
-        answer = api.call("addSubscription", ila["access"], more)
-    api.refused(answer, "addSubscription")
+    answers = [
+        api.call(
+            "addSubscription", ila["access"], body | {"endpoint": f"{mine['endpoint']}{number}"}
+        )
+        for number in range(20)
+    ]
+    api.refused(answers[-1], "addSubscription")
     missing = {"subscription_id": 2**40}
     api.refused(api.call("deleteSubscription", ila["access"], **missing), "deleteSubscription")

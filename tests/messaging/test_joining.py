@@ -61,4 +61,6 @@ def test_joining_leaves_the_same_rows_on_every_path(path: str, room: Room) -> No
             "bans": 0,
             "role": "member",
             "muted": False,
+            "muted_until": None,
+            "notify": "all",
         }
