@@ -22,7 +22,7 @@ from realtime.runtime import runtime  # noqa: E402
 from realtime.servers.detect import bound_http  # noqa: E402
 
 from .api_handler import ApiHandler, by_path  # noqa: E402
-from .followers import start_in_server  # noqa: E402
+from .followers import with_followers  # noqa: E402
 from .health import check_migrations_at_start  # noqa: E402
 from .http_guard import HttpGuard  # noqa: E402
 from .observability.logs import guard_server_logs  # noqa: E402
@@ -44,13 +44,15 @@ if settings.SECRET_KEY == DEVELOPMENT_KEY:
         " one for any user. Set SECRET_KEY unless only this machine can reach this server."
     )
 
-application = traced(
-    ProtocolTypeRouter(
-        {
-            "http": HttpGuard(by_path(ApiHandler(), django_application)),
-            "websocket": sockets,
-            "lifespan": runtime.lifecycle.lifespan,
-        }
+application = with_followers(
+    traced(
+        ProtocolTypeRouter(
+            {
+                "http": HttpGuard(by_path(ApiHandler(), django_application)),
+                "websocket": sockets,
+                "lifespan": runtime.lifecycle.lifespan,
+            }
+        )
     )
 )
 
@@ -59,4 +61,3 @@ application = traced(
 gc.collect()
 gc.freeze()
 check_migrations_at_start()
-start_in_server()

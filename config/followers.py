@@ -1,6 +1,7 @@
 """Starts the followers: in the servers by default, or by `manage.py follow` (CHAT_FOLLOWER)."""
 
 import atexit
+from typing import Any
 
 from django.conf import settings
 
@@ -16,8 +17,25 @@ def followers() -> list[FollowerThread]:
     return [FollowerThread(PushConsumer(sockets))]
 
 
-def start_in_server() -> None:
-    """Starts the followers in this server process; one of all processes gets each lease."""
+def with_followers(application: Any) -> Any:
+    """Wraps an ASGI application: its first event starts the followers of this process.
+
+    Not the import: management commands and tests import the application, too.
+    """
+    started = False
+
+    async def following(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal started
+        if not started:
+            started = True
+            _start()
+        await application(scope, receive, send)
+
+    return following
+
+
+def _start() -> None:
+    """Starts the followers; of all processes one gets each lease."""
     if settings.CHAT_FOLLOWER != "server":
         return
     for follower in followers():

@@ -6,6 +6,7 @@ from typing import Self
 from accounts.kernel import errors as accounts_errors
 from accounts.kernel.errors import DomainError
 from messaging import errors as messaging_errors
+from messaging.push import errors as push_errors
 from rooms import errors as rooms_errors
 
 from . import errors
@@ -83,6 +84,10 @@ CLOSE_CODES: dict[type[DomainError], CloseCode] = {
     messaging_errors.ClientIdReused: CloseCode.FORBIDDEN,
     messaging_errors.TooManyPins: CloseCode.FORBIDDEN,
     messaging_errors.TooManyReactions: CloseCode.FORBIDDEN,
+    push_errors.PushOff: CloseCode.FORBIDDEN,
+    push_errors.NoSuchSubscription: CloseCode.FORBIDDEN,
+    push_errors.EndpointInUse: CloseCode.FORBIDDEN,
+    push_errors.TooManySubscriptions: CloseCode.FORBIDDEN,
 }
 
 # Only these close an open socket. Any other error is sent as a frame.

@@ -37,8 +37,7 @@ class PushConsumer:
     def handle(self, ranges: Sequence[VersionRange]) -> None:
         if not PushSubscription.objects.exists():
             return
-        for changes in ranges:
-            schedule(changes, self._sockets)
+        schedule(ranges, self._sockets)
 
     def work(self) -> bool:
         self._forget_ended()

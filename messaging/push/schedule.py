@@ -4,9 +4,9 @@ Users with an open socket in the room have received the messages, so nothing is 
 Everything else is decided when the push is due: see `decisions`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import islice
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db.models import Max, Min, Q
@@ -26,9 +26,52 @@ MAX_AGE = timedelta(days=1)
 ROWS_PER_COMMIT = 1000
 
 
-def schedule(changes: VersionRange, sockets: OpenSockets) -> None:
+def schedule(ranges: Sequence[VersionRange], sockets: OpenSockets) -> None:
     """Stores a DuePush for each device of members who have not received the new messages."""
     now = timezone.now()
+    devices = _devices([changes.room_id for changes in ranges], now)
+    rows: list[DuePush] = []
+    for changes in ranges:
+        # Rooms without a device cost nothing more.
+        if changes.room_id in devices:
+            rows += _due_pushes(changes, devices[changes.room_id], sockets, now)
+    for first in range(0, len(rows), ROWS_PER_COMMIT):
+        _store(rows[first : first + ROWS_PER_COMMIT])
+
+
+def live_subscriptions(now: datetime) -> Q:
+    """Selects subscriptions whose session has not ended."""
+    return Q(session__ended_at=None, session__rotated_at__gt=now - longest_lifetime())
+
+
+class Device(NamedTuple):
+    """A subscription of a member, and what its user has read in the room."""
+
+    subscription_id: int
+    user_id: int
+    last_read_seq: int
+
+
+def _devices(room_ids: Sequence[int], now: datetime) -> dict[int, list[Device]]:
+    """Returns the devices of members by room, without those who want no pushes of it."""
+    # In one filter, so that all conditions are about the same membership.
+    rows = PushSubscription.objects.filter(
+        live_subscriptions(now),
+        Q(user__memberships__muted=False) | Q(user__memberships__muted_until__lte=now),
+        user__memberships__room__in=room_ids,
+        user__memberships__notify__in=(Notify.ALL, Notify.MENTIONS),
+    )
+    found: dict[int, list[Device]] = {}
+    for room_id, *device in rows.values_list(
+        *("user__memberships__room_id", "pk", "user_id", "user__memberships__last_read_seq")
+    ):
+        found.setdefault(room_id, []).append(Device(*device))
+    return found
+
+
+def _due_pushes(
+    changes: VersionRange, devices: Sequence[Device], sockets: OpenSockets, now: datetime
+) -> list[DuePush]:
     # By the index on versions; a message that changed since has a higher one.
     created = Message.objects.filter(
         room_id=changes.room_id,
@@ -39,53 +82,32 @@ def schedule(changes: VersionRange, sockets: OpenSockets) -> None:
     )
     ends = created.aggregate(newest=Max("seq"), oldest=Min("created_at"))
     if ends["newest"] is None:
-        return
-    devices = _devices(changes.room_id, ends["newest"], now)
-    while some := list(islice(devices, ROWS_PER_COMMIT)):
-        online = sockets.users_with_socket(changes.room_id, {user_id for _, user_id in some})
-        away = [device for device, user_id in some if user_id not in online.users]
-        _store(changes.room_id, away, ends["newest"], ends["oldest"])
+        return []
+    unread = [one for one in devices if one.last_read_seq < ends["newest"]]
+    users = {one.user_id for one in unread}
+    online = sockets.users_with_socket(changes.room_id, users).users if users else ()
+    due_at = max(ends["oldest"] + timedelta(seconds=settings.CHAT_PUSH_DELAY), now)
+    return [
+        DuePush(
+            subscription_id=one.subscription_id,
+            room_id=changes.room_id,
+            wanted_seq=ends["newest"],
+            due_at=due_at,
+            since=now,
+        )
+        for one in unread
+        if one.user_id not in online
+    ]
 
 
-def live_subscriptions(now: datetime) -> Q:
-    """Selects subscriptions whose session has not ended."""
-    return Q(session__ended_at=None, session__rotated_at__gt=now - longest_lifetime())
-
-
-def _devices(room_id: int, newest: int, now: datetime) -> Iterator[tuple[int, int]]:
-    """Yields subscriptions and users of members who have not read everything."""
-    # In one filter, so that all conditions are about the same membership.
-    rows = PushSubscription.objects.filter(
-        live_subscriptions(now),
-        Q(user__memberships__muted=False) | Q(user__memberships__muted_until__lte=now),
-        user__memberships__room_id=room_id,
-        user__memberships__last_read_seq__lt=newest,
-        user__memberships__notify__in=(Notify.ALL, Notify.MENTIONS),
-    )
-    yield from rows.values_list("pk", "user_id")
-
-
-def _store(room_id: int, devices: Sequence[int], newest: int, oldest: datetime) -> None:
-    if not devices:
-        return
-    now = timezone.now()
-    due_at = max(oldest + timedelta(seconds=settings.CHAT_PUSH_DELAY), now)
+def _store(rows: Sequence[DuePush]) -> None:
     with writing():
         # Those that were deleted meanwhile would break the foreign key.
-        stored = PushSubscription.objects.filter(pk__in=devices).values_list("pk", flat=True)
-        rows = [
-            DuePush(
-                subscription_id=device,
-                room_id=room_id,
-                wanted_seq=newest,
-                due_at=due_at,
-                since=now,
-            )
-            for device in stored
-        ]
+        devices = PushSubscription.objects.filter(pk__in={row.subscription_id for row in rows})
+        stored = set(devices.values_list("pk", flat=True))
         # A row that waits keeps its time: it pushes the newest message then.
         DuePush.objects.bulk_create(
-            rows,
+            [row for row in rows if row.subscription_id in stored],
             update_conflicts=True,
             unique_fields=["subscription", "room"],
             update_fields=["wanted_seq"],

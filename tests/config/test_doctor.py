@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,16 +19,21 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
 from typing_extensions import override
 
-from config.doctor import database, installation, sockets, web
+from config.doctor import database, followers, installation, sockets, web
 from config.doctor import redis as redis_doctor
 from config.doctor.clock import compare_clocks
 from config.doctor.echo import HEADER, signature
 from config.doctor.echo import installation as installation_of_doctor
 from config.doctor.finding import Check, Finding, Level, ok, run_checks
+from messaging.follower.lease import Lease
+from messaging.models import Message
+from messaging.push.vapid import new_private_key
+from tests.factories import make_caller, make_room, store_message
 from tests.redis_server import RedisServer, redis_running
 from tests.servers import ROOT, environment, free_port, manage, serving
 
@@ -494,3 +500,36 @@ def test_every_unreachable_service_is_reported(tmp_path: Path) -> None:
     assert "hunter2" not in done.stdout
     assert "Traceback" not in done.stdout
     assert "wrong    migrations" in done.stdout
+
+
+# Followers and push
+
+
+def test_missing_vapid_key_is_reported_in_production(production: Settings) -> None:
+    finding = only(followers.check_push())
+    assert finding.level is Level.WARNING
+    assert "vapid_keys" in finding.sentence
+    production.CHAT_VAPID_PRIVATE_KEY = new_private_key()
+    production.CHAT_VAPID_CONTACT = "mailto:ops@example.com"
+    assert only(followers.check_push()).level is Level.OK
+    production.CHAT_PUSH_LOOPBACK = True
+    assert "CHAT_PUSH_LOOPBACK" in worst(followers.check_push()).sentence
+
+
+@pytest.mark.django_db(transaction=True)
+def test_late_followers_are_reported(settings: Settings) -> None:
+    assert only(followers.check_followers()).level is Level.OK
+    lease = Lease("push")
+    assert lease.hold()
+    assert "0 s behind" in only(followers.check_followers()).sentence
+    store_message(make_caller(), make_room())
+    Message.objects.update(created_at=timezone.now() - timedelta(minutes=5))
+    finding = only(followers.check_followers())
+    assert finding.level is Level.WRONG
+    assert "late" in finding.sentence
+    lease.release()
+    finding = only(followers.check_followers())
+    assert finding.level is Level.WARNING
+    assert "No process follows" in finding.sentence
+    settings.CHAT_FOLLOWER = "off"
+    assert only(followers.check_followers()).level is Level.OK

@@ -62,4 +62,6 @@ def test_joining_leaves_the_same_rows_on_every_path(path: str, room: Room) -> No
             "role": "member",
             "delivered_seq": 0,
             "muted": False,
+            "muted_until": None,
+            "notify": "all",
         }
