@@ -128,8 +128,8 @@ class SocketConsumer(AsyncConsumer, Generic[A, H]):
         runtime.lifecycle.check_accepting()
         check_origin(self._scope)
         self._token, claims, first = await self._handshake.authenticate()
-        admitted = await self._handshake.admit(claims)
-        self._handlers = handlers = self.begin(admitted)
+        # Without a local name, which would hold the rows of all rooms while the socket is open.
+        self._handlers = handlers = self.begin(await self._handshake.admit(claims))
         self._handshake.end_pending()
         self._watch_expiry(handlers.caller)
         await self.greet(handlers)

@@ -11,6 +11,7 @@ from .runner import Runner
 SCENARIOS: dict[str, Callable[[Runner], None]] = {
     "fanout": scenarios.fanout,
     "many_rooms": scenarios.many_rooms,
+    "events": sockets.events,
     "signin": scenarios.signin,
     "signin_busy": sockets.signin_busy,
     "latency": scenarios.latency,

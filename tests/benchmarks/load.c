@@ -112,7 +112,8 @@ static void put(struct client *c, int opcode, const char *text, size_t size)
         lose(c);
 }
 
-/* The template with $T replaced by a timed, padded text and $I by a number. */
+/* The template with $T replaced by a timed, padded text, $I by a number and $R by the client's room_id. */
+#define ROOM "room_id="
 static void send_next(struct client *c)
 {
     char text[1 << 16], *to = text;
@@ -125,6 +126,10 @@ static void send_next(struct client *c)
             from += 2;
         } else if (from[0] == '$' && from[1] == 'I') {
             to += sprintf(to, "%lld", number++);
+            from += 2;
+        } else if (from[0] == '$' && from[1] == 'R') {
+            const char *room = strstr(c->path, ROOM);
+            to += sprintf(to, "%d", room ? atoi(room + sizeof ROOM - 1) : 0);
             from += 2;
         } else {
             *to++ = *from++;

@@ -39,8 +39,9 @@ Daphne's listen backlog is 50: the kernel drops more, and clients retry them a s
 class Wire:
     """The frames of a system and of its clients.
 
-    In `frame`, $T is the text and $I an unused number. `answered` begins the frame after which a
-    sender continues. `envelope` is the size of a delivered frame without its text.
+    In `frame`, $T is the text, $I an unused number and $R the `room_id` in the client's path.
+    `answered` begins the frame after which a sender continues. `envelope` is the size of a
+    delivered frame without its text.
     """
 
     frame: str

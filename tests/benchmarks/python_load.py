@@ -43,10 +43,11 @@ class Load:
         self.timing = False
         self.moved = asyncio.Event()
 
-    def next_frame(self) -> bytes:
+    def next_frame(self, room: str) -> bytes:
         text = f"t={time.monotonic_ns():019d};".ljust(self.padding, "x")
         self.number += 1
-        return self.frame.replace("$T", text).replace("$I", str(self.number)).encode()
+        frame = self.frame.replace("$T", text).replace("$I", str(self.number))
+        return frame.replace("$R", room).encode()
 
     def send_to_all(self) -> None:
         self.owed = sum(client.is_in for client in self.clients)
@@ -68,6 +69,7 @@ class Client(asyncio.Protocol):
         self.port = load.port
         self.number = len(load.clients)
         self.path = path
+        self.room = path.rpartition("room_id=")[2]
         self.sends = sends
         self.is_in = self.is_shaking = self.is_lost = self.is_waiting = False
         self.rest = b""
@@ -170,7 +172,7 @@ class Client(asyncio.Protocol):
 
     def send_next(self) -> None:
         self.is_waiting = True
-        self.put(TEXT, self.load.next_frame())
+        self.put(TEXT, self.load.next_frame(self.room))
 
     def put(self, opcode: int, text: bytes) -> None:
         size = len(text)

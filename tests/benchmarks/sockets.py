@@ -9,13 +9,27 @@ from .load import Load
 from .runner import DOORS, LATENCY_MEMBERS, MANY_ROOMS, Runner, big_room
 from .scale_out import SERVER, SPREAD_RATE, SPREAD_ROOMS, cost_of
 from .scenarios import until_idle
-from .systems import POSTGRESQL, PRODUCT, REDIS, WORKERS, Room, Running, System, acknowledged
+from .systems import (
+    POSTGRESQL,
+    PRODUCT,
+    REDIS,
+    WORKERS,
+    Room,
+    Running,
+    System,
+    acknowledged,
+    acknowledged_in_room,
+    over_events,
+)
 
 BUSY_RATE = 25
 BUSY_IN_FLIGHT = 8
 BUSY = f"signing in, {BUSY_IN_FLIGHT} at a time, {BUSY_RATE} messages/s × {LATENCY_MEMBERS}"
 P99_QUIET, P99_BUSY = "p99 ms without sign-ins", "p99 ms with sign-ins"
 SIGN_INS = "sign-ins/s"
+
+EVENTS = "100 rooms × 10 on sockets of all rooms"
+EVENTS_BIG = f"one room × {LATENCY_MEMBERS} on sockets of all rooms"
 
 DEFLATE_RATE = 50
 DEFLATE = f"{DEFLATE_RATE} messages/s × 200, clients offer compression"
@@ -72,6 +86,21 @@ def _sign_in_while_messages_flow(runner: Runner, one: Running, room: Load, secon
     runner.add(BUSY, P99_QUIET, one.system, quiet["p99"] * 1000)
     runner.add(BUSY, P99_BUSY, one.system, busy["p99"] * 1000)
     until_idle(one)
+
+
+def events(runner: Runner) -> None:
+    """As many_rooms and fanout, each member with a socket of all rooms."""
+    started = runner.fleet([System(PRODUCT, server) for server in runner.servers])
+    sockets = [over_events(one) for one in started]
+
+    def many(one: Running, load: Load) -> None:
+        runner.closed(EVENTS, "answers", one, load)
+
+    def big(one: Running, load: Load) -> None:
+        runner.closed(EVENTS_BIG, "deliveries", one, load)
+
+    runner.compare(sockets, MANY_ROOMS, many, acknowledged_in_room)
+    runner.compare(sockets, [big_room(LATENCY_MEMBERS)], big, acknowledged_in_room)
 
 
 def deflate(runner: Runner) -> None:

@@ -155,3 +155,17 @@ def acknowledged(one: Running) -> Wire:
     if one.system.server == "node":
         return replace(one.wire, frame='42$I["message","$T"]', answered="43")
     return one.wire
+
+
+def over_events(one: Running) -> Running:
+    """Returns the same system with a socket of all rooms for each member."""
+    numbers = {room.name: number for number, room in enumerate(one.rooms, 1)}
+    return replace(
+        one, path=lambda room, token: f"/ws/events/?token={token}&room_id={numbers[room]}"
+    )
+
+
+def acknowledged_in_room(one: Running) -> Wire:
+    """As `acknowledged`, on sockets of all rooms."""
+    wire = acknowledged(one)
+    return replace(wire, frame=f'{wire.frame[:-1]},"room_id":$R}}')

@@ -1,5 +1,6 @@
 """A daphne and a uvicorn share a database, with Redis and without."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from tests.clients import (
     until_hints_arrive,
 )
 from tests.redis_server import RedisServer, redis_running
-from tests.servers import Server, serving_together
+from tests.servers import Server, manage, serving_together
 
 ACK_TIMEOUT = 5.0
 
@@ -164,6 +165,56 @@ async def test_room_deletion_closes_the_sockets_in_the_other_process(
     async with opened(there):
         assert (await owner.delete(f"/rooms/{room_id}")).status_code == 204
         assert await there.refused(REPAIR_TIMEOUT) == (4404, "no_such_room")
+
+
+async def test_changed_memberships_are_announced_by_the_other_process(
+    pair: Pair, people: list[Person]
+) -> None:
+    """Without Redis, and so without any hint, by the counter of the user."""
+    owner = await register(pair.first.http, pair.first.ws)
+    member = await register(pair.second.http, pair.second.ws)
+    people += [owner, member]
+    socket = member.events()
+    async with opened(socket):
+        body = {"name": "announced", "members": [member.username]}
+        room_id = (await owner.post("/rooms/with-members", body)).json()["id"]
+        added = await socket.receive_type("room_added", REPAIR_TIMEOUT)
+        assert added["room"]["id"] == room_id
+        await owner.post(f"/rooms/{room_id}/messages", {"content": "Hi"})
+        message = await socket.receive_type("message", REPAIR_TIMEOUT)
+        assert (message["room_id"], message["message"]) == (room_id, "Hi")
+        await asyncio.to_thread(mute, pair.first, member, room_id)
+        marks = await socket.receive_type("marks", REPAIR_TIMEOUT)
+        assert (marks["room_id"], marks["muted"], marks["unread"]) == (room_id, True, 1)
+        removed = await owner.delete(f"/rooms/{room_id}/members/{member.username}")
+        await owner.post(f"/rooms/{room_id}/messages", {"content": "secret"})
+        frames = await socket.receive_until("room_removed", REPAIR_TIMEOUT)
+        assert (frames[-1]["room_id"], frames[-1]["reason"]) == (room_id, "removed")
+        late = [one for one in frames if one.get("version", 0) > removed.json()["version"]]
+        assert late == []
+        await owner.post(f"/rooms/{room_id}/add-members", {"members": [member.username]})
+        again = await socket.receive_type("room_added", REPAIR_TIMEOUT)
+        assert again["room"]["last_message"]["content"] == "secret"
+
+
+def mute(server: Server, member: Person, room_id: int) -> None:
+    call = f"mute_room(user_id={member.id}, room_id={room_id}, muted=True)"
+    manage(server.environment, "shell", "-c", f"from rooms.membership import mute_room; {call}")
+
+
+async def test_resume_on_the_other_process_has_no_gap(pair: Pair, group: Group) -> None:
+    owner, member, room_id = await group("moving")
+    elsewhere = member.at(pair.first)
+    async with elsewhere.http, opened(there := member.events()):
+        await owner.post(f"/rooms/{room_id}/messages", {"content": "1"})
+        version = (await there.receive_type("message", REPAIR_TIMEOUT))["version"]
+        for number in (2, 3):
+            await owner.post(f"/rooms/{room_id}/messages", {"content": f"{number}"})
+        async with opened(here := elsewhere.events()):
+            await here.send(type="resume", rooms={f"{room_id}": version})
+            frames = await here.receive_until("resumed")
+            missed = [one["message"] for one in frames if one["type"] == "message"]
+            assert missed == ["2", "3"]
 
 
 async def test_messages_are_delivered_while_redis_dies_and_returns(

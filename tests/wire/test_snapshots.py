@@ -26,7 +26,9 @@ def test_wire_matches_its_snapshot(name: str) -> None:
 def test_every_frame_is_in_the_snapshot() -> None:
     frames = snapshots.frames()
     client = {"SendMessage", "Typing", "Join", "Exit", "Read", "Delivered", "Resume", "Ping"}
-    assert client <= set(frames["client"])
+    events = {"SendToRoom", "TypingInRoom", "JoinInRoom", "ExitRoom", "ReadRoom", "DeliveredInRoom"}
+    events |= {"Follow", "Unfollow", "ResumeRooms"}
+    assert client | events <= set(frames["client"])
     types = {
         schema["properties"]["type"].get("const") or "message"
         for schema in frames["server"].values()
@@ -34,6 +36,8 @@ def test_every_frame_is_in_the_snapshot() -> None:
     }
     assert types == {
         *("ready", "message", "ack", "typing", "join", "exit", "read", "room", "resumed", "pong"),
-        *("delivered", "error"),
+        *("error", "followed", "unfollowed", "room_added", "room_removed", "marks"),
+        *("profile", "presence", "delivered"),
     }
-    assert frames["aliases"] == {"SendMessage": {"message": ["message", "content"]}}
+    names = {"message": ["message", "content"]}
+    assert frames["aliases"] == {"SendMessage": names, "SendToRoom": names}
