@@ -1,28 +1,52 @@
 """Fixtures of all tests: servers that live as long as the run, and users of them."""
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 
 import pytest
 from pytest_django import Settings
 
 from .clients import Person, register
+from .distribution import group_of, order_of
 from .postgres_server import postgres_running
 from .servers import Server, serving
 
 # At INFO it logs a line for each of thousands of requests, with tokens in the addresses.
 logging.getLogger("httpx").setLevel(logging.WARNING)
+# httpcore tries to import it several times for each request. It is not installed, and searching for
+# it, past pytest's import hook, took 40 % of the time of a test's REST client.
+sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Returns one more than processors: tests often wait for timeouts and disks."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
+    """For `--dist loadgroup --no-loadscope-reorder`, as in the Makefile."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+    yield
+    items.sort(key=order_of)  # after pytest-django has put tests with a database first
+
+
+PATIENT = {"CHAT_DATABASE_TIMEOUT": "60"}
+"""A slow machine needs more than 10 s for 50 writes to one row; servers would answer 503."""
 
 
 @pytest.fixture(scope="session")
 def daphne(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving("daphne", tmp_path_factory.mktemp("daphne")) as running:
+    with serving("daphne", tmp_path_factory.mktemp("daphne"), **PATIENT) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def uvicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving("uvicorn", tmp_path_factory.mktemp("uvicorn")) as running:
+    with serving("uvicorn", tmp_path_factory.mktemp("uvicorn"), **PATIENT) as running:
         yield running
 
 
@@ -31,7 +55,7 @@ def uvicorn_on_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("uvicorn-on-postgresql")
     with (
         postgres_running() as postgres,
-        serving("uvicorn", folder, DATABASE_URL=postgres.new_database()) as running,
+        serving("uvicorn", folder, DATABASE_URL=postgres.new_database(), **PATIENT) as running,
     ):
         yield running
 

@@ -1,6 +1,6 @@
 """Signs a new socket in and admits it: token, limits, admission, membership.
 
-Origin and host are checked before (`credentials.py`). What follows depends on the kind of socket:
+Origin and host are checked before (`origin.py`). What follows depends on the kind of socket:
 subscription, `ready` and missed messages are in `room_handshake.py` and `events_handshake.py`.
 """
 
