@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.kernel.sql_arrays import id_array
 
-from .models import Ban, Room, is_muted
+from .models import Ban, Room, RoomKind, is_muted
 from .selectors import aware
 
 MAX_SHARED_MEMBERS = 100
@@ -165,19 +165,22 @@ RemovalReason = Literal["removed", "left", "deleted"]
 
 
 def removal_reasons(user_id: int, room_ids: Collection[int]) -> dict[int, RemovalReason]:
-    """Returns why a user can no longer read rooms, as far as the database shows it.
+    """Returns why a user cannot read rooms, as far as the database shows it.
 
-    It does not show whether a user left a group or was removed: it says `removed`.
+    It does not show whether a user left a group or was removed: it says `removed`. So it does for a
+    group of others and for a room that never was, which must look alike.
     """
-    kinds = dict(Room.objects.filter(pk__in=room_ids, deleted_at=None).values_list("pk", "kind"))
+    rows = Room.objects.filter(pk__in=room_ids).values_list("pk", "kind", "deleted_at")
+    rooms = {pk: (kind, deleted_at) for pk, kind, deleted_at in rows}
     banned = set(
-        Ban.objects.filter(user_id=user_id, room__in=kinds).values_list("room_id", flat=True)
+        Ban.objects.filter(user_id=user_id, room__in=rooms).values_list("room_id", flat=True)
     )
 
     def reason(room_id: int) -> RemovalReason:
-        if room_id not in kinds:
+        kind, deleted_at = rooms.get(room_id, (None, None))
+        if deleted_at is not None:
             return "deleted"
-        return "left" if kinds[room_id] == "public" and room_id not in banned else "removed"
+        return "left" if kind == RoomKind.PUBLIC and room_id not in banned else "removed"
 
     return {room_id: reason(room_id) for room_id in room_ids}
 

@@ -230,7 +230,8 @@ class Hub:
     def set_receipts_sharing(self, user_id: int, *, shares: bool) -> None:
         for room in self.rooms.values():
             if room.subscribers_of(user_id):
-                (room.unsharing.discard if shares else room.unsharing.add)(user_id)
+                others = room.unsharing - {user_id}
+                room.unsharing = others if shares else others | {user_id}
 
     # Closing
 

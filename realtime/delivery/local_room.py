@@ -80,7 +80,7 @@ class LocalRoom:
         self.users: dict[int, int] = {}
         self.names: dict[int, str] = {}
         # Users here who do not share receipts, and so receive none.
-        self.unsharing: set[int] = set()
+        self.unsharing: frozenset[int] = frozenset()
         self.online_total = 0
         """Users in the room over all processes, as of the last arrival or departure here."""
         self.throttled: dict[tuple[str, int], float] = {}
@@ -110,7 +110,7 @@ class LocalRoom:
         self.catching_up[subscriber] = None
         self.followers += subscriber.is_follower
         if not subscriber.caller.shares_receipts:
-            self.unsharing.add(subscriber.caller.user_id)
+            self.unsharing |= {subscriber.caller.user_id}
         if subscriber.is_present:
             self.enter(subscriber)
 
@@ -133,7 +133,7 @@ class LocalRoom:
             for what in ("typing", "join"):
                 self.reset_throttle(what, user_id)
         if user_id in self.unsharing and not self.subscribers_of(user_id):
-            self.unsharing.discard(user_id)
+            self.unsharing -= {user_id}
         return was_last
 
     def _leave(self, user_id: int) -> bool:

@@ -417,7 +417,7 @@ async def test_resume_names_rooms_that_the_user_has_lost(person: Register) -> No
     await ila.post(f"/rooms/{left['id']}/leave")
     await kaushal.delete(f"/rooms/{removed}/members/{ila.username}")
     await kaushal.delete(f"/rooms/{deleted}")
-    lost = [removed, deleted, left["id"], foreign]
+    lost = [removed, deleted, left["id"], foreign, 10**9]
     async with opened(socket := ila.events()) as (ready,):
         assert ready["rooms"] == []
         await socket.send(type="resume", rooms={str(room_id): 0 for room_id in lost})
@@ -426,7 +426,9 @@ async def test_resume_names_rooms_that_the_user_has_lost(person: Register) -> No
             ("room_removed", removed, "removed"),
             ("room_removed", deleted, "deleted"),
             ("room_removed", left["id"], "left"),
+            # A group of others looks as one that never was.
             ("room_removed", foreign, "removed"),
+            ("room_removed", 10**9, "removed"),
         ]
 
 

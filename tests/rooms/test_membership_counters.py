@@ -171,12 +171,15 @@ def test_large_rooms_share_no_presence(
 def test_removal_has_a_reason(owner: User, friend: User, group: Room) -> None:
     banned, left = (make_room(RoomKind.PUBLIC, owner=[owner.pk]) for _ in range(2))
     membership.remove_member(user_id=owner.pk, room_id=banned.pk, username=friend.username)
-    ids = [group.pk, banned.pk, left.pk, 10**9]
+    gone = make_room(RoomKind.GROUP, owner=[owner.pk])
+    services.delete_room(user_id=owner.pk, room_id=gone.pk)
+    ids = [group.pk, banned.pk, left.pk, gone.pk, 10**9]
     assert followed_rooms.removal_reasons(friend.pk, ids) == {
         group.pk: "removed",
         banned.pk: "removed",
         left.pk: "left",
-        10**9: "deleted",
+        gone.pk: "deleted",
+        10**9: "removed",
     }
 
 
