@@ -19,10 +19,11 @@ from realtime.delivery.events_socket import EventsSocket
 from realtime.delivery.following import Following
 from realtime.delivery.hub import Hub
 from realtime.delivery.membership_watch import MembershipWatch
-from rooms import membership, services
+from rooms import followed_rooms, membership, services
 from rooms.followed_rooms import memberships
 from rooms.membership_counters import changed_counters
 from rooms.models import Room, RoomKind
+from rooms.notifications import change_notifications
 from tests.factories import Wire, commits, make_caller, make_room, make_user, store_message
 from tests.realtime.wiring import database, make_hub, make_recovery, send_queue
 
@@ -78,7 +79,7 @@ async def test_membership_that_began_ended_or_was_muted_is_announced(site: Site)
     (added,) = await site.check()
     assert (added["type"], added["room"]["id"]) == ("room_added", new.pk)
     assert set(site.hub.rooms) == {site.room.pk, new.pk}
-    await site.change(membership.mute_room, user_id=site.caller.user_id, room_id=new.pk, muted=True)
+    await site.change(change_notifications, user_id=site.caller.user_id, room_id=new.pk, muted=True)
     assert await site.check() == []
     await asyncio.sleep(module.MARKS_DELAY * 3)
     marks = json.loads(site.wire.texts[-1])
@@ -119,7 +120,7 @@ async def test_room_that_was_joined_during_a_check_is_not_ended(
     """The check has read the memberships before the user joined."""
     (socket,) = site.hub.events_sockets[site.caller.user_id]
     new = await sync_to_async(make_room)(RoomKind.GROUP, owner=[site.owner.pk])
-    read = module.current_memberships
+    read = followed_rooms.current_memberships
 
     def read_then_join(user_ids: list[int]) -> dict[int, dict[int, bool]]:
         found = read(user_ids)
@@ -130,7 +131,7 @@ async def test_room_that_was_joined_during_a_check_is_not_ended(
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(module, "current_memberships", read_then_join)
     await site.change(
-        membership.mute_room, user_id=site.caller.user_id, room_id=site.room.pk, muted=True
+        change_notifications, user_id=site.caller.user_id, room_id=site.room.pk, muted=True
     )
     assert await site.check() == []
     assert socket.knows(new.pk)
