@@ -50,6 +50,7 @@ async def ila(unbounded: Server) -> AsyncIterator[Person]:
         yield ila
 
 
+@pytest.mark.alone
 async def test_ready_of_two_thousand_rooms_comes_within_half_a_second(
     unbounded: Server, ila: Person
 ) -> None:
@@ -66,6 +67,7 @@ async def test_ready_of_two_thousand_rooms_comes_within_half_a_second(
     assert min(took) < READY_TIMEOUT
 
 
+@pytest.mark.alone
 async def test_idle_socket_that_follows_a_hundred_rooms_is_small(
     unbounded: Server, ila: Person
 ) -> None:

@@ -19,8 +19,8 @@ from realtime.delivery.events_socket import EventsSocket
 from realtime.delivery.following import Following
 from realtime.delivery.hub import Hub
 from realtime.delivery.membership_watch import MembershipWatch
-from rooms import followed_rooms, membership, services
-from rooms.followed_rooms import memberships
+from rooms import membership, services
+from rooms.followed_rooms import current_memberships, memberships
 from rooms.membership_counters import changed_counters
 from rooms.models import Room, RoomKind
 from rooms.notifications import change_notifications
@@ -120,10 +120,9 @@ async def test_room_that_was_joined_during_a_check_is_not_ended(
     """The check has read the memberships before the user joined."""
     (socket,) = site.hub.events_sockets[site.caller.user_id]
     new = await sync_to_async(make_room)(RoomKind.GROUP, owner=[site.owner.pk])
-    read = followed_rooms.current_memberships
 
     def read_then_join(user_ids: list[int]) -> dict[int, dict[int, bool]]:
-        found = read(user_ids)
+        found = current_memberships(user_ids)
         row = memberships(site.caller.user_id, limit=10).rooms[0]
         loop.call_soon_threadsafe(site.following.subscribe, socket, row._replace(pk=new.pk))
         return found
