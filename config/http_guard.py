@@ -54,7 +54,7 @@ PROBE_PATHS = frozenset(
 """Paths for supervisors and Prometheus: answered even when all other limits are reached."""
 UPLOAD_TIMEOUT = 60.0
 """Seconds for an upload whose body has arrived: images wait for a process."""
-MAX_STORED_AT_ONCE = 8
+MAX_STORED_AT_ONCE = 2
 """Uploads that threads take apart and store at once. More would only need more memory."""
 MAX_PROBES = 100
 """Unanswered requests to these paths: each keeps a thread while the database hangs."""

@@ -100,6 +100,7 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
         if user_id is not None:
             try:
                 self._upload = self.uploads.begin(user_id)
+                self._upload.open()
             except BodyRefused as refusal:
                 self._refuse_unread(refusal, length)
                 return

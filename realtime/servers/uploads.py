@@ -7,6 +7,7 @@ the disk space that uploads in progress may take.
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from typing import BinaryIO
 
 from django.conf import settings
@@ -47,22 +48,40 @@ def max_discarded() -> float:
 
 
 class Upload:
-    """The body of one upload. `close` it when its request has ended."""
+    """The body of one upload. `open` it before the first byte; `close` it with its request."""
 
     __slots__ = ("_uploads", "_user_id", "file", "size")
 
+    file: BinaryIO
+
     def __init__(self, uploads: "Uploads", user_id: int) -> None:
-        self.file: BinaryIO = open_spool()
         self.size = 0
         self._uploads: Uploads | None = uploads
         self._user_id = user_id
 
+    def open(self) -> None:
+        self.file = open_spool()
+        if self._uploads is None:  # closed meanwhile: this ran in a thread
+            self.file.close()
+
     def close(self) -> None:
         """Deletes the file. A second call does nothing."""
         uploads, self._uploads = self._uploads, None
-        if uploads is not None:
-            self.file.close()
-            uploads.end(self._user_id)
+        if uploads is None:
+            return
+        uploads.end(self._user_id)
+        if hasattr(self, "file"):
+            _in_thread(self.file.close)
+
+
+def _in_thread(call: Callable[[], None]) -> None:
+    """Runs a call that may wait for the disk beside the event loop, if one runs."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        call()
+    else:
+        loop.run_in_executor(None, call)
 
 
 class Uploads:
@@ -123,6 +142,8 @@ async def _pieces(receive: Receive, upload: Upload, deadline: asyncio.Timeout) -
     limit = max_upload_size()
     unwritten = bytearray()
     more = True
+    # A busy disk can take tens of milliseconds to make a file.
+    await asyncio.to_thread(upload.open)
     while more:
         event = await receive()
         if event["type"] != "http.request":
