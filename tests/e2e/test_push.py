@@ -255,13 +255,14 @@ async def test_quiet_hours_belong_to_the_profile(people: list[Person]) -> None:
     assert (await ila.patch("/users/me", {"quiet_hours": night})).json()["quiet_hours"] == night
     renamed = (await ila.patch("/users/me", {"display_name": "Ila"})).json()
     assert (renamed["display_name"], renamed["quiet_hours"]) == ("Ila", night)
-    for change in (
+    changes: list[dict[str, Any]] = [
         {"start": "24:00"},
         {"end": "7:00"},
         {"timezone": "Berlin"},
         {"timezone": "../../etc/passwd"},
         {"days": []},
-    ):
+    ]
+    for change in changes:
         answer = await ila.patch("/users/me", {"quiet_hours": night | change})
         assert answer.status_code == 422, change
     assert (await ila.patch("/users/me", {"quiet_hours": None})).json()["quiet_hours"] is None
