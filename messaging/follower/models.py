@@ -32,7 +32,8 @@ class Cursor(models.Model):
     id = models.BigAutoField(primary_key=True)
     # The constraint leads with `consumer` and is its index.
     consumer = models.ForeignKey(Follower, on_delete=models.CASCADE, db_index=False)
-    room = models.ForeignKey(Room, on_delete=models.CASCADE)
+    # Without a constraint: its check would lock the room's row, for which senders wait.
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, db_constraint=False)
     version = models.PositiveBigIntegerField()
 
     class Meta:

@@ -241,7 +241,11 @@ class Migration(migrations.Migration):
                 ("since", models.DateTimeField()),
                 (
                     "room",
-                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="rooms.room"),
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="rooms.room",
+                    ),
                 ),
                 (
                     "subscription",
@@ -260,7 +264,11 @@ class Migration(migrations.Migration):
                 ("version", models.PositiveBigIntegerField()),
                 (
                     "room",
-                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="rooms.room"),
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="rooms.room",
+                    ),
                 ),
                 (
                     "consumer",

@@ -56,7 +56,8 @@ class DuePush(models.Model):
     id = models.BigAutoField(primary_key=True)
     # The constraint leads with `subscription` and is its index.
     subscription = models.ForeignKey(PushSubscription, on_delete=models.CASCADE, db_index=False)
-    room = models.ForeignKey(Room, on_delete=models.CASCADE)
+    # Without a constraint: its check would lock the room's row, for which senders wait.
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, db_constraint=False)
     wanted_seq = models.PositiveBigIntegerField()
     pushed_seq = models.PositiveBigIntegerField(default=0)
     due_at = models.DateTimeField()

@@ -61,6 +61,7 @@ async def test_registration_returns_tokens(anyone: httpx.AsyncClient) -> None:
         "username": name,
         "email": account["email"],
         "display_name": "",
+        "quiet_hours": None,
     }
     answer = await anyone.post("/token/verify", json={"token": account["access"]})
     assert (answer.status_code, answer.json()) == (200, {})
@@ -380,6 +381,7 @@ async def test_display_name_changes_freely_and_email_with_the_password(
         "username": ila.username,
         "email": "",
         "display_name": "Ila P.",
+        "quiet_hours": None,
     }
     email = f"{fresh('Ila')}@example.com"
     assert refusal(await ila.patch("/users/me", {"email": email})) == (422, "invalid")

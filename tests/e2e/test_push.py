@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients import Frame, Person, opened, register, rest, signed_in_again
+from tests.clients import Person, opened, register, rest, signed_in_again
 from tests.postgres_server import postgres_running
 from tests.push_service import Device, PushService, push_service_running
 from tests.redis_server import redis_running
@@ -255,13 +255,13 @@ async def test_quiet_hours_belong_to_the_profile(people: list[Person]) -> None:
     assert (await ila.patch("/users/me", {"quiet_hours": night})).json()["quiet_hours"] == night
     renamed = (await ila.patch("/users/me", {"display_name": "Ila"})).json()
     assert (renamed["display_name"], renamed["quiet_hours"]) == ("Ila", night)
-    changes: tuple[Frame, ...] = (
+    changes: list[dict[str, Any]] = [
         {"start": "24:00"},
         {"end": "7:00"},
         {"timezone": "Berlin"},
         {"timezone": "../../etc/passwd"},
         {"days": []},
-    )
+    ]
     for change in changes:
         answer = await ila.patch("/users/me", {"quiet_hours": night | change})
         assert answer.status_code == 422, change
