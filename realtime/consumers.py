@@ -3,14 +3,17 @@
 from typing_extensions import override
 
 from accounts.auth import Caller
-from rooms import membership
-from rooms.models import Room
+from rooms import membership, selectors
+from rooms.models import Room, RoomKind
 
 from .connection.consumer import RoomConsumer
 
 
 class PublicChatConsumer(RoomConsumer):
     """`/ws/chat/<room_name>/`: open to every signed-in user, made on first use."""
+
+    kind = RoomKind.PUBLIC
+    known_rooms = staticmethod(selectors.rooms_of_members)
 
     @override
     def enter(self, caller: Caller, name: str) -> Room:
@@ -20,6 +23,9 @@ class PublicChatConsumer(RoomConsumer):
 class GroupChatConsumer(RoomConsumer):
     """`/ws/chat/group/<room_name>/`: members only, for others as if missing."""
 
+    kind = RoomKind.GROUP
+    known_rooms = staticmethod(selectors.rooms_of_members)
+
     @override
     def enter(self, caller: Caller, name: str) -> Room:
         return membership.enter_group_room(user_id=caller.user_id, name=name)
@@ -27,6 +33,9 @@ class GroupChatConsumer(RoomConsumer):
 
 class PrivateChatConsumer(RoomConsumer):
     """`/ws/private/<username>/`: the private room of the caller and that user."""
+
+    kind = RoomKind.PRIVATE
+    known_rooms = staticmethod(selectors.rooms_of_pairs)
 
     @override
     def enter(self, caller: Caller, name: str) -> Room:

@@ -36,6 +36,7 @@ from .delivery.subscriber import Subscriber
 from .lifecycle import Lifecycle
 from .servers.http_bodies import UnfinishedBodies
 from .servers.http_connections import OpenConnections
+from .sign_ins import SignIns
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class Runtime:
         self.hub = Hub(self.state, observer=self)
         self.repair = Repair(self.hub, self.repair_database)
         self.recovery = Recovery(ReplayCache(self.database), ReplayTurns(), self.database)
+        self.sign_ins = SignIns(self.database)
         self.admission = AdmissionQueue(self.state.message_flow)
         self.refusals = RefusalQueue(self.state.message_flow)
 

@@ -6,6 +6,7 @@ The handshake is in `handshake.py`. How each kind of socket finds its room: `con
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Collection
 from typing import Any
 
 from channels.consumer import AsyncConsumer
@@ -14,7 +15,7 @@ from typing_extensions import override
 from accounts.auth import Caller, sign_in_with
 from accounts.kernel.errors import DomainError, TokenExpired, TokenInvalid
 from accounts.kernel.incidents import report_incident
-from accounts.tokens import Claims, read_access
+from accounts.tokens import read_access
 from realtime.close_codes import CLOSE_CODES, ENDS_AN_OPEN_SOCKET, CloseCode
 from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber, error_frame, text_event
@@ -30,7 +31,9 @@ from realtime.protocol import (
 )
 from realtime.runtime import runtime
 from realtime.servers.detect import connection_of
-from rooms.models import Room
+from realtime.sign_ins import RoomSearch
+from rooms.models import Room, RoomKind
+from rooms.selectors import Entry
 
 from .credentials import Scope, chosen_subprotocol
 from .frame_limits import FrameLimiter
@@ -49,6 +52,10 @@ class RoomConsumer(AsyncConsumer):
     It has no channel of its own: the hub writes to it directly. An idle socket costs one task, for
     its next frame, and no queue or thread hop.
     """
+
+    kind: RoomKind
+    known_rooms: Callable[[Collection[Entry]], dict[Entry, Room]]
+    """Finds the rooms of this kind that users may enter without a write: see `sign_ins`."""
 
     def enter(self, caller: Caller, name: str) -> Room:
         """Returns the room of the URL. Raises the DomainError that refuses the caller."""
@@ -82,7 +89,7 @@ class RoomConsumer(AsyncConsumer):
         self._receive = connection.receive
         self._queue = SendQueue(connection, runtime.state)
         self._limiter = FrameLimiter()
-        self._handshake = Handshake(runtime, scope, self._queue, self._next_text, self.authorise)
+        self._handshake = Handshake(runtime, scope, self._queue, self._next_text, self._search())
         self._handlers: FrameHandlers | None = None
         self._token = ""
         self._expiry: asyncio.TimerHandle | None = None
@@ -117,11 +124,12 @@ class RoomConsumer(AsyncConsumer):
         text: str | None = event.get("text")
         return text
 
-    def authorise(self, claims: Claims) -> tuple[Caller, Room]:
-        """Checks the session and the membership, on a database thread."""
-        caller = sign_in_with(claims, touch=False)
+    def _search(self) -> RoomSearch:
         name: str = self._scope["url_route"]["kwargs"]["name"]
-        return caller, self.enter(caller, name)
+        return RoomSearch(name, self.known_rooms, self._accepts, self.enter)
+
+    def _accepts(self, room: Room) -> bool:
+        return room.kind == self.kind
 
     # Frames
 

@@ -28,6 +28,7 @@ from realtime.delivery.subscriber import Subscriber, error_frame, text_event
 from realtime.errors import AuthTimeout, TooManyConnections
 from realtime.protocol import Ready, UserOut, encode, token_in
 from realtime.runtime import Runtime
+from realtime.sign_ins import RoomSearch
 from rooms.models import Room
 from rooms.schemas import RoomOut
 
@@ -47,7 +48,7 @@ class Disconnected(Exception):
 class Handshake:
     """Runs the handshake of one socket. `release` and `end_pending` undo its counts."""
 
-    __slots__ = ("_authorise", "_counted", "_next_text", "_pending", "_queue", "_runtime", "_scope")
+    __slots__ = ("_counted", "_next_text", "_pending", "_queue", "_runtime", "_scope", "_search")
 
     def __init__(
         self,
@@ -55,13 +56,13 @@ class Handshake:
         scope: Scope,
         queue: SendQueue,
         next_text: Callable[[], Awaitable[str | None]],
-        authorise: Callable[[Claims], tuple[Caller, Room]],
+        search: RoomSearch,
     ) -> None:
         self._runtime = runtime
         self._scope = scope
         self._queue = queue
         self._next_text = next_text
-        self._authorise = authorise
+        self._search = search
         self._counted: tuple[str, ...] = ()
         self._pending = ""
 
@@ -138,7 +139,7 @@ class Handshake:
         Raises the DomainErrors of a refusal, Restarting.
         """
         await self._admit(claims)
-        caller, row = await self._authorise_on_thread(claims)
+        caller, row = await self._authorise(claims)
         if self._since() is not None:
             consume_replay(caller.user_id)
         # All sockets may have been closed for a restart meanwhile: this one would stay open.
@@ -158,9 +159,9 @@ class Handshake:
         await self._runtime.admission.wait_for_turn()
         self._runtime.lifecycle.check_accepting()
 
-    async def _authorise_on_thread(self, claims: Claims) -> tuple[Caller, Room]:
+    async def _authorise(self, claims: Claims) -> tuple[Caller, Room]:
         try:
-            return await self._runtime.database.run(self._authorise, claims)
+            return await self._runtime.sign_ins.authorise(claims, self._search)
         except (SessionEnded, TokenInvalid):
             # A token of an ended session must not use up the rate of its user.
             refund("CHAT_CONNECT_RATE", claims.user_id)
