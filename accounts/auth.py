@@ -1,24 +1,25 @@
 """Authenticates callers, for REST requests and sockets alike."""
 
 import time
+<<<<<<< HEAD
 from collections.abc import Awaitable, Callable, Collection
+=======
+>>>>>>> house12
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import wraps
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connection
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils import timezone
-from ninja.operation import Operation
 from ninja.security.base import AuthBase
 from typing_extensions import override
 
 from . import tokens
-from .kernel.errors import DomainError, NotAuthenticated, SessionEnded, TokenInvalid
+from .kernel.errors import NotAuthenticated, SessionEnded, TokenInvalid
 from .kernel.log_context import note_user
 from .kernel.request_threads import ask
 from .models import Session, User
@@ -141,7 +142,7 @@ class SignedBearer(Bearer):
     """Checks a token's signature, and its session once a minute.
 
     For operations whose write checks session and account under its lock, so that no thread is
-    needed here. `session_first` keeps the order of checks for requests that end before the write.
+    needed here. `order_of_checks.session_first` is for requests that end before the write.
     """
 
     is_async = True
@@ -184,32 +185,6 @@ class RecentCallers:
 
 
 recent_callers = RecentCallers()
-
-
-def session_first(run: Callable[..., Awaitable[HttpResponse]]) -> Any:
-    """Answers 401 for an ended session before any other refusal (contract §2).
-
-    For operations with SignedBearer: a body may be refused before the write has checked the
-    session.
-    """
-
-    @wraps(run)
-    async def checked(request: HttpRequest, **path: Any) -> HttpResponse:
-        response = await run(request, **path)
-        caller: Caller | None = getattr(request, "auth", None)
-        if caller is not None and response.status_code in REFUSED_EARLY:
-            claims = tokens.Claims(caller.user_id, caller.session_id, "", caller.expires_at)
-            try:
-                await sync_to_async(ask)(sign_in_with, claims, touch=False)
-            except DomainError as refusal:
-                operation: Operation = run.__self__  # type: ignore[attr-defined] # a bound method
-                return operation.api.on_exception(request, refusal)
-        return response
-
-    return checked
-
-
-REFUSED_EARLY = frozenset({400, 413, 422, 429})
 
 
 def bearer_token(header: str) -> str | None:

@@ -6,7 +6,7 @@ import os
 
 from django.core.asgi import get_asgi_application
 
-from .workers import share_metrics
+from .observability.shared_metrics import share_metrics
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 share_metrics()
@@ -22,7 +22,6 @@ from realtime.runtime import runtime  # noqa: E402
 from realtime.servers.detect import bound_http  # noqa: E402
 
 from .api_handler import ApiHandler, by_path  # noqa: E402
-from .env import DEVELOPMENT_KEY  # noqa: E402
 from .health import check_migrations_at_start  # noqa: E402
 from .http_guard import HttpGuard  # noqa: E402
 from .observability.logs import guard_server_logs  # noqa: E402
@@ -30,6 +29,7 @@ from .observability.metrics import start_sampling  # noqa: E402
 from .observability.request_ids import traced  # noqa: E402
 from .observability.sentry import start_sentry  # noqa: E402
 from .postgres import bound_work  # noqa: E402
+from .secret_key import DEVELOPMENT_KEY  # noqa: E402
 
 bound_work()
 guard_server_logs()

@@ -8,7 +8,8 @@ from typing import Any
 
 import dj_database_url
 
-from .env import BASE_DIR, DEVELOPMENT_KEY, read_environment, stop
+from .env import BASE_DIR, read_environment, stop
+from .secret_key import DEVELOPMENT_KEY
 from .sqlite import PrivateConnection
 
 env = read_environment()

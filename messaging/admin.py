@@ -14,7 +14,7 @@ from accounts.models import User
 from rooms.admin import SEARCH_HELP, SearchableAdmin, ban_link, room_name
 from rooms.models import Room
 
-from . import services
+from . import deletion
 from .models import Message
 
 MAX_SEARCHED_ROWS = 100_000
@@ -23,7 +23,7 @@ MAX_SHOWN_LENGTH = 80
 
 
 def _delete_message(staff_id: int, message: Message) -> bool:
-    return services.delete_message_as_staff(
+    return deletion.delete_message_as_staff(
         user_id=staff_id, room_id=message.room_id, message_id=message.pk
     )
 

@@ -7,18 +7,19 @@ from django.http import HttpResponse
 from ninja import Path, Query, Router, Status
 from ninja.decorators import decorate_view
 
-from accounts.auth import Bearer, Caller, Request, SignedBearer, session_first, sign_in_with
+from accounts.auth import Bearer, Caller, Request, SignedBearer, sign_in_with
 from accounts.kernel.errors import DomainError, Forbidden, Refusals, SessionEnded
 from accounts.kernel.fields import MAX_ID, NameInPath, PathId, answers
 from accounts.kernel.json_answers import json_answer
 from accounts.kernel.pagination import Cursor, Limit, write_links
 from accounts.kernel.rate_limits import refund
 from accounts.kernel.request_threads import ask
+from accounts.order_of_checks import session_first
 from accounts.tokens import Claims
 from rooms.errors import REMOVED, NoSuchRoom, NotAMember
 from rooms.selectors import RoomAccess, room_access, room_access_by_name
 
-from . import selectors, services
+from . import deletion, editing, reactions, selectors, services
 from .errors import ClientIdReused, MessageDeleted, NoSuchMessage, SenderMismatch, TooManyReactions
 from .events import MessageState
 from .schemas import (
@@ -223,7 +224,7 @@ def edit_message(
 
     Only the text changes; `edited_at` tells when.
     """
-    return services.edit_message(
+    return editing.edit_message(
         caller=request.auth, room_id=room_id, message_id=message_id, content=body.content
     )
 
@@ -238,7 +239,7 @@ def delete_message(request: Request, room_id: RoomId, message_id: MessageId) -> 
     For its author, and for owners and admins of the room. The message keeps its `seq`, with
     `deleted` and an empty text. Deleting it again changes nothing.
     """
-    services.delete_message(caller=request.auth, room_id=room_id, message_id=message_id)
+    deletion.delete_message(caller=request.auth, room_id=room_id, message_id=message_id)
     return Status(204, None)
 
 
@@ -253,7 +254,7 @@ def add_reaction(
 
     Adding the same one again changes nothing.
     """
-    return services.add_reaction(
+    return reactions.add_reaction(
         caller=request.auth, room_id=room_id, message_id=message_id, emoji=emoji
     )
 
@@ -269,7 +270,7 @@ def remove_reaction(
 
     Removing one that is not there changes nothing.
     """
-    return services.remove_reaction(
+    return reactions.remove_reaction(
         caller=request.auth, room_id=room_id, message_id=message_id, emoji=emoji
     )
 

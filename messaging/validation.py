@@ -1,8 +1,5 @@
 """Checks the text of messages (contract §2)."""
 
-import hashlib
-import json
-
 from django.conf import settings
 
 from accounts.kernel.errors import invalid
@@ -19,9 +16,3 @@ def clean_text(text: str, field: str = "content") -> str:
     if "\x00" in trimmed:
         raise invalid(field, "must not contain NUL")
     return trimmed
-
-
-def digest_of(text: str, reply_to: int | None) -> str:
-    """Hashes what a `client_id` identifies, to compare a repeated send with the first one."""
-    payload = json.dumps([text, reply_to], ensure_ascii=True)
-    return hashlib.sha256(payload.encode()).hexdigest()[:32]

@@ -3,7 +3,7 @@
 from typing_extensions import override
 
 from accounts.auth import Caller
-from rooms import membership, selectors
+from rooms import connecting, selectors
 from rooms.models import Room, RoomKind
 
 from .connection.consumer import RoomConsumer
@@ -17,7 +17,7 @@ class PublicChatConsumer(RoomConsumer):
 
     @override
     def enter(self, caller: Caller, name: str) -> Room:
-        return membership.enter_public_room(user_id=caller.user_id, name=name)
+        return connecting.enter_public_room(user_id=caller.user_id, name=name)
 
 
 class GroupChatConsumer(RoomConsumer):
@@ -28,7 +28,7 @@ class GroupChatConsumer(RoomConsumer):
 
     @override
     def enter(self, caller: Caller, name: str) -> Room:
-        return membership.enter_group_room(user_id=caller.user_id, name=name)
+        return connecting.enter_group_room(user_id=caller.user_id, name=name)
 
 
 class PrivateChatConsumer(RoomConsumer):
@@ -39,4 +39,4 @@ class PrivateChatConsumer(RoomConsumer):
 
     @override
     def enter(self, caller: Caller, name: str) -> Room:
-        return membership.enter_private_room(user_id=caller.user_id, username=name)
+        return connecting.enter_private_room(user_id=caller.user_id, username=name)

@@ -32,6 +32,7 @@ from .delivery.recovery import Recovery
 from .delivery.repair import Repair
 from .delivery.replay_cache import ReplayCache
 from .delivery.replay_turns import ReplayTurns
+from .delivery.revocation import Revocation
 from .delivery.subscriber import Subscriber
 from .lifecycle import Lifecycle
 from .servers.http_bodies import UnfinishedBodies
@@ -51,13 +52,14 @@ class Runtime:
         self.repair_database = DatabaseThreads("repair-database", threads=1, max_queued=200)
 
         self.hub = Hub(self.state, observer=self)
-        self.repair = Repair(self.hub, self.repair_database)
+        self.revocation = Revocation(self.hub, observer=self)
+        self.repair = Repair(self.hub, self.revocation, self.repair_database)
         self.recovery = Recovery(ReplayCache(self.database), ReplayTurns(), self.database)
         self.sign_ins = SignIns(self.database)
         self.admission = AdmissionQueue(self.state.message_flow)
         self.refusals = RefusalQueue(self.state.message_flow)
 
-        self.broadcaster = Broadcaster(self.hub)
+        self.broadcaster = Broadcaster(self.hub, self.revocation)
         self.redis = RedisClients()
         self.leases = Leases(self.redis, holder=self)
         self.presence = Presence(self.hub, self.broadcaster, self.leases)

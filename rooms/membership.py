@@ -1,6 +1,6 @@
-"""Changes memberships: enter, join, leave, add, remove, ban and change roles.
+"""Changes memberships: join, leave, add, remove, ban and change roles.
 
-A user joins a public room on three paths: `join_room` by REST, `enter_public_room` by connecting,
+A user joins a public room on three paths: `join_room` by REST, `connecting.enter_public_room`,
 which calls `join_room`, and by sending a message. The last is `messaging.writer.batch`, which
 repeats the rule in SQL: the writer already holds the room's lock, and the ORM would cost several
 times as much per message. All three leave the same rows (tests/messaging/test_joining.py): a member
@@ -16,74 +16,19 @@ from django.db.models import F
 from accounts.kernel.db import writing
 from accounts.kernel.errors import Forbidden, NoSuchUser
 from accounts.kernel.events import publish
-from accounts.kernel.names import is_name, name_key
-from accounts.kernel.rate_limits import consume_locally
 from accounts.selectors import find_user
 
 from . import selectors
-from .errors import LastOwner, NoSuchMember, NoSuchRoom, NotAMember
+from .errors import LastOwner, NoSuchMember, NotAMember
 from .events import MemberLeft, MemberRemoved
 from .models import Ban, Member, Role, Room, RoomKind
 from .selectors import RoomAccess
-from .services import create_on_first_use, managed_room, open_private_room, resolve_users
+from .services import managed_room, resolve_users
 
 if TYPE_CHECKING:
     from accounts.kernel.fields import UserRef
 
 LAST_OWNER = "This is the last owner of the group: make another member owner, or delete the room"
-
-
-def enter_public_room(*, user_id: int, name: str) -> Room:
-    """Joins the public room of this name, which is created when the name is free.
-
-    Raises NoSuchRoom for an invalid or deleted name, NotAMember for a group of other users,
-    Forbidden for a banned user and for members of a group, which has its own URL, RateLimited.
-    """
-    room = _room_of_member(user_id, name)
-    if room is None:
-        return _enter_as_non_member(user_id, name)
-    if room.kind == RoomKind.GROUP:
-        raise Forbidden("This is a group room: connect to /ws/chat/group/<room_name>/")
-    return room
-
-
-def _room_of_member(user_id: int, name: str) -> Room | None:
-    return selectors.rooms_of_members([(user_id, name)]).get((user_id, name))
-
-
-def _enter_as_non_member(user_id: int, name: str) -> Room:
-    if not is_name(name):
-        raise NoSuchRoom
-    rooms = Room.objects.filter(name_key=name_key(name))
-    # An existing room sorts before deleted ones of the same name.
-    room = rooms.order_by(F("deleted_at").desc(nulls_first=True)).first()
-    if room is None:
-        room = create_on_first_use(user_id, name)
-    if room.deleted_at is not None:
-        raise NoSuchRoom
-    if room.kind == RoomKind.GROUP:
-        raise NotAMember
-    consume_locally("CHAT_JOIN_RATE", user_id)
-    return join_room(user_id=user_id, room_id=room.pk)
-
-
-def enter_group_room(*, user_id: int, name: str) -> Room:
-    """Returns the group. Raises NotAMember, also for a group that does not exist."""
-    room = _room_of_member(user_id, name)
-    if room is None or room.kind != RoomKind.GROUP:
-        raise NotAMember
-    return room
-
-
-def enter_private_room(*, user_id: int, username: str) -> Room:
-    """Returns the private room with a user, created if missing.
-
-    Raises NoSuchUser, Forbidden for the caller's own name, RateLimited for a new room.
-    """
-    if not is_name(username):
-        raise NoSuchUser
-    room = selectors.rooms_of_pairs([(user_id, username)]).get((user_id, username))
-    return room or open_private_room(user_id=user_id, other=find_user(username))
 
 
 def join_room(*, user_id: int, room_id: int) -> Room:

@@ -11,13 +11,13 @@ from django.utils import timezone
 from accounts.kernel.db import writing
 from accounts.kernel.errors import Forbidden, NoSuchUser, invalid
 from accounts.kernel.events import publish
-from accounts.kernel.names import check_name, name_key
+from accounts.kernel.names import name_key
 from accounts.kernel.rate_limits import consume, consume_unless_refused, refund
 from accounts.models import User
 from accounts.selectors import find_active_user, find_people
 
 from . import selectors
-from .errors import NoSuchRoom, RoomExists, unknown_users
+from .errors import RoomExists, unknown_users
 from .events import RoomChanged, RoomDeleted
 from .models import Member, Role, Room, RoomKind
 from .schemas import RoomOut
@@ -56,7 +56,7 @@ def create_room(
         )
         roles = {user_id: Role.OWNER} | {person.pk: Role.MEMBER for person in people}
         try:
-            _insert(room, roles)
+            insert_room(room, roles)
         except IntegrityError:
             raise RoomExists from None
     return room
@@ -70,7 +70,7 @@ def resolve_users(members: "Collection[UserRef]") -> list[User]:
     return users
 
 
-def _insert(room: Room, roles: dict[int, Role]) -> None:
+def insert_room(room: Room, roles: dict[int, Role]) -> None:
     """Stores a room with members. Raises IntegrityError for a taken name or pair."""
     with writing():
         room.save(force_insert=True)
@@ -97,27 +97,11 @@ def open_private_room(*, user_id: int, other: User) -> Room:
         kind=RoomKind.PRIVATE, low_id=low, high_id=high, created_by_id=user_id, member_count=2
     )
     try:
-        _insert(made, {low: Role.MEMBER, high: Role.MEMBER})
+        insert_room(made, {low: Role.MEMBER, high: Role.MEMBER})
     except IntegrityError:  # a concurrent request created it first
         refund("CHAT_ROOM_RATE", user_id)
     # With both users: sockets read their names on the event loop, where queries are forbidden.
     return pair.get()
-
-
-def create_on_first_use(user_id: int, name: str) -> Room:
-    """Creates a public room for the first user who connects. Raises NoSuchRoom, RateLimited."""
-    try:
-        stored = check_name(name)
-    except ValueError:
-        raise NoSuchRoom from None
-    consume("CHAT_ROOM_RATE", user_id)
-    room = Room(kind=RoomKind.PUBLIC, name=stored, name_key=name_key(stored), created_by_id=user_id)
-    try:
-        _insert(room, {})
-    except IntegrityError:
-        refund("CHAT_ROOM_RATE", user_id)
-        return Room.objects.get(name_key=room.name_key, deleted_at=None)
-    return room
 
 
 # Changing and deleting rooms

@@ -17,8 +17,8 @@ from accounts.auth import Caller
 from accounts.kernel.events import Event, committed
 from accounts.models import Session, User
 from messaging.events import MessageState
-from messaging.validation import digest_of
-from messaging.writer.commands import Draft, Sent
+from messaging.writer.client_ids import digest_of
+from messaging.writer.drafts import Draft, Sent
 from messaging.writer.queue import Outcome, QueuedWrite, store
 from messaging.writer.read_markers import MarkRead
 from realtime.delivery.send_queue import SendQueue

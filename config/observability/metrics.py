@@ -31,11 +31,12 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from accounts.auth import bearer_token
 from config.http_guard import unanswered
 from config.http_responses import response_bytes
-from config.workers import dead_workers, shared_folder
 from messaging import metrics as messaging
 from messaging.services import writer
 from realtime import metrics as realtime
 from realtime.runtime import runtime
+
+from .shared_metrics import dead_workers, shared_folder
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,6 @@ The SQL is in `sql`.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
@@ -12,14 +11,14 @@ from django.utils import timezone
 
 from accounts.kernel.errors import DomainError, Forbidden, SessionEnded, invalid
 from accounts.kernel.names import name_key
-from messaging.errors import ClientIdReused, SenderMismatch
+from messaging.errors import SenderMismatch
 from messaging.events import MessageState
-from messaging.models import Message
-from messaging.selectors import state_of
 from rooms.errors import REMOVED, NoSuchRoom
-from rooms.models import Ban, Room, RoomKind, other_of
+from rooms.models import Ban, RoomKind, other_of
 
-from .commands import Draft, Sent
+from .client_ids import EarlierSends
+from .drafts import Draft, Sent
+from .locked_room import LockedRoom
 from .read_markers import MarkRead, ReadMarker, ReadMarkers
 from .sql import (
     ADVANCE_READ_MARKERS,
@@ -35,33 +34,6 @@ from .sql import (
     replyable_messages,
     used_client_ids,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class EarlierSend:
-    """The message of an already used `client_id`, with the digest of its content."""
-
-    digest: str
-    message: MessageState
-
-
-@dataclass(slots=True)
-class LockedRoom:
-    """The columns of a locked room that a message needs; a model instance costs ten times more."""
-
-    pk: int
-    kind: str
-    name: str | None
-    low_id: int | None
-    high_id: int | None
-    last_seq: int
-    version: int
-    access_epoch: int
-
-    def as_model(self) -> Room:
-        room = Room(pk=self.pk, kind=self.kind, name=self.name)
-        room.low_id, room.high_id, room.access_epoch = self.low_id, self.high_id, self.access_epoch
-        return room
 
 
 class MessageBatch:
@@ -86,7 +58,7 @@ class MessageBatch:
             self._replyable: dict[int, int] = dict(replyable())
             """The room of each message that a draft may reply to."""
             self._free_ids = iter([pk for (pk,) in free_ids()])
-        self._earlier = self._load_earlier(used_ids)
+        self._earlier = EarlierSends(used_ids, self._rooms)
         self._new: list[tuple[Draft, MessageState]] = []
         self._joining: dict[tuple[int, int], int] = {}
 
@@ -104,10 +76,9 @@ class MessageBatch:
         self._check_may_send(room, draft.user_id)
         if draft.username is not None and name_key(draft.username) != name_key(username):
             raise SenderMismatch
-        if draft.client_id is not None:
-            earlier = self._earlier.get((room.pk, draft.user_id, draft.client_id))
-            if earlier is not None:
-                return _repeated(earlier, draft)
+        repeated = self._earlier.repeated(draft)
+        if repeated is not None:
+            return repeated
         if draft.reply_to is not None and self._replyable.get(draft.reply_to) != room.pk:
             raise invalid("reply_to", "is not a message of this room")
         return Sent(self._append(draft, room, username), duplicate=False)
@@ -148,22 +119,8 @@ class MessageBatch:
         )
         self._new.append((draft, message))
         self._markers.note_message(message)
-        if draft.client_id is not None:
-            key = (room.pk, draft.user_id, draft.client_id)
-            self._earlier[key] = EarlierSend(draft.digest, message)
+        self._earlier.note(draft, message)
         return message
-
-    def _load_earlier(self, used_ids: Sequence[int]) -> dict[tuple[int, int, str], EarlierSend]:
-        if not used_ids:
-            return {}
-        messages = Message.objects.select_related("sender").in_bulk(used_ids)
-        return {
-            (row.room_id, row.sender_id, row.client_id or ""): EarlierSend(
-                row.client_digest, state_of(row, self._rooms[row.room_id].as_model())
-            )
-            for row in messages.values()
-            if row.room_id in self._rooms
-        }
 
     def move_marker(self, mark: MarkRead) -> ReadMarker | DomainError:
         """Moves a read marker, after the messages of the batch, which it may cover."""
@@ -234,9 +191,3 @@ def _row(draft: Draft, message: MessageState, now: Any) -> tuple[Any, ...]:
         message.client_id,
         draft.digest,
     )
-
-
-def _repeated(earlier: EarlierSend, draft: Draft) -> Sent:
-    if earlier.digest != draft.digest:
-        raise ClientIdReused
-    return Sent(earlier.message, duplicate=True)

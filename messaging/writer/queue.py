@@ -31,7 +31,7 @@ from messaging.events import MessageSent, ReadAdvanced
 from messaging.metrics import batch_stored, batch_taken, batches_repeated, messages_stored
 
 from .batch import MessageBatch
-from .commands import Draft, Sent
+from .drafts import Draft, Sent
 from .read_markers import MarkRead, ReadMarker
 
 CAPACITY = 4096

@@ -77,7 +77,7 @@ def _placeholders(count: int, placeholder: str = "%s") -> str:
 
 
 def lock_rooms(ids: Collection[int]) -> Rows:
-    """Locks rooms and returns the columns of `batch.LockedRoom`.
+    """Locks rooms and returns the columns of `locked_room.LockedRoom`.
 
     In the order of ids, so that two processes cannot deadlock.
     """

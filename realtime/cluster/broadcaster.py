@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from typing import assert_never
 
 from realtime.delivery.hub import Hub
+from realtime.delivery.revocation import Revocation
 from realtime.errors import Removed
 from rooms.errors import NoSuchRoom
 
@@ -23,8 +24,9 @@ from .messages import (
 class Broadcaster:
     """Applies each message to the local hub, then publishes it to other processes."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, revocation: Revocation) -> None:
         self._hub = hub
+        self._revocation = revocation
         self._broker = Broker(self.receive, self._is_wanted, hub.state.write_batch)
 
     def start(self) -> None:
@@ -101,10 +103,10 @@ class Broadcaster:
                 hub.send_read_marker(room_id, user_id, text)
             case DisconnectMember(room_id, user_id, access_epoch, removed):
                 error = Removed() if removed else None
-                hub.disconnect_member(room_id, user_id, access_epoch, error)
+                self._revocation.disconnect_member(room_id, user_id, access_epoch, error)
             case CloseRoom(room_id):
-                hub.close_room(room_id, NoSuchRoom())
+                self._revocation.close_room(room_id, NoSuchRoom())
             case EndSessions(session_ids):
-                hub.end_sessions(session_ids)
+                self._revocation.end_sessions(session_ids)
             case _:
                 assert_never(message)

@@ -184,6 +184,7 @@ class RoomConsumer(AsyncConsumer):
         if caller.user_id != subscriber.caller.user_id:
             raise TokenInvalid
         if caller.expires_at > subscriber.caller.expires_at:
+            runtime.revocation.check_session(caller.session_id)
             runtime.hub.renew(subscriber, caller)
             self._token = token
             self._watch_expiry(caller)

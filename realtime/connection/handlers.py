@@ -6,10 +6,11 @@ from accounts.kernel.errors import RateLimited
 from accounts.kernel.rate_limits import consume_locally
 from messaging import services as messages
 from messaging.errors import ReceiverMismatch
-from messaging.writer.commands import Sent
+from messaging.writer.drafts import Sent
 from realtime.close_codes import CloseCode
 from realtime.delivery.local_room import JOIN_INTERVAL, TYPING_INTERVAL, LocalRoom
-from realtime.delivery.recovery import consume_replay, loss_of_access
+from realtime.delivery.recovery import loss_of_access
+from realtime.delivery.replay_limits import consume_replay
 from realtime.delivery.subscriber import Subscriber
 from realtime.protocol import (
     Ack,

@@ -22,7 +22,7 @@ from accounts.kernel.metrics import count_refusal
 from accounts.kernel.rate_limits import consume_locally, refund
 from accounts.tokens import Claims, read_access
 from realtime.delivery.local_room import LocalRoom
-from realtime.delivery.recovery import consume_replay
+from realtime.delivery.replay_limits import consume_replay
 from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber, error_frame, text_event
 from realtime.errors import AuthTimeout, TooManyConnections
@@ -142,15 +142,17 @@ class Handshake:
         caller, row = await self._authorise(claims)
         if self._since() is not None:
             consume_replay(caller.user_id)
-        # All sockets may have been closed for a restart meanwhile: this one would stay open.
+        # Meanwhile all sockets may have been closed for a restart, or the session may have ended:
+        # this socket would stay open.
         self._runtime.lifecycle.check_accepting()
+        self._runtime.revocation.check_session(caller.session_id)
         subscriber = Subscriber(self._queue, caller, row.pk, row.version, row.access_epoch)
         room = self._runtime.hub.subscribe(subscriber, row)
         self.end_pending()
         return FrameHandlers(self._runtime, subscriber, room, row)
 
     async def _admit(self, claims: Claims) -> None:
-        self._runtime.hub.check_session(claims.session_id)
+        self._runtime.revocation.check_session(claims.session_id)
         consume_locally("CHAT_CONNECT_RATE", claims.user_id)
         await self._count(f"user:{claims.user_id}", settings.CHAT_SOCKETS_PER_USER)
         await self._count(

@@ -8,17 +8,13 @@ from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from accounts.auth import Caller
-from accounts.kernel.errors import DomainError, SessionEnded
+from accounts.kernel.errors import DomainError
 from realtime.close_codes import CloseCode
-from realtime.errors import Removed
 from rooms.models import Room
 
 from .local_room import LocalRoom
 from .local_state import LocalState
 from .subscriber import Subscriber, VersionedFrame, text_event
-
-MAX_ENDED_SESSIONS = 10_000
-"""Remembered from the check of a token to the subscription, for which seconds would do."""
 
 
 class HubObserver(Protocol):
@@ -45,9 +41,6 @@ class Hub:
         self.rooms: dict[int, LocalRoom] = {}
         self._observer = observer
         self._by_session: dict[int, set[Subscriber]] = {}
-        # Recently ended sessions: a socket whose token was checked before the end must not
-        # subscribe.
-        self._ended: dict[int, None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> bool:
@@ -65,12 +58,12 @@ class Hub:
     # Subscriptions
 
     def subscribe(self, subscriber: Subscriber, row: Room) -> LocalRoom:
-        """Subscribes a socket that was authorised against this row. Raises SessionEnded.
+        """Subscribes a socket that was authorised against this row.
 
-        A change that was committed since the row was read shows in the version and the access
-        epoch of the next frame, or in the repair that is requested here.
+        Its session must have been checked at this moment (`Revocation.check_session`). A change
+        that was committed since the row was read shows in the version and the access epoch of the
+        next frame, or in the repair that is requested here.
         """
-        self.check_session(subscriber.caller.session_id)
         room = self.rooms.get(row.pk)
         if room is None:
             room = LocalRoom(row.pk, row.version, row.access_epoch, self.state)
@@ -104,8 +97,7 @@ class Hub:
             del self._by_session[subscriber.caller.session_id]
 
     def renew(self, subscriber: Subscriber, caller: Caller) -> None:
-        """Continues a socket with a newer token of the same user. Raises SessionEnded."""
-        self.check_session(caller.session_id)
+        """Continues a socket with a newer token of the same user, checked as in `subscribe`."""
         self._forget_session(subscriber)
         subscriber.caller = caller
         self._by_session.setdefault(caller.session_id, set()).add(subscriber)
@@ -155,39 +147,7 @@ class Hub:
         else:
             self.send_to_users(room_id, (user_id,), text)
 
-    # Revocation
-
-    def disconnect_member(
-        self, room_id: int, user_id: int, access_epoch: int, error: DomainError | None
-    ) -> None:
-        """Disconnects a user's sockets in a room after the loss of membership at this epoch."""
-        room = self.rooms.get(room_id)
-        if room is None:
-            return
-        # A socket of a later epoch belongs to a user who became a member again.
-        self.disconnect(
-            [one for one in room.subscribers_of(user_id) if one.access_epoch < access_epoch], error
-        )
-        if access_epoch == room.access_epoch + 1:
-            room.access_epoch = access_epoch
-            room.fill(())
-        elif access_epoch > room.access_epoch:
-            self._observer.repair_needed(room)
-
-    def disconnect_lost_members(
-        self, room: LocalRoom, checked: Collection[int], members: Collection[int], access_epoch: int
-    ) -> None:
-        """Disconnects sockets of checked users who are not members at this access epoch."""
-        lost = set(checked) - set(members)
-        older = [one for one in room.subscribers() if one.access_epoch < access_epoch]
-        self.disconnect([one for one in older if one.caller.user_id in lost], Removed())
-        for one in older:
-            one.access_epoch = access_epoch
-
-    def close_room(self, room_id: int, error: DomainError) -> None:
-        room = self.rooms.get(room_id)
-        if room is not None:
-            self.disconnect(room.subscribers(), error)
+    # Closing
 
     def ask_to_reconnect(self, room: LocalRoom) -> None:
         """Closes the sockets of a room that missed too much. Clients return with `since`."""
@@ -204,21 +164,11 @@ class Hub:
             self.unsubscribe(subscriber)
             subscriber.close(code)
 
-    def end_sessions(self, session_ids: Collection[int]) -> None:
-        """Disconnects the sockets of ended sessions, also those in their handshake."""
-        for session_id in session_ids:
-            self._ended[session_id] = None
-            self.disconnect(list(self._by_session.get(session_id, ())), SessionEnded())
-        while len(self._ended) > MAX_ENDED_SESSIONS:
-            del self._ended[next(iter(self._ended))]
-
-    def check_session(self, session_id: int) -> None:
-        """Raises SessionEnded for a recently ended session. Makes no query."""
-        if session_id in self._ended:
-            raise SessionEnded
-
     def open_sessions(self) -> Collection[int]:
         return self._by_session.keys()
+
+    def sockets_of_session(self, session_id: int) -> Collection[Subscriber]:
+        return self._by_session.get(session_id, ())
 
     def disconnect(self, subscribers: Collection[Subscriber], error: DomainError | None) -> None:
         """Sends the error and closes. Without an error, closes as after a leave."""

@@ -4,8 +4,7 @@ import asyncio
 import time
 
 from accounts.auth import Caller
-from accounts.kernel.errors import DomainError, Forbidden, RateLimited
-from accounts.kernel.rate_limits import Rate, buckets
+from accounts.kernel.errors import DomainError, Forbidden
 from realtime.db_threads import DatabaseThreads
 from realtime.errors import Removed
 from realtime.protocol import Resumed, encode
@@ -14,22 +13,13 @@ from rooms.errors import NoSuchRoom, NotAMember
 from rooms.selectors import room_access, room_exists
 
 from .local_room import LocalRoom
-from .replay_cache import Entry, Page, Place, ReplayCache
+from .replay_cache import ReplayCache
+from .replay_pages import Entry, Page, Place
 from .replay_turns import STALL_TIMEOUT, TURN_TIMEOUT, ReplayTurns
 from .subscriber import Subscriber
 
-REPLAY_RATE = Rate(times=5, seconds=1, burst=100)
-"""Per user and process, for `?since=` and `resume`: a thousand frames cost more than one. The burst
-is for all sockets of a user that reconnect after a restart."""
 FRAMES_PER_STEP = 100
 """Frames after which other tasks of the loop run."""
-
-
-def consume_replay(user_id: int) -> None:
-    """Consumes one replay of the user's rate. Raises RateLimited."""
-    wait = buckets.consume("replay", user_id, REPLAY_RATE)
-    if wait > 0:
-        raise RateLimited("Too many replays: wait a moment", retry_after=wait)
 
 
 class Progress:

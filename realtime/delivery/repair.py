@@ -20,6 +20,7 @@ from rooms.selectors import Counters, changed_counters
 
 from .hub import Hub
 from .local_room import LocalRoom
+from .revocation import Revocation
 from .subscriber import VersionedFrame, text_event
 
 log = logging.getLogger(__name__)
@@ -35,8 +36,9 @@ ROOMS_PER_QUERY = 5000
 class Repair:
     """Repairs the rooms of one process. Its own database thread waits for no client."""
 
-    def __init__(self, hub: Hub, database: DatabaseThreads) -> None:
+    def __init__(self, hub: Hub, revocation: Revocation, database: DatabaseThreads) -> None:
         self._hub = hub
+        self._revocation = revocation
         self._database = database
         self._repairing: dict[int, asyncio.Task[None]] = {}
         self._watch: asyncio.Task[None] | None = None
@@ -99,7 +101,7 @@ class Repair:
             limit=MAX_REPAIRED_CHANGES,
         )
         if stored is None:
-            self._hub.close_room(room.id, NoSuchRoom())
+            self._revocation.close_room(room.id, NoSuchRoom())
             return False
         if stored.access_epoch > room.access_epoch and room.has_unchecked(
             checked, stored.access_epoch
@@ -107,7 +109,9 @@ class Repair:
             return True
         # Members first, then the changes that only they may receive.
         if stored.members is not None and stored.access_epoch > room.access_epoch:
-            self._hub.disconnect_lost_members(room, checked, stored.members, stored.access_epoch)
+            self._revocation.disconnect_lost_members(
+                room, checked, stored.members, stored.access_epoch
+            )
         room.access_epoch = max(room.access_epoch, stored.access_epoch)
         if len(stored.changes) == MAX_REPAIRED_CHANGES:
             self._hub.ask_to_reconnect(room)
@@ -134,7 +138,7 @@ class Repair:
         open_ids = tuple(self._hub.open_sessions())
         ended = await self._database.run(ended_sessions, open_ids, now - self._checked_at)
         self._checked_at = now
-        self._hub.end_sessions(ended)
+        self._revocation.end_sessions(ended)
 
     async def _compare_all(self, ids: list[int]) -> None:
         for first in range(0, len(ids), ROOMS_PER_QUERY):

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from accounts.kernel.rate_limits import Rate
-from config.env import DEVELOPMENT_KEY, Environment, read_environment
+from config.env import Environment, read_environment
+from config.secret_key import DEVELOPMENT_KEY
 from config.settings import database
 from tests.servers import ROOT, environment
 

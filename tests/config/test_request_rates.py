@@ -15,7 +15,7 @@ from accounts.kernel.errors import RateLimited, WrongPassword
 from accounts.kernel.rate_limits import Rate
 from accounts.models import Session, User
 from config.api import api
-from rooms.membership import enter_public_room
+from rooms.connecting import enter_public_room
 from tests.factories import make_room, make_session, make_sign_in, make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cheap_passwords")]

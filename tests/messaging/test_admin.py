@@ -12,9 +12,10 @@ from accounts.auth import Caller
 from accounts.kernel.errors import Forbidden
 from accounts.kernel.rate_limits import Rate
 from accounts.models import User
+from messaging.deletion import delete_message_as_staff
 from messaging.events import MessageErased
 from messaging.models import Message, Reaction
-from messaging.services import add_reaction, delete_message_as_staff
+from messaging.reactions import add_reaction
 from rooms.models import Room
 from tests.admin_client import chosen, notices, signed_in, staff
 from tests.factories import commits, make_private_room, make_room, make_user, published, say

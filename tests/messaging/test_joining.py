@@ -7,7 +7,8 @@ import pytest
 from django.utils import timezone
 
 from accounts.auth import Caller
-from rooms.membership import enter_public_room, join_room
+from rooms.connecting import enter_public_room
+from rooms.membership import join_room
 from rooms.models import Ban, Member, Room, RoomKind
 from tests.factories import make_room, make_sign_in, make_user, say
 

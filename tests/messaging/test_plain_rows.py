@@ -7,7 +7,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from accounts.auth import Caller
 from accounts.kernel.json_answers import encode_json
-from messaging import services
+from messaging import deletion, editing, reactions
 from messaging.models import Message
 from messaging.schemas import MessageOut, MyRoomOut
 from messaging.selectors import feed, history, my_rooms
@@ -44,9 +44,9 @@ def test_messages_have_the_declared_shape(ila: Caller, rooms: list[Room]) -> Non
         first = say(ila, room, "\N{GRINNING FACE} first", client_id="one")
         say(ila, room, "a reply", reply_to=first.id)
         deleted = say(ila, room)
-        services.edit_message(caller=ila, room_id=room.pk, message_id=first.id, content="edited")
-        services.add_reaction(caller=ila, room_id=room.pk, message_id=first.id, emoji="👍")
-        services.delete_message(caller=ila, room_id=room.pk, message_id=deleted.id)
+        editing.edit_message(caller=ila, room_id=room.pk, message_id=first.id, content="edited")
+        reactions.add_reaction(caller=ila, room_id=room.pk, message_id=first.id, emoji="👍")
+        deletion.delete_message(caller=ila, room_id=room.pk, message_id=deleted.id)
         here = room_access(ila.user_id, room.pk)
         page = history(here, before=None, after=None, limit=50).messages
         assert len(page) == 3

@@ -1,10 +1,10 @@
-"""Message texts: trimming, limits, and the digest that detects repeats."""
+"""Message texts: trimming and limits."""
 
 import pytest
 from pytest_django import Settings
 
 from accounts.kernel.errors import Invalid
-from messaging.validation import clean_text, digest_of
+from messaging.validation import clean_text
 
 
 @pytest.mark.parametrize(
@@ -52,16 +52,3 @@ def test_text_error_uses_the_member_name_of_the_client() -> None:
     assert refusal.value.errors == [
         {"loc": ["message"], "msg": "must not be empty", "type": "string_too_short"}
     ]
-
-
-def test_same_text_and_reply_have_the_same_digest() -> None:
-    assert digest_of("Hey", 7) == digest_of("Hey", 7)
-
-
-def test_different_text_or_reply_has_another_digest() -> None:
-    said = [("Hey", None), ("hey", None), ("Hey", 7), ("Hey", 8), ("Hey, 7", None), ("[]", None)]
-    assert len({digest_of(text, reply_to) for text, reply_to in said}) == len(said)
-
-
-def test_digest_fits_its_column() -> None:
-    assert len(digest_of("Hey", 2**63 - 1)) == 32

@@ -1,10 +1,38 @@
-"""Checks rules of the tree that import-linter cannot."""
+"""Checks rules of the tree that import-linter's contracts cannot."""
 
 import ast
+from itertools import product
+
+import grimp
+import pytest
 
 from tests.servers import ROOT
 
 REALTIME = ROOT / "realtime"
+MAX_IMPORTS = 40
+"""Between the packages and modules at the top of `realtime`: raise it for a new part only."""
+
+
+@pytest.fixture(scope="module")
+def graph() -> grimp.ImportGraph:
+    graph = grimp.build_graph("realtime", cache_dir=None)
+    for package in [name for name in graph.find_children("realtime") if graph.find_children(name)]:
+        graph.squash_module(package)
+    return graph
+
+
+def test_top_of_realtime_keeps_few_imports(graph: grimp.ImportGraph) -> None:
+    parts = graph.find_children("realtime")
+    imports = [
+        (importer, imported)
+        for importer, imported in product(parts, parts)
+        if graph.direct_import_exists(importer=importer, imported=imported)
+    ]
+    assert len(imports) <= MAX_IMPORTS, sorted(imports)
+
+
+def test_parts_of_realtime_import_each_other_in_one_direction(graph: grimp.ImportGraph) -> None:
+    assert not graph.nominate_cycle_breakers("realtime")
 
 
 def test_realtime_makes_no_queries_of_its_own() -> None:

@@ -11,6 +11,7 @@ from realtime.delivery.local_state import LocalState
 from realtime.delivery.recovery import Recovery
 from realtime.delivery.replay_cache import ReplayCache
 from realtime.delivery.replay_turns import ReplayTurns
+from realtime.delivery.revocation import Revocation
 from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber
 from realtime.servers.interface import Connection
@@ -68,6 +69,10 @@ def send_queue(connection: Connection) -> SendQueue:
 
 def make_hub(observer: Observer | None = None) -> Hub:
     return Hub(state, observer or Observer())
+
+
+def make_revocation(hub: Hub) -> Revocation:
+    return Revocation(hub, Observer())
 
 
 def make_recovery() -> Recovery:

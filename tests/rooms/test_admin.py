@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.kernel import moderation
 from accounts.kernel.errors import Busy, Forbidden
 from accounts.models import User
-from rooms import membership, services
+from rooms import connecting, membership, services
 from rooms.errors import LastOwner, NoSuchRoom
 from rooms.events import MemberRemoved, RoomDeleted
 from rooms.models import Ban, Member, Role, Room, RoomKind
@@ -111,7 +111,7 @@ def test_private_room_can_be_opened_again_after_staff_deleted_it(
     new = services.open_private_room(user_id=maya.pk, other=ila)
     assert new.pk != old.pk
     assert new.deleted_at is None
-    assert membership.enter_private_room(user_id=ila.pk, username="maya") == new
+    assert connecting.enter_private_room(user_id=ila.pk, username="maya") == new
     assert services.open_private_room(user_id=ila.pk, other=maya) == new
 
 

@@ -14,8 +14,8 @@ from accounts.kernel.errors import DomainError, InvalidCredentials, UsernameTake
 from accounts.kernel.names import name_key
 from accounts.services import log_in, register
 from accounts.tokens import TokenPair
-from messaging import services
-from messaging.writer.commands import Sent
+from messaging import reactions, services
+from messaging.writer.drafts import Sent
 from rooms.errors import RoomExists
 from rooms.membership import add_members
 from rooms.models import Room, RoomKind
@@ -151,7 +151,7 @@ def _send_messages(callers: dict[str, Caller], rooms: dict[str, Room]) -> None:
         ]
         first, last = sent[0].message, sent[-1]
         if not last.duplicate:
-            services.add_reaction(
+            reactions.add_reaction(
                 caller=callers["kaushal"], room_id=room.pk, message_id=first.id, emoji="👍"
             )
 

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from config.asgi import application
 from messaging.writer import queue
-from messaging.writer.commands import Sent
+from messaging.writer.drafts import Sent
 
 from .plant import plant
 

@@ -16,7 +16,7 @@ from messaging.models import Message
 from messaging.selectors import StoredChange, state_of
 from messaging.writer import batch
 from messaging.writer.sql import Rows
-from realtime.delivery import replay_cache
+from realtime.delivery import replay_pages
 from rooms.models import Room
 
 from .plant import plant
@@ -57,5 +57,5 @@ def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]
 
 
 plant(batch, "allocate_ids", allocate_ids)
-plant(replay_cache, "changes_since", changes_since)
+plant(replay_pages, "changes_since", changes_since)
 plant(selectors, "changes_since", changes_since)

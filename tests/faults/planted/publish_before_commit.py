@@ -9,7 +9,7 @@ from accounts.kernel.events import publish_committed
 from config.asgi import application
 from messaging.events import MessageSent
 from messaging.writer import queue
-from messaging.writer.commands import Sent
+from messaging.writer.drafts import Sent
 
 from .plant import plant
 

@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from accounts.auth import Caller
 from accounts.kernel.errors import Forbidden
-from messaging import services
+from messaging import editing
 from messaging.events import MessageSent, ReadAdvanced
 from messaging.writer.read_markers import MarkRead, ReadMarker
 from rooms.errors import NoSuchRoom, NotAMember
@@ -46,7 +46,7 @@ def test_read_marker_only_advances_up_to_the_last_message(
 def test_edits_make_no_message_unread(ila: Caller, friend: Caller, room: Room) -> None:
     message = say(ila, room)
     mark_read(friend, room, 1)
-    services.edit_message(caller=ila, room_id=room.pk, message_id=message.id, content="better")
+    editing.edit_message(caller=ila, room_id=room.pk, message_id=message.id, content="better")
     assert mark_read(friend, room, 1) == (1, 0)
 
 

@@ -17,12 +17,11 @@ from accounts.kernel.errors import Busy, Forbidden, Invalid, SessionEnded
 from accounts.kernel.events import Event, committed
 from accounts.models import Session, User
 from messaging import services
-from messaging.errors import ClientIdReused
 from messaging.events import MessageSent
 from messaging.models import Message
 from messaging.writer import batch, queue
 from messaging.writer.batch import MessageBatch
-from messaging.writer.commands import Sent
+from messaging.writer.drafts import Sent
 from messaging.writer.queue import Writer
 from messaging.writer.read_markers import MarkRead, ReadMarker
 from rooms.errors import NoSuchRoom
@@ -222,73 +221,6 @@ def test_session_end_committed_first_wins(ila: Caller, room: Room, thread: Write
             answer.result(0.1)
     with pytest.raises(SessionEnded):
         answer.result(WITHIN)
-
-
-# Repeats
-
-
-def test_client_id_makes_one_message_within_a_batch(ila: Caller, room: Room) -> None:
-    first, again = store_now(*[draft(ila, room, client_id="one")] * 2)
-    assert isinstance(first, Sent)
-    assert isinstance(again, Sent)
-    assert (first.duplicate, again.duplicate) == (False, True)
-    assert again.message == first.message
-    assert contents(room) == ["hello"]
-
-
-def test_client_id_makes_one_message_across_batches(ila: Caller, room: Room) -> None:
-    said = say(ila, room, client_id="one")
-    say(ila, room, "in between")
-    (again,) = store_now(draft(ila, room, client_id="one"))
-    assert again == Sent(said, duplicate=True)
-    room.refresh_from_db()
-    assert (room.last_seq, room.version) == (2, 2)
-
-
-def test_repeated_client_id_returns_the_current_message(ila: Caller, room: Room) -> None:
-    say(ila, room, client_id="one")
-    Message.objects.update(content="", deleted=True, version=2)
-    (again,) = store_now(draft(ila, room, client_id="one"))
-    assert isinstance(again, Sent)
-    assert (again.message.content, again.message.deleted, again.message.version) == ("", True, 2)
-
-
-def test_reply_can_be_repeated_after_its_target_is_deleted(ila: Caller, room: Room) -> None:
-    quoted = say(ila, room)
-    reply = say(ila, room, client_id="one", reply_to=quoted.id)
-    Message.objects.filter(pk=quoted.id).update(deleted=True)
-    (again,) = store_now(draft(ila, room, client_id="one", reply_to=quoted.id))
-    assert again == Sent(reply, duplicate=True)
-
-
-def test_client_id_reused_for_another_message_is_rejected(ila: Caller, room: Room) -> None:
-    quoted = say(ila, room, client_id="one")
-    outcomes = store_now(
-        draft(ila, room, "another text", client_id="one"),
-        draft(ila, room, client_id="one", reply_to=quoted.id),
-        draft(ila, room, "first of the batch", client_id="two"),
-        draft(ila, room, "another text", client_id="two"),
-    )
-    assert kinds(outcomes) == [ClientIdReused, ClientIdReused, Sent, ClientIdReused]
-
-
-def test_client_id_is_scoped_to_sender_and_room(ila: Caller, room: Room) -> None:
-    other, elsewhere = make_sign_in(), make_room()
-    Member.objects.create(room=room, user_id=other.user_id)
-    outcomes = store_now(
-        draft(ila, room, client_id="one"),
-        draft(other, room, client_id="one"),
-        draft(ila, elsewhere, client_id="one"),
-    )
-    assert [one.duplicate for one in outcomes if isinstance(one, Sent)] == [False] * 3
-
-
-def test_repeat_by_a_removed_member_is_rejected(ila: Caller) -> None:
-    gone = make_sign_in()
-    room = make_room(RoomKind.GROUP, owner=[ila.user_id], member=[gone.user_id])
-    say(gone, room, client_id="one")
-    remove_member(user_id=ila.user_id, room_id=room.pk, username=gone.username)
-    assert kinds(store_now(draft(gone, room, client_id="one"))) == [NoSuchRoom]
 
 
 # The thread

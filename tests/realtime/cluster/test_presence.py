@@ -14,7 +14,7 @@ from realtime.cluster.presence import Presence
 from realtime.delivery.subscriber import Subscriber
 from rooms.models import Room, RoomKind
 from tests.factories import Wire
-from tests.realtime.wiring import Observer, local_leases, make_hub, send_queue
+from tests.realtime.wiring import Observer, local_leases, make_hub, make_revocation, send_queue
 
 ROOM = Room(pk=1, kind=RoomKind.PUBLIC)
 
@@ -25,7 +25,9 @@ class RoomWithVisitor:
     def __init__(self) -> None:
         observer = Observer()
         self.hub = make_hub(observer)
-        self.presence = Presence(self.hub, Broadcaster(self.hub), local_leases())
+        self.presence = Presence(
+            self.hub, Broadcaster(self.hub, make_revocation(self.hub)), local_leases()
+        )
         observer.user_left = self.presence.leave  # type: ignore[method-assign]
         self.wire = Wire()
         self._attach(1, self.wire)

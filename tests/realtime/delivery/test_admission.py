@@ -23,7 +23,7 @@ from realtime.delivery.admission import ADMISSION_INTERVAL, AdmissionQueue, Refu
 from realtime.delivery.local_state import MessageFlow
 from realtime.runtime import runtime
 from rooms.models import Room
-from tests.realtime.wiring import local_leases, make_hub
+from tests.realtime.wiring import local_leases, make_hub, make_revocation
 
 
 @asynccontextmanager
@@ -118,10 +118,17 @@ class DrainingConsumer(consumer.RoomConsumer):
 
     authorised = False
 
+    kind = RoomKind.PUBLIC
+
     @override
-    def authorise(self, claims: Claims) -> tuple[Caller, Room]:
+    def enter(self, caller: Caller, name: str) -> Room:
         self.authorised = runtime.lifecycle.draining = True
-        return Caller(1, "ila", 1, 2**31), Room(pk=1, name="general", kind="public")
+        return Room(pk=1, name=name, kind="public")
+
+    @staticmethod
+    @override
+    def known_rooms(entries: Collection[Entry]) -> dict[Entry, Room]:
+        return {}
 
     async def connect(self) -> list[dict[str, Any]]:
         """Returns the events that were sent."""
@@ -291,8 +298,8 @@ async def test_recently_ended_session_consumes_no_connect_rate(
     full_queue: None, good_token: None, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.CHAT_CONNECT_RATE = Rate(1, 60, 2)
-    monkeypatch.setattr(runtime, "hub", hub := make_hub())
-    hub.end_sessions([1])
+    monkeypatch.setattr(runtime, "revocation", revocation := make_revocation(make_hub()))
+    revocation.end_sessions([1])
     for _ in range(5):
         assert await refusal_of(ClientWithToken()) == (4401, "session_ended")
     assert buckets.used("CHAT_CONNECT_RATE", 1, settings.CHAT_CONNECT_RATE) == 0

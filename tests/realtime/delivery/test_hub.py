@@ -8,7 +8,7 @@ from realtime.delivery.hub import Hub
 from realtime.delivery.subscriber import Subscriber
 from rooms.models import Room
 from tests.factories import Wire
-from tests.realtime.wiring import make_hub, send_queue, state
+from tests.realtime.wiring import make_hub, make_revocation, send_queue, state
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_disconnected_member_receives_only_the_frames_before(hub: Hub) -> None:
     removed, staying = subscribe(hub, 1), subscribe(hub, 2)
     with state.write_batch.for_frames(3):
         hub.deliver(1, 1, 0, "before")
-        hub.disconnect_member(1, 1, 1, None)
+        make_revocation(hub).disconnect_member(1, 1, 1, None)
         hub.deliver(1, 2, 1, "after")
     assert removed.texts == ["before"]
     assert staying.texts == ["before", "after"]

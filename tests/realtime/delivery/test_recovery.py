@@ -12,13 +12,13 @@ from typing_extensions import override
 from accounts.auth import Caller
 from accounts.kernel.errors import Busy, RateLimited
 from accounts.kernel.rate_limits import buckets
-from messaging.services import edit_message
+from messaging.editing import edit_message
 from realtime.delivery import recovery as recovery_module
-from realtime.delivery import replay_cache
+from realtime.delivery import replay_cache, replay_pages
 from realtime.delivery import replay_turns as replay_turns_module
 from realtime.delivery.local_room import LocalRoom
-from realtime.delivery.recovery import REPLAY_RATE, consume_replay
-from realtime.delivery.replay_cache import Page, Place, read_page
+from realtime.delivery.replay_limits import REPLAY_RATE, consume_replay
+from realtime.delivery.replay_pages import Page, Place, read_page
 from realtime.delivery.replay_turns import ReplayTurns
 from realtime.delivery.subscriber import Subscriber, VersionedFrame, text_event
 from realtime.errors import Removed
@@ -131,7 +131,7 @@ class Stored:
 @pytest.fixture
 def stored(monkeypatch: pytest.MonkeyPatch, unlimited: None) -> Stored:
     stored = Stored()
-    monkeypatch.setattr(replay_cache, "MAX_PAGE_BYTES", 1)
+    monkeypatch.setattr(replay_pages, "MAX_PAGE_BYTES", 1)
     monkeypatch.setattr(replay_cache, "read_page", stored.page)
     return stored
 
@@ -177,7 +177,7 @@ async def test_member_removed_during_a_replay_receives_no_further_page(stored: S
 async def test_slow_reader_receives_the_replay_over_several_turns(
     stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replay_cache, "MAX_PAGE_BYTES", 1024 * 1024)
+    monkeypatch.setattr(replay_pages, "MAX_PAGE_BYTES", 1024 * 1024)
     monkeypatch.setattr(recovery_module, "STALL_TIMEOUT", 0.01)
 
     class SlowWire(Wire):

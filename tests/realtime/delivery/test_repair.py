@@ -16,7 +16,7 @@ from realtime.delivery.subscriber import Subscriber
 from rooms.models import Room, RoomKind
 from rooms.selectors import changed_counters
 from tests.factories import Wire, make_room, make_session, make_sign_in, say
-from tests.realtime.wiring import database, make_hub, send_queue
+from tests.realtime.wiring import database, make_hub, make_revocation, send_queue
 
 pytestmark = pytest.mark.django_db
 MISSED = 40
@@ -76,7 +76,10 @@ def test_ten_thousand_open_sessions_are_one_query() -> None:
 @pytest.mark.django_db(transaction=True)
 async def test_session_ended_by_another_process_is_disconnected() -> None:
     hub, wire = make_hub(), Wire()
-    repair, caller = Repair(hub, database), await sync_to_async(make_sign_in)()
+    repair, caller = (
+        Repair(hub, make_revocation(hub), database),
+        await sync_to_async(make_sign_in)(),
+    )
     room = await sync_to_async(make)("open")
     subscriber = Subscriber(send_queue(wire), caller, room.pk, room.version, room.access_epoch)
     hub.subscribe(subscriber, room)
@@ -100,7 +103,7 @@ def room_with_missed_messages() -> Room:
 async def test_missed_messages_are_repaired_in_order_and_in_one_write() -> None:
     row = await sync_to_async(room_with_missed_messages)()
     hub, wire = make_hub(), Wire(direct=True)
-    repair = Repair(hub, database)
+    repair = Repair(hub, make_revocation(hub), database)
     queue = send_queue(wire)
     queue.put({"type": "websocket.accept"})
     subscriber = Subscriber(queue, await sync_to_async(make_sign_in)(), row.access_epoch, 0)

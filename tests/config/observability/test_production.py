@@ -110,7 +110,7 @@ def told(
             free_port(),
             variables,
             folder / "log",
-            "tests.config.breaking:application",
+            "tests.config.observability.breaking:application",
         )
         server.start()
         try:

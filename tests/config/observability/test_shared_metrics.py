@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config import workers
+from config.observability import shared_metrics
 
 
 def test_only_folders_of_dead_workers_are_removed(tmp_path: Path) -> None:
@@ -16,12 +16,12 @@ def test_only_folders_of_dead_workers_are_removed(tmp_path: Path) -> None:
     for folder in (ours, dead, alive, young, foreign):
         folder.mkdir()
         (folder / "7.alive").touch()
-        long_ago = time.time() - 2 * workers.MIN_FOLDER_AGE
+        long_ago = time.time() - 2 * shared_metrics.MIN_FOLDER_AGE
         if folder != young:
             os.utime(folder, (long_ago, long_ago))
     with (alive / "7.alive").open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        workers._remove_dead_folders(tmp_path, keep=ours)
+        shared_metrics._remove_dead_folders(tmp_path, keep=ours)
     assert {one.name for one in tmp_path.iterdir()} == {
         one.name for one in (ours, alive, young, foreign)
     }
@@ -32,9 +32,9 @@ def test_dead_worker_is_reported_once(tmp_path: Path) -> None:
     (tmp_path / "12.alive").touch()
     with (tmp_path / "12.alive").open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert workers.dead_workers(tmp_path) == [11]
-        assert workers.dead_workers(tmp_path) == []
-    assert workers.dead_workers(tmp_path) == [12]
+        assert shared_metrics.dead_workers(tmp_path) == [11]
+        assert shared_metrics.dead_workers(tmp_path) == []
+    assert shared_metrics.dead_workers(tmp_path) == [12]
 
 
 def test_without_a_folder_each_worker_answers_for_itself(
@@ -42,13 +42,13 @@ def test_without_a_folder_each_worker_answers_for_itself(
 ) -> None:
     file = tmp_path / "file"
     file.touch()
-    monkeypatch.setenv(workers.VARIABLE, str(file / "folder"))
-    workers.share_metrics()
-    assert workers.VARIABLE not in os.environ
-    assert workers.shared_folder() is None
+    monkeypatch.setenv(shared_metrics.VARIABLE, str(file / "folder"))
+    shared_metrics.share_metrics()
+    assert shared_metrics.VARIABLE not in os.environ
+    assert shared_metrics.shared_folder() is None
 
 
 def test_single_process_needs_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(workers.VARIABLE, raising=False)
-    workers.share_metrics()
-    assert workers.VARIABLE not in os.environ
+    monkeypatch.delenv(shared_metrics.VARIABLE, raising=False)
+    shared_metrics.share_metrics()
+    assert shared_metrics.VARIABLE not in os.environ
