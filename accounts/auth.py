@@ -1,10 +1,7 @@
 """Authenticates callers, for REST requests and sockets alike."""
 
 import time
-<<<<<<< HEAD
-from collections.abc import Awaitable, Callable, Collection
-=======
->>>>>>> house12
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv6Address, IPv6Network, ip_address
