@@ -18,6 +18,7 @@ from accounts.kernel.incidents import report_incident
 from accounts.tokens import read_access
 from realtime.close_codes import CLOSE_CODES, ENDS_AN_OPEN_SOCKET, CloseCode
 from realtime.delivery.send_queue import SendQueue
+from realtime.delivery.sign_ins import RoomSearch
 from realtime.delivery.subscriber import Subscriber, error_frame, text_event
 from realtime.lifecycle import Restarting
 from realtime.metrics import closed_by_client
@@ -31,7 +32,6 @@ from realtime.protocol import (
 )
 from realtime.runtime import runtime
 from realtime.servers.detect import connection_of
-from realtime.sign_ins import RoomSearch
 from rooms.models import Room, RoomKind
 from rooms.selectors import Entry
 
@@ -80,8 +80,7 @@ class RoomConsumer(AsyncConsumer):
             await self._fail(error)
         finally:
             runtime.state.counts.sockets -= 1
-            self._release()
-            self._handshake.end_pending()
+            self._end()
 
     def _prepare(self, scope: Scope, receive: Any, send: Any) -> None:
         self._scope = scope
@@ -233,6 +232,13 @@ class RoomConsumer(AsyncConsumer):
             runtime.last_seen.record(self._handlers.subscriber.caller)
             self._handlers = None
         self._handshake.release()
+
+    def _end(self) -> None:
+        self._release()
+        self._handshake.end_pending()
+        # It refers to this object. Without the cycle a closed socket is freed at once, instead of
+        # by a garbage collection, which stops the process.
+        del self._handshake
 
 
 def _incident(error: Exception, ref: str | None) -> ErrorFrame:

@@ -24,11 +24,11 @@ from accounts.tokens import Claims, read_access
 from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.replay_limits import consume_replay
 from realtime.delivery.send_queue import SendQueue
+from realtime.delivery.sign_ins import RoomSearch
 from realtime.delivery.subscriber import Subscriber, error_frame, text_event
 from realtime.errors import AuthTimeout, TooManyConnections
 from realtime.protocol import Ready, UserOut, encode, token_in
 from realtime.runtime import Runtime
-from realtime.sign_ins import RoomSearch
 from rooms.models import Room
 from rooms.schemas import RoomOut
 

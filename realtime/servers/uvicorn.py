@@ -29,6 +29,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.server import ServerProtocol
 
 from accounts.kernel.metrics import count_refusal
 
@@ -69,6 +70,7 @@ WEBSOCKETS = (
             "writable",
         ),
     ),
+    RequiredNames(ServerProtocol, ("parser",)),
 )
 HTTPTOOLS = (
     RequiredNames(
@@ -267,6 +269,9 @@ class DirectWriteProtocol(BoundedProtocol):
         # The writer would raise from now on. The callback is dropped to free the subscriber.
         self.on_writer_change()
         self.on_writer_change = ignore_change
+        # The parser refers to the connection. Without the cycle a closed socket is freed at once,
+        # instead of by a garbage collection, which stops the process.
+        self.conn.parser.close()
 
 
 class UvicornConnection:

@@ -16,10 +16,9 @@ from accounts.auth import Caller, sign_in_together
 from accounts.kernel.errors import Busy, DomainError
 from accounts.kernel.log_context import note_user
 from accounts.tokens import Claims
+from realtime.db_threads import DatabaseThreads, time_out
 from rooms.models import Room
 from rooms.selectors import Entry
-
-from .db_threads import DatabaseThreads, time_out
 
 MAX_BATCH_SIZE = 64
 MAX_WAITING = 2000
@@ -93,7 +92,7 @@ class SignIns:
 
     async def _answer(self, batch: Sequence[SignIn]) -> None:
         try:
-            outcomes = await self._database.run(_authorise, batch)
+            outcomes = await self._database.run(authorise_together, batch)
         except Exception as error:  # noqa: BLE001 - each socket raises it again
             outcomes = [error] * len(batch)
         for one, outcome in zip(batch, outcomes, strict=True):
@@ -108,8 +107,8 @@ class SignIns:
 Outcome = tuple[Caller, Room | None] | Exception
 
 
-def _authorise(batch: Sequence[SignIn]) -> list[Outcome]:
-    """Runs on a database thread. Memberships are read after the sessions, as for one socket."""
+def authorise_together(batch: Sequence[SignIn]) -> list[Outcome]:
+    """Returns the outcome of each. Memberships are read after the sessions, as for one socket."""
     callers = sign_in_together([one.claims for one in batch])
     rooms = {
         known: known(
