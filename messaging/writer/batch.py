@@ -6,9 +6,9 @@ The SQL is in `sql`.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db import connection
 from django.utils import timezone
 
+from accounts.kernel.db import thread_connection
 from accounts.kernel.errors import DomainError, Forbidden, SessionEnded, invalid
 from accounts.kernel.names import name_key
 from messaging.errors import SenderMismatch
@@ -139,7 +139,7 @@ class MessageBatch:
             execute_bulk(cursor, ADVANCE_READ_MARKERS, moved)
 
     def _save_messages(self, cursor: Any) -> None:
-        now = connection.ops.adapt_datetimefield_value(self._now)
+        now = thread_connection().ops.adapt_datetimefield_value(self._now)
         execute_bulk(cursor, INSERT_MESSAGE, [_row(*new, now) for new in self._new])
         changed = {message.room_id: self._rooms[message.room_id] for _, message in self._new}
         rooms = [(room.last_seq, room.version, now, room.pk) for room in changed.values()]
@@ -159,7 +159,7 @@ class MessageBatch:
 def _members_to_lock(drafts: Sequence[Draft], marks: Sequence[MarkRead]) -> set[tuple[int, int]]:
     """Returns members whose read markers may move. SQLite has no row locks to order."""
     keys = {(mark.room_id, mark.user_id) for mark in marks}
-    if connection.features.has_select_for_update:
+    if thread_connection().features.has_select_for_update:
         keys |= {(draft.room_id, draft.user_id) for draft in drafts}
     return keys
 
