@@ -3,8 +3,8 @@
 from typing_extensions import override
 
 from accounts.auth import Caller
-from rooms import connecting
-from rooms.models import Room
+from rooms import connecting, selectors
+from rooms.models import Room, RoomKind
 
 from .connection.events_consumer import AllRoomsConsumer
 from .connection.room_consumer import RoomConsumer
@@ -12,6 +12,9 @@ from .connection.room_consumer import RoomConsumer
 
 class PublicChatConsumer(RoomConsumer):
     """`/ws/chat/<room_name>/`: open to every signed-in user, made on first use."""
+
+    kind = RoomKind.PUBLIC
+    known_rooms = staticmethod(selectors.rooms_of_members)
 
     @override
     def enter(self, caller: Caller, name: str) -> Room:
@@ -21,6 +24,9 @@ class PublicChatConsumer(RoomConsumer):
 class GroupChatConsumer(RoomConsumer):
     """`/ws/chat/group/<room_name>/`: members only, for others as if missing."""
 
+    kind = RoomKind.GROUP
+    known_rooms = staticmethod(selectors.rooms_of_members)
+
     @override
     def enter(self, caller: Caller, name: str) -> Room:
         return connecting.enter_group_room(user_id=caller.user_id, name=name)
@@ -28,6 +34,9 @@ class GroupChatConsumer(RoomConsumer):
 
 class PrivateChatConsumer(RoomConsumer):
     """`/ws/private/<username>/`: the private room of the caller and that user."""
+
+    kind = RoomKind.PRIVATE
+    known_rooms = staticmethod(selectors.rooms_of_pairs)
 
     @override
     def enter(self, caller: Caller, name: str) -> Room:

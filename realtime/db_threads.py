@@ -5,9 +5,13 @@ threads keep their SQLite connection open; a PostgreSQL connection returns to th
 """
 
 import asyncio
+import threading
+import time
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from contextvars import Context, copy_context
+from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 from django.conf import settings
@@ -19,18 +23,67 @@ from accounts.kernel.errors import Busy
 P = ParamSpec("P")
 R = TypeVar("R")
 
+STALL_INTERVAL = 0.010
+"""Seconds after which a call counts as blocked, and another thread runs the next ones."""
+
+
+@dataclass(slots=True, eq=False)
+class QueuedCall:
+    """A call that waits for a thread. `answer` belongs to the caller's loop."""
+
+    call: Callable[[], Any]
+    context: Context
+    answer: asyncio.Future[Any]
+    started_at: float = 0.0
+    result: Any = None
+    error: BaseException | None = None
+
+    def run(self) -> None:
+        """Runs the call on a database thread, unless its caller gave up."""
+        if self.answer.done():
+            return
+        try:
+            self.result = self.context.run(_guarded, self.call)
+        except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
+            self.error = error
+
+    def resolve(self) -> None:
+        """Gives the result to the caller, on its loop."""
+        # Cleared: the traceback of the error refers to this object.
+        error, self.error = self.error, None
+        if self.answer.done():
+            return
+        if error is None:
+            self.answer.set_result(self.result)
+        else:
+            self.answer.set_exception(error)
+
 
 class DatabaseThreads:
-    """A thread pool that bounds the calls that run or wait."""
+    """A thread pool that bounds the calls that run or wait.
+
+    It wakes fewer threads than Python's own pool. SQLite's queries take less time than waking a
+    thread, and threads that are awake together wait for the interpreter's lock: a third of the CPU
+    time of a sign-in. So one thread runs all calls, and a further one helps when a call blocks.
+    PostgreSQL's threads wait for the network, so there each call wakes one.
+    """
 
     def __init__(self, name: str, threads: int, max_queued: int) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._name = name
+        self._max_threads = threads
         self._max_queued = max_queued
-        self._waiting: set[asyncio.Future[Any]] = set()
+        self._lock = threading.Lock()
+        # Under the lock:
+        self._calls: deque[QueuedCall] = deque()
+        self._threads = 0
+        self._awake = 0
+        self._running: set[QueuedCall] = set()
+        self._wake_ups: SimpleQueue[None] = SimpleQueue()
+        self._watching: asyncio.AbstractEventLoop | None = None
 
     def __len__(self) -> int:
         """Returns the number of calls that run or wait."""
-        return len(self._waiting)
+        return len(self._calls) + len(self._running)
 
     async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Runs `call` on one of the threads and returns its result.
@@ -40,30 +93,94 @@ class DatabaseThreads:
         """
         if len(self) >= self._max_queued:
             raise Busy
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[R] = loop.create_future()
         # With the context, so that log lines name the socket.
-        result = asyncio.get_running_loop().run_in_executor(
-            self._threads, copy_context().run, lambda: _guarded(call, *args, **kwargs)
-        )
-        self._waiting.add(result)
-        result.add_done_callback(self._finished)
+        queued = QueuedCall(lambda: call(*args, **kwargs), copy_context(), answer)
+        with self._lock:
+            self._calls.append(queued)
+            self._wake_thread()
+        self._watch(loop)
+        # A thread cannot be stopped. Its call counts until it ends, so the bound also holds when
+        # the database hangs. A plain timer costs less than `asyncio.timeout`.
+        timer = loop.call_later(settings.CHAT_DATABASE_TIMEOUT, time_out, answer)
         try:
-            # A thread cannot be stopped. Its call counts until it ends, so the bound also holds
-            # when the database hangs.
-            async with asyncio.timeout(settings.CHAT_DATABASE_TIMEOUT):
-                return await asyncio.shield(result)
-        except TimeoutError:
-            raise Busy from None
+            return await answer
+        finally:
+            timer.cancel()
 
-    def _finished(self, result: asyncio.Future[Any]) -> None:
-        self._waiting.discard(result)
-        if not result.cancelled():
-            # Retrieves it: asyncio would log it as unhandled if the caller timed out.
-            result.exception()
+    def _wake_thread(self) -> None:
+        """Wakes or starts a thread for the waiting calls, if one is needed. Under the lock."""
+        if self._awake >= self._max_threads or self._has_free_thread(self._awake):
+            return
+        self._awake += 1
+        if self._awake > self._threads:
+            self._threads += 1
+            name = f"{self._name}_{self._threads}"
+            threading.Thread(target=self._serve, name=name, daemon=True).start()
+        else:
+            self._wake_ups.put(None)
+
+    def _has_free_thread(self, awake: int) -> bool:
+        """Whether one of so many awake threads will soon take the next call. Under the lock."""
+        if connection.vendor != "sqlite":
+            return False
+        if len(self._running) < awake:
+            return True
+        since = time.monotonic() - STALL_INTERVAL
+        return any(one.started_at > since for one in self._running)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Looks later whether the awake threads are blocked."""
+        if self._calls and self._watching is not loop:
+            self._watching = loop
+            loop.call_later(STALL_INTERVAL, self._help, loop)
+
+    def _help(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._watching = None
+        with self._lock:
+            if self._calls:
+                self._wake_thread()
+        self._watch(loop)
+
+    def _serve(self) -> None:
+        while True:
+            while (queued := self._next_call()) is not None:
+                queued.run()
+                with self._lock:
+                    self._running.discard(queued)
+                _post(queued)
+                del queued
+            self._wake_ups.get()
+
+    def _next_call(self) -> QueuedCall | None:
+        with self._lock:
+            if not self._calls or self._has_free_thread(self._awake - 1):
+                self._awake -= 1
+                return None
+            queued = self._calls.popleft()
+            queued.started_at = time.monotonic()
+            self._running.add(queued)
+            return queued
 
 
-def _guarded(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+def _post(queued: QueuedCall) -> None:
+    loop = queued.answer.get_loop()
     try:
-        return call(*args, **kwargs)
+        loop.call_soon_threadsafe(queued.resolve)
+    except RuntimeError:  # the loop is closed: nothing awaits the answer
+        return
+
+
+def time_out(answer: asyncio.Future[Any]) -> None:
+    """Refuses a caller that has waited too long."""
+    if not answer.done():
+        answer.set_exception(Busy())
+
+
+def _guarded(call: Callable[[], R]) -> R:
+    try:
+        return call()
     except Error as error:
         refusal = migrations_refusal(error) or refusal_of(error)
         connection.close()

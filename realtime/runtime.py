@@ -29,6 +29,7 @@ from .db_threads import DatabaseThreads
 from .delivery.admission import AdmissionQueue, RefusalQueue
 from .delivery.events_socket import EventsSocket
 from .delivery.following import Following
+from .delivery.full_collections import FullCollections
 from .delivery.hub import Hub
 from .delivery.local_room import LocalRoom
 from .delivery.local_state import LocalState
@@ -38,6 +39,7 @@ from .delivery.repair import Repair
 from .delivery.replay_cache import ReplayCache
 from .delivery.replay_turns import ReplayTurns
 from .delivery.revocation import Revocation
+from .delivery.sign_ins import SignIns
 from .delivery.subscriber import Subscriber
 from .lifecycle import Lifecycle
 from .servers.http_bodies import UnfinishedBodies
@@ -60,6 +62,8 @@ class Runtime:
         self.revocation = Revocation(self.hub, observer=self)
         self.repair = Repair(self.hub, self.revocation, self.repair_database)
         self.recovery = Recovery(ReplayCache(self.database), ReplayTurns(), self.database)
+        self.full_collections = FullCollections(self.state.message_flow)
+        self.sign_ins = SignIns(self.database)
         self.admission = AdmissionQueue(self.state.message_flow)
         self.refusals = RefusalQueue(self.state.message_flow)
 
@@ -78,6 +82,9 @@ class Runtime:
         self.rate_limiter = ClusterRateLimiter(self.redis, buckets)
         self.last_seen = LastSeen(self.database)
 
+        self._build_for_servers()
+
+    def _build_for_servers(self) -> None:
         self.open_connections = OpenConnections()
         self.unfinished_bodies = UnfinishedBodies()
         self.uploads = Uploads()
@@ -96,6 +103,7 @@ class Runtime:
     def _start_tasks(self) -> None:
         self.repair.start()
         self.membership_watch.start()
+        self.full_collections.start()
         self.broadcaster.start()
         self.redis.start()
         self.leases.start()

@@ -5,13 +5,14 @@ group of other users and a missing group are answered alike.
 """
 
 from django.db import IntegrityError
-from django.db.models import F, Q
+from django.db.models import F
 
 from accounts.kernel.errors import Forbidden, NoSuchUser
 from accounts.kernel.names import check_name, is_name, name_key
 from accounts.kernel.rate_limits import consume, consume_locally, refund
 from accounts.selectors import find_user
 
+from . import selectors
 from .errors import NoSuchRoom, NotAMember
 from .membership import join_room
 from .models import Room, RoomKind
@@ -33,17 +34,8 @@ def enter_public_room(*, user_id: int, name: str) -> Room:
     return room
 
 
-# SQL, as in `accounts.auth`: it runs for every socket of a public or group room.
-ROOM_OF_MEMBER = (
-    "SELECT r.* FROM rooms_room r JOIN rooms_member m ON m.room_id = r.id"
-    " WHERE r.name_key = %s AND r.deleted_at IS NULL AND m.user_id = %s"
-)
-
-
 def _room_of_member(user_id: int, name: str) -> Room | None:
-    if not is_name(name):  # PostgreSQL refuses a NUL in a parameter
-        return None
-    return next(iter(Room.objects.raw(ROOM_OF_MEMBER, [name_key(name), user_id])), None)
+    return selectors.rooms_of_members([(user_id, name)]).get((user_id, name))
 
 
 def _enter_as_non_member(user_id: int, name: str) -> Room:
@@ -77,16 +69,7 @@ def enter_private_room(*, user_id: int, username: str) -> Room:
     """
     if not is_name(username):
         raise NoSuchUser
-    key = name_key(username)
-    room = (
-        Room.objects.filter(
-            Q(low_id=user_id, high__username_key=key, high__is_active=True)
-            | Q(high_id=user_id, low__username_key=key, low__is_active=True),
-            deleted_at=None,
-        )
-        .select_related("low", "high")
-        .first()
-    )
+    room = selectors.rooms_of_pairs([(user_id, username)]).get((user_id, username))
     return room or open_private_room(user_id=user_id, other=find_user(username))
 
 

@@ -12,7 +12,7 @@ from django.db.models import BooleanField, Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from accounts.kernel.errors import Forbidden
-from accounts.kernel.names import name_key, search_key
+from accounts.kernel.names import is_name, name_key, search_key
 from accounts.models import User
 from accounts.selectors import starts_with
 
@@ -114,8 +114,59 @@ SELECT_ACCESS = (
     " FROM rooms_room r LEFT JOIN rooms_member m ON m.room_id = r.id AND m.user_id = %s"
     f"{PAIR} WHERE r.deleted_at IS NULL AND (r.kind = 'public' OR m.id IS NOT NULL)"
 )
+# The rooms of many sockets that connect at once: with the ORM each took 0.3 ms. Joined, because
+# with IN SQLite reads whole tables. CROSS JOIN makes it start with the requested keys.
+SELECT_ENTERED = (
+    "WITH asked (user_id, key) AS (VALUES {asked})"  # noqa: S608
+    f" SELECT asked.user_id, asked.key, {', '.join(f'r.{name}' for name in ROOM_COLUMNS)},"
+    f" low.username, high.username FROM asked {{joins}}{PAIR}"
+    " WHERE r.deleted_at IS NULL AND {condition}"
+)
+ENTERED_BY_NAME = (
+    "CROSS JOIN rooms_room r CROSS JOIN rooms_member m",
+    "r.name_key = asked.key AND m.room_id = r.id AND m.user_id = asked.user_id",
+)
+# One look-up in the index of pairs: with OR the database would read all private rooms of the user.
+ENTERED_BY_USERNAME = (
+    "CROSS JOIN accounts_user other CROSS JOIN rooms_room r",
+    (
+        "other.username_key = asked.key AND other.is_active"
+        " AND r.low_id = CASE WHEN other.id < asked.user_id THEN other.id ELSE asked.user_id END"
+        " AND r.high_id = CASE WHEN other.id < asked.user_id THEN asked.user_id ELSE other.id END"
+    ),
+)
 BY_ID = f"{SELECT_ACCESS} AND r.id = %s"
 BY_NAME = f"{SELECT_ACCESS} AND r.name_key = %s"
+
+
+Entry = tuple[int, str]
+"""A user, and the name of the room or of the other user."""
+
+
+def rooms_of_members(entries: Collection[Entry]) -> dict[Entry, Room]:
+    """Returns the public rooms and groups of these names whose members these users are."""
+    return _entered(ENTERED_BY_NAME, entries)
+
+
+def rooms_of_pairs(entries: Collection[Entry]) -> dict[Entry, Room]:
+    """Returns the existing private rooms with active users of these names."""
+    return _entered(ENTERED_BY_USERNAME, entries)
+
+
+def _entered(where: tuple[str, str], entries: Collection[Entry]) -> dict[Entry, Room]:
+    # PostgreSQL refuses a NUL in a parameter.
+    keys = {entry: (entry[0], name_key(entry[1])) for entry in entries if is_name(entry[1])}
+    if not keys:
+        return {}
+    joins, condition = where
+    asked = ", ".join(["(%s, %s)"] * len(keys))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            SELECT_ENTERED.format(asked=asked, joins=joins, condition=condition),
+            [value for key in keys.values() for value in key],
+        )
+        found = {(row[0], row[1]): _room_in(row[2:]) for row in cursor.fetchall()}
+    return {entry: found[key] for entry, key in keys.items() if key in found}
 
 
 def _read_access(user_id: int, statement: str, which: int | str) -> RoomAccess:

@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db import connection
 from django.utils import timezone
 
+from accounts.kernel.db import thread_connection
 from accounts.kernel.errors import DomainError, Forbidden, SessionEnded, invalid
 from accounts.kernel.names import name_key
 from messaging.errors import SenderMismatch
@@ -188,7 +188,7 @@ class MessageBatch:
                 execute_bulk(cursor, ADVANCE_DELIVERED_MARKERS, delivered)
 
     def _save_messages(self, cursor: Any) -> None:
-        now = connection.ops.adapt_datetimefield_value(self._now)
+        now = thread_connection().ops.adapt_datetimefield_value(self._now)
         execute_bulk(cursor, INSERT_MESSAGE, [_row(*new, now) for new in self._new])
         index_new_messages(cursor, self._new[0][1].id, self._new[-1][1].id)
         if mentions := self._mentions.rows():
@@ -216,7 +216,7 @@ class MessageBatch:
 def _members_to_lock(drafts: Sequence[Draft], marks: Sequence[Mark]) -> set[tuple[int, int]]:
     """Returns members whose read markers may move. SQLite has no row locks to order."""
     keys = {(mark.room_id, mark.user_id) for mark in marks}
-    if connection.features.has_select_for_update:
+    if thread_connection().features.has_select_for_update:
         keys |= {(draft.room_id, draft.user_id) for draft in drafts}
     return keys
 

@@ -14,17 +14,17 @@ import atexit
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any, overload
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from accounts.kernel.database_errors import migrations_refusal
-from accounts.kernel.db import writing
+from accounts.kernel.db import thread_connection, writing
 from accounts.kernel.errors import Busy, DomainError
 from accounts.kernel.events import Event, publish_committed
 from messaging.events import DeliveredAdvanced, MessageSent, ReadAdvanced
@@ -61,8 +61,9 @@ class Writer:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._queue: deque[QueuedWrite] = deque()
-        self._wake = threading.Condition()
+        # A queue in C with one lock: `threading.Condition` takes four locks for each lone message.
+        self._queue: SimpleQueue[QueuedWrite | None] = SimpleQueue()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closing = False
 
@@ -95,23 +96,22 @@ class Writer:
         return answer
 
     def _enqueue(self, queued: QueuedWrite) -> None:
-        with self._wake:
-            if len(self._queue) >= self._capacity or self._closing:
+        with self._lock:
+            if self._queue.qsize() >= self._capacity or self._closing:
                 raise Busy
-            self._queue.append(queued)
+            self._queue.put(queued)
             if self._thread is None:
                 self._start()
-            self._wake.notify()
 
     @property
     def queue_size(self) -> int:
-        return len(self._queue)
+        return self._queue.qsize()
 
     def close(self, timeout: float = 10.0) -> None:
         """Stores and answers all queued writes, then ends the thread."""
-        with self._wake:
+        with self._lock:
             self._closing = True
-            self._wake.notify()
+            self._queue.put(None)
         if self._thread is not None:
             self._thread.join(timeout)
 
@@ -133,11 +133,17 @@ class Writer:
         connection.close()
 
     def _next_batch(self) -> list[QueuedWrite]:
-        with self._wake:
-            while not self._queue and not self._closing:
-                self._wake.wait()
-            count = min(len(self._queue), MAX_BATCH_SIZE)
-            return [self._queue.popleft() for _ in range(count)]
+        """Waits for a write, and takes what is queued. Returns nothing after the last write."""
+        batch: list[QueuedWrite] = []
+        queued = self._queue.get()
+        while queued is not None:
+            batch.append(queued)
+            if len(batch) == MAX_BATCH_SIZE or self._queue.empty():
+                return batch
+            queued = self._queue.get()
+        # The end follows the last write: it is found again after this batch.
+        self._queue.put(None)
+        return batch
 
 
 def _resolve_batch(batch: Iterable[QueuedWrite]) -> None:
@@ -249,7 +255,7 @@ def _is_conflict(error: OperationalError) -> bool:
 def _store_together(batch: Sequence[QueuedWrite]) -> None:
     drafts = [one.command for one in batch if isinstance(one.command, Draft)]
     marks = [one.command for one in batch if isinstance(one.command, Mark)]
-    with writing(), connection.wrap_database_errors:
+    with writing(), thread_connection().wrap_database_errors:
         message_batch = MessageBatch(drafts, marks)
         sent = iter([_add(message_batch, draft) for draft in drafts])
         marked = iter([message_batch.move_marker(mark) for mark in marks])

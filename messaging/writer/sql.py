@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from django.db import connection
 from typing_extensions import override
 
+from accounts.kernel.db import thread_connection
 from messaging.quotes import FROM_QUOTED, QUOTE_COLUMNS
 
 
@@ -40,6 +40,7 @@ def _in_sqlite(sql: str) -> str:
 
 def bare_cursor() -> Any:
     """Returns a cursor without Django's wrapper, which costs time at each statement."""
+    connection = thread_connection()
     if connection.vendor == "sqlite":
         return connection.connection.cursor(_Cursor)
     return connection.create_cursor()
@@ -52,6 +53,7 @@ def one_round_trip() -> Iterator[None]:
     PostgreSQL executes them in the same order. Waiting for a dozen answers would cost more than the
     statements.
     """
+    connection = thread_connection()
     if connection.vendor != "postgresql":
         yield
         return
@@ -85,7 +87,7 @@ def lock_rooms(ids: Collection[int]) -> Rows:
     """
     if not ids:
         return no_rows
-    lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
+    lock = " FOR UPDATE" if thread_connection().features.hasselect_for_update else ""
     return select(
         "SELECT id, kind, name, low_id, high_id, last_seq, version, access_epoch FROM rooms_room"  # noqa: S608
         f" WHERE id IN ({_placeholders(len(ids))}) AND deleted_at IS NULL ORDER BY id{lock}",
@@ -148,7 +150,7 @@ def lock_members(keys: Collection[tuple[int, int]]) -> Rows:
         " FROM asked CROSS JOIN rooms_room r CROSS JOIN rooms_member m CROSS JOIN accounts_user u"
         " WHERE u.id = asked.user_id AND r.id = asked.room_id AND r.deleted_at IS NULL"
         " AND m.room_id = asked.room_id AND m.user_id = asked.user_id"
-        + (lock if connection.features.has_select_for_update else ""),
+        + (lock if thread_connection().features.has_select_for_update else ""),
         (part for key in keys for part in key),
     )
 
@@ -171,7 +173,7 @@ def lock_attachments(ids: Collection[int]) -> Rows:
     """
     if not ids:
         return no_rows
-    lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
+    lock = " FOR UPDATE" if thread_connection().features.has_select_for_update else ""
     return select(
         "SELECT id, uploader_id, expires_at, name, content_type, size, width, height"  # noqa: S608
         f" FROM messaging_attachment WHERE id IN ({_placeholders(len(ids))})"
@@ -184,7 +186,7 @@ def allocate_ids(count: int) -> Rows:
     """Allocates ids before the insert, so that no query has to read them back."""
     if not count:
         return no_rows
-    if connection.vendor == "postgresql":
+    if thread_connection().vendor == "postgresql":
         return select(
             "SELECT nextval(pg_get_serial_sequence('messaging_message', 'id'))"
             " FROM generate_series(1, %s)",
@@ -246,7 +248,7 @@ ADVANCE_DELIVERED_MARKERS = _advance("delivered_seq")
 
 
 def execute_bulk(cursor: Any, statement: BulkStatement, rows: Sequence[tuple[Any, ...]]) -> None:
-    if connection.vendor == "postgresql":
+    if thread_connection().vendor == "postgresql":
         sql = statement.all.format(rows=_placeholders(len(rows), statement.row))
         cursor.execute(sql, [value for row in rows for value in row])
     else:

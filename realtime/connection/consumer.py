@@ -67,7 +67,7 @@ class SocketConsumer(AsyncConsumer, Generic[A, H]):
     has_many_rooms: ClassVar[bool] = False
     """Whether errors need the `room_id` of their frame."""
 
-    def authorise(self, claims: Claims) -> A:
+    async def authorise(self, claims: Claims) -> A:
         """Checks the session and what the caller may enter, on a database thread."""
         raise NotImplementedError
 
@@ -106,8 +106,7 @@ class SocketConsumer(AsyncConsumer, Generic[A, H]):
             await self._fail(error)
         finally:
             runtime.state.counts.sockets -= 1
-            self._release()
-            self._handshake.end_pending()
+            self._end()
 
     def _prepare(self, scope: Scope, receive: Any, send: Any) -> None:
         self._scope = scope
@@ -262,6 +261,13 @@ class SocketConsumer(AsyncConsumer, Generic[A, H]):
             runtime.last_seen.record(self._handlers.caller)
             self._handlers = None
         self._handshake.release()
+
+    def _end(self) -> None:
+        self._release()
+        self._handshake.end_pending()
+        # It refers to this object. Without the cycle a closed socket is freed at once, instead of
+        # by a garbage collection, which stops the process.
+        del self._handshake
 
 
 def _incident(error: Exception, ref: str | None) -> ErrorFrame:

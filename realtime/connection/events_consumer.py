@@ -22,8 +22,8 @@ class AllRoomsConsumer(SocketConsumer[Admitted, EventsHandlers]):
     has_many_rooms: ClassVar[bool] = True
 
     @override
-    def authorise(self, claims: Claims) -> Admitted:
-        return authorise(claims)
+    async def authorise(self, claims: Claims) -> Admitted:
+        return await runtime.database.run(authorise, claims)
 
     @override
     def begin(self, admitted: Admitted) -> EventsHandlers:

@@ -34,7 +34,7 @@ class Disconnected(Exception):
 class Handshake(Generic[A]):
     """Signs one socket in and admits it. `release` and `end_pending` undo its counts.
 
-    `authorise` runs on a database thread.
+    `authorise` checks session and membership on a database thread.
     """
 
     __slots__ = ("_authorise", "_counted", "_next_text", "_pending", "_runtime", "_scope")
@@ -44,7 +44,7 @@ class Handshake(Generic[A]):
         runtime: Runtime,
         scope: Scope,
         next_text: Callable[[], Awaitable[str | None]],
-        authorise: Callable[[Claims], A],
+        authorise: Callable[[Claims], Awaitable[A]],
     ) -> None:
         self._runtime = runtime
         self._scope = scope
@@ -126,7 +126,7 @@ class Handshake(Generic[A]):
         Raises the DomainErrors of a refusal, Restarting.
         """
         await self._admit(claims)
-        return await self._authorise_on_thread(claims)
+        return await self._authorised(claims)
 
     async def _admit(self, claims: Claims) -> None:
         self._runtime.revocation.check_session(claims.session_id)
@@ -138,9 +138,9 @@ class Handshake(Generic[A]):
         await self._runtime.admission.wait_for_turn()
         self._runtime.lifecycle.check_accepting()
 
-    async def _authorise_on_thread(self, claims: Claims) -> A:
+    async def _authorised(self, claims: Claims) -> A:
         try:
-            return await self._runtime.database.run(self._authorise, claims)
+            return await self._authorise(claims)
         except (SessionEnded, TokenInvalid):
             # A token of an ended session must not use up the rate of its user.
             refund("CHAT_CONNECT_RATE", claims.user_id)

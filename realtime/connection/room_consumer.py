@@ -1,14 +1,17 @@
 """A socket of one room. How each kind finds its room: `realtime/consumers.py`."""
 
+from collections.abc import Callable, Collection
 from typing import Any
 
 from typing_extensions import override
 
-from accounts.auth import Caller, sign_in_with
+from accounts.auth import Caller
 from accounts.tokens import Claims
+from realtime.delivery.sign_ins import RoomSearch
 from realtime.protocol import AnyClientFrame, parse
 from realtime.runtime import runtime
-from rooms.models import Room
+from rooms.models import Room, RoomKind
+from rooms.selectors import Entry
 
 from .consumer import SocketConsumer
 from .credentials import Scope
@@ -18,6 +21,10 @@ from .room_handshake import RoomHandshake
 
 class RoomConsumer(SocketConsumer[tuple[Caller, Room], FrameHandlers]):
     """A socket of one room."""
+
+    kind: RoomKind
+    known_rooms: Callable[[Collection[Entry]], dict[Entry, Room]]
+    """Finds the rooms of this kind that users may enter without a write: see `sign_ins`."""
 
     def enter(self, caller: Caller, name: str) -> Room:
         """Returns the room of the URL. Raises the DomainError that refuses the caller."""
@@ -29,10 +36,13 @@ class RoomConsumer(SocketConsumer[tuple[Caller, Room], FrameHandlers]):
         self._room_handshake = RoomHandshake(runtime, scope, self._queue)
 
     @override
-    def authorise(self, claims: Claims) -> tuple[Caller, Room]:
-        caller = sign_in_with(claims, touch=False)
+    async def authorise(self, claims: Claims) -> tuple[Caller, Room]:
         name: str = self._scope["url_route"]["kwargs"]["name"]
-        return caller, self.enter(caller, name)
+        search = RoomSearch(name, self.known_rooms, self._accepts, self.enter)
+        return await runtime.sign_ins.authorise(claims, search)
+
+    def _accepts(self, room: Room) -> bool:
+        return room.kind == self.kind
 
     @override
     def begin(self, admitted: tuple[Caller, Room]) -> FrameHandlers:

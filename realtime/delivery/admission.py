@@ -1,7 +1,7 @@
 """Admits new sockets one after the other while messages flow (decision 23).
 
-A sign-in costs as much as a message to hundreds. Fifty at once delayed messages by a tenth of a
-second; with a pause after each, messages pass between them.
+A sign-in costs as much as a message to hundreds. Fifty at once delayed messages by tens of
+milliseconds; with a pause after each, messages pass between them.
 """
 
 import asyncio
@@ -14,8 +14,9 @@ from accounts.kernel.errors import Busy
 from .local_state import MessageFlow
 
 MAX_WAITING = 2000
-ADMISSION_INTERVAL = 0.010
+ADMISSION_INTERVAL = 0.002
 """Seconds between two admissions, as long as few sockets wait."""
+REFUSAL_INTERVAL = 0.010
 MAX_ADMISSION_TIME = 0.5
 """Divided by the number of waiting sockets, the pause when many wait: after a restart a thousand
 sockets reconnect together, and these sockets wait for the messages."""
@@ -78,4 +79,4 @@ class RefusalQueue(AdmissionQueue):
 
     @override
     def _pause(self) -> float:
-        return ADMISSION_INTERVAL
+        return REFUSAL_INTERVAL

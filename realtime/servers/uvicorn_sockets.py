@@ -17,6 +17,7 @@ from typing import Any
 from typing_extensions import override
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.server import ServerProtocol
 
 from .control_frames import ControlFrameLimiter
 from .draining import DRAIN_INTERVAL, MAX_DRAIN
@@ -46,6 +47,7 @@ REQUIRED = (
             "writable",
         ),
     ),
+    RequiredNames(ServerProtocol, ("parser",)),
 )
 
 ABORT_DELAY = 1.0
@@ -199,6 +201,9 @@ class DirectWriteProtocol(BoundedProtocol):
         # The writer would raise from now on. The callback is dropped to free the subscriber.
         self.on_writer_change()
         self.on_writer_change = ignore_change
+        # The parser refers to the connection. Without the cycle a closed socket is freed at once,
+        # instead of by a garbage collection, which stops the process.
+        self.conn.parser.close()
 
 
 class UvicornConnection:

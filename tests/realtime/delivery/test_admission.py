@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pytest_django import Settings
@@ -16,14 +16,21 @@ from accounts.kernel.errors import Busy
 from accounts.kernel.rate_limits import Rate, buckets
 from accounts.tokens import Claims
 from realtime.cluster.connection_limits import ConnectionCounter
-from realtime.connection import handshake, room_consumer
+from realtime.connection import handshake
 from realtime.delivery import admission as module
 from realtime.delivery import local_state
-from realtime.delivery.admission import ADMISSION_INTERVAL, AdmissionQueue, RefusalQueue
+from realtime.delivery.admission import (
+    ADMISSION_INTERVAL,
+    REFUSAL_INTERVAL,
+    AdmissionQueue,
+    RefusalQueue,
+)
 from realtime.delivery.local_state import MessageFlow
+from realtime.delivery.sign_ins import RoomSearch, SignIns
 from realtime.runtime import runtime
 from rooms.models import Room
-from tests.realtime.wiring import local_leases, make_hub, make_revocation
+from rooms.selectors import rooms_of_members
+from tests.realtime.wiring import database, local_leases, make_hub, make_revocation
 
 
 @asynccontextmanager
@@ -65,14 +72,15 @@ async def test_few_sockets_are_admitted_in_order_with_pauses_during_message_flow
     assert admitted[-1][1] - begun >= 9 * ADMISSION_INTERVAL
 
 
-async def test_many_waiting_sockets_shorten_the_pauses() -> None:
+async def test_many_waiting_sockets_shorten_the_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ADMISSION_INTERVAL", 0.010)
     messages = MessageFlow()
     admission = AdmissionQueue(messages)
     async with messages_flowing(messages):
         begun = time.monotonic()
         await asyncio.gather(*(admission.wait_for_turn() for _ in range(1000)))
         took = time.monotonic() - begun
-    assert took < 1000 * ADMISSION_INTERVAL * 0.8
+    assert took < 1000 * 0.010 * 0.8
 
 
 async def test_waiting_sockets_are_admitted_when_message_flow_ends(
@@ -113,15 +121,26 @@ async def test_full_admission_queue_raises_busy(
     await waiting
 
 
-class DrainingConsumer(room_consumer.RoomConsumer):
+class DrainingSignIns(SignIns):
     """Authorises the caller; meanwhile the process begins to drain."""
 
     authorised = False
 
     @override
-    def authorise(self, claims: Claims) -> tuple[Caller, Room]:
+    async def authorise(self, claims: Claims, search: RoomSearch) -> tuple[Caller, Room]:
         self.authorised = runtime.lifecycle.draining = True
         return Caller(1, "ila", 1, 2**31), Room(pk=1, name="general", kind="public")
+
+
+@pytest.fixture
+def sign_ins(monkeypatch: pytest.MonkeyPatch) -> DrainingSignIns:
+    monkeypatch.setattr(runtime, "sign_ins", DrainingSignIns(database))
+    monkeypatch.setattr(runtime.lifecycle, "draining", False)
+    return cast(DrainingSignIns, runtime.sign_ins)
+
+
+class Client(room_consumer.RoomConsumer):
+    known_rooms = staticmethod(rooms_of_members)
 
     async def connect(self) -> list[dict[str, Any]]:
         """Returns the events that were sent."""
@@ -133,19 +152,19 @@ class DrainingConsumer(room_consumer.RoomConsumer):
         async def send(event: dict[str, Any]) -> None:
             sent.append(event)
 
-        await self({"headers": [], "query_string": b"token=x"}, receive, send)
+        route = {"kwargs": {"name": "general"}}
+        await self({"headers": [], "query_string": b"token=x", "url_route": route}, receive, send)
         return sent
 
 
 @pytest.mark.parametrize("when", ["waiting for admission", "authorising"])
 async def test_socket_in_its_handshake_during_drain_is_closed_for_restart(
-    when: str, monkeypatch: pytest.MonkeyPatch
+    when: str, sign_ins: DrainingSignIns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The close of all sockets at shutdown is over: this socket would stay open."""
     monkeypatch.setattr(runtime, "start", lambda loop: None)
-    monkeypatch.setattr(runtime.lifecycle, "draining", False)
     monkeypatch.setattr(handshake, "read_access", lambda token: Claims(1, 1, "jti", 2**31))
-    client = DrainingConsumer()
+    client = Client()
     if when == "waiting for admission":
         runtime.state.message_flow.record()
         asyncio.get_running_loop().call_soon(setattr, runtime.lifecycle, "draining", True)
@@ -153,14 +172,14 @@ async def test_socket_in_its_handshake_during_drain_is_closed_for_restart(
         {"type": "websocket.accept", "subprotocol": None},
         {"type": "websocket.close", "code": 1012, "reason": ""},
     ]
-    assert client.authorised == (when == "authorising")
+    assert sign_ins.authorised == (when == "authorising")
     assert not runtime.hub.rooms
 
 
 # Before the queue
 
 
-class ClientWithToken(DrainingConsumer):
+class ClientWithToken(Client):
     """Connects with the test's token."""
 
     token = b"token=nonsense"
@@ -175,7 +194,12 @@ class ClientWithToken(DrainingConsumer):
         async def send(event: dict[str, Any]) -> None:
             sent.append(event)
 
-        scope = {"headers": [], "query_string": self.token, "client": ("192.0.2.9", 1)}
+        scope = {
+            "headers": [],
+            "query_string": self.token,
+            "client": ("192.0.2.9", 1),
+            "url_route": {"kwargs": {"name": "general"}},
+        }
         await self(scope, receive, send)
         return sent
 
@@ -223,7 +247,7 @@ async def test_refusals_are_paced_during_message_flow_and_immediate_above_the_li
         await admission.wait_for_turn()  # admissions do not wait behind refusals
         assert not waiting[4].done()
         await asyncio.gather(*waiting)
-    assert time.monotonic() - begun >= 5 * ADMISSION_INTERVAL * 0.9
+    assert time.monotonic() - begun >= 5 * REFUSAL_INTERVAL * 0.9
 
 
 async def refusal_of(client: ClientWithToken) -> tuple[int, str]:
@@ -234,12 +258,12 @@ async def refusal_of(client: ClientWithToken) -> tuple[int, str]:
 
 @pytest.mark.parametrize("token", [b"token=nonsense", b"token="])
 async def test_bad_token_uses_neither_the_queue_nor_the_database(
-    token: bytes, full_queue: None
+    token: bytes, full_queue: None, sign_ins: DrainingSignIns
 ) -> None:
     client = ClientWithToken()
     client.token = token
     assert await refusal_of(client) == (4401, "token_invalid")
-    assert not client.authorised
+    assert not sign_ins.authorised
 
 
 async def test_socket_with_a_bad_token_counts_as_not_signed_in(

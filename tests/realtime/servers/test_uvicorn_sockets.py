@@ -110,6 +110,16 @@ async def test_lost_connection_releases_its_send_queue() -> None:
     assert seen() is None
 
 
+async def test_lost_connection_is_freed_without_a_garbage_collection() -> None:
+    """A full collection visits the objects of all sockets, and stops the process meanwhile."""
+    protocol, _ = await accepted()
+    connection_of(protocol.receive, protocol.send)
+    protocol.connection_lost(None)
+    seen = weakref.ref(protocol.conn)
+    del protocol.conn
+    assert seen() is None
+
+
 async def test_no_frames_are_written_after_a_close() -> None:
     protocol, transport = await accepted()
     queue = send_queue(connection_of(protocol.receive, protocol.send))
