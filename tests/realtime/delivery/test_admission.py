@@ -16,7 +16,7 @@ from accounts.kernel.errors import Busy
 from accounts.kernel.rate_limits import Rate, buckets
 from accounts.tokens import Claims
 from realtime.cluster.connection_limits import ConnectionCounter
-from realtime.connection import handshake
+from realtime.connection import handshake, room_consumer
 from realtime.delivery import admission as module
 from realtime.delivery import local_state
 from realtime.delivery.admission import (
