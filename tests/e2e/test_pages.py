@@ -188,7 +188,9 @@ def test_every_operation_declares_its_answers_and_a_body_example(server: Server)
         if schema is not None:
             assert {"400", "422"} <= declared, where
             assert schema.get("example") or schema.get("examples"), where
-            assert schema["additionalProperties"] is False, where
+            # A browser makes the body of a subscription: a later one may add members.
+            if path != "/api/push/subscriptions":
+                assert schema["additionalProperties"] is False, where
         for status, answer in operation["responses"].items():
             if status >= "400":
                 shape = answer["content"]["application/json"]["schema"]
