@@ -126,7 +126,12 @@ class Workload:
         At `rate` messages a second, or as many as the trouble releases.
         """
         senders = [
-            Sender(socket, str(number), self.budget, random.Random(self.rng.random()))
+            Sender(
+                socket,
+                f"{type(socket).__name__}{number}",
+                self.budget,
+                random.Random(self.rng.random()),
+            )
             for socket in self.sockets
             for number in range(SENDERS_PER_SOCKET)
         ]
