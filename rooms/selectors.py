@@ -52,15 +52,15 @@ READABLE_ROOM = (
 )
 
 
-def readable_room_ids(user_id: int, *, limit: int) -> list[int]:
-    """Ids of rooms that the caller may read, the caller's own first; at most `limit`."""
-    own = Member.objects.filter(user_id=user_id, room__deleted_at=None).order_by()
-    ids = list(own.values_list("room_id", flat=True)[:limit])
-    if len(ids) < limit:
-        others = Room.objects.filter(kind=RoomKind.PUBLIC, deleted_at=None).exclude(pk__in=ids)
+def readable_rooms(user_id: int, *, limit: int) -> dict[int, int]:
+    """Rooms that the caller may read with their number of messages; at most `limit`."""
+    own = Member.objects.filter(user_id=user_id, room__deleted_at=None)
+    rooms = dict(own.values_list("room_id", "room__last_seq")[:limit])
+    if len(rooms) < limit:
+        others = Room.objects.filter(kind=RoomKind.PUBLIC, deleted_at=None).exclude(pk__in=rooms)
         others = others.exclude(bans__user_id=user_id)
-        ids += others.values_list("pk", flat=True)[: limit - len(ids)]
-    return ids
+        rooms |= dict(others.values_list("pk", "last_seq")[: limit - len(rooms)])
+    return rooms
 
 
 def find_rooms(user_id: int, *, text: str, kind: str | None) -> list[QuerySet[Room]]:

@@ -27,7 +27,7 @@ from messaging.selectors import (
     ShownRoom,
     message_out,
 )
-from rooms.selectors import READABLE_ROOM, RoomAccess, readable_room_ids
+from rooms.selectors import READABLE_ROOM, RoomAccess, readable_rooms
 
 from .highlight import MAX_EXCERPT, highlight
 from .index import indexed_until, room_token, sender_token
@@ -37,8 +37,9 @@ from .words import FILE_TOKEN, IMAGE_TOKEN
 WALK = 4096
 """Messages that are compared without the index, which takes 20 ms."""
 MAX_ROOM_TOKENS = 200
-"""Rooms that a query of the index names. A caller who can read more is expected to be able to read
-a good part of all messages."""
+MAX_NAMED_MESSAGES = 100_000
+"""Rooms that a query of the index names, and messages in them. A caller who can read more can read
+a good part of all messages: checking the few that have the words costs less than the names."""
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """Ids rise with time, as far as the clocks of several hosts agree."""
 LINK_WORDS = ("http", "https")
@@ -265,8 +266,9 @@ class _Finder:
     def _rooms_to_name(self) -> Sequence[int]:
         if self._room is not None:
             return [self._room.pk]
-        rooms = readable_room_ids(self._search.user_id, limit=MAX_ROOM_TOKENS + 1)
-        return rooms if len(rooms) <= MAX_ROOM_TOKENS else []
+        rooms = readable_rooms(self._search.user_id, limit=MAX_ROOM_TOKENS + 1)
+        is_little = len(rooms) <= MAX_ROOM_TOKENS and sum(rooms.values()) <= MAX_NAMED_MESSAGES
+        return list(rooms) if is_little else []
 
     def load(self, ids: Sequence[int]) -> list[dict[str, Any]]:
         """Reads the messages of a page in the order of `ids`."""
