@@ -87,7 +87,7 @@ def lock_rooms(ids: Collection[int]) -> Rows:
     """
     if not ids:
         return no_rows
-    lock = " FOR UPDATE" if thread_connection().features.hasselect_for_update else ""
+    lock = " FOR UPDATE" if thread_connection().features.has_select_for_update else ""
     return select(
         "SELECT id, kind, name, low_id, high_id, last_seq, version, access_epoch FROM rooms_room"  # noqa: S608
         f" WHERE id IN ({_placeholders(len(ids))}) AND deleted_at IS NULL ORDER BY id{lock}",
