@@ -29,7 +29,7 @@ class FollowedRoom(ClientSocket):
             time.monotonic(),
             version,
             resumes=[0],
-            complete_from=min(self.view.version, version),
+            complete_from=version,
             address=address,
         )
         self.client.records.sessions.append(self._session)
@@ -49,6 +49,13 @@ class FollowedRoom(ClientSocket):
     async def _resume(self, socket: ClientConnection) -> None:
         rooms = {str(self.room.id): self.view.version}
         await socket.send(json.dumps({"type": "resume", "rooms": rooms, "ref": RESUME}))
+
+    @override
+    async def _caught_up(self, session: Session, frame: Frame) -> None:
+        """From `resumed` on the socket has everything that it asked for."""
+        if frame["complete"]:
+            session.complete_from = frame["from"] - 1
+        await super()._caught_up(session, frame)
 
     async def resume(self) -> None:
         if self._socket is not None:
