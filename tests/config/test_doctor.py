@@ -30,6 +30,7 @@ from config.doctor.clock import compare_clocks
 from config.doctor.echo import HEADER, signature
 from config.doctor.echo import installation as installation_of_doctor
 from config.doctor.finding import Check, Finding, Level, ok, run_checks
+from config.doctor.storage import check_storage
 from messaging.follower.lease import Lease
 from messaging.models import Message
 from messaging.push.vapid import new_private_key
@@ -199,6 +200,20 @@ def test_unsafe_postgres_settings_are_reported(
 
 
 # Redis
+
+
+def test_folder_that_takes_files_is_ok(settings: Settings, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path / "media"
+    assert [finding.level for finding in check_storage()] == [Level.OK]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_folder_that_cannot_be_written_is_wrong(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "media").write_text("a file")
+    settings.MEDIA_ROOT = tmp_path / "media"
+    (finding,) = check_storage()
+    assert finding.level == Level.WRONG
+    assert "is not writable" in finding.sentence
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,8 @@ OPERATIONS = [
 WITHOUT_RATE: set[tuple[str, str]] = set()
 """Operations that nothing limits, each with its reason. Health and docs are no operations."""
 ADDRESS = "192.0.2.1"
+FORM = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\ntext\r\n--x--\r\n'
+"""The body of an upload."""
 MISSING = {
     "username": "nobody",
     "room_name": "nowhere",
@@ -37,8 +40,14 @@ MISSING = {
     "message_id": "999",
     "session_id": "999",
     "subscription_id": "999",
+    "attachment_id": "999",
 }
 """What the paths name: nothing that exists."""
+
+
+@pytest.fixture(autouse=True)
+def media(settings: Settings, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +76,8 @@ def body_of(method: str, path: str) -> Any:
     operation = DOCUMENT["paths"][path][method.lower()]
     if "requestBody" not in operation:
         return None
+    if "application/json" not in operation["requestBody"]["content"]:
+        return FORM
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
     choices = [described(one) for one in schema.get("anyOf", [schema])]
     return next((one["example"] for one in choices if "example" in one), {})
@@ -78,11 +89,13 @@ def call(
     for name, value in MISSING.items():
         path = path.replace(f"{{{name}}}", value)
     assert "{" not in path, path
+    is_form = body is FORM
+    content = FORM if is_form else b"" if body is None else json.dumps(body).encode()
     return Client().generic(
         method,
         path,
-        data=b"" if body is None else json.dumps(body).encode(),
-        content_type="application/json",
+        data=content,
+        content_type="multipart/form-data; boundary=x" if is_form else "application/json",
         headers={"Authorization": f"Bearer {token}"} if token else None,
         REMOTE_ADDR=address,
     )

@@ -48,6 +48,11 @@ Log = tuple[logging.Logger, StringIO]
         (f"Authorization: Bearer {TOKEN}", "Authorization: Bearer [token]"),
         (f'{{"token": "{TOKEN}"}}', '{"token": "[token]"}'),
         ("/?token=opaque&since=5", "/?token=[token]&since=5"),
+        (
+            "/api/attachments/1/content?key=a:b-c_d&x=1",
+            "/api/attachments/1/content?key=[token]&x=1",
+        ),
+        ("a turkey=bird", "a turkey=bird"),
         (f"{TOKEN} and {TOKEN}", "[token] and [token]"),
         (f"/?next=/%3Ftoken%3D{TOKEN}&a=1", "/?next=/%3Ftoken%3D[token]&a=1"),
         (f"{TOKEN.split('.')[0]} alone", "[token] alone"),
