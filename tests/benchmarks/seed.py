@@ -43,7 +43,7 @@ def main() -> None:
 
     plan = [Plan(*each) for each in json.load(sys.stdin)]
     with transaction.atomic():
-        json.dump(_filled(plan), sys.stdout)
+        json.dump(filled(plan), sys.stdout)
 
 
 class Plan(NamedTuple):
@@ -52,7 +52,7 @@ class Plan(NamedTuple):
     messages: int
 
 
-def _filled(plan: list[Plan]) -> dict[str, list[str]]:
+def filled(plan: list[Plan]) -> dict[str, list[str]]:
     """Inserts everything with few statements: up to ten thousand rooms."""
     people = iter(_people(plan))
     tokens = {}
