@@ -3,13 +3,14 @@
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 from pytest_django import Settings
+from xdist.remote import Producer
 
 from .clients import Person, register
-from .distribution import group_of, order_of
+from .distribution import Scheduler, order_of
 from .postgres_server import postgres_running
 from .servers import Server, serving
 
@@ -25,13 +26,14 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
-    """For `--dist loadgroup --no-loadscope-reorder`, as in the Makefile."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group_of(item)))
-    yield
-    items.sort(key=order_of)  # after pytest-django has put tests with a database first
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduler | None:
+    return Scheduler(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Orders the groups; the Makefile's `--no-loadscope-reorder` keeps this order."""
+    items.sort(key=lambda item: order_of(item.nodeid))
 
 
 PATIENT = {"CHAT_DATABASE_TIMEOUT": "60"}

@@ -1,10 +1,13 @@
 """Decides which tests share a pytest-xdist worker, and their order."""
 
-import pytest
+import re
+
+from typing_extensions import override
+from xdist.scheduler import LoadScopeScheduling
 
 DRILLS = "drills"
-SERVERS = ("daphne", "uvicorn", "uvicorn_on_postgresql")
-"""Fixtures of conftest.py that live as long as a worker."""
+SERVERS = ("daphne", "uvicorn", "uvicorn on PostgreSQL")
+SERVER = re.compile(rf"[\[-]({'|'.join(SERVERS)})[-\]]")
 SHORT = tuple(
     f"tests/{name}/"
     for name in (
@@ -15,35 +18,36 @@ SHORT = tuple(
 """Folders whose tests start no server."""
 
 
-def group_of(item: pytest.Item) -> str:
+def group_of(nodeid: str) -> str:
     """Returns the name of the group whose tests run on one worker.
+
 
     They run one after the other. All tests of a server in one group: it starts once instead of once
     on each worker. The drills in one group: two of them at once would leave no processor for the
     other tests.
     """
-    folder = item.nodeid.split("/")[1]
+    folder = nodeid.split("/")[1]
     if folder == "faults":
         return DRILLS
     if folder == "deploy":
         return folder  # they share a stack of containers
-    return _server_of(item) or item.nodeid.partition("::")[0]
+    server = SERVER.search(nodeid)
+    return server[1] if server else nodeid.partition("::")[0]
 
 
-def _server_of(item: pytest.Item) -> str | None:
-    if not isinstance(item, pytest.Function):
-        return None
-    parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    kind = str(parameters.get("server", "")).replace(" ", "_").lower()
-    used = {kind, *item.fixturenames}
-    return next((name for name in SERVERS if name in used), None)
-
-
-def order_of(item: pytest.Item) -> int:
+def order_of(nodeid: str) -> int:
     """Puts long groups first, so that all workers end at the same time."""
-    group = group_of(item)
+    group = group_of(nodeid)
     if group == DRILLS:
         return 0
     if group in SERVERS:
         return 1 + SERVERS.index(group)
-    return 10 + item.nodeid.startswith(SHORT)
+    return 10 + nodeid.startswith(SHORT)
+
+
+class Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Used for `--dist loadgroup`: that of xdist 3.8 knows no groups under pytest 9.2."""
+
+    @override
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
