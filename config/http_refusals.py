@@ -11,7 +11,7 @@ from accounts.kernel.errors import Busy
 from accounts.kernel.metrics import count_refusal
 from realtime.servers.http_bodies import BodyRefused
 
-from .middleware import PLAIN
+from .error_answers import PLAIN
 
 
 class Refusal(Exception):
@@ -44,7 +44,7 @@ def refusal_of_body(refused: BodyRefused) -> Refusal:
 
 
 async def send_refusal(scope: Any, send: Any, refusal: Refusal) -> None:
-    """Sends the error with CORS headers, without which a script in a browser cannot read it.
+    """Sends the error with CORS headers, without which browsers hide it.
 
     Call `end_refusal` after it.
     """

@@ -1,4 +1,4 @@
-"""Serves the OpenAPI document: ninja's, completed for readers and client generators.
+"""Serves ninja's OpenAPI document, completed for readers and generators.
 
 The data is beside the code: summaries and descriptions are docstrings of the operations, examples
 are in the schemas, error responses in `REFUSALS` of each `api.py`, their statuses in `STATUS`.
@@ -30,9 +30,9 @@ from messaging.api import REFUSALS as MESSAGING_REFUSALS
 from messaging.push.api import REFUSALS as PUSH_REFUSALS
 from rooms.api import REFUSALS as ROOMS_REFUSALS
 
-from .api import BAD_JSON, STATUS, api
+from .api import api
 from .compression import Representation, respond
-from .middleware import PLAIN
+from .error_answers import BAD_JSON, PLAIN, STATUS
 
 Schema = dict[str, Any]
 
@@ -132,7 +132,7 @@ class ChatSchema(OpenAPISchema):
 
     @override
     def add_schema_definitions(self, definitions: Schema) -> None:
-        """Restores the schema's order of members in examples, which pydantic sorts by name."""
+        """Restores the schema's order of members in examples; pydantic sorts by name."""
         for schema in definitions.values():
             if example := schema.get("example"):
                 members = schema.get("properties", ())

@@ -1,4 +1,4 @@
-"""Reads of messages: pages of history, the feed, and what changed since a version."""
+"""Reads messages: pages of history, the feed, and changes since a version."""
 
 import json
 import math
@@ -35,13 +35,13 @@ from .events import MessageState
 from .models import Message
 
 MAX_FEED_SCAN = 10_000
-"""Messages of the whole site that a page of the feed looks at, to find those that its reader may
-read: who is in no room where much is said would walk through all there are.
+"""Messages of the whole site that a page of the feed examines. Without this limit a page for a user
+of quiet rooms would walk through all messages.
 """
 
 
 def state_of(message: Message, room: Room) -> MessageState:
-    """The message as events and answers carry it; its sender must be loaded."""
+    """Returns a message as events carry it; its sender must be loaded."""
     return MessageState(
         id=message.pk,
         seq=message.seq,
@@ -70,7 +70,10 @@ MESSAGE_BYTES = Octets("content") + Octets(Cast("reactions", TextField())) + Val
 
 
 def _message_size() -> RowSize[Message]:
-    """Reactions are not in the maximum: seldom are there many, and each page would be measured."""
+    """Leaves reactions out of the maximum.
+
+    Seldom are there many, and each page would be measured.
+    """
     return RowSize(MESSAGE_BYTES, _bytes_of, _max_message_bytes())
 
 
@@ -113,9 +116,9 @@ BETWEEN = " WHERE m.room_id = %s AND m.seq < %s AND m.seq > %s ORDER BY m.seq"
 
 
 def history(access: RoomAccess, *, before: int | None, after: int | None, limit: int) -> History:
-    """Messages of a room by `seq`: the newest, those before or after one, or between two.
+    """Returns messages by `seq`: the newest, before or after one, or between two.
 
-    Raises Forbidden for the removed. `seq` has no gaps, so the ends tell whether there is more.
+    Raises Forbidden for a removed user. `seq` has no gaps, so the ends show whether there is more.
     """
     access.check_may_read()
     room = access.room
@@ -160,7 +163,10 @@ NO_REACTIONS = "[]"
 
 
 class ShownRoom(NamedTuple):
-    """What messages show of their room. A model's instance costs as much as all the rest."""
+    """What messages show of their room.
+
+    A model's instance costs as much as all the rest.
+    """
 
     pk: int
     name: str | None
@@ -169,7 +175,7 @@ class ShownRoom(NamedTuple):
 
 
 def _message_out(room: ShownRoom, row: Sequence[Any]) -> dict[str, Any]:
-    """The members of MessageOut for a row of MESSAGE_COLUMNS."""
+    """Returns the members of MessageOut for a row of MESSAGE_COLUMNS."""
     pk, seq, version, sender, username, content, *rest = row
     created_at, edited_at, deleted, reply_to, client_id, reactions = rest
     return {
@@ -193,9 +199,10 @@ def _message_out(room: ShownRoom, row: Sequence[Any]) -> dict[str, Any]:
 
 
 def feed(user_id: int, *, before: str | None, limit: int) -> History:
-    """The newest messages over all rooms that the caller may read, oldest first.
+    """Returns the newest messages of all rooms that the caller may read.
 
-    No page looks at more than MAX_FEED_SCAN messages, so one may be short, or empty, and lead on.
+    Oldest first. A page examines at most MAX_FEED_SCAN messages, so it may be short or empty, with
+    a link to the next.
     """
     messages = Message.objects.order_by("-pk").values_list("pk", flat=True)
     top = id_in(before, "before") if before else (messages.first() or 0) + 1
@@ -241,7 +248,7 @@ class StoredChange:
 
 
 def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]:
-    """What changed in a room after a version, in order of version (contract §3, promise 3).
+    """Returns what changed after a version, in order (contract §3, promise 3).
 
     A message made after it counts as a message in its present state, an older one as the latest
     change that it went through.
@@ -306,7 +313,10 @@ LISTED = (
 
 
 class _MyRoom(NamedTuple):
-    """A row of SELECT_MY_ROOMS. Its last message is read only for the rooms of the page."""
+    """A row of SELECT_MY_ROOMS.
+
+    Its last message is read only for the rooms of the page.
+    """
 
     pk: int
     name: str | None
@@ -337,7 +347,7 @@ class _MyRoom(NamedTuple):
         return ROOM_OVERHEAD + json_bytes(self.title) + json_bytes(self.topic) + last
 
     def out(self, last_message: Sequence[Any] | None) -> dict[str, Any]:
-        """The members of MyRoomOut; `members`, the pair, on a private room only."""
+        """Returns the members of MyRoomOut; `members` on a private room only."""
         here = ShownRoom(*self[:4])
         until = aware(self.muted_until)
         muted = is_muted(muted=bool(self.muted), until=until, now=timezone.now())
@@ -364,7 +374,7 @@ class _MyRoom(NamedTuple):
 
 
 def my_rooms(user_id: int, *, cursor: str | None, limit: int) -> Page[dict[str, Any]]:
-    """The caller's rooms, latest activity first, with the members of MyRoomOut."""
+    """Returns the caller's rooms, latest activity first, as MyRoomOut."""
     position = position_in(cursor, 2)
     beyond, values = "", []
     if position.values is not None:
@@ -403,7 +413,7 @@ def my_room(user_id: int, room_id: int) -> dict[str, Any]:
 
 
 def _activity_in(values: Sequence[Any]) -> list[Any]:
-    """What a cursor holds as the database compares it. Raises Invalid."""
+    """Returns a cursor's values as the database compares them. Raises Invalid."""
     try:
         moment, pk = datetime.fromisoformat(values[0]), values[1]
         if moment.tzinfo is None or type(pk) is not int:
@@ -423,9 +433,10 @@ def _messages_by_id(cursor: Any, ids: Sequence[int]) -> dict[int | None, tuple[A
 
 @dataclass(frozen=True, slots=True)
 class RoomSnapshot:
-    """What the repair needs of a room. `members` is None when the access epoch has not changed.
+    """What the repair needs of a room.
 
-    `changes` is None when there are too many.
+    `members` is None when the access epoch has not changed. `changes` is None when there are too
+    many.
     """
 
     changes: list[StoredChange] | None
@@ -442,7 +453,7 @@ def room_snapshot(
     limit: int,
     size: int,
 ) -> RoomSnapshot | None:
-    """Reads the changes after a version and, after a new access epoch, which users are members.
+    """Reads the changes after a version, and members after a new access epoch.
 
     At most `limit` changes of `size` bytes. None for a deleted room. Members are read after the
     changes: a removal in between is then seen, and a later one is newer than all changes that were
@@ -461,7 +472,7 @@ def room_snapshot(
 
 
 def _bounded_changes(room: Room, version: int, limit: int, size: int) -> list[StoredChange] | None:
-    """Reads the changes after a version, None for more than `limit` of them or `size` bytes.
+    """Reads the changes after a version; None above `limit` changes or `size` bytes.
 
     Few changes fit whatever they hold. The sizes of many are read first, so that no more text is
     loaded than is sent.

@@ -1,4 +1,4 @@
-"""Creates rows for unit tests directly in the database, without limits and hashing."""
+"""Creates rows for unit tests in the database, without limits and hashing."""
 
 import asyncio
 import itertools
@@ -185,7 +185,10 @@ class Wire:
 
 
 def run_concurrently(*calls: Callable[[], T]) -> list[T | Exception]:
-    """Runs the calls in threads that start together and returns results or exceptions."""
+    """Runs calls in threads that start together.
+
+    Returns results or exceptions.
+    """
     start = threading.Barrier(len(calls))
 
     def run(call: Callable[[], T]) -> T | Exception:

@@ -1,7 +1,7 @@
 """Takes a new socket from accept to its first live frame.
 
 In this order: token, limits, admission, membership, subscription, `ready`, missed messages. Origin
-and host are checked before (`credentials.py`).
+and host are checked before (`origin.py`).
 """
 
 import asyncio
@@ -133,7 +133,7 @@ class Handshake:
     # Admission and subscription
 
     async def subscribe(self, claims: Claims) -> FrameHandlers:
-        """Admits the socket within its limits, authorises it, and subscribes it to its room.
+        """Admits the socket within limits, authorises it, subscribes it to its room.
 
         Raises the DomainErrors of a refusal, Restarting.
         """

@@ -1,4 +1,4 @@
-"""Delivers the frames of one room to its sockets here, in strictly rising version.
+"""Delivers the frames of one room to its sockets, in strictly rising version.
 
 Frames come from the writer of this process, from another process, or from the repair. The next
 version is delivered at once, an older one is dropped, and a later one waits until the missing
@@ -15,8 +15,8 @@ from django.conf import settings
 from realtime.servers.interface import Event, Write, ignore_change
 
 from .local_state import LocalState
-from .out_of_order import OutOfOrderFrames
 from .subscriber import Subscriber, VersionedFrame, text_event
+from .waiting_frames import OutOfOrderFrames
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ JOIN_INTERVAL = 10.0
 
 
 class LocalRoom:
-    """A room with sockets in this process: its version, its subscribers and its users."""
+    """Holds a room's version, subscribers and users in this process."""
 
     __slots__ = (
         "access_epoch",
@@ -77,9 +77,10 @@ class LocalRoom:
 
     @property
     def announces(self) -> bool:
-        """Whether join, exit, typing and read go to the room: not above CHAT_PRESENCE_MAX_USERS.
+        """Whether join, exit, typing and read go to the room.
 
-        In a large room each would cost a frame for every member (decision 11).
+        Not above CHAT_PRESENCE_MAX_USERS. In a large room each would cost a frame for every member
+        (decision 11).
         """
         most: int | None = settings.CHAT_PRESENCE_MAX_USERS
         return most is None or max(len(self.users), self.online_total) <= most
@@ -125,7 +126,10 @@ class LocalRoom:
         )
 
     def finish_catch_up(self, subscriber: Subscriber, version: int) -> None:
-        """Ends a replay that reached `version`. From now on the subscriber receives live frames."""
+        """Ends a replay that reached `version`.
+
+        From now on the subscriber receives live frames.
+        """
         subscriber.release(version)
         self._promote(subscriber)
 
@@ -162,7 +166,10 @@ class LocalRoom:
             self._promote(subscriber)
 
     def begin_catch_up(self, subscriber: Subscriber) -> None:
-        """Buffers live frames during a replay. Does nothing for a disconnected subscriber."""
+        """Buffers live frames during a replay.
+
+        Does nothing for a disconnected subscriber.
+        """
         if not self.holds(subscriber):
             return
         if subscriber.buffer is None:
@@ -173,7 +180,10 @@ class LocalRoom:
     # Versions in order
 
     def deliver(self, frame: VersionedFrame) -> bool:
-        """Delivers a versioned frame. False when it waits for a missing version before it."""
+        """Delivers a versioned frame.
+
+        False when it waits for a missing version before it.
+        """
         if frame.version <= self.version:
             return True
         if frame.version > self.version + 1 or frame.access_epoch > self.access_epoch:

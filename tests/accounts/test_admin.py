@@ -1,4 +1,4 @@
-"""Admin pages of all apps: what staff may do, and that it goes through the services."""
+"""The admin of all apps: what staff may do, always through the services."""
 
 import pytest
 from django.contrib.admin import site
@@ -44,7 +44,10 @@ def root() -> Client:
 
 
 def user_form(user: User, **changes: str) -> dict[str, str]:
-    """Returns the form of this user as a browser sends it; an unchecked box is absent."""
+    """Returns the form of this user as a browser sends it.
+
+    An unchecked box is absent.
+    """
     form = {"display_name": user.display_name, "email": user.email, "is_active": "on"} | changes
     return {name: value for name, value in form.items() if value != "off"}
 

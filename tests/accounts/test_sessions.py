@@ -260,7 +260,7 @@ def test_session_with_expired_refresh_token_is_not_listed() -> None:
 def test_session_is_listed_while_its_access_token_is_valid(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An unlisted session could be ended by no user and by no password change of staff."""
+    """An unlisted session could be ended neither by its user nor by staff."""
     monkeypatch.setattr(AccessToken, "lifetime", timedelta(days=30))
     user, pair = register()
     with time_machine.travel(timedelta(days=20)):

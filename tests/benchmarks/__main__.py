@@ -51,7 +51,10 @@ def _measure_all(options: argparse.Namespace, results_file: ResultsFile) -> bool
 
 
 def _measure(name: str, runner: Runner, run: Run, files: tuple[ResultsFile, ...]) -> None:
-    """Measures one scenario; a failure ends its systems, and the next scenarios start new ones."""
+    """Measures one scenario.
+
+    A failure ends its systems, and the next scenarios start new ones.
+    """
     runner.results = Results()
     start = time.monotonic()
     try:

@@ -119,7 +119,10 @@ class Load:
                 pipe.close()
 
     def open(self, within: float = 120) -> dict[str, Any]:
-        """Connects and authenticates every client: `entered`, `lost`, `compressed`, `seconds`."""
+        """Connects every client.
+
+        Returns `entered`, `lost`, `compressed`, `seconds`.
+        """
         return self._ask(f"open {within}", within)
 
     def closed(self, warm: float, seconds: float, *, strict: bool = False) -> dict[str, Any]:
@@ -133,7 +136,10 @@ class Load:
         return self._ask(f"{'strict' if strict else 'closed'} {warm} {seconds}", warm + seconds)
 
     def paced(self, rate: float, total: int, patience: float = 5) -> dict[str, Any]:
-        """Sends at a fixed rate: `p50`, `p99`, `max` seconds from sending to each delivery."""
+        """Sends at a fixed rate.
+
+        Returns `p50`, `p99`, `max` seconds from sending to each delivery.
+        """
         return self._ask(f"paced {rate} {total} {patience}", total / rate + patience)
 
     def receipts(self) -> list[Receipt]:

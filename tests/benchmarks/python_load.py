@@ -1,4 +1,4 @@
-"""Generates the load in Python, without a C compiler; `load.c` explains what and why."""
+"""Generates the load in Python, without a C compiler (see `load.c`)."""
 
 import asyncio
 import json
@@ -113,7 +113,10 @@ class Client(asyncio.Protocol):
         return end + 4
 
     def _frames(self, data: bytes, at: int) -> int:
-        """Handles whole frames from `at` on; returns the start of the first incomplete one."""
+        """Handles whole frames from `at` on.
+
+        Returns the start of the first incomplete one.
+        """
         size = len(data)
         while size - at >= 2 and not self.is_shaking:
             length, head = data[at + 1], 2

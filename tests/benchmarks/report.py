@@ -88,7 +88,7 @@ def _name(system: System) -> str:
 
 
 def sweeps(results: Results) -> Iterable[tuple[str, str | None, str]]:
-    """Yields work, counted quantity, and a table of medians with a column for each size.
+    """Yields work, counted quantity, and a table with a column for each size.
 
     A line is a system; a single system's quantities share one table.
     """

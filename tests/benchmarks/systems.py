@@ -51,7 +51,10 @@ class System:
 
 @dataclass
 class Running:
-    """A system that serves `rooms`. `tokens`: those of each room's members, for the product."""
+    """A system that serves `rooms`.
+
+    `tokens`: those of each room's members, for the product.
+    """
 
     system: System
     ports: list[int]
@@ -68,7 +71,7 @@ class Running:
         return self.ports[0]
 
     def clients(self, rooms: list[Room]) -> list[Client]:
-        """Returns the clients, first sockets of all users first: only these send a `join`.
+        """Returns the clients, first sockets of users first: only these send a `join`.
 
         The members of each room are spread over the processes in turn, and so are the senders.
         """
@@ -141,7 +144,7 @@ SOCKETIO_WIRE = Wire(
 
 
 def acknowledged(one: Running) -> Wire:
-    """Senders continue after the acknowledgement, or after the delivery where a system has none."""
+    """Senders continue after the acknowledgement, or the delivery without one."""
     if one.system.name in OWN:
         run_id = f"{os.getpid()}-{time.time_ns()}"
         return replace(

@@ -34,7 +34,7 @@ class Target:
         )
 
     def _is_of_two_runs(self, results: Results) -> bool:
-        """Systems take turns within one scenario; between two, the machine may have changed."""
+        """Systems take turns within one scenario; between two, the machine may change."""
         scenarios = [results.scenarios.get(one) for one in (self.own, self.other) if one]
         return len(set(scenarios)) > 1
 

@@ -1,4 +1,4 @@
-"""Every operation of the REST API counts against a rate, in the order that the contract fixes."""
+"""Every REST operation counts against a rate, in the order of the contract."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from accounts import services, tokens
+from accounts import login, services, tokens
 from accounts.auth import Caller
 from accounts.kernel import rate_limits
 from accounts.kernel.errors import RateLimited, WrongPassword
@@ -183,7 +183,7 @@ def test_a_password_is_guessed_no_oftener_by_a_change_than_by_a_login(settings: 
     with pytest.raises(RateLimited):
         guess(people[0])
     with pytest.raises(RateLimited):
-        services.log_in(name="anybody", password="x", address=ADDRESS, user_agent="")
+        login.log_in(name="anybody", password="x", address=ADDRESS, user_agent="")
     with pytest.raises(RateLimited):
         services.change_profile(
             user=people[1],

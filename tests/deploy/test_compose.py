@@ -1,4 +1,4 @@
-"""compose.yaml: its commands run against a real PostgreSQL and Redis, as two servers."""
+"""compose.yaml: its commands run against a real PostgreSQL and Redis."""
 
 import asyncio
 import os

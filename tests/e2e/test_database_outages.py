@@ -1,4 +1,4 @@
-"""A PostgreSQL that hangs or has too few connections: every request gets an answer."""
+"""PostgreSQL hangs or has too few connections: every request gets an answer."""
 
 import asyncio
 import os

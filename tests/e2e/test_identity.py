@@ -1,4 +1,4 @@
-"""Identity comes from the token alone, in every place of a token (contract §2, §3)."""
+"""Identity comes from the token alone, wherever it stands (contract §2, §3)."""
 
 import asyncio
 import time

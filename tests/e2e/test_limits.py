@@ -286,7 +286,7 @@ async def test_open_sockets_are_limited_per_user_and_refusals_counted(
 
 
 async def two_may_wait(url: str, person: Person) -> bool:
-    """Returns whether two more sockets may wait at once: both get `ready` after their token."""
+    """Returns whether two more sockets may wait: both get `ready` after a token."""
     async with Socket(url) as one, Socket(url) as other:
         try:
             for socket in (one, other):

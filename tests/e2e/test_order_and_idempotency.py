@@ -1,4 +1,4 @@
-"""`client_id`, `seq` and `version` with many concurrent senders (contract §2, §3)."""
+"""`client_id`, `seq` and `version` with concurrent senders (contract §2, §3)."""
 
 import asyncio
 from collections.abc import Sequence

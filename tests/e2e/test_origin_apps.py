@@ -17,7 +17,7 @@ TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 def walk_server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A server for these tests alone: they use the fixed names of the origin apps' documents."""
+    """A server for these tests alone: they use the fixed names of the origin apps."""
     with serving(request.param, tmp_path_factory.mktemp(f"walks-{request.param}")) as running:
         yield running
 

@@ -73,7 +73,10 @@ class Copy:
         self.torn = self.torn or self.jumped or self.replays == replays
 
     def take(self, frame: Frame) -> None:
-        """Applies a frame as a strict client: each message once, changes of known messages only."""
+        """Applies a frame as a strict client.
+
+        Each message once, and changes of known messages only.
+        """
         if frame["type"] == "resumed":
             assert frame["complete"] is True
             assert frame["to"] >= self.version
@@ -426,7 +429,7 @@ async def test_repeated_replays_are_rate_limited(person: Register) -> None:
 
 
 async def use_up_replays(asking: Socket, late: Socket) -> tuple[int, list[Frame]]:
-    """Expects `late` to be refused once its user's replays are used up; five a second refill."""
+    """Expects `late` to be refused after its user's replays; five a second refill."""
     deadline = time.monotonic() + FRAME_TIMEOUT
     while True:
         for _ in range(120):

@@ -123,7 +123,10 @@ async def test_password_change_by_shell_or_admin_closes_the_sockets(
     account = {"username": ila.username, "password": password}
     signed_in = (await ila.http.post("/login", json=account)).json()
     socket = Socket(f"{ila.ws}/ws/chat/{name}/", token=signed_in["access"])
-    async with opened(socket), httpx.AsyncClient(base_url=server.http, timeout=20) as admin:
+    async with (
+        opened(socket),
+        httpx.AsyncClient(base_url=server.http, timeout=20, verify=False) as admin,
+    ):
         await submit(admin, "/admin/login/", account)
         twice = dict.fromkeys(("new_password1", "new_password2"), "a sentence from the admin")
         await submit(admin, "/admin/password_change/", {"old_password": password} | twice)

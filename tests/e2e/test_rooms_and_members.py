@@ -328,7 +328,7 @@ async def test_members_list_shows_online_users(person: Register) -> None:
 
 
 async def test_members_list_shows_last_seen(uvicorn: Server) -> None:
-    """On one server only: it is written seconds later, for all disconnected users together."""
+    """Runs on one server: it is written seconds later, for all users together."""
     people = [await register(uvicorn.http, uvicorn.ws) for _ in range(2)]
     async with people[0].http as http, people[1].http:
         room = await made(people[0], members=[people[1].username])

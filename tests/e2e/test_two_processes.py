@@ -57,7 +57,10 @@ async def people() -> AsyncIterator[list[Person]]:
 
 @pytest.fixture
 def group(pair: Pair, people: list[Person]) -> Group:
-    """`await group("friends")`: an owner on the first process, a member on the second, the room."""
+    """Makes a group over two processes: `await group("friends")`.
+
+    The owner is on the first process, a member on the second.
+    """
 
     async def make(name: str) -> tuple[Person, Person, int]:
         return await a_group_over_both(pair, name, people)

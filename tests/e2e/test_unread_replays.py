@@ -40,7 +40,10 @@ async def fill_room(person: Person, room: str) -> None:
 
 
 async def memory_of_unread_replays(server: Server, person: Person, room: str) -> int:
-    """Returns the server's growth in bytes; meanwhile the user's next socket replays it all."""
+    """Returns the server's growth in bytes.
+
+    Meanwhile the user's next socket replays it all.
+    """
     process = psutil.Process(server.process.pid)
     before = most = process.memory_info().rss
     with ExitStack() as stack:

@@ -117,7 +117,7 @@ class ReconnectingClients:
         )
 
     async def _catch_up(self, client: Client) -> float:
-        """Retries as a client does; returns the moment at which the client was up to date."""
+        """Retries as a client does; returns the moment when it was up to date."""
         url = f"ws://{client.address()}{self._room.path}"
         url = f"{url}?token={client.account.access}&since={SENT_BEFORE}"
         received: list[Frame] = []
@@ -131,7 +131,7 @@ class ReconnectingClients:
                     await asyncio.sleep(random.uniform(0.2, 1.0))
 
     async def _resume(self, url: str, received: list[Frame]) -> None:
-        """Raises AssertionError on an unexpected replay, OSError when the connection ended."""
+        """Raises AssertionError on an unexpected replay, OSError at the end."""
         _, socket = await asyncio.get_running_loop().create_connection(
             lambda: ResumingSocket(received), *host_and_port(url)
         )

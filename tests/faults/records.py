@@ -1,4 +1,4 @@
-"""Records what the clients of a drill saw: the checker's evidence besides the history."""
+"""Records what the clients of a drill saw, as evidence for the checker."""
 
 import time
 from collections import Counter

@@ -79,7 +79,7 @@ class Outage:
                 raise ConnectionError(f"refused: {first}")
 
     def judge(self) -> None:
-        """Judges the outage; call it before the workload's own checks, which end all sockets."""
+        """Judges the outage, before the workload's own checks end all sockets."""
         records, limits, expect = self._workload.records, self._limits, self._findings.expect
         lost = sum(one.closed is not None for one in records.sessions)
         expect(not lost, "no_socket_closes", f"{lost} sockets closed")

@@ -1,4 +1,4 @@
-"""Runs mixed load for minutes: memory, latency and the size of SQLite's log stay flat."""
+"""Runs mixed load for minutes: memory, latency and SQLite's log stay flat."""
 
 import asyncio
 import gc

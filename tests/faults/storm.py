@@ -1,4 +1,4 @@
-"""Storm: kills and random faults during a workload in three rooms, then all checks."""
+"""Storm: kills and random faults during a workload, then all checks."""
 
 import asyncio
 import random

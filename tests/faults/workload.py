@@ -1,4 +1,4 @@
-"""Runs clients that chat in three rooms while a drill injects faults, then checks."""
+"""Runs clients that chat while a drill injects faults, then checks."""
 
 import asyncio
 import random

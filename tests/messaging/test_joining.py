@@ -1,4 +1,4 @@
-"""Joining a public room by REST, by connecting and by sending leaves the same rows."""
+"""Joining by REST, by connecting and by sending leaves the same rows."""
 
 from collections.abc import Callable
 from typing import Any

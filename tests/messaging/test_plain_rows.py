@@ -1,4 +1,4 @@
-"""Rows that become JSON without Ninja's validation have exactly the declared members and types."""
+"""Rows that skip Ninja's validation have exactly the declared members."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A group of others answers as a room that does not exist: the same words, the same queries."""
+"""A group of others answers as a missing room: same words, same queries."""
 
 import json
 import re

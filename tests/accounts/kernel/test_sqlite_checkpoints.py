@@ -32,7 +32,7 @@ def eventually(is_so: Callable[[], bool], look_every: float = 0.02) -> bool:
 
 
 def logged(database: Path) -> sqlite3.Connection:
-    """An open connection to a database of one table, whose commits never copy the log."""
+    """Opens a database of one table, whose commits never copy the log."""
     opened = sqlite3.connect(database, isolation_level=None)
     opened.execute("PRAGMA journal_mode=WAL")
     opened.execute("PRAGMA wal_autocheckpoint=0")

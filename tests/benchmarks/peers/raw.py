@@ -1,4 +1,4 @@
-"""The ceiling: an ASGI application that only sends each text to every socket of its path."""
+"""Sends each text to every socket of its path: the ceiling for ASGI."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""What /metrics tells: of one process, of several workers whichever answers, and to whom."""
+"""What /metrics shows: of one process, of several workers, and to whom."""
 
 import asyncio
 import os
@@ -36,11 +36,19 @@ async def scraped_until(server: Server, **expected: float) -> dict[str, float]:
         await asyncio.sleep(0.1)
 
 
+async def scraped_at_rest(server: Server) -> dict[str, float]:
+    """Scrapes after the server has noticed that earlier sockets are closed.
+
+    It notices a moment later than they do: their ends would count as this test's.
+    """
+    return await scraped_until(server, chat_sockets=0, chat_open_rooms=0)
+
+
 async def test_one_process_counts_what_happens_on_its_sockets(
     server: Server, person: Register
 ) -> None:
     author, reader = await person(), await person()
-    before = await scrape(server)
+    before = await scraped_at_rest(server)
     here, there = author.public("counted"), reader.public("counted")
     async with opened(here, there):
         for number in range(5):
@@ -67,7 +75,7 @@ async def test_closes_are_counted_by_code(server: Server, person: Register) -> N
     by_server = 'chat_socket_closes_total{by="server",code="4401"}'
     by_client = 'chat_socket_closes_total{by="client",code="1000"}'
     odd = 'chat_socket_closes_total{by="client",code="other"}'
-    before = await scrape(server)
+    before = await scraped_at_rest(server)
     socket = author.public("closing")
     socket.url = socket.url.replace(author.access, "nonsense")
     assert (await connect_refused(socket))[0] == 4401

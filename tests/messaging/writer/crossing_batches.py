@@ -1,4 +1,4 @@
-"""Runs two connections that need each other's rows, on the database of `DATABASE_URL`.
+"""Runs two connections that need each other's rows, on `DATABASE_URL`.
 
 `main` runs in a process of its own, because the tests of this folder run on SQLite. It prints
 failures as JSON. A third connection delays both while they take locks, so that they always meet.
@@ -31,7 +31,7 @@ Side = Callable[[], object]
 
 
 def sending_and_reading() -> list[object]:
-    """Each side sends in one room, and has read the other side's messages in the other room."""
+    """Each side sends in one room, and has read the other's messages elsewhere."""
     first, *people = [make_caller() for _ in range(3)]
     everybody = [first, *people]
     rooms = [make_room(RoomKind.GROUP, member=[one.user_id for one in everybody]) for _ in people]

@@ -1,4 +1,4 @@
-"""Read markers advance only, fail separately, and are published after the message."""
+"""Read markers only advance, fail apart, and are published after messages."""
 
 import pytest
 from django.utils import timezone
@@ -108,6 +108,6 @@ def test_refused_read_marker_fails_alone(ila: Caller, friend: Caller, room: Room
 
 
 def test_unread_count_is_never_negative(friend: Caller, room: Room) -> None:
-    """On PostgreSQL a marker that waited for a lock may be ahead of the room that was read."""
+    """On PostgreSQL a marker that waited may be ahead of the room that was read."""
     Member.objects.filter(room=room, user_id=friend.user_id).update(last_read_seq=1)
     assert mark_read(friend, room, 1) == (1, 0)

@@ -77,10 +77,8 @@ def test_ten_thousand_open_sessions_are_one_query() -> None:
 @pytest.mark.django_db(transaction=True)
 async def test_session_ended_by_another_process_is_disconnected() -> None:
     hub, wire = make_hub(), Wire()
-    repair, caller = (
-        Repair(hub, make_revocation(hub), database),
-        await sync_to_async(make_caller)(),
-    )
+    repair = Repair(hub, make_revocation(hub), database)
+    caller = await sync_to_async(make_caller)()
     room = await sync_to_async(make)("open")
     subscriber = Subscriber(send_queue(wire), caller, room.pk, room.version, room.access_epoch)
     hub.subscribe(subscriber, room)
@@ -129,7 +127,8 @@ async def test_clients_reconnect_when_a_repair_would_read_too_much(
     row = await sync_to_async(room_with_missed_messages)()
     monkeypatch.setattr(repair_module, f"MAX_REPAIRED_{limit}", value)
     hub, wire = make_hub(), Wire()
-    repair, caller = Repair(hub, database), await sync_to_async(make_sign_in)()
+    repair = Repair(hub, make_revocation(hub), database)
+    caller = await sync_to_async(make_caller)()
     subscriber = Subscriber(send_queue(wire), caller, row.pk, 0, row.access_epoch)
     room = hub.subscribe(subscriber, Room(pk=row.pk, access_epoch=row.access_epoch))
     room.finish_catch_up(subscriber, 0)

@@ -32,7 +32,7 @@ class OutOfOrderFrames:
             self._bytes += size
 
     def take(self, version: int, access_epoch: int) -> VersionedFrame | None:
-        """Removes and returns the frame of a version, unless its access epoch is still ahead."""
+        """Removes and returns the frame of a version, if its access epoch is reached."""
         frame = self._frames.get(version)
         if frame is None or frame.access_epoch > access_epoch:
             return None
