@@ -19,7 +19,7 @@ from realtime.delivery.hub import Hub
 from realtime.metrics import redis_failures
 
 from .broker import shard_of
-from .leases import room_hash
+from .leases import EVERYWHERE, room_hash
 
 REPLY_TIMEOUT = 1.0
 RETRY_DELAY = 2.0
@@ -44,17 +44,29 @@ class SocketLookup:
         self._failed_at: dict[int, float] = {}
 
     def users_with_socket(self, room_id: int, user_ids: Collection[int]) -> SocketsFound:
-        """Returns which of these users have a socket in the room (see OpenSockets)."""
+        """Returns which of these users have a socket in the room (see OpenSockets).
+
+        A socket of all rooms counts for each of them: on another process it is not known which
+        rooms it follows.
+        """
+        found = {user_id for user_id in user_ids if self._is_here(room_id, user_id)}
+        for lease in (room_id, EVERYWHERE):
+            missing = [user_id for user_id in user_ids if user_id not in found]
+            if not missing or not self._clients:
+                break
+            held = self._held(lease, missing)
+            if held is None:
+                return SocketsFound(found, is_complete=False)
+            found |= {user_id for user_id, is_held in zip(missing, held, strict=True) if is_held}
+        return SocketsFound(found, is_complete=True)
+
+    def _is_here(self, room_id: int, user_id: int) -> bool:
         room = self._hub.rooms.get(room_id)
-        found = {user_id for user_id in user_ids if room is not None and user_id in room.users}
-        missing = [user_id for user_id in user_ids if user_id not in found]
-        if not missing or not self._clients:
-            return SocketsFound(found, is_complete=True)
-        held = self._held(room_id, missing)
-        if held is None:
-            return SocketsFound(found, is_complete=False)
-        elsewhere = {user_id for user_id, is_held in zip(missing, held, strict=True) if is_held}
-        return SocketsFound(found | elsewhere, is_complete=True)
+        if room is not None and user_id in room.users:
+            return True
+        # A copy in one step: the loop of the sockets changes the set meanwhile.
+        sockets = tuple(self._hub.events_sockets.get(user_id, ()))
+        return any(room_id in socket.followed for socket in sockets)
 
     def _held(self, room_id: int, user_ids: Sequence[int]) -> list[Any] | None:
         name, key = room_hash(room_id)

@@ -184,6 +184,8 @@ def test_every_documented_refusal_matches_the_server(uvicorn: Server) -> None:
             refuse_changes,
             refuse_push,
             refuse_files,
+            refuse_pins,
+            refuse_receipts,
         ):
             refuse(api)
     documented = {
@@ -193,8 +195,8 @@ def test_every_documented_refusal_matches_the_server(uvicorn: Server) -> None:
         for code in response.get("content", {}).get("application/json", {}).get("examples", ())
         # Refusals under overload are in test_limits.py and test_database_outages.py, that of the
         # quota is in messaging/attachments/test_services.py, those of a server without pushes in
-        # test_push.py.
-        if status not in (429, 503, 507) and code != "push_off"
+        # test_push.py. A room of 101 members would take a minute: see messaging/test_receipts.py.
+        if status not in (429, 503, 507) and code not in ("push_off", "room_too_large")
     }
     assert documented - api.answered == set()
 
@@ -437,3 +439,42 @@ def refuse_files(api: Api) -> None:
     for data in (b"<html>", bytes(25 * 1024**2 + 1)):
         answer = api.http.post("/api/attachments", headers=headers, files={"file": data})
         api.refused(answer, "uploadAttachment")
+
+
+def refuse_pins(api: Api) -> None:
+    ila, member, stranger = account(api), account(api), account(api)
+    room = room_of(api, ila, "public", member)
+    group = room_of(api, ila, "group")
+    token, there = ila["access"], {"room_id": room["id"]}
+    ids = [
+        api.call("sendMessage", token, {"content": "Hey"}, **there).json()["id"] for _ in range(102)
+    ]
+    messages = [{**there, "message_id": one} for one in ids]
+    api.refused(api.call("pinMessage", member["access"], **messages[0]), "pinMessage")
+    api.refused(api.call("unpinMessage", member["access"], **messages[0]), "unpinMessage")
+    for operation_id in ("pinMessage", "unpinMessage"):
+        nothing = {**there, "message_id": 2**40}
+        api.refused(api.call(operation_id, token, **nothing), operation_id)
+        hidden = {"room_id": group["id"], "message_id": 1}
+        api.refused(api.call(operation_id, stranger["access"], **hidden), operation_id)
+    assert api.call("deleteMessage", token, **messages[0]).status_code == 204
+    api.refused(api.call("pinMessage", token, **messages[0]), "pinMessage")
+    for message in messages[1:101]:
+        assert api.call("pinMessage", token, **message).status_code == 200
+    api.refused(api.call("pinMessage", token, **messages[101]), "pinMessage")
+    api.call("removeMember", token, **there, username=member["username"])
+    for operation_id, query in (("listPins", {}), ("search", {"room": room["id"]})):
+        where = query or there
+        api.refused(api.call(operation_id, member["access"], **where), operation_id)
+        hidden = {"room": group["id"]} if query else {"room_id": group["id"]}
+        api.refused(api.call(operation_id, stranger["access"], **hidden), operation_id)
+
+
+def refuse_receipts(api: Api) -> None:
+    ila, member, stranger = account(api), account(api), account(api)
+    room, group = room_of(api, ila, "public", member), room_of(api, ila, "group")
+    api.call("removeMember", ila["access"], room_id=room["id"], username=member["username"])
+    for operation_id in ("listReceipts", "markDelivered"):
+        for caller, where in ((stranger, group), (stranger, room), (member, room)):
+            answer = api.call(operation_id, caller["access"], {"seq": 1}, room_id=where["id"])
+            api.refused(answer, operation_id)
