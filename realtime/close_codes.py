@@ -6,6 +6,7 @@ from typing import Self
 from accounts.kernel import errors as accounts_errors
 from accounts.kernel.errors import DomainError
 from messaging import errors as messaging_errors
+from messaging.attachments import errors as attachments_errors
 from rooms import errors as rooms_errors
 
 from . import errors
@@ -81,6 +82,12 @@ CLOSE_CODES: dict[type[DomainError], CloseCode] = {
     messaging_errors.ReceiverMismatch: CloseCode.FORBIDDEN,
     messaging_errors.ClientIdReused: CloseCode.FORBIDDEN,
     messaging_errors.TooManyReactions: CloseCode.FORBIDDEN,
+    attachments_errors.NoSuchAttachment: CloseCode.FORBIDDEN,
+    attachments_errors.AttachmentInUse: CloseCode.FORBIDDEN,
+    attachments_errors.TooLarge: CloseCode.FORBIDDEN,
+    attachments_errors.UnsupportedType: CloseCode.FORBIDDEN,
+    attachments_errors.RangeNotSatisfiable: CloseCode.FORBIDDEN,
+    attachments_errors.QuotaExceeded: CloseCode.FORBIDDEN,
 }
 
 # Only these close an open socket. Any other error is sent as a frame.

@@ -73,6 +73,7 @@ PLAIN = {
     "maxsize",
 }
 PLAIN |= {"append", "args", "encode", "exception", "func", "get", "items", "values", "join"}
+PLAIN |= {"close", "file", "open", "partition", "seek"}
 PLAIN |= {"Protocol", "REQUEST_HEADER_FIELDS_TOO_LARGE"}
 PLAIN |= {"UVICORN", "FLOW", "TWISTED_REQUEST", "TWISTED_CHANNEL", "TWISTED_TRANSPORT"}
 
