@@ -66,12 +66,13 @@ chat: ## Chat in the terminal: NAME=ila ROOM=friends (or GROUP=, MEMBERS=, TO=)
 token: ## Print an access token: NAME=ila
 	@$(CHAT) --token
 
-# The drills of tests/faults measure times, so they run alone.
+# tests/distribution.py says which tests share a worker. Tests that measure delays run alone.
 test: $(VENV)/.dev-installed ## All tests, with real PostgreSQL and Redis
 	$(if $(PYTEST_ARGS),\
 		$(DEV) $(BIN)/python -m pytest $(PYTEST_ARGS),\
-		$(DEV) $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --ignore tests/faults && \
-		$(DEV) $(BIN)/python -m pytest tests/faults)
+		$(DEV) $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup \
+			--no-loadscope-reorder -m "not alone" && \
+		$(DEV) $(BIN)/python -m pytest -m alone tests/faults)
 
 # Not in `make test`: tracing slows Python code by two thirds, and does not cover server processes.
 # Python 3.14 traces branches at almost no cost.

@@ -87,7 +87,10 @@ def end_sessions(chosen: Iterable[Session]) -> int:
 
 
 def _free_email(email: str, user: User) -> str:
-    """Raises ValidationError for another user's address: the unique key is in no form."""
+    """Raises ValidationError for another user's address.
+
+    The unique key is in no form.
+    """
     others = User.objects.exclude(pk=user.pk)
     if email and others.filter(email_key=email_key(email)).exists():
         raise forms.ValidationError("This e-mail address is already in use")
@@ -124,7 +127,10 @@ class UserEditForm(ChangeForm):
 
 @admin.register(User)
 class UserAdmin(ModeratedAdmin[User], UsersAdmin):
-    """Users can be deactivated, but neither renamed nor deleted: usernames are never reused."""
+    """Lets staff deactivate users, but neither rename nor delete them.
+
+    Usernames are never reused.
+    """
 
     form = UserEditForm
     add_form = UserAddForm

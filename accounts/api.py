@@ -24,6 +24,7 @@ from .kernel.errors import (
 from .kernel.fields import PathId, SearchText, answers
 from .kernel.json_answers import json_answer
 from .kernel.pagination import Cursor, Limit, keyset_page, write_links
+from .login import log_in
 from .models import Session, User
 from .schemas import (
     LoginIn,
@@ -80,7 +81,7 @@ def login(request: HttpRequest, body: LoginIn) -> dict[str, Any]:
     name = body.username or body.email
     if not name:
         raise invalid("username", "a username or an e-mail address is required", "missing")
-    user, pair = services.log_in(
+    user, pair = log_in(
         name=name,
         password=body.password,
         address=request_address(request),

@@ -26,7 +26,10 @@ TOUCH_INTERVAL = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A caller with a valid token, session and account. `expires_at` is in epoch seconds."""
+    """A caller with a valid token, session and account.
+
+    `expires_at` is in epoch seconds.
+    """
 
     user_id: int
     username: str
@@ -138,7 +141,10 @@ SignedBearer.__name__ = Bearer.__name__
 
 
 class RecentCallers:
-    """Callers whose session was valid within the last minute. It may have ended since."""
+    """Callers whose session was valid within the last minute.
+
+    It may have ended since.
+    """
 
     MAX_SIZE = 10_000
 
@@ -168,9 +174,10 @@ def bearer_token(header: str) -> str | None:
 
 
 def client_address(peer: str | None, forwarded_for: str) -> str | None:
-    """Returns the client's address: the peer's, or the one that `CHAT_TRUSTED_PROXIES` proxies add.
+    """Returns the client's address.
 
-    Only entries that these proxies appended count, none that the client sent.
+    That is the peer's, or the one that `CHAT_TRUSTED_PROXIES` proxies add. Only entries that these
+    proxies appended count, none that the client sent.
     """
     hops = settings.CHAT_TRUSTED_PROXIES
     chain = [part.strip() for part in forwarded_for.split(",") if part.strip()]

@@ -28,7 +28,7 @@ _places = threading.BoundedSemaphore(MAX_CONCURRENT)
 
 
 class TunablePBKDF2PasswordHasher(PBKDF2PasswordHasher):
-    """Django's default hasher with `CHAT_PASSWORD_ITERATIONS` iterations (tests use few)."""
+    """Sets `CHAT_PASSWORD_ITERATIONS` on Django's default hasher (tests use few)."""
 
     iterations = settings.CHAT_PASSWORD_ITERATIONS or PBKDF2PasswordHasher.iterations
 

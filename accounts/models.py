@@ -77,7 +77,10 @@ def email_key(email: str | None) -> str | None:
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A user. Rows are never deleted, so that no other user can take the username later."""
+    """A user.
+
+    Rows are never deleted, so that no other user can take the username later.
+    """
 
     id = models.BigAutoField(primary_key=True)
     # username_key is unique already; Django's check of USERNAME_FIELD needs `unique` here.
@@ -168,7 +171,10 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @override
     def get_session_auth_hash(self) -> str:
-        """Returns the hash that the admin's cookies must match: it changes with the stamp."""
+        """Returns the hash that the admin's cookies must match.
+
+        It changes with the stamp.
+        """
         return salted_hmac("accounts.User", self.security_stamp, algorithm="sha256").hexdigest()
 
     @override

@@ -1,4 +1,4 @@
-"""Reads of accounts."""
+"""Reads accounts and sessions."""
 
 import json
 from collections.abc import Collection
@@ -23,7 +23,7 @@ LAST_CHARACTER = "\U0010ffff"
 
 
 def find_user(username: str) -> User:
-    """An active user by name, in any case. Raises NoSuchUser."""
+    """Returns an active user by name, in any case. Raises NoSuchUser."""
     user = User.objects.filter(username_key=name_key(username), is_active=True).first()
     if user is None:
         raise NoSuchUser
@@ -31,21 +31,25 @@ def find_user(username: str) -> User:
 
 
 def login_key(name: str) -> str:
-    """The form in which a login name is looked up. E-mail addresses hold an `@`, usernames never.
+    """Returns the form in which a login name is looked up.
 
-    Guesses are counted by it: another spelling of the same name must not count anew.
+    E-mail addresses hold an `@`, usernames never. Guesses are counted by it: another spelling of
+    the same name must not count anew.
     """
     return email_key(name) or "" if "@" in name else name_key(name)
 
 
 def find_by_login(name: str) -> User | None:
-    """Whom a login name means."""
+    """Returns a filter for the user of a login name."""
     column = "email_key" if "@" in name else "username_key"
     return User.objects.filter(**{column: login_key(name)}).first()
 
 
 def find_people(people: "Collection[UserRef]") -> tuple[list[User], list[str]]:
-    """Returns active users for usernames and ids, and the values that match no user, as text."""
+    """Returns active users for usernames and ids.
+
+    Values that match no user are returned as text.
+    """
     keys = {name_key(who): who for who in people if isinstance(who, str)}
     ids = {who for who in people if isinstance(who, int)}
     users = list(
@@ -61,10 +65,11 @@ MAX_SORTED = 5000
 
 
 def search_users(text: str) -> list[QuerySet[User]]:
-    """Active users whose username or display name starts with the text: the walks of a page.
+    """Returns the walks of a page of active users.
 
-    Each walk is in the order of usernames. The index on display names has another order, so it
-    serves as long as few match. Sorting 100,000 took 40 ms.
+    Their username or display name starts with the text. Each walk is in the order of usernames. The
+    index on display names has another order, so it serves as long as few match. Sorting 100,000
+    took 40 ms.
     """
     users = User.objects.filter(is_active=True)
     if not text:
@@ -80,7 +85,7 @@ def search_users(text: str) -> list[QuerySet[User]]:
 
 
 def starts_with(column: str, key: str) -> Q:
-    """For columns that hold keys, as a range of its index on either database.
+    """Returns a filter for the start of a key, as a range of its index.
 
     SQLite's LIKE knows no case and so no index. PostgreSQL's has one for patterns, and compares
     texts otherwise by the rules of a language, in which a prefix is no range.
@@ -98,7 +103,7 @@ def open_sessions(user_id: int) -> QuerySet[Session]:
 
 
 def permission_names(user: User) -> set[str]:
-    """Permissions of a user and their groups, such as `rooms.change_room`.
+    """Returns permissions of a user and their groups, as `rooms.change_room`.
 
     Also of a deactivated user, of whom Django says that they have none.
     """
@@ -108,7 +113,7 @@ def permission_names(user: User) -> set[str]:
 
 
 def over_for(days: int) -> QuerySet[Session]:
-    """Sessions that ended, or whose last token ran out, at least so many days ago."""
+    """Returns sessions that ended or expired at least so many days ago."""
     then = timezone.now() - timedelta(days=days)
     return Session.objects.filter(
         Q(ended_at__lte=then) | Q(ended_at=None, rotated_at__lte=then - longest_lifetime())
@@ -116,7 +121,10 @@ def over_for(days: int) -> QuerySet[Session]:
 
 
 def longest_lifetime() -> timedelta:
-    """Of a session that is not refreshed. Some sites give the access token the longer life."""
+    """Returns how long a session lives that is not refreshed.
+
+    Some sites give the access token the longer life.
+    """
     lifetimes: tuple[timedelta, timedelta] = AccessToken.lifetime, RefreshToken.lifetime
     return max(lifetimes)
 
@@ -133,7 +141,7 @@ ENDED_ON_SQLITE = (
 
 
 def ended_sessions(open_ids: Collection[int], seconds: float) -> list[int]:
-    """Which of these sessions ended within the last seconds and ENDED_SESSIONS_WINDOW.
+    """Returns which sessions ended within the last seconds and ENDED_SESSIONS_WINDOW.
 
     Every process asks this each second, so it is one statement with two parameters. Without the
     ids each process would receive every session that ended anywhere in that time.

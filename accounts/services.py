@@ -1,11 +1,14 @@
-"""Changes accounts: rules of names, passwords and profiles. Sessions are in `sessions.py`."""
+"""Registers users, and changes passwords and profiles.
+
+Logins are in `login.py`, sessions in `sessions.py`.
+"""
 
 import secrets
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from django.db import IntegrityError, connection
+from django.db import IntegrityError
 
 from . import hashing, tokens
 from .auth import network_of
@@ -13,7 +16,6 @@ from .kernel.db import writing
 from .kernel.errors import (
     EmailTaken,
     Invalid,
-    InvalidCredentials,
     SessionEnded,
     UsernameTaken,
     WrongPassword,
@@ -21,13 +23,11 @@ from .kernel.errors import (
 )
 from .kernel.names import MAX_NAME_LENGTH, name_from_email, name_key
 from .kernel.rate_limits import consume
+from .login import consume_login_rate
 from .models import Session, User, email_key
-from .selectors import find_by_login, login_key
 from .sessions import open_session
 
 MAX_EMAIL_LENGTH = 254
-MAX_LOGIN_ATTEMPTS = 2
-"""With the same password: "log out everywhere" during the first attempt must not fail a login."""
 
 
 def register(
@@ -101,7 +101,10 @@ def _free_name(email: str) -> str:
 
 
 def _insert(user: User, address: str | None, user_agent: str, *, name_is_made: bool) -> Session:
-    """Stores a user with a session. Raises UsernameTaken or EmailTaken after a lost race."""
+    """Stores a user with a session.
+
+    Raises UsernameTaken or EmailTaken after a lost race.
+    """
     try:
         with writing():
             user.save(force_insert=True)
@@ -113,43 +116,6 @@ def _insert(user: User, address: str | None, user_agent: str, *, name_is_made: b
             raise UsernameTaken from None
     user.pk, user.username = None, _free_name(user.email)
     return _insert(user, address, user_agent, name_is_made=False)
-
-
-def log_in(
-    *, name: str, password: str, address: str | None, user_agent: str
-) -> tuple[User, tokens.TokenPair]:
-    """Opens a session by username or e-mail.
-
-    Raises RateLimited, Busy, and one InvalidCredentials for an unknown name, a wrong password and
-    a deactivated account, at the same cost.
-    """
-    consume("CHAT_LOGIN_RATE", network_of(address))
-    consume("CHAT_LOGIN_NAME_RATE", (network_of(address), login_key(name)))
-    for _ in range(MAX_LOGIN_ATTEMPTS):
-        user = find_by_login(name)
-        if not hashing.matches(user, password) or user is None or not user.is_active:
-            break
-        session = _open_unless_changed(user, address, user_agent)
-        if session is not None:
-            return user, tokens.mint(session)
-    raise InvalidCredentials
-
-
-def _open_unless_changed(user: User, address: str | None, user_agent: str) -> Session | None:
-    """Opens a session, unless the password changed or all sessions ended meanwhile.
-
-    It compares the stamp, not the hash: a concurrent login may have renewed the hash.
-    """
-    lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
-    with writing():
-        with connection.cursor() as cursor:
-            cursor.execute(SELECT_UNCHANGED + lock, [user.pk, user.security_stamp])
-            unchanged = cursor.fetchone()
-        return open_session(user, address, user_agent) if unchanged else None
-
-
-# By hand: building this query with the ORM was a fifth of a login without its hash.
-SELECT_UNCHANGED = "SELECT 1 FROM accounts_user WHERE id = %s AND security_stamp = %s AND is_active"
 
 
 def change_password(
@@ -170,14 +136,13 @@ def change_password(
 
 def _check_current_password(user: User, password: str, address: str | None) -> None:
     """Checks the current password, with the limits of a login against guessing."""
-    consume("CHAT_LOGIN_RATE", network_of(address))
-    consume("CHAT_LOGIN_NAME_RATE", (network_of(address), user.username_key))
+    consume_login_rate(network_of(address), user.username_key)
     if not hashing.matches(user, password):
         raise WrongPassword
 
 
 def _lock_confirmed(user: User, session_id: int) -> None:
-    """Locks an account whose password was checked, in the transaction that changes it.
+    """Locks an account whose password was checked, in the caller's transaction.
 
     Hashing takes up to seconds under load. The old password must not override a password that was
     changed meanwhile. Raises SessionEnded, WrongPassword.

@@ -35,7 +35,7 @@ def open_session(user: User, address: str | None, user_agent: str) -> Session:
 
 
 def refresh_tokens(*, refresh: str) -> tokens.TokenPair:
-    """Exchanges a refresh token for its successor, once for any number of concurrent requests.
+    """Exchanges a refresh token for its successor, once under concurrent requests.
 
     Raises TokenInvalid, TokenExpired, SessionEnded. An exchanged token ends its session after the
     grace.
@@ -79,7 +79,10 @@ def _rotate(session: Session, now: datetime) -> None:
 
 
 def _restore_rotation(session: Session, jti: str) -> bool:
-    """Resets the unsaved session to the exchange of this token; False without a recent one."""
+    """Resets the unsaved session to the exchange of this token.
+
+    False without a recent one.
+    """
     for replaced, successor, when in session.replaced:
         if replaced == jti:
             session.refresh_jti = successor
@@ -133,7 +136,7 @@ def end_session(*, user_id: int, session_id: int) -> None:
 
 
 def end_all(sessions: Iterable[Session]) -> None:
-    """Ends locked sessions and publishes one event per user, in the caller's transaction."""
+    """Ends locked sessions in the caller's transaction; one event per user."""
     by_user: dict[int, set[int]] = {}
     for session in sessions:
         by_user.setdefault(session.user_id, set()).add(session.pk)
@@ -153,7 +156,7 @@ def end_sessions_of(*user_ids: int, keep: int | None = None) -> None:
 
 
 def end_sessions_of_inactive() -> None:
-    """Ends the sessions of all inactive users, after an UPDATE (see `models.UserQuerySet`).
+    """Ends the sessions of inactive users after an UPDATE (`models.UserQuerySet`).
 
     It reads all open sessions, because it is unknown which users the UPDATE deactivated.
     """
@@ -166,7 +169,10 @@ MAX_SEEN_PER_COMMIT = 5000
 
 
 def record_last_seen(seen: Mapping[int, int]) -> None:
-    """Stores that users were here now. `seen` maps users to the sessions that they used."""
+    """Stores that users were here now.
+
+    `seen` maps users to the sessions that they used.
+    """
     now, users = timezone.now(), sorted(seen.items())
     for first in range(0, len(users), MAX_SEEN_PER_COMMIT):
         some = dict(users[first : first + MAX_SEEN_PER_COMMIT])

@@ -59,7 +59,10 @@ def _encode(token: Token, session: Session, jti: str) -> str:
 
 
 def read_access(token: str) -> Claims:
-    """Reads an access token, never a refresh token. Raises TokenInvalid or TokenExpired."""
+    """Reads an access token, never a refresh token.
+
+    Raises TokenInvalid or TokenExpired.
+    """
     return _decode(AccessToken, token)
 
 

@@ -1,4 +1,4 @@
-"""Serves API, health and metrics requests by Django's views without Django's thread hops.
+"""Serves API, health and metrics requests without Django's thread hops.
 
 Django's own ASGI handler sends the signals of a request, each synchronous middleware and the
 closing of the response to a thread: 15 hops for each request. Only the admin needs them. Here the
@@ -39,7 +39,7 @@ def is_api(scope: Any) -> bool:
 
 
 def by_path(api: Any, pages: Any) -> Any:
-    """Returns an ASGI application that hands API requests to `api` and all others to `pages`."""
+    """Returns an ASGI application with API requests for `api`, others for `pages`."""
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         await (api if is_api(scope) else pages)(scope, receive, send)

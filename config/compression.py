@@ -23,7 +23,7 @@ class Representation:
 
 
 def respond(request: HttpRequest, response: HttpResponse, document: Representation) -> HttpResponse:
-    """Fills the response with the representation that the client accepts, or returns a 304."""
+    """Fills the response with what the client accepts, or returns a 304."""
     compressed = accepts_gzip(request)
     response.content = document.gzipped if compressed else document.plain
     return negotiated(request, response, etag=document.etag, compressed=compressed)

@@ -166,7 +166,7 @@ class Environment(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _switch_off_both_login_rates(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Applies `off` in CHAT_LOGIN_RATE to CHAT_LOGIN_NAME_RATE too, unless that is set."""
+        """Applies `off` in CHAT_LOGIN_RATE to CHAT_LOGIN_NAME_RATE, unless that is set."""
         if str(values.get("chat_login_rate", "")).strip().lower() == "off":
             values.setdefault("chat_login_name_rate", "off")
         return values
@@ -247,7 +247,10 @@ def settings_file() -> Path:
 
 
 def read_environment() -> Environment:
-    """Reads the process environment, then the file. Ends the process on a mistake in them."""
+    """Reads the process environment, then the file.
+
+    Ends the process on a mistake in them.
+    """
     try:
         env = Environment(_env_file=settings_file())
     except ValidationError as error:

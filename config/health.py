@@ -1,4 +1,4 @@
-"""Health checks: `/healthz` (the process runs) and `/readyz` (it may receive traffic)."""
+"""Answers `/healthz` (the process runs) and `/readyz` (it may get traffic)."""
 
 import asyncio
 import logging
@@ -33,9 +33,10 @@ async def healthz(request: HttpRequest) -> JsonResponse:
 
 
 async def readyz(request: HttpRequest) -> JsonResponse:
-    """Answers 200 if the database answers and all migrations are applied. For load balancers.
+    """Answers 200 if the database answers and all migrations are applied.
 
-    Without Redis the status is `degraded` with 200: the repair delivers from the database.
+    For load balancers. Without Redis the status is `degraded` with 200: the repair delivers from
+    the database.
     """
     if runtime.lifecycle.draining:
         database = layer = "not asked: going down"
@@ -56,7 +57,10 @@ async def readyz(request: HttpRequest) -> JsonResponse:
 
 
 def _database() -> str:
-    """Returns the state of the database. The migration plan is not read again once it is empty."""
+    """Returns the state of the database.
+
+    The migration plan is not read again once it is empty.
+    """
     try:
         if _migrated:
             connection.ensure_connection()
@@ -74,7 +78,7 @@ def _database() -> str:
 
 
 def check_migrations_at_start() -> None:
-    """Logs missing migrations, on its own thread and connection: the start does not wait.
+    """Logs missing migrations on a thread of its own: the start does not wait.
 
     If the database does not answer yet, `/readyz` reports it.
     """
@@ -103,7 +107,7 @@ class ChannelLayer:
         self._asking = asyncio.Lock()
 
     async def state(self) -> str:
-        """Returns `in-process` without Redis, `ok`, or how many Redis servers do not answer."""
+        """Returns `in-process` without Redis, `ok`, or how many Redis do not answer."""
         if not self._urls:
             return self._state
         async with self._asking:
@@ -121,7 +125,7 @@ class ChannelLayer:
 
 
 async def _answers(url: str) -> bool:
-    """Uses its own connection: an idle connection of the layer may be dead without notice."""
+    """Uses its own connection: the layer's idle one may be dead without notice."""
     client = Redis.from_url(url)
     try:
         async with asyncio.timeout(REDIS_TIMEOUT):

@@ -1,4 +1,4 @@
-"""Limits the number and duration of HTTP requests, and waits for them at shutdown.
+"""Limits number and duration of HTTP requests, and waits for them at shutdown.
 
 Django gives each request a thread, and on SQLite a connection, until it is answered. The guard
 limits both for the whole application, on the event loop. First the body arrives, under its own
@@ -61,9 +61,9 @@ MAX_PROBES = 100
 
 
 class UnansweredRequests:
-    """Counts unanswered requests, in total and per address. Also keeps references to their tasks.
+    """Counts unanswered requests, in total and per address.
 
-    A request that timed out counts until its thread is free.
+    Also keeps references to their tasks. A request that timed out counts until its thread is free.
     """
 
     def __init__(self) -> None:
@@ -100,10 +100,10 @@ unanswered = UnansweredRequests()
 
 
 class UserTurns:
-    """Limits the requests with one access token that run at once to CHAT_REQUESTS_PER_USER.
+    """Limits the requests that run at once with one access token.
 
-    Others wait. Building a response may take ten times its size: a hundred at once would need more
-    memory than all limits of unread responses allow.
+    The limit is CHAT_REQUESTS_PER_USER. Others wait. Building a response may take ten times its
+    size: a hundred at once would need more memory than all limits of unread responses allow.
     """
 
     def __init__(self) -> None:
@@ -111,7 +111,10 @@ class UserTurns:
         self._waiting: dict[bytes, deque[asyncio.Future[None]]] = {}
 
     async def take(self, token: bytes) -> "Turn":
-        """Waits for a turn. It ends when the response begins, so slow readers do not keep it."""
+        """Waits for a turn.
+
+        It ends when the response begins, so slow readers do not keep it.
+        """
         limit: int | None = settings.CHAT_REQUESTS_PER_USER
         if limit is None or self._running.get(token, 0) < limit:
             self._running[token] = self._running.get(token, 0) + 1
@@ -243,7 +246,7 @@ class HttpGuard:
         *,
         is_probe: bool,
     ) -> None:
-        """Counts a probe until its work ends, any other request until its response begins."""
+        """Counts a probe until its work ends, others until their response begins."""
         if is_probe:
             self._probes.add(work)
             work.add_done_callback(self._probes.discard)
@@ -337,10 +340,11 @@ async def _answer_in_time(
     response: PacedResponse,
     timeout: float,  # noqa: ASYNC109 - the work goes on after it
 ) -> None:
-    """Waits for the response. Raises Refusal on a timeout, or when the response is refused.
+    """Waits for the response.
 
-    When the database hangs, the request's thread cannot be stopped, and cancelling the request
-    would wait for it. So the client gets the refusal at once, and the late response is dropped.
+    Raises Refusal on a timeout, or when the response is refused. When the database hangs, the
+    request's thread cannot be stopped, and cancelling the request would wait for it. So the client
+    gets the refusal at once, and the late response is dropped.
     """
     late = False
     try:
@@ -363,7 +367,10 @@ async def _answer_in_time(
 
 
 async def _read_body(head: "RequestHead", receive: Any) -> bytes | None:
-    """Reads the whole body, or returns None when the client disconnects. Raises Refusal."""
+    """Reads the whole body, or returns None when the client disconnects.
+
+    Raises Refusal.
+    """
     limit: int = settings.CHAT_BODY_SIZE
     try:
         if head.length is not None and head.length > limit:

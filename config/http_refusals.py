@@ -12,7 +12,7 @@ from accounts.kernel.errors import Busy, DomainError
 from accounts.kernel.metrics import count_refusal
 from realtime.servers.http_bodies import BodyRefused
 
-from .middleware import PLAIN
+from .error_answers import PLAIN
 
 
 class Refusal(Exception):
@@ -49,7 +49,7 @@ def not_signed_in(error: DomainError) -> Refusal:
 
 
 async def send_refusal(scope: Any, send: Any, refusal: Refusal) -> None:
-    """Sends the error with CORS headers, without which a script in a browser cannot read it.
+    """Sends the error with CORS headers, without which browsers hide it.
 
     Call `end_refusal` after it.
     """

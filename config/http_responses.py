@@ -1,4 +1,4 @@
-"""Limits the memory of responses that clients do not read, and closes their connections.
+"""Limits the memory of unread responses, and closes their connections.
 
 A JSON response is complete before its first byte is sent. It is taken from Django at once, so that
 a slow client does not keep a thread and a database connection. Its unsent rest waits here and
@@ -98,7 +98,10 @@ class UnreadConnection:
         self._left: int | None = None
 
     def is_over(self, now: float) -> bool:
-        """Returns whether all was read, or the connection is closed; closes it on a timeout."""
+        """Returns whether all was read or the connection is closed.
+
+        Closes it on a timeout.
+        """
         connection = self._connection
         if connection.is_lost() or not connection.is_waiting():
             return True

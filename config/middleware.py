@@ -11,18 +11,10 @@ from django.middleware.common import CommonMiddleware
 from django.middleware.security import SecurityMiddleware
 from django.utils.decorators import sync_and_async_middleware
 
+from .error_answers import PLAIN
 from .response_headers import set_address_headers
 
 HEALTH = ("/healthz/", "/readyz/", "/metrics/")
-# Errors that Django or Ninja answer without our error handlers.
-PLAIN = {
-    400: ("bad_request", "This request cannot be read"),
-    404: ("not_found", "There is nothing at this address"),
-    405: ("method_not_allowed", "This address does not take this method"),
-    408: ("request_timeout", "The body of this request did not arrive in time"),
-    413: ("too_large", "This request is too large"),
-    500: ("internal", "Internal server error"),
-}
 
 
 class OnLoop:
@@ -57,7 +49,7 @@ class XFrameOptions(OnLoop, XFrameOptionsMiddleware):
 
 @sync_and_async_middleware
 def api_paths(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Serves a trailing slash on every API path and turns plain errors there into JSON.
+    """Serves trailing slashes on API paths and turns plain errors there into JSON.
 
     Headers are set here too: another middleware would cost each request more.
     """
@@ -78,7 +70,7 @@ def api_paths(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpReque
 
 
 def _trim(request: HttpRequest) -> None:
-    """Serves `/api/rooms/` as `/api/rooms`, without a redirect, which would lose the body."""
+    """Serves `/api/rooms/` as `/api/rooms`; a redirect would lose the body."""
     if request.path_info.startswith("/api/") or request.path_info in HEALTH:
         request.path_info = request.path_info.rstrip("/")
 

@@ -1,4 +1,4 @@
-"""Serves the OpenAPI document: ninja's, completed for readers and client generators.
+"""Serves ninja's OpenAPI document, completed for readers and generators.
 
 The data is beside the code: summaries and descriptions are docstrings of the operations, examples
 are in the schemas, error responses in `REFUSALS` of each `api.py`, their statuses in `STATUS`.
@@ -30,9 +30,9 @@ from messaging.api import REFUSALS as MESSAGING_REFUSALS
 from messaging.attachments.api import REFUSALS as ATTACHMENTS_REFUSALS
 from rooms.api import REFUSALS as ROOMS_REFUSALS
 
-from .api import BAD_JSON, STATUS, api
+from .api import api
 from .compression import Representation, respond
-from .middleware import PLAIN
+from .error_answers import BAD_JSON, PLAIN, STATUS
 
 Schema = dict[str, Any]
 
@@ -106,7 +106,7 @@ class ChatSchema(OpenAPISchema):
     def __init__(self) -> None:
         super().__init__(api, api.get_root_path({}))
         self["info"] |= {
-            "contact": {"name": "Who runs this server"},
+            "contact": {"name": "The operator of this server"},
             "license": {"name": "MIT", "identifier": "MIT"},
         }
         self["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
@@ -135,7 +135,7 @@ class ChatSchema(OpenAPISchema):
 
     @override
     def add_schema_definitions(self, definitions: Schema) -> None:
-        """Restores the schema's order of members in examples, which pydantic sorts by name."""
+        """Restores the schema's order of members in examples; pydantic sorts by name."""
         for schema in definitions.values():
             if example := schema.get("example"):
                 members = schema.get("properties", ())

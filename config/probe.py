@@ -1,4 +1,4 @@
-"""Probes a server's health: `python -m config.probe http://127.0.0.1:8000/readyz`.
+"""Probes a server: `python -m config.probe http://127.0.0.1:8000/readyz`.
 
 For health checks of containers: starts no Django and needs no curl. The exit code is 0 when the
 server answers 200, else 1 with one sentence. The request's Host is the first of `ALLOWED_HOSTS`,
@@ -26,7 +26,10 @@ def status_of(url: str, host: str) -> int:
 
 
 def allowed_host(hosts: str) -> str:
-    """Returns a host that ALLOWED_HOSTS accepts: `.example.com` accepts example.com, `*` any."""
+    """Returns a host that ALLOWED_HOSTS accepts.
+
+    `.example.com` accepts example.com, `*` any.
+    """
     first = hosts.split(",", maxsplit=1)[0].strip().lstrip(".")
     return "localhost" if first in ("", "*") else first
 

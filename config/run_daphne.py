@@ -11,9 +11,10 @@ import config.asgi  # noqa: F401 - sets up logging, before the filter is added t
 
 
 class AnnounceListening(logging.Filter):
-    """Prints daphne's record about listening as a plain line; keeps warnings and errors.
+    """Prints daphne's record about listening as a plain line.
 
-    Daphne logs that record once the port is open, so the printed URL works.
+    Keeps warnings and errors. Daphne logs that record once the port is open, so the printed URL
+    works.
     """
 
     @override

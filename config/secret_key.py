@@ -1,4 +1,7 @@
-"""Checks SECRET_KEY, which signs every token: no server starts with one that can be guessed."""
+"""Checks SECRET_KEY, which signs every token.
+
+No server starts with a key that can be guessed.
+"""
 
 DEVELOPMENT_KEY = "for-development-only-and-known-to-everyone-who-reads-this"
 """Used with DEBUG on, where the key may be missing."""

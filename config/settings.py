@@ -1,4 +1,7 @@
-"""Django's settings. Values that differ between installations come from `config.env`."""
+"""Django's settings.
+
+Values that differ between installations come from `config.env`.
+"""
 
 import hashlib
 import os
@@ -99,7 +102,7 @@ POSTGRES_TIMEOUTS = {
 
 
 def database(url: str) -> dict[str, Any]:
-    """Returns Django's entry for a URL, with the options that the delivery promise needs."""
+    """Returns Django's entry for a URL, with what the delivery promise needs."""
     try:
         entry: dict[str, Any] = dict(dj_database_url.parse(url))
     except (dj_database_url.ParseError, dj_database_url.UnknownSchemeError, ValueError):
@@ -195,7 +198,7 @@ for number, url in enumerate(REDIS_URLS):
 
 CHAT_PASSWORD_ITERATIONS = env.chat_password_iterations
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["accounts.backends.LimitedBackend"]
+AUTHENTICATION_BACKENDS = ["accounts.admin_login.LimitedBackend"]
 PASSWORD_HASHERS = ["accounts.hashing.TunablePBKDF2PasswordHasher"]
 _VALIDATORS = [
     "UserAttributeSimilarityValidator",

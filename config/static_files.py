@@ -1,4 +1,4 @@
-"""Serves static files from the installed packages, compressed at their first request.
+"""Serves static files of installed packages, compressed at first request.
 
 Without `collectstatic` there are no `.gz` files beside them. Compressing all files at the start
 would cost each worker 0.3 s, for files that are rarely requested.
@@ -32,7 +32,7 @@ cache_bytes = Gauge(
 
 
 class StaticFilesMiddleware(ServeStaticMiddleware):  # type: ignore[misc]
-    """Extends servestatic with compressed copies in memory, and 404 for a missing file."""
+    """Extends servestatic: compressed copies in memory, and 404 for missing files."""
 
     def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)
@@ -81,9 +81,10 @@ def compressed(request: HttpRequest, file: StaticFile, zipped: bytes) -> HttpRes
 
 
 class GzipCache:
-    """Caches compressed files up to a size limit; further files are sent uncompressed.
+    """Caches compressed files up to a size limit.
 
-    Nothing is evicted: two files that do not fit together would be compressed at each request.
+    Further files are sent uncompressed. Nothing is evicted: two files that do not fit together
+    would be compressed at each request.
     """
 
     def __init__(self, limit: int | None) -> None:

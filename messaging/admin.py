@@ -11,7 +11,8 @@ from typing_extensions import override
 from accounts.kernel.admin import ReadOnlyAdmin
 from accounts.kernel.moderation import Link, StaffAction, link_to, related
 from accounts.models import User
-from rooms.admin import SEARCH_HELP, SearchableAdmin, ban_link, room_name
+from rooms.admin.links import ban_link, room_name
+from rooms.admin.search import SEARCH_HELP, SearchableAdmin
 from rooms.models import Room
 
 from . import deletion

@@ -1,4 +1,4 @@
-"""Messages over HTTP (contract §2): translate, make one service call, translate back."""
+"""Serves messages over HTTP (contract §2): translate, one call, translate back."""
 
 from typing import Annotated, Any
 
@@ -67,7 +67,7 @@ def _page(request: Request, items: list[Any], links: dict[str, Any]) -> HttpResp
 
 
 async def _send(request: Request, room: int | str, body: MessageIn) -> HttpResponse:
-    """Hands a draft to the writer, which checks session and membership under the room's lock.
+    """Hands a draft to the writer, which checks session and membership.
 
     `room` is an id or a name. A name is looked up after text and rate (contract §2).
     """

@@ -36,7 +36,10 @@ class MessageState:
 
 @dataclass(frozen=True, slots=True)
 class MessageSent(Event):
-    """A message was stored; `via_room_id` is the room of the socket that sent a private one."""
+    """A message was stored.
+
+    `via_room_id` is the room of the socket that sent a private one.
+    """
 
     message: MessageState
     via_room_id: int | None = None

@@ -1,4 +1,7 @@
-"""Defines messages and reactions. All counters are in the room: see `rooms.models.Room`."""
+"""Defines messages and reactions.
+
+All counters are in the room: see `rooms.models.Room`.
+"""
 
 from typing import ClassVar
 
@@ -20,11 +23,12 @@ class ChangeKind(models.TextChoices):
 
 
 class Message(models.Model):
-    """A message in its current state. It keeps its `seq`; every change gives it a new `version`.
+    """A message in its current state.
 
-    By `created_version` a replay distinguishes a new message from a change to an older one.
-    `reactions` is the list of the answer (`[{emoji, count, users}]`). Each reaction changes it
-    under the room's lock, so that a page costs one query for any number of reactions.
+    It keeps its `seq`; every change gives it a new `version`. By `created_version` a replay
+    distinguishes a new message from a change to an older one. `reactions` is the list of the answer
+    (`[{emoji, count, users}]`). Each reaction changes it under the room's lock, so that a page
+    costs one query for any number of reactions.
     """
 
     id = models.BigAutoField(primary_key=True)

@@ -1,4 +1,4 @@
-"""Defines the schemas of the messages API, without Django: frames have the same members."""
+"""Defines the schemas of messages, without Django: frames share the members."""
 
 import unicodedata
 from typing import Annotated

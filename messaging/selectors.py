@@ -1,4 +1,4 @@
-"""Reads of messages: pages of history, the feed, and what changed since a version."""
+"""Reads messages: pages of history, the feed, and changes since a version."""
 
 import json
 import math
@@ -33,13 +33,13 @@ from .events import MessageState
 from .models import Message
 
 MAX_FEED_SCAN = 10_000
-"""Messages of the whole site that a page of the feed looks at, to find those that its reader may
-read: who is in no room where much is said would walk through all there are.
+"""Messages of the whole site that a page of the feed examines. Without this limit a page for a user
+of quiet rooms would walk through all messages.
 """
 
 
 def state_of(message: Message, room: Room) -> MessageState:
-    """The message as events and answers carry it; its sender must be loaded."""
+    """Returns a message as events carry it; its sender must be loaded."""
     return MessageState(
         id=message.pk,
         seq=message.seq,
@@ -74,8 +74,9 @@ MESSAGE_BYTES = (
 
 
 def _message_size() -> RowSize[Message]:
-    """Reactions and attachments are not in the maximum: seldom are there many, and each page would
-    be measured.
+    """Leaves reactions and attachments out of the maximum.
+
+    Seldom are there many, and each page would be measured.
     """
     return RowSize(MESSAGE_BYTES, _bytes_of, _max_message_bytes())
 
@@ -123,9 +124,9 @@ BETWEEN = " WHERE m.room_id = %s AND m.seq < %s AND m.seq > %s ORDER BY m.seq"
 
 
 def history(access: RoomAccess, *, before: int | None, after: int | None, limit: int) -> History:
-    """Messages of a room by `seq`: the newest, those before or after one, or between two.
+    """Returns messages by `seq`: the newest, before or after one, or between two.
 
-    Raises Forbidden for the removed. `seq` has no gaps, so the ends tell whether there is more.
+    Raises Forbidden for a removed user. `seq` has no gaps, so the ends show whether there is more.
     """
     access.check_may_read()
     room = access.room
@@ -173,7 +174,10 @@ EMPTY_LIST = "[]"
 
 
 class ShownRoom(NamedTuple):
-    """What messages show of their room. A model's instance costs as much as all the rest."""
+    """What messages show of their room.
+
+    A model's instance costs as much as all the rest.
+    """
 
     pk: int
     name: str | None
@@ -182,7 +186,7 @@ class ShownRoom(NamedTuple):
 
 
 def _message_out(room: ShownRoom, row: Sequence[Any]) -> dict[str, Any]:
-    """The members of MessageOut for a row of MESSAGE_COLUMNS."""
+    """Returns the members of MessageOut for a row of MESSAGE_COLUMNS."""
     pk, seq, version, sender, username, content, *rest = row
     created_at, edited_at, deleted, reply_to, client_id, reactions, attachments = rest
     return {
@@ -206,9 +210,10 @@ def _message_out(room: ShownRoom, row: Sequence[Any]) -> dict[str, Any]:
 
 
 def feed(user_id: int, *, before: str | None, limit: int) -> History:
-    """The newest messages over all rooms that the caller may read, oldest first.
+    """Returns the newest messages of all rooms that the caller may read.
 
-    No page looks at more than MAX_FEED_SCAN messages, so one may be short, or empty, and lead on.
+    Oldest first. A page examines at most MAX_FEED_SCAN messages, so it may be short or empty, with
+    a link to the next.
     """
     messages = Message.objects.order_by("-pk").values_list("pk", flat=True)
     top = id_in(before, "before") if before else (messages.first() or 0) + 1
@@ -254,7 +259,7 @@ class StoredChange:
 
 
 def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]:
-    """What changed in a room after a version, in order of version (contract §3, promise 3).
+    """Returns what changed after a version, in order (contract §3, promise 3).
 
     A message made after it counts as a message in its present state, an older one as the latest
     change that it went through.
@@ -317,7 +322,10 @@ SELECT_MY_ROOMS = (
 
 
 class _MyRoom(NamedTuple):
-    """A row of SELECT_MY_ROOMS. Its last message is read only for the rooms of the page."""
+    """A row of SELECT_MY_ROOMS.
+
+    Its last message is read only for the rooms of the page.
+    """
 
     pk: int
     name: str | None
@@ -346,7 +354,7 @@ class _MyRoom(NamedTuple):
         return ROOM_OVERHEAD + json_bytes(self.title) + json_bytes(self.topic) + last
 
     def out(self, last_message: Sequence[Any] | None) -> dict[str, Any]:
-        """The members of MyRoomOut; `members`, the pair, on a private room only."""
+        """Returns the members of MyRoomOut; `members` on a private room only."""
         here = ShownRoom(*self[:4])
         return {
             "id": self.pk,
@@ -369,7 +377,7 @@ class _MyRoom(NamedTuple):
 
 
 def my_rooms(user_id: int, *, cursor: str | None, limit: int) -> Page[dict[str, Any]]:
-    """The caller's rooms, latest activity first, with the members of MyRoomOut."""
+    """Returns the caller's rooms, latest activity first, as MyRoomOut."""
     position = position_in(cursor, 2)
     beyond, values = "", []
     if position.values is not None:
@@ -398,7 +406,7 @@ def my_rooms(user_id: int, *, cursor: str | None, limit: int) -> Page[dict[str, 
 
 
 def _activity_in(values: Sequence[Any]) -> list[Any]:
-    """What a cursor holds as the database compares it. Raises Invalid."""
+    """Returns a cursor's values as the database compares them. Raises Invalid."""
     try:
         moment, pk = datetime.fromisoformat(values[0]), values[1]
         if moment.tzinfo is None or type(pk) is not int:
@@ -418,28 +426,55 @@ def _messages_by_id(cursor: Any, ids: Sequence[int]) -> dict[int | None, tuple[A
 
 @dataclass(frozen=True, slots=True)
 class RoomSnapshot:
-    """What the repair needs of a room. `members` is None when the access epoch has not changed."""
+    """What the repair needs of a room.
 
-    changes: list[StoredChange]
+    `members` is None when the access epoch has not changed. `changes` is None when there are too
+    many.
+    """
+
+    changes: list[StoredChange] | None
     access_epoch: int
     members: Collection[int] | None
 
 
 def room_snapshot(
-    room_id: int, version: int, access_epoch: int, user_ids: Collection[int], *, limit: int
+    room_id: int,
+    version: int,
+    access_epoch: int,
+    user_ids: Collection[int],
+    *,
+    limit: int,
+    size: int,
 ) -> RoomSnapshot | None:
-    """Reads the changes after a version and, after a new access epoch, which users are members.
+    """Reads the changes after a version, and members after a new access epoch.
 
-    None for a deleted room. Members are read after the changes: a removal in between is then seen,
-    and a later one is newer than all changes that were read.
+    At most `limit` changes of `size` bytes. None for a deleted room. Members are read after the
+    changes: a removal in between is then seen, and a later one is newer than all changes that were
+    read.
     """
     rooms = Room.objects.filter(pk=room_id, deleted_at=None)
     room = rooms.first()
     if room is None:
         return None
-    changes = changes_since(room, version, limit=limit) if room.version > version else []
+    changes = _bounded_changes(room, version, limit, size)
     epoch = rooms.values_list("access_epoch", flat=True).first()
     if epoch is None:
         return None
     is_checked = epoch != access_epoch and room.kind != RoomKind.PRIVATE
     return RoomSnapshot(changes, epoch, members_among(room_id, user_ids) if is_checked else None)
+
+
+def _bounded_changes(room: Room, version: int, limit: int, size: int) -> list[StoredChange] | None:
+    """Reads the changes after a version; None above `limit` changes or `size` bytes.
+
+    Few changes fit whatever they hold. The sizes of many are read first, so that no more text is
+    loaded than is sent.
+    """
+    if room.version <= version:
+        return []
+    if room.version - version > min(limit, size // _max_message_bytes()):
+        rows = Message.objects.filter(room=room, version__gt=version).order_by("version")
+        sizes = list(rows.values_list(MESSAGE_BYTES, flat=True)[: limit + 1])
+        if len(sizes) > limit or sum(sizes) > size:
+            return None
+    return changes_since(room, version, limit=limit)

@@ -31,7 +31,7 @@ def writer() -> Writer:
 
 
 def check_sender(caller: Caller, username: str | None) -> None:
-    """Raises SenderMismatch when a client claims to be another user (contract §2 and §3)."""
+    """Raises SenderMismatch when a client claims another user (contract §2, §3)."""
     if username is not None and name_key(username) != name_key(caller.username):
         raise SenderMismatch
 
@@ -76,7 +76,10 @@ def draft_message(
 
 
 def send_message(draft: Draft) -> Sent:
-    """Stores a message and returns it. Raises Busy and the errors of `MessageBatch.add`."""
+    """Stores a message and returns it.
+
+    Raises Busy and the errors of `MessageBatch.add`.
+    """
     return _wait_for(writer().submit(draft))
 
 
@@ -112,7 +115,7 @@ def _time_out(answer: asyncio.Future[Any]) -> None:
 
 
 def mark_read(*, caller: Caller, room_id: int, seq: int) -> ReadMarker:
-    """Moves the caller's read marker to `seq`, never back and never past the last message.
+    """Moves the caller's read marker, never back, never past the last message.
 
     Raises NoSuchRoom, Forbidden for a banned user, NotAMember, Busy.
     """

@@ -5,14 +5,14 @@ the public API is used instead: slower, with the same bounds.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .cluster import redis_layer
 from .metrics import unknown_versions
-from .servers.detect import server_module
+from .servers.detect import server_modules
 from .servers.required import RequiredNames, missing_names
 
 log = logging.getLogger(__name__)
@@ -63,14 +63,13 @@ def unfamiliar_libraries() -> list[Library]:
 
 
 def _missing(library: str) -> Iterator[str]:
-    server = "uvicorn" if library == "uvicorn" else "daphne"
     if library == "channels_redis":
-        required: Iterable[RequiredNames] | None = redis_layer.REQUIRED
+        modules: list[Any] = [redis_layer]
     else:
-        required = getattr(server_module(server), "REQUIRED", None)
-    if required is None:
+        modules = server_modules("uvicorn" if library == "uvicorn" else "daphne")
+    if None in modules:
         yield "its protocol classes"
-        return
+    required = [one for module in modules if module is not None for one in module.REQUIRED]
     yield from missing_names(one for one in required if _is_part_of(one, library))
 
 

@@ -153,7 +153,7 @@ def ref_in(text: str | None) -> str | None:
 
 
 def token_in(text: str | None) -> str | None:
-    """Returns the `token` of a first frame, whose other members are not validated yet."""
+    """Returns the `token` of a first frame that is not validated yet."""
     if text is None or len(text.encode()) > MAX_FRAME_LENGTH:
         return None
     token = _object_in(text).get("token")
@@ -280,7 +280,10 @@ class RoomFrame(ServerFrame):
 
 
 class Resumed(Answering):
-    """Ends a resume. If `complete`, all changes from version `from` to `to` were sent."""
+    """Ends a resume.
+
+    If `complete`, all changes from version `from` to `to` were sent.
+    """
 
     type: Literal["resumed"] = "resumed"
     first: int = Field(serialization_alias="from")

@@ -1,4 +1,7 @@
-"""Serves rooms over HTTP (contract §2). `/my-rooms` needs messages: see `messaging/api.py`."""
+"""Serves rooms over HTTP (contract §2).
+
+`/my-rooms` needs messages: see `messaging/api.py`.
+"""
 
 from typing import Annotated, Any
 

@@ -90,7 +90,10 @@ def enter_private_room(*, user_id: int, username: str) -> Room:
 
 
 def _create_on_first_use(user_id: int, name: str) -> Room:
-    """Creates a public room for the first user who connects. Raises NoSuchRoom, RateLimited."""
+    """Creates a public room for the first user who connects.
+
+    Raises NoSuchRoom, RateLimited.
+    """
     try:
         stored = check_name(name)
     except ValueError:

@@ -66,7 +66,7 @@ def leave_room(*, user_id: int, room_id: int) -> None:
 
 
 def _end_membership(room: Room, member: Member | None) -> int:
-    """Ends a membership under the room's lock and returns the room's new access epoch."""
+    """Ends a membership under the room's lock and returns the new access epoch."""
     if member is not None:
         member.delete()
         room.member_count -= 1
@@ -76,11 +76,11 @@ def _end_membership(room: Room, member: Member | None) -> int:
 
 
 def remove_member(*, user_id: int, room_id: int, username: str, as_staff: bool = False) -> int:
-    """Removes a user and returns the room's version: no later change reaches the user.
+    """Removes a user and returns the room's version.
 
-    In a public room this is also a ban, until an owner or admin adds the user again. Users who are
-    not members can be banned, too. Raises NoSuchRoom, Forbidden, NoSuchMember, LastOwner of a
-    group.
+    No later change reaches the user. In a public room this is also a ban, until an owner or admin
+    adds the user again. Users who are not members can be banned, too. Raises NoSuchRoom, Forbidden,
+    NoSuchMember, LastOwner of a group.
     """
     permission = "rooms.delete_member" if as_staff else ""
     with managed_room(user_id, room_id, permission) as (access, role):
@@ -89,7 +89,10 @@ def remove_member(*, user_id: int, room_id: int, username: str, as_staff: bool =
 
 
 def _remove(access: RoomAccess, role: Role, username: str) -> int:
-    """Removes a user under the room's lock, with a ban in a public room; returns the user's id."""
+    """Removes a user under the room's lock and returns the user's id.
+
+    In a public room this is also a ban.
+    """
     member = selectors.find_member(access.room, username)
     removed_id = member.user_id if member else _non_member_id(access.room, username)
     if removed_id == access.user_id:

@@ -11,7 +11,7 @@ _answers: list[Online] = []
 
 
 def provide(online: Online) -> None:
-    """Sets the lookup: a room id and user ids to those users with a socket in the room."""
+    """Sets the lookup of users with a socket in the room, by room and user ids."""
     _answers[:] = [online]
 
 

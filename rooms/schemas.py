@@ -1,4 +1,4 @@
-"""Defines the schemas of the rooms API, without Django: frames contain RoomOut, too."""
+"""Defines the schemas of rooms, without Django: frames contain RoomOut, too."""
 
 from typing import Annotated, Literal
 
@@ -78,7 +78,10 @@ PRIVATE_ROOM_EXAMPLE = ROOM_EXAMPLE | {
 
 
 class RoomOut(Answer):
-    """A room for every user who may see it; only a private room has `members`, the pair."""
+    """A room, for every user who may see it.
+
+    Only a private room has `members`, the pair.
+    """
 
     model_config = example(ROOM_EXAMPLE)
     id: int

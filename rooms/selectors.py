@@ -1,4 +1,4 @@
-"""Reads of rooms: what a caller may see, and what they are there."""
+"""Reads rooms: what a caller may see, and the role there."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -21,7 +21,7 @@ from .models import Ban, Member, Role, Room, RoomKind
 
 @dataclass(frozen=True, slots=True)
 class RoomAccess:
-    """A room that a caller may see, and what the caller is in it."""
+    """A room that a caller may see, with the caller's membership."""
 
     room: Room
     user_id: int
@@ -29,13 +29,13 @@ class RoomAccess:
     banned: bool = False
 
     def check_may_read(self) -> None:
-        """Raises Forbidden for somebody who was removed from a public room."""
+        """Raises Forbidden for a user who was removed from a public room."""
         if self.banned:
             raise Forbidden(REMOVED)
 
 
 def may_be_read(user_id: int, room: str = "room") -> Q:
-    """Of rows with a `room`: whether the caller may read it. Asked for each that is looked at."""
+    """Returns a filter for rows whose `room` the caller may read."""
     own = Member.objects.filter(room=OuterRef(room), user_id=user_id)
     banned = Ban.objects.filter(room=OuterRef(room), user_id=user_id)
     public = Q(**{f"{room}__kind": RoomKind.PUBLIC}) & ~Q(Exists(banned))
@@ -43,8 +43,9 @@ def may_be_read(user_id: int, room: str = "room") -> Q:
 
 
 def find_rooms(user_id: int, *, text: str, kind: str | None) -> list[QuerySet[Room]]:
-    """All public rooms and the caller's own whose name or title starts with the text: the walks
-    of a page.
+    """Returns the walks of a page of rooms whose name or title starts with the text.
+
+    All public rooms, and the caller's own.
     """
     rooms = Room.objects.filter(deleted_at=None)
     by_name, by_title = Q(), Q()
@@ -64,16 +65,16 @@ def find_rooms(user_id: int, *, text: str, kind: str | None) -> list[QuerySet[Ro
 
 
 def room_access(user_id: int, room_id: int, *, lock: bool = False) -> RoomAccess:
-    """Returns the caller's access to a room. Raises NoSuchRoom when the caller may not see it.
+    """Returns the caller's access to a room.
 
-    With `lock`, inside a transaction, the room's row stays locked until the transaction ends: no
-    message, edit or removal is stored meanwhile.
+    Raises NoSuchRoom when the caller may not see it. With `lock`, inside a transaction, the room's
+    row stays locked until the transaction ends: no message, edit or removal is stored meanwhile.
     """
     return _locked_access(user_id, room_id) if lock else _read_access(user_id, BY_ID, room_id)
 
 
 def room_access_by_name(user_id: int, name: str) -> RoomAccess:
-    """The same for a public or group room by its name."""
+    """Returns the caller's access to a public or group room by its name."""
     return _read_access(user_id, BY_NAME, name_key(name))
 
 
@@ -97,7 +98,7 @@ BY_NAME = f"{SELECT_ACCESS} AND r.name_key = %s"
 
 
 def _read_access(user_id: int, statement: str, which: int | str) -> RoomAccess:
-    """The database leaves out what the caller may not see.
+    """Leaves out in the database what the caller may not see.
 
     So a group of others costs what a missing room costs: the time of a 404 tells nothing.
     """
@@ -132,18 +133,18 @@ def _instance(model: type[M], columns: Sequence[str], values: Sequence[Any]) -> 
 
 
 def aware(value: Any) -> Any:
-    """SQLite's times have no zone when they come from a cursor. They are in UTC."""
+    """Adds the zone to a time from a cursor: SQLite's have none and are in UTC."""
     return value.replace(tzinfo=UTC) if type(value) is datetime and not value.tzinfo else value
 
 
 def _locked_access(user_id: int, room_id: int) -> RoomAccess:
-    """Strangers do not hold the lock of a group: the database leaves it out."""
+    """Locks a room; a group that the caller may not see is left out."""
     visible = RawSQL(VISIBLE, [user_id], output_field=BooleanField())  # noqa: S611 - a constant
     rooms = Room.objects.filter(visible, deleted_at=None, pk=room_id)
     room = rooms.select_related("low", "high").select_for_update(of=("self",)).first()
     if room is None:
         raise NoSuchRoom
-    # Anew, for a removal may have had the lock that was waited for.
+    # Read again: a removal may have held the lock meanwhile.
     member = Member.objects.filter(room=room, user_id=user_id).first()
     if member is not None:
         return RoomAccess(room, user_id, member)
@@ -160,8 +161,9 @@ VISIBLE = (
 
 
 def acting_role(access: RoomAccess) -> Role:
-    """What the caller may act as. Staff look after public rooms as an owner would: one made by
-    connecting has no other.
+    """Returns the role that the caller acts in.
+
+    Staff act as owners of public rooms: a room made by connecting has no other owner.
     """
     role = Role(access.member.role) if access.member else Role.MEMBER
     if access.room.kind == RoomKind.PUBLIC and role != Role.OWNER:
@@ -181,7 +183,7 @@ def check_staff(user_id: int, permission: str) -> None:
 
 
 def staff_room_access(user_id: int, room_id: int, permission: str) -> RoomAccess:
-    """Any existing room, locked, for staff who moderate it without being a member.
+    """Locks any existing room for staff who moderate it without being members.
 
     It says nothing about reading: no selector of messages takes it. Raises Forbidden, NoSuchRoom.
     """
@@ -206,7 +208,7 @@ def members_of(room: Room) -> QuerySet[Member]:
 
 
 def member_names(room: Room) -> list[str]:
-    """All usernames of a room, in the order of joining."""
+    """Returns all usernames of a room, in the order of joining."""
     return list(members_of(room).order_by("pk").values_list("user__username", flat=True))
 
 
@@ -222,12 +224,12 @@ def room_row(room_id: int) -> Room:
 
 
 def room_exists(room_id: int) -> bool:
-    """False for a deleted room as well."""
+    """Returns whether a room exists; False for a deleted one."""
     return Room.objects.filter(pk=room_id, deleted_at=None).exists()
 
 
 def members_among(room_id: int, user_ids: Collection[int]) -> set[int]:
-    """The ids of those users that are members of the room."""
+    """Returns the ids of those users that are members of the room."""
     rows = Member.objects.filter(room_id=room_id, user_id__in=user_ids)
     return set(rows.values_list("user_id", flat=True))
 
@@ -237,7 +239,7 @@ Counters = tuple[int, int]
 
 
 def changed_counters(known: Mapping[int, Counters]) -> dict[int, Counters | None]:
-    """The counters of those rooms whose counters differ from the known ones; None when deleted.
+    """Returns counters that differ from the known ones; None for a deleted room.
 
     Every process asks this each second for all its open rooms. So it is one statement with one or
     three parameters: ten thousand parameters or rows would cost many times what the database needs.
@@ -250,7 +252,7 @@ def changed_counters(known: Mapping[int, Counters]) -> dict[int, Counters | None
 def _changed_counters_on_postgresql(
     known: Mapping[int, Counters],
 ) -> dict[int, Counters | None]:
-    """Compares in the database: transferring all rows would cost more than the arrays."""
+    """Compares in the database: transferring all rows would cost more."""
     versions = (version for version, _ in known.values())
     epochs = (epoch for _, epoch in known.values())
     with connection.cursor() as cursor:

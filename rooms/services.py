@@ -80,9 +80,9 @@ def insert_room(room: Room, roles: dict[int, Role]) -> None:
 
 
 def open_private_room(*, user_id: int, other: User) -> Room:
-    """Returns the one private room of two users, created if missing, also under a race.
+    """Returns the one private room of two users, created if missing.
 
-    Raises Forbidden for the caller itself, RateLimited for a new room.
+    Also under a race. Raises Forbidden for the caller itself, RateLimited for a new room.
     """
     if other.pk == user_id:
         raise Forbidden("You cannot open a private room with yourself")

@@ -20,7 +20,7 @@ def signed_in(user: User) -> Client:
 
 
 def staff(*permissions: str) -> Client:
-    """Returns a client with only these permissions: `staff("view_room", "delete_room")`."""
+    """Returns a client with permissions: `staff("view_room", "delete_room")`."""
     user = make_user(is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     return signed_in(user)

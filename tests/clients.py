@@ -243,7 +243,7 @@ async def signed_in_again(person: Person) -> AsyncIterator[Person]:
 
 
 async def connect_refused(socket: Socket) -> tuple[int, str]:
-    """Opens a socket that the server must refuse; returns the close code and error code."""
+    """Opens a socket that must be refused; returns close code and error code."""
     async with socket:
         code, frames = await socket.closed()
     assert [frame["type"] for frame in frames] == ["error"], f"not refused: {frames}, {code}"

@@ -1,28 +1,54 @@
 """Fixtures of all tests: servers that live as long as the run, and users of them."""
 
 import logging
+import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 from pytest_django import Settings
+from xdist.remote import Producer
 
 from .clients import Person, register
+from .distribution import Scheduler, order_of
 from .postgres_server import postgres_running
 from .servers import Server, serving
 
 # At INFO it logs a line for each of thousands of requests, with tokens in the addresses.
 logging.getLogger("httpx").setLevel(logging.WARNING)
+# httpcore tries to import it several times for each request. It is not installed, and searching for
+# it, past pytest's import hook, took 40 % of the time of a test's REST client.
+sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Returns one more than processors: tests often wait for timeouts and disks."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduler | None:
+    return Scheduler(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Orders the groups; the Makefile's `--no-loadscope-reorder` keeps this order."""
+    items.sort(key=lambda item: order_of(item.nodeid))
+
+
+PATIENT = {"CHAT_DATABASE_TIMEOUT": "60"}
+"""A slow machine needs more than 10 s for 50 writes to one row; servers would answer 503."""
 
 
 @pytest.fixture(scope="session")
 def daphne(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving("daphne", tmp_path_factory.mktemp("daphne")) as running:
+    with serving("daphne", tmp_path_factory.mktemp("daphne"), **PATIENT) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def uvicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving("uvicorn", tmp_path_factory.mktemp("uvicorn")) as running:
+    with serving("uvicorn", tmp_path_factory.mktemp("uvicorn"), **PATIENT) as running:
         yield running
 
 
@@ -31,7 +57,7 @@ def uvicorn_on_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("uvicorn-on-postgresql")
     with (
         postgres_running() as postgres,
-        serving("uvicorn", folder, DATABASE_URL=postgres.new_database()) as running,
+        serving("uvicorn", folder, DATABASE_URL=postgres.new_database(), **PATIENT) as running,
     ):
         yield running
 

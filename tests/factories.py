@@ -1,4 +1,4 @@
-"""Creates rows for unit tests directly in the database, without limits and hashing."""
+"""Creates rows for unit tests in the database, without limits and hashing."""
 
 import asyncio
 import itertools
@@ -45,7 +45,7 @@ def make_session(user: User | None = None, **fields: Any) -> Session:
     )
 
 
-def make_sign_in(user: User | None = None) -> Caller:
+def make_caller(user: User | None = None) -> Caller:
     """Returns a caller with a valid session."""
     session = make_session(user)
     return Caller(session.user_id, session.user.username, session.pk, int(time.time()) + 3600)
@@ -90,7 +90,9 @@ def store_now(*commands: Draft | MarkRead) -> list[Outcome | None]:
     return [write.outcome for write in batch]
 
 
-def say(caller: Caller, room: Room, content: str = "hello", **fields: Any) -> MessageState:
+def store_message(
+    caller: Caller, room: Room, content: str = "hello", **fields: Any
+) -> MessageState:
     """Stores a message and returns its state."""
     (outcome,) = store_now(draft(caller, room, content, **fields))
     assert isinstance(outcome, Sent), outcome
@@ -98,7 +100,7 @@ def say(caller: Caller, room: Room, content: str = "hello", **fields: Any) -> Me
 
 
 @contextmanager
-def published() -> Iterator[list[Event]]:
+def collect_events() -> Iterator[list[Event]]:
     """Collects the events that any thread publishes meanwhile."""
     events_seen: list[Event] = []
 
@@ -182,8 +184,11 @@ class Wire:
         return [event["text"] for event in self.sent if "text" in event]
 
 
-def at_once(*calls: Callable[[], T]) -> list[T | Exception]:
-    """Runs the calls in threads that start together and returns results or exceptions."""
+def run_concurrently(*calls: Callable[[], T]) -> list[T | Exception]:
+    """Runs calls in threads that start together.
+
+    Returns results or exceptions.
+    """
     start = threading.Barrier(len(calls))
 
     def run(call: Callable[[], T]) -> T | Exception:

@@ -20,9 +20,10 @@ class FrameTimeout(TimeoutError):
 async def waiting_for(
     expected: str, within: float, received: Sequence[dict[str, Any]]
 ) -> AsyncIterator[None]:
-    """Raises FrameTimeout after `within` seconds; the caller adds its frames to `received`.
+    """Raises FrameTimeout after `within` seconds.
 
-    A ConnectionClosed passes through with the same text as a note.
+    The caller adds its frames to `received`. A ConnectionClosed passes through with the same text
+    as a note.
     """
     try:
         # Not `wait_for`: Python 3.11's may swallow a cancellation.

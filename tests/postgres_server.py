@@ -1,4 +1,4 @@
-"""Runs a real PostgreSQL for tests without root, from the dev requirements' binaries."""
+"""Runs a real PostgreSQL without root, from the dev requirements' binaries."""
 
 import logging
 import shutil
@@ -35,7 +35,7 @@ class PostgresServer:
         return f"postgres://postgres:@{quote(str(self.folder), safe='')}/{name}"
 
     def crash_and_restart(self) -> None:
-        """Ends all connections without a checkpoint and recovers from the log, as after a crash.
+        """Ends all connections without a checkpoint and recovers, as after a crash.
 
         Returns when PostgreSQL accepts connections again.
         """

@@ -78,7 +78,7 @@ def _unpack(requirement: str, folder: Path) -> None:
 
 
 class RedisServer:
-    """Runs without persistence, as a broker does, unless there is a `folder` to write to.
+    """Runs without persistence, as a broker does, unless there is a `folder`.
 
     It keeps its port across restarts.
     """

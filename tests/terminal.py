@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-WAIT = 30.0
+WAIT = 60.0
 """Seconds until a text must appear: a loaded machine starts Python slowly."""
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

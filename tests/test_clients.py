@@ -16,7 +16,10 @@ WITHIN = 0.05
 
 @pytest_asyncio.fixture
 async def url() -> AsyncIterator[str]:
-    """Serves as many `typing` frames as the path says, and closes after a client's frame."""
+    """Serves as many `typing` frames as the path says, then closes.
+
+    It closes after a client's frame.
+    """
 
     async def handle(connection: ServerConnection) -> None:
         assert connection.request is not None

@@ -1,4 +1,4 @@
-"""Adds TLS to a server without it: the dev requirements' binaries are built without.
+"""Adds TLS to a server: the dev requirements' binaries are built without.
 
 It terminates TLS with a certificate of its own authority and forwards the content. PostgreSQL
 clients first ask in the clear for TLS (SSLRequest); the proxy answers that too.
@@ -20,7 +20,10 @@ CHUNK = 65_536
 
 @dataclass(frozen=True)
 class Authority:
-    """`file`: trusted by clients. `chain`, `key`, `context`: a certificate for `localhost`."""
+    """`file`: trusted by clients.
+
+    `chain`, `key`, `context`: a certificate for `localhost`.
+    """
 
     file: Path
     chain: Path

@@ -31,7 +31,10 @@ MAX_SUGGESTIONS = 5
 
 
 class CappedPaginator(RowPaginator):
-    """Counts no further than MAX_COUNTED: older rows are found by search, not by paging."""
+    """Counts no further than MAX_COUNTED.
+
+    Older rows are found by search, not by paging.
+    """
 
     @cached_property
     @override
@@ -58,7 +61,10 @@ class LargeTableAdmin(ModeratedAdmin[M]):
 
 
 class ReadOnlyAdmin(LargeTableAdmin[M]):
-    """A read-only list: rows change through services, which check rules and publish events."""
+    """Shows rows read-only.
+
+    Rows change through services, which check rules and publish events.
+    """
 
     @override
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:

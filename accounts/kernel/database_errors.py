@@ -50,7 +50,10 @@ def missing_migrations() -> list[str]:
 
 
 def lacks_migrations() -> bool:
-    """Checks for missing migrations and logs once per process. Raises django.db.Error."""
+    """Checks for missing migrations and logs once per process.
+
+    Raises django.db.Error.
+    """
     missing = missing_migrations()
     if missing and not _logged:
         _logged.add(missing[0])

@@ -4,7 +4,7 @@ from django.db import connection
 
 
 def release_connection() -> None:
-    """Returns this thread's connection to the pool, so that other requests can use it.
+    """Returns this thread's connection to the pool, for other requests.
 
     SQLite has no pool, and a transaction needs its connection.
     """

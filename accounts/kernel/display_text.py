@@ -35,9 +35,10 @@ TAGGED_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]
 
 
 def display_text(limit: int, *, lines: bool = False) -> Callable[[str], str]:
-    """Returns a check for texts of up to `limit` characters; `lines` allows line breaks.
+    """Returns a check for texts of up to `limit` characters.
 
-    The check returns the text as stored (NFC), or raises ValueError with a sentence for people.
+    `lines` allows line breaks. The check returns the text as stored (NFC), or raises ValueError
+    with a sentence for people.
     """
 
     def check(text: str) -> str:

@@ -28,7 +28,10 @@ def sentence_of(errors: FieldErrors) -> str:
 
 
 class DomainError(Exception):
-    """The base of the tree. `retry_after` is in seconds, `errors` is `[{"loc", "msg", "type"}]`."""
+    """The base of the tree.
+
+    `retry_after` is in seconds, `errors` is `[{"loc", "msg", "type"}]`.
+    """
 
     code: ClassVar[str]
     detail: ClassVar[str]

@@ -16,7 +16,7 @@ committed = Signal()
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """The base of all events: a name in the past tense, with ids and plain values only."""
+    """Is the base of all events: named in the past tense, with plain values only."""
 
 
 def publish(event: Event) -> None:

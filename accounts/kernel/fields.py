@@ -36,7 +36,10 @@ def rfc3339(moment: datetime) -> str:
 
 
 def stored_rfc3339(moment: datetime) -> str:
-    """The same of a moment as a cursor returns it: SQLite's has no zone and is in UTC."""
+    """Returns the same of a moment as a cursor returns it.
+
+    SQLite's has no zone and is in UTC.
+    """
     if moment.tzinfo is None:
         return moment.isoformat(timespec="milliseconds") + "Z"
     return rfc3339(moment)
@@ -82,7 +85,10 @@ UserRef = (
 
 
 class Body(BaseModel):
-    """The base of request bodies. Unknown members are errors, so that a typo is reported."""
+    """The base of request bodies.
+
+    Unknown members are errors, so that a typo is reported.
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -116,7 +122,10 @@ class FieldErrorOut(BaseModel):
 
 
 class ErrorOut(BaseModel):
-    """The answer of every error. `code` is stable, `detail` is for people; 422 adds `errors`."""
+    """The answer of every error.
+
+    `code` is stable, `detail` is for people; 422 adds `errors`.
+    """
 
     code: str  # `config/openapi.py` lists the codes of all apps
     detail: str
@@ -124,7 +133,7 @@ class ErrorOut(BaseModel):
 
 
 def answers(success: dict[int, Any], *errors: int) -> dict[int, Any]:
-    """Returns Ninja's `response` table: the success, and ErrorOut for each error status.
+    """Returns Ninja's `response` table: the success, and ErrorOut for each error.
 
     429 and 503 are always included: every operation has a rate (`config.request_rates`), and the
     database may be down or too slow.

@@ -27,7 +27,7 @@ def encode_json(value: Any) -> bytes:
 
 
 def json_answer(value: Any, status: int = 200) -> HttpResponse:
-    """Returns the answer of an operation whose values have the declared shape already.
+    """Returns the answer of an operation whose values have the declared shape.
 
     Ninja sends it as it is. Tests hold such values against the schema.
     """

@@ -92,7 +92,7 @@ class Link:
 
 
 def related(request: HttpRequest, label: str, model: str, search: str) -> list[Link]:
-    """Returns a link to another list, such as "rooms.member", if the staff member may view it."""
+    """Returns a link to another list, such as "rooms.member", if staff may view it."""
     app, _, name = model.partition(".")
     codes = (f"{app}.view_{name}", f"{app}.change_{name}")
     if not any(request.user.has_perm(code) for code in codes):
@@ -119,7 +119,7 @@ def link_to(row: Model | None, text: str) -> str:
 
 
 class ModeratedAdmin(ModelAdmin[M]):
-    """Adds staff actions, links to related rows and help texts to lists and object pages."""
+    """Adds staff actions, links to related rows and help texts to the admin's pages."""
 
     class Media:
         css = {"all": ["moderation/admin.css"]}

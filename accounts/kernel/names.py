@@ -21,7 +21,7 @@ INVISIBLE = frozenset(
 
 
 def name_key(name: str) -> str:
-    """Returns the key by which names are compared: NFKC and casefold, so `ﬁlm` is `FILM`."""
+    """Returns the key that compares names: NFKC and casefold, so `ﬁlm` is `FILM`."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return unicodedata.normalize("NFKC", folded)
 
@@ -32,7 +32,10 @@ def search_key(text: str) -> str:
 
 
 def check_name(name: str) -> str:
-    """Returns a new name as it is stored (NFC). Raises ValueError with a sentence for people."""
+    """Returns a new name as it is stored (NFC).
+
+    Raises ValueError with a sentence for people.
+    """
     stored = _check_characters(name)
     # The key is checked too: a letter may fold into one of another script.
     if mixes_scripts(stored) or mixes_scripts(name_key(stored)):
@@ -83,7 +86,7 @@ def _is_allowed(character: str) -> bool:
 
 
 def name_from_email(email: str) -> str:
-    """Returns a username from the local part, or from its ASCII characters, else `user`."""
+    """Returns a username from the local part, from its ASCII characters, or `user`."""
     local = unicodedata.normalize("NFKC", email.partition("@")[0])
     kept = "".join(character for character in local if _is_allowed(character))[:MAX_NAME_LENGTH]
     plain = "".join(character for character in kept if character.isascii())

@@ -1,4 +1,7 @@
-"""Keyset pages with opaque cursors, and the Link header that holds them (RFC 8288, contract §2)."""
+"""Cuts lists into keyset pages with opaque cursors (RFC 8288, contract §2).
+
+The Link header holds the cursors.
+"""
 
 import base64
 import json
@@ -35,9 +38,10 @@ Cursor = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class RowSize(Generic[Row]):
-    """How many bytes of an answer a row takes: about, by the database; and once it is loaded.
+    """Knows the size of a row in an answer.
 
-    `maximum` is what the longest row takes, so that a page of rows that fit anyway is not measured.
+    The database estimates it; a loaded row is measured. `maximum` is what the longest row takes, so
+    that a page of rows that fit anyway is not measured.
     """
 
     expression: Any
@@ -46,7 +50,7 @@ class RowSize(Generic[Row]):
 
 
 class Octets(Func):
-    """The bytes of a text in the database, as UTF-8."""
+    """Counts the bytes of a text in the database, as UTF-8."""
 
     function = "octet_length"
     output_field = IntegerField()
@@ -59,17 +63,18 @@ class Octets(Func):
 
 
 def json_bytes(text: str) -> int:
-    """The bytes of a text in an answer: quotes and control characters are escaped there."""
+    """Returns the bytes of a text in an answer, where JSON escapes some characters."""
     return len(encode_basestring(text).encode(errors="replace"))
 
 
 def read_rows(
     rows: QuerySet[Row], *, limit: int, size: RowSize[Row] | None = None
 ) -> tuple[list[Row], bool]:
-    """The first rows, at most `limit` and about CHAT_PAGE_BYTES; and whether more follow.
+    """Returns the first rows and whether more follow.
 
-    At least one. Where they could be more bytes than that, the database is asked for their sizes
-    first, so that this process never holds what it does not send.
+    At most `limit` rows and about CHAT_PAGE_BYTES. At least one. Where they could be more bytes
+    than that, the database is asked for their sizes first, so that this process never holds what it
+    does not send.
     """
     page_bytes: int | None = settings.CHAT_PAGE_BYTES
     if size is not None and page_bytes is not None and limit * size.maximum > page_bytes:
@@ -83,7 +88,7 @@ def read_rows(
 
 
 def count_fitting(sizes: Iterable[int]) -> int:
-    """How many of them fit into CHAT_PAGE_BYTES, at least one if there is one."""
+    """Returns how many rows fit into CHAT_PAGE_BYTES, at least one of any."""
     count = total = 0
     page_bytes: float = settings.CHAT_PAGE_BYTES or math.inf
     for count, size in enumerate(sizes, 1):
@@ -94,7 +99,10 @@ def count_fitting(sizes: Iterable[int]) -> int:
 
 
 class Page(list[Item], Generic[Item]):
-    """One page of rows; `links` maps `next` and `prev` to the query parameters that lead there."""
+    """Holds one page of rows.
+
+    `links` maps `next` and `prev` to the query parameters that lead there.
+    """
 
     links: dict[str, dict[str, Any]]
 
@@ -109,12 +117,13 @@ def keyset_page(
     walks: Sequence[QuerySet[Row]] = (),
     size: RowSize[Row] | None = None,
 ) -> Page[Row]:
-    """A page of `rows` in `order` (attribute names, `-` for falling, the last one unique).
+    """Returns a page of `rows` in `order`.
 
-    Of those rows that any of the `walks` finds, if there are some: what one query could only find
-    with an OR, for which no database walks two indexes in order, each finds by its own.
-    With `size`, a page ends early at about CHAT_PAGE_BYTES. Raises Invalid for a cursor that we did
-    not make; `field` is what the client calls it.
+    `order` has names of attributes, `-` for falling; the last one is unique. Of those rows that any
+    of the `walks` finds, if there are some: what one query could only find with an OR, for which no
+    database walks two indexes in order, each finds by its own. With `size`, a page ends early at
+    about CHAT_PAGE_BYTES. Raises Invalid for a cursor that we did not make; `field` is what the
+    client calls it.
     """
     try:
         return _page(rows, order, cursor, limit, walks, size)
@@ -156,7 +165,10 @@ class Position:
 
 
 def position_in(cursor: str | None, length: int, field: str = "cursor") -> Position:
-    """Returns what a cursor of so many values holds. Raises Invalid for one not made here."""
+    """Returns what a cursor of so many values holds.
+
+    Raises Invalid for one not made here.
+    """
     try:
         return _position(cursor, length)
     except (ValueError, TypeError) as error:
@@ -190,7 +202,7 @@ def page_of(
 
 
 def id_in(cursor: str, field: str) -> int:
-    """Of a cursor to a page that is ordered by id alone. Raises Invalid."""
+    """Returns the id in a cursor of a page ordered by id. Raises Invalid."""
     try:
         _, (value,) = _decode(cursor, 1)
         return int(value)
@@ -199,7 +211,7 @@ def id_in(cursor: str, field: str) -> int:
 
 
 def cursor_after(value: int) -> str:
-    """To the page that begins after this id."""
+    """Returns the cursor of the page that begins after this id."""
     return _written("n", [value])
 
 
@@ -212,7 +224,7 @@ def _flip(field: str) -> str:
 
 
 def _beyond(order: Sequence[str], values: Sequence[Any]) -> Q:
-    """Rows after `values`: (a, b) > (x, y) is a > x, or a = x and b > y."""
+    """Returns rows after `values`: (a, b) > (x, y) is a > x, or a = x and b > y."""
     beyond, equal = Q(), Q()
     for field, value in zip(order, values, strict=True):
         name = field.removeprefix("-")
@@ -233,7 +245,7 @@ def _written(direction: str, values: Sequence[Any]) -> str:
 
 
 def _decode(cursor: str, length: int) -> tuple[bool, list[Any]]:
-    """Raises ValueError, TypeError."""
+    """Returns direction and values of a cursor. Raises ValueError, TypeError."""
     raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     try:
         direction, *values = json.loads(raw)

@@ -34,7 +34,10 @@ class Rate(NamedTuple):
 
 
 def parse_rate(text: str) -> Rate | None:
-    """Parses `20/s` or `60/h`; `off` is None. A rate per second has a burst of two seconds."""
+    """Parses `20/s` or `60/h`; `off` is None.
+
+    A rate per second has a burst of two seconds.
+    """
     if text.strip().lower() == "off":
         return None
     match = re.fullmatch(r"\s*([1-9]\d{0,8})\s*/\s*([smhd])\s*", text)
@@ -68,7 +71,10 @@ class Bucket:
 
 
 class Buckets:
-    """Holds buckets by action and key. Thread-safe: REST counts in threads, sockets on the loop."""
+    """Holds buckets by action and key.
+
+    Thread-safe: REST counts in threads, sockets on the loop.
+    """
 
     def __init__(self) -> None:
         self._buckets: dict[tuple[str, Hashable], Bucket] = {}
@@ -122,7 +128,10 @@ class ClusterLimits(Protocol):
     """The limits that all processes of a cluster share."""
 
     def consume(self, action: str, key: Hashable, rate: Rate) -> float:
-        """Returns the seconds to wait, 0.0 when consumed or when the cluster is not reachable."""
+        """Returns the seconds to wait.
+
+        0.0 when consumed, or when the cluster is not reachable.
+        """
 
     def report(self, action: str, key: Hashable, rate: Rate) -> None:
         """Notes a token consumed in this process, for a later report to the cluster."""

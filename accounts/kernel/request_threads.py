@@ -1,7 +1,7 @@
-"""Runs the synchronous part of a request on a thread whose database connection is kept.
+"""Runs the synchronous part of a request on a thread.
 
-Django gives each request a new thread and closes its connection afterwards. A new thread and a new
-SQLite connection cost more than most queries.
+The thread keeps its database connection. Django gives each request a new thread and closes its
+connection afterwards. A new thread and a new SQLite connection cost more than most queries.
 """
 
 import asyncio

@@ -54,7 +54,7 @@ def mixes_digits(text: str) -> bool:
 
 
 def piles_up_marks(text: str) -> bool:
-    """Checks whether a letter has more marks than any language uses, or one twice in a row."""
+    """Checks for more marks than any language uses, or one mark twice in a row."""
     marks, last = 0, ""
     for character in unicodedata.normalize("NFD", text):
         if unicodedata.category(character) not in ("Mn", "Me"):

@@ -1,4 +1,7 @@
-"""`python -m config.chat_client ila --room friends`, or `--token` for an access token alone."""
+"""Runs the client: `python -m config.chat_client ila --room friends`.
+
+With `--token` it prints an access token alone.
+"""
 
 import argparse
 import asyncio
@@ -123,7 +126,10 @@ def _rest(url: str) -> Rest:
 
 
 def _password(rest: Rest) -> str:
-    """Returns PASSWORD. Arguments are not used: other users of the machine can see them."""
+    """Returns PASSWORD.
+
+    Arguments are not used: other users of the machine can see them.
+    """
     given = os.environ.get("PASSWORD", "")
     if given:
         return given

@@ -231,7 +231,10 @@ class Chat:
                 await self._socket.send(json.dumps(frame))
 
     def _settle(self, retry_after: float | None) -> None:
-        """Settles the message in flight: None when done, else seconds until it is sent again."""
+        """Settles the message in flight.
+
+        Returns None when done, else seconds until it is sent again.
+        """
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(retry_after)
 
@@ -280,7 +283,7 @@ class Chat:
         self._screen.show(self._lines.message(message, text, private=not own_room))
 
     def _refused(self, frame: Frame) -> None:
-        """Handles an error about a frame or, as the last frame before a close, the connection."""
+        """Handles an error about a frame or, before a close, about the connection."""
         self._error = frame
         ref, code = frame.get("ref"), frame["code"]
         if ref is None and code not in (*RETRYABLE, *UNREADABLE):
@@ -304,7 +307,10 @@ class Chat:
     # What the user types
 
     async def _read(self) -> None:
-        """Handles typed lines until /quit, then waits for all acknowledgements. Raises Stop."""
+        """Handles typed lines until /quit, then waits for all acknowledgements.
+
+        Raises Stop.
+        """
         while True:
             line = await self._keyboard.line()
             if line is None or line.strip() == "/quit":

@@ -19,14 +19,14 @@ ERASE = ("\x7f", "\b")
 
 
 def is_terminal() -> bool:
-    """Returns whether input and output are a terminal that can erase lines, unlike `TERM=dumb`."""
+    """Checks for a terminal that can erase lines, unlike `TERM=dumb`."""
     if os.name != "posix" or os.environ.get("TERM", "dumb") == "dumb":
         return False
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _unbuffered_attributes(terminal: int) -> Any:
-    """Returns attributes for a terminal that delivers each key at once and shows none."""
+    """Returns attributes for a terminal that delivers each key and shows none."""
     import termios  # noqa: PLC0415 - not on every system
 
     attributes: Any = termios.tcgetattr(terminal)
@@ -158,7 +158,10 @@ class Keyboard:
             self._interrupt()
 
     def _read_pipe(self) -> None:
-        """Reads in a thread, because loops cannot watch files. Waits while the queue is full."""
+        """Reads in a thread, because loops cannot watch files.
+
+        Waits while the queue is full.
+        """
         with suppress(RuntimeError):  # the loop has closed
             while line := sys.stdin.buffer.readline(MAX_LINE):
                 self._put_from_thread(line.decode(errors="replace").rstrip("\r\n"))

@@ -43,7 +43,7 @@ class Rest:
 
     @property
     def is_local(self) -> bool:
-        """Returns whether the server is on this machine, where the published password is safe."""
+        """Checks for a server on this machine, where the published password is safe."""
         try:
             return ip_address(self._host).is_loopback
         except ValueError:

@@ -23,7 +23,7 @@ class RoomAddress:
         return f"/{folder}/{name}/"
 
     def hint(self, code: str) -> str:
-        """Returns the remedy for an error on connecting; empty when its message is enough."""
+        """Returns the remedy for an error on connecting, or "" if its message is enough."""
         hints = {
             ("public", "not_a_member"): f"For members of this group: GROUP={self.name}",
             ("public", "forbidden"): f"For members of this group: GROUP={self.name}",

@@ -45,7 +45,10 @@ class Screen:
             sys.stdout.flush()
 
     def _input_line(self) -> str:
-        """Returns the end of the input that fits into one row: a second row could not be erased."""
+        """Returns the end of the input that fits into one row.
+
+        A second row could not be erased.
+        """
         # Not shutil's, which prefers a COLUMNS from before the window was resized.
         left = os.get_terminal_size(sys.stdout.fileno()).columns - len(PROMPT) - 1
         start = len(self._typed)

@@ -10,7 +10,7 @@ MAX_WAITING = 100
 
 @dataclass(frozen=True)
 class QueuedMessage:
-    """A message with a `client_id`, so that the server stores it once when it is sent twice."""
+    """Holds a message with a `client_id`, so that a repeat is stored once."""
 
     text: str
     client_id: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -35,7 +35,7 @@ class SendQueue:
         return len(self._messages)
 
     async def put(self, text: str) -> None:
-        """Waits while the queue is full, so that a pipe is not read faster than it is sent."""
+        """Waits while the queue is full: a pipe is read no faster than it is sent."""
         async with self._changed:
             await self._changed.wait_for(lambda: len(self) < MAX_WAITING)
             self._messages.append(QueuedMessage(text))

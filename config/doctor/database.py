@@ -52,7 +52,7 @@ def check_database() -> Iterator[Finding]:
 
 
 def _probe() -> None:
-    """Connects to PostgreSQL without the pool, which would wait and then hide the reason."""
+    """Connects to PostgreSQL without the pool, which would hide the reason."""
     if connection.vendor == "postgresql":
         params = connection.get_connection_params()
         psycopg.connect(**params | {"connect_timeout": 3}).close()

@@ -1,6 +1,6 @@
-"""Answers `GET /doctor` with what the server sees of a request, to the doctor alone.
+"""Answers `GET /doctor` with what the server sees of a request.
 
-The doctor signs its request with SECRET_KEY.
+Only the doctor may ask. The doctor signs its request with SECRET_KEY.
 """
 
 import time
@@ -27,7 +27,7 @@ def signature() -> str:
 
 
 def installation() -> str:
-    """Returns a digest that is equal for processes with the same DATABASE_URL and REDIS_URL.
+    """Returns a digest that is equal for processes with the same database and Redis.
 
     The digest reveals neither of them.
     """

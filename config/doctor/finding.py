@@ -1,4 +1,4 @@
-"""Runs checks and collects their findings: a level and one or two plain sentences."""
+"""Runs checks and collects findings: a level and one or two plain sentences."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +14,10 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of a check. Holds no secret: people paste these lines when they ask for help."""
+    """The result of a check.
+
+    Holds no secret: people paste these lines when they ask for help.
+    """
 
     level: Level
     sentence: str
@@ -41,7 +44,7 @@ class Check:
 
 
 def run_check(check: Check, timeout: float) -> list[Finding]:
-    """Returns the findings so far and, if the check failed or timed out, one about that."""
+    """Returns the findings so far, and one about a failed or slow check."""
     found: list[Finding] = []
     thread = threading.Thread(target=_collect, args=(check, found), daemon=True)
     thread.start()

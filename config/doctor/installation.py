@@ -1,4 +1,4 @@
-"""Checks settings, library versions and static files, without a connection to anything."""
+"""Checks settings, library versions and static files, without any connection."""
 
 import os
 from collections.abc import Iterator
@@ -75,7 +75,7 @@ def _workers() -> Iterator[Finding]:
 
 
 def _django() -> Iterator[Finding]:
-    """Runs Django's own checks, which would otherwise end the command before the others."""
+    """Runs Django's own checks, which would otherwise end the command first."""
     for message in checks.run_checks(include_deployment_checks=not settings.DEBUG):
         if message.is_silenced() or message.level < checks.WARNING:
             continue

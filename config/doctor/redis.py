@@ -1,4 +1,4 @@
-"""Checks each Redis of REDIS_URL: connection, version, clock and a broadcast through it."""
+"""Checks each Redis: connection, version, clock and a broadcast through it."""
 
 import asyncio
 import time

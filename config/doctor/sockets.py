@@ -24,7 +24,7 @@ MAX_FRAMES = 5
 
 
 def refusal(url: str, origin: str | None = None) -> tuple[int, str]:
-    """Returns the close code, and the code of the error frame before it ("" without one).
+    """Returns the close code and the code of the error frame ("" without one).
 
     Raises OSError, InvalidHandshake.
     """
@@ -32,10 +32,11 @@ def refusal(url: str, origin: str | None = None) -> tuple[int, str]:
 
 
 async def _refusal(url: str, origin: str | None) -> tuple[int, str]:
-    """Uses the asyncio client: the threaded one reads and writes one TLS connection at once.
+    """Uses the asyncio client.
 
-    OpenSSL does not allow that: sometimes a request was lost while the other thread read the
-    session tickets that follow the handshake.
+    The threaded one reads and writes one TLS connection at once. OpenSSL does not allow that:
+    sometimes a request was lost while the other thread read the session tickets that follow the
+    handshake.
     """
     parts = urlsplit(url)
     scheme = "wss" if parts.scheme == "https" else "ws"
@@ -94,7 +95,7 @@ def check_websocket(url: str) -> Iterator[Finding]:
 
 
 def check_origin(url: str) -> Iterator[Finding]:
-    """Checks that the chat's own pages may open sockets and pages of other origins may not."""
+    """Checks that the chat's own pages may open sockets, and other origins may not."""
     parts = urlsplit(url)
     try:
         own = refusal(url, f"{parts.scheme}://{parts.netloc}")

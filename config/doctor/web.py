@@ -1,4 +1,4 @@
-"""Checks the chat over HTTP, through its public URL and all proxies in front of it."""
+"""Checks the chat over HTTP, through its public URL and all proxies."""
 
 import json
 import select
@@ -119,7 +119,10 @@ def request_echo(url: str, **headers: str) -> dict[str, Any]:
 
 
 def check_proxy(url: str) -> Iterator[Finding]:
-    """Checks scheme and address as the server sees them, and whether clients can forge them."""
+    """Checks scheme and address as the server sees them.
+
+    Clients must not be able to forge them.
+    """
     forged_headers = {"X-Forwarded-For": FORGED_ADDRESS, "X-Forwarded-Proto": _other_scheme(url)}
     try:
         plain, forged = request_echo(url), request_echo(url, **forged_headers)
@@ -169,7 +172,10 @@ def _scheme(url: str, plain: dict[str, Any], forged: dict[str, Any]) -> Iterator
 
 
 def _addresses(url: str, plain: dict[str, Any], forged: dict[str, Any]) -> Iterator[Finding]:
-    """Checks the client address. `forwarded` counts the entries that proxies add to the header."""
+    """Checks the client address.
+
+    `forwarded` counts the entries that proxies add to the header.
+    """
     proxies, trusted = plain["forwarded"], plain["trusted"]
     if forged["address"] == FORGED_ADDRESS:
         yield wrong(
@@ -210,7 +216,10 @@ def check_processes(url: str) -> Iterator[Finding]:
 
 
 def check_bodies(url: str) -> Iterator[Finding]:
-    """Announces a body of 1 GiB. nginx refuses it at once, Caddy after its `max_size`."""
+    """Announces a body of 1 GiB.
+
+    nginx refuses it at once, Caddy after its `max_size`.
+    """
     connection = connection_to(url, timeout=2.0)
     try:
         status = _announce_large_body(connection)

@@ -46,9 +46,10 @@ def redact(text: str) -> str:
 
 
 def _cut(text: str) -> str:
-    """Truncates a text before it is redacted: the first part of a token still matches TOKEN.
+    """Truncates a text before it is redacted.
 
-    A truncated text stays unchanged when the next filter sees it.
+    The first part of a token still matches TOKEN. A truncated text stays unchanged when the next
+    filter sees it.
     """
     if len(text) <= MAX_LOGGED_LENGTH:
         return text
@@ -77,7 +78,10 @@ class RedactTokens(logging.Filter):
         return True
 
     def _parts(self, record: logging.LogRecord) -> tuple[Any, ...]:
-        """Returns all redacted attributes, and `quoting`: another value needs a new redaction."""
+        """Returns all redacted attributes and `quoting`.
+
+        Another value needs a new redaction.
+        """
         exc_info, exc_text = record.exc_info, record.exc_text
         return (self._quoting, record.msg, record.args, record.stack_info, exc_info, exc_text)
 
@@ -117,7 +121,10 @@ class RedactTokens(logging.Filter):
 
 
 def is_client_fault(record: logging.LogRecord) -> bool:
-    """Returns whether Django logged a refused request, as with a foreign host or invalid UTF-8."""
+    """Returns whether Django logged a refused request.
+
+    Such as one with a foreign host or invalid UTF-8.
+    """
     refused = record.name == "django.request" and record.levelno == logging.WARNING
     return refused or record.name.startswith("django.security.")
 
@@ -143,7 +150,7 @@ CONNECTION_LINES = ("connection open", "connection closed")
 
 
 class DropFrameContents(logging.Filter):
-    """Drops records in which uvicorn logs WebSocket frames, and websockets' lines for each socket.
+    """Drops records of WebSocket frames, and websockets' lines for each socket.
 
     With `--log-level debug` uvicorn logs whole frames, which contain messages. The traceback of
     invalid UTF-8 is removed too: it is a mistake of the client.
@@ -176,7 +183,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one JSON object, with the fields below and no other attributes."""
+    """Formats a record as one JSON object, with only the fields below."""
 
     @override
     def format(self, record: logging.LogRecord) -> str:
@@ -223,7 +230,10 @@ def guard_server_logs() -> None:
 
 
 def _redirect_daphne_access_log() -> None:
-    """Sends daphne's access log, printed by default, to its logger. A log file is still written."""
+    """Sends daphne's access log, printed by default, to its logger.
+
+    A log file is still written.
+    """
     from daphne.access import AccessLogGenerator  # noqa: PLC0415 - only where daphne runs
 
     access = logging.getLogger("daphne.access")

@@ -106,7 +106,7 @@ POOL_TOTALS = {
 
 
 class WorkerProcess:
-    """Samples memory, files and CPU time of this process, to be summed over all workers.
+    """Samples memory, files and CPU time of this process, summed over workers.
 
     In multiprocess mode prometheus_client does not use its own collector for them.
     """
@@ -176,7 +176,7 @@ def _sample_pool() -> None:
 
 
 def start_sampling() -> None:
-    """Starts sampling in a worker, so that its files are current when another one is scraped."""
+    """Starts sampling in a worker, so that its files are current for a scrape."""
     if shared_folder() is not None:
         threading.Thread(target=_sample_forever, name="metrics", daemon=True).start()
 
@@ -205,9 +205,10 @@ def exposition() -> bytes:
 
 
 async def metrics(request: HttpRequest) -> HttpResponse:
-    """Answers a scrape with CHAT_METRICS_TOKEN as bearer token; with DEBUG no token is needed.
+    """Answers a scrape with CHAT_METRICS_TOKEN as bearer token.
 
-    In production without that setting the answer is 404, because metrics are not public.
+    With DEBUG no token is needed. In production without that setting the answer is 404, because
+    metrics are not public.
     """
     expected: str = settings.CHAT_METRICS_TOKEN
     if not expected and not settings.DEBUG:

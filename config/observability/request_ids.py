@@ -1,4 +1,4 @@
-"""Gives each request and socket an id, for its log lines and the `X-Request-ID` header."""
+"""Gives requests and sockets an id, for log lines and `X-Request-ID`."""
 
 import re
 import uuid
@@ -14,7 +14,7 @@ SAFE = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 def traced(application: Any) -> Any:
-    """Wraps an ASGI application so that its log lines have the id of their request or socket."""
+    """Wraps an ASGI application: log lines have the id of their request or socket."""
 
     async def trace(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":

@@ -1,4 +1,4 @@
-"""Checks and stores one batch of messages and read markers under the locks it needs.
+"""Checks and stores a batch of messages and read markers under locks.
 
 The SQL is in `sql`.
 """
@@ -41,7 +41,7 @@ from .sql import (
 
 
 class MessageBatch:
-    """Is created inside a transaction: `add` each draft in order, `move_marker`, then `save`."""
+    """Is used inside a transaction: `add` drafts in order, `move_marker`, `save`."""
 
     def __init__(self, drafts: Sequence[Draft], marks: Sequence[MarkRead] = ()) -> None:
         self._now = timezone.now()
@@ -106,8 +106,7 @@ class MessageBatch:
             # Sending joins a public room: see `rooms.membership`.
             self._members.add((room.pk, draft.user_id))
             self._joining[room.pk, draft.user_id] = room.last_seq
-        room.last_seq += 1
-        room.version += 1
+        room.count_message()
         message = MessageState(
             id=next(self._free_ids),
             seq=room.last_seq,

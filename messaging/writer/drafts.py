@@ -26,7 +26,10 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A stored message; `duplicate` when an earlier send with its `client_id` stored it."""
+    """Holds a stored message.
+
+    `duplicate` when an earlier send with its `client_id` stored it.
+    """
 
     message: MessageState
     duplicate: bool

@@ -1,4 +1,4 @@
-"""Stores messages and read markers by group commit, in one thread for REST and sockets.
+"""Stores messages and read markers by group commit, in one thread.
 
 All queued writes share one transaction and so the cost of one commit (an fsync). Under the locks of
 the rooms' rows the thread checks session, membership, ban and `client_id`, counts `seq` and

@@ -96,7 +96,7 @@ def lock_rooms(ids: Collection[int]) -> Rows:
 
 
 def active_senders(keys: Collection[tuple[int, int, int]]) -> Rows:
-    """Returns room, user, session, username and membership of senders with an open session.
+    """Returns room, user, session, username and membership of open sessions.
 
     `keys` are rooms, users and sessions. Read after the rooms were locked: a removal takes the same
     lock.

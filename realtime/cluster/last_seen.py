@@ -1,4 +1,4 @@
-"""Stores when users were last seen, in one commit for all of the last two seconds."""
+"""Stores when users were last seen, in one commit every two seconds."""
 
 import asyncio
 import logging

@@ -174,7 +174,7 @@ class Leases:
                 record()
 
     def _held_on(self, client: RedisClient, *, was_reaped: bool) -> dict[str, Callable[[], object]]:
-        """Returns what this process holds on one host, each with the call that records it."""
+        """Returns what this process holds on one host, with the call that records each."""
         enter = self._enter_again if was_reaped else self.enter
         items: dict[str, Callable[[], object]] = {}
         for room_id, users in self._holder.held_users().items():

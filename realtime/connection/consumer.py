@@ -169,7 +169,10 @@ class RoomConsumer(AsyncConsumer):
         await handlers.handle(frame)
 
     async def _renew(self, subscriber: Subscriber, token: str) -> None:
-        """Continues under a later token of the same user. Any other token ends the socket."""
+        """Continues under a later token of the same user.
+
+        Any other token ends the socket.
+        """
         caller = await runtime.database.run(sign_in_with, read_access(token))
         if self._queue.closing:
             raise Disconnected

@@ -1,7 +1,7 @@
 """Takes a new socket from accept to its first live frame.
 
 In this order: token, limits, admission, membership, subscription, `ready`, missed messages. Origin
-and host are checked before (`credentials.py`).
+and host are checked before (`origin.py`).
 """
 
 import asyncio
@@ -133,7 +133,7 @@ class Handshake:
     # Admission and subscription
 
     async def subscribe(self, claims: Claims) -> FrameHandlers:
-        """Admits the socket within its limits, authorises it, and subscribes it to its room.
+        """Admits the socket within limits, authorises it, subscribes it to its room.
 
         Raises the DomainErrors of a refusal, Restarting.
         """
@@ -153,9 +153,9 @@ class Handshake:
     async def _admit(self, claims: Claims) -> None:
         self._runtime.revocation.check_session(claims.session_id)
         consume_locally("CHAT_CONNECT_RATE", claims.user_id)
-        await self._count(f"user:{claims.user_id}", settings.CHAT_SOCKETS_PER_USER)
+        await self._count(f"user:{claims.user_id}", "CHAT_SOCKETS_PER_USER")
         await self._count(
-            f"from:{network(self._scope)}", settings.CHAT_SOCKETS_PER_ADDRESS, TOO_MANY_FROM_ADDRESS
+            f"from:{network(self._scope)}", "CHAT_SOCKETS_PER_ADDRESS", TOO_MANY_FROM_ADDRESS
         )
         await self._runtime.admission.wait_for_turn()
         self._runtime.lifecycle.check_accepting()
@@ -168,14 +168,19 @@ class Handshake:
             refund("CHAT_CONNECT_RATE", claims.user_id)
             raise
 
-    async def _count(self, name: str, most: int | None, refusal: str | None = None) -> None:
-        """Counts the socket under a name within a limit. Raises TooManyConnections."""
+    async def _count(self, name: str, setting: str, refusal: str | None = None) -> None:
+        """Counts the socket under a name within a setting. Raises TooManyConnections."""
+        most: int | None = getattr(settings, setting)
         if most is None:
             return
-        self._runtime.connections.acquire(name, most, refusal)
-        # Before the await: `release` must undo it, however the socket ends.
-        self._counted += (name,)
-        await self._runtime.connections.check(name, most, refusal)
+        try:
+            self._runtime.connections.acquire(name, most, refusal)
+            # Before the await: `release` must undo it, however the socket ends.
+            self._counted += (name,)
+            await self._runtime.connections.check(name, most, refusal)
+        except TooManyConnections:
+            count_refusal(setting)
+            raise
 
     # Greeting
 

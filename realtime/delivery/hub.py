@@ -51,7 +51,10 @@ class Hub:
         return True
 
     def post(self, call: Callable[..., None], *arguments: Any) -> None:
-        """Runs `call` on the loop, from any thread. Drops it when no socket was ever open."""
+        """Runs `call` on the loop, from any thread.
+
+        Drops it when no socket was ever open.
+        """
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *arguments)
 
@@ -97,7 +100,7 @@ class Hub:
             del self._by_session[subscriber.caller.session_id]
 
     def renew(self, subscriber: Subscriber, caller: Caller) -> None:
-        """Continues a socket with a newer token of the same user, checked as in `subscribe`."""
+        """Continues a socket with a newer token, checked as in `subscribe`."""
         self._forget_session(subscriber)
         subscriber.caller = caller
         self._by_session.setdefault(caller.session_id, set()).add(subscriber)
@@ -133,14 +136,14 @@ class Hub:
         except_user_id: int | None = None,
         droppable: bool = False,
     ) -> None:
-        """Sends a frame outside the order of versions, to all sockets but those of one user."""
+        """Sends a frame outside the order of versions, except to one user."""
         room = self.rooms.get(room_id)
         # Another process may not know that too many users are online for typing.
         if room is not None and not (droppable and not room.announces):
             room.send(text, except_user_id=except_user_id, droppable=droppable)
 
     def send_read_marker(self, room_id: int, user_id: int, text: str) -> None:
-        """Sends how far a user has read; in large rooms to their own sockets (decision 11)."""
+        """Sends a read marker; in large rooms to the user's own sockets (decision 11)."""
         room = self.rooms.get(room_id)
         if room is not None and room.announces:
             room.send(text)

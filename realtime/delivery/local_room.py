@@ -1,4 +1,4 @@
-"""Delivers the frames of one room to its sockets here, in strictly rising version.
+"""Delivers the frames of one room to its sockets, in strictly rising version.
 
 Frames come from the writer of this process, from another process, or from the repair. The next
 version is delivered at once, an older one is dropped, and a later one waits until the missing
@@ -16,11 +16,10 @@ from realtime.servers.interface import Event, Write, ignore_change
 
 from .local_state import LocalState
 from .subscriber import Subscriber, VersionedFrame, text_event
+from .waiting_frames import OutOfOrderFrames
 
 log = logging.getLogger(__name__)
 
-MAX_OUT_OF_ORDER = 2000
-"""Frames that wait for an earlier one. The repair reads further ones from the database."""
 MAX_WRITE_LENGTH = 16_000
 """Characters that a room joins for one write, in UTF-8 less than 64 KiB. Servers detect a slow
 reader by that amount: a larger write would make every reader look slow.
@@ -30,7 +29,7 @@ JOIN_INTERVAL = 10.0
 
 
 class LocalRoom:
-    """A room with sockets in this process: its version, its subscribers and its users."""
+    """Holds a room's version, subscribers and users in this process."""
 
     __slots__ = (
         "access_epoch",
@@ -64,7 +63,7 @@ class LocalRoom:
         """Up-to-date subscribers that receive frames through their send queue."""
         self.catching_up: set[Subscriber] = set()
         """Subscribers that replay, or that read a version which has not arrived here."""
-        self.out_of_order: dict[int, VersionedFrame] = {}
+        self.out_of_order = OutOfOrderFrames()
         self.unwritten: list[Event] = []
         """Frames for up-to-date subscribers, written when the write batch closes."""
         self.unwritten_characters = 0
@@ -78,9 +77,10 @@ class LocalRoom:
 
     @property
     def announces(self) -> bool:
-        """Whether join, exit, typing and read go to the room: not above CHAT_PRESENCE_MAX_USERS.
+        """Whether join, exit, typing and read go to the room.
 
-        In a large room each would cost a frame for every member (decision 11).
+        Not above CHAT_PRESENCE_MAX_USERS. In a large room each would cost a frame for every member
+        (decision 11).
         """
         most: int | None = settings.CHAT_PRESENCE_MAX_USERS
         return most is None or max(len(self.users), self.online_total) <= most
@@ -126,7 +126,10 @@ class LocalRoom:
         )
 
     def finish_catch_up(self, subscriber: Subscriber, version: int) -> None:
-        """Ends a replay that reached `version`. From now on the subscriber receives live frames."""
+        """Ends a replay that reached `version`.
+
+        From now on the subscriber receives live frames.
+        """
         subscriber.release(version)
         self._promote(subscriber)
 
@@ -163,7 +166,10 @@ class LocalRoom:
             self._promote(subscriber)
 
     def begin_catch_up(self, subscriber: Subscriber) -> None:
-        """Buffers live frames during a replay. Does nothing for a disconnected subscriber."""
+        """Buffers live frames during a replay.
+
+        Does nothing for a disconnected subscriber.
+        """
         if not self.holds(subscriber):
             return
         if subscriber.buffer is None:
@@ -174,12 +180,14 @@ class LocalRoom:
     # Versions in order
 
     def deliver(self, frame: VersionedFrame) -> bool:
-        """Delivers a versioned frame. False when it waits for a missing version before it."""
+        """Delivers a versioned frame.
+
+        False when it waits for a missing version before it.
+        """
         if frame.version <= self.version:
             return True
         if frame.version > self.version + 1 or frame.access_epoch > self.access_epoch:
-            if len(self.out_of_order) < MAX_OUT_OF_ORDER:
-                self.out_of_order[frame.version] = frame
+            self.out_of_order.add(frame)
             return False
         self._emit(frame)
         self._emit_out_of_order()
@@ -196,17 +204,12 @@ class LocalRoom:
         for frame in frames:
             if frame.version > self.version:
                 self._emit(frame.after(before))
-        self.out_of_order = {
-            version: one for version, one in self.out_of_order.items() if version > self.version
-        }
+        self.out_of_order.forget_up_to(self.version)
         self._emit_out_of_order()
         self._promote_all()
 
     def _emit_out_of_order(self) -> None:
-        while (
-            frame := self.out_of_order.get(self.version + 1)
-        ) and frame.access_epoch <= self.access_epoch:
-            del self.out_of_order[frame.version]
+        while frame := self.out_of_order.take(self.version + 1, self.access_epoch):
             self._emit(frame)
 
     def _emit(self, frame: VersionedFrame) -> None:

@@ -1,4 +1,4 @@
-"""Replays what a client missed, in order, before it receives live frames (promise 3)."""
+"""Replays what a client missed before it receives live frames (promise 3)."""
 
 import asyncio
 import time
@@ -41,7 +41,7 @@ class Progress:
         return event
 
     def reached(self, before: int) -> int:
-        """The version of a socket that had `before` and continues after this part of a replay."""
+        """Returns the version of a socket that had `before` after a part of a replay."""
         return max(before, self.written) if self.written > self.since else before
 
 
@@ -56,11 +56,11 @@ class Recovery:
     async def replay(
         self, room: LocalRoom, subscriber: Subscriber, since: int, ref: str | None = None
     ) -> None:
-        """Sends what changed after `since`, then `resumed`. Live frames are buffered meanwhile.
+        """Sends what changed after `since`, then `resumed`.
 
-        At the client's pace. Raises Busy when the database is away or too many replays wait, and
-        Removed. On failure an open socket continues as before. A new one must be closed: its
-        buffered frames follow changes it never received.
+        Live frames are buffered meanwhile. At the client's pace. Raises Busy when the database is
+        away or too many replays wait, and Removed. On failure an open socket continues as before. A
+        new one must be closed: its buffered frames follow changes it never received.
         """
         is_new = subscriber.buffer is not None
         room.begin_catch_up(subscriber)
@@ -90,11 +90,12 @@ class Recovery:
         room.finish_catch_up(subscriber, progress.written)
 
     async def _write_all(self, subscriber: Subscriber, progress: Progress, needed: int) -> bool:
-        """Writes page after page, up to version `needed` at least. False when there are too many.
+        """Writes page after page, up to version `needed` at least.
 
-        Membership is checked after a page was read: a user removed in between gets nothing of it.
-        No check is needed for a page that reaches no further than the subscriber's own version: it
-        received that version as a member, and a removal takes away newer ones only.
+        False when there are too many. Membership is checked after a page was read: a user removed
+        in between gets nothing of it. No check is needed for a page that reaches no further than
+        the subscriber's own version: it received that version as a member, and a removal takes away
+        newer ones only.
         """
         user_id, queue = subscriber.caller.user_id, subscriber.queue
         place, not_before = Place(subscriber.room_id, progress.since, progress.since), 0.0

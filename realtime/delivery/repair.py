@@ -29,7 +29,8 @@ REPAIR_DELAY = 0.03
 """Seconds that a jump waits by itself: two threads may report their commits in either order."""
 CHECK_INTERVAL = 1.0
 MAX_REPAIRED_CHANGES = 5000
-"""Changes that a repair delivers. A room that missed more has its clients reconnect."""
+MAX_REPAIRED_BYTES = 4 * 1024 * 1024
+"""What a repair delivers. A room that missed more has its clients reconnect and replay in pages."""
 ROOMS_PER_QUERY = 5000
 
 
@@ -99,6 +100,7 @@ class Repair:
             room.access_epoch,
             checked,
             limit=MAX_REPAIRED_CHANGES,
+            size=MAX_REPAIRED_BYTES,
         )
         if stored is None:
             self._revocation.close_room(room.id, NoSuchRoom())
@@ -113,7 +115,7 @@ class Repair:
                 room, checked, stored.members, stored.access_epoch
             )
         room.access_epoch = max(room.access_epoch, stored.access_epoch)
-        if len(stored.changes) == MAX_REPAIRED_CHANGES:
+        if stored.changes is None:
             self._hub.ask_to_reconnect(room)
             return False
         repaired_frames.inc(sum(change.message.version > room.version for change in stored.changes))

@@ -26,10 +26,10 @@ ENVELOPE = 500
 
 
 class Entry(NamedTuple):
-    """A frame of a page. `event` is a `message` frame when that is newer than `since`.
+    """A frame of a page.
 
-    `change` is set when that message changed since: a client that received it on an earlier page
-    receives the change.
+    `event` is a `message` frame when that is newer than `since`. `change` is set when that message
+    changed since: a client that received it on an earlier page receives the change.
     """
 
     version: int
@@ -49,10 +49,10 @@ class Entry(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Page:
-    """The changes after a version, complete up to `version`; the last one when `is_last`.
+    """Holds the changes after a version, complete up to `version`.
 
-    `entries` is None when there are too many, or the client claims a version that the room does not
-    have.
+    `is_last` marks the last page. `entries` is None when there are too many, or the client claims a
+    version that the room does not have.
     """
 
     version: int

@@ -1,4 +1,4 @@
-"""Disconnects sockets that lose access: ended sessions, lost members and deleted rooms."""
+"""Disconnects sockets of ended sessions, lost members and deleted rooms."""
 
 from collections.abc import Collection
 
@@ -38,7 +38,10 @@ class Revocation:
     def disconnect_member(
         self, room_id: int, user_id: int, access_epoch: int, error: DomainError | None
     ) -> None:
-        """Disconnects a user's sockets in a room after the loss of membership at this epoch."""
+        """Disconnects a user's sockets in a room after a loss of membership.
+
+        Only those that were checked before this epoch.
+        """
         room = self._hub.rooms.get(room_id)
         if room is None:
             return

@@ -1,4 +1,4 @@
-"""Counts the bytes that the sockets of each user make this process hold (decision 32).
+"""Counts the bytes that each user's sockets hold here (decision 32).
 
 It counts what waits for a client to read: frames in a send queue, frames buffered during a replay,
 pages of a replay. One limit covers all sockets of a user, since 50 sockets could each stay just
@@ -24,7 +24,10 @@ def size_of(event: Event) -> int:
 
 
 class SendBuffers:
-    """Counts bytes by user id, 0 for sockets that have not signed in. Runs on the loop."""
+    """Counts bytes by user id, 0 for sockets that have not signed in.
+
+    Runs on the loop.
+    """
 
     def __init__(self) -> None:
         self._bytes: Counter[int] = Counter()
@@ -38,7 +41,10 @@ class SendBuffers:
             del self._bytes[user_id]
 
     def is_full(self, user_id: int) -> bool:
-        """Whether a user's sockets hold more than they may. Counts the refusal that follows."""
+        """Whether a user's sockets hold more than they may.
+
+        Counts the refusal that follows.
+        """
         limit: int | None = settings.CHAT_SEND_BUFFER_PER_USER
         if limit is None or not user_id or self._bytes[user_id] <= limit:
             return False

@@ -138,7 +138,10 @@ class SendQueue:
         self._update_direct_writer()
 
     def give_up(self, last_frame: Event, code: int, reason: str = "") -> None:
-        """Drops queued frames, sends a last frame and closes. Cuts a peer that does not read."""
+        """Drops queued frames, sends a last frame and closes.
+
+        Cuts a peer that does not read.
+        """
         if self.closing:
             return
         self._forget_queue()

@@ -1,4 +1,4 @@
-"""One signed-in socket in one room: buffers frames during a replay, then receives them live."""
+"""Sends a room's frames to one socket: buffered during a replay, then live."""
 
 import logging
 from typing import NamedTuple
@@ -28,10 +28,11 @@ sockets of different rooms do not, so each socket counts them as its own.
 
 
 class VersionedFrame(NamedTuple):
-    """A versioned frame. `event` is the ASGI event with the text, shared by all recipients.
+    """A versioned frame.
 
-    `changed` is set when the message was created at version `created` and changed since: the same
-    state as an edit, a deletion or a reaction, for subscribers that have the message.
+    `event` is the ASGI event with the text, shared by all recipients. `changed` is set when the
+    message was created at version `created` and changed since: the same state as an edit, a
+    deletion or a reaction, for subscribers that have the message.
     """
 
     version: int
@@ -52,7 +53,7 @@ def text_event(text: str) -> Event:
 
 
 class Subscriber:
-    """Buffers frames while it joins or replays, then receives each version once, rising."""
+    """Buffers frames during a join or replay, then receives each version once."""
 
     __slots__ = (
         "access_epoch",

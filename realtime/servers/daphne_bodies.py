@@ -208,7 +208,7 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
         self.channel.allContentReceived()
 
     def _discard(self, data: bytes) -> None:
-        """Reads on while the response is sent: closing earlier would reset the connection."""
+        """Reads on during the response: closing would reset the connection."""
         self._discarded += len(data)
         if self._discarded > self._max_discarded and self.channel is not None:
             self.channel.transport.pauseProducing()
@@ -223,7 +223,7 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
 
 
 def bound_bodies(bodies: UnfinishedBodies, uploads: Uploads) -> None:
-    """Makes daphne use BoundedRequest: HTTPFactory reads the name for each connection."""
+    """Makes daphne use BoundedRequest: HTTPFactory reads it per connection."""
     BoundedRequest.unfinished_bodies = bodies
     BoundedRequest.uploads = uploads
     http_protocol.WebRequest = BoundedRequest

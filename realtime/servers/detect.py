@@ -16,11 +16,13 @@ from .interface import Connection, Receive, Send
 from .uploads import Uploads
 
 SERVERS = ("uvicorn", "daphne")
+PARTS = ("sockets", "http")
+"""Each server has a module for each part, such as `uvicorn_http`."""
 
 
 def connection_of(receive: Receive, send: Send) -> Connection:
     """Returns the connection of a known server, or one that uses ASGI only."""
-    for module in _loaded_modules():
+    for module in _loaded_modules("sockets"):
         connection: Connection | None = module.connection(receive, send)
         if connection is not None:
             return connection
@@ -29,23 +31,29 @@ def connection_of(receive: Receive, send: Send) -> Connection:
 
 def bound_http(connections: OpenConnections, bodies: UnfinishedBodies, uploads: Uploads) -> None:
     """Bounds connections, request heads and bodies on the servers that are loaded."""
-    for module in _loaded_modules():
+    for module in _loaded_modules("http"):
         module.bound_http(connections, bodies, uploads)
 
 
-def _loaded_modules() -> list[Any]:
-    """Returns our modules for the servers that this process has imported."""
+def _loaded_modules(part: str) -> list[Any]:
+    """Returns our modules of a part for the servers that this process has imported."""
     return [
         module
         for name in SERVERS
-        if f"{name}.server" in sys.modules and (module := server_module(name)) is not None
+        if f"{name}.server" in sys.modules
+        and (module := server_module(f"{name}_{part}")) is not None
     ]
 
 
+def server_modules(server: str) -> list[Any]:
+    """Returns our modules for a server; None for each whose classes have moved."""
+    return [server_module(f"{server}_{part}") for part in PARTS]
+
+
 @cache
-def server_module(server: str) -> Any:
-    """Returns our module for a server; None if the server's classes have moved."""
+def server_module(name: str) -> Any:
+    """Returns one of our modules; None if the server's classes have moved."""
     try:
-        return import_module(f".{server}", __package__)
+        return import_module(f".{name}", __package__)
     except (ImportError, AttributeError):
         return None

@@ -50,7 +50,10 @@ class Body:
 
 
 class UnfinishedBodies:
-    """Counts unfinished bodies per address, and their bytes. Oldest bodies come first."""
+    """Counts unfinished bodies per address, and their bytes.
+
+    Oldest bodies come first.
+    """
 
     def __init__(self) -> None:
         self._bodies: dict[Body, None] = {}

@@ -36,7 +36,7 @@ class HeadDeadline:
 
 
 def too_many_headers(count: int) -> bool:
-    """Returns whether the number of headers is over the limit, and counts the refusal."""
+    """Returns whether there are too many headers, and counts the refusal."""
     limit: int | None = settings.CHAT_HEADER_COUNT
     if limit is None or count <= limit:
         return False

@@ -23,7 +23,7 @@ TRANSPORT = ("get_write_buffer_size", "get_extra_info", "abort", "is_closing")
 TWISTED_REQUEST = ("channel", "registerProducer", "unregisterProducer")
 TWISTED_CHANNEL = ("_waitingForTransport", "persistent", "transport")
 TWISTED_TRANSPORT = ("abortConnection", "dataBuffer", "offset", "_tempDataLen", "connected")
-"""All but TRANSPORT, which asyncio documents, are in REQUIRED of `uvicorn.py` and `daphne.py`."""
+"""In REQUIRED of `uvicorn_http` and `daphne_http`, except TRANSPORT, which asyncio documents."""
 
 
 class HttpConnection(Protocol):
@@ -145,7 +145,7 @@ class TwistedHttpConnection:
         return not self._channel._waitingForTransport or not self.transport.connected
 
     async def writable(self) -> None:
-        """Registers as the producer, which Twisted resumes when it has written everything."""
+        """Registers as the producer, which Twisted resumes after its writes."""
         if self.is_writable():
             return
         self._resumed = asyncio.Event()

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts import hashing, services, sessions
+from accounts import hashing, login, services, sessions
 from accounts.auth import Caller
 from accounts.models import Session, User
 from accounts.tokens import TokenPair
@@ -28,7 +28,7 @@ def register(
 
 
 def log_in(name: str = "ila", password: str = PASSWORD) -> tuple[User, TokenPair]:
-    return services.log_in(name=name, password=password, address="192.0.2.1", user_agent="test")
+    return login.log_in(name=name, password=password, address="192.0.2.1", user_agent="test")
 
 
 def log_out(caller: Caller | None = None, refresh: str | None = None, **how: bool) -> None:
@@ -51,7 +51,7 @@ def change_password(user: User, caller: Caller, old: str, new: str) -> None:
 
 
 def meanwhile(patch: pytest.MonkeyPatch, function: str, happens: Callable[[], object]) -> None:
-    """Runs a function before the next hash or check of a password in `accounts.hashing`."""
+    """Runs a function before the next hash or check of a password."""
     slow = getattr(hashing, function)
 
     def interrupted(*args: object) -> object:

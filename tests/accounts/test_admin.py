@@ -1,4 +1,4 @@
-"""Admin pages of all apps: what staff may do, and that it goes through the services."""
+"""The admin of all apps: what staff may do, always through the services."""
 
 import pytest
 from django.contrib.admin import site
@@ -21,13 +21,13 @@ from rooms.events import RoomChanged
 from rooms.models import Ban, Member, Room, RoomKind
 from tests.admin_client import chosen, signed_in, staff
 from tests.factories import (
+    collect_events,
+    make_caller,
     make_private_room,
     make_room,
     make_session,
-    make_sign_in,
     make_user,
-    published,
-    say,
+    store_message,
 )
 
 pytestmark = [
@@ -44,7 +44,10 @@ def root() -> Client:
 
 
 def user_form(user: User, **changes: str) -> dict[str, str]:
-    """Returns the form of this user as a browser sends it; an unchecked box is absent."""
+    """Returns the form of this user as a browser sends it.
+
+    An unchecked box is absent.
+    """
     form = {"display_name": user.display_name, "email": user.email, "is_active": "on"} | changes
     return {name: value for name, value in form.items() if value != "off"}
 
@@ -60,11 +63,11 @@ def shown(answer: HttpResponse) -> list[int]:
 
 
 def test_every_admin_page_loads(root: Client) -> None:
-    ila, kaushal = make_sign_in(make_user("ila")), make_user("kaushal")
+    ila, kaushal = make_caller(make_user("ila")), make_user("kaushal")
     room = make_room(RoomKind.GROUP, name="friends", owner=[ila.user_id])
     private = make_private_room(ila.user_id, kaushal)
     ban = Ban.objects.create(room=make_room(), user=kaushal)
-    message = say(ila, room)
+    message = store_message(ila, room)
     member = Member.objects.get(room=room)
     for path in (
         "",
@@ -112,7 +115,7 @@ def test_staff_log_in_with_username_and_password(root: Client) -> None:
 def test_deactivating_a_user_ends_their_sessions(root: Client) -> None:
     session = make_session()
     user = session.user
-    with published() as events:
+    with collect_events() as events:
         answer = root.post(
             f"/admin/accounts/user/{user.pk}/change/", user_form(user, is_active="off")
         )
@@ -126,7 +129,7 @@ def test_deactivating_a_user_ends_their_sessions(root: Client) -> None:
 
 def test_other_profile_changes_keep_sessions(root: Client) -> None:
     session = make_session()
-    with published() as events:
+    with collect_events() as events:
         root.post(
             f"/admin/accounts/user/{session.user_id}/change/",
             user_form(session.user, display_name="Ila P.", username="somebody"),
@@ -140,7 +143,7 @@ def test_other_profile_changes_keep_sessions(root: Client) -> None:
 def test_password_reset_by_staff_ends_sessions(root: Client) -> None:
     session = make_session()
     user = session.user
-    with published() as events:
+    with collect_events() as events:
         answer = root.post(
             f"/admin/accounts/user/{user.pk}/password/",
             {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD},
@@ -246,7 +249,7 @@ def test_staff_cannot_change_a_user_with_more_permissions() -> None:
 def test_staff_can_end_sessions(root: Client) -> None:
     first, second, other = make_session(), make_session(), make_session()
     chosen = {"action": "end_sessions", "_selected_action": [first.pk, second.pk]}
-    with published() as events:
+    with collect_events() as events:
         root.post("/admin/accounts/session/", chosen)
         root.post("/admin/accounts/session/", chosen)
     assert len(events) == 2, "ended once each"
@@ -277,7 +280,7 @@ def test_token_secrets_are_not_shown(root: Client) -> None:
 
 def test_title_change_of_a_public_room_is_published(root: Client) -> None:
     room = make_room(name="sports")
-    with published() as events:
+    with collect_events() as events:
         answer = root.post(
             f"/admin/rooms/room/{room.pk}/change/",
             {"title": "All about sports", "topic": "", "name": "other", "kind": "group"},
@@ -312,8 +315,8 @@ def test_groups_are_read_only(root: Client) -> None:
 
 @pytest.mark.parametrize("path", ["rooms/room", "rooms/member", "messaging/message"])
 def test_admin_adds_and_deletes_only_through_services(root: Client, path: str) -> None:
-    ila = make_sign_in()
-    message = say(ila, make_room(member=[ila.user_id]))
+    ila = make_caller()
+    message = store_message(ila, make_room(member=[ila.user_id]))
     rows = {
         "rooms/room": Room.objects.get().pk,
         "rooms/member": Member.objects.get().pk,
@@ -324,8 +327,8 @@ def test_admin_adds_and_deletes_only_through_services(root: Client, path: str) -
 
 
 def test_messages_are_read_only(root: Client) -> None:
-    ila = make_sign_in()
-    message = say(ila, make_room(member=[ila.user_id]), "as it was")
+    ila = make_caller()
+    message = store_message(ila, make_room(member=[ila.user_id]), "as it was")
     path = f"/admin/messaging/message/{message.id}/change/"
     assert root.post(path, {"content": "forged"}).status_code == 403
     assert Message.objects.get().content == "as it was"
@@ -341,11 +344,11 @@ def test_staff_can_lift_a_ban(root: Client) -> None:
 
 
 def test_messages_are_searched_by_room_and_sender(root: Client) -> None:
-    ila, kaushal = make_sign_in(make_user("ila")), make_sign_in(make_user("kaushal"))
+    ila, kaushal = make_caller(make_user("ila")), make_caller(make_user("kaushal"))
     sports, news = make_room(name="sports"), make_room(name="news")
-    first = say(ila, sports).id
-    second = say(kaushal, sports).id
-    third = say(ila, news).id
+    first = store_message(ila, sports).id
+    second = store_message(kaushal, sports).id
+    third = store_message(ila, news).id
 
     def found(search: str) -> list[int]:
         answer = root.get("/admin/messaging/message/", {"q": search})
@@ -360,12 +363,12 @@ def test_messages_are_searched_by_room_and_sender(root: Client) -> None:
 
 
 def test_existing_room_is_found_before_deleted_rooms(root: Client) -> None:
-    ila = make_sign_in()
+    ila = make_caller()
     old = make_room(name="again")
-    say(ila, old)
+    store_message(ila, old)
     Room.objects.filter(pk=old.pk).update(deleted_at=ila_time())
     new = make_room(name="again")
-    message = say(ila, new)
+    message = store_message(ila, new)
     answer = root.get("/admin/messaging/message/", {"q": "again"})
     assert shown(answer) == [message.id]  # type: ignore[arg-type]
 
@@ -386,9 +389,9 @@ def test_users_and_sessions_are_searched_by_username(root: Client) -> None:
 
 
 def test_ambiguous_prefix_lists_the_matching_names(root: Client) -> None:
-    ila, ilan = make_sign_in(make_user("ila")), make_sign_in(make_user("ilan"))
-    message = say(ila, make_room(name="sports"))
-    say(ilan, make_room(name="spores"))
+    ila, ilan = make_caller(make_user("ila")), make_caller(make_user("ilan"))
+    message = store_message(ila, make_room(name="sports"))
+    store_message(ilan, make_room(name="spores"))
     for search, names in (("@il", "ila, ilan"), ("spor", "spores, sports")):
         answer = root.get("/admin/messaging/message/", {"q": search})
         assert shown(answer) == []  # type: ignore[arg-type]
@@ -465,10 +468,10 @@ def test_admin_log_records_actor_and_action(root: Client) -> None:
 
 def test_lists_never_count_a_whole_table(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel_admin, "MAX_COUNTED", 2)
-    ila = make_sign_in()
+    ila = make_caller()
     room = make_room(member=[ila.user_id])
     for _ in range(4):
-        say(ila, room)
+        store_message(ila, room)
     with CaptureQueriesContext(
         connection,
     ) as queries:
@@ -487,10 +490,10 @@ def test_query_count_does_not_depend_on_row_count(root: Client) -> None:
             root.get("/admin/rooms/member/")
         return len(queries)
 
-    say(make_sign_in(), make_room())
+    store_message(make_caller(), make_room())
     before = cost()
     for _ in range(5):
-        say(make_sign_in(), make_room())
+        store_message(make_caller(), make_room())
     assert cost() == before
 
 
@@ -498,8 +501,8 @@ def test_sender_search_is_limited_to_the_newest_messages(
     root: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(messaging_admin, "MAX_SEARCHED_ROWS", 2)
-    ila, room = make_sign_in(make_user("ila")), make_room(name="sports")
-    ids = [say(ila, room).id for _ in range(4)]
+    ila, room = make_caller(make_user("ila")), make_room(name="sports")
+    ids = [store_message(ila, room).id for _ in range(4)]
     for search in ("@ila", "sports @ila"):
         answer = root.get("/admin/messaging/message/", {"q": search})
         assert shown(answer) == ids[:1:-1], search  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from accounts import hashing
 from accounts.auth import authenticate
 from accounts.events import SessionsEnded
 from accounts.models import Session, User
-from tests.factories import at_once, make_session, make_user, published
+from tests.factories import collect_events, make_session, make_user, run_concurrently
 
 from .service_calls import PASSWORD, change_password, log_in, log_out, meanwhile, register
 
@@ -90,7 +90,7 @@ def test_password_change_ends_all_sessions_and_cookies(
 ) -> None:
     session, cookie = make_session(boss), in_admin(boss)
     stranger = make_session()
-    with published() as events:
+    with collect_events() as events:
         way(User.objects.get(pk=boss.pk))
     assert events == [SessionsEnded(boss.pk, frozenset({session.pk}))]
     session.refresh_from_db()
@@ -110,7 +110,7 @@ def test_api_password_change_keeps_its_session_and_ends_cookies(boss: User) -> N
     cookie, (user, pair) = in_admin(boss), log_in("boss")
     _, other = log_in("boss")
     other_id = authenticate(other.access).session_id
-    with published() as events:
+    with collect_events() as events:
         change_password(user, authenticate(pair.access), PASSWORD, NEW_PASSWORD)
     assert events == [SessionsEnded(boss.pk, frozenset({other_id}))]
     assert authenticate(pair.access).user_id == boss.pk
@@ -132,7 +132,7 @@ def test_saving_a_stale_row_restores_no_credentials(boss: User) -> None:
     by_model(User.objects.get())
     _, again = log_in("boss", NEW_PASSWORD)
     stale.display_name = "Boss"
-    with published() as events:
+    with collect_events() as events:
         stale.save()
     assert events == []
     assert log_in("boss", NEW_PASSWORD)
@@ -144,7 +144,7 @@ def test_saving_a_stale_row_restores_no_credentials(boss: User) -> None:
 
 def test_other_changes_end_no_session(boss: User) -> None:
     cookie, session = in_admin(boss), make_session(boss)
-    with published() as events:
+    with collect_events() as events:
         user = User.objects.defer("password").get()
         user.display_name = "Boss"
         user.save()
@@ -173,7 +173,7 @@ def due(settings: Settings, monkeypatch: pytest.MonkeyPatch, boss: User) -> User
 
 def test_rehash_keeps_sessions_and_cookies(due: User) -> None:
     cookie, session = in_admin(due), make_session(due)
-    with published() as events:
+    with collect_events() as events:
         log_in("boss")
     assert User.objects.get().password.startswith("pbkdf2_sha256$2$")
     assert events == []
@@ -183,7 +183,7 @@ def test_rehash_keeps_sessions_and_cookies(due: User) -> None:
 
 
 def test_concurrent_logins_succeed_while_a_rehash_is_due(due: User) -> None:
-    outcomes = at_once(*[lambda: log_in("boss")] * 4)
+    outcomes = run_concurrently(*[lambda: log_in("boss")] * 4)
     assert [type(outcome) for outcome in outcomes] == [tuple] * 4, outcomes
     assert log_in("boss")
 
@@ -194,7 +194,7 @@ def test_concurrent_admin_logins_succeed_while_a_rehash_is_due(due: User) -> Non
         client.post("/admin/login/", {"username": "boss", "password": PASSWORD})
         return is_in(client)
 
-    assert at_once(*[come] * 4) == [True] * 4
+    assert run_concurrently(*[come] * 4) == [True] * 4
 
 
 def test_password_change_succeeds_during_a_rehash(due: User) -> None:

@@ -12,7 +12,7 @@ from accounts.events import SessionsEnded
 from accounts.kernel.errors import SessionEnded, TokenInvalid
 from accounts.models import Session, User
 from accounts.tokens import TokenPair, mint
-from tests.factories import at_once, commits, make_session, make_user, published
+from tests.factories import collect_events, commits, make_session, make_user, run_concurrently
 
 from .service_calls import age_rotation, register
 
@@ -92,7 +92,7 @@ def test_used_refresh_token_ends_the_session_after_the_grace() -> None:
     _, pair = register()
     successor = sessions.refresh_tokens(refresh=pair.refresh)
     age_rotation(31)
-    with published() as events, pytest.raises(SessionEnded):
+    with collect_events() as events, pytest.raises(SessionEnded):
         sessions.refresh_tokens(refresh=pair.refresh)
     assert [type(event) for event in events] == [SessionsEnded]
     with pytest.raises(SessionEnded):
@@ -131,7 +131,7 @@ def test_only_the_latest_used_refresh_tokens_are_remembered() -> None:
 @commits
 def test_concurrent_refreshes_get_one_successor() -> None:
     _, pair = register()
-    outcomes = at_once(*[lambda: sessions.refresh_tokens(refresh=pair.refresh)] * 6)
+    outcomes = run_concurrently(*[lambda: sessions.refresh_tokens(refresh=pair.refresh)] * 6)
     assert all(isinstance(outcome, TokenPair) for outcome in outcomes), outcomes
     assert len(set(map(str, outcomes))) == 1
 

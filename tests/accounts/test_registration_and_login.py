@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
 from pytest_django import Settings
 
-from accounts import services
+from accounts import login, services
 from accounts.auth import authenticate, network_of
 from accounts.kernel.errors import (
     EmailTaken,
@@ -19,7 +19,7 @@ from accounts.kernel.errors import (
 from accounts.kernel.rate_limits import Rate, buckets
 from accounts.models import Session, User
 from accounts.tokens import TokenPair
-from tests.factories import at_once, commits
+from tests.factories import commits, run_concurrently
 
 from .service_calls import PASSWORD, log_in, register
 
@@ -89,7 +89,7 @@ def test_rejected_registration_stores_no_user(
 
 @commits
 def test_concurrent_registrations_of_a_name_have_one_winner() -> None:
-    outcomes = at_once(*[register] * 2)
+    outcomes = run_concurrently(*[register] * 2)
     assert {type(outcome) for outcome in outcomes} == {tuple, UsernameTaken}
 
 
@@ -143,7 +143,7 @@ def test_addresses_in_an_ipv6_network_share_its_limits(settings: Settings) -> No
             services.register(
                 username=f"guest{host}", email=None, password=PASSWORD, password2=None, **where
             )
-        return services.log_in(name="guest1", password=PASSWORD, **where)
+        return login.log_in(name="guest1", password=PASSWORD, **where)
 
     for host in (1, 2):
         come_from(host)
@@ -164,11 +164,11 @@ def test_exhausted_limit_of_one_address_does_not_affect_others(settings: Setting
             services.register, email=None, password=PASSWORD, password2=None, **where
         )
         account(username=f"guest{number}")
-        services.log_in(name="guest1", password=PASSWORD, **where)
+        login.log_in(name="guest1", password=PASSWORD, **where)
         with pytest.raises(RateLimited):
             account(username="late")
         with pytest.raises(RateLimited):
-            services.log_in(name="guest1", password=PASSWORD, **where)
+            login.log_in(name="guest1", password=PASSWORD, **where)
 
 
 @pytest.mark.parametrize(("name", "password"), [("ila", "wrong"), ("unknown", PASSWORD)])

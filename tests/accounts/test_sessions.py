@@ -23,7 +23,7 @@ from accounts.kernel.errors import (
 )
 from accounts.models import Session, User
 from accounts.selectors import open_sessions
-from tests.factories import commits, make_session, make_user, published
+from tests.factories import collect_events, commits, make_session, make_user
 
 from .service_calls import PASSWORD, change_password, log_in, log_out, meanwhile, register
 
@@ -37,7 +37,7 @@ def test_logout_by_access_token_ends_only_its_session() -> None:
     user, pair = register()
     _, other = log_in()
     caller = authenticate(pair.access)
-    with published() as events:
+    with collect_events() as events:
         log_out(caller)
     assert events == [SessionsEnded(user.pk, frozenset({caller.session_id}))]
     with pytest.raises(SessionEnded):
@@ -73,7 +73,7 @@ def test_refresh_token_logs_out_beside_an_expired_access_token(client: Client) -
 def test_logout_everywhere_ends_all_sessions_in_one_event() -> None:
     user, pair = register()
     log_in()
-    with published() as events:
+    with collect_events() as events:
         log_out(refresh=pair.refresh, everywhere=True)
     ids = frozenset(Session.objects.values_list("pk", flat=True))
     assert events == [SessionsEnded(user.pk, ids)]
@@ -83,7 +83,7 @@ def test_logout_everywhere_ends_all_sessions_in_one_event() -> None:
 def test_second_logout_is_rejected() -> None:
     _, pair = register()
     log_out(refresh=pair.refresh)
-    with published() as events, pytest.raises(SessionEnded):
+    with collect_events() as events, pytest.raises(SessionEnded):
         log_out(refresh=pair.refresh)
     assert events == []
 
@@ -111,7 +111,7 @@ def test_session_can_be_ended_only_by_its_user_and_once() -> None:
     session = make_session()
     with pytest.raises(NoSuchSession):
         sessions.end_session(user_id=make_user().pk, session_id=session.pk)
-    with published() as events:
+    with collect_events() as events:
         sessions.end_session(user_id=session.user_id, session_id=session.pk)
     assert events == [SessionsEnded(session.user_id, frozenset({session.pk}))]
     with pytest.raises(NoSuchSession):
@@ -123,7 +123,7 @@ def test_password_change_ends_the_other_sessions() -> None:
     user, pair = register()
     _, other = log_in()
     other_id = authenticate(other.access).session_id
-    with published() as events:
+    with collect_events() as events:
         change_password(user, authenticate(pair.access), PASSWORD, "another sentence")
     assert events == [SessionsEnded(user.pk, frozenset({other_id}))]
     assert authenticate(pair.access).user_id
@@ -137,7 +137,7 @@ def test_password_change_ends_the_other_sessions() -> None:
 @commits
 def test_password_change_without_other_sessions_ends_none() -> None:
     user, pair = register()
-    with published() as events:
+    with collect_events() as events:
         change_password(user, authenticate(pair.access), PASSWORD, "another sentence")
     assert events == []
 
@@ -151,7 +151,7 @@ def test_rejected_password_change_changes_nothing(
 ) -> None:
     user, pair = register()
     _, other = log_in()
-    with published() as events, pytest.raises(error):
+    with collect_events() as events, pytest.raises(error):
         change_password(user, authenticate(pair.access), old, new)
     assert events == []
     assert authenticate(other.access).user_id
@@ -226,7 +226,7 @@ def test_login_upgrades_an_old_hash(monkeypatch: pytest.MonkeyPatch, settings: S
 def test_deactivation_ends_all_sessions_in_one_event() -> None:
     user, _ = register()
     log_in()
-    with published() as events:
+    with collect_events() as events:
         services.deactivate(user=user)
     ids = frozenset(Session.objects.values_list("pk", flat=True))
     assert events == [SessionsEnded(user.pk, ids)]
@@ -235,7 +235,7 @@ def test_deactivation_ends_all_sessions_in_one_event() -> None:
 @commits
 def test_bulk_deactivation_ends_only_the_sessions_of_its_users() -> None:
     gone, also_gone, stays = (register(username=name)[0] for name in ("ila", "meera", "kaushal"))
-    with published() as events:
+    with collect_events() as events:
         User.objects.filter(pk=gone.pk).update(is_active=False)
         also_gone.is_active = False
         User.objects.bulk_update([also_gone], ["is_active"])
@@ -260,7 +260,7 @@ def test_session_with_expired_refresh_token_is_not_listed() -> None:
 def test_session_is_listed_while_its_access_token_is_valid(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An unlisted session could be ended by no user and by no password change of staff."""
+    """An unlisted session could be ended neither by its user nor by staff."""
     monkeypatch.setattr(AccessToken, "lifetime", timedelta(days=30))
     user, pair = register()
     with time_machine.travel(timedelta(days=20)):

@@ -44,14 +44,17 @@ def _measure_all(options: argparse.Namespace, results_file: ResultsFile) -> bool
     with _runner(options) as runner:
         run = _run(runner)
         for place, name in enumerate(names, start=1):
-            runner.say(f"{time.strftime('%H:%M:%S')} {place}/{len(names)} {name} …")
+            runner.print_line(f"{time.strftime('%H:%M:%S')} {place}/{len(names)} {name} …")
             _measure(name, runner, run, (now, results_file))
     print(report(now))
     return bool(now.failed)
 
 
 def _measure(name: str, runner: Runner, run: Run, files: tuple[ResultsFile, ...]) -> None:
-    """Measures one scenario; a failure ends its systems, and the next scenarios start new ones."""
+    """Measures one scenario.
+
+    A failure ends its systems, and the next scenarios start new ones.
+    """
     runner.results = Results()
     start = time.monotonic()
     try:
@@ -67,7 +70,7 @@ def _measure(name: str, runner: Runner, run: Run, files: tuple[ResultsFile, ...]
         for results_file in files:
             results_file.put(name, Measured(run, time.monotonic() - start, runner.results))
         word = "took"
-    runner.say(f"{word} {time.monotonic() - start:.0f} s", end="\n")
+    runner.print_line(f"{word} {time.monotonic() - start:.0f} s", end="\n")
 
 
 def _runner(options: argparse.Namespace) -> Runner:

@@ -1,4 +1,4 @@
-"""Draws the charts of scaling: `python -m tests.benchmarks.chart_renderer FOLDER`.
+"""Draws the charts: `python -m tests.benchmarks.chart_renderer FOLDER`.
 
 Reads `[{file, title, across, up, logarithmic, lines: [{name, ours, points}]}, …]`.
 """

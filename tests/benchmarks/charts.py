@@ -25,7 +25,7 @@ DRAWS_TIMEOUT = 120
 
 @dataclass(frozen=True)
 class Chart:
-    """Medians of the rows of `work` against the varied number; one line per system and `what`."""
+    """Charts medians of `work` by the varied number, a line per system and `what`."""
 
     file: str
     title: str

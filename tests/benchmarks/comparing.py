@@ -1,4 +1,4 @@
-"""Compares the product with an earlier checkout (`--before PATH`), measured in turn."""
+"""Compares the product with an earlier checkout (`--before PATH`), in turn."""
 
 from statistics import median
 

@@ -11,7 +11,7 @@ LOAD = {_ALL[1]} if len(_ALL) > 1 else set(_ALL)
 
 @contextmanager
 def pinned(cores: set[int]) -> Iterator[None]:
-    """Runs processes started inside, with all threads, on these cores where the system can."""
+    """Runs the processes started inside on these cores, where the system can."""
     if not cores:
         yield
         return

@@ -67,5 +67,6 @@ def _scaling(results: Results, drawn: list[charts.Chart]) -> str:
 
 def _scenarios() -> str:
     return "\n".join(
-        f"- `{name}`: {(scenario.__doc__ or '').strip()}" for name, scenario in SCENARIOS.items()
+        f"- `{name}`: {' '.join((scenario.__doc__ or '').split())}"
+        for name, scenario in SCENARIOS.items()
     )

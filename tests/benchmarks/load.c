@@ -1,6 +1,6 @@
 /* The load generator: many WebSocket clients in one thread, several times faster than any server.
  *
- * It obeys lines on its standard input (see load.py) and answers each command with one JSON line.
+ * It handles lines on its standard input (see load.py) and answers each command with one JSON line.
  * Frames are told apart by how their text begins, so nothing is parsed that needs no parsing. The
  * mask of its own frames is zero, which the protocol allows.
  */
@@ -23,7 +23,7 @@
 enum state { UNOPENED, CONNECTING, SHAKING, ENTERING, IN, LOST };
 
 struct client {
-    int fd, port, speaks, waiting;
+    int fd, port, sends, waiting;
     enum state state;
     char *path;
     unsigned char *rest; /* the beginning of a frame whose end has not come */
@@ -32,26 +32,26 @@ struct client {
 
 struct word { char *text; size_t size; };
 
-/* One hearing of a timed text: when it was sent, after how long it was heard, and by which client. */
-struct hearing { int64_t sent, after; int client; };
+/* One receipt of a timed text: when it was sent, after how long it was received, and by which client. */
+struct receipt { int64_t sent, after; int client; };
 
 static struct client *clients;
 static int count, room_for, epoll, launched, entered, lost, in_flight = 64;
 static char host[64] = "127.0.0.1";
 static int port;
-static struct word ready, heard, answer, hello, ping, pong;
+static struct word ready, delivery, answer, hello, ping, pong;
 static char *template;
 static int padding = 60;
 static long long number;
 
 static long long deliveries, answers, bytes, sent;
 static int running, timing;
-/* In a strict loop: the hearings of the last message that have not come, and its speaker. */
+/* In a strict loop: the receipts of the last message that have not come, and its sender. */
 static int strict;
 static long long owed;
-static struct client *speaker;
+static struct client *sender;
 static int offers, compressed; /* Sockets offer permessage-deflate; so many servers accepted it. */
-static struct hearing *times;
+static struct receipt *times;
 static size_t timed, times_for;
 
 static unsigned char buffer[1 << 20];
@@ -113,7 +113,7 @@ static void put(struct client *c, int opcode, const char *text, size_t size)
 }
 
 /* The template with $T replaced by a timed, padded text and $I by a number. */
-static void speak(struct client *c)
+static void send_next(struct client *c)
 {
     char text[1 << 16], *to = text;
     for (const char *from = template; *from;) {
@@ -145,7 +145,7 @@ static void note_time(struct client *c, const unsigned char *text, size_t size)
         times = realloc(times, times_for * sizeof *times);
     }
     int64_t at = atoll(mark + 2);
-    times[timed++] = (struct hearing){at, now_ns() - at, c - clients};
+    times[timed++] = (struct receipt){at, now_ns() - at, c - clients};
 }
 
 static void enter(struct client *c)
@@ -155,13 +155,13 @@ static void enter(struct client *c)
 }
 
 /* Only when all members have the last message. */
-static void speak_to_all(struct client *c)
+static void send_to_all(struct client *c)
 {
     owed = 0;
     for (int i = 0; i < count; i++)
         owed += clients[i].state == IN;
-    speaker = c;
-    speak(c);
+    sender = c;
+    send_next(c);
 }
 
 /* Compressed texts are counted, not read: the first is taken for `ready`, all others for messages. */
@@ -185,23 +185,23 @@ static void take(struct client *c, int opcode, const unsigned char *text, size_t
         lose(c);
         return;
     }
-    if (begins(text, size, heard)) {
+    if (begins(text, size, delivery)) {
         deliveries++;
         bytes += size;
         if (timing)
             note_time(c, text, size);
         if (strict && !--owed && running)
-            speak_to_all(speaker);
+            send_to_all(sender);
     } else if (c->state == ENTERING && begins(text, size, ready)) {
         enter(c);
     } else if (ping.size && size == ping.size && begins(text, size, ping)) {
         put(c, 1, pong.text, pong.size);
     }
-    if (c->speaks && c->waiting && begins(text, size, answer)) {
+    if (c->sends && c->waiting && begins(text, size, answer)) {
         c->waiting = 0;
         answers++;
         if (running && !strict)
-            speak(c);
+            send_next(c);
     }
 }
 
@@ -363,41 +363,41 @@ static void settle(double within)
     }
 }
 
-/* Every speaker sends the next as soon as it has the answer to the last; in a strict loop the first
- * speaker does, as soon as every client of this process has the last. */
+/* Every sender sends the next as soon as it has the answer to the last; in a strict loop the first
+ * sender does, as soon as every client of this process has the last. */
 static void closed_loop(double warm, double seconds)
 {
     long long all = deliveries, all_answers = answers;
     running = 1;
     for (int i = 0; i < count; i++)
-        if (clients[i].speaks && clients[i].state == IN) {
+        if (clients[i].sends && clients[i].state == IN) {
             if (strict) {
-                speak_to_all(&clients[i]);
+                send_to_all(&clients[i]);
                 break;
             }
-            speak(&clients[i]);
+            send_next(&clients[i]);
         }
     for (int64_t until = now_ns() + warm * 1e9; now_ns() < until;)
         pump(until, 0);
-    long long heard_before = deliveries, answered_before = answers, bytes_before = bytes;
+    long long delivered_before = deliveries, answered_before = answers, bytes_before = bytes;
     double cpu_before = cpu();
     int64_t start = now_ns();
     for (int64_t until = start + seconds * 1e9; now_ns() < until;)
         pump(until, 0);
     double elapsed = (now_ns() - start) / 1e9, busy = cpu() - cpu_before;
-    long long heard_now = deliveries, answered_now = answers, bytes_now = bytes;
+    long long delivered_now = deliveries, answered_now = answers, bytes_now = bytes;
     running = 0;
     settle(2);
     strict = 0;
     printf("{\"seconds\": %.6f, \"busy\": %.6f, \"deliveries\": %lld, \"answers\": %lld,"
            " \"bytes\": %lld, \"all_deliveries\": %lld, \"all_answers\": %lld, \"lost\": %d}\n",
-        elapsed, busy, heard_now - heard_before, answered_now - answered_before,
+        elapsed, busy, delivered_now - delivered_before, answered_now - answered_before,
         bytes_now - bytes_before, deliveries - all, answers - all_answers, lost);
 }
 
 static int by_delay(const void *a, const void *b)
 {
-    int64_t left = ((const struct hearing *)a)->after, right = ((const struct hearing *)b)->after;
+    int64_t left = ((const struct receipt *)a)->after, right = ((const struct receipt *)b)->after;
     return (left > right) - (left < right);
 }
 
@@ -406,7 +406,7 @@ static double quantile(double q)
     return timed ? times[(size_t)((timed - 1) * q)].after / 1e9 : -1;
 }
 
-/* `total` messages at `rate` a second by the speakers in turn, whether or not they were answered. */
+/* `total` messages at `rate` a second by the senders in turn, whether or not they were answered. */
 static void paced(double rate, int total, double patience)
 {
     int64_t start = now_ns(), last = start, until;
@@ -421,8 +421,8 @@ static void paced(double rate, int total, double patience)
             pump(until, 0);
         for (int tries = 0; tries < count; tries++) {
             struct client *c = &clients[next++ % count];
-            if (c->speaks && c->state == IN) {
-                speak(c);
+            if (c->sends && c->state == IN) {
+                send_next(c);
                 break;
             }
         }
@@ -441,23 +441,23 @@ static void paced(double rate, int total, double patience)
         quantile(0.99), quantile(1), lost);
 }
 
-/* Every hearing of the last paced command: [client, nanosecond of sending, nanoseconds until heard]. */
-static void hearings(void)
+/* Every receipt of the last paced command: [client, nanosecond of sending, nanoseconds until received]. */
+static void receipts(void)
 {
-    printf("{\"hearings\": [");
+    printf("{\"receipts\": [");
     for (size_t i = 0; i < timed; i++)
         printf("%s[%d, %lld, %lld]", i ? ", " : "", times[i].client, (long long)times[i].sent,
             (long long)times[i].after);
     printf("]}\n");
 }
 
-static void add(int speaks, const char *path)
+static void add(int sends, const char *path)
 {
     if (count == room_for) {
         room_for = room_for ? room_for * 2 : 1024;
         clients = realloc(clients, room_for * sizeof *clients);
     }
-    clients[count++] = (struct client){.fd = -1, .port = port, .speaks = speaks, .path = strdup(path)};
+    clients[count++] = (struct client){.fd = -1, .port = port, .sends = sends, .path = strdup(path)};
 }
 
 static void set(struct word *word, const char *text)
@@ -466,7 +466,7 @@ static void set(struct word *word, const char *text)
     word->size = strlen(text);
 }
 
-static void obey(char *line)
+static void handle(char *line)
 {
     char *rest = strchr(line, ' ');
     double a = 0, b = 0, c = 0;
@@ -480,7 +480,7 @@ static void obey(char *line)
     else if (IS("frame")) template = strdup(rest);
     else if (IS("hello")) set(&hello, rest);
     else if (IS("ready")) set(&ready, rest);
-    else if (IS("heard")) set(&heard, rest);
+    else if (IS("delivery")) set(&delivery, rest);
     else if (IS("answer")) set(&answer, rest);
     else if (IS("ping")) set(&ping, rest);
     else if (IS("pong")) set(&pong, rest);
@@ -489,12 +489,12 @@ static void obey(char *line)
     else if (IS("strict")) strict = 1, closed_loop(a, b);
     else if (IS("offers")) offers = a;
     else if (IS("paced")) paced(a, b, c);
-    else if (IS("hearings")) hearings();
+    else if (IS("receipts")) receipts();
     else printf("{\"error\": \"unknown command\"}\n");
     fflush(stdout);
 }
 
-static void obey_input(void)
+static void handle_input(void)
 {
     ssize_t got = read(0, input + input_size, sizeof input - input_size);
     if (got <= 0)
@@ -503,7 +503,7 @@ static void obey_input(void)
     char *line = input, *end;
     while ((end = memchr(line, '\n', input + input_size - line))) {
         *end = 0;
-        obey(line);
+        handle(line);
         line = end + 1;
     }
     input_size -= line - input;
@@ -523,6 +523,6 @@ int main(void)
         while (!pump(now_ns() + 1000000000, 1))
             ;
         watch_input(0);
-        obey_input();
+        handle_input();
     }
 }

@@ -44,7 +44,7 @@ class Wire:
     """
 
     frame: str
-    heard: str
+    delivery: str
     answered: str
     envelope: int
     ready: str = ""
@@ -53,7 +53,7 @@ class Wire:
     pong: str = ""
 
     def commands(self) -> Iterable[str]:
-        for name in ("frame", "heard", "ready", "hello", "ping", "pong"):
+        for name in ("frame", "delivery", "ready", "hello", "ping", "pong"):
             if getattr(self, name):
                 yield f"{name} {getattr(self, name)}"
         yield f"answer {self.answered}"
@@ -63,10 +63,10 @@ class Wire:
 class Client:
     port: int
     path: str
-    speaks: bool
+    sends: bool
 
 
-class Hearing(NamedTuple):
+class Receipt(NamedTuple):
     """A client (its index) received the message of time `sent` after `after` ns."""
 
     client: int
@@ -103,7 +103,7 @@ class Load:
             self._process = subprocess.Popen(
                 command(), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
             )
-        self._tell(*self._settings)
+        self._send(*self._settings)
         return self
 
     def __exit__(
@@ -119,7 +119,10 @@ class Load:
                 pipe.close()
 
     def open(self, within: float = 120) -> dict[str, Any]:
-        """Connects and authenticates every client: `entered`, `lost`, `compressed`, `seconds`."""
+        """Connects every client.
+
+        Returns `entered`, `lost`, `compressed`, `seconds`.
+        """
         return self._ask(f"open {within}", within)
 
     def closed(self, warm: float, seconds: float, *, strict: bool = False) -> dict[str, Any]:
@@ -133,14 +136,17 @@ class Load:
         return self._ask(f"{'strict' if strict else 'closed'} {warm} {seconds}", warm + seconds)
 
     def paced(self, rate: float, total: int, patience: float = 5) -> dict[str, Any]:
-        """Sends at a fixed rate: `p50`, `p99`, `max` seconds from sending to each delivery."""
+        """Sends at a fixed rate.
+
+        Returns `p50`, `p99`, `max` seconds from sending to each delivery.
+        """
         return self._ask(f"paced {rate} {total} {patience}", total / rate + patience)
 
-    def hearings(self) -> list[Hearing]:
+    def receipts(self) -> list[Receipt]:
         """Returns all deliveries of the last `paced`."""
-        return [Hearing(*each) for each in self._ask("hearings", 10)["hearings"]]
+        return [Receipt(*each) for each in self._ask("receipts", 10)["receipts"]]
 
-    def _tell(self, *lines: str) -> None:
+    def _send(self, *lines: str) -> None:
         assert self._process.stdin is not None
         data = memoryview("".join(f"{line}\n" for line in lines).encode())
         with suppress(BrokenPipeError):
@@ -149,7 +155,7 @@ class Load:
 
     def _ask(self, line: str, within: float) -> dict[str, Any]:
         assert self._process.stdout is not None
-        self._tell(line)
+        self._send(line)
         if not select.select([self._process.stdout], [], [], within + 30)[0]:
             raise LoadError(f"No answer to {line!r}")
         answer: dict[str, Any] = json.loads(self._process.stdout.readline() or b"{}")
@@ -165,7 +171,7 @@ def _introduced(clients: list[Client]) -> Iterable[str]:
         if client.port != port:
             port = client.port
             yield f"port {port}"
-        yield f"client {int(client.speaks)} {client.path}"
+        yield f"client {int(client.sends)} {client.path}"
 
 
 def command() -> list[str]:

@@ -1,4 +1,4 @@
-"""Generates the load in Python, without a C compiler; `load.c` explains what and why."""
+"""Generates the load in Python, without a C compiler (see `load.c`)."""
 
 import asyncio
 import json
@@ -19,17 +19,17 @@ OFFER = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 
 
-class Hearing(NamedTuple):
+class Receipt(NamedTuple):
     after: int
     sent: int
     client: int
 
 
-class Crowd:
+class Load:
     """All clients, their messages and counts."""
 
     def __init__(self) -> None:
-        self.words = dict.fromkeys(("ready", "heard", "answer", "hello", "ping", "pong"), b"")
+        self.words = dict.fromkeys(("ready", "delivery", "answer", "hello", "ping", "pong"), b"")
         self.frame = ""
         self.port = self.padding = self.number = 0
         self.in_flight = 64
@@ -39,36 +39,36 @@ class Crowd:
         self.entered = self.lost = 0
         self.deliveries = self.answers = self.bytes = 0
         self.running = False
-        self.times: list[Hearing] = []
+        self.times: list[Receipt] = []
         self.timing = False
         self.moved = asyncio.Event()
 
-    def speech(self) -> bytes:
+    def next_frame(self) -> bytes:
         text = f"t={time.monotonic_ns():019d};".ljust(self.padding, "x")
         self.number += 1
         return self.frame.replace("$T", text).replace("$I", str(self.number)).encode()
 
-    def speak_to_all(self) -> None:
+    def send_to_all(self) -> None:
         self.owed = sum(client.is_in for client in self.clients)
-        self.speakers()[0].speak()
+        self.senders()[0].send_next()
 
-    def heard_by_one(self) -> None:
+    def delivered_to_one(self) -> None:
         """In a strict loop the next message waits until all have the last."""
         self.owed -= 1
         if self.strict and self.running and self.owed == 0:
-            self.speak_to_all()
+            self.send_to_all()
 
-    def speakers(self) -> "list[Client]":
-        return [client for client in self.clients if client.speaks and client.is_in]
+    def senders(self) -> "list[Client]":
+        return [client for client in self.clients if client.sends and client.is_in]
 
 
 class Client(asyncio.Protocol):
-    def __init__(self, crowd: Crowd, path: str, *, speaks: bool) -> None:
-        self.crowd = crowd
-        self.port = crowd.port
-        self.number = len(crowd.clients)
+    def __init__(self, load: Load, path: str, *, sends: bool) -> None:
+        self.load = load
+        self.port = load.port
+        self.number = len(load.clients)
         self.path = path
-        self.speaks = speaks
+        self.sends = sends
         self.is_in = self.is_shaking = self.is_lost = self.is_waiting = False
         self.rest = b""
 
@@ -77,7 +77,7 @@ class Client(asyncio.Protocol):
         # uvloop's transports do not subclass asyncio's.
         self.transport = cast(asyncio.Transport, transport)
         self.is_shaking = True
-        offer = OFFER if self.crowd.offers else ""
+        offer = OFFER if self.load.offers else ""
         head = HANDSHAKE.format(path=self.path, port=self.port, offer=offer)
         self.transport.write(head.encode())
 
@@ -88,8 +88,8 @@ class Client(asyncio.Protocol):
     def lose(self) -> None:
         if not self.is_lost:
             self.is_lost, self.is_in, self.is_waiting = True, False, False
-            self.crowd.lost += 1
-            self.crowd.moved.set()
+            self.load.lost += 1
+            self.load.moved.set()
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -103,17 +103,20 @@ class Client(asyncio.Protocol):
         if end < 0:
             return 0
         self.is_shaking = False
-        self.crowd.compressed += b"permessage-deflate" in data[:end]
+        self.load.compressed += b"permessage-deflate" in data[:end]
         if data[9:12] != b"101":
             self.transport.abort()
-        elif self.crowd.words["hello"]:
-            self.put(TEXT, self.crowd.words["hello"])
-        if not self.crowd.words["ready"]:
+        elif self.load.words["hello"]:
+            self.put(TEXT, self.load.words["hello"])
+        if not self.load.words["ready"]:
             self._enter()
         return end + 4
 
     def _frames(self, data: bytes, at: int) -> int:
-        """Handles whole frames from `at` on; returns the start of the first incomplete one."""
+        """Handles whole frames from `at` on.
+
+        Returns the start of the first incomplete one.
+        """
         size = len(data)
         while size - at >= 2 and not self.is_shaking:
             length, head = data[at + 1], 2
@@ -134,40 +137,40 @@ class Client(asyncio.Protocol):
         if not self.is_in:
             self._enter()
             return
-        self.crowd.deliveries += 1
-        self.crowd.bytes += size
+        self.load.deliveries += 1
+        self.load.bytes += size
 
     def _take(self, opcode: int, text: bytes) -> None:
-        crowd, words = self.crowd, self.crowd.words
+        load, words = self.load, self.load.words
         if opcode == PING:
             self.put(PONG, text)
         elif opcode == CLOSE:
             self.transport.abort()
-        elif text.startswith(words["heard"]):
-            crowd.deliveries += 1
-            crowd.bytes += len(text)
-            if crowd.timing and (mark := text.find(b"t=")) >= 0:
+        elif text.startswith(words["delivery"]):
+            load.deliveries += 1
+            load.bytes += len(text)
+            if load.timing and (mark := text.find(b"t=")) >= 0:
                 sent = int(text[mark + 2 : mark + 21])
-                crowd.times.append(Hearing(time.monotonic_ns() - sent, sent, self.number))
-            crowd.heard_by_one()
+                load.times.append(Receipt(time.monotonic_ns() - sent, sent, self.number))
+            load.delivered_to_one()
         elif not self.is_in and words["ready"] and text.startswith(words["ready"]):
             self._enter()
         elif words["ping"] and text == words["ping"]:
             self.put(TEXT, words["pong"])
         if self.is_waiting and text.startswith(words["answer"]):
             self.is_waiting = False
-            crowd.answers += 1
-            if crowd.running and not crowd.strict:
-                self.speak()
+            load.answers += 1
+            if load.running and not load.strict:
+                self.send_next()
 
     def _enter(self) -> None:
         self.is_in = True
-        self.crowd.entered += 1
-        self.crowd.moved.set()
+        self.load.entered += 1
+        self.load.moved.set()
 
-    def speak(self) -> None:
+    def send_next(self) -> None:
         self.is_waiting = True
-        self.put(TEXT, self.crowd.speech())
+        self.put(TEXT, self.load.next_frame())
 
     def put(self, opcode: int, text: bytes) -> None:
         size = len(text)
@@ -175,9 +178,9 @@ class Client(asyncio.Protocol):
         self.transport.write(bytes([0x80 | opcode]) + length + b"\0\0\0\0" + text)
 
 
-async def open_all(crowd: Crowd, within: float) -> dict[str, Any]:
+async def open_all(load: Load, within: float) -> dict[str, Any]:
     loop, start, tasks = asyncio.get_running_loop(), time.monotonic(), set()
-    waiting = iter(crowd.clients)
+    waiting = iter(load.clients)
     launched = 0
 
     async def launch(client: Client) -> None:
@@ -186,68 +189,68 @@ async def open_all(crowd: Crowd, within: float) -> dict[str, Any]:
         except OSError:
             client.lose()
 
-    while crowd.entered + crowd.lost < len(crowd.clients) and time.monotonic() - start < within:
-        while launched - crowd.entered - crowd.lost < crowd.in_flight:
+    while load.entered + load.lost < len(load.clients) and time.monotonic() - start < within:
+        while launched - load.entered - load.lost < load.in_flight:
             if (client := next(waiting, None)) is None:
                 break
             launched += 1
             task = loop.create_task(launch(client))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
-        crowd.moved.clear()
-        await _moved(crowd)
+        load.moved.clear()
+        await _moved(load)
     return {
-        "entered": crowd.entered,
-        "lost": crowd.lost,
-        "compressed": crowd.compressed,
+        "entered": load.entered,
+        "lost": load.lost,
+        "compressed": load.compressed,
         "seconds": time.monotonic() - start,
     }
 
 
-async def _moved(crowd: Crowd) -> None:
+async def _moved(load: Load) -> None:
     try:
-        await asyncio.wait_for(crowd.moved.wait(), 1)
+        await asyncio.wait_for(load.moved.wait(), 1)
     except TimeoutError:
         return
 
 
-async def settle(crowd: Crowd, within: float) -> None:
+async def settle(load: Load, within: float) -> None:
     until, quiet, before = time.monotonic() + within, 0.0, -1
     while (now := time.monotonic()) < until:
-        counted = crowd.deliveries + crowd.answers
-        if before != counted or any(client.is_waiting for client in crowd.clients):
+        counted = load.deliveries + load.answers
+        if before != counted or any(client.is_waiting for client in load.clients):
             before, quiet = counted, now + 0.1
         elif now >= quiet:
             return
         await asyncio.sleep(0.02)
 
 
-async def closed(crowd: Crowd, warm: float, seconds: float) -> dict[str, Any]:
-    first = _counted(crowd)
-    crowd.running = True
-    if crowd.strict:
-        crowd.speak_to_all()
+async def closed(load: Load, warm: float, seconds: float) -> dict[str, Any]:
+    first = _counted(load)
+    load.running = True
+    if load.strict:
+        load.send_to_all()
     else:
-        for client in crowd.speakers():
-            client.speak()
+        for client in load.senders():
+            client.send_next()
     await asyncio.sleep(warm)
-    before, busy, start = _counted(crowd), _cpu(), time.monotonic()
+    before, busy, start = _counted(load), _cpu(), time.monotonic()
     await asyncio.sleep(seconds)
-    elapsed, busy, after = time.monotonic() - start, _cpu() - busy, _counted(crowd)
-    crowd.running = False
-    await settle(crowd, 2)
-    last = _counted(crowd)
+    elapsed, busy, after = time.monotonic() - start, _cpu() - busy, _counted(load)
+    load.running = False
+    await settle(load, 2)
+    last = _counted(load)
     return {
         "seconds": elapsed,
         "busy": busy,
         **{name: after[name] - before[name] for name in after},
         **{f"all_{name}": last[name] - first[name] for name in last},
-        "lost": crowd.lost,
+        "lost": load.lost,
     }
 
 
-def _counted(crowd: Crowd) -> dict[str, int]:
-    return {"deliveries": crowd.deliveries, "answers": crowd.answers, "bytes": crowd.bytes}
+def _counted(load: Load) -> dict[str, int]:
+    return {"deliveries": load.deliveries, "answers": load.answers, "bytes": load.bytes}
 
 
 def _cpu() -> float:
@@ -255,42 +258,42 @@ def _cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-async def paced(crowd: Crowd, rate: float, total: float, patience: float) -> dict[str, Any]:
-    speakers, before = crowd.speakers(), crowd.deliveries
-    wanted = sum(client.is_in for client in crowd.clients) * int(total)
-    crowd.times, crowd.timing = [], True
+async def paced(load: Load, rate: float, total: float, patience: float) -> dict[str, Any]:
+    senders, before = load.senders(), load.deliveries
+    wanted = sum(client.is_in for client in load.clients) * int(total)
+    load.times, load.timing = [], True
     start = time.monotonic()
     for number in range(int(total)):
         await asyncio.sleep(max(0.0, start + number / rate - time.monotonic()))
-        speakers[number % len(speakers)].speak()
+        senders[number % len(senders)].send_next()
     until = time.monotonic() + patience
-    while time.monotonic() < until and crowd.deliveries - before < wanted:
+    while time.monotonic() < until and load.deliveries - before < wanted:
         await asyncio.sleep(0.005)
     elapsed = time.monotonic() - start
-    crowd.timing = False
-    await settle(crowd, 1)
-    times = sorted(crowd.times)
+    load.timing = False
+    await settle(load, 1)
+    times = sorted(load.times)
     last = len(times) - 1
     marks = {"p50": 0.5, "p99": 0.99, "max": 1.0}
     return {
         "seconds": elapsed,
-        "deliveries": crowd.deliveries - before,
+        "deliveries": load.deliveries - before,
         "wanted": wanted,
         **{n: times[int(last * q)].after / 1e9 if times else -1 for n, q in marks.items()},
-        "lost": crowd.lost,
+        "lost": load.lost,
     }
 
 
-async def strict(crowd: Crowd, warm: float, seconds: float) -> dict[str, Any]:
-    crowd.strict = True
+async def strict(load: Load, warm: float, seconds: float) -> dict[str, Any]:
+    load.strict = True
     try:
-        return await closed(crowd, warm, seconds)
+        return await closed(load, warm, seconds)
     finally:
-        crowd.strict = False
+        load.strict = False
 
 
-async def hearings(crowd: Crowd) -> dict[str, Any]:
-    return {"hearings": [[one.client, one.sent, one.after] for one in crowd.times]}
+async def receipts(load: Load) -> dict[str, Any]:
+    return {"receipts": [[one.client, one.sent, one.after] for one in load.times]}
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -298,23 +301,23 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "closed": closed,
     "strict": strict,
     "paced": paced,
-    "hearings": hearings,
+    "receipts": receipts,
 }
 
 
-async def obey(crowd: Crowd, line: str) -> None:
+async def handle(load: Load, line: str) -> None:
     word, _, rest = line.partition(" ")
     if word == "client":
-        speaks, _, path = rest.partition(" ")
-        crowd.clients.append(Client(crowd, path, speaks=speaks == "1"))
+        sends, _, path = rest.partition(" ")
+        load.clients.append(Client(load, path, sends=sends == "1"))
     elif word in ("port", "padding", "in_flight", "offers"):
-        setattr(crowd, word, int(rest))
+        setattr(load, word, int(rest))
     elif word == "frame":
-        crowd.frame = rest
-    elif word in crowd.words:
-        crowd.words[word] = rest.encode()
+        load.frame = rest
+    elif word in load.words:
+        load.words[word] = rest.encode()
     else:
-        answer = await COMMANDS[word](crowd, *(float(part) for part in rest.split()))
+        answer = await COMMANDS[word](load, *(float(part) for part in rest.split()))
         print(json.dumps(answer), flush=True)
 
 
@@ -324,9 +327,9 @@ async def main() -> None:
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    crowd = Crowd()
+    load = Load()
     while line := await reader.readline():
-        await obey(crowd, line.decode().rstrip("\n"))
+        await handle(load, line.decode().rstrip("\n"))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from .targets import ANSWERS, DELIVERIES, TARGETS
 IN_SHORT = [
     ("Deliveries/s in a room of 200", fanout_work(200), DELIVERIES),
     ("Deliveries/s in a room of 1,000", fanout_work(1000), DELIVERIES),
-    ("Deliveries/s in a room of 200, of whom 20 speak", LIVELY, DELIVERIES),
+    ("Deliveries/s in a room of 200, 20 of them senders", LIVELY, DELIVERIES),
     ("Acknowledged messages/s, 100 rooms of 10", ACKNOWLEDGED, ANSWERS),
     ("Sign-ins/s", SIGN_INS, "sign-ins/s"),
     ("Memory of an idle socket, KB", IDLE, "KB a socket"),
@@ -88,7 +88,7 @@ def _name(system: System) -> str:
 
 
 def sweeps(results: Results) -> Iterable[tuple[str, str | None, str]]:
-    """Yields work, counted quantity, and a table of medians with a column for each size.
+    """Yields work, counted quantity, and a table with a column for each size.
 
     A line is a system; a single system's quantities share one table.
     """

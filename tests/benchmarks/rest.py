@@ -1,4 +1,4 @@
-"""REST requests against a bare Ninja endpoint with one ORM query, and against another checkout.
+"""Measures REST against a bare Ninja endpoint and another checkout.
 
 `python -m tests.benchmarks rest`, or alone with options of its own: `python -m
 tests.benchmarks.rest --against ../before --rows history,send`.
@@ -62,7 +62,10 @@ class Site:
 
 @dataclass(frozen=True)
 class Seeded:
-    """A filled database, and tokens of users: of each room's first, by the number of the room."""
+    """Holds a filled database, and tokens of users.
+
+    They are those of each room's first user, by the number of the room.
+    """
 
     database: Path
     tokens: list[str]
@@ -119,7 +122,7 @@ def _my_rooms(count: int) -> tuple[Callable[..., list[str]], Callable[..., list[
 
 
 def _send(site: Seeded, number: int) -> list[str]:
-    """Each connection in a room of its own, as its only speaker."""
+    """Each connection in a room of its own, as its only sender."""
     body = {"content": "about as long as a message usually is, give or take"}
     path = f"/api/rooms/{100 + number}/messages"
     return [_request("POST", path, site.tokens[99 + number], body)]
@@ -161,7 +164,7 @@ ROWS = {
 
 @contextmanager
 def seeded(site: Site, folder: Path) -> Iterator[Seeded]:
-    """Seeds once for each size: the file is kept beside the other things that were built."""
+    """Seeds once for each size: the file is kept beside other built things."""
     kept = CACHE / f"rest-{site.users}-{site.rooms}-{site.messages}"
     if not (kept / "tokens.json").exists():
         _seed(site, kept)
@@ -257,7 +260,10 @@ class Serving:
 
 @contextmanager
 def _load() -> Iterator[Callable[[dict[str, Any], psutil.Process], tuple[float, float]]]:
-    """A process on the core of the load; called, it returns requests/s and CPU ms of each."""
+    """Runs a process on the core of the load.
+
+    Called, it returns requests/s and CPU ms of each.
+    """
     with cpu_affinity.pinned(cpu_affinity.LOAD):
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmarks.rest_load"],
@@ -320,7 +326,10 @@ def measure(
 
 
 def rest(bench: Any) -> None:
-    """REST requests by one closed loop for each connection, against a bare Ninja endpoint."""
+    """Measures REST by one closed loop per connection.
+
+    The peer is a bare Ninja endpoint.
+    """
 
     def note(row: Row, name: str, rate: float, cost: float) -> None:
         system = System(name, "uvicorn")
@@ -358,7 +367,7 @@ def main() -> None:
 
 
 def _table(found: dict[str, dict[str, list[tuple[float, float]]]]) -> str:
-    """Medians of requests/s and of CPU ms, and how many times the others' rate the product has."""
+    """Holds medians of requests/s and CPU ms, and the ratio to the peer."""
     lines = ["| | System | Requests/s | CPU ms | Product is |", "|---|---|---:|---:|---:|"]
     for work, systems in found.items():
         own = median(rate for rate, _ in systems[PRODUCT])

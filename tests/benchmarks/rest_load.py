@@ -1,4 +1,4 @@
-"""Sends HTTP requests over kept connections, each when the last is answered: a closed loop.
+"""Sends HTTP requests over kept connections, each after the last answer.
 
 Run as a process on the core of the load: `python -m tests.benchmarks.rest_load`, with a plan as
 JSON on its input, one line for each measurement; it answers each with a line.

@@ -34,7 +34,7 @@ class Measured:
 
 
 class ResultsFile:
-    """Replaces the results of a repeated scenario, and keeps them when a repeat fails.
+    """Replaces the results of a repeated scenario; a failed repeat keeps them.
 
     It replaces whole scenarios, never single rows: ratios are valid within one run only.
     """

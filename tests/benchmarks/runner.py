@@ -147,7 +147,7 @@ class Runner:
         wire: Callable[[Running], Wire] | None = None,
         entered: Callable[[Running], None] = lambda one: None,
     ) -> None:
-        """Connects the clients of every system, then measures systems in turn, round by round.
+        """Connects the clients of every system, then measures in turn, by rounds.
 
         `entered` is called for each system once the clients of all are connected.
         """
@@ -193,7 +193,10 @@ class Runner:
         self.results.add(Quantity(work, what, system, at), value, per_cpu)
 
     def note_load(self, one: Running, answer: dict[str, float]) -> None:
-        """Records how busy the generator was; raises when the system ended or lost sockets."""
+        """Records how busy the generator was.
+
+        Raises when the system ended or lost sockets.
+        """
         if one.has_ended():
             raise RuntimeError(f"{one.system} ended while it was measured")
         if answer["lost"] and one.system.name in OWN:
@@ -201,7 +204,7 @@ class Runner:
         self.results.busiest = max(self.results.busiest, answer["busy"] / answer["seconds"])
 
     @staticmethod
-    def say(text: str, end: str = " ") -> None:
+    def print_line(text: str, end: str = " ") -> None:
         """Prints progress on the line of its scenario."""
         print(text, end=end, file=sys.stderr, flush=True)
 

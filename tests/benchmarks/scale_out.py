@@ -33,7 +33,7 @@ def cost_of(part: str) -> str:
 
 
 def spread(runner: Runner) -> None:
-    """Rooms of 20 with members spread over 1, 2 and 4 processes: CPU of all for each delivery."""
+    """Spreads members of rooms over 1, 2 and 4 processes: CPU per delivery."""
     systems = runner.own(*(replace(GROWN, processes=n) for n in PROCESSES))
     rooms = SPREAD_ROOMS[:20] if runner.quick else SPREAD_ROOMS
 
@@ -67,7 +67,7 @@ def _note_costs(
 
 
 def crossing(runner: Runner) -> None:
-    """A sender on one process: how much later a receiver on another process has the message."""
+    """Measures how much later a receiver on another process has a message."""
     room = Room("crossing", 3)
     rate = 100
 
@@ -79,15 +79,18 @@ def crossing(runner: Runner) -> None:
         runner.add(CROSSING, "ms later on the other process, p50", TWO, marks[49])
         runner.add(CROSSING, "ms later on the other process, p99", TWO, marks[98])
         own = quantiles((after / 1e6 for after in here.values()), n=100, method="inclusive")
-        runner.add(CROSSING, "ms until heard on the sender's process, p50", TWO, own[49])
+        runner.add(CROSSING, "ms until received on the sender's process, p50", TWO, own[49])
 
     with runner.side_by_side([TWO], [room]) as started:
         runner.compare(started, [room], measure, acknowledged)
 
 
 def _heard_by(load: Load, client: int) -> dict[int, int]:
-    """Maps send time to nanoseconds until delivery. Sender (0) and client 2 share a process."""
-    return {one.sent: one.after for one in load.hearings() if one.client == client}
+    """Maps send time to nanoseconds until delivery.
+
+    Sender (0) and client 2 share a process.
+    """
+    return {one.sent: one.after for one in load.receipts() if one.client == client}
 
 
 def databases(runner: Runner) -> None:
@@ -105,7 +108,7 @@ def databases(runner: Runner) -> None:
 
 
 def redis_gone(runner: Runner) -> None:
-    """`many_rooms` with a running Redis, and with one killed after all clients connected."""
+    """Runs `many_rooms` with a running Redis, and with one killed after connecting."""
 
     def kill(one: Running) -> None:
         if one.system.redis == DEAD_REDIS:
@@ -123,15 +126,15 @@ def repair_work(rooms: int = 10_000, seconds: int = REPAIR_SECONDS) -> str:
 
 
 def repair(runner: Runner) -> None:
-    """10,000 idle sockets in as many rooms, then in one: the cost of the repair's checks."""
+    """Measures the repair's checks: 10,000 idle sockets in as many rooms, then one."""
     count, seconds = (300, 2) if runner.quick else (10_000, REPAIR_SECONDS)
     alone = [Room(f"alone{number}", 1) for number in range(count)]
-    crowd = [Room("crowd", count)]
+    one_room = [Room("big", count)]
     work = repair_work(count, seconds)
     for system in (System(PRODUCT, "uvicorn"), ON_POSTGRES):
-        with runner.serving(system, [*alone, *crowd]) as one:
-            runner.say(system.database)
-            together = _idle_shares(one, crowd, seconds)
+        with runner.serving(system, [*alone, *one_room]) as one:
+            runner.print_line(system.database)
+            together = _idle_shares(one, one_room, seconds)
             apart = _idle_shares(one, alone, seconds)
         for name, share in apart.items():
             runner.add(work, f"% of a core, {name}", system, share)
@@ -141,7 +144,7 @@ def repair(runner: Runner) -> None:
 
 
 def _idle_shares(one: Running, rooms: list[Room], seconds: float) -> dict[str, float]:
-    """Returns percent of a core of server and database while all these sockets are idle."""
+    """Returns percent of a core of server and database with idle sockets."""
     with one.load(rooms) as load:
         answer = load.open(within=180)
         if answer["lost"]:

@@ -13,7 +13,7 @@ PAGE = 50
 SIGN_INS = "signing in"
 IDLE = "idle sockets × 1,000"
 ACKNOWLEDGED = "100 rooms × 10"
-LIVELY = "one room × 200, of whom 20 speak"
+LIVELY = "one room × 200, 20 of them senders"
 
 
 def fanout_work(members: int) -> str:
@@ -25,7 +25,10 @@ def strict_work(work: str) -> str:
 
 
 def fanout(runner: Runner) -> None:
-    """One sender in a room sends the next message when it has the last; strict: when all have."""
+    """One sender sends the next message when it has the last.
+
+    Strict: when all have it.
+    """
     for members in runner.members:
         work = fanout_work(members)
 
@@ -37,7 +40,7 @@ def fanout(runner: Runner) -> None:
 
 
 def many_rooms(runner: Runner) -> None:
-    """One sender in each of many rooms sends the next message after the last acknowledgement."""
+    """One sender in each of many rooms sends the next after the acknowledgement."""
 
     def measure(one: Running, load: Load) -> None:
         runner.closed(ACKNOWLEDGED, "answers", one, load)
@@ -47,19 +50,19 @@ def many_rooms(runner: Runner) -> None:
 
 
 def lively(runner: Runner) -> None:
-    """Twenty of a room's 200 members send, each the next message after the last acknowledgement."""
+    """Twenty of 200 members send, each the next message after its acknowledgement."""
 
     def measure(one: Running, load: Load) -> None:
         runner.closed(LIVELY, "deliveries", one, load)
 
-    rooms = [Room("lively", 200, speakers=20)]
+    rooms = [Room("lively", 200, senders=20)]
     # Peers without acknowledgements cannot take part: a sender would continue on any message.
     with runner.side_by_side(runner.systems(peers=NODE), rooms) as started:
         runner.compare(started, rooms, measure, acknowledged)
 
 
 def latency(runner: Runner) -> None:
-    """25 messages a second in a room of 200: time until each member has received each."""
+    """25 messages a second in a room of 200: time until each member has each."""
     rate, members = 25, LATENCY_MEMBERS
     # With 100 messages, p99 would be the single slowest one: one moment of the disk.
     messages = int(rate * runner.seconds) if runner.quick else max(250, int(rate * runner.seconds))
@@ -94,7 +97,7 @@ def signin(runner: Runner) -> None:
 
 
 def memory(runner: Runner) -> None:
-    """Memory of an idle socket in rooms of 50: growth of the process over the first 1,000."""
+    """Measures the memory of idle sockets: growth over the first 1,000."""
     rooms = [Room("first", 50), *DOORS]
     for system in runner.systems(peers=() if runner.quick else ("raw", "standard", *NODE)):
         with runner.side_by_side([system], rooms) as started:
@@ -129,13 +132,13 @@ def hold(runner: Runner) -> None:
             answer = load.paced(1, 1, patience=10)
         add = runner.add
         add(work, "sockets lost", one.system, opened["lost"] + answer["lost"])
-        add(work, "sockets that heard the message", one.system, answer["deliveries"])
-        add(work, "ms until the last heard it", one.system, answer["max"] * 1000)
+        add(work, "sockets that received the message", one.system, answer["deliveries"])
+        add(work, "ms until the last received it", one.system, answer["max"] * 1000)
         add(work, "KB a socket", one.system, grown / opened["entered"] / 1000)
 
 
 def paging(runner: Runner) -> None:
-    """Pages of history by REST at every depth of a huge room, and of a small one, in turn."""
+    """Reads pages of history at every depth of a huge room and of a small one."""
     sizes = {"small": 1000, "huge": 100_000 if runner.quick else 1_000_000}
     rooms = [Room(name, 2, messages=size) for name, size in sizes.items()]
     with runner.serving(System(PRODUCT, "uvicorn"), rooms) as one:
@@ -179,7 +182,7 @@ def generator(runner: Runner) -> None:
 
 
 def until_idle(one: Running, within: float = 20) -> None:
-    """Waits until the server has finished the work of connecting or disconnecting clients."""
+    """Waits until the server has finished connecting or disconnecting clients."""
     deadline = time.monotonic() + within
     before = one.cpu()
     while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""Fills a migrated database with rooms and members: `python -m tests.benchmarks.seed`.
+"""Fills a migrated database: `python -m tests.benchmarks.seed`.
 
 Reads `[[name, members, messages], …]` and answers `{name: [access token of each member]}`. The REST
 API would need longer for ten thousand users than all the measuring.

@@ -1,4 +1,4 @@
-"""Scenarios: authentication under load, compression, single messages, several workers."""
+"""Scenarios: sign-in under load, compression, single messages, workers."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -122,7 +122,7 @@ def on_workers(processes: int = 1) -> System:
 
 
 def spread_workers(runner: Runner) -> None:
-    """500 messages a second under `make serve` with 1 and 2 workers, which share one port."""
+    """500 messages a second under `make serve` with 1 and 2 workers on one port."""
     rooms = SPREAD_ROOMS[:20] if runner.quick else SPREAD_ROOMS
     seconds = max(runner.seconds, 1.0)
 

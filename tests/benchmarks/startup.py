@@ -1,4 +1,4 @@
-"""Starts each system: a database, Redis for some, and processes on the server's core."""
+"""Starts each system: a database, Redis for some, and its processes."""
 
 import json
 import os

@@ -32,7 +32,7 @@ def members(runner: Runner) -> None:
     ]
     with runner.side_by_side(systems, rooms) as started:
         for size in sizes:
-            runner.say(str(size))
+            runner.print_line(str(size))
             able = [one for one in started if _is_able(one.system, size)]
             runner.compare(able, [big_room(size)], _fanout(runner, size))
 
@@ -63,7 +63,7 @@ def rooms(runner: Runner) -> None:
 
     with runner.side_by_side(runner.systems(peers=SWEPT_STORING), all_rooms) as started:
         for number in numbers:
-            runner.say(str(number))
+            runner.print_line(str(number))
 
             def measure(one: Running, load: Load, number: int = number) -> None:
                 answer = load.closed(runner.seconds / 8, runner.seconds / 2)

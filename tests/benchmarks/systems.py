@@ -25,7 +25,7 @@ REDIS, DEAD_REDIS = "Redis", "dead Redis"
 class Room:
     name: str
     members: int
-    speakers: int = 1
+    senders: int = 1
     messages: int = 0
     sockets_each: int = 1
 
@@ -51,7 +51,10 @@ class System:
 
 @dataclass
 class Running:
-    """A system that serves `rooms`. `tokens`: those of each room's members, for the product."""
+    """A system that serves `rooms`.
+
+    `tokens`: those of each room's members, for the product.
+    """
 
     system: System
     ports: list[int]
@@ -68,7 +71,7 @@ class Running:
         return self.ports[0]
 
     def clients(self, rooms: list[Room]) -> list[Client]:
-        """Returns the clients, first sockets of all users first: only these send a `join`.
+        """Returns the clients, first sockets of users first: only these send a `join`.
 
         The members of each room are spread over the processes in turn, and so are the senders.
         """
@@ -76,7 +79,7 @@ class Running:
             Client(
                 self.ports[(place + number) % len(self.ports)],
                 self.path(room.name, token),
-                not turn and number < room.speakers,
+                not turn and number < room.senders,
             )
             for place, room in enumerate(rooms)
             for turn in range(room.sockets_each)
@@ -121,16 +124,16 @@ class Running:
 
 PRODUCT_WIRE = Wire(
     frame='{"type":"message","message":"$T"}',
-    heard='{"type":"message"',
+    delivery='{"type":"message"',
     answered='{"type":"message"',
     ready='{"type":"ready"',
     envelope=272,
 )
-RAW_WIRE = Wire(frame='{"message":"$T"}', heard='{"message"', answered='{"message"', envelope=14)
+RAW_WIRE = Wire(frame='{"message":"$T"}', delivery='{"message"', answered='{"message"', envelope=14)
 STANDARD_WIRE = replace(RAW_WIRE, envelope=15)
 SOCKETIO_WIRE = Wire(
     frame='42["message","$T"]',
-    heard='42["message"',
+    delivery='42["message"',
     answered='42["message"',
     ready="40",
     hello="40",
@@ -141,7 +144,7 @@ SOCKETIO_WIRE = Wire(
 
 
 def acknowledged(one: Running) -> Wire:
-    """Speakers go on when their message is acknowledged, or heard where no word for that is."""
+    """Senders continue after the acknowledgement, or the delivery without one."""
     if one.system.name in OWN:
         run_id = f"{os.getpid()}-{time.time_ns()}"
         return replace(

@@ -34,7 +34,7 @@ class Target:
         )
 
     def _is_of_two_runs(self, results: Results) -> bool:
-        """Systems take turns within one scenario; between two, the machine may have changed."""
+        """Systems take turns within one scenario; between two, the machine may change."""
         scenarios = [results.scenarios.get(one) for one in (self.own, self.other) if one]
         return len(set(scenarios)) > 1
 
@@ -127,7 +127,7 @@ TARGETS = [
     Target(P50, 1.0, P50.of("socketio-insert"), at_most=True),
     Target(P99, 1.0, P99.of("socketio-insert"), at_most=True),
     Target(IDLE, 35, at_most=True),
-    Target(Quantity(HELD, "ms until the last heard it", UVICORN), 1000, at_most=True),
+    Target(Quantity(HELD, "ms until the last received it", UVICORN), 1000, at_most=True),
     Target(Quantity(HELD, "sockets lost", UVICORN), 0, at_most=True),
     Target(Quantity(SIGN_INS, "sign-ins/s", UVICORN), 900),
     Target(BUSY, 400),

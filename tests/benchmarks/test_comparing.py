@@ -1,4 +1,4 @@
-"""Ratios to the checkout before, and ratios that are not judged; nothing is measured here."""
+"""Ratios to an earlier checkout, judged and not judged; nothing is measured."""
 
 from dataclasses import replace
 

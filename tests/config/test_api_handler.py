@@ -1,4 +1,4 @@
-"""API requests by the short middleware chain: the same headers and refusals, no thread hops."""
+"""API requests by the short middleware chain: same headers, no thread hops."""
 
 import asyncio
 import threading

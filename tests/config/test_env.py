@@ -1,4 +1,4 @@
-"""Environment variables: defaults, checks, and the sentence that ends a wrong start."""
+"""Environment variables: defaults, checks, and the sentence of a wrong start."""
 
 import os
 import re

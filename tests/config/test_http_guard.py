@@ -31,15 +31,15 @@ class Stuck:
         self, path: str = "/api/rooms", address: str = "192.0.2.1", token: str = ""
     ) -> int:
         """The status of the answer."""
-        said: list[Any] = []
+        events: list[Any] = []
 
         async def send(event: Any) -> None:
-            said.append(event)
+            events.append(event)
 
         headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
         scope = SCOPE | {"path": path, "client": (address, 1), "headers": headers}
         await self.app(scope, None, send)
-        status: int = said[0]["status"]
+        status: int = events[0]["status"]
         return status
 
 

@@ -12,7 +12,7 @@ from realtime.servers.http_responses import UnknownHttpConnection
 
 
 class Line(UnknownHttpConnection):
-    """A connection that says itself how much its client has not taken, as on a Unix socket."""
+    """A connection that knows what its client has not read, as a Unix socket does."""
 
     __slots__ = ("aborted", "left", "transport")
 

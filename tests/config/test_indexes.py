@@ -1,4 +1,7 @@
-"""No index repeats the beginning of another: each costs every write, and SQLite may take it."""
+"""No index repeats the beginning of another: each costs every write.
+
+SQLite may take the wrong one.
+"""
 
 from typing import Any
 

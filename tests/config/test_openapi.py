@@ -1,4 +1,4 @@
-"""The OpenAPI document by itself: valid, complete, and true to the table of errors."""
+"""The OpenAPI document: valid, complete, and true to the table of errors."""
 
 import json
 import re
@@ -11,8 +11,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from accounts.kernel.errors import DomainError
-from config.api import STATUS
-from config.middleware import PLAIN
+from config.error_answers import PLAIN, STATUS
 from config.openapi import REFUSALS, SOCKET_ONLY, document
 
 Schema = dict[str, Any]

@@ -1,4 +1,4 @@
-"""Every operation of the REST API counts against a rate, in the order that the contract fixes."""
+"""Every REST operation counts against a rate, in the order of the contract."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from accounts import services, tokens
+from accounts import login, services, tokens
 from accounts.auth import Caller
 from accounts.kernel import rate_limits
 from accounts.kernel.errors import RateLimited, WrongPassword
@@ -17,7 +17,7 @@ from accounts.kernel.rate_limits import Rate
 from accounts.models import Session, User
 from config.api import api
 from rooms.connecting import enter_public_room
-from tests.factories import make_room, make_session, make_sign_in, make_user
+from tests.factories import make_caller, make_room, make_session, make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cheap_passwords")]
 
@@ -58,7 +58,7 @@ def fresh_buckets() -> Iterator[None]:
 
 @pytest.fixture
 def caller() -> Caller:
-    return make_sign_in()
+    return make_caller()
 
 
 def access_token(caller: Caller) -> str:
@@ -139,7 +139,7 @@ def test_a_user_who_calls_too_often_is_refused_and_others_are_not(
     caller: Caller, settings: Settings, method: str, path: str, setting: str
 ) -> None:
     setattr(settings, setting, Rate(1, 60, 2))
-    token, other = access_token(caller), access_token(make_sign_in())
+    token, other = access_token(caller), access_token(make_caller())
     body = {"display_name": "x"} if method == "PATCH" else None
     statuses = [call(method, path, token, body).status_code for _ in range(3)]
     assert statuses[0] == statuses[1] != statuses[2] == 429
@@ -195,7 +195,7 @@ def test_a_password_is_guessed_no_oftener_by_a_change_than_by_a_login(settings: 
     with pytest.raises(RateLimited):
         guess(people[0])
     with pytest.raises(RateLimited):
-        services.log_in(name="anybody", password="x", address=ADDRESS, user_agent="")
+        login.log_in(name="anybody", password="x", address=ADDRESS, user_agent="")
     with pytest.raises(RateLimited):
         services.change_profile(
             user=people[1],

@@ -41,7 +41,7 @@ def test_all_files_of_a_new_database_are_its_owners_alone(tmp_path: Path) -> Non
     assert write(tmp_path / "db.sqlite3") == {"": 0o600, "-wal": 0o600, "-shm": 0o600}
 
 
-def test_a_database_that_somebody_shared_stays_shared(tmp_path: Path) -> None:
+def test_shared_database_file_keeps_its_mode(tmp_path: Path) -> None:
     file = tmp_path / "db.sqlite3"
     file.touch()
     file.chmod(0o640)
@@ -55,6 +55,6 @@ def test_migrating_makes_a_private_file(tmp_path: Path) -> None:
 
 
 def test_a_server_keeps_its_side_files_private(uvicorn: Server) -> None:
-    httpx.get(f"{uvicorn.http}/readyz")
+    httpx.get(f"{uvicorn.http}/readyz", verify=False)
     folder = Path(uvicorn.environment["DATABASE_URL"].removeprefix("sqlite:///")).parent
     assert set(modes(folder).values()) == {0o600}

@@ -1,4 +1,4 @@
-"""Answers DNS queries for one name, as Docker's DNS does: with all servers' addresses."""
+"""Answers DNS queries for one name with all servers' addresses, as Docker does."""
 
 import socket
 import socketserver

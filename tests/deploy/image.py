@@ -67,7 +67,7 @@ def build(folder: Path) -> None:
 
 
 def is_sent(path: str) -> bool:
-    """Whether .dockerignore admits a file to the build: the last matching line decides."""
+    """Returns whether .dockerignore admits a file: the last matching line decides."""
     sent = True
     for line in (ROOT / ".dockerignore").read_text().splitlines():
         if not line or line.startswith("#"):

@@ -111,7 +111,7 @@ def nginx_running(
 def nginx_on_a_host(
     folder: Path, addresses: tuple[str, ...], port: int, authority: Authority
 ) -> Iterator[Nginx]:
-    """Yields nginx with the file that the page's command makes, started as by systemd.
+    """Yields nginx with the file of the page's command, started as by systemd.
 
     Its output is a socket, which cannot be opened by a name such as /dev/stderr.
     """

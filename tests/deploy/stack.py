@@ -1,4 +1,4 @@
-"""Starts on this machine what `docker compose up` starts, with its files and commands.
+"""Starts here what `docker compose up` starts, with its files and commands.
 
 Each container of the application is a process whose environment is only what compose sets. The two
 servers have one port and two addresses, as in Docker's network.
@@ -83,7 +83,9 @@ class Container:
 
     def _is_ready(self) -> bool:
         try:
-            answer = httpx.get(f"{self.http}/readyz", headers={"Host": HOST}, timeout=2)
+            answer = httpx.get(
+                f"{self.http}/readyz", headers={"Host": HOST}, timeout=2, verify=False
+            )
         except httpx.HTTPError:
             return False
         return answer.status_code == 200
@@ -115,7 +117,7 @@ class Stack:
 
 
 def make_role(postgres: PostgresServer) -> None:
-    """Runs the scripts that compose mounts into PostgreSQL's image, as its entrypoint does."""
+    """Runs the scripts that compose mounts, as PostgreSQL's entrypoint does."""
     password = compose_file.services()["postgres"]["environment"]["POSTGRES_PASSWORD"]
     psql: list[str | Path] = [POSTGRES_TOOLS / "psql", "--no-psqlrc", "--set", "ON_ERROR_STOP=1"]
     subprocess.run(
@@ -142,7 +144,7 @@ def container_environment(service: str, **instead: str) -> dict[str, str]:
 
 @contextmanager
 def stack_running(folder: Path) -> Iterator[Stack]:
-    """Yields a stack with PostgreSQL and Redis; the image is built, no container runs."""
+    """Yields a stack with PostgreSQL and Redis: a built image, no container."""
     image.build(folder)
     port = free_port()
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""compose.yaml: its commands run against a real PostgreSQL and Redis, as two servers."""
+"""compose.yaml: its commands run against a real PostgreSQL and Redis."""
 
 import asyncio
 import os
@@ -181,10 +181,10 @@ def test_health_checks_pass_for_a_running_server(stack: Stack) -> None:
 def test_health_checks_fail_without_a_server(stack: Stack) -> None:
     unreachable = replace(stack.containers[0], address="127.0.0.9")
     for probe in probes():
-        code, said = asked(unreachable, probe)
+        code, output = asked(unreachable, probe)
         assert code == 1
-        assert said.endswith("does not answer: ConnectionRefusedError\n")
-        assert said.count("\n") == 1
+        assert output.endswith("does not answer: ConnectionRefusedError\n")
+        assert output.count("\n") == 1
 
 
 async def test_message_crosses_servers_and_a_stopped_server_closes_1012(stack: Stack) -> None:

@@ -15,7 +15,7 @@ from . import image
 def test_image_contains_the_server_and_no_tests(tmp_path: Path) -> None:
     image.build(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", "import config.asgi; from realtime.servers import uvicorn"],
+        [sys.executable, "-c", "import config.asgi; from realtime.servers import uvicorn_sockets"],
         cwd=tmp_path,
         env={"SECRET_KEY": SECRET_KEY, "ALLOWED_HOSTS": "a", **image.environment()},
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The doctor in a container of the stack: straight at a server, and through nginx."""
+"""The doctor in a container: straight at a server, and through nginx."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from .stack import ADDRESSES, Stack
 DOCTOR = ["python", "manage.py", "doctor", "--url"]
 
 
-def test_a_server_that_is_reached_past_its_proxy_is_told(stack: Stack) -> None:
+def test_server_reached_without_its_proxy_is_reported(stack: Stack) -> None:
     one = stack.containers[0]
     done = one.run([*DOCTOR, one.http])
     assert (done.returncode, done.stderr) == (1, "")
@@ -38,7 +38,7 @@ def test_a_composition_in_good_health_is_called_healthy(stack: Stack, tmp_path: 
 
 
 @pytest.mark.skipif(BINARY is None, reason="nginx is not on PATH")
-def test_a_certificate_that_nobody_trusts_is_told(stack: Stack, tmp_path: Path) -> None:
+def test_untrusted_certificate_is_reported(stack: Stack, tmp_path: Path) -> None:
     authority = make_authority(tmp_path)
     with nginx_running(tmp_path, ADDRESSES, stack.port, authority) as nginx:
         done = stack.containers[0].run([*DOCTOR, nginx.https])

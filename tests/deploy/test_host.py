@@ -35,7 +35,7 @@ def in_the_server(file: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
 def test_environment_file_reads_the_same_in_shell_and_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An unquoted `&` ends a shell's line, and `migrate` then makes a new SQLite file."""
+    """An unquoted `&` ends a shell's line, and `migrate` makes a new SQLite file."""
     file = tmp_path / "chat.env"
     file.write_text((block("DEBUG=0") + block("DATABASE_URL='")).replace("…", SECRET_KEY))
     shell, server = in_a_shell(file), in_the_server(file, monkeypatch)

@@ -1,4 +1,7 @@
-"""The file of docs/deploy in a real nginx before two servers. Skipped without nginx."""
+"""The file of docs/deploy in a real nginx before two servers.
+
+Skipped without nginx.
+"""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""The files for a public forge: valid, and true to the requirements and the Makefile."""
+"""The files for a public forge agree with the requirements and the Makefile."""
 
 import re
 from pathlib import Path

@@ -18,7 +18,7 @@ BY_HTTPS = {"Host": HOST, "X-Forwarded-Proto": "https", "X-Forwarded-For": "203.
 @pytest.fixture
 def page(stack: Stack) -> httpx.Response:
     """The admin's login page, as the proxy requests it."""
-    return httpx.get(f"{stack.containers[0].http}/admin/login/", headers=BY_HTTPS)
+    return httpx.get(f"{stack.containers[0].http}/admin/login/", headers=BY_HTTPS, verify=False)
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +60,16 @@ def test_session_cookie_is_http_only() -> None:
 
 
 def test_only_a_trusted_proxy_may_claim_https(unproxied: Container) -> None:
-    answer = httpx.get(f"{unproxied.http}/admin/login/", headers=BY_HTTPS)
+    answer = httpx.get(f"{unproxied.http}/admin/login/", headers=BY_HTTPS, verify=False)
     assert answer.status_code == 200
     assert "Strict-Transport-Security" not in answer.headers
 
 
 def submit(container: Container, origin: str, **headers: str) -> int:
-    """Posts the admin's login form from a page at `origin`: 200 means "wrong password"."""
-    with httpx.Client(base_url=container.http, headers={"Host": HOST} | headers) as client:
+    """Posts the admin's login form from `origin`: 200 means "wrong password"."""
+    with httpx.Client(
+        base_url=container.http, headers={"Host": HOST} | headers, verify=False
+    ) as client:
         cookie = client.get("/admin/login/").headers["Set-Cookie"]
         token = cookie.partition("=")[2].partition(";")[0]
         form = {"username": "x", "password": "y", "csrfmiddlewaretoken": token}
@@ -95,12 +97,14 @@ def test_trusted_origins_follow_allowed_hosts() -> None:
 
 
 def test_unknown_host_name_is_rejected(stack: Stack) -> None:
-    answer = httpx.get(f"{stack.containers[0].http}/healthz", headers={"Host": "evil.example"})
+    answer = httpx.get(
+        f"{stack.containers[0].http}/healthz", headers={"Host": "evil.example"}, verify=False
+    )
     assert answer.status_code == 400
 
 
 def test_error_page_reveals_no_internals(stack: Stack) -> None:
-    answer = httpx.get(f"{stack.containers[0].http}/nothing/here", headers=BY_HTTPS)
+    answer = httpx.get(f"{stack.containers[0].http}/nothing/here", headers=BY_HTTPS, verify=False)
     assert answer.status_code == 404
     assert "urlconf" not in answer.text.lower()
     assert "DEBUG" not in answer.text
@@ -109,7 +113,7 @@ def test_error_page_reveals_no_internals(stack: Stack) -> None:
 def test_other_origins_may_not_use_the_api(stack: Stack) -> None:
     asks = {"Origin": ELSEWHERE, "Access-Control-Request-Method": "GET", "Host": HOST}
     answer = httpx.request(
-        "OPTIONS", f"{stack.containers[0].http}/api/rooms", headers=asks, timeout=10
+        "OPTIONS", f"{stack.containers[0].http}/api/rooms", headers=asks, timeout=10, verify=False
     )
     assert "Access-Control-Allow-Origin" not in answer.headers
 
@@ -117,4 +121,4 @@ def test_other_origins_may_not_use_the_api(stack: Stack) -> None:
 def test_common_password_is_rejected(stack: Stack) -> None:
     account = {"username": "somebody", "password": "password123"}
     url = f"{stack.containers[0].http}/api/register"
-    assert httpx.post(url, json=account, headers={"Host": HOST}).status_code == 422
+    assert httpx.post(url, json=account, headers={"Host": HOST}, verify=False).status_code == 422

@@ -1,4 +1,4 @@
-"""Checks that what README.md and docs/ name exists: links, paths, settings, metrics, commands."""
+"""What README.md and docs/ name exists: links, paths, settings, metrics."""
 
 import re
 from collections.abc import Iterator

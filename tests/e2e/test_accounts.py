@@ -1,4 +1,4 @@
-"""Accounts over REST: registration, login, refresh, sessions, profile (contract §2)."""
+"""Accounts over REST: registration, login, sessions, profile (contract §2)."""
 
 import asyncio
 import re

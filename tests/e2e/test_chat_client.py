@@ -15,7 +15,7 @@ from tests.clients import PASSWORD, fresh, opened, register
 from tests.servers import ROOT, Server, serving
 from tests.terminal import Terminal
 
-WITHIN = 30.0
+WITHIN = 60.0
 
 
 def command(url: str, name: str, *options: str) -> list[str]:

@@ -91,7 +91,7 @@ async def test_flooding_client_that_reads_late_receives_its_close_code(
 async def test_flooding_client_that_reads_once_blocked_receives_its_close_code(
     flooded: Server,
 ) -> None:
-    """Such a loop of `await send()` runs nothing else while the server reads at full speed."""
+    """A loop of `await send()` runs nothing else while the server reads fast."""
     ila = await register(flooded.http, flooded.ws)
     async with ila.public(fresh("flood")) as client:
         await client.receive_type("ready")

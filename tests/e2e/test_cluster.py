@@ -300,7 +300,7 @@ async def test_password_guesses_are_counted_across_processes(people: list[Person
 
 
 async def test_messages_are_counted_across_processes(people: list[Person], at: Any) -> None:
-    """A process reports sent messages to the others a moment later, never before the answer."""
+    """A process reports sent messages a moment later, never before the answer."""
     ila = people[0]
     name = fresh("pace")
     sockets = [at(ila, number).public(name) for number in range(3)]

@@ -1,4 +1,4 @@
-"""A PostgreSQL that hangs or has too few connections: every request gets an answer."""
+"""PostgreSQL hangs or has too few connections: every request gets an answer."""
 
 import asyncio
 import os
@@ -136,10 +136,10 @@ async def test_frozen_process_does_not_block_other_rooms(site: Site) -> None:
             (await ila.post("/rooms", {"name": fresh("still")})).json()["id"] for _ in range(2)
         ]
         with standing_still(site, locked):
-            say = [
+            requests = [
                 ila.post(f"/rooms/{room}/messages", {"content": "x"}) for room in (locked, other)
             ]
-            answers = await asyncio.gather(*say)
+            answers = await asyncio.gather(*requests)
     assert [one.status_code for one in answers] == [201, 201]
 
 

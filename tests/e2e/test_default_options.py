@@ -1,4 +1,4 @@
-"""Servers without options, as a Django team first starts them (contract §1, Plain)."""
+"""Servers without options, as a team first starts them (contract §1, Plain)."""
 
 from pathlib import Path
 

@@ -27,7 +27,7 @@ KEEP_ALIVE = {
 MAX_MEMORY = 8 * 1024 * 1024
 """Bytes by which a server may grow."""
 GONE_TIMEOUT = 40.0
-CROWD = 12_000
+PINGS = 12_000
 """Pings whose pongs exceed every kernel and server buffer."""
 
 
@@ -69,13 +69,13 @@ async def test_ping_is_answered(hasty: Server) -> None:
 
 def test_client_that_reads_again_receives_its_latest_pong(hasty: Server) -> None:
     raw, reader = not_reading(f"{hasty.ws}/ws/chat/x/")
-    heard: list[bytes] = []
+    received: list[bytes] = []
     with raw:
-        raw.sendall(b"".join(masked(numbered(number), PING) for number in range(CROWD)))
+        raw.sendall(b"".join(masked(numbered(number), PING) for number in range(PINGS)))
         time.sleep(0.5)  # until the server can send no more
-        while numbered(CROWD - 1) not in heard[-1:]:
-            heard += [pong for opcode, pong in reader.feed(raw.recv(65536)) if opcode == PONG]
-    assert heard == sorted(set(heard))
+        while numbered(PINGS - 1) not in received[-1:]:
+            received += [pong for opcode, pong in reader.feed(raw.recv(65536)) if opcode == PONG]
+    assert received == sorted(set(received))
 
 
 def piece(opcode: int = CONTINUATION) -> bytes:

@@ -1,4 +1,4 @@
-"""Bounds on what one HTTP request or response can hold: unfinished bodies, unread answers."""
+"""Bounds on one HTTP request or response: unfinished bodies, unread answers."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Identity comes from the token alone, in every place of a token (contract §2, §3)."""
+"""Identity comes from the token alone, wherever it stands (contract §2, §3)."""
 
 import asyncio
 import time
@@ -44,15 +44,15 @@ def silent(server: Server) -> Iterator["Future[tuple[float, list[Any], int]]"]:
     """
 
     def wait() -> tuple[float, list[Any], int]:
-        heard: list[Any] = []
+        received: list[Any] = []
         with connect(f"{server.ws}/ws/chat/silence/", compression=None, proxy=None) as socket:
             started = time.monotonic()
             try:
                 while True:
-                    heard.append(socket.recv(timeout=30))
+                    received.append(socket.recv(timeout=30))
             except ConnectionClosed as closing:
                 code = closing.rcvd.code if closing.rcvd else 1006
-                return time.monotonic() - started, heard, code
+                return time.monotonic() - started, received, code
 
     with ThreadPoolExecutor(1) as threads:
         yield threads.submit(wait)
@@ -334,8 +334,8 @@ async def test_later_frame_may_carry_a_token_of_another_session_of_the_user(
 async def test_group_of_others_looks_missing_by_room_id(person: Register) -> None:
     ila, outsider = await person(), await person()
     room = (await ila.post("/rooms", {"name": fresh("club"), "kind": "group"})).json()
-    said = await ila.post("/messages", {"room": room["name"], "content": "Among us"})
-    message = said.json()["id"]
+    answer = await ila.post("/messages", {"room": room["name"], "content": "Among us"})
+    message = answer.json()["id"]
     tries: list[tuple[str, str, Any]] = [
         ("GET", "/rooms/{room}", None),
         ("PATCH", "/rooms/{room}", {"title": "Mine"}),
@@ -498,9 +498,9 @@ async def test_open_socket_expires_with_its_token_unless_renewed(
 def test_socket_without_a_token_times_out_after_ten_seconds(
     silent: "Future[tuple[float, list[Any], int]]",
 ) -> None:
-    after, heard, code = silent.result(30)
-    assert len(heard) == 1
-    assert '"auth_timeout"' in heard[0]
+    after, received, code = silent.result(30)
+    assert len(received) == 1
+    assert '"auth_timeout"' in received[0]
     assert code == 4401
     # Counted from the end of the handshake; the server counts from an earlier moment.
     assert 8 < after < 20

@@ -260,9 +260,9 @@ async def calm(server: Server) -> AsyncIterator[None]:
     """Expects no traceback in the server's log after each test."""
     before = len(server.log.read_bytes())
     yield
-    said = server.log.read_bytes()[before:].decode(errors="replace")
-    assert "Traceback" not in said, said[-3000:]
-    assert "Unexpected error" not in said, said[-3000:]
+    logged = server.log.read_bytes()[before:].decode(errors="replace")
+    assert "Traceback" not in logged, logged[-3000:]
+    assert "Unexpected error" not in logged, logged[-3000:]
 
 
 async def start_walk(person: Register) -> tuple[Walk, list[Operation]]:

@@ -1,8 +1,9 @@
-"""Rooms above CHAT_PRESENCE_MAX_USERS publish no join, exit, typing or read frames."""
+"""Rooms above CHAT_PRESENCE_MAX_USERS publish no join, exit, typing or read."""
 
+from asyncio import sleep, timeout
 from pathlib import Path
 
-from tests.clients import Frame, Person, fresh, opened, register
+from tests.clients import FRAME_TIMEOUT, Frame, Person, fresh, opened, register
 from tests.servers import serving
 
 ANNOUNCED = {"join", "exit", "typing", "read"}
@@ -11,7 +12,7 @@ ANNOUNCED = {"join", "exit", "typing", "read"}
 async def test_large_room_receives_messages_and_no_join_or_exit(tmp_path: Path) -> None:
     with serving("uvicorn", tmp_path, CHAT_PRESENCE_MAX_USERS="2") as server:
         ila, kaushal, third = [await register(server.http, server.ws) for _ in range(3)]
-        name = fresh("crowd")
+        name = fresh("large")
         receiver, typist, newcomer = ila.public(name), kaushal.public(name), third.public(name)
         async with ila.http, kaushal.http, third.http, opened(receiver, typist):
             await typist.send(type="typing")
@@ -31,10 +32,25 @@ async def test_large_room_receives_messages_and_no_join_or_exit(tmp_path: Path) 
                 )
                 assert frames[-1]["message"] == "hello all"
                 assert not ANNOUNCED & {frame["type"] for frame in frames}
+            await until_online(ila, ready["room"]["id"], [ila, kaushal])
             await typist.send(type="typing", typing=False)
             assert (await receiver.receive_type("typing"))["typing"] is False
             await receiver.send(type="read", seq=seq)
             assert await typist.receive_type("read") == mark_of(ila, seq)
+
+
+async def until_online(asking: Person, room_id: int, people: list[Person]) -> None:
+    """Waits until the server has handled the end of a socket.
+
+    That is a moment after the client has closed it.
+    """
+    names = {person.username for person in people}
+    async with timeout(FRAME_TIMEOUT):
+        while True:
+            members = (await asking.get(f"/rooms/{room_id}/members")).json()
+            if {member["username"] for member in members if member["online"]} == names:
+                return
+            await sleep(0.02)
 
 
 def mark_of(person: Person, seq: int) -> Frame:

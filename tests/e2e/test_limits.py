@@ -21,6 +21,7 @@ from tests.clients import (
     rest,
 )
 from tests.conftest import Register
+from tests.metrics import scrape
 from tests.servers import Server, serving
 
 REGISTERED = 16
@@ -262,7 +263,11 @@ async def test_large_invalid_frame_counts_as_many(guest: Guest) -> None:
         await other.ping()
 
 
-async def test_open_sockets_are_limited_per_user(guest: Guest) -> None:
+async def test_open_sockets_are_limited_per_user_and_refusals_counted(
+    limited: Limited, guest: Guest
+) -> None:
+    refused = 'chat_limit_refusals_total{setting="CHAT_SOCKETS_PER_USER"}'
+    before = (await scrape(limited.server)).get(refused, 0)
     ila, kaushal = guest(), guest()
     room = fresh("sockets")
     await ila.post("/rooms", {"name": room})
@@ -277,10 +282,11 @@ async def test_open_sockets_are_limited_per_user(guest: Guest) -> None:
             await first.closed()
         async with opened(ila.public(room)):
             pass
+    assert (await scrape(limited.server))[refused] == before + 2
 
 
 async def two_may_wait(url: str, person: Person) -> bool:
-    """Returns whether two more sockets may wait at once: both get `ready` after their token."""
+    """Returns whether two more sockets may wait: both get `ready` after a token."""
     async with Socket(url) as one, Socket(url) as other:
         try:
             for socket in (one, other):

@@ -68,7 +68,7 @@ async def test_open_sockets_receive_admin_actions_of_staff(
     ila, maya, boss = await person(), await person(), await person()
     body = {"name": fresh("group"), "members": [maya.username]}
     room = (await ila.post("/rooms/with-members", body)).json()
-    said = (await ila.post(f"/rooms/{room['id']}/messages", {"content": "Not like this"})).json()
+    sent = (await ila.post(f"/rooms/{room['id']}/messages", {"content": "Not like this"})).json()
     private = (await maya.post(f"/private/{ila.username}")).json()
     group_of_ila, group_of_maya = ila.group(room["name"]), maya.group(room["name"])
     pair = ila.private(maya.username)
@@ -81,7 +81,7 @@ async def test_open_sockets_receive_admin_actions_of_staff(
         assert (await browser.http.post(path, data={"post": "yes"})).status_code == 403
         # A message: from the list, through the confirmation page.
         path = f"/messaging/message/?q=%23{room['id']}"
-        choice = {"action": "delete_messages", "_selected_action": str(said["id"]), "index": "0"}
+        choice = {"action": "delete_messages", "_selected_action": str(sent["id"]), "index": "0"}
         asking = await browser.submit(path, **choice)
         assert "Not like this" in asking
         assert "cannot be restored" in asking
@@ -90,7 +90,7 @@ async def test_open_sockets_receive_admin_actions_of_staff(
         assert "Not like this" not in done
         for socket in (group_of_ila, group_of_maya):
             frame = await socket.receive_type("delete")
-            assert (frame["id"], frame["message"], frame["deleted"]) == (said["id"], "", True)
+            assert (frame["id"], frame["message"], frame["deleted"]) == (sent["id"], "", True)
         (style,) = re.findall(r'href="(/static/moderation/admin[^"]*\.css)"', done)
         assert "staff-tools" in (await browser.http.get(server.http + style)).text
         # A member: from the object page, first made owner, then removed.

@@ -1,4 +1,4 @@
-"""`client_id`, `seq` and `version` with many concurrent senders (contract §2, §3)."""
+"""`client_id`, `seq` and `version` with concurrent senders (contract §2, §3)."""
 
 import asyncio
 from collections.abc import Sequence
@@ -45,14 +45,14 @@ async def test_client_id_sent_concurrently_by_two_sockets_makes_one_message(
     first, second, watcher = ila.public(room), ila.public(room), kaushal.public(room)
     async with opened(first, second, watcher) as (ready, *_):
         for number in range(10):
-            said = {"message": f"once {number}", "client_id": f"id-{number}"}
-            acks = await asyncio.gather(send_for_ack(first, **said), send_for_ack(second, **said))
+            sent = {"message": f"once {number}", "client_id": f"id-{number}"}
+            acks = await asyncio.gather(send_for_ack(first, **sent), send_for_ack(second, **sent))
             assert sorted(ack["duplicate"] for ack in acks) == [False, True]
             for member in ("id", "seq", "version", "room_id", "client_id"):
                 assert acks[0][member] == acks[1][member], member
             assert acks[0]["seq"] == number + 1
-        heard = [frame for frame in await watcher.ping() if frame["type"] == "message"]
-        assert [frame["message"] for frame in heard] == [f"once {n}" for n in range(10)]
+        received = [frame for frame in await watcher.ping() if frame["type"] == "message"]
+        assert [frame["message"] for frame in received] == [f"once {n}" for n in range(10)]
         stored = await history(ila, ready["room"]["id"])
         assert [message["seq"] for message in stored] == list(range(1, 11))
 
@@ -74,9 +74,9 @@ async def test_client_id_sent_concurrently_by_rest_and_socket_makes_one_message(
             assert answer.status_code in (200, 201), answer.text
             assert ack["duplicate"] is (answer.status_code == 201)
             assert answer.json()["id"] == ack["id"]
-        heard = [frame for frame in await socket.ping() if frame["type"] == "message"]
+        received = [frame for frame in await socket.ping() if frame["type"] == "message"]
         # The wait for the ack dropped the `message` frames before it.
-        assert len({frame["id"] for frame in heard}) == len(heard)
+        assert len({frame["id"] for frame in received}) == len(received)
         assert len(await history(ila, ready["room"]["id"])) == 10
 
 
@@ -170,7 +170,7 @@ async def test_fifty_concurrent_senders_get_gapless_seqs_in_the_order_seen(
     person: Register,
 ) -> None:
     people = await asyncio.gather(*(person() for _ in range(SENDERS)))
-    room = fresh("crowd")
+    room = fresh("large")
     sockets = [one.public(room) for one in people]
     total = SENDERS * EACH
     async with opened(*sockets) as readies:
@@ -186,21 +186,21 @@ async def test_fifty_concurrent_senders_get_gapless_seqs_in_the_order_seen(
                     await socket.send(type="message", message=text, client_id=str(number))
 
         async def listen(socket: Socket) -> list[Frame]:
-            heard: list[Frame] = []
-            while len(heard) < total:
-                heard.append(await socket.receive_type("message", within=30))
-            return heard
+            received: list[Frame] = []
+            while len(received) < total:
+                received.append(await socket.receive_type("message", within=30))
+            return received
 
         receiver = [asyncio.create_task(listen(socket)) for socket in sockets]
         await asyncio.gather(*(talk(*pair) for pair in zip(people, sockets, strict=True)))
-        heard = await asyncio.gather(*receiver)
+        received = await asyncio.gather(*receiver)
         for socket in sockets:
             assert not [f for f in await socket.ping() if f["type"] in CHANGES]
         stored = await history(people[0], room_id)
 
     assert [message["seq"] for message in stored] == list(range(1, total + 1))
     assert [message["version"] for message in stored] == list(range(1, total + 1))
-    for frames in heard:
+    for frames in received:
         assert [as_rest(frame) for frame in frames] == stored
     for one in people:
         own = [message["content"] for message in stored if message["sender"] == one.id]
@@ -250,13 +250,13 @@ async def test_interleaved_changes_reach_every_socket_in_version_order(
                     frames.append(frame)
             return frames
 
-        heard = await asyncio.gather(*(receive_all(socket) for socket in sockets))
+        received = await asyncio.gather(*(receive_all(socket) for socket in sockets))
         stored = await history(people[0], room_id)
 
     # Messages, reactions, edits, deletes; the third removed reaction went with its message.
     changes_each = 12 + 6 + 6 + 2 + 2
     assert version == len(people) * changes_each
-    for frames in heard:
+    for frames in received:
         versions = [frame["version"] for frame in frames]
         assert all(one < following for one, following in pairwise(versions))
         assert rebuilt(frames) == stored

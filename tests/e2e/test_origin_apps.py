@@ -17,7 +17,7 @@ TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 def walk_server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A server for these tests alone: they use the fixed names of the origin apps' documents."""
+    """A server for these tests alone: they use the fixed names of the origin apps."""
     with serving(request.param, tmp_path_factory.mktemp(f"walks-{request.param}")) as running:
         yield running
 
@@ -134,15 +134,15 @@ async def test_origin_app_with_a_token_in_every_frame_works(
         await first.send(
             token=asha["access"], type="message", receiver=bela["id"], message="Hey there!"
         )
-        heard = await first.receive()
-        assert await second.receive() == heard
-        assert heard["room_id"] != room["id"]
-        assert plain(heard) == message(
+        received = await first.receive()
+        assert await second.receive() == received
+        assert received["room_id"] != room["id"]
+        assert plain(received) == message(
             asha,
             "Hey there!",
             receiver=bela["id"],
             room=None,
-            room_id=heard["room_id"],
+            room_id=received["room_id"],
             seq=1,
             version=1,
         )
@@ -165,15 +165,15 @@ async def test_origin_app_with_a_token_in_every_frame_works(
         assert await second.receive() == {"type": "exit", "username": "asha"}
         assert await third.receive() == {"type": "exit", "username": "asha"}
 
-        private = f"/messages/{heard['room_id']}/"
+        private = f"/messages/{received['room_id']}/"
         for one in (asha, bela):
             history = await api.get(private, headers=bearer(one["access"]))
-            assert history.json() == [as_answer(heard), as_answer(reply)]
+            assert history.json() == [as_answer(received), as_answer(reply)]
         hidden = await api.get(private, headers=bearer(chitra["access"]))
         assert (hidden.status_code, hidden.json()["code"]) == (404, "no_such_room")
 
         rooms = (await api.get("/my-rooms/", headers=bearer(bela["access"]))).json()
-        assert [one["id"] for one in rooms] == [heard["room_id"], room["id"]]
+        assert [one["id"] for one in rooms] == [received["room_id"], room["id"]]
         assert rooms[0]["kind"] == "private"
         assert rooms[0]["members"] == ["asha", "bela"]
         assert rooms[0]["last_message"] == as_answer(reply)
@@ -228,8 +228,8 @@ async def test_origin_app_with_email_and_a_token_in_the_url_works(
             esha, "All of it!", room="sports", room_id=ready["room"]["id"], seq=2, version=2
         )
         await elsewhere.send(message="Good evening")
-        heard = [frame for frame in await elsewhere.ping() if frame["type"] == "message"]
-        assert [plain(frame) for frame in heard] == [
+        received = [frame for frame in await elsewhere.ping() if frame["type"] == "message"]
+        assert [plain(frame) for frame in received] == [
             message(
                 esha, "Good evening", room="news", room_id=other["room"]["id"], seq=1, version=1
             )
@@ -286,9 +286,9 @@ async def test_origin_app_with_three_kinds_of_room_works(
         await first.ping()
         await second.ping()
         await first.send(username="ila", message="Hey everyone!")
-        heard = await first.receive()
-        assert await second.receive() == heard
-        assert plain(heard) == message(
+        received = await first.receive()
+        assert await second.receive() == received
+        assert plain(received) == message(
             ila, "Hey everyone!", room="friends", room_id=friends["id"], seq=1, version=1
         )
         await second.send(username="kaushal", typing=True)
@@ -302,7 +302,7 @@ async def test_origin_app_with_three_kinds_of_room_works(
         history = await api.get(
             f"/rooms/{friends['id']}/messages", headers=bearer(kaushal["access"])
         )
-        assert history.json() == [as_answer(heard)]
+        assert history.json() == [as_answer(received)]
 
     first, second = socket(ila, "/ws/private/kaushal/"), socket(kaushal, "/ws/private/ila/")
     async with opened(first, second) as (ready, same):
@@ -312,9 +312,9 @@ async def test_origin_app_with_three_kinds_of_room_works(
         await first.ping()
         await second.ping()
         await second.send(username="kaushal", message="Just for you")
-        heard = await first.receive()
-        assert await second.receive() == heard
-        assert plain(heard) == message(
+        received = await first.receive()
+        assert await second.receive() == received
+        assert plain(received) == message(
             kaushal,
             "Just for you",
             room=None,

@@ -1,4 +1,4 @@
-"""/readyz with a Redis that dies, freezes and returns, and with an unready database."""
+"""/readyz with a Redis that dies, freezes and returns, and without a database."""
 
 import asyncio
 import os

@@ -127,13 +127,13 @@ def test_first_steps_work_as_written(shell: dict[str, str], make_run: Terminal) 
     made, made_group = map(json.loads, run(tokens + register + group, shell).splitlines())
     assert made["username"] == "maya"
     assert made_group["members"] == ["ila", "kaushal"]
-    heard = paste(tokens + socket, frames.splitlines(), shell)
-    assert heard.count('"type":"ack"') == 2, heard
-    assert heard.count('"duplicate":true') == 1
-    assert heard.count('"type":"message"') == 1
-    assert '"type":"exit"' in heard
-    said, my_rooms = map(json.loads, run(tokens + history, shell).splitlines())
-    assert [one["content"] for one in said] == ["Hey everyone!"]
+    received = paste(tokens + socket, frames.splitlines(), shell)
+    assert received.count('"type":"ack"') == 2, received
+    assert received.count('"duplicate":true') == 1
+    assert received.count('"type":"message"') == 1
+    assert '"type":"exit"' in received
+    history, my_rooms = map(json.loads, run(tokens + history, shell).splitlines())
+    assert [one["content"] for one in history] == ["Hey everyone!"]
     assert my_rooms[0]["name"] == "weekend-plans"
 
 

@@ -56,8 +56,8 @@ async def made(person: Person, name: str) -> int:
 class Copy:
     """Holds one room as a client keeps it across reconnects.
 
-    `torn`: the last replay was not received completely. In a replay a changed message stands at its
-    change: a client that disconnects before that and resumes from its last version receives the
+    `torn`: the last replay or repair was not received completely. There a changed message stands at
+    its change: a client that disconnects before that and resumes from its last version receives the
     message by its change. Each frame is the whole state, so nothing is missing.
     """
 
@@ -65,17 +65,27 @@ class Copy:
     messages: dict[int, Frame] = field(default_factory=dict)
     replays: int = 0
     torn: bool = True
+    jumped: bool = False
+    """Whether a live frame skipped a version since the last replay: a repair, which may be cut."""
+
+    def disconnect(self, *, replays: int) -> None:
+        """Ends a connection that began after so many replays."""
+        self.torn = self.torn or self.jumped or self.replays == replays
 
     def take(self, frame: Frame) -> None:
-        """Applies a frame as a strict client: each message once, changes of known messages only."""
+        """Applies a frame as a strict client.
+
+        Each message once, and changes of known messages only.
+        """
         if frame["type"] == "resumed":
             assert frame["complete"] is True
             assert frame["to"] >= self.version
             self.version = frame["to"]
             self.replays += 1
-            self.torn = False
+            self.torn = self.jumped = False
         elif frame["type"] in VERSIONED:
             assert frame["version"] > self.version, f"{frame} after {self.version}"
+            self.jumped = self.jumped or frame["version"] > self.version + 1
             self.version = frame["version"]
             if frame["id"] in self.messages:
                 assert frame["type"] != "message", f"{frame} twice"
@@ -242,16 +252,16 @@ async def test_thousand_changes_are_replayed_and_one_more_is_not(person: Registe
         senders = socket, sender
         for number in range(1000):
             await senders[number % 2].send(type="message", message=f"{number}")
-        heard: list[Frame] = []
-        while not heard or heard[-1]["version"] < 1000:
-            heard.append(await socket.receive_type("message"))
+        received: list[Frame] = []
+        while not received or received[-1]["version"] < 1000:
+            received.append(await socket.receive_type("message"))
 
     late = kaushal.public(room, since=0)
     async with opened(late):
         frames = await late.receive_until("resumed")
         assert frames[-1] == {"type": "resumed", "from": 1, "to": 1000, "complete": True}
         replayed = [frame for frame in frames if frame["type"] == "message"]
-        assert replayed == heard
+        assert replayed == received
         await send_message(ila, room_id, "one more")
         assert (await late.receive_type("message"))["version"] == 1001
 
@@ -317,7 +327,7 @@ async def come_and_go(
             with suppress(TimeoutError):
                 for _ in range(chance.randrange(2, 25)):
                     copy.take(await socket.receive(within=0.3))
-            copy.torn = copy.torn or copy.replays == replays
+            copy.disconnect(replays=replays)
             # Frames in flight are lost, as on a phone that enters a tunnel.
             if chance.random() < 0.5:
                 socket.connection.transport.abort()
@@ -419,7 +429,7 @@ async def test_repeated_replays_are_rate_limited(person: Register) -> None:
 
 
 async def use_up_replays(asking: Socket, late: Socket) -> tuple[int, list[Frame]]:
-    """Expects `late` to be refused once its user's replays are used up; five a second refill."""
+    """Expects `late` to be refused after its user's replays; five a second refill."""
     deadline = time.monotonic() + FRAME_TIMEOUT
     while True:
         for _ in range(120):

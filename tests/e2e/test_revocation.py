@@ -123,7 +123,10 @@ async def test_password_change_by_shell_or_admin_closes_the_sockets(
     account = {"username": ila.username, "password": password}
     signed_in = (await ila.http.post("/login", json=account)).json()
     socket = Socket(f"{ila.ws}/ws/chat/{name}/", token=signed_in["access"])
-    async with opened(socket), httpx.AsyncClient(base_url=server.http, timeout=20) as admin:
+    async with (
+        opened(socket),
+        httpx.AsyncClient(base_url=server.http, timeout=20, verify=False) as admin,
+    ):
         await submit(admin, "/admin/login/", account)
         twice = dict.fromkeys(("new_password1", "new_password2"), "a sentence from the admin")
         await submit(admin, "/admin/password_change/", {"old_password": password} | twice)
@@ -236,8 +239,8 @@ async def test_removed_member_receives_the_removal_and_no_later_frame(person: Re
         async with kaushal.group(room["name"], since=0) as socket:
             # New members read old messages.
             replayed = await socket.receive_until("resumed")
-            heard = [frame["version"] for frame in replayed if frame["type"] == "message"]
-            assert heard == list(range(1, 12))
+            received = [frame["version"] for frame in replayed if frame["type"] == "message"]
+            assert received == list(range(1, 12))
 
 
 async def test_removal_from_a_public_room_lasts_until_added_again(
@@ -273,14 +276,14 @@ async def test_former_member_of_a_public_room_can_be_banned(person: Register) ->
     ila, kaushal = await person(), await person()
     room = (await ila.post("/rooms", {"name": fresh("open")})).json()
     path = f"/rooms/{room['id']}"
-    said = (await kaushal.post(f"{path}/messages", {"content": "Spam"})).json()
+    sent = (await kaushal.post(f"{path}/messages", {"content": "Spam"})).json()
     assert (await kaushal.post(f"{path}/leave")).status_code == 204
     answer = await ila.delete(f"{path}/members/{kaushal.username}")
-    assert (answer.status_code, answer.json()) == (200, {"version": said["version"]})
+    assert (answer.status_code, answer.json()) == (200, {"version": sent["version"]})
     for answer in (
         await kaushal.post(f"{path}/messages", {"content": "More spam"}),
-        await kaushal.put(f"{path}/messages/{said['id']}/reactions/spam"),
-        await kaushal.patch(f"{path}/messages/{said['id']}", {"content": "Other spam"}),
+        await kaushal.put(f"{path}/messages/{sent['id']}/reactions/spam"),
+        await kaushal.patch(f"{path}/messages/{sent['id']}", {"content": "Other spam"}),
         await kaushal.get(f"{path}/members"),
         await kaushal.get(f"{path}/messages"),
     ):
@@ -327,8 +330,8 @@ async def test_leaving_a_room_closes_own_sockets_there(person: Register, kind: s
                 code, frames = await socket.closed()
                 assert code == 1000
                 assert "error" not in [frame["type"] for frame in frames]
-            heard = [frame for frame in await stays[0].ping() if frame["type"] == "exit"]
-            assert heard == [{"type": "exit", "username": kaushal.username}]
+            received = [frame for frame in await stays[0].ping() if frame["type"] == "exit"]
+            assert received == [{"type": "exit", "username": kaushal.username}]
             await still_open(*stays)
     assert (await ila.get(f"/rooms/{room['id']}")).json()["member_count"] == 1
     assert room["id"] not in [one["id"] for one in (await kaushal.get("/my-rooms")).json()]

@@ -126,9 +126,9 @@ async def test_any_user_reads_a_public_room_and_joins_by_sending(
     ila, guest = await person(), await person()
     room = await made(ila)
     path = f"/rooms/{room['id']}"
-    said = (await ila.post(f"{path}/messages", {"content": "Welcome"})).json()
+    sent = (await ila.post(f"{path}/messages", {"content": "Welcome"})).json()
     for messages in (f"{path}/messages", f"/messages/{room['id']}", f"/history/{room['name']}"):
-        assert (await guest.get(messages)).json() == [said]
+        assert (await guest.get(messages)).json() == [sent]
     seen = (await guest.get(path)).json()
     assert (seen["id"], seen["member_count"]) == (room["id"], 1)
     assert await roles(guest, room["id"]) == {ila.username: "owner"}
@@ -327,7 +327,7 @@ async def test_members_list_shows_online_users(person: Register) -> None:
 
 
 async def test_members_list_shows_last_seen(uvicorn: Server) -> None:
-    """On one server only: it is written seconds later, for all disconnected users together."""
+    """Runs on one server: it is written seconds later, for all users together."""
     people = [await register(uvicorn.http, uvicorn.ws) for _ in range(2)]
     async with people[0].http as http, people[1].http:
         room = await made(people[0], members=[people[1].username])
@@ -403,8 +403,8 @@ async def test_private_room_appears_in_my_rooms_after_its_first_message(person: 
     room = (await ila.post(f"/private/{kaushal.username}")).json()
     for one in (ila, kaushal):
         assert (await one.get("/my-rooms")).json() == []
-    said = (await ila.post(f"/rooms/{room['id']}/messages", {"content": "Hey"})).json()
-    assert said["receiver"] == kaushal.id
+    sent = (await ila.post(f"/rooms/{room['id']}/messages", {"content": "Hey"})).json()
+    assert sent["receiver"] == kaushal.id
     for one, unread in ((ila, 0), (kaushal, 1)):
         assert (await one.get("/my-rooms")).json() == [
             room
@@ -415,7 +415,7 @@ async def test_private_room_appears_in_my_rooms_after_its_first_message(person: 
                 "unread": unread,
                 "last_read_seq": 1 - unread,
                 "muted": False,
-                "last_message": said,
+                "last_message": sent,
             }
         ]
 

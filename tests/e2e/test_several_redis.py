@@ -1,4 +1,4 @@
-"""Two Redis share the rooms: one may die or hang without affecting the other's rooms."""
+"""Two Redis share the rooms: one may die or hang without the other's rooms."""
 
 import asyncio
 import os

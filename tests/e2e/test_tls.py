@@ -1,4 +1,4 @@
-"""`rediss://` and `sslmode` encrypt, and verify the certificates of Redis and PostgreSQL."""
+"""`rediss://` and `sslmode` encrypt, and verify certificates."""
 
 import subprocess
 import sys

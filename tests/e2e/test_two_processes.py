@@ -57,7 +57,10 @@ async def people() -> AsyncIterator[list[Person]]:
 
 @pytest.fixture
 def group(pair: Pair, people: list[Person]) -> Group:
-    """`await group("friends")`: an owner on the first process, a member on the second, the room."""
+    """Makes a group over two processes: `await group("friends")`.
+
+    The owner is on the first process, a member on the second.
+    """
 
     async def make(name: str) -> tuple[Person, Person, int]:
         return await a_group_over_both(pair, name, people)
@@ -91,8 +94,8 @@ async def test_message_reaches_the_other_process(pair: Pair, group: Group) -> No
                 await assert_received_by_hint(here, there, f"{number}")
             else:
                 await here.send(type="message", message=f"{number}")
-                heard = await there.receive_type("message", REPAIR_TIMEOUT)
-                assert heard["message"] == f"{number}"
+                received = await there.receive_type("message", REPAIR_TIMEOUT)
+                assert received["message"] == f"{number}"
 
 
 async def test_messages_of_both_processes_arrive_in_one_order(pair: Pair, group: Group) -> None:
@@ -105,8 +108,8 @@ async def test_messages_of_both_processes_arrive_in_one_order(pair: Pair, group:
             await there.send(type="message", message=f"there {number}")
 
         for socket in (here, there):
-            heard = [(await socket.receive_type("message"))["version"] for _ in range(40)]
-            assert heard == list(range(1, 41))
+            received = [(await socket.receive_type("message"))["version"] for _ in range(40)]
+            assert received == list(range(1, 41))
     stored = (await owner.get(f"/rooms/{room_id}/messages", limit=200)).json()
     assert [message["seq"] for message in stored] == list(range(1, 41))
 
@@ -120,11 +123,11 @@ async def test_private_message_sent_in_a_room_reaches_the_other_process(
     async with opened(here, there, private) as (*_, ready):
         await settled(pair, here, there)
         await here.send(type="message", message="psst", receiver=member.id)
-        heard = await private.receive_type("message", REPAIR_TIMEOUT)
-        assert (heard["room_id"], heard["message"]) == (ready["room"]["id"], "psst")
+        received = await private.receive_type("message", REPAIR_TIMEOUT)
+        assert (received["room_id"], received["message"]) == (ready["room"]["id"], "psst")
         if pair.redis:
             # The copy is delivered by a hint alone.
-            assert await there.receive_type("message") == heard
+            assert await there.receive_type("message") == received
         assert (await owner.get(f"/rooms/{room_id}/messages")).json() == []
 
 
@@ -176,8 +179,8 @@ async def test_messages_are_delivered_while_redis_dies_and_returns(
         for number in range(5):
             await here.send(type="message", message=f"{number}", client_id=f"{number}")
             assert (await here.receive_type("ack", ACK_TIMEOUT))["seq"] == number + 1
-            heard = await there.receive_type("message", REPAIR_TIMEOUT)
-            assert heard["message"] == f"{number}"
+            received = await there.receive_type("message", REPAIR_TIMEOUT)
+            assert received["message"] == f"{number}"
         pair.redis.start()
         await until_hints_arrive(here, there)
         for number in range(3):

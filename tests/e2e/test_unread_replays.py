@@ -32,15 +32,18 @@ def limited(
 
 
 async def fill_room(person: Person, room: str) -> None:
-    say = person.public(room)
-    async with opened(say):
+    socket = person.public(room)
+    async with opened(socket):
         for number in range(MISSED):
-            await say.send(type="message", message=TEXT, ref=f"{number}")
-            await say.receive_type("ack")
+            await socket.send(type="message", message=TEXT, ref=f"{number}")
+            await socket.receive_type("ack")
 
 
 async def memory_of_unread_replays(server: Server, person: Person, room: str) -> int:
-    """Returns the server's growth in bytes; meanwhile the user's next socket replays it all."""
+    """Returns the server's growth in bytes.
+
+    Meanwhile the user's next socket replays it all.
+    """
     process = psutil.Process(server.process.pid)
     before = most = process.memory_info().rss
     with ExitStack() as stack:

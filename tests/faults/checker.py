@@ -116,7 +116,7 @@ def seq_without_gap(evidence: Evidence) -> Iterator[str]:
 
 
 def version_without_gap(evidence: Evidence) -> Iterator[str]:
-    """Each version was seen by a client, except one for each change whose answer was lost."""
+    """Each version was seen, except one for each change whose answer was lost."""
     seen = _seen_versions(evidence)
     for room in evidence.rooms.values():
         versions = [message["version"] for message in room.history]
@@ -171,7 +171,7 @@ def versions_rise(evidence: Evidence) -> Iterator[str]:
 
 
 def message_once(evidence: Evidence) -> Iterator[str]:
-    """A `resume` may repeat earlier messages, but none of those that it replayed itself."""
+    """A `resume` may repeat earlier messages, but none that it replayed itself."""
     for session in evidence.records.sessions:
         stretches = _stretches(session)
         again = len(session.resumes) if len(stretches) == 1 else 0

@@ -75,8 +75,8 @@ async def sign_up(name: str, address: Address, records: Records) -> Client:
             f"http://{address()}/api/register", json={"username": name, "password": PASSWORD}
         )
     answer.raise_for_status()
-    said = answer.json()
-    return Client(Account(said["id"], said["username"], said["access"]), address, records)
+    body = answer.json()
+    return Client(Account(body["id"], body["username"], body["access"]), address, records)
 
 
 def chance(rng: random.Random, probability: float) -> bool:

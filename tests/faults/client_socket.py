@@ -197,7 +197,7 @@ class ClientSocket:
     # Sending
 
     async def send(self, client_id: str, text: str, *, twice: bool) -> Answer | None:
-        """Sends by socket; returns None when it is unknown whether the message was stored."""
+        """Sends by socket; None when it is unknown whether the message was stored."""
         socket = self._socket
         if socket is None:
             return None

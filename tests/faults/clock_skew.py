@@ -1,4 +1,4 @@
-"""Shifts one process's clock under load; order, delivery and tokens must not suffer."""
+"""Shifts one process's clock: order, delivery and tokens must not suffer."""
 
 import asyncio
 import itertools
@@ -56,7 +56,7 @@ async def _trouble(workload: Workload, seconds: float) -> None:
 
 
 async def _sign_ins(workload: Workload, findings: Findings, name: str) -> None:
-    """Expects tokens, also refreshed ones, to be valid at every other process at once."""
+    """Expects tokens, also refreshed ones, to be valid at every other process."""
     addresses = workload.servers.addresses
     refused = []
     async with httpx.AsyncClient(timeout=20, trust_env=False, verify=False) as http:
@@ -70,7 +70,7 @@ async def _sign_ins(workload: Workload, findings: Findings, name: str) -> None:
 
 
 async def _use(http: httpx.AsyncClient, issuer: str, other: str, issued: Tokens) -> list[str]:
-    """Returns refusals of the access token, its refresh, or a second refresh (two tabs)."""
+    """Returns refusals of the token, its refresh, or a second refresh (two tabs)."""
     refused = []
     head = {"Authorization": f"Bearer {issued['access']}"}
     answer = await http.get(f"http://{other}/api/users/me", headers=head)

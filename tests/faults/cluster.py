@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.servers import Server, environment, free_port, manage
+from tests.servers import Server, environment, free_port, prepare_database
 
 from .proxy import Link, Proxy
 
@@ -64,7 +64,7 @@ async def cluster(
 ) -> AsyncIterator[Cluster]:
     """Yields running processes with a fresh database in `folder`."""
     variables = environment(folder, **(PRODUCTION | settings))
-    await asyncio.to_thread(manage, variables, "migrate", "--verbosity", "0")
+    await asyncio.to_thread(prepare_database, folder, variables)
     servers = [
         Server(kind, free_port(), variables, folder / f"{kind}{number}.log", application)
         for number in range(processes)

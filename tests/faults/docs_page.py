@@ -10,10 +10,9 @@ from tests.servers import ROOT
 FILE = ROOT / "docs" / "faults.md"
 TOP = """# Drills
 
-What was done to the servers while people talked, and what came of it. `make faults` runs all
-drills, `python -m tests.faults <name>` one. With `--document` each writes its row here: the line
-that it printed. They check the delivery promise of [websocket.md](websocket.md). What has no row
-was not run on a machine that was free for it: delays are those of everything that runs there.
+Faults under load, and what clients saw. `make faults` runs all drills,
+`python -m tests.faults <name>` one; with `--document` each writes its row here. They check the
+delivery promise of [websocket.md](websocket.md). Delays include everything else on the machine.
 
 | Drill | What was seen | Seconds | When and where |
 |---|---|---|---|

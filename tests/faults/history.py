@@ -34,12 +34,12 @@ async def read_quiet_room(client: Client, room: RoomRef) -> Room:
 
 
 async def _read(client: Client, room: RoomRef) -> Room:
-    said = await _ask(client, room)
-    return Room(room.id, said["last_seq"], said["version"], await client.history(room.id))
+    body = await _ask(client, room)
+    return Room(room.id, body["last_seq"], body["version"], await client.history(room.id))
 
 
 async def _ask(client: Client, room: RoomRef) -> Frame:
     answer = await client.insist("GET", f"/rooms/{room.id}")
     answer.raise_for_status()
-    said: Frame = answer.json()
-    return said
+    body: Frame = answer.json()
+    return body

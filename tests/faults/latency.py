@@ -53,7 +53,7 @@ Window = tuple[float, float]
 
 
 def crossings(records: Records, windows: Sequence[Window]) -> Delays:
-    """From the first attempt to send, in a window, to the frame at another process's socket."""
+    """From the first attempt to send to the frame at another process's socket."""
     sent = {
         key: one
         for key, one in records.sent.items()
@@ -81,7 +81,10 @@ def acknowledgements(records: Records, windows: Sequence[Window]) -> Delays:
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """From the loss of a socket to full recovery; `tries` are the sockets that got `ready`."""
+    """From the loss of a socket to full recovery.
+
+    `tries` are the sockets that got `ready`.
+    """
 
     seconds: float
     tries: list[Session]

@@ -129,7 +129,7 @@ class PresenceDrill:
             await client.close()
 
     async def two_tabs(self, findings: Findings) -> None:
-        """Closing one of two tabs sends no `exit`; closing the second sends one to each watcher."""
+        """Closing one of two tabs sends no `exit`, closing the second one sends one."""
         one = self._clients[0]
         first, second = [await self._sit(one, number) for number in (0, -1)]
         await self._until(lambda online: one.account.username in online)

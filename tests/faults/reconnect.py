@@ -81,10 +81,10 @@ class ReconnectingClients:
         clients = await asyncio.gather(*(one(number) for number in range(people)))
         # Members already, as reconnecting clients are.
         members = [client.account.username for client in clients[1:]]
-        body = {"name": "crowd", "members": members}
+        body = {"name": "reconnect", "members": members}
         answer = await clients[0].insist("POST", "/rooms", body)
         answer.raise_for_status()
-        return cls(clients, RoomRef(answer.json()["id"], "crowd", "public"))
+        return cls(clients, RoomRef(answer.json()["id"], "reconnect", "public"))
 
     async def close(self) -> None:
         for client in self._clients:
@@ -117,7 +117,7 @@ class ReconnectingClients:
         )
 
     async def _catch_up(self, client: Client) -> float:
-        """Retries as a client does; returns the moment at which the client was up to date."""
+        """Retries as a client does; returns the moment when it was up to date."""
         url = f"ws://{client.address()}{self._room.path}"
         url = f"{url}?token={client.account.access}&since={SENT_BEFORE}"
         received: list[Frame] = []
@@ -131,7 +131,7 @@ class ReconnectingClients:
                     await asyncio.sleep(random.uniform(0.2, 1.0))
 
     async def _resume(self, url: str, received: list[Frame]) -> None:
-        """Raises AssertionError on an unexpected replay, OSError when the connection ended."""
+        """Raises AssertionError on an unexpected replay, OSError at the end."""
         _, socket = await asyncio.get_running_loop().create_connection(
             lambda: ResumingSocket(received), *host_and_port(url)
         )

@@ -1,4 +1,4 @@
-"""Records what the clients of a drill saw: the checker's evidence besides the history."""
+"""Records what the clients of a drill saw, as evidence for the checker."""
 
 import time
 from collections import Counter
@@ -130,7 +130,7 @@ class Records:
     def acknowledged(self) -> int:
         return sum(bool(sent.answers) for sent in self.sent.values())
 
-    def tally(self) -> str:
+    def summary(self) -> str:
         """Returns the counts for the line that a drill prints."""
         resent = sum(one.duplicate for sent in self.sent.values() for one in sent.answers)
         done = sum(change.outcome == "done" for change in self.changes)

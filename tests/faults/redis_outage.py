@@ -79,7 +79,7 @@ class Outage:
                 raise ConnectionError(f"refused: {first}")
 
     def judge(self) -> None:
-        """Judges the outage; call it before the workload's own checks, which end all sockets."""
+        """Judges the outage, before the workload's own checks end all sockets."""
         records, limits, expect = self._workload.records, self._limits, self._findings.expect
         lost = sum(one.closed is not None for one in records.sessions)
         expect(not lost, "no_socket_closes", f"{lost} sockets closed")
@@ -90,9 +90,9 @@ class Outage:
         own_name = self._workload.clients[0].account.username
         exits = records.exits.total() - records.exits[own_name]
         self._findings.note(f"{exits} exits received of users who stayed")
-        said = acknowledgements(records, self._away)
-        in_time = said.p99 < limits.acknowledged and said.half < before.half + limits.waits
-        expect(in_time, "acknowledged_in_time", f"answers meanwhile {said}")
+        answers = acknowledgements(records, self._away)
+        in_time = answers.p99 < limits.acknowledged and answers.half < before.half + limits.waits
+        expect(in_time, "acknowledged_in_time", f"answers meanwhile {answers}")
         delays = crossings(records, self._away)
         expect(
             delays.p99 <= limits.by_repair,

@@ -74,7 +74,7 @@ async def rolling_restarts(
         away = absences(workload.records, time.monotonic())
         late = [one for one in away if one.seconds > within]
         findings.note(
-            f"{len(away)} times somebody lost a socket, back with all they missed after"
+            f"{len(away)} lost sockets, back with all that they missed after"
             f" {away[-1].seconds:.1f} s at the latest, half after"
             f" {away[len(away) // 2].seconds:.2f} s, {len(late)} times after more than"
             f" {within:.0f} s"

@@ -106,8 +106,8 @@ class Sender:
         )
         if answer is None or answer.status_code not in (200, 201):
             return None
-        said = answer.json()
-        return Answer(said["id"], said["seq"], said["version"], answer.status_code == 200)
+        body = answer.json()
+        return Answer(body["id"], body["seq"], body["version"], answer.status_code == 200)
 
     # Changes
 

@@ -144,7 +144,7 @@ async def _measure(
 
 
 async def _quiet(probes: "Sequence[Probe]", load: SlowReaderLoad) -> float:
-    """Returns p99 with readers only, at `load.rate` or below what the server keeps up.
+    """Returns p99 with readers only, at `load.rate` or what the server keeps up.
 
     An overloaded server would show its own queue only, with and without stuck sockets.
     """
@@ -178,7 +178,7 @@ async def _keeps_up(probes: "Sequence[Probe]", rate: float) -> bool:
 
 
 async def _p99(probes: "Sequence[Probe]", seconds: float) -> tuple[float, float]:
-    """Returns the 99th percentile of the probes from now on, and bytes a second to each."""
+    """Returns the 99th percentile of the probes, and bytes a second to each."""
     for probe in probes:
         probe.delays.clear()
     await asyncio.sleep(seconds)
@@ -191,7 +191,7 @@ async def _p99(probes: "Sequence[Probe]", seconds: float) -> tuple[float, float]
 async def _watch(
     server: psutil.Process, stuck: "Sequence[Stuck]", before: int
 ) -> tuple[int, float]:
-    """Returns peak memory, and the seconds until the server closed the last stuck socket."""
+    """Returns peak memory, and seconds until the last stuck socket was closed."""
     begun, peak = time.monotonic(), before
     ports, seen = {one.port for one in stuck}, set[int]()
     while (passed := time.monotonic() - begun) < (2 * GONE_TIMEOUT if ports else FOREVER):

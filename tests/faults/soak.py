@@ -1,4 +1,4 @@
-"""Runs mixed load for minutes: memory, latency and the size of SQLite's log stay flat."""
+"""Runs mixed load for minutes: memory, latency and SQLite's log stay flat."""
 
 import asyncio
 import gc
@@ -107,7 +107,7 @@ def _judge(
 ) -> None:
     first, last = thirds[0], thirds[-1]
     before, after = median(first.memory), median(last.memory)
-    findings.note(f"{endurance.seconds:.0f} s, {workload.tally()}")
+    findings.note(f"{endurance.seconds:.0f} s, {workload.summary()}")
     findings.expect(
         after <= before * (1 + endurance.growth),
         "memory",
@@ -199,7 +199,7 @@ class Soak:
         for client in self._clients:
             await client.close()
 
-    def tally(self) -> str:
+    def summary(self) -> str:
         return ", ".join(f"{count} {what}" for what, count in sorted(self._done.items()))
 
     def note_message(self, room: RoomRef, client: Client, message_id: int) -> None:

@@ -67,7 +67,7 @@ async def unread(load: Load, folder: Path) -> Findings:
 
 
 async def unfinished(load: Load, folder: Path) -> Findings:
-    """Many POSTs a second never send their body, while a user and a probe send requests."""
+    """Many POSTs never send their body, while a user and a probe send requests."""
     findings = Findings(f"unfinished, {load.kind}")
 
     async def drill(client: Client, server: psutil.Process) -> None:

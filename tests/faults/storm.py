@@ -1,4 +1,4 @@
-"""Storm: kills and random faults during a workload in three rooms, then all checks."""
+"""Storm: kills and random faults during a workload, then all checks."""
 
 import asyncio
 import random
@@ -49,7 +49,7 @@ class Outcome:
     seed: int
     violations: list[Violation] = field(default_factory=list)
     acknowledged: int = 0
-    tally: str = ""
+    summary: str = ""
     troubles: dict[str, int] = field(default_factory=dict)
     longest_stop: float = 0.0
     seconds: float = 0.0
@@ -62,7 +62,7 @@ class Outcome:
         return (
             f"{plan.kind}, {plan.processes} process(es), {database}, seed {self.seed}:"
             f" {plan.kills} kills, {plan.terms} SIGTERMs (longest restart"
-            f" {self.longest_stop:.1f} s), {troubles}; {self.tally},"
+            f" {self.longest_stop:.1f} s), {troubles}; {self.summary},"
             f" {self.seconds:.0f} s: {len(self.violations)} violations"
         )
 
@@ -94,7 +94,7 @@ async def storm_over(servers: Cluster, plan: Plan) -> Outcome:
     finally:
         await workload.close()
     outcome.acknowledged = workload.records.acknowledged
-    outcome.tally = workload.records.tally()
+    outcome.summary = workload.records.summary()
     outcome.troubles = running.troubles
     outcome.longest_stop = running.longest_stop
     outcome.seconds = time.monotonic() - begun

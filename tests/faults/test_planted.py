@@ -1,4 +1,4 @@
-"""The drills find each planted bug; `test_kills.py` finds none in the real server."""
+"""The drills find each planted bug; `test_kills.py` finds none in the server."""
 
 from pathlib import Path
 

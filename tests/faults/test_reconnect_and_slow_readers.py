@@ -9,6 +9,7 @@ from .slow_readers import SlowReaderLoad, slow
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 async def test_mass_reconnect_misses_no_message(tmp_path: Path) -> None:
     result = await reconnect(200, tmp_path)
     # Within the ten seconds that `reconnect` allows a thousand clients. CPU time would say more,
@@ -17,6 +18,7 @@ async def test_mass_reconnect_misses_no_message(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 async def test_slow_readers_cost_little_memory_and_delay(tmp_path: Path) -> None:
     result = await slow(SlowReaderLoad(sockets=50, stuck=5, seconds=6), tmp_path)
     assert not result.violations, f"{result}\n{result.violations}"

@@ -9,6 +9,7 @@ from .soak import Endurance, soak
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(120)
 async def test_memory_latency_and_log_stay_flat_under_mixed_load(tmp_path: Path) -> None:
     # Delays of a few seconds are those of everything else that runs here.

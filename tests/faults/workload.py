@@ -1,4 +1,4 @@
-"""Runs clients that chat in three rooms while a drill injects faults, then checks."""
+"""Runs clients that chat while a drill injects faults, then checks."""
 
 import asyncio
 import random
@@ -130,7 +130,7 @@ class Workload:
     # Afterwards
 
     async def conclude(self, findings: Findings) -> None:
-        findings.note(self.records.tally())
+        findings.note(self.records.summary())
         findings.violations += await self.judge()
 
     async def judge(self) -> list[Violation]:

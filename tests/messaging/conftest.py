@@ -4,17 +4,17 @@ import pytest
 
 from accounts.auth import Caller
 from rooms.models import Room, RoomKind
-from tests.factories import make_room, make_sign_in, make_user
+from tests.factories import make_caller, make_room, make_user
 
 
 @pytest.fixture
 def ila() -> Caller:
-    return make_sign_in(make_user("ila"))
+    return make_caller(make_user("ila"))
 
 
 @pytest.fixture
 def friend() -> Caller:
-    return make_sign_in(make_user("friend"))
+    return make_caller(make_user("friend"))
 
 
 @pytest.fixture

@@ -18,7 +18,14 @@ from messaging.models import Message, Reaction
 from messaging.reactions import add_reaction
 from rooms.models import Room
 from tests.admin_client import chosen, notices, signed_in, staff
-from tests.factories import commits, make_private_room, make_room, make_user, published, say
+from tests.factories import (
+    collect_events,
+    commits,
+    make_private_room,
+    make_room,
+    make_user,
+    store_message,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 
@@ -41,10 +48,13 @@ def test_deletion_leaves_a_tombstone_in_every_kind_of_room(
     root: Client, boss: User, room: Room, ila: Caller, friend: Caller
 ) -> None:
     private = make_private_room(ila.user_id, User.objects.get(pk=friend.user_id))
-    first, second = say(ila, room, SECRET), say(friend, room, SECRET, reply_to=None)
-    third, stays = say(ila, private, SECRET), say(ila, room, "harmless")
+    first, second = (
+        store_message(ila, room, SECRET),
+        store_message(friend, room, SECRET, reply_to=None),
+    )
+    third, stays = store_message(ila, private, SECRET), store_message(ila, room, "harmless")
     add_reaction(caller=friend, room_id=room.pk, message_id=first.id, emoji="👍")
-    with published() as events:
+    with collect_events() as events:
         answer = root.post(MESSAGES, chosen("delete_messages", first.id, second.id, third.id))
     assert notices(answer) == ["3 messages deleted"]
     erased = [event.message for event in events if isinstance(event, MessageErased)]
@@ -61,9 +71,9 @@ def test_deletion_leaves_a_tombstone_in_every_kind_of_room(
 
 @commits
 def test_second_deletion_changes_and_logs_nothing(root: Client, room: Room, ila: Caller) -> None:
-    message = say(ila, room)
+    message = store_message(ila, room)
     page = f"{MESSAGES}{message.id}/do/delete_messages/"
-    with published() as events:
+    with collect_events() as events:
         assert notices(root.post(page)) == ["1 message deleted"]
         assert "Nothing to change for 1 message" in notices(root.post(page))
     assert len(events) == 1
@@ -76,7 +86,7 @@ def test_bulk_deletion_ignores_the_rate_limit(
     root: Client, room: Room, ila: Caller, settings: Settings
 ) -> None:
     settings.CHAT_MESSAGE_RATE = Rate(1, 3600, 1)
-    ids = [say(ila, room).id for _ in range(20)]
+    ids = [store_message(ila, room).id for _ in range(20)]
     assert notices(root.post(MESSAGES, chosen("delete_messages", *ids))) == ["20 messages deleted"]
     assert not Message.objects.filter(deleted=False).exists()
 
@@ -85,10 +95,10 @@ def test_bulk_deletion_ignores_the_rate_limit(
 def test_confirmation_lists_the_messages_and_changes_nothing(
     root: Client, room: Room, ila: Caller
 ) -> None:
-    message, gone = say(ila, room, SECRET), say(ila, room, SECRET)
+    message, gone = store_message(ila, room, SECRET), store_message(ila, room, SECRET)
     root.post(f"{MESSAGES}{gone.id}/do/delete_messages/")
     form = chosen("delete_messages", message.id, gone.id, confirmed=False)
-    with published() as events:
+    with collect_events() as events:
         listed = root.post(MESSAGES, form)
         for answer in (root.get(f"{MESSAGES}{message.id}/do/delete_messages/"), listed):
             page = answer.content.decode()
@@ -99,7 +109,7 @@ def test_confirmation_lists_the_messages_and_changes_nothing(
 
 
 def test_deletion_requires_its_permission(room: Room, ila: Caller) -> None:
-    message = say(ila, room)
+    message = store_message(ila, room)
     page = f"{MESSAGES}{message.id}/do/delete_messages/"
     without = staff("view_message", "change_message")
     for answer in (without.get(MESSAGES), without.get(f"{MESSAGES}{message.id}/change/")):
@@ -116,7 +126,7 @@ def test_deletion_requires_its_permission(room: Room, ila: Caller) -> None:
 
 
 def test_texts_of_deleted_rooms_are_hidden(root: Client, room: Room, ila: Caller) -> None:
-    message = say(ila, room, SECRET)
+    message = store_message(ila, room, SECRET)
     Room.objects.filter(pk=room.pk).update(deleted_at=timezone.now())
     for page in (MESSAGES, f"{MESSAGES}{message.id}/change/"):
         text = root.get(page).content.decode()
@@ -129,7 +139,7 @@ def test_texts_of_deleted_rooms_are_hidden(root: Client, room: Room, ila: Caller
 
 def test_message_page_links_to_its_room_and_sender(root: Client, room: Room, ila: Caller) -> None:
     public = make_room(name="sports")
-    message = say(ila, public)
+    message = store_message(ila, public)
     pages = [
         root.get(page).content.decode() for page in (MESSAGES, f"{MESSAGES}{message.id}/change/")
     ]
@@ -138,12 +148,12 @@ def test_message_page_links_to_its_room_and_sender(root: Client, room: Room, ila
         assert f"/admin/accounts/user/{ila.user_id}/change/" in page
     assert f"/admin/rooms/ban/add/?room=%23{public.pk}&amp;user=ila" in pages[1]
     assert f"/admin/rooms/member/?q=%23{public.pk}+%40ila" in pages[1]
-    other = say(ila, room)
+    other = store_message(ila, room)
     assert "/ban/add/?" not in root.get(f"{MESSAGES}{other.id}/change/").content.decode()
 
 
 def test_message_text_is_escaped(root: Client, room: Room, ila: Caller) -> None:
-    message = say(ila, room, "<script>alert(1)</script>")
+    message = store_message(ila, room, "<script>alert(1)</script>")
     for page in (
         MESSAGES,
         f"{MESSAGES}{message.id}/change/",
@@ -155,8 +165,8 @@ def test_message_text_is_escaped(root: Client, room: Room, ila: Caller) -> None:
 def test_reply_and_reactions_are_readable(
     root: Client, room: Room, ila: Caller, friend: Caller
 ) -> None:
-    first = say(ila, room)
-    second = say(friend, room, reply_to=first.id)
+    first = store_message(ila, room)
+    second = store_message(friend, room, reply_to=first.id)
     add_reaction(caller=ila, room_id=room.pk, message_id=second.id, emoji="👍")
     page = root.get(f"{MESSAGES}{second.id}/change/").content.decode()
     assert f'<a href="{MESSAGES}{first.id}/change/">number 1</a>' in page
@@ -170,8 +180,8 @@ def test_query_count_does_not_depend_on_room_count(root: Client, ila: Caller) ->
         return len(queries)
 
     def more() -> None:
-        say(ila, make_room())
-        say(ila, make_private_room(ila.user_id, make_user()))
+        store_message(ila, make_room())
+        store_message(ila, make_private_room(ila.user_id, make_user()))
 
     more()
     before = cost()

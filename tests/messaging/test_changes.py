@@ -8,7 +8,15 @@ from accounts.auth import Caller
 from messaging.events import MessageEdited, MessageErased, ReactionsChanged
 from messaging.selectors import changes_since
 from rooms.models import Room
-from tests.factories import at_once, commits, draft, make_room, published, say, store_now
+from tests.factories import (
+    collect_events,
+    commits,
+    draft,
+    make_room,
+    run_concurrently,
+    store_message,
+    store_now,
+)
 from tests.messaging.service_calls import delete, edit, react, unreact
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
@@ -26,7 +34,7 @@ def replayed(room: Room, since: int) -> list[tuple[str, int, int]]:
 
 
 def test_every_change_adds_one_version_and_no_seq(ila: Caller, friend: Caller, room: Room) -> None:
-    one, two = say(ila, room), say(friend, room)
+    one, two = store_message(ila, room), store_message(friend, room)
     versions = [
         edit(ila, one, "better").version,
         react(friend, one).version,
@@ -40,7 +48,7 @@ def test_every_change_adds_one_version_and_no_seq(ila: Caller, friend: Caller, r
 
 
 def test_change_without_effect_adds_no_version(ila: Caller, room: Room) -> None:
-    message = say(ila, room, "Hey")
+    message = store_message(ila, room, "Hey")
     edit(ila, message, "  Hey ")
     unreact(ila, message)
     react(ila, message)
@@ -54,7 +62,7 @@ def test_change_without_effect_adds_no_version(ila: Caller, room: Room) -> None:
 
 @commits
 def test_concurrent_changes_add_one_version_each(ila: Caller, friend: Caller, room: Room) -> None:
-    message = say(ila, room)
+    message = store_message(ila, room)
     calls: list[Callable[[], object]] = [
         lambda: edit(ila, message, "better"),
         lambda: react(ila, message),
@@ -62,7 +70,7 @@ def test_concurrent_changes_add_one_version_each(ila: Caller, friend: Caller, ro
         lambda: store_now(draft(friend, room)),
         lambda: store_now(draft(ila, room)),
     ]
-    outcomes = at_once(*calls)
+    outcomes = run_concurrently(*calls)
     assert not [one for one in outcomes if isinstance(one, Exception)]
     room.refresh_from_db()
     assert (room.last_seq, room.version) == (3, 6)
@@ -70,8 +78,8 @@ def test_concurrent_changes_add_one_version_each(ila: Caller, friend: Caller, ro
 
 @commits
 def test_each_change_is_published_once_after_its_commit(ila: Caller, room: Room) -> None:
-    message = say(ila, room)
-    with published() as events:
+    message = store_message(ila, room)
+    with collect_events() as events:
         edited = edit(ila, message, "better")
         react(ila, message)
         delete(ila, message)
@@ -84,7 +92,7 @@ def test_each_change_is_published_once_after_its_commit(ila: Caller, room: Room)
 
 
 def test_new_message_is_replayed_in_its_current_state(ila: Caller, room: Room) -> None:
-    message = say(ila, room, "Hey")
+    message = store_message(ila, room, "Hey")
     edit(ila, message, "Hey you")
     (change,) = changes_since(room, 0, limit=10)
     assert (change.kind, change.message.content, change.message.version) == (
@@ -97,7 +105,7 @@ def test_new_message_is_replayed_in_its_current_state(ila: Caller, room: Room) -
 def test_older_message_is_replayed_as_its_latest_change(
     ila: Caller, friend: Caller, room: Room
 ) -> None:
-    one, two, three, _ = [say(ila, room) for _ in range(4)]
+    one, two, three, _ = [store_message(ila, room) for _ in range(4)]
     edit(ila, one, "better")
     react(friend, two)
     delete(ila, three)
@@ -105,7 +113,7 @@ def test_older_message_is_replayed_as_its_latest_change(
 
 
 def test_superseded_change_is_not_replayed(ila: Caller, room: Room) -> None:
-    message = say(ila, room)
+    message = store_message(ila, room)
     edit(ila, message, "better")
     react(ila, message)
     assert replayed(room, 1) == [("reaction", 1, 3)]
@@ -114,13 +122,13 @@ def test_superseded_change_is_not_replayed(ila: Caller, room: Room) -> None:
 
 
 def test_new_deleted_message_is_replayed_as_message(ila: Caller, room: Room) -> None:
-    delete(ila, say(ila, room))
+    delete(ila, store_message(ila, room))
     (change,) = changes_since(room, 0, limit=10)
     assert (change.kind, change.message.deleted, change.message.content) == ("message", True, "")
 
 
 def test_changes_come_in_version_order_up_to_the_limit(ila: Caller, room: Room) -> None:
-    messages = [say(ila, room) for _ in range(4)]
+    messages = [store_message(ila, room) for _ in range(4)]
     edit(ila, messages[0], "better")
     assert replayed(room, 0) == [
         ("message", 2, 2),
@@ -132,5 +140,5 @@ def test_changes_come_in_version_order_up_to_the_limit(ila: Caller, room: Room) 
 
 
 def test_changes_of_other_rooms_are_not_replayed(ila: Caller, room: Room) -> None:
-    say(ila, make_room())
+    store_message(ila, make_room())
     assert replayed(room, 0) == []

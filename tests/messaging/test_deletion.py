@@ -6,15 +6,15 @@ from accounts.auth import Caller
 from accounts.kernel.errors import Forbidden
 from messaging.models import Message, Reaction
 from rooms.models import Member, Room, RoomKind
-from tests.factories import make_member, make_room, make_sign_in, make_user, say
+from tests.factories import make_caller, make_member, make_room, make_user, store_message
 from tests.messaging.service_calls import delete, history_of, react
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 
 
 def test_tombstone_keeps_only_its_place(ila: Caller, room: Room) -> None:
-    quoted = say(ila, room)
-    message = say(ila, room, "secret", reply_to=quoted.id, client_id="one")
+    quoted = store_message(ila, room)
+    message = store_message(ila, room, "secret", reply_to=quoted.id, client_id="one")
     react(ila, message)
     delete(ila, message)
     tombstone = history_of(room, ila)[1]
@@ -25,11 +25,11 @@ def test_tombstone_keeps_only_its_place(ila: Caller, room: Room) -> None:
 
 @pytest.mark.parametrize(("role", "allowed"), [("owner", True), ("admin", True), ("member", False)])
 def test_owners_and_admins_delete_messages_of_others(role: str, allowed: bool) -> None:
-    author, caller = make_sign_in(), make_sign_in()
+    author, caller = make_caller(), make_caller()
     room = make_room(RoomKind.GROUP, owner=[author.user_id])
     make_member(room, caller.user_id)
     Member.objects.filter(user_id=caller.user_id).update(role=role)
-    message = say(author, room)
+    message = store_message(author, room)
     try:
         delete(caller, message)
     except Forbidden:
@@ -38,9 +38,9 @@ def test_owners_and_admins_delete_messages_of_others(role: str, allowed: bool) -
 
 
 def test_staff_delete_only_messages_of_public_rooms(ila: Caller) -> None:
-    staff = make_sign_in(make_user(is_staff=True))
+    staff = make_caller(make_user(is_staff=True))
     group = make_room(RoomKind.GROUP, owner=[ila.user_id], member=[staff.user_id])
-    delete(staff, say(ila, make_room()))
+    delete(staff, store_message(ila, make_room()))
     with pytest.raises(Forbidden):
-        delete(staff, say(ila, group))
+        delete(staff, store_message(ila, group))
     assert list(Message.objects.values_list("deleted", flat=True).order_by("pk")) == [True, False]

@@ -1,4 +1,4 @@
-"""Joining a public room by REST, by connecting and by sending leaves the same rows."""
+"""Joining by REST, by connecting and by sending leaves the same rows."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from accounts.auth import Caller
 from rooms.connecting import enter_public_room
 from rooms.membership import join_room
 from rooms.models import Ban, Member, Room, RoomKind
-from tests.factories import make_room, make_sign_in, make_user, say
+from tests.factories import make_caller, make_room, make_user, store_message
 
 pytestmark = pytest.mark.django_db
 
@@ -21,7 +21,7 @@ PATHS: dict[str, Join] = {
     "connecting": lambda caller, room: enter_public_room(
         user_id=caller.user_id, name=room.name or ""
     ),
-    "sending": say,
+    "sending": store_message,
 }
 
 
@@ -30,7 +30,7 @@ def room(ila: Caller) -> Room:
     """A room with history, which a new member has not to read."""
     room = make_room(RoomKind.PUBLIC, owner=[ila.user_id])
     for _ in range(3):
-        say(ila, room)
+        store_message(ila, room)
     return room
 
 
@@ -51,7 +51,7 @@ def rows_of(caller: Caller, room: Room) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_joining_leaves_the_same_rows_on_every_path(path: str, room: Room) -> None:
-    caller = make_sign_in(make_user())
+    caller = make_caller(make_user())
     for _ in range(2):  # a second time changes nothing
         PATHS[path](caller, room)
         assert rows_of(caller, room) == {

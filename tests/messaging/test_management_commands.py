@@ -17,7 +17,7 @@ from messaging.management.commands import purge_rooms
 from messaging.models import Message, Reaction
 from rooms.models import Role, Room, RoomKind
 from rooms.services import delete_room
-from tests.factories import make_room, make_sign_in, make_user, say
+from tests.factories import make_caller, make_room, make_user, store_message
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -114,9 +114,9 @@ def test_demo_sets_roles_in_its_group() -> None:
 
 
 def deleted_room_with_messages(*, days_ago: int = 0, messages: int = 3) -> Room:
-    owner = make_sign_in()
+    owner = make_caller()
     room = make_room(owner=[owner.user_id])
-    ids = [say(owner, room).id for _ in range(messages)]
+    ids = [store_message(owner, room).id for _ in range(messages)]
     Reaction.objects.create(message_id=ids[-1], user_id=owner.user_id, emoji="👍")
     delete_room(user_id=owner.user_id, room_id=room.pk)
     Room.objects.filter(pk=room.pk).update(deleted_at=timezone.now() - timedelta(days=days_ago))
@@ -125,9 +125,9 @@ def deleted_room_with_messages(*, days_ago: int = 0, messages: int = 3) -> Room:
 
 def test_purge_erases_only_deleted_rooms(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(purge_rooms, "CHUNK", 2)
-    owner = make_sign_in()
+    owner = make_caller()
     kept = make_room(owner=[owner.user_id])
-    say(owner, kept)
+    store_message(owner, kept)
     gone = deleted_room_with_messages(messages=5)
     assert run("purge_rooms") == "Erased 5 messages of 1 deleted rooms.\n"
     assert list(Message.objects.values_list("room", flat=True)) == [kept.pk]

@@ -12,7 +12,7 @@ from messaging.models import Message
 from messaging.selectors import History, feed, history, my_rooms
 from rooms.models import Room
 from rooms.selectors import room_access
-from tests.factories import make_room, say
+from tests.factories import make_room, store_message
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 
@@ -80,7 +80,7 @@ def reader(caller: Caller, room: Room) -> Callable[..., History]:
 
 def test_history_page_ends_early_and_links_in_both_directions(ila: Caller, room: Room) -> None:
     for _ in range(10):
-        say(ila, room, LONG)
+        store_message(ila, room, LONG)
     read = reader(ila, room)
     assert walk(read, "prev") == [[7, 8, 9, 10], [3, 4, 5, 6], [1, 2]]
     assert walk(read, "next", after=0) == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10]]
@@ -93,7 +93,7 @@ def test_history_page_ends_early_and_links_in_both_directions(ila: Caller, room:
 
 def test_page_between_two_messages_ends_early(ila: Caller, room: Room) -> None:
     for _ in range(8):
-        say(ila, room, LONG)
+        store_message(ila, room, LONG)
     page = reader(ila, room)(limit=200, after=1, before=8)
     assert seqs(page) == [2, 3, 4, 5]
     assert page.links["next"]["after"] == 5
@@ -101,7 +101,7 @@ def test_page_between_two_messages_ends_early(ila: Caller, room: Room) -> None:
 
 def test_message_longer_than_a_page_has_its_own_page(ila: Caller, room: Room) -> None:
     for text in ("short", LONG * 6, "short", LONG * 6, LONG * 6):
-        say(ila, room, text)
+        store_message(ila, room, text)
     read = reader(ila, room)
     assert walk(read, "prev") == [[5], [4], [3], [2], [1]]
     assert walk(read, "next", after=0) == [[1], [2], [3], [4], [5]]
@@ -109,7 +109,7 @@ def test_message_longer_than_a_page_has_its_own_page(ila: Caller, room: Room) ->
 
 def test_at_most_one_unsent_message_is_read(ila: Caller, room: Room, loaded: list[int]) -> None:
     for _ in range(12):
-        say(ila, room, LONG)
+        store_message(ila, room, LONG)
     for before in (None, 8):
         loaded.clear()
         reader(ila, room)(limit=200, before=before)
@@ -122,21 +122,21 @@ def test_at_most_one_unsent_message_is_read(ila: Caller, room: Room, loaded: lis
 @pytest.mark.parametrize("text", ["\x01" * 700, '"' * 1800], ids=["controls", "quotes"])
 def test_json_escapes_count_at_their_sent_size(ila: Caller, room: Room, text: str) -> None:
     for _ in range(6):
-        say(ila, room, text)
+        store_message(ila, room, text)
     assert seqs(reader(ila, room)(limit=200))[0] > 1
 
 
 def test_reactions_count_towards_page_bytes(ila: Caller, room: Room) -> None:
     shown = [{"emoji": f"{kind:032}", "count": 50, "users": [10**9] * 50} for kind in range(10)]
     for _ in range(6):
-        say(ila, room)
+        store_message(ila, room)
     Message.objects.update(reactions=shown)
     assert len(reader(ila, room)(limit=200).messages) == 2
 
 
 def test_feed_page_ends_early_and_links_on(ila: Caller, room: Room) -> None:
     for _ in range(10):
-        say(ila, room, LONG)
+        store_message(ila, room, LONG)
     pages = walk(lambda limit, before=None: feed(ila.user_id, before=before, limit=limit), "prev")
     assert pages == [[7, 8, 9, 10], [3, 4, 5, 6], [1, 2]]
 
@@ -146,7 +146,7 @@ def test_my_rooms_page_ends_early_and_links_in_both_directions(
 ) -> None:
     rooms = [make_room(owner=[ila.user_id]) for _ in range(9)]
     for room in rooms:
-        say(ila, room, LONG)
+        store_message(ila, room, LONG)
     newest_first = [room.pk for room in reversed(rooms)]
     loaded.clear()
     pages, links, cursor = [], [], None
@@ -175,7 +175,7 @@ def test_page_that_fits_costs_one_query(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     settings.CHAT_PAGE_BYTES = 1024**2
-    say(ila, room)
+    store_message(ila, room)
     here = room_access(ila.user_id, room.pk)
     for limit, queries in ((50, 1), (200, 2)):
         with django_assert_num_queries(queries):
@@ -187,5 +187,5 @@ def test_page_without_a_byte_limit_has_the_requested_length(
 ) -> None:
     settings.CHAT_PAGE_BYTES = None
     for _ in range(10):
-        say(ila, room, LONG)
+        store_message(ila, room, LONG)
     assert len(reader(ila, room)(limit=200).messages) == 10

@@ -1,4 +1,4 @@
-"""Rows that become JSON without Ninja's validation have exactly the declared members and types."""
+"""Rows that skip Ninja's validation have exactly the declared members."""
 
 from typing import Any
 
@@ -13,7 +13,14 @@ from messaging.schemas import MessageOut, MyRoomOut
 from messaging.selectors import feed, history, my_rooms
 from rooms.models import Member, Room, RoomKind
 from rooms.selectors import room_access, room_access_by_name
-from tests.factories import commits, make_private_room, make_room, make_sign_in, make_user, say
+from tests.factories import (
+    commits,
+    make_caller,
+    make_private_room,
+    make_room,
+    make_user,
+    store_message,
+)
 
 pytestmark = [commits, pytest.mark.usefixtures("unlimited")]
 
@@ -27,7 +34,7 @@ def as_declared(shape: type[BaseModel], rows: list[dict[str, Any]]) -> Any:
 
 @pytest.fixture
 def ila() -> Caller:
-    return make_sign_in(make_user("ila"))
+    return make_caller(make_user("ila"))
 
 
 @pytest.fixture
@@ -41,9 +48,9 @@ def rooms(ila: Caller) -> list[Room]:
 
 def test_messages_have_the_declared_shape(ila: Caller, rooms: list[Room]) -> None:
     for room in rooms:
-        first = say(ila, room, "\N{GRINNING FACE} first", client_id="one")
-        say(ila, room, "a reply", reply_to=first.id)
-        deleted = say(ila, room)
+        first = store_message(ila, room, "\N{GRINNING FACE} first", client_id="one")
+        store_message(ila, room, "a reply", reply_to=first.id)
+        deleted = store_message(ila, room)
         editing.edit_message(caller=ila, room_id=room.pk, message_id=first.id, content="edited")
         reactions.add_reaction(caller=ila, room_id=room.pk, message_id=first.id, emoji="👍")
         deletion.delete_message(caller=ila, room_id=room.pk, message_id=deleted.id)
@@ -63,7 +70,7 @@ def test_messages_have_the_declared_shape(ila: Caller, rooms: list[Room]) -> Non
 
 def test_my_rooms_have_the_declared_shape(ila: Caller, rooms: list[Room]) -> None:
     for room in rooms[1:]:
-        say(ila, room)
+        store_message(ila, room)
     Member.objects.filter(room=rooms[1]).update(muted=True, last_read_seq=0)
     page = my_rooms(ila.user_id, cursor=None, limit=50)
     assert [room["id"] for room in page] == [rooms[2].pk, rooms[1].pk, rooms[0].pk]
@@ -77,7 +84,7 @@ def test_my_rooms_have_the_declared_shape(ila: Caller, rooms: list[Room]) -> Non
 def test_access_to_a_room_is_the_same_with_its_lock(ila: Caller, rooms: list[Room]) -> None:
     from django.db import transaction
 
-    stranger = make_sign_in()
+    stranger = make_caller()
     for caller, room in ((ila, rooms[0]), (ila, rooms[1]), (ila, rooms[2]), (stranger, rooms[0])):
         read = room_access(caller.user_id, room.pk)
         with transaction.atomic():

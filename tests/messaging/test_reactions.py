@@ -14,7 +14,7 @@ from messaging.errors import MessageDeleted, TooManyReactions
 from messaging.models import Reaction
 from rooms.membership import remove_member
 from rooms.models import Member, Room
-from tests.factories import make_member, make_room, make_sign_in, say
+from tests.factories import make_caller, make_member, make_room, store_message
 from tests.messaging.service_calls import delete, react, unreact
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
@@ -28,7 +28,7 @@ def make_members(room: Room, people: Iterable[Caller]) -> None:
 def test_reactions_are_counted_and_list_their_users(
     ila: Caller, friend: Caller, room: Room
 ) -> None:
-    message = say(ila, room)
+    message = store_message(ila, room)
     react(friend, message)
     react(ila, message)
     shown = react(ila, message, "🎉").reactions
@@ -45,8 +45,8 @@ def test_reactions_are_counted_and_list_their_users(
 
 def test_reacting_joins_a_public_room(ila: Caller, friend: Caller) -> None:
     public = make_room(owner=[ila.user_id])
-    message = say(ila, public)
-    say(ila, public)
+    message = store_message(ila, public)
+    store_message(ila, public)
     assert react(friend, message).version == 3
     react(friend, message, "🎉")
     member = Member.objects.get(room=public, user_id=friend.user_id)
@@ -56,7 +56,7 @@ def test_reacting_joins_a_public_room(ila: Caller, friend: Caller) -> None:
 
 def test_rejected_reaction_joins_no_room(ila: Caller, friend: Caller) -> None:
     public = make_room(owner=[ila.user_id])
-    message = say(ila, public)
+    message = store_message(ila, public)
     delete(ila, message)
     with pytest.raises(MessageDeleted):
         react(friend, message)
@@ -67,7 +67,7 @@ def test_rejected_reaction_joins_no_room(ila: Caller, friend: Caller) -> None:
 
 
 def test_reaction_is_removed_only_by_its_user(ila: Caller, friend: Caller, room: Room) -> None:
-    message = say(ila, room)
+    message = store_message(ila, room)
     react(friend, message)
     assert unreact(ila, message).reactions[0]["users"] == [friend.user_id]
 
@@ -77,7 +77,7 @@ def test_reaction_lists_the_first_users_and_counts_all(
 ) -> None:
     """The stored list always equals a recount of all rows."""
     monkeypatch.setattr(reactions, "MAX_SHOWN_REACTORS", 3)
-    message, people, chance = say(ila, room), [make_sign_in() for _ in range(6)], Random(5)
+    message, people, chance = store_message(ila, room), [make_caller() for _ in range(6)], Random(5)
     make_members(room, people)
     most = 0
     for _ in range(150):
@@ -94,7 +94,7 @@ def test_reaction_lists_the_first_users_and_counts_all(
 
 
 def test_reaction_query_count_does_not_grow_with_reactions(room: Room, ila: Caller) -> None:
-    message = say(ila, room)
+    message = store_message(ila, room)
     asked = []
     for number in range(20):
         with CaptureQueriesContext(connection) as queries:
@@ -111,7 +111,7 @@ def test_message_holds_at_most_fifty_different_reactions(
     ila: Caller, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reactions, "MAX_REACTION_KINDS", 2)
-    message = say(ila, room)
+    message = store_message(ila, room)
     react(ila, message, "1")
     react(ila, message, "2")
     with pytest.raises(TooManyReactions):

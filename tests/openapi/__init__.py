@@ -1,4 +1,4 @@
-"""The OpenAPI document as its users see it: linters, Postman and a TypeScript client.
+"""The OpenAPI document as users see it: linters, Postman, TypeScript.
 
     python -m tests.openapi
 

@@ -56,10 +56,10 @@ def main() -> int:
         for check in checks:
             began = time.monotonic()
             try:
-                said = check(document)
+                output = check(document)
             except AssertionError as error:
-                said, failed = f"FAILED\n{error}", failed + 1
-            print(f"{check.__name__:<12}{said} ({time.monotonic() - began:.1f} s)", flush=True)
+                output, failed = f"FAILED\n{error}", failed + 1
+            print(f"{check.__name__:<12}{output} ({time.monotonic() - began:.1f} s)", flush=True)
     return 1 if failed else 0
 
 

@@ -11,7 +11,10 @@ IMPORT = "folderStrategy=Tags,parametersResolution=Example,enableOptionalParamet
 
 
 def run_collection(document: Path, http: str, folder: Path) -> int:
-    """Imports, pastes tokens, runs: how many requests there were. Each must answer 2xx."""
+    """Imports, pastes tokens, runs: how many requests there were.
+
+    Each must answer 2xx.
+    """
     imported, ready, report = (folder / name for name in ("c.json", "ready.json", "report.json"))
     run("openapi2postmanv2", "-s", str(document), "-o", str(imported), "-O", IMPORT)
     token, pasted = prepare(http)

@@ -22,7 +22,10 @@ class Unavailable(Exception):
 
 
 def install() -> None:
-    """Runs `npm ci` where the folder does not hold what is locked. Raises Unavailable."""
+    """Runs `npm ci` where the folder does not hold what is locked.
+
+    Raises Unavailable.
+    """
     node, npm = shutil.which("node"), shutil.which("npm")
     if not node or not npm:
         raise Unavailable("node and npm are not on PATH")
@@ -50,7 +53,10 @@ def install() -> None:
 
 
 def run(tool: str, *arguments: str) -> str:
-    """A tool's result on stdout. Raises AssertionError with all that it printed when it fails."""
+    """A tool's result on stdout.
+
+    Raises AssertionError with all that it printed when it fails.
+    """
     done = subprocess.run(
         [str(FOLDER / "node_modules/.bin" / tool), *arguments],
         cwd=FOLDER,

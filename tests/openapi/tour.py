@@ -1,4 +1,4 @@
-"""A tour through all operations with the examples of the document, as somebody would try the API.
+"""Tours through all operations with the examples of the document.
 
 Examples name the first of each kind: room 1, message 1, the user `kaushal`. So the database is new,
 and `prepare` makes just these. The document shows no token that works: `prepare` returns what a
@@ -26,7 +26,7 @@ LAST = [
 
 
 def prepare(http: str) -> tuple[str, dict[str, Schema]]:
-    """What the examples name, in an empty database; the token, and what to paste where."""
+    """Creates what the examples name; returns the token and what to paste where."""
     with httpx.Client(base_url=f"{http}/api") as api:
         asha = post(api, "/register", username="asha", password=PASSWORD)
         post(api, "/login", username="asha", password=PASSWORD)  # session 2

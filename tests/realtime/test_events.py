@@ -12,7 +12,7 @@ from typing_extensions import override
 from accounts.events import SessionsEnded
 from accounts.kernel.errors import DomainError
 from accounts.kernel.events import Event
-from config.api import STATUS
+from config.error_answers import STATUS
 from messaging.events import (
     MessageEdited,
     MessageErased,

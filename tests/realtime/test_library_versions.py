@@ -14,18 +14,23 @@ from realtime import library_versions
 from realtime.cluster import redis_layer
 from realtime.library_versions import report_unfamiliar_libraries, unfamiliar_libraries
 from realtime.metrics import unknown_versions
-from realtime.servers import daphne, uvicorn
+from realtime.servers import daphne_http, daphne_sockets, uvicorn_http, uvicorn_sockets
 from realtime.servers.daphne_bodies import BODIES
 from realtime.servers.required import RequiredNames, missing_names
 
 DOCUMENTED = {
-    "realtime/servers/uvicorn.py": {
+    "realtime/servers/uvicorn_sockets.py": {
         # asyncio's transports, protocols and loops
-        *("abort", "call_later", "close", "connection_lost", "connection_made", "data_received"),
-        *("get_extra_info", "get_protocol", "is_closing", "is_set", "pause_reading"),
-        *("pause_writing", "resume_reading", "resume_writing", "set_protocol", "write"),
+        *("abort", "call_later", "connection_lost", "data_received", "get_extra_info"),
+        *("is_closing", "is_set", "pause_reading", "pause_writing", "resume_reading"),
+        *("resume_writing", "set_protocol", "write"),
         # websockets' sans-I/O connection and frames
         *("close_rcvd", "data", "data_to_send", "extensions", "fin"),
+    },
+    "realtime/servers/uvicorn_http.py": {
+        # asyncio's transports and protocols
+        *("abort", "close", "connection_lost", "connection_made", "data_received"),
+        *("get_extra_info", "get_protocol", "is_closing", "write"),
         "ws_per_message_deflate",  # uvicorn.Config
         # h11
         *("Connection", "RemoteProtocolError", "Request", "SERVER", "error_status_hint"),
@@ -33,15 +38,19 @@ DOCUMENTED = {
         # Found by importing it
         "RequestResponseCycle",
     },
-    "realtime/servers/daphne.py": {
+    "realtime/servers/daphne_sockets.py": {
         # Twisted's transports, protocols and factories (twisted.internet.interfaces)
-        *("abortConnection", "connectionLost", "connectionMade", "dataReceived", "getPeer"),
-        *("loseConnection", "pauseProducing", "registerProducer", "resumeProducing"),
-        *("transport", "unregisterProducer", "write", "HTTPChannel"),
+        *("abortConnection", "dataReceived", "pauseProducing", "registerProducer"),
+        *("resumeProducing", "transport", "unregisterProducer", "write"),
         # autobahn's hooks (autobahn.websocket.interfaces)
         *("onMessage", "onMessageFrame", "onPing", "onPong", "sendPong"),
         "addBoth",  # a Deferred
         *("call_later", "clear", "set", "wait", "is_set"),  # asyncio
+    },
+    "realtime/servers/daphne_http.py": {
+        # Twisted's transports, protocols and factories (twisted.internet.interfaces)
+        *("abortConnection", "connectionLost", "connectionMade", "dataReceived", "getPeer"),
+        *("loseConnection", "transport", "HTTPChannel"),
     },
     "realtime/servers/daphne_bodies.py": {
         *("WebRequest", "getRawHeaders", "removeHeader", "transport", "pauseProducing"),
@@ -79,7 +88,7 @@ PLAIN |= {"UVICORN", "FLOW", "TWISTED_REQUEST", "TWISTED_CHANNEL", "TWISTED_TRAN
 
 
 def touched(path: str) -> set[str]:
-    """Attributes that a module accesses or overrides, and that its own classes did not add."""
+    """Returns attributes that a module uses, and that its classes did not add."""
     tree = ast.parse((Path(settings.BASE_DIR) / path).read_text())
     found, ours = set(), set(PLAIN)
     for node in ast.walk(tree):
@@ -112,10 +121,12 @@ def _targets(node: ast.AST) -> list[ast.expr]:
     return [node.target] if isinstance(node, ast.AnnAssign | ast.AugAssign) else []
 
 
-RESPONSES = (*uvicorn.RESPONSES, *daphne.RESPONSES)
+RESPONSES = (*uvicorn_http.RESPONSES, *daphne_http.RESPONSES)
 REQUIRED = {
-    "realtime/servers/uvicorn.py": set(uvicorn.REQUIRED) - set(RESPONSES),
-    "realtime/servers/daphne.py": set(daphne.REQUIRED) - {*RESPONSES, *BODIES},
+    "realtime/servers/uvicorn_sockets.py": set(uvicorn_sockets.REQUIRED),
+    "realtime/servers/uvicorn_http.py": set(uvicorn_http.REQUIRED) - set(RESPONSES),
+    "realtime/servers/daphne_sockets.py": set(daphne_sockets.REQUIRED),
+    "realtime/servers/daphne_http.py": set(daphne_http.REQUIRED) - {*RESPONSES, *BODIES},
     "realtime/servers/daphne_bodies.py": set(BODIES),
     "realtime/servers/http_responses.py": set(RESPONSES),
     "realtime/cluster/redis_layer.py": set(redis_layer.REQUIRED),
@@ -153,7 +164,7 @@ def test_unknown_version_is_reported_in_log_doctor_and_metric(
 ) -> None:
     if lacks:
         monkeypatch.setattr(Renamed, "__module__", "uvicorn.later")
-        monkeypatch.setattr(uvicorn, "REQUIRED", (RequiredNames(Renamed, ("gone",)),))
+        monkeypatch.setattr(uvicorn_sockets, "REQUIRED", (RequiredNames(Renamed, ("gone",)),))
     else:
         monkeypatch.setitem(library_versions.KNOWN_VERSIONS, "uvicorn", "0.55.")
     with caplog.at_level(logging.WARNING):

@@ -15,13 +15,13 @@ from rooms.events import MemberRemoved, RoomDeleted
 from rooms.models import Ban, Member, Role, Room, RoomKind
 from tests.admin_client import chosen, notices, signed_in, staff
 from tests.factories import (
+    collect_events,
     commits,
+    make_caller,
     make_private_room,
     make_room,
-    make_sign_in,
     make_user,
-    published,
-    say,
+    store_message,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
@@ -67,7 +67,7 @@ def test_every_kind_of_room_is_deleted_through_the_service(
 ) -> None:
     public, private = make_room(name="sports"), make_private_room(ila.pk, maya)
     rows = chosen("delete_rooms", group, public, private)
-    with published() as events:
+    with collect_events() as events:
         answer = root.post(ROOMS, rows)
     assert notices(answer) == ["3 rooms deleted"]
     assert {event.room_id for event in events if isinstance(event, RoomDeleted)} == {
@@ -93,7 +93,7 @@ def test_every_kind_of_room_is_deleted_through_the_service(
 @commits
 def test_deleting_a_room_twice_is_harmless(root: Client, group: Room) -> None:
     page = f"{ROOMS}{group.pk}/do/delete_rooms/"
-    with published() as events:
+    with collect_events() as events:
         assert notices(root.post(page)) == ["1 room deleted"]
         assert "Nothing to change for 1 room" in notices(root.post(page))
         assert notices(root.post(ROOMS, chosen("delete_rooms", group)))[-1].startswith(
@@ -137,7 +137,7 @@ def test_viewing_pages_changes_nothing(root: Client, group: Room, maya: User) ->
         username="maya",
     )
     member = member_of(group, maya)
-    with published() as events:
+    with collect_events() as events:
         for page in (
             *(f"{ROOMS}{group.pk}/do/{name}/" for name in ("delete_rooms", "nothing")),
             *(f"{MEMBERS}{member.pk}/do/{name}/" for name in ("remove_members", "make_owner")),
@@ -157,7 +157,7 @@ def test_viewing_pages_changes_nothing(root: Client, group: Room, maya: User) ->
 
 @commits
 def test_staff_remove_a_member_from_a_group(root: Client, group: Room, maya: User) -> None:
-    with published() as events:
+    with collect_events() as events:
         answer = root.post(f"{MEMBERS}{member_of(group, maya).pk}/do/remove_members/")
     assert (answer.status_code, notices(answer)) == (302, ["1 member removed"])
     assert events == [MemberRemoved(group.pk, maya.pk, 1)]
@@ -270,7 +270,7 @@ def test_banned_user_can_return_after_the_ban_is_lifted(
     address = f"{BANS}add/?room=%23{room.pk}"
     assert address in page
     assert f'value="#{room.pk}"' in root.get(address).content.decode()
-    with published() as events:
+    with collect_events() as events:
         answer = root.post(f"{BANS}add/", {"room": "Sports", "user": "@MAYA"})
     assert (answer.status_code, notices(answer)) == (302, ["Banned maya from sports"])
     assert events == [MemberRemoved(room.pk, maya.pk, 1)]
@@ -329,7 +329,7 @@ def test_each_action_requires_its_permission(
         assert answer.status_code == 200
         assert action not in answer.content.decode(), "neither action nor button"
     do = f"{page}{row.pk}/do/{action}/"
-    with published() as events:
+    with collect_events() as events:
         assert without.post(page, chosen(action, row)).status_code == 403
         assert without.post(do, {"post": "yes"}).status_code == 403
         assert without.get(do).status_code == 403
@@ -427,7 +427,7 @@ def test_query_count_does_not_depend_on_row_count(root: Client, ila: User) -> No
     def more() -> None:
         other = make_user()
         room = make_room(member=[ila.pk])
-        say(make_sign_in(), room)
+        store_message(make_caller(), room)
         make_private_room(ila.pk, other)
         root.post(f"{BANS}add/", {"room": room.name or "", "user": other.username})
 

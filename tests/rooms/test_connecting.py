@@ -8,7 +8,7 @@ from accounts.kernel.errors import Forbidden
 from rooms import connecting, services
 from rooms.errors import NoSuchRoom, NotAMember
 from rooms.models import Member, Role, Room, RoomKind
-from tests.factories import at_once, commits, make_room, make_user
+from tests.factories import commits, make_room, make_user, run_concurrently
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
 
@@ -44,7 +44,7 @@ def test_concurrent_first_use_creates_one_room() -> None:
         lambda user_id=user_id: connecting.enter_public_room(user_id=user_id, name="sports")  # type: ignore[misc]
         for user_id in ids
     ]
-    outcomes = at_once(*calls)
+    outcomes = run_concurrently(*calls)
     room = Room.objects.get()
     assert outcomes == [room] * 4
     assert room.members.count() == 4

@@ -1,4 +1,4 @@
-"""A group of others answers as a room that does not exist: the same words, the same queries."""
+"""A group of others answers as a missing room: same words, same queries."""
 
 import json
 import re
@@ -16,11 +16,11 @@ from messaging.writer.read_markers import MarkRead
 from rooms.models import Room, RoomKind
 from tests.factories import (
     draft,
+    make_caller,
     make_private_room,
     make_room,
-    make_sign_in,
     make_user,
-    say,
+    store_message,
     store_now,
 )
 
@@ -47,12 +47,12 @@ BY_ID = [
 
 @pytest.fixture
 def ila() -> Caller:
-    return make_sign_in(make_user("ila"))
+    return make_caller(make_user("ila"))
 
 
 @pytest.fixture
 def stranger() -> Caller:
-    return make_sign_in()
+    return make_caller()
 
 
 def asked(caller: Caller, method: str, path: str, body: Any) -> tuple[int, bytes, list[str]]:
@@ -79,7 +79,7 @@ def test_a_foreign_room_answers_by_id_as_a_missing_one(
 ) -> None:
     group = make_room(RoomKind.GROUP, owner=[ila.user_id])
     private = make_private_room(ila.user_id, make_user())
-    message = say(ila, group)
+    message = store_message(ila, group)
     missing, *foreign = (
         asked(stranger, method, path.format(id=pk, message=message.id), body)
         for pk in (999_999, group.pk, private.pk)
@@ -96,7 +96,7 @@ def test_a_foreign_room_answers_by_name_as_a_missing_one(
     ila: Caller, stranger: Caller, method: str, path: str, body: dict[str, str] | None
 ) -> None:
     room = make_room(RoomKind.GROUP, name="friends", owner=[ila.user_id])
-    say(ila, room)
+    store_message(ila, room)
 
     def ask(name: str) -> tuple[int, bytes, list[str]]:
         named = body and {key: value.format(name=name) for key, value in body.items()}
@@ -113,7 +113,7 @@ def test_the_writer_asks_as_much_about_a_foreign_room_as_about_a_missing_one(
     ila: Caller, stranger: Caller, what: str
 ) -> None:
     room = make_room(RoomKind.GROUP, owner=[ila.user_id])
-    say(ila, room)
+    store_message(ila, room)
 
     def statements(pk: int) -> tuple[list[object], int]:
         where = Room(pk=pk)

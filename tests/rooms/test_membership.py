@@ -10,15 +10,15 @@ from rooms.errors import LastOwner, NoSuchMember, NoSuchRoom, NotAMember
 from rooms.events import MemberLeft, MemberRemoved
 from rooms.models import Ban, Member, Role, Room, RoomKind
 from tests.factories import (
+    collect_events,
     commits,
     draft,
+    make_caller,
     make_member,
     make_private_room,
     make_room,
-    make_sign_in,
     make_user,
-    published,
-    say,
+    store_message,
     store_now,
 )
 
@@ -43,8 +43,8 @@ def counts_right(room: Room) -> bool:
 
 
 def test_messages_before_joining_are_read() -> None:
-    room, author, user = make_room(), make_sign_in(), make_user()
-    say(author, room)
+    room, author, user = make_room(), make_caller(), make_user()
+    store_message(author, room)
     membership.join_room(user_id=user.pk, room_id=room.pk)
     membership.join_room(user_id=user.pk, room_id=room.pk)
     member = Member.objects.get(room=room, user=user)
@@ -71,7 +71,7 @@ def test_room_of_others_looks_missing(kind: RoomKind) -> None:
 def test_leaving_raises_access_epoch_and_is_published() -> None:
     user = make_user()
     room = make_room(member=[user.pk])
-    with published() as events:
+    with collect_events() as events:
         membership.leave_room(user_id=user.pk, room_id=room.pk)
     assert events == [MemberLeft(room.pk, user.pk, access_epoch=1)]
     assert role_of(user.pk, room) is None
@@ -122,14 +122,14 @@ def test_private_room_cannot_be_left_or_managed() -> None:
 
 @commits
 def test_removal_returns_the_last_version_visible_to_the_removed_member() -> None:
-    owner, gone = make_user(), make_sign_in()
+    owner, gone = make_user(), make_caller()
     room = make_room(RoomKind.GROUP, owner=[owner.pk], member=[gone.user_id])
-    said = say(gone, room)
-    with published() as events:
+    sent = store_message(gone, room)
+    with collect_events() as events:
         version = membership.remove_member(
             user_id=owner.pk, room_id=room.pk, username=gone.username.upper()
         )
-    assert version == said.version
+    assert version == sent.version
     assert events == [MemberRemoved(room.pk, gone.user_id, access_epoch=1)]
     assert counts_right(room)
 
@@ -152,13 +152,13 @@ def test_user_removed_from_a_public_room_stays_banned_until_added() -> None:
 @commits
 @pytest.mark.parametrize("has_been_there", [True, False])
 def test_non_member_of_a_public_room_can_be_banned(has_been_there: bool) -> None:
-    owner, gone = make_user(), make_sign_in()
+    owner, gone = make_user(), make_caller()
     room = make_room(owner=[owner.pk])
     if has_been_there:
-        say(gone, room)
+        store_message(gone, room)
         membership.leave_room(user_id=gone.user_id, room_id=room.pk)
     room.refresh_from_db()
-    with published() as events:
+    with collect_events() as events:
         version = membership.remove_member(
             user_id=owner.pk, room_id=room.pk, username=gone.username.upper()
         )
@@ -169,7 +169,7 @@ def test_non_member_of_a_public_room_can_be_banned(has_been_there: bool) -> None
     # Repeated, as after a lost answer.
     membership.remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
     membership.add_members(user_id=owner.pk, room_id=room.pk, people=[gone.user_id])
-    assert say(gone, room).sender == gone.user_id
+    assert store_message(gone, room).sender == gone.user_id
 
 
 def test_admin_bans_non_members_but_not_oneself_or_unknown_users() -> None:

@@ -13,13 +13,13 @@ from rooms.errors import NoSuchRoom, NotAMember, RoomExists, UnknownUsers
 from rooms.events import RoomChanged, RoomDeleted
 from rooms.models import Member, Role, Room, RoomKind
 from tests.factories import (
-    at_once,
+    collect_events,
     commits,
     make_member,
     make_private_room,
     make_room,
     make_user,
-    published,
+    run_concurrently,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unlimited")]
@@ -102,7 +102,7 @@ def test_concurrent_room_creation_has_one_winner() -> None:
         lambda user_id=user_id: services.create_room(user_id=user_id, name="sports")  # type: ignore[misc]
         for user_id in ids
     ]
-    outcomes = at_once(*calls)
+    outcomes = run_concurrently(*calls)
     assert sum(isinstance(outcome, Room) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, RoomExists) for outcome in outcomes) == 3
 
@@ -149,7 +149,7 @@ def test_private_room_is_the_same_from_both_sides() -> None:
 @commits
 def test_concurrent_opens_create_one_private_room() -> None:
     one, other = make_user("one"), make_user("other")
-    outcomes = at_once(
+    outcomes = run_concurrently(
         lambda: connecting.enter_private_room(user_id=one.pk, username="other"),
         lambda: connecting.enter_private_room(user_id=other.pk, username="one"),
     )
@@ -215,7 +215,7 @@ def test_staff_moderate_only_public_rooms() -> None:
 def test_title_change_is_published_and_keeps_the_topic() -> None:
     owner = make_user()
     room = services.create_room(user_id=owner.pk, name="sports", topic="All of them")
-    with published() as events:
+    with collect_events() as events:
         services.change_room(user_id=owner.pk, room_id=room.pk, title="Sports", topic=None)
     (event,) = events
     assert isinstance(event, RoomChanged)
@@ -226,7 +226,7 @@ def test_title_change_is_published_and_keeps_the_topic() -> None:
 def test_deleted_room_is_gone_for_all_users() -> None:
     owner, friend = make_user(), make_user()
     room = make_room(RoomKind.GROUP, owner=[owner.pk], member=[friend.pk])
-    with published() as events:
+    with collect_events() as events:
         services.delete_room(user_id=owner.pk, room_id=room.pk)
     assert events == [RoomDeleted(room.pk)]
     for user in (owner, friend):
@@ -241,7 +241,7 @@ def test_deleted_room_is_gone_for_all_users() -> None:
 def test_rolled_back_changes_are_not_published() -> None:
     owner = make_user()
     room = make_room(owner=[owner.pk])
-    with published() as events, transaction.atomic():
+    with collect_events() as events, transaction.atomic():
         services.delete_room(user_id=owner.pk, room_id=room.pk)
         transaction.set_rollback(True)
     assert events == []

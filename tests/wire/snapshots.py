@@ -74,7 +74,10 @@ def _aliases(frame: type[BaseModel]) -> dict[str, list[Any]]:
 
 
 def _bare(schema: Any) -> Any:
-    """The same without prose. A property with the name `title` is a schema, no text, and stays."""
+    """The same without prose.
+
+    A property with the name `title` is a schema, no text, and stays.
+    """
     return _without(schema, PROSE)
 
 

@@ -1,4 +1,7 @@
-"""`manage.py demo` creates users, rooms and messages, and prints tokens and URLs to paste."""
+"""Creates users, rooms and messages for `manage.py demo`.
+
+Prints tokens and URLs to paste.
+"""
 
 import os
 import time
@@ -12,7 +15,8 @@ from typing_extensions import override
 from accounts.auth import Caller, authenticate, user_of
 from accounts.kernel.errors import DomainError, InvalidCredentials, UsernameTaken
 from accounts.kernel.names import name_key
-from accounts.services import log_in, register
+from accounts.login import log_in
+from accounts.services import register
 from accounts.tokens import TokenPair
 from messaging import reactions, services
 from messaging.writer.drafts import Sent

@@ -13,7 +13,7 @@ from accounts.kernel.rate_limits import (
     consume_unless_refused,
     parse_rate,
 )
-from tests.factories import at_once
+from tests.factories import run_concurrently
 
 
 class Clock:
@@ -123,7 +123,7 @@ def test_concurrent_threads_share_one_burst(clock: Clock) -> None:
     def take_many() -> int:
         return sum(buckets.consume("A", 1, rate) == 0.0 for _ in range(40))
 
-    taken = at_once(*[take_many] * 4)
+    taken = run_concurrently(*[take_many] * 4)
     assert sum(count for count in taken if isinstance(count, int)) == 50
 
 

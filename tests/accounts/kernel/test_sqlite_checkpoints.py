@@ -32,15 +32,15 @@ def eventually(is_so: Callable[[], bool], look_every: float = 0.02) -> bool:
 
 
 def logged(database: Path) -> sqlite3.Connection:
-    """An open connection to a database of one table, whose commits never copy the log."""
+    """Opens a database of one table, whose commits never copy the log."""
     opened = sqlite3.connect(database, isolation_level=None)
     opened.execute("PRAGMA journal_mode=WAL")
     opened.execute("PRAGMA wal_autocheckpoint=0")
-    opened.execute("CREATE TABLE said (words TEXT)")
+    opened.execute("CREATE TABLE notes (text TEXT)")
     return opened
 
 
-def count_without_log(database: Path, table: str = "said") -> int:
+def count_without_log(database: Path, table: str = "notes") -> int:
     """Returns the rows of the database file itself; -1 when it has no such table.
 
     Another process copies the file: closing it in this one would drop SQLite's locks on it.
@@ -57,7 +57,7 @@ def count_without_log(database: Path, table: str = "said") -> int:
 def test_checkpoint_copies_the_wal_while_other_connections_are_open(tmp_path: Path) -> None:
     database = tmp_path / "100% mine?.sqlite3"
     with closing(logged(database)) as opened:
-        opened.execute("INSERT INTO said VALUES ('hello')")
+        opened.execute("INSERT INTO notes VALUES ('hello')")
         assert count_without_log(database) == -1
         checkpoint(database)
         assert count_without_log(database) == 1
@@ -68,9 +68,9 @@ def test_checkpoint_does_not_wait_for_writers(
 ) -> None:
     database = tmp_path / "chat.sqlite3"
     with closing(logged(database)) as opened:
-        opened.execute("INSERT INTO said VALUES ('hello')")
+        opened.execute("INSERT INTO notes VALUES ('hello')")
         opened.execute("BEGIN IMMEDIATE")
-        opened.execute("INSERT INTO said VALUES ('not yet')")
+        opened.execute("INSERT INTO notes VALUES ('not yet')")
         patient = partial(sqlite3.connect, timeout=WITHIN * 10)
         monkeypatch.setattr(sqlite3, "connect", patient)
         copying = threading.Thread(target=checkpoint, args=[database], daemon=True)
@@ -142,7 +142,7 @@ def test_checkpoints_continue_after_a_failure(
     database = tmp_path / "chat.sqlite3"
     with closing(logged(database)) as opened:
         for number in range(1, 4):
-            opened.execute("INSERT INTO said VALUES ('hello')")
+            opened.execute("INSERT INTO notes VALUES ('hello')")
 
             def is_there(wanted: int = number) -> bool:
                 checkpoints.note_commit(database)

@@ -1,4 +1,4 @@
-"""The ceiling: an ASGI application that only sends each text to every socket of its path."""
+"""Sends each text to every socket of its path: the ceiling for ASGI."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -20,12 +20,12 @@ async def application(
     room.add(send)
     try:
         while (event := await receive())["type"] == "websocket.receive":
-            await _tell(room, event["text"])
+            await _send(room, event["text"])
     finally:
         room.discard(send)
 
 
-async def _tell(room: set[Send], text: str) -> None:
+async def _send(room: set[Send], text: str) -> None:
     event = {"type": "websocket.send", "text": text}
     for send in list(room):
         # This peer has just disconnected: its own task removes it.

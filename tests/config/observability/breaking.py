@@ -1,4 +1,4 @@
-"""The application with a bug that quotes: it stumbles over some messages and says over which."""
+"""Serves the application with a bug whose error quotes a message."""
 
 from typing import Any
 

@@ -40,7 +40,10 @@ class Ingest:
         return f"http://key@127.0.0.1:{self.server.server_port}/1"
 
     def events(self, count: int) -> list[dict[str, Any]]:
-        """Waits for so many; an envelope is lines of JSON: its head, an item's head, the item."""
+        """Waits for so many events.
+
+        An envelope is lines of JSON: its head, an item's head, the item.
+        """
         deadline = time.monotonic() + ARRIVES_TIMEOUT
         while True:
             items = [json.loads(line) for body in self.bodies for line in body.splitlines()[2::2]]

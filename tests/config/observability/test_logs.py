@@ -31,7 +31,7 @@ def log() -> Iterator[tuple[logging.Logger, StringIO]]:
     written = StringIO()
     handler = logging.StreamHandler(written)
     handler.addFilter(RedactTokens())
-    logger = logging.Logger("test")  # noqa: LOG001 - known to nobody else
+    logger = logging.Logger("test")  # noqa: LOG001 - no other module knows it
     logger.addHandler(handler)
     yield logger, written
     handler.close()
@@ -81,9 +81,9 @@ def test_a_token_is_taken_out_wherever_it_stands(text: str, clean: str) -> None:
     ids=lambda text: text[:16],
 )
 def test_no_text_is_walked_twice(text: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()  # other processes do not lengthen it
     redact(text)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_what_is_long_is_cut_once_however_many_filters_it_passes(log: Log) -> None:

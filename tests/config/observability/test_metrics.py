@@ -1,4 +1,4 @@
-"""What /metrics tells: of one process, of several workers whichever answers, and to whom."""
+"""What /metrics shows: of one process, of several workers, and to whom."""
 
 import asyncio
 import os
@@ -36,11 +36,19 @@ async def scraped_until(server: Server, **expected: float) -> dict[str, float]:
         await asyncio.sleep(0.1)
 
 
+async def scraped_at_rest(server: Server) -> dict[str, float]:
+    """Scrapes after the server has noticed that earlier sockets are closed.
+
+    It notices a moment later than they do: their ends would count as this test's.
+    """
+    return await scraped_until(server, chat_sockets=0, chat_open_rooms=0)
+
+
 async def test_one_process_counts_what_happens_on_its_sockets(
     server: Server, person: Register
 ) -> None:
     author, reader = await person(), await person()
-    before = await scrape(server)
+    before = await scraped_at_rest(server)
     here, there = author.public("counted"), reader.public("counted")
     async with opened(here, there):
         for number in range(5):
@@ -67,7 +75,7 @@ async def test_closes_are_counted_by_code(server: Server, person: Register) -> N
     by_server = 'chat_socket_closes_total{by="server",code="4401"}'
     by_client = 'chat_socket_closes_total{by="client",code="1000"}'
     odd = 'chat_socket_closes_total{by="client",code="other"}'
-    before = await scrape(server)
+    before = await scraped_at_rest(server)
     socket = author.public("closing")
     socket.url = socket.url.replace(author.access, "nonsense")
     assert (await connect_refused(socket))[0] == 4401
@@ -97,13 +105,13 @@ async def test_the_documentation_names_every_metric_and_no_other() -> None:
     with override_settings(DEBUG=True):
         answer = await AsyncClient().get("/metrics")
     families = text_string_to_metric_families(answer.content.decode())
-    told = {
+    exposed = {
         f"{one.name}_total" if one.type == "counter" else one.name
         for one in families
         if one.name.startswith("chat_")
     }
     page = (ROOT / "docs" / "operations.md").read_text()
-    assert told == set(re.findall(r"^\| `(chat_\w+)", page, re.MULTILINE))
+    assert exposed == set(re.findall(r"^\| `(chat_\w+)", page, re.MULTILINE))
 
 
 # To whom

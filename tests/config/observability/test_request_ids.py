@@ -35,7 +35,9 @@ def test_two_ids_are_replaced() -> None:
 
 def test_client_id_without_a_proxy_is_replaced(server: Server) -> None:
     answers = [
-        httpx.get(f"{server.http}/healthz", headers={"X-Request-ID": "0123456789abcdef"})
+        httpx.get(
+            f"{server.http}/healthz", headers={"X-Request-ID": "0123456789abcdef"}, verify=False
+        )
         for _ in range(2)
     ]
     first, second = (answer.headers["X-Request-ID"] for answer in answers)

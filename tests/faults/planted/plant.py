@@ -17,7 +17,7 @@ def plant(module: ModuleType, name: str, bug: Callable[..., Any]) -> Any:
 
 
 def on_database(call: Callable[[], None]) -> None:
-    """Runs `call` in a thread: Django refuses queries on the event loop of the import."""
+    """Runs `call` in a thread: Django refuses queries on the event loop."""
     thread = threading.Thread(target=call)
     thread.start()
     thread.join()

@@ -21,7 +21,14 @@ from messaging.attachments.services import store_upload
 from messaging.attachments.spool import open_spool
 from messaging.models import Attachment, Message
 from rooms.services import delete_room
-from tests.factories import at_once, draft, make_room, make_sign_in, say, store_now
+from tests.factories import (
+    draft,
+    make_caller,
+    make_room,
+    run_concurrently,
+    store_message,
+    store_now,
+)
 from tests.pictures import picture
 
 pytestmark = [
@@ -47,7 +54,7 @@ def expire(*ids: int) -> None:
 
 def test_quota_counts_all_files_of_a_user(settings: Settings, media: Path) -> None:
     settings.CHAT_UPLOAD_QUOTA = 100
-    ila, maya = make_sign_in(), make_sign_in()
+    ila, maya = make_caller(), make_caller()
     first = upload(ila, b"%PDF-" + bytes(75))
     with pytest.raises(QuotaExceeded):
         upload(ila, b"%PDF-" + bytes(16))
@@ -61,8 +68,8 @@ def test_quota_counts_all_files_of_a_user(settings: Settings, media: Path) -> No
 
 def test_uploads_at_once_do_not_exceed_the_quota_together(settings: Settings) -> None:
     settings.CHAT_UPLOAD_QUOTA = 250
-    ila = make_sign_in()
-    outcomes = at_once(*[lambda: upload(ila, b"%PDF-" + bytes(95)) for _ in range(4)])
+    ila = make_caller()
+    outcomes = run_concurrently(*[lambda: upload(ila, b"%PDF-" + bytes(95)) for _ in range(4)])
     assert sum(isinstance(one, Attachment) for one in outcomes) == 2
     assert sum(isinstance(one, QuotaExceeded) for one in outcomes) == 2
 
@@ -70,7 +77,7 @@ def test_uploads_at_once_do_not_exceed_the_quota_together(settings: Settings) ->
 def test_rate_counts_refused_files_too(settings: Settings) -> None:
     settings.CHAT_UPLOAD_RATE = parse_rate("2/h")
     buckets.clear()
-    ila = make_sign_in()
+    ila = make_caller()
     with pytest.raises(Invalid):
         upload(ila, picture()[:60])
     upload(ila)
@@ -81,7 +88,7 @@ def test_rate_counts_refused_files_too(settings: Settings) -> None:
 
 def test_size_is_limited_to_the_byte(settings: Settings) -> None:
     settings.CHAT_ATTACHMENT_SIZE = 100
-    ila = make_sign_in()
+    ila = make_caller()
     assert upload(ila, b"%PDF-" + bytes(95)).size == 100
     with pytest.raises(TooLarge):
         upload(ila, b"%PDF-" + bytes(96))
@@ -90,7 +97,7 @@ def test_size_is_limited_to_the_byte(settings: Settings) -> None:
 
 
 def test_unused_upload_is_deleted_after_a_day(media: Path) -> None:
-    ila = make_sign_in()
+    ila = make_caller()
     file = upload(ila, picture(), "cat.png")
     assert file.expires_at is not None
     assert timedelta(hours=23.9) < file.expires_at - timezone.now() <= timedelta(hours=24)
@@ -107,7 +114,7 @@ def test_unused_upload_is_deleted_after_a_day(media: Path) -> None:
 
 
 def test_expired_file_cannot_be_attached() -> None:
-    ila = make_sign_in()
+    ila = make_caller()
     room = make_room(owner=[ila.user_id])
     file = upload(ila)
     expire(file.pk)
@@ -116,7 +123,7 @@ def test_expired_file_cannot_be_attached() -> None:
 
 
 def test_two_messages_of_a_batch_cannot_have_one_file() -> None:
-    ila = make_sign_in()
+    ila = make_caller()
     room = make_room(owner=[ila.user_id])
     file = upload(ila)
     first, second = store_now(*[draft(ila, room, attachments=(file.pk,)) for _ in range(2)])
@@ -128,9 +135,9 @@ def test_two_messages_of_a_batch_cannot_have_one_file() -> None:
 
 
 def test_purged_room_loses_its_files(media: Path) -> None:
-    ila = make_sign_in()
+    ila = make_caller()
     room = make_room(owner=[ila.user_id])
-    say(ila, room, attachments=(upload(ila, picture(), "cat.png").pk,))
+    store_message(ila, room, attachments=(upload(ila, picture(), "cat.png").pk,))
     delete_room(user_id=ila.user_id, room_id=room.pk)
     assert len(files_in(media)) == 2
     call_command("purge_rooms", stdout=StringIO())
@@ -152,7 +159,7 @@ def test_storage_that_takes_no_files_leaves_nothing(
     real_save = storage.save
     monkeypatch.setattr(storage, "save", fail_at_second)
     with pytest.raises(Busy):
-        upload(make_sign_in(), picture(), "cat.png")
+        upload(make_caller(), picture(), "cat.png")
     assert len(saved) == 2
     assert files_in(media) == []
     assert not Attachment.objects.exists()
@@ -161,7 +168,7 @@ def test_storage_that_takes_no_files_leaves_nothing(
 def test_file_that_the_storage_does_not_delete_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, media: Path
 ) -> None:
-    ila = make_sign_in()
+    ila = make_caller()
     files = [upload(ila), upload(ila)]
     expire(*[file.pk for file in files])
 

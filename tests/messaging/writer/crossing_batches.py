@@ -1,4 +1,4 @@
-"""Runs two connections that need each other's rows, on the database of `DATABASE_URL`.
+"""Runs two connections that need each other's rows, on `DATABASE_URL`.
 
 `main` runs in a process of its own, because the tests of this folder run on SQLite. It prints
 failures as JSON. A third connection delays both while they take locks, so that they always meet.
@@ -17,12 +17,12 @@ from messaging.writer.read_markers import MarkRead
 from rooms.models import Member, Role, Room, RoomKind
 from rooms.services import delete_room
 from tests.factories import (
-    at_once,
     draft,
+    make_caller,
     make_member,
     make_room,
-    make_sign_in,
     make_user,
+    run_concurrently,
     store_now,
 )
 
@@ -31,8 +31,8 @@ Side = Callable[[], object]
 
 
 def sending_and_reading() -> list[object]:
-    """Each side sends in one room, and has read the other side's messages in the other room."""
-    first, *people = [make_sign_in() for _ in range(3)]
+    """Each side sends in one room, and has read the other's messages elsewhere."""
+    first, *people = [make_caller() for _ in range(3)]
     everybody = [first, *people]
     rooms = [make_room(RoomKind.GROUP, member=[one.user_id for one in everybody]) for _ in people]
     Room.objects.update(last_seq=1, version=1)
@@ -82,7 +82,7 @@ def crossing(held: QuerySet[Member], *sides: Side) -> list[object]:
         return run
 
     locked: list[bool] = []
-    outcomes = at_once(hold, *map(after, sides))
+    outcomes = run_concurrently(hold, *map(after, sides))
     return [repr(outcome) for outcome in outcomes if outcome]
 
 

@@ -10,7 +10,7 @@ from messaging.writer.drafts import Sent
 from rooms.errors import NoSuchRoom
 from rooms.membership import remove_member
 from rooms.models import Member, Room, RoomKind
-from tests.factories import draft, make_room, make_sign_in, say, store_now
+from tests.factories import draft, make_caller, make_room, store_message, store_now
 
 pytestmark = pytest.mark.django_db
 
@@ -35,16 +35,16 @@ def test_client_id_makes_one_message_within_a_batch(ila: Caller, room: Room) -> 
 
 
 def test_client_id_makes_one_message_across_batches(ila: Caller, room: Room) -> None:
-    said = say(ila, room, client_id="one")
-    say(ila, room, "in between")
+    sent = store_message(ila, room, client_id="one")
+    store_message(ila, room, "in between")
     (again,) = store_now(draft(ila, room, client_id="one"))
-    assert again == Sent(said, duplicate=True)
+    assert again == Sent(sent, duplicate=True)
     room.refresh_from_db()
     assert (room.last_seq, room.version) == (2, 2)
 
 
 def test_repeated_client_id_returns_the_current_message(ila: Caller, room: Room) -> None:
-    say(ila, room, client_id="one")
+    store_message(ila, room, client_id="one")
     Message.objects.update(content="", deleted=True, version=2)
     (again,) = store_now(draft(ila, room, client_id="one"))
     assert isinstance(again, Sent)
@@ -52,15 +52,15 @@ def test_repeated_client_id_returns_the_current_message(ila: Caller, room: Room)
 
 
 def test_reply_can_be_repeated_after_its_target_is_deleted(ila: Caller, room: Room) -> None:
-    quoted = say(ila, room)
-    reply = say(ila, room, client_id="one", reply_to=quoted.id)
+    quoted = store_message(ila, room)
+    reply = store_message(ila, room, client_id="one", reply_to=quoted.id)
     Message.objects.filter(pk=quoted.id).update(deleted=True)
     (again,) = store_now(draft(ila, room, client_id="one", reply_to=quoted.id))
     assert again == Sent(reply, duplicate=True)
 
 
 def test_client_id_reused_for_another_message_is_rejected(ila: Caller, room: Room) -> None:
-    quoted = say(ila, room, client_id="one")
+    quoted = store_message(ila, room, client_id="one")
     outcomes = store_now(
         draft(ila, room, "another text", client_id="one"),
         draft(ila, room, client_id="one", reply_to=quoted.id),
@@ -76,7 +76,7 @@ def test_client_id_reused_for_another_message_is_rejected(ila: Caller, room: Roo
 
 
 def test_client_id_is_scoped_to_sender_and_room(ila: Caller, room: Room) -> None:
-    other, elsewhere = make_sign_in(), make_room()
+    other, elsewhere = make_caller(), make_room()
     Member.objects.create(room=room, user_id=other.user_id)
     outcomes = store_now(
         draft(ila, room, client_id="one"),
@@ -87,9 +87,9 @@ def test_client_id_is_scoped_to_sender_and_room(ila: Caller, room: Room) -> None
 
 
 def test_repeat_by_a_removed_member_is_rejected(ila: Caller) -> None:
-    gone = make_sign_in()
+    gone = make_caller()
     room = make_room(RoomKind.GROUP, owner=[ila.user_id], member=[gone.user_id])
-    say(gone, room, client_id="one")
+    store_message(gone, room, client_id="one")
     remove_member(user_id=ila.user_id, room_id=room.pk, username=gone.username)
     (refusal,) = store_now(draft(gone, room, client_id="one"))
     assert isinstance(refusal, NoSuchRoom)
@@ -100,8 +100,8 @@ def test_same_text_and_reply_have_the_same_digest() -> None:
 
 
 def test_different_text_or_reply_has_another_digest() -> None:
-    said = [("Hey", None), ("hey", None), ("Hey", 7), ("Hey", 8), ("Hey, 7", None), ("[]", None)]
-    assert len({digest_of(text, reply_to) for text, reply_to in said}) == len(said)
+    sent = [("Hey", None), ("hey", None), ("Hey", 7), ("Hey", 8), ("Hey, 7", None), ("[]", None)]
+    assert len({digest_of(text, reply_to) for text, reply_to in sent}) == len(sent)
 
 
 def test_digest_fits_its_column() -> None:

@@ -1,4 +1,4 @@
-"""Two processes whose batches need each other's rows never deadlock on PostgreSQL."""
+"""Batches that need each other's rows never deadlock on PostgreSQL."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Read markers advance only, fail separately, and are published after the message."""
+"""Read markers only advance, fail apart, and are published after messages."""
 
 import pytest
 from django.utils import timezone
@@ -11,12 +11,12 @@ from messaging.writer.read_markers import MarkRead, ReadMarker
 from rooms.errors import NoSuchRoom, NotAMember
 from rooms.models import Ban, Member, Room
 from tests.factories import (
+    collect_events,
     commits,
     draft,
+    make_caller,
     make_room,
-    make_sign_in,
-    published,
-    say,
+    store_message,
     store_now,
 )
 
@@ -44,7 +44,7 @@ def test_read_marker_only_advances_up_to_the_last_message(
 
 
 def test_edits_make_no_message_unread(ila: Caller, friend: Caller, room: Room) -> None:
-    message = say(ila, room)
+    message = store_message(ila, room)
     mark_read(friend, room, 1)
     editing.edit_message(caller=ila, room_id=room.pk, message_id=message.id, content="better")
     assert mark_read(friend, room, 1) == (1, 0)
@@ -54,8 +54,8 @@ def test_edits_make_no_message_unread(ila: Caller, friend: Caller, room: Room) -
 def test_read_marker_is_published_only_when_it_advanced(
     ila: Caller, friend: Caller, room: Room
 ) -> None:
-    say(ila, room)
-    with published() as events:
+    store_message(ila, room)
+    with collect_events() as events:
         for _ in range(2):
             mark_read(friend, room, 1)
     assert events == [ReadAdvanced(room.pk, friend.user_id, "friend", 1)]
@@ -79,17 +79,17 @@ def test_read_markers_of_a_batch_follow_its_messages_in_order(
 def test_read_marker_is_published_after_its_message(
     ila: Caller, friend: Caller, room: Room
 ) -> None:
-    with published() as events:
+    with collect_events() as events:
         store_now(mark(friend, room, 1), draft(ila, room))
     assert [type(event) for event in events] == [MessageSent, ReadAdvanced]
 
 
 def test_refused_read_marker_fails_alone(ila: Caller, friend: Caller, room: Room) -> None:
     """Each fails as it would alone."""
-    say(ila, room)
-    stranger, public, deleted = make_sign_in(), make_room(), make_room(owner=[ila.user_id])
+    store_message(ila, room)
+    stranger, public, deleted = make_caller(), make_room(), make_room(owner=[ila.user_id])
     Room.objects.filter(pk=deleted.pk).update(deleted_at=timezone.now())
-    banned = make_sign_in()
+    banned = make_caller()
     Ban.objects.create(room=public, user_id=banned.user_id)
     outcomes = store_now(
         mark(stranger, room, 1),
@@ -108,6 +108,6 @@ def test_refused_read_marker_fails_alone(ila: Caller, friend: Caller, room: Room
 
 
 def test_unread_count_is_never_negative(friend: Caller, room: Room) -> None:
-    """On PostgreSQL a marker that waited for a lock may be ahead of the room that was read."""
+    """On PostgreSQL a marker that waited may be ahead of the room that was read."""
     Member.objects.filter(room=room, user_id=friend.user_id).update(last_read_seq=1)
     assert mark_read(friend, room, 1) == (1, 0)

@@ -29,15 +29,15 @@ from rooms.membership import remove_member
 from rooms.models import Member, Room, RoomKind
 from rooms.services import delete_room
 from tests.factories import (
+    collect_events,
     commits,
     draft,
+    make_caller,
     make_private_room,
     make_room,
     make_session,
-    make_sign_in,
     make_user,
-    published,
-    say,
+    store_message,
     store_now,
 )
 
@@ -87,21 +87,21 @@ def test_rooms_of_a_batch_count_separately(ila: Caller, room: Room) -> None:
 
 
 def test_answer_is_the_stored_message(ila: Caller, room: Room) -> None:
-    said = say(ila, room, "Hey", client_id="one")
+    sent = store_message(ila, room, "Hey", client_id="one")
     stored = Message.objects.get()
-    assert (said.id, said.seq, said.version) == (stored.pk, stored.seq, stored.version)
-    assert (said.timestamp, said.content) == (stored.created_at, stored.content)
-    assert (said.room, said.username, said.receiver) == ("friends", "ila", None)
+    assert (sent.id, sent.seq, sent.version) == (stored.pk, stored.seq, stored.version)
+    assert (sent.timestamp, sent.content) == (stored.created_at, stored.content)
+    assert (sent.room, sent.username, sent.receiver) == ("friends", "ila", None)
 
 
 def test_private_message_names_its_receiver(ila: Caller) -> None:
     other = make_user()
-    said = say(ila, make_private_room(ila.user_id, other))
-    assert (said.room, said.receiver) == (None, other.pk)
+    sent = store_message(ila, make_private_room(ila.user_id, other))
+    assert (sent.room, sent.receiver) == (None, other.pk)
 
 
 def test_invalid_message_fails_alone(ila: Caller, room: Room) -> None:
-    stranger = make_sign_in()
+    stranger = make_caller()
     outcomes = store_now(
         draft(ila, room, "first"),
         draft(stranger, room, "from outside"),
@@ -130,7 +130,7 @@ def test_message_refused_by_the_database_fails_alone(
 
 @pytest.mark.parametrize("how", ["elsewhere", "deleted", "unknown"])
 def test_reply_requires_a_message_of_the_room(ila: Caller, room: Room, how: str) -> None:
-    quoted = say(ila, make_room() if how == "elsewhere" else room)
+    quoted = store_message(ila, make_room() if how == "elsewhere" else room)
     if how == "deleted":
         Message.objects.update(deleted=True)
     reply_to = 999_999 if how == "unknown" else quoted.id
@@ -138,16 +138,16 @@ def test_reply_requires_a_message_of_the_room(ila: Caller, room: Room, how: str)
 
 
 def test_reply_to_is_stored(ila: Caller, room: Room) -> None:
-    quoted = say(ila, room)
-    assert say(ila, room, reply_to=quoted.id).reply_to == quoted.id
+    quoted = store_message(ila, room)
+    assert store_message(ila, room, reply_to=quoted.id).reply_to == quoted.id
 
 
 # Permissions
 
 
 def test_sending_joins_a_public_room_once(ila: Caller) -> None:
-    room, author = make_room(), make_sign_in()
-    say(author, room)
+    room, author = make_room(), make_caller()
+    store_message(author, room)
     store_now(draft(ila, room), draft(ila, room))
     member = Member.objects.get(room=room, user_id=ila.user_id)
     assert member.last_read_seq == 3
@@ -156,7 +156,7 @@ def test_sending_joins_a_public_room_once(ila: Caller) -> None:
 
 
 def test_sending_advances_only_the_senders_read_marker(ila: Caller, room: Room) -> None:
-    other = make_sign_in()
+    other = make_caller()
     Member.objects.create(room=room, user_id=other.user_id)
     store_now(draft(ila, room), draft(ila, room), draft(other, room), draft(ila, room))
     marks = Member.objects.order_by("pk").values_list("last_read_seq", flat=True)
@@ -167,7 +167,7 @@ def test_sending_advances_only_the_senders_read_marker(ila: Caller, room: Room) 
     ("kind", "refusal"), [(RoomKind.GROUP, NoSuchRoom), (RoomKind.PUBLIC, Forbidden)]
 )
 def test_removed_member_cannot_send(kind: RoomKind, refusal: type[Exception]) -> None:
-    owner, gone = make_user(), make_sign_in()
+    owner, gone = make_user(), make_caller()
     room = make_room(kind, owner=[owner.pk], member=[gone.user_id])
     remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
     assert kinds(store_now(draft(gone, room))) == [refusal]
@@ -187,7 +187,7 @@ def test_ended_session_cannot_send(ila: Caller, room: Room) -> None:
 
 
 def test_session_of_another_user_cannot_send(ila: Caller, room: Room) -> None:
-    other = make_sign_in()
+    other = make_caller()
     mixed = Caller(ila.user_id, "ila", other.session_id, ila.expires_at)
     assert kinds(store_now(draft(mixed, room))) == [SessionEnded]
 
@@ -199,7 +199,7 @@ def test_deactivated_user_cannot_send(ila: Caller, room: Room) -> None:
 
 @commits
 def test_removal_committed_first_wins(thread: Writer) -> None:
-    owner, gone = make_user(), make_sign_in()
+    owner, gone = make_user(), make_caller()
     room = make_room(RoomKind.GROUP, owner=[owner.pk], member=[gone.user_id])
     with transaction.atomic():
         remove_member(user_id=owner.pk, room_id=room.pk, username=gone.username)
@@ -306,7 +306,7 @@ def test_failing_database_answers_busy_and_the_thread_survives(
         raise fault
 
     with (
-        published() as events,
+        collect_events() as events,
         monkeypatch.context() as broken,
         caplog.at_level(logging.CRITICAL),
     ):
@@ -326,7 +326,7 @@ def test_failed_commit_answers_busy_and_publishes_nothing(
         raise OperationalError("disk I/O error")
 
     with (
-        published() as events,
+        collect_events() as events,
         monkeypatch.context() as broken,
         caplog.at_level(logging.CRITICAL),
     ):
@@ -348,7 +348,7 @@ def test_batch_refused_by_the_database_is_stored_one_by_one(
         save(self)
 
     monkeypatch.setattr(MessageBatch, "save", refuse_many)
-    with published() as events:
+    with collect_events() as events:
         outcomes = store_now(*[draft(ila, room, text) for text in "abc"])
     assert kinds(outcomes) == [Sent] * 3
     assert contents(room) == ["a", "b", "c"]
@@ -376,7 +376,7 @@ def test_batch_that_lost_a_deadlock_is_retried(
 ) -> None:
     monkeypatch.setattr(MessageBatch, "save", failing_saves(sqlstate))
     before = REGISTRY.get_sample_value("chat_writer_repeated_batches_total")
-    with published() as events:
+    with collect_events() as events:
         outcomes = store_now(draft(ila, room, "a"), draft(ila, room, "b"))
     assert kinds(outcomes) == [Sent] * 2
     assert contents(room) == ["a", "b"]
@@ -423,7 +423,7 @@ def test_events_are_published_after_the_commit_in_version_order(ila: Caller, roo
         seen.append((connection.in_atomic_block, Message.objects.count()))
 
     committed.connect(listen)
-    with published() as events:
+    with collect_events() as events:
         store_now(*[draft(ila, room, text) for text in "abc"])
     committed.disconnect(listen)
     assert seen == [(False, 3)]
@@ -436,9 +436,9 @@ def test_events_are_published_after_the_commit_in_version_order(ila: Caller, roo
 
 @commits
 def test_refusals_and_repeats_publish_nothing(ila: Caller, room: Room) -> None:
-    say(ila, room, client_id="one")
-    with published() as events:
-        store_now(draft(ila, room, client_id="one"), draft(make_sign_in(), room))
+    store_message(ila, room, client_id="one")
+    with collect_events() as events:
+        store_now(draft(ila, room, client_id="one"), draft(make_caller(), room))
     assert events == []
 
 
@@ -503,9 +503,9 @@ def test_many_threads_get_one_gapless_order(
 
 
 def test_deleted_ids_are_not_reused(ila: Caller, room: Room) -> None:
-    last = say(ila, room)
+    last = store_message(ila, room)
     Message.objects.all().delete()
-    assert say(ila, room).id == last.id + 1
+    assert store_message(ila, room).id == last.id + 1
 
 
 def test_missing_table_is_reported_with_the_command_to_run(
@@ -520,4 +520,4 @@ def test_missing_table_is_reported_with_the_command_to_run(
         (outcome,) = store_now(draft(ila, room, "Hey"))
     assert isinstance(outcome, Busy)
     assert outcome.message == database_errors.MISSING_MIGRATIONS
-    assert say(ila, room).seq == 1
+    assert store_message(ila, room).seq == 1

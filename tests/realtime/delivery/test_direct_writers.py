@@ -1,4 +1,4 @@
-"""Direct writers: a room bypasses empty send queues, and each socket receives all."""
+"""Direct writers: a room bypasses empty send queues; each socket gets all."""
 
 import asyncio
 import random

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.close_codes import CloseCode
-from realtime.delivery import local_room as local_room_module
 from realtime.delivery import subscriber as subscriber_module
+from realtime.delivery import waiting_frames
 from realtime.delivery.local_room import LocalRoom
+from realtime.delivery.send_buffers import size_of
 from tests.realtime.fake_subscriber import FakeSubscriber, add_subscriber, frame, up_to_date
 from tests.realtime.wiring import local_room, state
 
@@ -47,7 +48,7 @@ def test_out_of_order_frames_wait_for_the_missing_version(
     assert subscriber.received == []
     assert room.deliver(frame(1))
     assert subscriber.received == [1, 2, 3]
-    assert room.out_of_order == {}
+    assert not room.out_of_order
 
 
 def test_repair_is_needed_until_the_last_gap_closes(
@@ -65,7 +66,7 @@ def test_frames_from_the_database_fill_the_gap(room: LocalRoom, subscriber: Fake
     room.deliver(frame(4))
     room.fill([frame(1), frame(3)])  # 2 was superseded
     assert subscriber.received == [1, 3, 4]
-    assert room.out_of_order == {}
+    assert not room.out_of_order
 
 
 def test_frames_fetched_twice_are_delivered_once(
@@ -76,17 +77,30 @@ def test_frames_fetched_twice_are_delivered_once(
     room.fill([frame(1), frame(2), frame(3), frame(4)])
     room.fill([frame(2), frame(4)])
     assert subscriber.received == [1, 2, 3, 4]
-    assert room.out_of_order == {}
+    assert not room.out_of_order
 
 
 def test_out_of_order_frames_are_bounded(
     room: LocalRoom, subscriber: FakeSubscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_room_module, "MAX_OUT_OF_ORDER", 3)
+    monkeypatch.setattr(waiting_frames, "MAX_FRAMES", 3)
     assert not any(room.deliver(frame(version)) for version in range(2, 10))
     assert len(room.out_of_order) == 3
     room.fill([frame(version) for version in range(1, 10)])
     assert subscriber.received == list(range(1, 10))
+
+
+def test_out_of_order_frames_are_bounded_in_bytes(
+    room: LocalRoom, subscriber: FakeSubscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_frames, "MAX_BYTES", 3 * size_of(frame(22).event))
+    for first in (11, 31):
+        # A fill frees the bytes of what it delivered.
+        assert not any(room.deliver(frame(version)) for version in range(first + 1, first + 10))
+        assert len(room.out_of_order) == 3
+        room.fill([frame(version) for version in range(first, first + 10)])
+        assert not room.out_of_order
+    assert subscriber.received == [*range(11, 21), *range(31, 41)]
 
 
 ARRIVING = st.lists(st.tuples(st.integers(1, 12), st.integers(-4, 4)), max_size=40)
@@ -96,7 +110,7 @@ ARRIVING = st.lists(st.tuples(st.integers(1, 12), st.integers(-4, 4)), max_size=
 def test_any_arrival_order_is_delivered_rising_and_complete(
     arriving: list[tuple[int, int]], together: bool
 ) -> None:
-    """Frames arrive in any order, sockets join around the room's version, repair fills."""
+    """Frames arrive in any order, sockets join, and the repair fills gaps."""
     with (
         patch.object(FakeSubscriber, "direct", new=True),
         state.write_batch.for_frames(2 if together else 1),

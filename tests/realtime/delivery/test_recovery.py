@@ -24,7 +24,7 @@ from realtime.delivery.subscriber import Subscriber, VersionedFrame, text_event
 from realtime.errors import Removed
 from realtime.servers.interface import Event
 from rooms.models import Ban, Member
-from tests.factories import Wire, make_room, make_sign_in, say
+from tests.factories import Wire, make_caller, make_room, store_message
 from tests.realtime.wiring import database, local_room, make_recovery, send_queue
 
 recovery = make_recovery()
@@ -93,10 +93,10 @@ class Stored:
     """A stored room with one page for each message, and actions between the pages."""
 
     def __init__(self) -> None:
-        self.caller = make_sign_in()
-        self.author = make_sign_in()
+        self.caller = make_caller()
+        self.author = make_caller()
         self.row = make_room(member=[self.caller.user_id, self.author.user_id])
-        self.ids = [say(self.author, self.row, f"{number}").id for number in range(4)]
+        self.ids = [store_message(self.author, self.row, f"{number}").id for number in range(4)]
         self.between: dict[int, Callable[[], object]] = {}
         self.read = 0
 

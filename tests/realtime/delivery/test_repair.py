@@ -11,11 +11,12 @@ from django.utils import timezone
 
 from accounts.selectors import ENDED_SESSIONS_WINDOW, ended_sessions
 from accounts.sessions import end_session
+from realtime.delivery import repair as repair_module
 from realtime.delivery.repair import Repair
 from realtime.delivery.subscriber import Subscriber
 from rooms.models import Room, RoomKind
 from rooms.selectors import changed_counters
-from tests.factories import Wire, make_room, make_session, make_sign_in, say
+from tests.factories import Wire, make_caller, make_room, make_session, store_message
 from tests.realtime.wiring import database, make_hub, make_revocation, send_queue
 
 pytestmark = pytest.mark.django_db
@@ -76,10 +77,8 @@ def test_ten_thousand_open_sessions_are_one_query() -> None:
 @pytest.mark.django_db(transaction=True)
 async def test_session_ended_by_another_process_is_disconnected() -> None:
     hub, wire = make_hub(), Wire()
-    repair, caller = (
-        Repair(hub, make_revocation(hub), database),
-        await sync_to_async(make_sign_in)(),
-    )
+    repair = Repair(hub, make_revocation(hub), database)
+    caller = await sync_to_async(make_caller)()
     room = await sync_to_async(make)("open")
     subscriber = Subscriber(send_queue(wire), caller, room.pk, room.version, room.access_epoch)
     hub.subscribe(subscriber, room)
@@ -92,10 +91,10 @@ async def test_session_ended_by_another_process_is_disconnected() -> None:
 
 def room_with_missed_messages() -> Room:
     """Stores messages that no process broadcasts."""
-    caller = make_sign_in()
+    caller = make_caller()
     room = make_room(member=[caller.user_id])
     for number in range(MISSED):
-        say(caller, room, f"{number}")
+        store_message(caller, room, f"{number}")
     return room
 
 
@@ -106,7 +105,7 @@ async def test_missed_messages_are_repaired_in_order_and_in_one_write() -> None:
     repair = Repair(hub, make_revocation(hub), database)
     queue = send_queue(wire)
     queue.put({"type": "websocket.accept"})
-    subscriber = Subscriber(queue, await sync_to_async(make_sign_in)(), row.access_epoch, 0)
+    subscriber = Subscriber(queue, await sync_to_async(make_caller)(), row.access_epoch, 0)
     room = hub.subscribe(subscriber, Room(pk=row.pk, access_epoch=row.access_epoch))
     subscriber.ready = True
     room.finish_catch_up(subscriber, 0)
@@ -118,3 +117,20 @@ async def test_missed_messages_are_repaired_in_order_and_in_one_write() -> None:
         [True] * MISSED
     )
     assert wire.writes == 1
+
+
+@pytest.mark.parametrize(("limit", "value"), [("CHANGES", MISSED - 1), ("BYTES", 20_000)])
+@pytest.mark.django_db(transaction=True)
+async def test_clients_reconnect_when_a_repair_would_read_too_much(
+    monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    row = await sync_to_async(room_with_missed_messages)()
+    monkeypatch.setattr(repair_module, f"MAX_REPAIRED_{limit}", value)
+    hub, wire = make_hub(), Wire()
+    repair = Repair(hub, make_revocation(hub), database)
+    caller = await sync_to_async(make_caller)()
+    subscriber = Subscriber(send_queue(wire), caller, row.pk, 0, row.access_epoch)
+    room = hub.subscribe(subscriber, Room(pk=row.pk, access_epoch=row.access_epoch))
+    room.finish_catch_up(subscriber, 0)
+    assert await repair._repair(room) is False
+    assert wire.sent == [{"type": "websocket.close", "code": 1012, "reason": ""}]

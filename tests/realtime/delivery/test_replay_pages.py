@@ -10,15 +10,15 @@ from messaging.selectors import StoredChange
 from realtime.delivery import replay_pages as module
 from realtime.delivery.replay_pages import MAX_PAGE_BYTES, Page, Place, read_page
 from rooms.models import Room
-from tests.factories import make_room, make_sign_in, say
+from tests.factories import make_caller, make_room, store_message
 from tests.realtime.test_events import state
 
 
 def room_with(texts: list[str]) -> Room:
-    caller = make_sign_in()
+    caller = make_caller()
     room = make_room(member=[caller.user_id])
     for text in texts:
-        say(caller, room, text)
+        store_message(caller, room, text)
     return room
 
 

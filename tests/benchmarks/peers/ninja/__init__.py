@@ -1,1 +1,1 @@
-"""A bare Ninja endpoint with one ORM query for each request of the scenario `rest`."""
+"""Serves a bare Ninja endpoint per request of `rest`, with one ORM query."""

@@ -1,4 +1,7 @@
-"""The least that Django needs: no middleware. DATABASE_URL names a copy of our database."""
+"""The least that Django needs: no middleware.
+
+DATABASE_URL names a copy of our database.
+"""
 
 import os
 

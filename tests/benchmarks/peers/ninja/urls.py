@@ -1,4 +1,4 @@
-"""One Ninja operation for each kind of request: one ORM query, no sign-in, no rules."""
+"""Serves one Ninja operation per request: one ORM query, no sign-in, no rules."""
 
 from datetime import datetime
 from typing import Any

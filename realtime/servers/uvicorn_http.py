@@ -1,16 +1,10 @@
-"""Makes uvicorn's fan-out faster, and bounds the memory that one client can use.
+"""Bounds request heads and connections of uvicorn.
 
-WebSockets: supports the class `websockets-sansio`. Its `send` builds a frame for each recipient,
-the most expensive part of a delivery. Here a frame is built once and written directly to each
-transport, while `send` would do no more than that. The stock class also answers each ping at once
-even if the peer does not read, keeps every piece of a message until the last, and waits without a
-timeout for unread data when it closes (decision 22). Its sockets change to our class when they
-reach the application.
-
-HTTP: both classes of uvicorn wait for a request head without a timeout (decision 31). They are
+Both HTTP classes of uvicorn wait for a request head without a timeout (decision 31). They are
 replaced when the application is loaded, before the first connection.
 
-`REQUIRED` lists the names of uvicorn that this file uses. A class that lacks any is left unchanged.
+`REQUIRED` lists the names of uvicorn that this file and `http_responses` use. A class that lacks
+any is left unchanged.
 """
 
 import asyncio
@@ -27,14 +21,10 @@ from uvicorn.protocols.http import h11_impl, httptools_impl
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
 
 from accounts.kernel.metrics import count_refusal
 
 from . import http_responses
-from .control_frames import ControlFrameLimiter
-from .draining import DRAIN_INTERVAL, MAX_DRAIN
 from .http_bodies import UnfinishedBodies
 from .http_connections import (
     HeadDeadline,
@@ -43,34 +33,9 @@ from .http_connections import (
     too_large_head,
     too_many_headers,
 )
-from .interface import Receive, Send, Write, ignore_change
-from .kernel_buffers import bound_kernel
 from .required import RequiredNames, missing_names
 from .uploads import Uploads
 
-WEBSOCKETS = (
-    RequiredNames(
-        WebSocketsSansIOProtocol,
-        (
-            "close_sent",
-            "conn",
-            "disconnected",
-            "frames",
-            "handle_cont",
-            "handle_ping",
-            "handle_pong",
-            "handshake_complete",
-            "keepalive_timeout",
-            "loop",
-            "receive",
-            "send",
-            "send_receive_event_to_app",
-            "shutdown",
-            "transport",
-            "writable",
-        ),
-    ),
-)
 HTTPTOOLS = (
     RequiredNames(
         HttpToolsProtocol,
@@ -108,205 +73,14 @@ RESPONSES = (
     RequiredNames(h11_impl.RequestResponseCycle, http_responses.UVICORN),
     RequiredNames(FlowControl, http_responses.FLOW),
 )
-REQUIRED = (*WEBSOCKETS, *HTTPTOOLS, *H11, *RESPONSES)
+REQUIRED = (*HTTPTOOLS, *H11, *RESPONSES)
 
-ABORT_DELAY = 1.0
-"""Seconds in which a peer that answered no ping can still read the close frame."""
 MAX_CHUNK = 4096
 """Bytes that are parsed before limits are checked again: one read may have 256 KiB."""
 TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"Content-Length: 0\r\nConnection: close\r\n\r\n"
 )
-
-
-# WebSockets
-
-
-class BoundedProtocol(WebSocketsSansIOProtocol):
-    """Bounds the memory and time that one peer can use."""
-
-    # Class attributes, not set in `__init__`: `take_over` changes the class of open sockets.
-    _pending_pong = b""
-    _drained = 0
-    _limiter: ControlFrameLimiter | None = None
-
-    @classmethod
-    def take_over(cls, protocol: Any) -> None:
-        """Changes the class of an open socket from the stock class to this one."""
-        protocol.__class__ = cls
-        # uvloop keeps the `data_received` of the old class until the protocol is set again.
-        protocol.transport.set_protocol(protocol)
-
-    @override
-    def data_received(self, data: bytes) -> None:
-        if self.close_sent and not self._drain(len(data)):
-            return
-        for start in range(0, len(data), MAX_CHUNK):
-            if self.transport.is_closing():
-                return
-            super().data_received(data[start : start + MAX_CHUNK])
-
-    def _drain(self, size: int) -> bool:
-        """Reads slowly after our close frame. Returns True while data is still parsed.
-
-        If unread data is left, the kernel ends the connection with a reset, and the client loses
-        our close frame. At full speed, a client that only sends would never get to read, and
-        parsing its data would take time from all others.
-        """
-        self._drained += size
-        if self._drained > MAX_DRAIN and not self.transport.is_closing():
-            self.transport.pause_reading()
-            self.loop.call_later(DRAIN_INTERVAL, self._drain_on)
-        return self._drained <= MAX_DRAIN
-
-    def _drain_on(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
-
-    def _abort_if_flooding(self) -> bool:
-        if self._limiter is None:
-            self._limiter = ControlFrameLimiter()
-        if not self._limiter.is_too_much():
-            return False
-        self.transport.abort()
-        return True
-
-    @override
-    def handle_ping(self) -> None:
-        """Answers only the latest ping of a peer that does not read (RFC 6455 §5.5.3)."""
-        if self._abort_if_flooding():
-            return
-        # After a close frame of the peer, the last data is our own close frame, not a pong.
-        if self.writable.is_set() or self.conn.close_rcvd is not None:
-            super().handle_ping()
-            return
-        pongs = self.conn.data_to_send()
-        if pongs:  # empty after the first ping of a read, which took all pongs
-            self._pending_pong = pongs[-1]
-
-    @override
-    def handle_pong(self, event: Frame) -> None:
-        if not self._abort_if_flooding():
-            super().handle_pong(event)
-
-    @override
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        pong, self._pending_pong = self._pending_pong, b""
-        if pong and not self.close_sent and not self.transport.is_closing():
-            self.transport.write(pong)
-
-    @override
-    def handle_cont(self, event: Frame) -> None:
-        """Joins pieces as they arrive: the message limit bounds bytes, not their number."""
-        if self._abort_if_flooding():
-            return
-        pieces: list[Any] = self.frames
-        if not isinstance(pieces[0], bytearray):
-            pieces[:] = [bytearray().join(pieces)]
-        pieces[0] += event.data
-        if event.fin:
-            self.send_receive_event_to_app()
-
-    @override
-    def keepalive_timeout(self) -> None:
-        super().keepalive_timeout()
-        # The close waits until the peer has read everything, which may never happen.
-        self.loop.call_later(ABORT_DELAY, self.transport.abort)
-
-
-class DirectWriteProtocol(BoundedProtocol):
-    """Lets the fan-out write frames directly to the transport."""
-
-    on_writer_change: Callable[[], None] = staticmethod(ignore_change)
-    """See `interface.Connection.watch`."""
-
-    def direct_writer(self) -> Write | None:
-        """Returns the transport's `write`; None while frames must go through `send`."""
-        if (
-            not self.handshake_complete
-            or self.conn.extensions
-            or not self.writable.is_set()
-            or self.close_sent
-            or self.disconnected
-            or self.transport.is_closing()
-        ):
-            return None
-        return self.transport.write
-
-    @override
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self.on_writer_change()
-
-    @override
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self.on_writer_change()
-
-    @override
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        # The peer sent a close frame or an invalid one, and super() closed the connection.
-        if self.transport.is_closing():
-            self.on_writer_change()
-
-    @override
-    def keepalive_timeout(self) -> None:
-        super().keepalive_timeout()
-        self.on_writer_change()
-
-    @override
-    def shutdown(self) -> None:
-        super().shutdown()
-        self.on_writer_change()
-
-    @override
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        # The writer would raise from now on. The callback is dropped to free the subscriber.
-        self.on_writer_change()
-        self.on_writer_change = ignore_change
-
-
-class UvicornConnection:
-    """A connection whose socket was changed to DirectWriteProtocol."""
-
-    __slots__ = ("_protocol", "receive", "send")
-
-    def __init__(self, protocol: Any) -> None:
-        if type(protocol) is WebSocketsSansIOProtocol:
-            DirectWriteProtocol.take_over(protocol)
-        self._protocol = protocol
-        self.receive: Receive = protocol.receive
-        self.send: Send = protocol.send
-        bound_kernel(protocol.transport.get_extra_info("socket"))
-
-    def direct_writer(self) -> Write | None:
-        writer: Write | None = self._protocol.direct_writer()
-        return writer
-
-    def watch(self, on_writer_change: Callable[[], None]) -> None:
-        self._protocol.on_writer_change = on_writer_change
-
-    def abort(self) -> bool:
-        self._protocol.transport.abort()
-        return True
-
-
-CAN_TAKE_OVER = not missing_names(WEBSOCKETS)
-
-
-def connection(_: Receive, send: Send) -> UvicornConnection | None:
-    """Returns None if `send` belongs to another class, or an incompatible version."""
-    protocol = getattr(send, "__self__", None)
-    if not CAN_TAKE_OVER or not isinstance(protocol, WebSocketsSansIOProtocol):
-        return None
-    return UvicornConnection(protocol)
-
-
-# HTTP
 
 
 class HttpConnection:
@@ -372,7 +146,7 @@ class HttpConnection:
 
 
 def refuse_compression(config: Config) -> None:
-    """Turns off permessage-deflate, even if the command line enables it (decision 45).
+    """Turns off permessage-deflate, whatever the command line says (decision 45).
 
     uvicorn reads this setting each time it builds a WebSocket protocol of any class.
     """

@@ -1,81 +1,31 @@
-"""Uvicorn: direct writes, and limits on what one peer makes the process hold."""
+"""Uvicorn's sockets: direct writes, and limits on what one peer may hold."""
 
 import asyncio
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import uvicorn
-from pytest_django import Settings
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from realtime.servers import control_frames
-from realtime.servers import uvicorn as uvicorn_module
+from realtime.servers import control_frames, uvicorn_sockets
 from realtime.servers.detect import connection_of
-from realtime.servers.http_connections import OpenConnections
 from realtime.servers.interface import Connection, Event
 from tests.factories import WeakReferableSendQueue
 from tests.raw_websocket import CONTINUATION, PING, PONG, TEXT, masked
+from tests.realtime.servers.transports import COMPRESSED, HANDSHAKE, Transport
 from tests.realtime.wiring import send_queue, state
 
-open_connections = OpenConnections()
-
-HANDSHAKE = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%b\r\n"
-)
-COMPRESSED = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
 HELLO: Event = {"type": "websocket.send", "text": "hello"}
 HELLO_FRAME = b"\x81\x05hello"
 CLOSE = 8
 
 
-class Transport:
-    """Keeps what is written."""
-
-    def __init__(self) -> None:
-        self.written: list[bytes] = []
-        self.closed = False
-        self.protocol: Any = None
-        self.buffered = 0
-        self.peer = "127.0.0.1"
-        self.aborted = asyncio.Event()
-
-    def write(self, data: bytes) -> None:
-        self.written.append(data)
-
-    def set_protocol(self, protocol: Any) -> None:
-        self.protocol = protocol
-
-    def get_protocol(self) -> Any:
-        return self.protocol
-
-    def get_write_buffer_size(self) -> int:
-        return self.buffered
-
-    def get_extra_info(self, name: str) -> Any:
-        return (self.peer, 50_000) if name == "peername" else None
-
-    def is_closing(self) -> bool:
-        return self.closed or self.aborted.is_set()
-
-    def pause_reading(self) -> None: ...
-    def resume_reading(self) -> None: ...
-
-    def close(self) -> None:
-        self.closed = True
-
-    def abort(self) -> None:
-        self.aborted.set()
-
-
 async def accepted(headers: bytes = b"") -> tuple[Any, Transport]:
-    """Opens a socket of uvicorn's own class; the transport has what was written since."""
+    """Opens a socket of uvicorn's class; the transport has what was written since."""
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         await receive()
@@ -182,7 +132,7 @@ async def test_compressed_socket_uses_send() -> None:
 async def test_uvicorn_without_a_required_name_is_not_changed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(uvicorn_module, "CAN_TAKE_OVER", False)
+    monkeypatch.setattr(uvicorn_sockets, "CAN_TAKE_OVER", False)
     protocol, _ = await accepted()
     assert connection_of(protocol.receive, protocol.send).direct_writer() is None
     assert type(protocol) is WebSocketsSansIOProtocol
@@ -254,7 +204,7 @@ async def test_fragmented_message_takes_the_memory_of_its_text(begun: bool) -> N
 async def test_peer_that_answers_no_ping_is_cut(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(uvicorn_module, "ABORT_DELAY", 0.01)
+    monkeypatch.setattr(uvicorn_sockets, "ABORT_DELAY", 0.01)
     protocol, transport = await accepted()
     connection_of(protocol.receive, protocol.send)
     protocol.keepalive_timeout()
@@ -273,7 +223,7 @@ async def test_too_many_control_frames_cut_the_connection(
     connection_of(protocol.receive, protocol.send)
     protocol.data_received(masked(b"", opcode) * 10)
     assert not transport.aborted.is_set()
-    much = masked(b"", opcode) * (2 * uvicorn_module.MAX_CHUNK)
+    much = masked(b"", opcode) * (2 * uvicorn_sockets.MAX_CHUNK)
     protocol.data_received(much + masked(b"unread", TEXT))
     assert transport.aborted.is_set()
     assert protocol.queue.qsize() == 1  # the connect
@@ -291,7 +241,7 @@ async def test_occasional_pings_are_accepted(monkeypatch: pytest.MonkeyPatch) ->
 async def test_limits_hold_on_an_unknown_uvicorn_version(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(uvicorn_module, "CAN_TAKE_OVER", False)
+    monkeypatch.setattr(uvicorn_sockets, "CAN_TAKE_OVER", False)
     monkeypatch.setattr(control_frames, "MAX_CONTROL_FRAMES", 10)
     protocol, transport = await accepted()
     connection_of(protocol.receive, protocol.send)
@@ -305,7 +255,7 @@ async def test_limits_hold_on_an_unknown_uvicorn_version(
 async def test_unknown_uvicorn_version_bounds_queued_pongs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(uvicorn_module, "CAN_TAKE_OVER", False)
+    monkeypatch.setattr(uvicorn_sockets, "CAN_TAKE_OVER", False)
     protocol, transport = await accepted()
     connection_of(protocol.receive, protocol.send)
     transport.protocol.data_received(masked(b"1", PING))
@@ -313,72 +263,3 @@ async def test_unknown_uvicorn_version_bounds_queued_pongs(
     transport.buffered = 2 * 1024 * 1024
     transport.protocol.data_received(masked(b"2", PING))
     assert transport.aborted.is_set()
-
-
-def http(stock: type[Any], peer: str) -> tuple[Any, Transport]:
-    """A connection of one of uvicorn's HTTP classes, from an address."""
-    for _ in range(2):
-        uvicorn_module.bound_http(open_connections)
-    config = uvicorn.Config(lambda scope: None, log_config=None)
-    config.load()
-    protocol, transport = stock(config, ServerState(), {}), Transport()
-    transport.peer = peer
-    transport.set_protocol(protocol)
-    protocol.connection_made(transport)
-    return protocol, transport
-
-
-@pytest.fixture
-def stock_http() -> Iterator[None]:
-    yield
-    for stock in (HttpToolsProtocol, H11Protocol):
-        if "__new__" in vars(stock):
-            del stock.__new__
-
-
-@pytest.mark.usefixtures("stock_http")
-@pytest.mark.parametrize("stock", [HttpToolsProtocol, H11Protocol])
-async def test_connections_per_address_are_limited_and_include_sockets(
-    settings: Settings, stock: type[Any]
-) -> None:
-    settings.CHAT_CONNECTIONS_PER_ADDRESS = 2
-    upgraded, wire = http(stock, "192.0.2.1")
-    upgraded.data_received(HANDSHAKE % b"")
-    second, _ = http(stock, "192.0.2.1")
-    assert http(stock, "192.0.2.1")[1].aborted.is_set()
-    other, away = http(stock, "192.0.2.2")
-    assert not away.aborted.is_set()
-    wire.protocol.connection_lost(None)
-    third, again = http(stock, "192.0.2.1")
-    assert not again.aborted.is_set()
-    assert len(open_connections) == 3
-    for protocol in (second, other, third):
-        protocol.connection_lost(None)
-    assert len(open_connections) == 0
-
-
-@pytest.mark.usefixtures("stock_http")
-@pytest.mark.parametrize("stock", [HttpToolsProtocol, H11Protocol])
-async def test_compression_is_not_negotiated(stock: type[Any]) -> None:
-    protocol, transport = http(stock, "192.0.2.1")
-    protocol.data_received(HANDSHAKE % COMPRESSED)
-    assert isinstance(transport.protocol, WebSocketsSansIOProtocol)
-    assert "Sec-WebSocket-Extensions" in transport.protocol.request.headers
-    assert "Sec-WebSocket-Extensions" not in transport.protocol.response.headers
-    transport.protocol.connection_lost(None)
-
-
-@pytest.mark.usefixtures("stock_http")
-@pytest.mark.parametrize(
-    ("peer", "proxies"), [("127.0.0.1", 0), ("::1", 0), ("::ffff:127.0.0.1", 0), ("192.0.2.1", 1)]
-)
-async def test_connections_of_a_proxy_are_not_counted(
-    settings: Settings, peer: str, proxies: int
-) -> None:
-    settings.CHAT_CONNECTIONS_PER_ADDRESS = 1
-    settings.CHAT_TRUSTED_PROXIES = proxies
-    made = [http(HttpToolsProtocol, peer) for _ in range(3)]
-    assert not any(transport.aborted.is_set() for _, transport in made)
-    for protocol, _ in made:
-        protocol.connection_lost(None)
-    assert len(open_connections) == 0

@@ -1,7 +1,6 @@
-"""Daphne: direct writes, and limits on what one peer makes the process hold."""
+"""Daphne's sockets: direct writes, and limits on what one peer may hold."""
 
 import asyncio
-import socket
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -10,82 +9,20 @@ from unittest.mock import Mock
 
 import pytest
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
-from pytest_django import Settings
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from typing_extensions import override
 
-from realtime.servers import control_frames, draining
-from realtime.servers import daphne as daphne_module
+from realtime.servers import control_frames, daphne_sockets, draining
 from realtime.servers.detect import connection_of
-from realtime.servers.http_connections import OpenConnections
 from tests.factories import WeakReferableSendQueue
 from tests.raw_websocket import PING, PONG, TEXT, handshake, masked
+from tests.realtime.servers.transports import new_line
 from tests.realtime.wiring import state
 
-open_connections = OpenConnections()
-
-
-UNREAD = 4 * 1024 * 1024
-
-
-class Closing(asyncio.Protocol):
-    """Sends much and closes after the peer has read all, as servers do."""
-
-    def __init__(self) -> None:
-        self.transport: asyncio.Transport
-        self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
-
-    async def send(self, event: Any) -> None: ...
-    async def receive(self) -> Any: ...
-
-    @override
-    def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-        connection_of(self.receive, self.send)
-        transport.write(bytes(UNREAD))
-        transport.close()
-
-    @override
-    def connection_lost(self, error: Exception | None) -> None:
-        self.lost.set_result(error)
-
-
-@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has it")
-async def test_peer_that_reads_nothing_is_cut_while_its_close_waits(
-    settings: Settings,
-) -> None:
-    settings.CHAT_UNREAD_TIMEOUT = 0.5
-    closing = Closing()
-    server = await asyncio.get_running_loop().create_server(lambda: closing, "127.0.0.1", 0)
-    async with server:
-        with socket.create_connection(server.sockets[0].getsockname()):
-            async with asyncio.timeout(30):
-                assert isinstance(await closing.lost, TimeoutError)
-
-
-class Line(StringTransport):
-    """Twisted's test transport, with the methods of a TCP transport that we use."""
-
-    abort_called = False
-
-    def connectionLost(self, reason: Failure) -> None: ...  # noqa: N802 - as below
-
-    @override
-    def abortConnection(self) -> None:
-        self.abort_called = True
-
-    def setTcpNoDelay(self, on: bool) -> None: ...  # noqa: N802
-
-
-# Neither Twisted's test transports nor autobahn have types.
-new_line: Any = Line
-new_factory: Any = WebSocketServerFactory
-new_bounded_channel: Any = daphne_module.BoundedChannel
+new_factory: Any = WebSocketServerFactory  # autobahn has no types
 
 
 def on_daphne() -> tuple[Any, Any]:
@@ -362,7 +299,7 @@ async def test_bytes_after_our_close_are_not_stored() -> None:
 async def test_limits_hold_on_an_unknown_autobahn_version(
     monkeypatch: pytest.MonkeyPatch, opcode: int
 ) -> None:
-    monkeypatch.setattr(daphne_module, "KNOWS_AUTOBAHN", False)
+    monkeypatch.setattr(daphne_sockets, "KNOWS_AUTOBAHN", False)
     monkeypatch.setattr(control_frames, "MAX_CONTROL_FRAMES", 10)
     protocol, connection = on_daphne()
     assert connection.direct_writer() is None
@@ -374,26 +311,3 @@ async def test_limits_hold_on_an_unknown_autobahn_version(
     assert not protocol.transport.abort_called
     protocol.dataReceived(frame * 2)
     assert protocol.transport.abort_called
-
-
-async def test_connections_per_address_are_limited(settings: Settings) -> None:
-    settings.CHAT_CONNECTIONS_PER_ADDRESS = 1
-    first, refused, second = (new_channel("192.0.2.1") for _ in range(3))
-    first.makeConnection(first.line)
-    refused.makeConnection(refused.line)
-    assert (first.line.abort_called, refused.line.abort_called) == (False, True)
-    first.line.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]
-    second.makeConnection(second.line)
-    assert not second.line.abort_called
-    second.line.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]
-    assert len(open_connections) == 0
-    for channel in (first, refused, second):
-        channel.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]
-
-
-def new_channel(peer: str) -> Any:
-    daphne_module.BoundedChannel.open_connections = open_connections
-    channel: Any = new_bounded_channel()
-    channel.timeOut = None
-    channel.line = new_line(peerAddress=IPv4Address("TCP", peer, 50_000))
-    return channel

@@ -10,13 +10,13 @@ from typing_extensions import override
 from .auth import network_of, request_address
 from .hashing import slot
 from .kernel.errors import Busy, RateLimited
-from .kernel.rate_limits import consume
+from .login import consume_login_rate
 from .models import User
 from .selectors import login_key
 
 
 class LimitedBackend(ModelBackend):
-    """Counts admin logins, so that passwords of staff cannot be guessed at full speed."""
+    """Counts admin logins, so that passwords of staff cannot be guessed."""
 
     @override
     def authenticate(
@@ -28,8 +28,7 @@ class LimitedBackend(ModelBackend):
     ) -> User | None:
         network = network_of(request_address(request)) if request is not None else None
         try:
-            consume("CHAT_LOGIN_RATE", network)
-            consume("CHAT_LOGIN_NAME_RATE", (network, login_key(username or "")))
+            consume_login_rate(network, login_key(username or ""))
             with slot():
                 return super().authenticate(request, username, password, **others)
         except (RateLimited, Busy) as error:

@@ -1,42 +1,27 @@
-"""Adds backpressure, direct writes and limits to daphne.
+"""Adds backpressure, direct writes and limits to the WebSockets of daphne.
 
 Daphne's `send` never waits, and its queue of incoming frames is unbounded. So our connection
 registers as the producer that Twisted pauses (twisted.internet.interfaces.IPushProducer). Autobahn
-answers pings even if the peer does not read; these pongs are bounded too (decision 22). Twisted
-waits for a request head while bytes drip in (decision 31).
+answers pings even if the peer does not read; these pongs are bounded too (decision 22).
 
 `REQUIRED` lists the names of daphne, autobahn and Twisted that this file uses. If names of autobahn
 are missing, frames go through `send`, and autobahn's documented hooks keep the limits.
 """
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import daphne.server  # noqa: F401 - before Twisted: it installs the reactor
-from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketProtocol
-from django.conf import settings
-from twisted.internet.protocol import connectionDone
 from twisted.internet.tcp import Server
-from twisted.python.failure import Failure
-from twisted.web import http
-from typing_extensions import override
 
-from accounts.kernel.metrics import count_refusal
-
-from . import http_responses
 from .control_frames import ControlFrameLimiter
-from .daphne_bodies import BODIES, bound_bodies
 from .draining import DRAIN_INTERVAL, MAX_DRAIN
-from .http_bodies import UnfinishedBodies
-from .http_connections import HeadDeadline, OpenConnections, leave_uncounted
 from .interface import Event, Receive, Send, Write, ignore_change
 from .kernel_buffers import bound_kernel
 from .required import RequiredNames, missing_names
-from .uploads import Uploads
 
 AUTOBAHN = (
     RequiredNames(
@@ -57,27 +42,7 @@ AUTOBAHN = (
     ),
 )
 TCP = (RequiredNames(Server, ("TLS", "_tempDataLen", "connected", "dataBuffer", "writeSomeData")),)
-HTTP = (
-    RequiredNames(http, ("_GenericHTTPChannelProtocol",)),
-    RequiredNames(HTTPFactory, ("protocol",)),
-    RequiredNames(
-        http.HTTPChannel,
-        (
-            "_receivedHeaderCount",
-            "_receivedHeaderSize",
-            "allHeadersReceived",
-            "maxHeaders",
-            "requestDone",
-            "totalHeadersSize",
-        ),
-    ),
-)
-RESPONSES = (
-    RequiredNames(WebRequest, http_responses.TWISTED_REQUEST),
-    RequiredNames(http.HTTPChannel, http_responses.TWISTED_CHANNEL),
-    RequiredNames(Server, http_responses.TWISTED_TRANSPORT),
-)
-REQUIRED = (*AUTOBAHN, *TCP, *HTTP, *BODIES, *RESPONSES)
+REQUIRED = (*AUTOBAHN, *TCP)
 KNOWS_AUTOBAHN = not missing_names(AUTOBAHN)
 KNOWS_TCP = not missing_names(TCP)
 
@@ -155,7 +120,10 @@ class DaphneConnection:
         transport.registerProducer(self, streaming=True)
 
     def _hook_in(self, protocol: Any) -> None:
-        """Sets hooks of autobahn (autobahn.websocket.interfaces) that daphne does not use."""
+        """Sets documented hooks of autobahn that daphne does not use.
+
+        See autobahn.websocket.interfaces.
+        """
         protocol.onPing = self._pong
         protocol.onPong = self._count_pong
         if KNOWS_AUTOBAHN:
@@ -324,95 +292,3 @@ class DaphneConnection:
 
 def _discard(payload: bytes, is_binary: bool) -> None:  # noqa: FBT001 - autobahn calls it
     """Replaces daphne's unbounded queue, which nothing reads after a close."""
-
-
-# HTTP
-
-
-class BoundedChannel(http.HTTPChannel):
-    """An HTTP connection with limits for request heads."""
-
-    open_connections: ClassVar[OpenConnections]
-    """Set by `bound_http`: Twisted builds this object."""
-    transport: Any
-    _in_head = True
-    _is_idle = False
-
-    @override
-    def connectionMade(self) -> None:
-        super().connectionMade()
-        self._deadline = HeadDeadline(self._expire)
-        self.maxHeaders = settings.CHAT_HEADER_COUNT or sys.maxsize
-        self.totalHeadersSize = settings.CHAT_HEADER_SIZE or sys.maxsize
-        leave = self.open_connections.enter(getattr(self.transport.getPeer(), "host", None))
-        if leave is None:
-            self.transport.abortConnection()
-            return
-        self._deadline.begin()
-        if leave is not leave_uncounted:
-            _call_when_lost(self.transport, leave)
-
-    @override
-    def dataReceived(self, data: bytes) -> None:
-        if self._is_idle:
-            self._is_idle = False
-            self._deadline.end()
-        super().dataReceived(data)
-        if self._in_head:
-            self._deadline.begin()
-            self._note_refusal()
-
-    def _note_refusal(self) -> None:
-        """Counts a head that was too large, which Twisted refuses and closes."""
-        if self._receivedHeaderSize > self.totalHeadersSize:
-            count_refusal("CHAT_HEADER_SIZE")
-        elif self._receivedHeaderCount > self.maxHeaders:
-            count_refusal("CHAT_HEADER_COUNT")
-
-    @override
-    def allHeadersReceived(self) -> None:
-        self._in_head = False
-        self._deadline.end()
-        super().allHeadersReceived()
-
-    @override
-    def requestDone(self, request: Any) -> None:
-        # Before super(): it may start the next request at once.
-        self._in_head = self._is_idle = True
-        self._deadline.begin()
-        super().requestDone(request)
-
-    @override
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._deadline.end()
-        super().connectionLost(reason)
-
-    def _expire(self) -> None:
-        self._deadline.end()
-        if not self._is_idle:
-            count_refusal("CHAT_HEADER_TIMEOUT")
-        self.loseConnection()
-
-
-def _call_when_lost(transport: Any, call: Callable[[], None]) -> None:
-    """Calls `call` once when the connection is lost, even after an upgrade."""
-
-    def connection_lost(reason: Any) -> None:
-        del transport.connectionLost
-        call()
-        transport.connectionLost(reason)
-
-    transport.connectionLost = connection_lost
-
-
-def bound_http(connections: OpenConnections, bodies: UnfinishedBodies, uploads: Uploads) -> None:
-    """Makes daphne build bounded channels and requests from now on."""
-    BoundedChannel.open_connections = connections
-    if not missing_names(HTTP):
-        HTTPFactory.protocol = staticmethod(_new_channel)
-    if not missing_names(BODIES):
-        bound_bodies(bodies, uploads)
-
-
-def _new_channel() -> Any:
-    return http._GenericHTTPChannelProtocol(BoundedChannel())

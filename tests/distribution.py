@@ -1,0 +1,53 @@
+"""Decides which tests share a pytest-xdist worker, and their order."""
+
+import re
+
+from typing_extensions import override
+from xdist.scheduler import LoadScopeScheduling
+
+DRILLS = "drills"
+SERVERS = ("daphne", "uvicorn", "uvicorn on PostgreSQL")
+SERVER = re.compile(rf"[\[-]({'|'.join(SERVERS)})[-\]]")
+SHORT = tuple(
+    f"tests/{name}/"
+    for name in (
+        *("accounts", "chat_client", "docs", "messaging", "rooms", "wire"),
+        *("realtime/connection", "realtime/delivery", "realtime/servers"),
+    )
+)
+"""Folders whose tests start no server."""
+
+
+def group_of(nodeid: str) -> str:
+    """Returns the name of the group whose tests run on one worker.
+
+
+    They run one after the other. All tests of a server in one group: it starts once instead of once
+    on each worker. The drills in one group: two of them at once would leave no processor for the
+    other tests.
+    """
+    folder = nodeid.split("/")[1]
+    if folder == "faults":
+        return DRILLS
+    if folder == "deploy":
+        return folder  # they share a stack of containers
+    server = SERVER.search(nodeid)
+    return server[1] if server else nodeid.partition("::")[0]
+
+
+def order_of(nodeid: str) -> int:
+    """Puts long groups first, so that all workers end at the same time."""
+    group = group_of(nodeid)
+    if group == DRILLS:
+        return 0
+    if group in SERVERS:
+        return 1 + SERVERS.index(group)
+    return 10 + nodeid.startswith(SHORT)
+
+
+class Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Used for `--dist loadgroup`: that of xdist 3.8 knows no groups under pytest 9.2."""
+
+    @override
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
