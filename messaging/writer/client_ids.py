@@ -19,7 +19,7 @@ from .locked_room import LockedRoom
 
 
 def digest_of(text: str, reply_to: int | None, attachments: Sequence[int] = ()) -> str:
-    """Hashes what a `client_id` identifies, to compare a repeated send with the first one."""
+    """Hashes what a `client_id` identifies, to compare a repeat with the first send."""
     payload = json.dumps([text, reply_to, *attachments], ensure_ascii=True)
     return hashlib.sha256(payload.encode()).hexdigest()[:32]
 
