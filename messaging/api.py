@@ -21,7 +21,7 @@ from rooms.models import Notify
 from rooms.notifications import change_notifications
 from rooms.selectors import RoomAccess, room_access, room_access_by_name
 
-from . import deletion, editing, pins, reactions, selectors, services
+from . import deletion, editing, my_rooms, pins, reactions, selectors, services
 from .errors import (
     ClientIdReused,
     MessageDeleted,
@@ -133,7 +133,7 @@ def list_my_rooms(request: Request, cursor: Cursor = None, limit: Limit = 50) ->
     Each has its unread count and its last message. A private room is listed from its first message
     on.
     """
-    page = selectors.my_rooms(request.auth.user_id, cursor=cursor, limit=limit)
+    page = my_rooms.my_rooms(request.auth.user_id, cursor=cursor, limit=limit)
     return _page(request, page, page.links)
 
 
@@ -156,7 +156,7 @@ def change_my_room(request: Request, room_id: RoomId, body: MyRoomIn) -> HttpRes
         muted_until=body.muted_until,
         notify=None if body.notify is None else Notify(body.notify),
     )
-    return json_answer(selectors.my_room(user_id, room_id))
+    return json_answer(my_rooms.my_room(user_id, room_id))
 
 
 @router.get("/messages", response=answers({200: list[MessageOut]}, 401, 422))

@@ -1,39 +1,30 @@
-"""Reads messages: pages of history, the feed, and changes since a version."""
+"""Reads messages: pages of history, the feed, and pinned messages."""
 
 import json
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection
 from django.db.models import TextField, Value
 from django.db.models.functions import Cast
-from django.utils import timezone
 
-from accounts.kernel.fields import MAX_ID, rfc3339, stored_rfc3339
+from accounts.kernel.fields import MAX_ID, stored_rfc3339
 from accounts.kernel.pagination import (
     Octets,
-    Page,
     RowSize,
     count_fitting,
     cursor_after,
     id_in,
     json_bytes,
     keyset_page,
-    not_ours,
-    page_of,
-    position_in,
 )
-from rooms.errors import NoSuchRoom
-from rooms.followed_rooms import PAIRS, FollowedRoom, followed_rooms, pairs_parameters
-from rooms.models import Room, RoomKind, is_muted, other_of
-from rooms.selectors import PAIR, RoomAccess, aware, may_be_read, members_among
+from rooms.models import Room, other_of
+from rooms.selectors import RoomAccess, may_be_read
 
 from .events import MessageState
-from .mentions import count_unread_mentions
 from .models import Message
 from .quotes import QUOTE_BYTES, Quote, quotes_of
 
@@ -94,10 +85,10 @@ def _message_size() -> RowSize[Message]:
 
     Seldom are there many, and each page would be measured.
     """
-    return RowSize(MESSAGE_BYTES, _bytes_of, _max_message_bytes())
+    return RowSize(MESSAGE_BYTES, _bytes_of, max_message_bytes())
 
 
-def _max_message_bytes() -> int:
+def max_message_bytes() -> int:
     length: int = settings.CHAT_MESSAGE_LENGTH or settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     return MESSAGE_OVERHEAD + MAX_CHARACTER_BYTES * length
 
@@ -172,7 +163,7 @@ def _page_rows(walk: str, place: Sequence[int], limit: int) -> list[tuple[Any, .
     """
     count = limit
     with connection.cursor() as cursor:
-        if limit * _max_message_bytes() > (settings.CHAT_PAGE_BYTES or math.inf):
+        if limit * max_message_bytes() > (settings.CHAT_PAGE_BYTES or math.inf):
             measured = f"SELECT {BYTES[connection.vendor]} FROM messaging_message m"  # noqa: S608
             cursor.execute(f"{measured}{walk} LIMIT %s", [*place, limit])
             sizes = (MESSAGE_OVERHEAD + size for (size,) in cursor.fetchall())
@@ -285,331 +276,3 @@ def _message_of_feed(message: Message, quotes: Mapping[int | None, Quote]) -> di
     )
     room = message.room
     return message_out(ShownRoom(room.pk, room.name, room.low_id, room.high_id), row, quotes)
-
-
-ChangeName = Literal["message", "edit", "delete", "reaction", "pin"]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredChange:
-    """One step of a replay: the frame `kind` and the message's present state.
-
-    `created` is the version that made the message, `change` what it went through last.
-    """
-
-    kind: ChangeName
-    message: MessageState
-    created: int
-    change: ChangeName
-
-
-def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]:
-    """Returns what changed after a version, in order (contract §3, promise 3).
-
-    A message made after it counts as a message in its present state, an older one as the latest
-    change that it went through.
-    """
-    rows = Message.objects.filter(room=room, version__gt=version).order_by("version")
-    found = list(rows.values_list(*CHANGE_COLUMNS, named=True)[:limit])
-    quotes = quotes_of(row.reply_to for row in found)
-    return [_change(room, version, row, quotes) for row in found]
-
-
-def has_more_changes(room: Room, version: int, count: int) -> bool:
-    """Whether more than `count` changes came after a version: a walk along the index."""
-    rows = Message.objects.filter(room=room, version__gt=version).order_by("version")
-    return bool(rows.values_list("version")[count : count + 1])
-
-
-# Plain rows: every reconnecting client reads some, and a model instance for the message and one for
-# its sender cost many times what the row does.
-CHANGE_COLUMNS = (
-    *("id", "seq", "version", "created_version", "last_change", "sender_id", "sender__username"),
-    *("content", "created_at", "edited_at", "deleted", "reply_to", "client_id", "reactions"),
-    "attachments",
-    *("mentions", "mentions_all", "pinned_version"),
-)
-
-
-def _change(room: Room, since: int, row: Any, quotes: Mapping[int | None, Quote]) -> StoredChange:
-    created, change = row.created_version, row.last_change
-    message = MessageState(
-        id=row.id,
-        seq=row.seq,
-        version=row.version,
-        room=room.name,
-        room_id=room.pk,
-        sender=row.sender_id,
-        username=row.sender__username,
-        receiver=room.other_id(row.sender_id),
-        content=row.content,
-        timestamp=row.created_at,
-        edited_at=row.edited_at,
-        deleted=row.deleted,
-        reply_to=row.reply_to,
-        client_id=row.client_id,
-        reactions=row.reactions,
-        access_epoch=room.access_epoch,
-        attachments=row.attachments,
-        mentions=row.mentions,
-        mentions_all=row.mentions_all,
-        quote=quotes.get(row.reply_to),
-        pinned=row.pinned_version is not None,
-    )
-    return StoredChange("message" if created > since else change, message, created, change)
-
-
-MY_ROOM_COLUMNS = (
-    "r.id, r.name, r.low_id, r.high_id, r.kind, r.title, r.topic, r.created_by_id,"
-    " r.created_at, r.active_at, r.member_count, r.last_seq, r.version,"
-    " low.username, high.username, mine.role, mine.last_read_seq, mine.muted,"
-    " mine.muted_until, mine.notify, m.id, {bytes}"
-)
-LAST_MESSAGE = f"{PAIR} LEFT JOIN messaging_message m ON m.room_id = r.id AND m.seq = r.last_seq"
-SELECT_MY_ROOMS = (
-    f"SELECT {MY_ROOM_COLUMNS}"  # noqa: S608
-    f" FROM rooms_member mine JOIN rooms_room r ON r.id = mine.room_id{LAST_MESSAGE}"
-    " WHERE mine.user_id = %s AND r.deleted_at IS NULL"
-    "{narrowed}"
-)
-LISTED = (
-    " AND NOT (r.kind = 'private' AND r.last_seq = 0){beyond}"
-    " ORDER BY r.active_at {direction}, r.id {direction} LIMIT %s"
-)
-SELECT_ROOMS_OF_PAIRS = (
-    f"SELECT asked.user_id, {MY_ROOM_COLUMNS}"  # noqa: S608
-    " FROM {pairs} rooms_member mine JOIN rooms_room r ON r.id = mine.room_id"
-    f"{LAST_MESSAGE} WHERE mine.user_id = asked.user_id AND mine.room_id = asked.room_id"
-    " AND r.deleted_at IS NULL"
-)
-
-
-class _MyRoom(NamedTuple):
-    """A row of SELECT_MY_ROOMS.
-
-    Its last message is read only for the rooms of the page.
-    """
-
-    pk: int
-    name: str | None
-    low_id: int | None
-    high_id: int | None
-    kind: str
-    title: str
-    topic: str
-    created_by: int | None
-    created_at: datetime
-    active_at: datetime
-    member_count: int
-    last_seq: int
-    version: int
-    low: str | None
-    high: str | None
-    role: str
-    last_read_seq: int
-    muted: bool
-    muted_until: datetime | None
-    notify: str
-    last_id: int | None
-    last_bytes: int | None
-
-    @property
-    def bytes(self) -> int:
-        last = MESSAGE_OVERHEAD + (self.last_bytes or 0) if self.last_id else 0
-        return ROOM_OVERHEAD + json_bytes(self.title) + json_bytes(self.topic) + last
-
-    def out(
-        self,
-        last_message: Sequence[Any] | None,
-        quotes: Mapping[int | None, Quote],
-        mentions: int,
-    ) -> dict[str, Any]:
-        """Returns the members of MyRoomOut; `members` on a private room only."""
-        here = ShownRoom(*self[:4])
-        until = aware(self.muted_until)
-        muted = is_muted(muted=bool(self.muted), until=until, now=timezone.now())
-        return {
-            "id": self.pk,
-            "name": self.name,
-            "kind": self.kind,
-            "title": self.title,
-            "topic": self.topic,
-            "created_by": self.created_by,
-            "created_at": stored_rfc3339(self.created_at),
-            "member_count": self.member_count,
-            "last_seq": self.last_seq,
-            "version": self.version,
-            **({"members": [self.low, self.high]} if self.low_id else {}),
-            "role": self.role,
-            "unread": self.last_seq - self.last_read_seq,
-            "last_read_seq": self.last_read_seq,
-            "mentions": mentions,
-            "muted": muted,
-            "muted_until": rfc3339(until) if muted and until else None,
-            "notify": self.notify,
-            "last_message": message_out(here, last_message, quotes) if last_message else None,
-        }
-
-
-def my_rooms(user_id: int, *, cursor: str | None, limit: int) -> Page[dict[str, Any]]:
-    """Returns the caller's rooms, latest activity first, as MyRoomOut."""
-    position = position_in(cursor, 2)
-    beyond, values = "", []
-    if position.values is not None:
-        beyond = f" AND (r.active_at, r.id) {'>' if position.backwards else '<'} (%s, %s)"
-        values = _activity_in(position.values)
-    listed = LISTED.format(beyond=beyond, direction="ASC" if position.backwards else "DESC")
-    statement = SELECT_MY_ROOMS.format(bytes=BYTES[connection.vendor], narrowed=listed)
-    with connection.cursor() as database:
-        database.execute(statement, [user_id, *values, limit + 1])
-        rows = [_MyRoom(*row) for row in database.fetchall()]
-        kept = rows[: count_fitting(one.bytes for one in rows[:limit])]
-        messages = _messages_by_id(database, [one.last_id for one in kept if one.last_id])
-    page = page_of(
-        kept,
-        position,
-        more=len(rows) > len(kept),
-        limit=limit,
-        values=lambda one: (aware(one.active_at), one.pk),
-    )
-    quotes = quotes_of(message[REPLY_TO] for message in messages.values())
-    mentions = _unread_mentions([(user_id, one) for one in page])
-    answer: Page[dict[str, Any]] = Page(
-        one.out(messages.get(one.last_id), quotes, mentions.get((user_id, one.pk), 0))
-        for one in page
-    )
-    answer.links = page.links
-    return answer
-
-
-def my_room(user_id: int, room_id: int) -> dict[str, Any]:
-    """Returns one room of a member, with the members of MyRoomOut. Raises NoSuchRoom."""
-    statement = SELECT_MY_ROOMS.format(bytes=BYTES[connection.vendor], narrowed=" AND r.id = %s")
-    with connection.cursor() as database:
-        database.execute(statement, [user_id, room_id])
-        row = database.fetchone()
-        if row is None:
-            raise NoSuchRoom
-        room = _MyRoom(*row)
-        messages = _messages_by_id(database, [room.last_id] if room.last_id else [])
-    last = messages.get(room.last_id)
-    quotes = quotes_of([last[REPLY_TO]] if last else [])
-    mentions = _unread_mentions([(user_id, room)])
-    return room.out(last, quotes, mentions.get((user_id, room_id), 0))
-
-
-@dataclass(frozen=True, slots=True)
-class AddedRoom:
-    """A room that a user became a member of: its counters, and the members of MyRoomOut."""
-
-    followed: FollowedRoom
-    shown: dict[str, Any]
-
-
-def added_rooms(pairs: Collection[tuple[int, int]]) -> dict[tuple[int, int], AddedRoom]:
-    """Returns the rooms of pairs of user and room that are memberships now.
-
-    The access epoch is read before the room: a removal in between shows in the next frame.
-    """
-    followed = followed_rooms(pairs)
-    statement = SELECT_ROOMS_OF_PAIRS.format(
-        bytes=BYTES[connection.vendor], pairs=PAIRS[connection.vendor]
-    )
-    with connection.cursor() as database:
-        database.execute(statement, pairs_parameters(followed))
-        rows = [(row[0], _MyRoom(*row[1:])) for row in database.fetchall()]
-        messages = _messages_by_id(database, list({row.last_id for _, row in rows if row.last_id}))
-    quotes = quotes_of(message[REPLY_TO] for message in messages.values())
-    mentions = _unread_mentions(rows)
-    added = {}
-    for user_id, row in rows:
-        pair = user_id, row.pk
-        shown = row.out(messages.get(row.last_id), quotes, mentions.get(pair, 0))
-        added[pair] = AddedRoom(followed[pair]._replace(version=row.version), shown)
-    return added
-
-
-def _unread_mentions(rows: Iterable[tuple[int, _MyRoom]]) -> dict[tuple[int, int], int]:
-    """Counts them for rooms of users. Most rooms are read, and cost nothing here."""
-    return count_unread_mentions(
-        {
-            (user_id, one.pk): one.last_read_seq
-            for user_id, one in rows
-            if one.last_read_seq < one.last_seq
-        }
-    )
-
-
-def _activity_in(values: Sequence[Any]) -> list[Any]:
-    """Returns a cursor's values as the database compares them. Raises Invalid."""
-    try:
-        moment, pk = datetime.fromisoformat(values[0]), values[1]
-        if moment.tzinfo is None or type(pk) is not int:
-            raise not_ours("cursor")
-        return [connection.ops.adapt_datetimefield_value(moment), pk]
-    except (ValueError, TypeError, OverflowError) as error:  # also a date beyond the calendar
-        raise not_ours("cursor") from error
-
-
-def _messages_by_id(cursor: Any, ids: Sequence[int]) -> dict[int | None, tuple[Any, ...]]:
-    if not ids:
-        return {}
-    marks = ", ".join(["%s"] * len(ids))
-    cursor.execute(f"SELECT {MESSAGE_COLUMNS}{FROM_MESSAGES} WHERE m.id IN ({marks})", ids)
-    return {row[0]: row for row in cursor.fetchall()}
-
-
-@dataclass(frozen=True, slots=True)
-class RoomSnapshot:
-    """What the repair needs of a room.
-
-    `members` is None when the access epoch has not changed. `changes` is None when there are too
-    many.
-    """
-
-    changes: list[StoredChange] | None
-    access_epoch: int
-    members: Collection[int] | None
-
-
-def room_snapshot(
-    room_id: int,
-    version: int,
-    access_epoch: int,
-    user_ids: Collection[int],
-    *,
-    limit: int,
-    size: int,
-) -> RoomSnapshot | None:
-    """Reads the changes after a version, and members after a new access epoch.
-
-    At most `limit` changes of `size` bytes. None for a deleted room. Members are read after the
-    changes: a removal in between is then seen, and a later one is newer than all changes that were
-    read.
-    """
-    rooms = Room.objects.filter(pk=room_id, deleted_at=None)
-    room = rooms.first()
-    if room is None:
-        return None
-    changes = _bounded_changes(room, version, limit, size)
-    epoch = rooms.values_list("access_epoch", flat=True).first()
-    if epoch is None:
-        return None
-    is_checked = epoch != access_epoch and room.kind != RoomKind.PRIVATE
-    return RoomSnapshot(changes, epoch, members_among(room_id, user_ids) if is_checked else None)
-
-
-def _bounded_changes(room: Room, version: int, limit: int, size: int) -> list[StoredChange] | None:
-    """Reads the changes after a version; None above `limit` changes or `size` bytes.
-
-    Few changes fit whatever they hold. The sizes of many are read first, so that no more text is
-    loaded than is sent.
-    """
-    if room.version <= version:
-        return []
-    if room.version - version > min(limit, size // _max_message_bytes()):
-        rows = Message.objects.filter(room=room, version__gt=version).order_by("version")
-        sizes = list(rows.values_list(MESSAGE_BYTES, flat=True)[: limit + 1])
-        if len(sizes) > limit or sum(sizes) > size:
-            return None
-    return changes_since(room, version, limit=limit)

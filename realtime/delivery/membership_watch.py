@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from accounts.kernel.errors import Busy
-from messaging.selectors import AddedRoom, added_rooms
+from messaging.my_rooms import AddedRoom, added_rooms
 from messaging.unread import Pair, read_marks
 from realtime.db_threads import DatabaseThreads
 from realtime.metrics import membership_announcements

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from accounts.auth import Caller
+from messaging.changes import changes_since
 from messaging.events import MessageEdited, MessageErased, ReactionsChanged
-from messaging.selectors import changes_since
 from rooms.models import Room
 from tests.factories import (
     collect_events,

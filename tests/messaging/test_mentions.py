@@ -7,9 +7,11 @@ from django.db import connection
 
 from accounts.auth import Caller
 from messaging import deletion, editing, services
+from messaging.changes import changes_since
 from messaging.mentions import MAX_MENTIONS, names_in
 from messaging.models import Mention, Message
-from messaging.selectors import changes_since, history, my_rooms
+from messaging.my_rooms import my_rooms
+from messaging.selectors import history
 from rooms.models import Room, RoomKind
 from rooms.selectors import room_access
 from tests.factories import (

@@ -7,9 +7,11 @@ import pytest
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.auth import Caller
+from messaging import my_rooms as my_rooms_module
 from messaging import selectors
 from messaging.models import Message
-from messaging.selectors import History, feed, history, my_rooms
+from messaging.my_rooms import my_rooms
+from messaging.selectors import History, feed, history
 from rooms.models import Room
 from rooms.selectors import room_access
 from tests.factories import make_room, store_message
@@ -38,7 +40,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         ids.append(message.pk)
         return message
 
-    measure, read = selectors._bytes_of_row, selectors._messages_by_id
+    measure, read = selectors._bytes_of_row, my_rooms_module._messages_by_id
 
     def note_row(row: Any) -> int:
         ids.append(row[0])
@@ -51,7 +53,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(Message, "from_db", classmethod(note))
     monkeypatch.setattr(selectors, "_bytes_of_row", note_row)
-    monkeypatch.setattr(selectors, "_messages_by_id", note_rows)
+    monkeypatch.setattr(my_rooms_module, "_messages_by_id", note_rows)
     return ids
 
 

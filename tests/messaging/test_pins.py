@@ -5,10 +5,11 @@ import pytest
 from accounts.auth import Caller
 from accounts.kernel.errors import Forbidden
 from messaging import deletion, pins
+from messaging.changes import changes_since
 from messaging.errors import MessageDeleted, NoSuchMessage, TooManyPins
 from messaging.events import MessageState, PinChanged
 from messaging.models import ChangeKind, Message
-from messaging.selectors import changes_since, history, pinned_messages
+from messaging.selectors import history, pinned_messages
 from rooms.errors import NoSuchRoom
 from rooms.models import Member, Role, Room
 from rooms.selectors import room_access

@@ -9,8 +9,9 @@ from accounts.auth import Caller
 from accounts.kernel.json_answers import encode_json
 from messaging import deletion, editing, reactions
 from messaging.models import Message
+from messaging.my_rooms import added_rooms, my_rooms
 from messaging.schemas import MessageOut, MyRoomOut
-from messaging.selectors import added_rooms, feed, history, my_rooms
+from messaging.selectors import feed, history
 from rooms.models import Member, Room, RoomKind
 from rooms.selectors import room_access, room_access_by_name
 from tests.factories import (

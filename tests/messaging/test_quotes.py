@@ -8,9 +8,11 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.auth import Caller
 from messaging import deletion, editing
+from messaging.changes import changes_since
+from messaging.my_rooms import my_rooms
 from messaging.quotes import MAX_QUOTE_LENGTH
 from messaging.search.selectors import Search, search_messages
-from messaging.selectors import changes_since, feed, history, my_rooms
+from messaging.selectors import feed, history
 from rooms.models import Room
 from rooms.selectors import room_access
 from tests.factories import commits, draft, store_message, store_now

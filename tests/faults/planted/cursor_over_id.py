@@ -12,8 +12,9 @@ from django.db.models import Max
 
 from config.asgi import application
 from messaging import selectors
+from messaging.changes import StoredChange
 from messaging.models import Message
-from messaging.selectors import StoredChange, state_of
+from messaging.selectors import state_of
 from messaging.writer import batch
 from messaging.writer.sql import Rows
 from realtime.delivery import replay_pages

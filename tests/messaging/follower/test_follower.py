@@ -10,6 +10,7 @@ from pytest_django import Settings
 
 from accounts.auth import Caller
 from messaging import deletion, editing, reactions
+from messaging.changes import changes_since
 from messaging.follower.changed_rooms import Position, find_changed
 from messaging.follower.consumer import VersionRange
 from messaging.follower.lag import lag_seconds
@@ -17,7 +18,6 @@ from messaging.follower.lease import Lease, LeaseLost
 from messaging.follower.loop import FollowerThread
 from messaging.follower.models import Cursor, Follower, LaterChange
 from messaging.models import Message
-from messaging.selectors import changes_since
 from rooms.models import Room, RoomKind
 from tests.factories import commits, make_room, make_session, make_user, store_message
 
