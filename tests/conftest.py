@@ -9,6 +9,8 @@ import pytest
 from pytest_django import Settings
 from xdist.remote import Producer
 
+from messaging.attachments.eraser import Eraser
+
 from .clients import Person, register
 from .distribution import Scheduler, order_of
 from .postgres_server import postgres_running
@@ -70,6 +72,14 @@ def server(request: pytest.FixtureRequest) -> Server:
     """
     running: Server = request.getfixturevalue(request.param.replace(" ", "_").lower())
     return running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_eraser_thread() -> Iterator[None]:
+    """Keeps the thread that deletes files out of test processes, where tests own the database."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Eraser, "start", lambda self: None)
+        yield
 
 
 Register = Callable[..., Awaitable[Person]]

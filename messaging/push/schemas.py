@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from accounts.kernel.fields import Answer, Body, Text, Timestamp, example
+from accounts.kernel.fields import Answer, Body, Seq, Text, Timestamp, example
 
 ENDPOINT_EXAMPLE = "https://push.example.com/send/dGhpcyBpcyBub3QgcmVhbA"
 KEYS_EXAMPLE = {
@@ -39,7 +39,7 @@ class SubscriptionIn(FromBrowser):
         {"endpoint": ENDPOINT_EXAMPLE, "expirationTime": None, "keys": KEYS_EXAMPLE}
     )
     endpoint: Annotated[Text, StringConstraints(min_length=1, max_length=2048)]
-    expirationTime: float | None = None  # noqa: N815 - the browser's name
+    expirationTime: Seq | None = None  # noqa: N815 - the browser's name, in milliseconds
     keys: SubscriptionKeysIn
 
 

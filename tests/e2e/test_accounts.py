@@ -61,6 +61,7 @@ async def test_registration_returns_tokens(anyone: httpx.AsyncClient) -> None:
         "username": name,
         "email": account["email"],
         "display_name": "",
+        "share_receipts": True,
         "quiet_hours": None,
     }
     answer = await anyone.post("/token/verify", json={"token": account["access"]})
@@ -381,6 +382,7 @@ async def test_display_name_changes_freely_and_email_with_the_password(
         "username": ila.username,
         "email": "",
         "display_name": "Ila P.",
+        "share_receipts": True,
         "quiet_hours": None,
     }
     email = f"{fresh('Ila')}@example.com"

@@ -352,9 +352,11 @@ async def test_body_of_the_wrong_type_is_rejected(person: Register, calm: None) 
             )
         ]
         bodies += [(value, 422) for value in (b"7", b"1.5", b'"text"', b"[]", b"[{}]", b"true")]
-        unknown = with_member(good, "unknown", "1"), with_member(good, LONG, "1")
-        bodies += [(value.encode(), 422) for value in (*unknown, with_member(good, "", "1"))]
-        bodies += [(with_member(good, "__proto__", "{}").encode(), 422)]
+        # A browser makes the body of a push subscription, and a later one may add members.
+        if operation.body.get("additionalProperties") is False:
+            unknown = with_member(good, "unknown", "1"), with_member(good, LONG, "1")
+            bodies += [(value.encode(), 422) for value in (*unknown, with_member(good, "", "1"))]
+            bodies += [(with_member(good, "__proto__", "{}").encode(), 422)]
         if operation.body_required:
             bodies += [(b"", 400, 422), (b" ", 400), (b"null", 422)]
         if operation.body.get("required"):

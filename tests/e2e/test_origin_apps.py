@@ -61,6 +61,10 @@ def message(sender: Frame, text: str, **known: Any) -> Frame:
         "client_id": None,
         "attachments": [],
         "reactions": [],
+        "mentions": [],
+        "mentions_all": False,
+        "quote": None,
+        "pinned": False,
     } | known
 
 

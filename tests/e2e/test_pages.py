@@ -153,7 +153,8 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 def body_schema(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any] | None:
     """Returns the JSON schema of a request body with resolved references."""
     body = operation.get("requestBody")
-    if body is None:
+    # The form of an upload has no example: Swagger UI lets the user choose a file.
+    if body is None or "application/json" not in body["content"]:
         return None
     content: dict[str, Any] = body["content"]["application/json"]
     schema: dict[str, Any] = content["schema"]
@@ -166,6 +167,9 @@ def body_schema(document: dict[str, Any], operation: dict[str, Any]) -> dict[str
     return schema
 
 
+TAGS = ("Accounts", "Rooms", "Messages", "Files", "Push")
+
+
 def test_every_operation_declares_its_answers_and_a_body_example(server: Server) -> None:
     document = get(server, "/api/openapi.json").json()
     open_to_all = {"/api/register", "/api/login", "/api/token/refresh", "/api/token/verify"}
@@ -173,7 +177,7 @@ def test_every_operation_declares_its_answers_and_a_body_example(server: Server)
     for method, path, operation in operations(document):
         where, declared = f"{method} {path}", set(operation["responses"])
         seen += 1
-        assert operation["tags"][0] in ("Accounts", "Rooms", "Messages", "Push"), where
+        assert operation["tags"][0] in TAGS, where
         assert operation.get("summary"), where
         assert operation.get("description"), where
         assert declared & {"200", "201", "204"}, where

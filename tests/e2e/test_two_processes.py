@@ -198,8 +198,9 @@ async def test_changed_memberships_are_announced_by_the_other_process(
 
 
 def mute(server: Server, member: Person, room_id: int) -> None:
-    call = f"mute_room(user_id={member.id}, room_id={room_id}, muted=True)"
-    manage(server.environment, "shell", "-c", f"from rooms.membership import mute_room; {call}")
+    call = f"change_notifications(user_id={member.id}, room_id={room_id}, muted=True)"
+    found = "from rooms.notifications import change_notifications"
+    manage(server.environment, "shell", "-c", f"{found}; {call}")
 
 
 async def test_resume_on_the_other_process_has_no_gap(pair: Pair, group: Group) -> None:

@@ -18,10 +18,12 @@ STEP = 10
 # PostgreSQL takes the type of a literal from the column only with a cast.
 FILL = """
     INSERT INTO messaging_message (room_id, sender_id, seq, version, created_version, last_change,
-        content, created_at, deleted, client_digest, reactions)
+        content, words, created_at, deleted, client_digest, reactions, mentions, mentions_all,
+        attachments)
     SELECT r.id, (SELECT min(m.user_id) FROM rooms_member m WHERE m.room_id = r.id),
         n, n, n, 'message', 'message ' || n || ' about as long as people write',
-        %s, FALSE, '', CAST('[]' AS {json})
+        ' message ' || n || ' about as long as people write ',
+        %s, FALSE, '', CAST('[]' AS {json}), CAST('[]' AS {json}), FALSE, CAST('[]' AS {json})
     FROM rooms_room r CROSS JOIN ({numbers}) AS numbers WHERE r.name {which} 'room0'
 """
 NUMBERS = {
