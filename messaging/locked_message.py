@@ -1,4 +1,4 @@
-"""Locks a stored message for a change: an edit, a deletion or a reaction.
+"""Locks a stored message for a change: an edit, a deletion, a reaction or a pin.
 
 Each change is one transaction under the room's lock and takes the room's next version.
 """

@@ -14,7 +14,7 @@ from django.conf import settings
 
 from accounts.kernel.rate_limits import buckets, share_limits
 from messaging.attachments.eraser import eraser
-from rooms.presence import provide
+from rooms.online_lookup import provide
 
 from .checks import HINT, NO_LAYER
 from .cluster.broadcaster import Broadcaster
@@ -22,8 +22,8 @@ from .cluster.connection_limits import ConnectionCounter
 from .cluster.last_seen import LastSeen
 from .cluster.leases import EVERYWHERE, Leases
 from .cluster.presence import Presence
-from .cluster.rate_limits import ClusterRateLimiter
 from .cluster.redis_client import RedisClients
+from .cluster.shared_rate_limits import ClusterRateLimiter
 from .cluster.user_presence import UserPresence
 from .db_threads import DatabaseThreads
 from .delivery.admission import AdmissionQueue, RefusalQueue

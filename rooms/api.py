@@ -26,7 +26,7 @@ from .errors import (
     unknown_users,
 )
 from .models import Member, Role, Room
-from .presence import online_in
+from .online_lookup import online_in
 from .schemas import (
     AddedOut,
     KindName,

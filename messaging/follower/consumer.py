@@ -9,7 +9,7 @@ from typing import Protocol
 class VersionRange:
     """Changes of a room after version `since`, up to and including `until`.
 
-    `messaging.changes.changes_since` reads them.
+    `messaging.changes_since.changes_since` reads them.
     """
 
     room_id: int

@@ -1,7 +1,7 @@
 """Counts the messages and changes of a locked room while a batch is stored.
 
-Edits, deletions and reactions take their version in `messaging.locked_message`, under the same
-lock.
+Edits, deletions, reactions and pins take their version in `messaging.locked_message`, under the
+same lock.
 """
 
 from dataclasses import dataclass

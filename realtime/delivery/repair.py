@@ -11,7 +11,7 @@ import time
 
 from accounts.kernel.errors import Busy
 from accounts.selectors import ended_sessions
-from messaging.changes import StoredChange, room_snapshot
+from messaging.changes_since import StoredChange, room_snapshot
 from realtime.db_threads import DatabaseThreads
 from realtime.metrics import repaired_frames
 from realtime.protocol import message_text

@@ -5,7 +5,7 @@ Beyond MAX_REPLAYED_CHANGES the answer is `resumed` with `complete: false`.
 
 from accounts.kernel.errors import RateLimited
 from accounts.kernel.rate_limits import Rate, buckets
-from messaging.changes import has_more_changes
+from messaging.changes_since import has_more_changes
 from rooms.models import Room
 
 MAX_REPLAYED_CHANGES = 1000

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from messaging.changes import StoredChange, changes_since
+from messaging.changes_since import StoredChange, changes_since
 from realtime.protocol import message_text
 from realtime.servers.interface import Event
 from rooms.models import Room

@@ -7,7 +7,7 @@ from django.db import connection
 
 from accounts.auth import Caller
 from messaging import deletion, editing, services
-from messaging.changes import changes_since
+from messaging.changes_since import changes_since
 from messaging.mentions import MAX_MENTIONS, names_in
 from messaging.models import Mention, Message
 from messaging.my_rooms import my_rooms

@@ -5,7 +5,7 @@ import pytest
 from accounts.auth import Caller
 from accounts.kernel.errors import Forbidden
 from messaging import deletion, pins
-from messaging.changes import changes_since
+from messaging.changes_since import changes_since
 from messaging.errors import MessageDeleted, NoSuchMessage, TooManyPins
 from messaging.events import MessageState, PinChanged
 from messaging.models import ChangeKind, Message

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.auth import Caller
 from messaging import deletion, editing
-from messaging.changes import changes_since
+from messaging.changes_since import changes_since
 from messaging.my_rooms import my_rooms
 from messaging.quotes import MAX_QUOTE_LENGTH
 from messaging.search.selectors import Search, search_messages

@@ -80,7 +80,7 @@ def operations(tokens: dict[str, list[str]], messages: int) -> dict[str, Callabl
     from accounts.auth import sign_in_together
     from accounts.selectors import ended_sessions, find_by_login
     from accounts.tokens import read_access
-    from messaging.changes import changes_since, has_more_changes
+    from messaging.changes_since import changes_since, has_more_changes
     from rooms.models import Room
     from rooms.selectors import changed_counters, rooms_of_members, rooms_of_pairs
 

@@ -12,7 +12,7 @@ from django.db.models import Max
 
 from config.asgi import application
 from messaging import selectors
-from messaging.changes import StoredChange
+from messaging.changes_since import StoredChange
 from messaging.models import Message
 from messaging.selectors import state_of
 from messaging.writer import batch

@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from accounts.auth import Caller
 from messaging import deletion, editing, reactions
-from messaging.changes import changes_since
+from messaging.changes_since import changes_since
 from messaging.follower.changed_rooms import Position, find_changed
 from messaging.follower.consumer import VersionRange
 from messaging.follower.lag import lag_seconds

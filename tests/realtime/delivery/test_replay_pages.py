@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from messaging.changes import StoredChange
+from messaging.changes_since import StoredChange
 from realtime.delivery import replay_pages as module
 from realtime.delivery.replay_pages import MAX_PAGE_BYTES, Page, Place, read_page
 from rooms.models import Room

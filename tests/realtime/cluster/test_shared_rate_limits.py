@@ -7,9 +7,14 @@ import pytest
 
 from accounts.kernel import rate_limits
 from accounts.kernel.rate_limits import Buckets, Rate
-from realtime.cluster import rate_limits as module
-from realtime.cluster.rate_limits import MIN_REPORTED_USE, REPORT_INTERVAL, ClusterRateLimiter, Name
+from realtime.cluster import shared_rate_limits as module
 from realtime.cluster.redis_client import RedisClient, RedisClients
+from realtime.cluster.shared_rate_limits import (
+    MIN_REPORTED_USE,
+    REPORT_INTERVAL,
+    ClusterRateLimiter,
+    Name,
+)
 
 RATE = Rate(20, 1, 40)
 WHAT, USER_ID = "CHAT_MESSAGE_RATE", 7

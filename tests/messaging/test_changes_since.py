@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from accounts.auth import Caller
-from messaging.changes import changes_since
+from messaging.changes_since import changes_since
 from messaging.events import MessageEdited, MessageErased, ReactionsChanged
 from rooms.models import Room
 from tests.factories import (
