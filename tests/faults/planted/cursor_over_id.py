@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import Max
 
 from config.asgi import application
-from messaging import selectors
+from messaging import changes_since as changes_module
 from messaging.changes_since import StoredChange
 from messaging.models import Message
 from messaging.selectors import state_of
@@ -59,4 +59,4 @@ def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]
 
 plant(batch, "allocate_ids", allocate_ids)
 plant(replay_pages, "changes_since", changes_since)
-plant(selectors, "changes_since", changes_since)
+plant(changes_module, "changes_since", changes_since)
