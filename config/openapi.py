@@ -137,7 +137,9 @@ class ChatSchema(OpenAPISchema):
         details["operationId"] = _camel_case(operation.view_func.__name__)
         details["summary"] = " ".join(summary.split()).removesuffix(".")
         details["description"] = description
-        details.setdefault("security", [])
+        # The header first: importers such as Postman take the first way to sign in.
+        ways: list[Schema] = details.get("security", [])
+        details["security"] = sorted(ways, key=lambda way: "Bearer" not in way)
         for status, response in details["responses"].items():
             self._complete(response, status, operation, details)
         return details

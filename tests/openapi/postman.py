@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from tests.pictures import picture
+
 from .tools import run
 from .tour import LAST, Schema, prepare, rank
 
@@ -17,7 +19,10 @@ def run_collection(document: Path, http: str, folder: Path) -> int:
     """
     imported, ready, report = (folder / name for name in ("c.json", "ready.json", "report.json"))
     run("openapi2postmanv2", "-s", str(document), "-o", str(imported), "-O", IMPORT)
+    picture_file = folder / "cat.png"
+    picture_file.write_bytes(picture())
     token, pasted = prepare(http)
+    pasted["POST /api/attachments"] = {"file": str(picture_file)}
     requests = in_order(json.loads(imported.read_text()))
     for request in requests:
         paste(request, pasted)
@@ -52,6 +57,8 @@ def paste(item: Schema, pasted: dict[str, Schema]) -> None:
     values = pasted.get(name_of(request), {})
     if "body" in values:
         request["body"]["raw"] = json.dumps(values["body"])
+    if "file" in values:  # a person chooses one
+        request["body"]["formdata"] = [{"key": "file", "type": "file", "src": values["file"]}]
     for variable in request["url"]["variable"]:
         variable["value"] = values.get("variables", {}).get(variable["key"], variable["value"])
 
