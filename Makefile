@@ -143,7 +143,7 @@ clean: ## Remove the virtual environment and caches; keep .env, database and upl
 # One stamp per requirements file. The dev file includes the other with the same versions, so
 # installing it updates both stamps.
 $(VENV)/.run-installed: requirements.txt | $(BIN)/python
-	@echo "Installing the requirements into $(VENV), about 20 s ..."
+	@echo "Installing the requirements into $(VENV), about a minute ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@
 
