@@ -143,7 +143,7 @@ def list_my_rooms(request: Request, cursor: Cursor = None, limit: Limit = 50) ->
     response=answers({200: MyRoomOut}, 400, 401, 403, 404, 422),
 )
 def change_my_room(request: Request, room_id: RoomId, body: MyRoomIn) -> HttpResponse:
-    """Change what you are told about a room.
+    """Change the notifications of a room.
 
     Mute it for good or until a time, or choose which messages are pushed to your devices. Unread
     counts and sockets are not affected.

@@ -268,7 +268,7 @@ def staff_room_access(user_id: int, room_id: int, permission: str) -> RoomAccess
 
 
 def receipts_in(access: RoomAccess) -> list[dict[str, Any]]:
-    """How far the members have read and received, of those who share it.
+    """How far the members who share receipts have read and received.
 
     None for a caller who does not share. Raises Forbidden, NotAMember, RoomTooLarge.
     """

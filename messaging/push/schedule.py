@@ -53,7 +53,7 @@ class Device(NamedTuple):
 
 
 def _devices(room_ids: Sequence[int], now: datetime) -> dict[int, list[Device]]:
-    """Returns the devices of members by room, without those who want no pushes of it."""
+    """Returns the devices of members by room, except members who receive no pushes of it."""
     # In one filter, so that all conditions are about the same membership.
     rows = PushSubscription.objects.filter(
         live_subscriptions(now),

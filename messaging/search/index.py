@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 INDEXING_STEP = 512
-"""Messages that are indexed together: 4 µs for each, and 10 ms for those who wait meanwhile."""
+"""Messages that are indexed together: 4 µs for each. Senders wait 10 ms meanwhile."""
 MAX_INDEXED = 8 * INDEXING_STEP
 """Ids that one batch looks at, after messages were stored by other ways than the writer."""
 

@@ -84,7 +84,7 @@ class Broadcaster:
         self._broadcast(SendToRoom(room_id, text, except_user_id, droppable))
 
     def send_receipt(self, room_id: int, user_id: int, text: str) -> None:
-        """Sends a user's read or delivered marker to those who share theirs."""
+        """Sends a user's read or delivered marker to users who share theirs."""
         self._broadcast(SendReceipt(room_id, user_id, text))
 
     def set_receipts_sharing(self, user_id: int, *, shares: bool) -> None:

@@ -1,4 +1,4 @@
-"""Publishes `presence` and `profile` of users to those who share a small room (contract §7).
+"""Publishes `presence` and `profile` of users to members of their small rooms (contract §7).
 
 A user is online with an events socket on any process. A socket of one room is not counted here: its
 room receives `join` and `exit`.
