@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Min
+from django.db.models import Min, Q
 from django.utils import timezone
 
 from accounts.quiet_hours import is_quiet
@@ -153,9 +153,10 @@ def _unread(room_id: int, floor: int, wanted: int) -> Any:
 
 
 def _mentioning(messages: Any, room_id: int, user_id: int, floor: int) -> Any:
-    mentions = Mention.objects.filter(room_id=room_id, seq__gt=floor)
-    mine = mentions.filter(user_id=user_id).values("seq")
-    return messages.filter(seq__in=mine.union(mentions.filter(user=None).values("seq")))
+    """Selects messages that mention the user, or everyone."""
+    whom = Q(user_id=user_id) | Q(user=None)
+    mentions = Mention.objects.filter(whom, room_id=room_id, seq__gt=floor)
+    return messages.filter(seq__in=mentions.values("seq"))
 
 
 def _payload(row: DuePush, message: Message, member: Member) -> dict[str, Any]:

@@ -216,6 +216,21 @@ def test_nothing_is_pushed_from_a_room_that_its_member_silenced(
     assert device.received == []
 
 
+def test_only_mentions_are_pushed_to_a_member_who_chose_so(
+    follower: FollowerThread, device: Device, ila: Caller, kaushal: Caller, room: Room
+) -> None:
+    notifications.change_notifications(
+        user_id=kaushal.user_id, room_id=room.pk, notify=Notify.MENTIONS
+    )
+    store_message(ila, room, "to nobody")
+    follow(follower, 11)
+    assert device.received == []
+    store_message(ila, room, f"to @{kaushal.username}")
+    store_message(ila, room, "to nobody again")
+    follow(follower, 11)
+    assert [one["content"] for one in device.payloads()] == [f"to @{kaushal.username}"]
+
+
 def test_a_room_speaks_again_after_its_time_of_silence(
     follower: FollowerThread, device: Device, ila: Caller, kaushal: Caller, room: Room
 ) -> None:
