@@ -315,7 +315,10 @@ async def _spooled(receive: Any, upload: Upload) -> Upload | None:
 
 
 def _with_file(scope: Any, upload: Upload) -> Any:
-    """Returns a scope with the body as a file, and its length, which chunked bodies lack."""
+    """Returns a scope with the body as a file, and with its length.
+
+    Chunked bodies name no length.
+    """
     headers = [pair for pair in scope["headers"] if pair[0] not in BODY_HEADERS]
     length = (b"content-length", str(upload.size).encode())
     return scope | {BODY_FILE: upload.file, "headers": [*headers, length]}

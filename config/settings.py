@@ -154,7 +154,10 @@ def page_origins(hosts: list[str]) -> list[str]:
 
 
 def object_storage(env: Environment) -> dict[str, Any]:
-    """Returns Django's entry for the bucket. URLs of files are signed and short-lived."""
+    """Returns Django's entry for the bucket.
+
+    URLs of files are signed and expire soon.
+    """
     return {
         "BACKEND": "storages.backends.s3.S3Storage",
         "OPTIONS": {

@@ -1,4 +1,4 @@
-"""Reads a user's rooms as MyRoomOut: `my-rooms`, one of them, and rooms just added.
+"""Reads a user's rooms as MyRoomOut: all, one, or those just added.
 
 A private room is listed from its first message on. The latest activity comes first.
 """
@@ -179,7 +179,7 @@ def my_room(user_id: int, room_id: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class AddedRoom:
-    """A room that a user became a member of: its counters, and the members of MyRoomOut."""
+    """A room that a user has entered: its counters, and the members of MyRoomOut."""
 
     followed: FollowedRoom
     shown: dict[str, Any]

@@ -146,7 +146,7 @@ def pairs_parameters(pairs: Iterable[tuple[int, int]]) -> list[str]:
 
 
 def shared_rooms(user_ids: Collection[int]) -> dict[int, list[int]]:
-    """Returns the rooms of each user in which others hear of the user's presence and profile."""
+    """Returns each user's rooms in which others see their presence and profile."""
     found: dict[int, list[int]] = {user_id: [] for user_id in user_ids}
     with connection.cursor() as cursor:
         cursor.execute(

@@ -76,7 +76,7 @@ def server(request: pytest.FixtureRequest) -> Server:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_eraser_thread() -> Iterator[None]:
-    """Keeps the thread that deletes files out of test processes, where tests own the database."""
+    """Keeps the eraser's thread out of test processes: tests own the database."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Eraser, "start", lambda self: None)
         yield

@@ -21,7 +21,6 @@ SHORT = tuple(
 def group_of(nodeid: str) -> str:
     """Returns the name of the group whose tests run on one worker.
 
-
     They run one after the other. All tests of a server in one group: it starts once instead of once
     on each worker. The drills in one group: two of them at once would leave no processor for the
     other tests.
@@ -46,7 +45,7 @@ def order_of(nodeid: str) -> int:
 
 
 class Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Used for `--dist loadgroup`: that of xdist 3.8 knows no groups under pytest 9.2."""
+    """Replaces `--dist loadgroup`: xdist 3.8 knows no groups under pytest 9.2."""
 
     @override
     def _split_scope(self, nodeid: str) -> str:

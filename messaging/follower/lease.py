@@ -25,7 +25,7 @@ RENEWALS_PER_LEASE = 3
 
 
 class LeaseLost(Exception):
-    """Another process runs the consumer now: this one was too slow to renew its lease."""
+    """Another process runs the consumer: this one renewed its lease too late."""
 
 
 class Lease:

@@ -1,4 +1,4 @@
-"""Resolves the mentions of a batch with one query, and with none when no text has an `@`."""
+"""Resolves the mentions of a batch with one query, or none without an `@`."""
 
 from collections.abc import Iterable, Sequence
 

@@ -133,7 +133,7 @@ class Writer:
         connection.close()
 
     def _next_batch(self) -> list[QueuedWrite]:
-        """Waits for a write, and takes what is queued. Returns nothing after the last write."""
+        """Waits for a write and takes the queue; returns nothing after the last write."""
         batch: list[QueuedWrite] = []
         queued = self._queue.get()
         while queued is not None:

@@ -233,7 +233,7 @@ def _pair(room_id: int, user_id: int) -> str:
 
 
 def room_hash(room_id: int) -> tuple[str, str]:
-    """Returns the name of a room's users, which selects the host, and their key there."""
+    """Returns the name of a room's users, which selects the host, and their key."""
     return _room(room_id), _key(_room(room_id))
 
 

@@ -27,7 +27,7 @@ RETRY_DELAY = 2.0
 
 
 class SocketLookup:
-    """Asks the hub of this process, then the presence leases in Redis. For one thread."""
+    """Looks sockets up in this process's hub, then in Redis; for one thread."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub

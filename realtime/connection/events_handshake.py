@@ -1,5 +1,6 @@
-"""Subscribes an admitted events socket to its user's rooms, with the same number of queries for any
-number of rooms (contract §7).
+"""Subscribes an admitted events socket to its user's rooms (contract §7).
+
+The number of queries does not depend on the number of rooms.
 """
 
 from typing import NamedTuple

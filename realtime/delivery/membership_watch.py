@@ -36,7 +36,7 @@ USERS_PER_STEP = 200
 
 
 class MembershipWatch:
-    """Keeps the rooms of the events sockets of one process up to date. Runs on their loop."""
+    """Keeps the rooms of a process's events sockets up to date; on their loop."""
 
     def __init__(self, hub: Hub, following: Following, database: DatabaseThreads) -> None:
         self._hub = hub
@@ -61,7 +61,7 @@ class MembershipWatch:
         self._hinted.update(found)
 
     def marks_changed(self, user_id: int, room_id: int) -> None:
-        """Sends `marks` to the user's events sockets soon, once for all changes meanwhile."""
+        """Sends `marks` to the user's events sockets, once for several changes."""
         if user_id not in self._hub.events_sockets:
             return
         if not self._marked:
@@ -188,7 +188,7 @@ class MembershipWatch:
 
 
 class KnownRooms:
-    """The rooms that a socket knew before the memberships were read, with their followers."""
+    """A socket's rooms and followers before the memberships were read."""
 
     __slots__ = ("rooms", "socket", "user_id")
 

@@ -56,7 +56,7 @@ class SignIns:
         self._task: asyncio.Task[None] | None = None
 
     async def authorise(self, claims: Claims, search: RoomSearch) -> tuple[Caller, Room]:
-        """Checks session, account and membership. Raises the DomainError of a refusal, Busy."""
+        """Checks session, account and membership. Raises a refusal's DomainError, Busy."""
         if len(self._waiting) >= MAX_WAITING:
             raise Busy
         loop = asyncio.get_running_loop()
@@ -108,7 +108,7 @@ Outcome = tuple[Caller, Room | None] | Exception
 
 
 def authorise_together(batch: Sequence[SignIn]) -> list[Outcome]:
-    """Returns the outcome of each. Memberships are read after the sessions, as for one socket."""
+    """Returns the outcome of each; memberships are read after sessions."""
     callers = sign_in_together([one.claims for one in batch])
     rooms = {
         known: known(

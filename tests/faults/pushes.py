@@ -1,4 +1,4 @@
-"""Pushes reach exactly the members who are away, also while the followers are killed.
+"""Pushes reach exactly the members who are away, also while followers die.
 
 The servers leave following to `manage.py follow`. Two of these run, and a kill hits the one that
 works. A push service of the drill receives and decrypts everything.
@@ -49,7 +49,7 @@ UP = 3.0
 
 @dataclass
 class Room:
-    """A group with an author, a member who is away, one who reads and one with a socket."""
+    """A group with an author and three members: away, reading, and with a socket."""
 
     id: int
     name: str

@@ -1,4 +1,4 @@
-"""Every change of a membership raises the user's counter, in the same transaction."""
+"""Every change of a membership raises the user's counter, in its transaction."""
 
 import pytest
 from django.db import transaction

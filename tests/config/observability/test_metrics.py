@@ -154,7 +154,7 @@ def workers_of(server: Server) -> list[int]:
 
 @contextmanager
 def asleep(pid: int) -> Iterator[None]:
-    """Whatever comes meanwhile is taken by the other worker."""
+    """Stops a worker, so that the other one takes all requests."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
