@@ -138,8 +138,8 @@ class ChatSchema(OpenAPISchema):
         details["summary"] = " ".join(summary.split()).removesuffix(".")
         details["description"] = description
         # The header first: importers such as Postman take the first way to sign in.
-        ways: list[Schema] = details.get("security", [])
-        details["security"] = sorted(ways, key=lambda way: "Bearer" not in way)
+        schemes: list[Schema] = details.get("security", [])
+        details["security"] = sorted(schemes, key=lambda scheme: "Bearer" not in scheme)
         for status, response in details["responses"].items():
             self._complete(response, status, operation, details)
         return details

@@ -104,7 +104,7 @@ class _MyRoom(NamedTuple):
         mentions: int,
     ) -> dict[str, Any]:
         """Returns the members of MyRoomOut; `members` on a private room only."""
-        here = ShownRoom(*self[:4])
+        shown_room = ShownRoom(*self[:4])
         until = aware(self.muted_until)
         muted = is_muted(muted=bool(self.muted), until=until, now=timezone.now())
         return {
@@ -126,7 +126,7 @@ class _MyRoom(NamedTuple):
             "muted": muted,
             "muted_until": rfc3339(until) if muted and until else None,
             "notify": self.notify,
-            "last_message": message_out(here, last_message, quotes) if last_message else None,
+            "last_message": message_out(shown_room, last_message, quotes) if last_message else None,
         }
 
 

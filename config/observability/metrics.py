@@ -149,7 +149,7 @@ def sample() -> None:
         realtime.database_calls.set(len(runtime.database) + len(runtime.repair_database))
         realtime.send_buffer_bytes.set(runtime.state.send_buffers.total)
         realtime.replays.set(len(runtime.recovery.turns))
-        realtime.replay_bytes.set(runtime.recovery.cache.held)
+        realtime.replay_bytes.set(runtime.recovery.cache.held_bytes)
         http_requests.set(len(unanswered))
         http_bodies.set(len(runtime.unfinished_bodies))
         uploads.set(len(runtime.uploads))

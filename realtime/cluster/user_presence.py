@@ -98,7 +98,7 @@ class UserPresence:
             if not (reply.result() or (None,))[0]:
                 self._announce_offline(caller.user_id, caller.username)
 
-        self._leases.held(EVERYWHERE, [caller.user_id]).add_done_callback(publish)
+        self._leases.holds(EVERYWHERE, [caller.user_id]).add_done_callback(publish)
 
     def user_expired(self, username: str) -> None:
         """Announces a user whose process died (see LeaseHolder)."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from accounts.kernel.errors import Busy
 from messaging.my_rooms import AddedRoom, added_rooms
-from messaging.unread import Pair, read_marks
+from messaging.unread import UserRoom, read_marks
 from realtime.db_threads import DatabaseThreads
 from realtime.metrics import membership_announcements
 from realtime.protocol import Marks, RemovalReason, RoomAdded, encode
@@ -43,7 +43,7 @@ class MembershipWatch:
         self._following = following
         self._database = database
         self._hinted: set[int] = set()
-        self._marked: set[Pair] = set()
+        self._marked: set[UserRoom] = set()
         # One check at a time: the memberships that one has read may not be older than those that
         # another has announced.
         self._checking = asyncio.Lock()
@@ -136,7 +136,7 @@ class MembershipWatch:
     def _sockets(self, user_ids: Iterable[int]) -> list[EventsSocket]:
         return [one for pk in user_ids for one in self._hub.events_sockets.get(pk, ())]
 
-    def _add_rooms(self, socket: EventsSocket, added: Mapping[Pair, AddedRoom]) -> None:
+    def _add_rooms(self, socket: EventsSocket, added: Mapping[UserRoom, AddedRoom]) -> None:
         for (user_id, room_id), room in added.items():
             if user_id != socket.caller.user_id or socket.knows(room_id):
                 continue
@@ -179,7 +179,7 @@ class MembershipWatch:
         marked, self._marked = self._marked, set()
         await self._guarded(self._read_and_send_marks(marked))
 
-    async def _read_and_send_marks(self, marked: Collection[Pair]) -> None:
+    async def _read_and_send_marks(self, marked: Collection[UserRoom]) -> None:
         marks = await self._database.run(read_marks, marked)
         for (user_id, room_id), found in marks.items():
             text = encode(Marks(room_id=room_id, **found._asdict()))
