@@ -28,7 +28,9 @@ from accounts.kernel.errors import DomainError, Refusals
 from messaging import errors as messaging_errors
 from messaging.api import REFUSALS as MESSAGING_REFUSALS
 from messaging.attachments.api import REFUSALS as ATTACHMENTS_REFUSALS
+from messaging.changes_api import REFUSALS as CHANGES_REFUSALS
 from messaging.push.api import REFUSALS as PUSH_REFUSALS
+from messaging.search.api import REFUSALS as SEARCH_REFUSALS
 from rooms.api import REFUSALS as ROOMS_REFUSALS
 
 from .api import api
@@ -38,7 +40,13 @@ from .error_answers import BAD_JSON, PLAIN, STATUS
 Schema = dict[str, Any]
 
 REFUSALS: Refusals = (
-    ACCOUNTS_REFUSALS | ROOMS_REFUSALS | MESSAGING_REFUSALS | ATTACHMENTS_REFUSALS | PUSH_REFUSALS
+    ACCOUNTS_REFUSALS
+    | ROOMS_REFUSALS
+    | MESSAGING_REFUSALS
+    | CHANGES_REFUSALS
+    | SEARCH_REFUSALS
+    | ATTACHMENTS_REFUSALS
+    | PUSH_REFUSALS
 )
 SOCKET_ONLY: set[type[DomainError]] = {messaging_errors.ReceiverMismatch}
 CODES = sorted(

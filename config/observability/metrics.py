@@ -29,7 +29,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from accounts.auth import bearer_token
-from config.http_guard import unanswered
+from config.concurrent_requests import unanswered
 from config.http_responses import response_bytes
 from messaging import metrics as messaging
 from messaging.services import writer

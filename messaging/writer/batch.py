@@ -26,8 +26,8 @@ from .batch_mentions import BatchMentions
 from .client_ids import EarlierSends
 from .drafts import Draft, Sent
 from .files import FreeFiles
-from .locked_room import LockedRoom
 from .read_markers import DeliveredMarker, MarkCommand, MarkDelivered, ReadMarker, ReadMarkers
+from .room_versions import LockedRoom
 from .sql import (
     ADVANCE_DELIVERED_MARKERS,
     ADVANCE_READ_MARKERS,

@@ -16,7 +16,7 @@ from messaging.mentions import (
 )
 
 from .drafts import Draft
-from .locked_room import LockedRoom
+from .room_versions import LockedRoom
 from .sql import Rows, no_rows, select
 
 

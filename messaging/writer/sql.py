@@ -81,7 +81,7 @@ def _placeholders(count: int, placeholder: str = "%s") -> str:
 
 
 def lock_rooms(ids: Collection[int]) -> Rows:
-    """Locks rooms and returns the columns of `locked_room.LockedRoom`.
+    """Locks rooms and returns the columns of `room_versions.LockedRoom`.
 
     In the order of ids, so that two processes cannot deadlock.
     """

@@ -17,7 +17,7 @@ from accounts.selectors import find_user, last_seen_of
 from realtime.db_threads import DatabaseThreads
 from realtime.delivery.hub import Hub
 from realtime.protocol import PresenceFrame, ProfileFrame, ProfileUser, ServerFrame, encode
-from rooms.followed_rooms import shared_rooms
+from rooms.shared_presence import shared_rooms
 
 from .broadcaster import Broadcaster
 from .leases import EVERYWHERE, Leases

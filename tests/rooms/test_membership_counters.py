@@ -4,7 +4,13 @@ import pytest
 from django.db import transaction
 
 from accounts.models import User
-from rooms import followed_rooms, membership, membership_counters, services
+from rooms import (
+    followed_rooms,
+    membership,
+    membership_counters,
+    services,
+    shared_presence,
+)
 from rooms.events import MembershipsChanged
 from rooms.models import Member, MembershipCounter, Room, RoomKind
 from rooms.notifications import change_notifications
@@ -160,8 +166,8 @@ def test_large_rooms_share_no_presence(
     owner: User, friend: User, group: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     public = make_room(RoomKind.PUBLIC, owner=[owner.pk], member=[friend.pk])
-    monkeypatch.setattr(followed_rooms, "MAX_SHARED_MEMBERS", 1)
-    assert followed_rooms.shared_rooms([owner.pk, friend.pk]) == {
+    monkeypatch.setattr(shared_presence, "MAX_SHARED_MEMBERS", 1)
+    assert shared_presence.shared_rooms([owner.pk, friend.pk]) == {
         owner.pk: [group.pk],
         friend.pk: [],
     }
