@@ -1,5 +1,6 @@
 """Fixtures of all tests: servers that live as long as the run, and users of them."""
 
+import gc
 import logging
 import os
 import sys
@@ -21,6 +22,16 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 # httpcore tries to import it several times for each request. It is not installed, and searching for
 # it, past pytest's import hook, took 40 % of the time of a test's REST client.
 sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
+
+
+# Until all tests are collected: collections while modules load free nothing.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Keeps loaded modules out of later collections, as the server does."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_xdist_auto_num_workers() -> int:
