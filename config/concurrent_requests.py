@@ -1,4 +1,4 @@
-"""Limits how many requests are unanswered, in total, per address and per access token."""
+"""Limits unanswered requests: in total, per address and per access token."""
 
 import asyncio
 from collections import Counter, deque

@@ -1,4 +1,4 @@
-"""Receives the body of a request before Django sees it: into memory, an upload into a file."""
+"""Receives request bodies before Django: into memory, uploads into a file."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Sends and reads messages over HTTP, lists my rooms, moves markers (contract §2).
+"""Sends and reads messages over HTTP; my rooms, read markers (contract §2).
 
 Edits, deletions, reactions and pins are in `changes_api`, the search in `search.api`.
 """

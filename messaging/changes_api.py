@@ -1,4 +1,4 @@
-"""Changes messages over HTTP: edits, deletions, reactions, pins (contract §2, §6)."""
+"""Changes messages over HTTP: edits, deletions, reactions, pins (contract §2)."""
 
 from typing import Annotated
 

@@ -107,7 +107,7 @@ def watched_sockets() -> Iterator[Watch]:
 
 @pytest.fixture(autouse=True)
 def frames_are_documented(request: pytest.FixtureRequest, watched_sockets: Watch) -> Iterator[None]:
-    """Fails a test whose sockets carried a frame that is not in the AsyncAPI document.
+    """Fails a test whose sockets carried a frame outside the AsyncAPI document.
 
     Frames that the server refuses are excluded. A test that does not wait for the refusal says so
     by the marker `malformed_frames`.

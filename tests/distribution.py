@@ -1,4 +1,4 @@
-"""Decides which tests share a pytest-xdist worker, their order, and which servers they need."""
+"""Decides which tests share a pytest-xdist worker, their order and servers."""
 
 import re
 
@@ -32,7 +32,7 @@ server and each database once. uvicorn with SQLite is left to `make test-all`.
 
 
 def is_repetition(item: pytest.Item) -> bool:
-    """Returns whether the test repeats, on uvicorn with SQLite, what two servers showed."""
+    """Returns whether a test repeats on uvicorn with SQLite what two servers showed."""
     if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
         return False
     has_own_servers = hasattr(item.module, "server")
@@ -44,7 +44,7 @@ def is_repetition(item: pytest.Item) -> bool:
 
 
 def group_of(nodeid: str) -> str:
-    """Returns the name of the group whose tests run on one worker, one after the other.
+    """Returns the group of a test; a group runs on one worker, test after test.
 
     All tests of a server are one group: it starts once instead of once on each worker. Drills are
     two groups: more of them at once would leave no processor for the other tests.

@@ -1,4 +1,4 @@
-"""Numbers the messages (`seq`) and changes (`version`) of a locked room for a batch.
+"""Numbers messages (`seq`) and changes (`version`) of a locked room.
 
 Edits, deletions, reactions and pins take their version in `messaging.message_changes`, under the
 same lock.
