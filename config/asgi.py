@@ -9,8 +9,8 @@ from django.core.asgi import get_asgi_application
 from .observability.shared_metrics import share_metrics
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-# Until the end of this module: collections while modules load free nothing, and took 0.1 s of the 1.3
-# that a start costs.
+# Until the end of this module: collections while modules load free nothing, and took 0.1 s of the
+# 1.3 s that a start costs.
 gc.disable()
 share_metrics()
 django_application = get_asgi_application()
