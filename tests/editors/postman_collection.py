@@ -1,4 +1,4 @@
-"""Builds the Postman collection of docs/postman/ from the OpenAPI document and the frames.
+"""Builds the Postman collection of docs/postman/ from the OpenAPI and the AsyncAPI document.
 
 The files follow Postman's published collection schema 3.0.0: one YAML file for each request, each
 saved message and each folder (https://learning.postman.com/docs/collections/collections-schemas).
@@ -7,13 +7,15 @@ saved message and each folder (https://learning.postman.com/docs/collections/col
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 from typing_extensions import override
 
+from config.asyncapi.channels import CHANNELS, frames_of
+from config.asyncapi.document import document as asyncapi_document
+from config.asyncapi.examples import CLIENT
 from config.openapi import document
-from realtime import protocol
 
 from .paths import COLLECTION, ENVIRONMENT, POSTMAN
 
@@ -39,7 +41,7 @@ if (pm.response.code < 300) {
   pm.environment.set('token', tokens.access);
   pm.environment.set('refresh', tokens.refresh);
 }"""
-RETURNS_TOKENS = ("register", "login", "refreshToken")
+RETURNS_TOKENS = ("register", "login", "refreshTokens")
 
 VARIABLES = [
     ("baseUrl", "http://127.0.0.1:8000", "default"),
@@ -52,60 +54,17 @@ VARIABLES = [
 BODIES: dict[str, Entity] = {
     "register": {"username": "{{username}}", "password": "{{password}}"},
     "login": {"username": "{{username}}", "password": "{{password}}"},
-    "refreshToken": {"refresh": "{{refresh}}"},
+    "refreshTokens": {"refresh": "{{refresh}}"},
     "verifyToken": {"token": "{{token}}"},
 }
 """Bodies with variables in place of the document's examples."""
 
-SOCKETS: dict[str, tuple[str, Any, str]] = {
-    "Public room": (
-        "/ws/chat/general/",
-        protocol.AnyClientFrame,
-        "Every signed-in user may enter; connecting joins, and creates the room if it is free.",
-    ),
-    "Group room": (
-        "/ws/chat/group/friends/",
-        protocol.AnyClientFrame,
-        "Members only: create the group with **Rooms / Create a group room with its members**.",
-    ),
-    "Private room": (
-        "/ws/private/kaushal/",
-        protocol.AnyClientFrame,
-        "You and the user whom the URL names.",
-    ),
-    "All of your rooms": (
-        "/ws/events/",
-        protocol.AnyEventsFrame,
-        "One socket for all of your rooms; a frame about a room has its `room_id`.",
-    ),
-}
 SOCKET_HELP = (
-    " Connect, then choose a frame from the saved messages. The first frame that arrives is"
+    "Connect, then choose a frame from the saved messages. The first frame that arrives is"
     " `ready`; an `error` frame before a close says why. docs/websocket.md describes every frame."
 )
-
-
-MESSAGE = {"type": "message", "message": "Hey everyone!", "client_id": "{{$guid}}", "ref": "m"}
-FRAMES: dict[type[protocol.ClientFrame], Entity] = {
-    protocol.SendMessage: MESSAGE,
-    protocol.Typing: {"type": "typing", "typing": True},
-    protocol.Join: {"type": "join", "ref": "j"},
-    protocol.Exit: {"type": "exit", "ref": "e"},
-    protocol.Read: {"type": "read", "seq": 1, "ref": "r"},
-    protocol.Delivered: {"type": "delivered", "seq": 1, "ref": "d"},
-    protocol.Resume: {"type": "resume", "since": 0, "ref": "s"},
-    protocol.Ping: {"type": "ping", "ref": "p"},
-    protocol.SendToRoom: {"room_id": 1} | MESSAGE,
-    protocol.TypingInRoom: {"room_id": 1, "type": "typing", "typing": True},
-    protocol.JoinInRoom: {"room_id": 1, "type": "join", "ref": "j"},
-    protocol.ExitRoom: {"room_id": 1, "type": "exit", "ref": "e"},
-    protocol.ReadRoom: {"room_id": 1, "type": "read", "seq": 1, "ref": "r"},
-    protocol.DeliveredInRoom: {"room_id": 1, "type": "delivered", "seq": 1, "ref": "d"},
-    protocol.Follow: {"room_id": 1, "type": "follow", "ref": "f"},
-    protocol.Unfollow: {"room_id": 1, "type": "unfollow", "ref": "u"},
-    protocol.ResumeRooms: {"type": "resume", "rooms": {"1": 0}, "ref": "s"},
-}
-"""One saved message for each client frame. Postman fills in `{{$guid}}` anew for each message."""
+NEW_ID = "{{$guid}}"
+"""In place of each `client_id`: Postman fills in another one each time the message is sent."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -252,27 +211,31 @@ def _body(operation: Entity) -> Entity:
 
 
 def _sockets(folder: str) -> Iterator[tuple[str, Entity]]:
-    for place, (name, (path, frames, help_text)) in enumerate(SOCKETS.items(), 1):
-        messages = f".resources/{name}.resources/messages"
+    schemas = asyncapi_document()["components"]["schemas"]
+    for place, channel in enumerate(CHANNELS.values(), 1):
+        messages = f".resources/{channel.title}.resources/messages"
+        path = re.sub(r"{\w+}", channel.parameter_example, channel.address)
         yield (
-            f"{folder}/{name}.request.yaml",
+            f"{folder}/{channel.title}.request.yaml",
             {
                 "$kind": "websocket-request",
-                "description": help_text + SOCKET_HELP,
+                "description": f"{channel.summary}. {channel.description}\n\n{SOCKET_HELP}",
                 "url": "{{wsUrl}}" + path,
                 "headers": [{"key": "Authorization", "value": "Bearer {{token}}"}],
                 "messages": f"./{messages}",
                 "order": place * SPACING,
             },
         )
-        for number, frame in enumerate(get_args(frames), 1):
-            example = FRAMES[frame]
-            yield (
-                f"{folder}/{messages}/{example['type']}.message.yaml",
-                {
-                    "$kind": "websocket-message",
-                    "content": json.dumps(example, ensure_ascii=False, indent=2),
-                    "contentType": "json",
-                    "order": number * SPACING,
-                },
-            )
+        for frame in frames_of(channel.frames.client, schemas):
+            for title, example in CLIENT[frame].items():
+                yield f"{folder}/{messages}/{frame} - {title}.message.yaml", _message(example)
+
+
+def _message(example: Entity) -> Entity:
+    variables = {"client_id": NEW_ID, "token": "{{token}}"}
+    frame = {name: variables.get(name, value) for name, value in example.items()}
+    return {
+        "$kind": "websocket-message",
+        "content": json.dumps(frame, ensure_ascii=False, indent=2),
+        "contentType": "json",
+    }
