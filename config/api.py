@@ -25,7 +25,9 @@ from accounts.kernel.errors import (
 from accounts.kernel.json_answers import encode_json
 from messaging.api import router as messaging_router
 from messaging.attachments.api import router as attachments_router
+from messaging.changes_api import router as changes_router
 from messaging.push.api import router as push_router
+from messaging.search.api import router as search_router
 from rooms.api import router as rooms_router
 
 from . import VERSION
@@ -48,10 +50,11 @@ Every error has a stable `code` for programs and a `detail` for people. Lists co
 | `/ws/chat/<room_name>/` | public, made on first use |
 | `/ws/chat/group/<room_name>/` | group, members only |
 | `/ws/private/<username>/` | you and one other |
+| `/ws/events/` | all of your rooms on one socket |
 
 Send the token as `Authorization: Bearer`, as subprotocols `bearer, <token>`, as `?token=`, or as
 `token` in the first frame. Every frame, with an example, is in
-[docs/websocket.md](/docs/websocket.md).
+[docs/websocket.md](/docs/websocket.md), and for programs in [asyncapi.json](/api/asyncapi.json).
 """
 
 MAX_ANONYMOUS_BODY = 65_536
@@ -99,6 +102,8 @@ api.add_decorator(count_requests)
 api.add_router("", accounts_router)
 api.add_router("", rooms_router)
 api.add_router("", messaging_router)
+api.add_router("", search_router)
+api.add_router("", changes_router)
 api.add_router("", attachments_router)
 api.add_router("", push_router)
 add_error_handlers(api)

@@ -53,7 +53,7 @@ class Documented:
             return None
         try:
             frame = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return "is not JSON"
         if not isinstance(frame, dict):
             return "is not an object"
@@ -63,8 +63,7 @@ class Documented:
             if validator.is_valid(frame):
                 self._remember(text)
                 return None
-            error = next(validator.iter_errors(frame))
-            problems.append(f"{name}: {error.message}")
+            problems.append(f"{name}: {_first_error(validator, frame)}")
         return "; ".join(problems) or f"there is no frame of type {kind!r}"
 
     def _remember(self, text: bytes) -> None:
@@ -73,8 +72,15 @@ class Documented:
         self._known.add(text)
 
 
+def _first_error(validator: jsonschema_rs.Draft7Validator, frame: Frame) -> str:
+    try:
+        return str(next(validator.iter_errors(frame)).message)
+    except UnicodeEncodeError as error:  # half a surrogate pair
+        return str(error)
+
+
 def _closed(part: Any) -> Any:
-    """Returns a copy of schemas in which objects have no members but those that are named."""
+    """Returns a copy of schemas in which objects have the named members only."""
     if isinstance(part, list):
         return [_closed(one) for one in part]
     if not isinstance(part, dict):
@@ -85,7 +91,7 @@ def _closed(part: Any) -> Any:
     return closed
 
 
-class Conversation:
+class Exchange:
     """The frames of one socket.
 
     What is sent against the document waits for the server's refusal.
@@ -98,8 +104,11 @@ class Conversation:
         self.path = path.partition("?")[0]
         self.waiting: list[tuple[str, str]] = []
         """Each frame that is not documented, and what differs."""
+        self._refused = False
 
     def sent(self, text: str | bytes) -> None:
+        if self._refused:
+            return
         raw = text.encode(errors="replace") if isinstance(text, str) else text
         problem = self._sent.problem(raw) if isinstance(text, str) else "is binary"
         if problem is not None:
@@ -113,7 +122,9 @@ class Conversation:
             del self.waiting[0]
 
     def closed(self, code: int) -> None:
+        """A close with an error refuses all frames before it, also those on their way."""
         if code not in CLOSED_NORMALLY:
+            self._refused = True
             self.waiting.clear()
 
 
@@ -122,7 +133,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._documented: dict[Unions, tuple[Documented, Documented]] = {}
-        self._conversations: list[Conversation] = []
+        self._conversations: list[Exchange] = []
         self._problems: list[str] = []
 
     def documented(self, kind: Unions) -> tuple[Documented, Documented]:
@@ -131,11 +142,11 @@ class Watch:
             self._documented[kind] = Documented(kind.client), Documented(kind.server)
         return self._documented[kind]
 
-    def conversation_of(self, connection: Any) -> Conversation | None:
-        """Returns the conversation of a client's connection, None if it is not with a chat."""
-        found: Conversation | None = vars(connection).get("conversation")
+    def conversation_of(self, connection: Any) -> Exchange | None:
+        """Returns the exchange of a client's connection, None if it is not with a chat."""
+        found: Exchange | None = vars(connection).get("conversation")
         if found is None and connection.request.path.startswith("/ws/"):
-            found = connection.conversation = Conversation(self, connection.request.path)
+            found = connection.conversation = Exchange(self, connection.request.path)
             self._conversations.append(found)
         return found
 
