@@ -30,7 +30,7 @@ ADDRESS_PY = import os, shlex, dotenv; \
 	shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host; \
 	print(f"host={shlex.quote(host)} port={shlex.quote(port)} at={shlex.quote(shown)}:{shlex.quote(port)}")
 
-.PHONY: help run serve chat token test test-all coverage openapi http snapshots lint audit format lock bench faults demo clean
+.PHONY: help run serve chat token test coverage openapi http snapshots lint audit format lock bench faults demo clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -75,11 +75,8 @@ PARALLEL = --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-
 test: $(VENV)/.dev-installed ## All tests, with real PostgreSQL and Redis
 	$(if $(PYTEST_ARGS),\
 		$(DEV) $(BIN)/python -m pytest $(PYTEST_ARGS),\
-		$(DEV) $(BIN)/python -m pytest $(PARALLEL) -m "not alone and not repetition" && \
+		$(DEV) $(BIN)/python -m pytest $(PARALLEL) -m "not alone" && \
 		$(DEV) $(BIN)/python -m pytest -m alone tests/faults tests/e2e)
-
-test-all: test ## The same, and tests that repeat others on a third server
-	$(DEV) $(BIN)/python -m pytest $(PARALLEL) -m repetition tests/e2e tests/config
 
 # Not in `make test`: tracing slows Python code by two thirds, and does not cover server processes.
 # Python 3.14 traces branches at almost no cost.

@@ -13,7 +13,7 @@ from xdist.remote import Producer
 from messaging.attachments.eraser import Eraser
 
 from .clients import Person, register
-from .distribution import Scheduler, is_repetition, order_of
+from .distribution import Scheduler, order_of
 from .documented_frames import Watch, watching
 from .postgres_server import postgres_running
 from .servers import Server, serving
@@ -42,11 +42,6 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduler | None:
     return Scheduler(config, log) if config.getvalue("dist") == "loadgroup" else None
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    if is_repetition(item):
-        item.add_marker("repetition")
 
 
 @pytest.hookimpl(trylast=True)

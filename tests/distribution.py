@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from typing_extensions import override
 from xdist.scheduler import LoadScopeScheduling
 
@@ -17,30 +16,6 @@ SHORT = tuple(
     )
 )
 """Folders whose tests start no server."""
-EVERY_SERVER = frozenset(
-    f"tests/e2e/test_{name}.py"
-    for name in (
-        *("events_socket", "identity", "messages", "order_and_idempotency", "resume"),
-        *("receipts", "revocation"),
-    )
-)
-"""Files about sockets and order, which depend on the pair of server and database.
-
-The tests of other files run on daphne with SQLite and on uvicorn with PostgreSQL, which is each
-server and each database once. uvicorn with SQLite is left to `make test-all`.
-"""
-
-
-def is_repetition(item: pytest.Item) -> bool:
-    """Returns whether a test repeats on uvicorn with SQLite what two servers showed."""
-    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
-        return False
-    has_own_servers = hasattr(item.module, "server")
-    return (
-        item.callspec.params.get("server") == "uvicorn"
-        and not has_own_servers
-        and item.nodeid.partition("::")[0] not in EVERY_SERVER
-    )
 
 
 def group_of(nodeid: str) -> str:
