@@ -30,7 +30,7 @@ ADDRESS_PY = import os, shlex, dotenv; \
 	shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host; \
 	print(f"host={shlex.quote(host)} port={shlex.quote(port)} at={shlex.quote(shown)}:{shlex.quote(port)}")
 
-.PHONY: help run serve chat token test coverage openapi snapshots lint audit format lock bench faults demo clean
+.PHONY: help run serve chat token test coverage openapi http snapshots lint audit format lock bench faults demo clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -87,7 +87,10 @@ coverage: $(VENV)/.dev-installed ## Measure branch coverage of the tests that ru
 openapi: $(VENV)/.dev-installed ## Check the OpenAPI and AsyncAPI documents with linters, Postman and TypeScript (npm)
 	$(DEV) $(BIN)/python -m tests.openapi
 
-snapshots: $(VENV)/.dev-installed ## Accept a change of the wire: rewrite tests/wire/*.json
+http: $(VENV)/.dev-installed ## Send docs/chat.http and the Postman collection to a server (npm)
+	$(DEV) $(BIN)/python -m tests.editors
+
+snapshots: $(VENV)/.dev-installed ## Accept a change of the wire: rewrite tests/wire/*.json, docs/postman
 	$(DEV) DJANGO_SETTINGS_MODULE=config.settings $(BIN)/python -m tests.wire
 
 lint: $(VENV)/.dev-installed ## Style, types, import rules, migrations, deployment checks
@@ -136,7 +139,7 @@ demo: $(VENV)/.run-installed .env ## Fill the database with sample users, rooms 
 
 clean: ## Remove the virtual environment and caches; keep .env, database and uploads
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
-	rm -rf tests/openapi/node_modules tests/openapi/generated
+	rm -rf tests/openapi/node_modules tests/openapi/generated tests/editors/node_modules
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # Each .env gets a random SECRET_KEY: the default for development is published in the source.

@@ -188,7 +188,7 @@ def change_profile(
         changed += ["email", "email_key"]
     if display_name is not None:
         user.display_name = display_name
-        changed += ["display_name", "display_key"]
+        changed += ["display_name", "display_key", "shared_prefix"]
     if not isinstance(quiet_hours, Unchanged):
         user.quiet_hours = quiet_hours
         changed.append("quiet_hours")

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
@@ -21,7 +22,7 @@ class Unavailable(Exception):
     """Why this host cannot run the tools; a reason to skip, not to fail."""
 
 
-def install() -> None:
+def install(folder: Path = FOLDER) -> None:
     """Runs `npm ci` where the folder does not hold what is locked.
 
     Raises Unavailable.
@@ -32,13 +33,13 @@ def install() -> None:
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
     if int(version.lstrip("v").partition(".")[0]) < MIN_NODE:
         raise Unavailable(f"node is {version.strip()}, and {MIN_NODE} is needed")
-    lock, installed = FOLDER / "package-lock.json", FOLDER / "node_modules/.package-lock.json"
+    lock, installed = folder / "package-lock.json", folder / "node_modules/.package-lock.json"
     if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return
     try:
         done = subprocess.run(
             [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1"],
-            cwd=FOLDER,
+            cwd=folder,
             capture_output=True,
             text=True,
             timeout=INSTALL_TIMEOUT,
@@ -52,15 +53,21 @@ def install() -> None:
         raise SystemExit(f"npm ci failed:\n{done.stderr[-3000:]}")
 
 
-def run(tool: str, *arguments: str) -> str:
-    """A tool's result on stdout.
+def run(
+    tool: str,
+    *arguments: str,
+    folder: Path = FOLDER,
+    cwd: Path = FOLDER,
+    env: Mapping[str, str] = QUIET,
+) -> str:
+    """Returns what a tool of `folder` prints on stdout.
 
     Raises AssertionError with all that it printed when it fails.
     """
     done = subprocess.run(
-        [str(FOLDER / "node_modules/.bin" / tool), *arguments],
-        cwd=FOLDER,
-        env=os.environ | QUIET,
+        [str(folder / "node_modules/.bin" / tool), *arguments],
+        cwd=cwd,
+        env=os.environ | env,
         capture_output=True,
         text=True,
         timeout=TOOL_TIMEOUT,
