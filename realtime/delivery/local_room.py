@@ -112,7 +112,7 @@ class LocalRoom:
         self.catching_up = with_entry(self.catching_up, subscriber, None)
         self.followers += subscriber.is_follower
         if not subscriber.caller.shares_receipts:
-            self.unsharing |= {subscriber.caller.user_id}
+            self.set_sharing(subscriber.caller.user_id, shares=False)
         if subscriber.is_present:
             self.enter(subscriber)
 
@@ -135,8 +135,13 @@ class LocalRoom:
             for what in ("typing", "join"):
                 self.reset_throttle(what, user_id)
         if user_id in self.unsharing and not self.subscribers_of(user_id):
-            self.unsharing -= {user_id}
+            self.set_sharing(user_id, shares=True)
         return was_last
+
+    def set_sharing(self, user_id: int, *, shares: bool) -> None:
+        """Remembers whether a user here shares receipts, and so receives them."""
+        others = self.unsharing - {user_id}
+        self.unsharing = (others or NO_USERS) if shares else others | {user_id}
 
     def _leave(self, user_id: int) -> bool:
         left = self.users[user_id] - 1
