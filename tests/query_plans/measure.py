@@ -117,6 +117,8 @@ def operations(tokens: dict[str, list[str]], messages: int) -> dict[str, Callabl
         "users?q=person",
         "users?q=person%207",
         "users/me",
+        "search?q=about",
+        f"search?q=about&room={first.pk}",
         "sessions",
     )
     return {
