@@ -62,7 +62,7 @@ def filled(messages: int) -> dict[str, Any]:
         tokens = rooms_filled(plan)
         rooms = {room.name: room for room in Room.objects.all()}
         people = [one.user_id for one in Member.objects.filter(room=rooms["large"])]
-        others = [room for room in rooms.values() if room.name != "large"]
+        others = [rooms[one.name] for one in plan[1:]]
         Member.objects.bulk_create(
             Member(room=room, user_id=pk) for room in others for pk in people
         )
