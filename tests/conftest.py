@@ -1,5 +1,6 @@
 """Fixtures of all tests: servers that live as long as the run, and users of them."""
 
+import gc
 import logging
 import os
 import sys
@@ -12,7 +13,7 @@ from xdist.remote import Producer
 from messaging.attachments.eraser import Eraser
 
 from .clients import Person, register
-from .distribution import Scheduler, order_of
+from .distribution import Scheduler, is_repetition, order_of
 from .documented_frames import Watch, watching
 from .postgres_server import postgres_running
 from .servers import Server, serving
@@ -24,6 +25,16 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
 
+# Until all tests are collected: collections while modules load free nothing.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Keeps loaded modules out of later collections, as the server does."""
+    gc.freeze()
+    gc.enable()
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Returns one more than processors: tests often wait for timeouts and disks."""
     return (os.cpu_count() or 1) + 1
@@ -31,6 +42,11 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduler | None:
     return Scheduler(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if is_repetition(item):
+        item.add_marker("repetition")
 
 
 @pytest.hookimpl(trylast=True)
@@ -77,7 +93,7 @@ def server(request: pytest.FixtureRequest) -> Server:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_eraser_thread() -> Iterator[None]:
-    """Keeps the thread that deletes files out of test processes, where tests own the database."""
+    """Keeps the eraser's thread out of test processes: tests own the database."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Eraser, "start", lambda self: None)
         yield
@@ -91,7 +107,7 @@ def watched_sockets() -> Iterator[Watch]:
 
 @pytest.fixture(autouse=True)
 def frames_are_documented(request: pytest.FixtureRequest, watched_sockets: Watch) -> Iterator[None]:
-    """Fails a test whose sockets carried a frame that is not in the AsyncAPI document.
+    """Fails a test whose sockets carried a frame outside the AsyncAPI document.
 
     Frames that the server refuses are excluded. A test that does not wait for the refusal says so
     by the marker `malformed_frames`.

@@ -13,7 +13,7 @@ from functools import partial
 from django.conf import settings
 
 from realtime.protocol import with_room_id
-from realtime.servers.interface import Event, Write, ignore_change
+from realtime.servers.interface import Event, WriteFunction, ignore_change
 
 from .local_state import LocalState
 from .small_mappings import NO_ENTRIES, with_entry, without_entry
@@ -63,9 +63,9 @@ class LocalRoom:
         # Up-to-date subscribers, mapped to their transport's write function. Fan-out loops over
         # these functions only: touching any other per-socket object costs a cache miss per
         # recipient.
-        self.direct_writers: Mapping[Subscriber, Write] = NO_ENTRIES
+        self.direct_writers: Mapping[Subscriber, WriteFunction] = NO_ENTRIES
         # The same for followers, whose frames need a `room_id` (`protocol.with_room_id`).
-        self.follower_writers: Mapping[Subscriber, Write] = NO_ENTRIES
+        self.follower_writers: Mapping[Subscriber, WriteFunction] = NO_ENTRIES
         # The number of followers, up to date or not.
         self.followers = 0
         # Up-to-date subscribers that receive frames through their send queue.
@@ -390,7 +390,7 @@ class LocalRoom:
         return was_throttled
 
 
-def _write_directly(writers: Mapping[Subscriber, Write], data: bytes) -> None:
+def _write_directly(writers: Mapping[Subscriber, WriteFunction], data: bytes) -> None:
     for write in list(writers.values()):
         try:
             write(data)
