@@ -102,6 +102,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     date_joined = models.DateTimeField(default=timezone.now)
     last_seen = models.DateTimeField(null=True, blank=True)
     share_receipts = models.BooleanField(default=True)
+    receipts_changed_at = models.DateTimeField(null=True, editable=False)
+    """When `share_receipts` changed, so that each process finds it when the message is lost."""
 
     # The hash in the row, as this object last read or stored it.
     _stored_password: str | None = None
@@ -124,6 +126,12 @@ class User(AbstractBaseUser, PermissionsMixin):
             # PostgreSQL the search above cannot take it and drop rows by `shared_prefix`.
             models.Index(
                 fields=["display_key"], opclasses=["varchar_pattern_ops"], name="user_by_display"
+            ),
+            # accounts.selectors.changed_sharing, once a second; most users never change it.
+            models.Index(
+                fields=["receipts_changed_at"],
+                condition=models.Q(receipts_changed_at__isnull=False),
+                name="user_by_receipts_change",
             ),
         ]
 

@@ -123,7 +123,7 @@ def longest_lifetime() -> timedelta:
     return max(lifetimes)
 
 
-ENDED_SESSIONS_WINDOW = timedelta(seconds=150)
+REPAIR_WINDOW = timedelta(seconds=150)
 """Searched in addition to the time since the last check: more than clocks of hosts may differ."""
 ENDED_ON_POSTGRESQL = (
     "SELECT id FROM accounts_session WHERE ended_at > %s AND id = ANY(%s::bigint[])"
@@ -135,20 +135,27 @@ ENDED_ON_SQLITE = (
 
 
 def ended_sessions(open_ids: Collection[int], seconds: float) -> list[int]:
-    """Returns which sessions ended within the last seconds and ENDED_SESSIONS_WINDOW.
+    """Returns which sessions ended within the last seconds and REPAIR_WINDOW.
 
     Every process asks this each second, so it is one statement with two parameters. Without the
     ids each process would receive every session that ended anywhere in that time.
     """
     if not open_ids:
         return []
-    since = timezone.now() - timedelta(seconds=seconds) - ENDED_SESSIONS_WINDOW
+    since = timezone.now() - timedelta(seconds=seconds) - REPAIR_WINDOW
     statement, ids = ENDED_ON_SQLITE, json.dumps(list(open_ids))
     if connection.vendor == "postgresql":
         statement, ids = ENDED_ON_POSTGRESQL, "{" + ",".join(map(str, open_ids)) + "}"
     with connection.cursor() as cursor:
         cursor.execute(statement, [connection.ops.adapt_datetimefield_value(since), ids])
         return [pk for (pk,) in cursor.fetchall()]
+
+
+def changed_sharing(seconds: float) -> dict[int, bool]:
+    """Returns which users changed `share_receipts` within the last seconds and REPAIR_WINDOW."""
+    since = timezone.now() - timedelta(seconds=seconds) - REPAIR_WINDOW
+    changed = User.objects.filter(receipts_changed_at__gt=since)
+    return dict(changed.values_list("pk", "share_receipts"))
 
 
 def find_active_user(user_id: int) -> User | None:

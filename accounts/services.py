@@ -10,6 +10,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError
+from django.utils import timezone
 
 from . import hashing, tokens
 from .auth import network_of
@@ -229,5 +230,6 @@ def share_receipts(*, user: User, shares: bool) -> None:
     """Turns receipts on or off: others see a user's, and the user sees theirs."""
     with writing():
         user.share_receipts = shares
-        user.save(update_fields=["share_receipts"])
+        user.receipts_changed_at = timezone.now()
+        user.save(update_fields=["share_receipts", "receipts_changed_at"])
         publish(ReceiptsSharingChanged(user.pk, shares))

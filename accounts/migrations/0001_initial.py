@@ -66,6 +66,7 @@ class Migration(migrations.Migration):
                 ("date_joined", models.DateTimeField(default=django.utils.timezone.now)),
                 ("last_seen", models.DateTimeField(blank=True, null=True)),
                 ("share_receipts", models.BooleanField(default=True)),
+                ("receipts_changed_at", models.DateTimeField(editable=False, null=True)),
                 (
                     "groups",
                     models.ManyToManyField(
@@ -100,6 +101,11 @@ class Migration(migrations.Migration):
                         fields=["display_key"],
                         name="user_by_display",
                         opclasses=["varchar_pattern_ops"],
+                    ),
+                    models.Index(
+                        condition=models.Q(("receipts_changed_at__isnull", False)),
+                        fields=["receipts_changed_at"],
+                        name="user_by_receipts_change",
                     ),
                 ],
             },

@@ -1,6 +1,6 @@
 """Compares the clocks of two hosts."""
 
-from accounts.selectors import ENDED_SESSIONS_WINDOW
+from accounts.selectors import REPAIR_WINDOW
 
 from .finding import Finding, ok, warning, wrong
 
@@ -16,7 +16,7 @@ def compare_clocks(owner: str, other: float, own: float) -> Finding:
     offset = abs(other - own)
     direction = "behind" if other > own else "ahead of"
     sentence = f"This machine's clock is {offset:.1f} s {direction} that of {owner}"
-    if offset >= ENDED_SESSIONS_WINDOW.total_seconds():
+    if offset >= REPAIR_WINDOW.total_seconds():
         return wrong(
             f"{sentence}. Sockets of ended sessions may stay open while Redis is down, and tokens "
             "expire at the wrong time. Synchronize both clocks with NTP."

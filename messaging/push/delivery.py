@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from accounts.kernel.db import writing
 
+from .connection_pool import pool
 from .decisions import Decision, Drop, Postpone, Send, decide
 from .metrics import pushes
 from .models import DuePush, PushSubscription
@@ -55,6 +56,7 @@ class Delivery:
     def close(self) -> None:
         """Lets running requests end, without their outcome: these pushes are repeated."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        pool.clear()
 
     def _due_rows(self, limit: int) -> list[DuePush]:
         due = DuePush.objects.filter(due_at__lte=timezone.now())

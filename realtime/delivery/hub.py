@@ -4,7 +4,8 @@ Everything here runs on the event loop. Other threads enter through `post`.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from accounts.auth import Caller
@@ -227,11 +228,20 @@ class Hub:
         for socket in receivers:
             socket.write(event)
 
-    def set_receipts_sharing(self, user_id: int, *, shares: bool) -> None:
-        for room in self.rooms.values():
-            if room.subscribers_of(user_id):
-                others = room.unsharing - {user_id}
-                room.unsharing = others if shares else others | {user_id}
+    def set_receipts_sharing(self, shares_by_user: Mapping[int, bool]) -> None:
+        """Sends receipts to the sockets of these users from now on, or no longer."""
+        for socket in self._sockets():
+            caller = socket.caller
+            shares = shares_by_user.get(caller.user_id, caller.shares_receipts)
+            if shares != caller.shares_receipts:
+                socket.renew(replace(caller, shares_receipts=shares))
+                for subscriber in socket.subscriptions():
+                    room = self.rooms.get(subscriber.room_id)
+                    if room is not None:
+                        room.set_sharing(caller.user_id, shares=shares)
+
+    def _sockets(self) -> list[Socket]:
+        return [one for same_session in self._by_session.values() for one in same_session]
 
     # Closing
 
@@ -243,7 +253,7 @@ class Hub:
 
     def close_all(self, code: CloseCode) -> None:
         """Closes all sockets of a process that ends, without an `exit` in the rooms."""
-        sockets = [one for same_session in self._by_session.values() for one in same_session]
+        sockets = self._sockets()
         for socket in sockets:
             socket.ready = False
             for subscriber in socket.subscriptions():

@@ -7,7 +7,7 @@ versions arrive or are read from the database.
 
 import logging
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 
 from django.conf import settings
@@ -16,6 +16,7 @@ from realtime.protocol import with_room_id
 from realtime.servers.interface import Event, WriteFunction, ignore_change
 
 from .local_state import LocalState
+from .small_mappings import NO_ENTRIES, with_entry, without_entry
 from .subscriber import Subscriber, VersionedFrame, text_event
 from .waiting_frames import OutOfOrderFrames
 
@@ -62,30 +63,29 @@ class LocalRoom:
         # Up-to-date subscribers, mapped to their transport's write function. Fan-out loops over
         # these functions only: touching any other per-socket object costs a cache miss per
         # recipient.
-        self.direct_writers: dict[Subscriber, WriteFunction] = {}
+        self.direct_writers: Mapping[Subscriber, WriteFunction] = NO_ENTRIES
         # The same for followers, whose frames need a `room_id` (`protocol.with_room_id`).
-        self.follower_writers: dict[Subscriber, WriteFunction] = {}
+        self.follower_writers: Mapping[Subscriber, WriteFunction] = NO_ENTRIES
         # The number of followers, up to date or not.
         self.followers = 0
-        # Up-to-date subscribers that receive frames through their send queue. A dict, here and
-        # below: an empty set takes 150 bytes more, and most rooms have neither.
-        self.queued_subscribers: dict[Subscriber, None] = {}
+        # Up-to-date subscribers that receive frames through their send queue.
+        self.queued_subscribers: Mapping[Subscriber, None] = NO_ENTRIES
         # Subscribers that replay, or that read a version which has not arrived here.
-        self.catching_up: dict[Subscriber, None] = {}
-        self.out_of_order = OutOfOrderFrames()
-        self.unwritten: list[tuple[Event, Event]] = []
+        self.catching_up: Mapping[Subscriber, None] = NO_ENTRIES
+        self.out_of_order: OutOfOrderFrames | None = None
+        self.unwritten: list[tuple[Event, Event]] | None = None
         """Frames for up-to-date subscribers, written when the write batch closes.
 
         Each as room sockets and as followers receive it, nearly always the same.
         """
         self.unwritten_characters = 0
-        self.users: dict[int, int] = {}
-        self.names: dict[int, str] = {}
+        self.users: Mapping[int, int] = NO_ENTRIES
+        self.names: Mapping[int, str] = NO_ENTRIES
         # Users here who do not share receipts, and so receive none.
         self.unsharing = NO_USERS
         self.online_total = 0
         """Users in the room over all processes, as of the last arrival or departure here."""
-        self.throttled: dict[tuple[str, int], float] = {}
+        self.throttled: Mapping[tuple[str, int], float] = NO_ENTRIES
 
     # Subscribers
 
@@ -109,10 +109,10 @@ class LocalRoom:
         )
 
     def add(self, subscriber: Subscriber) -> None:
-        self.catching_up[subscriber] = None
+        self.catching_up = with_entry(self.catching_up, subscriber, None)
         self.followers += subscriber.is_follower
         if not subscriber.caller.shares_receipts:
-            self.unsharing |= {subscriber.caller.user_id}
+            self.set_sharing(subscriber.caller.user_id, shares=False)
         if subscriber.is_present:
             self.enter(subscriber)
 
@@ -120,13 +120,13 @@ class LocalRoom:
         """Counts the subscriber's user as online in the room."""
         subscriber.is_present = True
         user_id = subscriber.caller.user_id
-        self.users[user_id] = self.users.get(user_id, 0) + 1
-        self.names[user_id] = subscriber.caller.username
+        self.users = with_entry(self.users, user_id, self.users.get(user_id, 0) + 1)
+        self.names = with_entry(self.names, user_id, subscriber.caller.username)
 
     def discard(self, subscriber: Subscriber) -> bool:
         """Removes a subscriber. True when its user is not online here any more."""
         self._remove_from_receivers(subscriber)
-        self._stop_catching_up(subscriber)
+        self.catching_up = without_entry(self.catching_up, subscriber)
         subscriber.forget_buffered()
         self.followers -= subscriber.is_follower
         was_last = subscriber.is_present and self._leave(subscriber.caller.user_id)
@@ -135,14 +135,21 @@ class LocalRoom:
             for what in ("typing", "join"):
                 self.reset_throttle(what, user_id)
         if user_id in self.unsharing and not self.subscribers_of(user_id):
-            self.unsharing -= {user_id}
+            self.set_sharing(user_id, shares=True)
         return was_last
 
+    def set_sharing(self, user_id: int, *, shares: bool) -> None:
+        """Remembers whether a user here shares receipts, and so receives them."""
+        others = self.unsharing - {user_id}
+        self.unsharing = (others or NO_USERS) if shares else others | {user_id}
+
     def _leave(self, user_id: int) -> bool:
-        self.users[user_id] -= 1
-        if self.users[user_id]:
+        left = self.users[user_id] - 1
+        if left:
+            self.users = with_entry(self.users, user_id, left)
             return False
-        del self.users[user_id], self.names[user_id]
+        self.users = without_entry(self.users, user_id)
+        self.names = without_entry(self.names, user_id)
         return True
 
     def holds(self, subscriber: Subscriber) -> bool:
@@ -191,38 +198,39 @@ class LocalRoom:
         ):
             # It already has the frames that the write batch holds for the others.
             self.write_out()
-            self._stop_catching_up(subscriber)
+            self.catching_up = without_entry(self.catching_up, subscriber)
             subscriber.watch_writer(partial(self._route, subscriber))
             self._route(subscriber)
 
-    def _stop_catching_up(self, subscriber: Subscriber) -> None:
-        self.catching_up.pop(subscriber, None)
-        if not self.catching_up:
-            self.catching_up = {}  # the old one keeps the memory that it once needed
-
     def _route(self, subscriber: Subscriber) -> None:
         """Selects direct writer or send queue for a subscriber, also after each change."""
-        direct_writer, writers = subscriber.queue.direct_writer, self._writers(subscriber)
-        if direct_writer is not None:
-            self.queued_subscribers.pop(subscriber, None)
-            writers[subscriber] = direct_writer
+        direct_writer = subscriber.queue.direct_writer
+        if direct_writer is None:
+            self._remove_writer(subscriber)
+            self.queued_subscribers = with_entry(self.queued_subscribers, subscriber, None)
+            return
+        self.queued_subscribers = without_entry(self.queued_subscribers, subscriber)
+        if subscriber.is_follower:
+            self.follower_writers = with_entry(self.follower_writers, subscriber, direct_writer)
         else:
-            writers.pop(subscriber, None)
-            self.queued_subscribers[subscriber] = None
+            self.direct_writers = with_entry(self.direct_writers, subscriber, direct_writer)
 
     def reroute(self, subscriber: Subscriber) -> None:
         """Routes a follower after its direct writer changed, unless it is catching up."""
         if subscriber in self.follower_writers or subscriber in self.queued_subscribers:
             self._route(subscriber)
 
-    def _writers(self, subscriber: Subscriber) -> dict[Subscriber, WriteFunction]:
-        return self.follower_writers if subscriber.is_follower else self.direct_writers
+    def _remove_writer(self, subscriber: Subscriber) -> None:
+        if subscriber.is_follower:
+            self.follower_writers = without_entry(self.follower_writers, subscriber)
+        else:
+            self.direct_writers = without_entry(self.direct_writers, subscriber)
 
     def _remove_from_receivers(self, subscriber: Subscriber) -> None:
         self.write_out()
         subscriber.watch_writer(ignore_change)
-        self._writers(subscriber).pop(subscriber, None)
-        self.queued_subscribers.pop(subscriber, None)
+        self._remove_writer(subscriber)
+        self.queued_subscribers = without_entry(self.queued_subscribers, subscriber)
 
     def _promote_all(self) -> None:
         for subscriber in list(self.catching_up):
@@ -238,7 +246,7 @@ class LocalRoom:
         if subscriber.buffer is None:
             subscriber.buffer = []
         self._remove_from_receivers(subscriber)
-        self.catching_up[subscriber] = None
+        self.catching_up = with_entry(self.catching_up, subscriber, None)
 
     # Versions in order
 
@@ -250,6 +258,7 @@ class LocalRoom:
         if frame.version <= self.version:
             return True
         if frame.version > self.version + 1 or frame.access_epoch > self.access_epoch:
+            self.out_of_order = self.out_of_order or OutOfOrderFrames()
             self.out_of_order.add(frame)
             return False
         self._emit(frame)
@@ -267,13 +276,18 @@ class LocalRoom:
         for frame in frames:
             if frame.version > self.version:
                 self._emit(frame.after(before))
-        self.out_of_order.forget_up_to(self.version)
+        if self.out_of_order:
+            self.out_of_order.forget_up_to(self.version)
         self._emit_out_of_order()
         self._promote_all()
 
     def _emit_out_of_order(self) -> None:
-        while frame := self.out_of_order.take(self.version + 1, self.access_epoch):
+        while self.out_of_order and (
+            frame := self.out_of_order.take(self.version + 1, self.access_epoch)
+        ):
             self._emit(frame)
+        if not self.out_of_order:
+            self.out_of_order = None
 
     def _emit(self, frame: VersionedFrame) -> None:
         self.version = frame.version
@@ -291,8 +305,10 @@ class LocalRoom:
         characters = len(event["text"])
         if self.unwritten_characters + characters > MAX_WRITE_LENGTH:
             self.write_out()
-        if self.state.write_batch.is_open and not self.unwritten:
-            self.state.write_batch.add(self)
+        if self.unwritten is None:
+            self.unwritten = []
+            if self.state.write_batch.is_open:
+                self.state.write_batch.add(self)
         self.unwritten.append((event, for_followers or event))
         self.unwritten_characters += characters
         if not self.state.write_batch.is_open:
@@ -300,9 +316,9 @@ class LocalRoom:
 
     def write_out(self) -> None:
         """Writes the batched frames to up-to-date subscribers."""
-        if not self.unwritten:
+        if self.unwritten is None:
             return
-        frames, self.unwritten, self.unwritten_characters = self.unwritten, [], 0
+        frames, self.unwritten, self.unwritten_characters = self.unwritten, None, 0
         # Copied before anything is written: a subscriber found not to read moves to this set, and
         # has received the frames already.
         queued = list(self.queued_subscribers)
@@ -365,14 +381,16 @@ class LocalRoom:
 
     def note_sent(self, what: str, user_id: int) -> None:
         """Starts the interval of `may_send`."""
-        self.throttled[what, user_id] = time.monotonic()
+        self.throttled = with_entry(self.throttled, (what, user_id), time.monotonic())
 
     def reset_throttle(self, what: str, user_id: int) -> bool:
         """Ends the interval. False when the user sent nothing in it."""
-        return self.throttled.pop((what, user_id), None) is not None
+        was_throttled = (what, user_id) in self.throttled
+        self.throttled = without_entry(self.throttled, (what, user_id))
+        return was_throttled
 
 
-def _write_directly(writers: dict[Subscriber, WriteFunction], data: bytes) -> None:
+def _write_directly(writers: Mapping[Subscriber, WriteFunction], data: bytes) -> None:
     for write in list(writers.values()):
         try:
             write(data)

@@ -10,7 +10,7 @@ import logging
 import time
 
 from accounts.kernel.errors import Busy
-from accounts.selectors import ended_sessions
+from accounts.selectors import changed_sharing, ended_sessions
 from messaging.changes_since import StoredChange, room_snapshot
 from realtime.db_threads import DatabaseThreads
 from realtime.metrics import repaired_frames
@@ -139,8 +139,11 @@ class Repair:
         now = time.monotonic()
         open_ids = tuple(self._hub.open_sessions())
         ended = await self._database.run(ended_sessions, open_ids, now - self._checked_at)
+        sharing = await self._database.run(changed_sharing, now - self._checked_at)
         self._checked_at = now
         self._revocation.end_sessions(ended)
+        if sharing:
+            self._hub.set_receipts_sharing(sharing)
 
     async def _compare_all(self, ids: list[int]) -> None:
         for first in range(0, len(ids), ROOMS_PER_QUERY):

@@ -81,6 +81,7 @@ def _runner(options: argparse.Namespace) -> Runner:
         rounds=options.rounds or (1 if options.quick else 5),
         seconds=options.seconds or (0.6 if options.quick else 1.5),
         quick=options.quick,
+        messages=options.messages,
         before=options.before and options.before.resolve(),
     )
 
@@ -121,6 +122,9 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--members", default="200,1000", help="room sizes of fanout")
     parser.add_argument("--rounds", type=int, help="medians of this many, 5 by default")
     parser.add_argument("--seconds", type=float, help="length of a round, 1.5 by default")
+    parser.add_argument(
+        "--messages", type=int, default=100_000, help="size of search, up to 1,000,000"
+    )
     parser.add_argument("--quick", action="store_true", help="one short round of everything")
     parser.add_argument(
         "--keep", action="store_true", help=f"keep the results in docs/{docs_page.RESULTS}"

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from . import rest, scale_out, scenarios, sockets, sweeps
 from .runner import Runner
+from .search import search
+from .upload import upload
 
 SCENARIOS: dict[str, Callable[[Runner], None]] = {
     "fanout": scenarios.fanout,
@@ -31,4 +33,6 @@ SCENARIOS: dict[str, Callable[[Runner], None]] = {
     "members": sweeps.members,
     "rooms": sweeps.rooms,
     "rest": rest.rest,
+    "search": search,
+    "upload": upload,
 }

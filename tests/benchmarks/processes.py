@@ -24,7 +24,11 @@ class Missing(Exception):
 
 
 def run(
-    command: list[str], environment: dict[str, str], given: str = "", folder: Path = ROOT
+    command: list[str],
+    environment: dict[str, str],
+    given: str = "",
+    folder: Path = ROOT,
+    timeout: float = 300,
 ) -> str:
     """Runs a command that must succeed; returns its output."""
     done = subprocess.run(
@@ -34,7 +38,7 @@ def run(
         input=given,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=timeout,
         check=False,
     )
     if done.returncode:

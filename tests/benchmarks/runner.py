@@ -41,6 +41,8 @@ class Runner:
     rounds: int
     seconds: float
     quick: bool
+    messages: int = 100_000
+    """Messages that `search` looks through."""
     before: Path | None = None
     """Another checkout of the product, measured as one more system."""
     results: Results = field(default_factory=Results)

@@ -91,6 +91,7 @@ def _product(system: System, rooms: list[Room], ground: Ground) -> Iterator[Runn
             "DATABASE_URL": ground.database_url,
             "REDIS_URL": ground.redis_url,
             "SECRET_KEY": SECRET_KEY,
+            "MEDIA_ROOT": str(ground.folder / "media"),
             "DEBUG": "0",
             "ALLOWED_HOSTS": "127.0.0.1",
         }
@@ -113,6 +114,7 @@ def _product(system: System, rooms: list[Room], ground: Ground) -> Iterator[Runn
             rooms,
             lambda room, token: f"/ws/chat/group/{room}/?token={token}",
             tokens,
+            variables,
         )
 
 

@@ -63,6 +63,8 @@ class Running:
     rooms: list[Room]
     path: Callable[[str, str], str]
     tokens: dict[str, list[str]] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
+    """The environment of the product's processes."""
     helpers: dict[str, psutil.Process] = field(default_factory=dict)
     """Its Redis and its PostgreSQL. The PostgreSQL serves the other systems too, in turns."""
 

@@ -204,6 +204,40 @@ async def test_message_crosses_servers_and_a_stopped_server_closes_1012(stack: S
     one.start()
 
 
+def test_follower_sends_the_pushes_and_the_servers_do_not() -> None:
+    services = compose_file.services()
+    for name in (*APPS, "follower"):
+        assert services[name]["environment"]["CHAT_FOLLOWER"] == "command"
+    assert services["follower"]["networks"] == ["data", "default"]
+    assert "ports" not in services["follower"]
+
+
+def test_follower_takes_the_lease_answers_its_health_check_and_stops(stack: Stack) -> None:
+    service, port = compose_file.services()["follower"], str(free_port())
+    probe = [part.replace("9100", port) for part in compose_file.command_of(service["healthcheck"])]
+    assert stack.migrate.run(probe).returncode == 1
+    running = subprocess.Popen(
+        [port if part == "9100" else part for part in service["command"]],
+        cwd=stack.migrate.folder,
+        env=stack.migrate.variables,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        with psycopg.connect(stack.migrate.variables["DATABASE_URL"], autocommit=True) as database:
+            lease = "SELECT 1 FROM messaging_follower WHERE expires_at > now()"
+            deadline = time.monotonic() + 30
+            while database.execute(lease).fetchone() is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            assert stack.migrate.run(probe).returncode == 0
+            running.terminate()
+            assert running.wait(30) == 0
+            assert database.execute(lease).fetchone() is None
+    finally:
+        running.kill()
+        running.wait(10)
+
+
 def test_redis_starts_with_the_compose_options(tmp_path: Path) -> None:
     service, binary, port = compose_file.services()["redis"], find_binary(), str(free_port())
     assert binary is not None

@@ -214,6 +214,30 @@ async def test_user_of_a_killed_process_goes_offline_everywhere(
                 cluster.servers[2].start()
 
 
+async def test_user_with_a_socket_of_all_rooms_goes_offline_when_its_process_is_killed(
+    cluster: Cluster, people: list[Person], at: Any
+) -> None:
+    ila, kaushal = people
+    room_id = (await ila.post("/rooms", {"name": fresh("killed")})).json()["id"]
+    await kaushal.post(f"/rooms/{room_id}/join")
+    watching, dying = ila.events(), at(kaushal, 2).events()
+
+    async def presence(*, online: bool, within: float) -> None:
+        frame = await watching.receive_type("presence", within)
+        assert (frame["user_id"], frame["online"]) == (kaushal.id, online)
+
+    async with opened(watching, dying):
+        await presence(online=True, within=FRAME_TIMEOUT)
+        assert await online(at(ila, 1), room_id) == {ila.username, kaushal.username}
+        cluster.servers[2].kill()
+        try:
+            await presence(online=False, within=GONE_TIMEOUT)
+            for number in range(2):
+                assert await online(at(ila, number), room_id) == {ila.username}
+        finally:
+            cluster.servers[2].start()
+
+
 async def test_presence_is_restored_after_redis_loses_its_data(
     cluster: Cluster, people: list[Person], at: Any
 ) -> None:

@@ -241,3 +241,39 @@ async def test_messages_are_delivered_while_redis_dies_and_returns(
         await until_hints_arrive(near, far)
         for number in range(3):
             await assert_received_by_hint(near, far, f"again {number}")
+
+
+async def test_receipts_end_within_two_seconds_on_the_other_process(
+    pair: TwoProcesses, people: list[Person]
+) -> None:
+    """Both sockets of the user are on the second process; the change is made on the first.
+
+    A room that is followed after the change is covered as well.
+    """
+    owner, member, _ = await a_group_over_both(pair, "unshared", people)
+    friend = await register(pair.second.http, pair.second.ws)
+    people.append(friend)
+    names = {"members": [member.username, friend.username]}
+    rooms = [
+        (await owner.post("/rooms/with-members", {"name": name, **names})).json()["id"]
+        for name in ("unshared1", "unshared2")
+    ]
+    for room_id in rooms:
+        for _ in range(2):
+            await owner.post(f"/rooms/{room_id}/messages", {"content": "Hi"})
+    socket, events = member.group("unshared1"), member.events()
+    async with opened(socket, events), member.at(pair.first).http as first:
+        await events.send(type="unfollow", room_id=rooms[1])
+        await events.receive_type("unfollowed")
+        await friend.post(f"/rooms/{rooms[0]}/read", {"seq": 1})
+        for one in (socket, events):
+            assert (await one.receive_type("read"))["username"] == friend.username
+        answer = await first.patch("/users/me", json={"share_receipts": False})
+        assert answer.status_code == 200, answer.text
+        await asyncio.sleep(2)
+        await events.send(type="follow", room_id=rooms[1])
+        await events.receive_type("followed")
+        for room_id in rooms:
+            await friend.post(f"/rooms/{room_id}/read", {"seq": 2})
+        for one in (socket, events):
+            assert not [frame for frame in await one.ping() if frame["type"] == "read"]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -26,8 +27,9 @@ pytestmark = [
 
 
 @pytest.fixture(autouse=True)
-def development(settings: Settings) -> Iterator[None]:
+def development(settings: Settings, tmp_path: Path) -> Iterator[None]:
     settings.DEBUG = True
+    settings.MEDIA_ROOT = tmp_path
     buckets.clear()
     yield
     buckets.clear()
@@ -46,7 +48,7 @@ def test_demo_creates_a_room_of_each_kind_with_messages() -> None:
     run("demo")
     assert {room.kind: room.last_seq for room in Room.objects.all()} == {
         RoomKind.PUBLIC: 3,
-        RoomKind.GROUP: 3,
+        RoomKind.GROUP: 4,
         RoomKind.PRIVATE: 2,
     }
     assert list(User.objects.order_by("pk").values_list("username", flat=True)) == [
@@ -55,6 +57,16 @@ def test_demo_creates_a_room_of_each_kind_with_messages() -> None:
         "maya",
     ]
     assert all(user.check_password("password123") for user in User.objects.all())
+
+
+def test_demo_shows_a_file_a_pin_and_a_mention() -> None:
+    run("demo")
+    packing = Message.objects.get(content="What to pack")
+    (attachment,) = packing.attachments
+    assert attachment["name"] == "packing.txt"
+    assert packing.pinned_version is not None
+    ila = User.objects.get(username="ila")
+    assert Message.objects.get(content__contains="@ila").mentions == [ila.pk]
 
 
 def test_second_run_adds_only_sessions() -> None:
@@ -71,7 +83,7 @@ def test_printed_tokens_and_urls_are_valid() -> None:
     printed = run("demo")
     tokens = re.findall(r"^(eyJ\S+)$", printed, re.MULTILINE)
     assert [authenticate(token).username for token in tokens] == ["ila", "kaushal", "maya"]
-    for path in ("chat/lobby", "chat/group/weekend", "private/kaushal"):
+    for path in ("chat/lobby", "chat/group/weekend", "private/kaushal", "events"):
         assert re.search(rf"ws://[\w.]+:\d+/ws/{path}/\?token={re.escape(tokens[0])}", printed)
 
 

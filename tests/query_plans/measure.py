@@ -128,6 +128,8 @@ def operations(tokens: dict[str, list[str]], messages: int) -> dict[str, Callabl
         "users?q=room&limit=5",
         "users?q=room0-",
         "users/me",
+        "search?q=about",
+        f"search?q=about&room={first.pk}",
         "sessions",
     )
     return {

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from django.conf import settings
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management.base import BaseCommand, CommandError
 from typing_extensions import override
 
@@ -19,6 +20,8 @@ from accounts.login import log_in
 from accounts.services import register
 from accounts.tokens import TokenPair
 from messaging import reactions, services
+from messaging.attachments.services import store_upload
+from messaging.pins import pin_message
 from messaging.writer.drafts import Sent
 from rooms.errors import RoomExists
 from rooms.membership import add_members
@@ -36,7 +39,7 @@ MESSAGES = {
     ),
     GROUP: (
         ("ila", "Where do we go on Saturday?"),
-        ("maya", "To the lake, if it does not rain."),
+        ("maya", "To the lake, @ila, if it does not rain."),
         ("kaushal", "And to the cinema if it does."),
     ),
     PRIVATE: (
@@ -44,6 +47,9 @@ MESSAGES = {
         ("kaushal", "Two."),
     ),
 }
+
+
+FILE_NAME, FILE_TEXT = "packing.txt", b"Tent\nBread\nMatches\n"
 
 
 class Command(BaseCommand):
@@ -79,8 +85,10 @@ class Command(BaseCommand):
         self.stdout.write("\nTo talk in the terminal (start the server first: make run):")
         for room in (f"ROOM={PUBLIC}", f"GROUP={GROUP}", "TO=kaushal"):
             self.stdout.write(f"make chat NAME=ila {room}")
-        self.stdout.write("\nSockets of ila (public, group, private), to open in Postman:")
-        for path in (f"chat/{PUBLIC}", f"chat/group/{GROUP}", "private/kaushal"):
+        self.stdout.write(
+            "\nSockets of ila (public, group, private, all rooms), to open in Postman:"
+        )
+        for path in (f"chat/{PUBLIC}", f"chat/group/{GROUP}", "private/kaushal", "events"):
             self.stdout.write(f"ws://{at}/ws/{path}/?token={access}")
         self.stdout.write("\nHTTP as ila:")
         for path in (
@@ -88,8 +96,14 @@ class Command(BaseCommand):
             f"history/{PUBLIC}",
             f"rooms/{rooms[GROUP].pk}/messages",
             f"rooms/{rooms[GROUP].pk}/members",
+            f"rooms/{rooms[GROUP].pk}/pins",
+            "search?q=lake",
         ):
             self.stdout.write(f'curl -H "Authorization: Bearer {access}" http://{at}/api/{path}')
+        self.stdout.write(
+            f'curl -H "Authorization: Bearer {access}" -F file=@README.md'
+            f" http://{at}/api/attachments"
+        )
         self.stdout.write(
             f'curl -H "Authorization: Bearer {access}" -H "Content-Type: application/json" \\\n'
             f'  -d \'{{"content": "Hello"}}\' http://{at}/api/rooms/{rooms[PUBLIC].pk}/messages'
@@ -158,6 +172,18 @@ def _send_messages(callers: dict[str, Caller], rooms: dict[str, Room]) -> None:
             reactions.add_reaction(
                 caller=callers["kaushal"], room_id=room.pk, message_id=first.id, emoji="👍"
             )
+            if name == GROUP:
+                _send_pinned_file(callers["ila"], room)
+
+
+def _send_pinned_file(caller: Caller, room: Room) -> None:
+    file = SimpleUploadedFile(FILE_NAME, FILE_TEXT, "text/plain")
+    attachment = store_upload(caller=caller, file=file)
+    draft = services.draft_message(
+        caller=caller, room_id=room.pk, text="What to pack", attachments=[attachment.pk]
+    )
+    sent = services.send_message(draft)
+    pin_message(caller=caller, room_id=room.pk, message_id=sent.message.id)
 
 
 def _send(caller: Caller, room: Room, number: int, text: str) -> Sent:

@@ -315,3 +315,32 @@ def test_a_page_costs_a_bounded_number_of_statements(
         store_message(ila, room, "word")
     with django_assert_max_num_queries(8):
         assert len(texts(ila, "word")) == 50
+
+
+@pytest.mark.parametrize(
+    ("found", "missing", "left", "further"),
+    [
+        (0, 50, 10**6, 0),  # rare: the index finds the few
+        (2, 49, 10**6, 0),  # filling the page would take the walk through 125,000 messages
+        (20, 31, 10**6, 7936),
+        (49, 2, 10**6, 209),
+        (20, 31, 900, 0),  # the index finds four more
+    ],
+)
+def test_walk_goes_on_where_the_index_would_find_thousands(
+    found: int, missing: int, left: int, further: int
+) -> None:
+    assert selectors._further_walk(4096, found, missing, left) == further
+
+
+def test_further_walk_and_index_find_the_same(
+    ila: Caller, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(120):
+        store_message(ila, room, f"number {number} " + ("odd" if number % 2 else "even"))
+    monkeypatch.setattr(selectors, "WALK", 10)
+    for most in (0, 40, 1000):
+        monkeypatch.setattr(selectors, "MAX_WALK", most)
+        found = texts(ila, "odd number", room)
+        assert found == [f"number {number} odd" for number in range(119, 19, -2)]
+        assert texts(ila, "odd number") == found

@@ -66,7 +66,7 @@ def test_failing_direct_writer_is_cut_and_others_receive_all() -> None:
             raise MemoryError
         direct_writer(data)
 
-    room.direct_writers[failing] = fail_once
+    room.direct_writers = {**room.direct_writers, failing: fail_once}
     room.deliver(frame(1))
     room.deliver(frame(2))
     assert subscriber.received == [1, 2]

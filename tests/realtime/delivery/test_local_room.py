@@ -85,7 +85,7 @@ def test_out_of_order_frames_are_bounded(
 ) -> None:
     monkeypatch.setattr(waiting_frames, "MAX_FRAMES", 3)
     assert not any(room.deliver(frame(version)) for version in range(2, 10))
-    assert len(room.out_of_order) == 3
+    assert len(room.out_of_order or ()) == 3
     room.fill([frame(version) for version in range(1, 10)])
     assert subscriber.received == list(range(1, 10))
 
@@ -97,7 +97,7 @@ def test_out_of_order_frames_are_bounded_in_bytes(
     for first in (11, 31):
         # A fill frees the bytes of what it delivered.
         assert not any(room.deliver(frame(version)) for version in range(first + 1, first + 10))
-        assert len(room.out_of_order) == 3
+        assert len(room.out_of_order or ()) == 3
         room.fill([frame(version) for version in range(first, first + 10)])
         assert not room.out_of_order
     assert subscriber.received == [*range(11, 21), *range(31, 41)]

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.selectors import ENDED_SESSIONS_WINDOW, ended_sessions
+from accounts.selectors import REPAIR_WINDOW, ended_sessions
 from accounts.sessions import end_session
 from realtime.delivery import repair as repair_module
 from realtime.delivery.repair import Repair
@@ -58,7 +58,7 @@ def test_ended_sessions_returns_only_requested_sessions() -> None:
     now = timezone.now()
     active, ended, elsewhere, long_ago = [
         make_session(ended_at=end).pk
-        for end in (None, now, now, now - ENDED_SESSIONS_WINDOW - timedelta(seconds=9))
+        for end in (None, now, now, now - REPAIR_WINDOW - timedelta(seconds=9))
     ]
     with CaptureQueriesContext(connection) as queries:
         assert ended_sessions([active, ended, long_ago, 10**9], 1) == [ended]
