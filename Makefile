@@ -10,7 +10,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 BIN = $(VENV)/bin
 IN_PROCESS = $(addprefix tests/,accounts rooms messaging realtime config chat_client wire)
-CODE = manage.py config accounts rooms messaging realtime tests
+CODE = manage.py config accounts rooms messaging realtime tests clients/python
 
 # 256 KiB, four times the largest frame of the protocol (64 KiB). The application must receive a frame
 # slightly above that limit to answer `frame_too_big`; the transport refuses only far larger ones.

@@ -106,6 +106,7 @@ class Proxy:
         self.refuse()
         for link in list(self.links):
             link.abort()
+            link.thaw()  # a frozen one would not notice
         while self.links:
             await asyncio.sleep(0.01)
 
