@@ -34,6 +34,10 @@ class Link:
     def thaw(self) -> None:
         self._flows.set()
 
+    @property
+    def frozen(self) -> bool:
+        return not self._flows.is_set()
+
     def abort(self) -> None:
         """Resets the connection on both ends."""
         for writer in (self._near, self._far):

@@ -25,7 +25,7 @@ E = TypeVar("E")
 
 
 async def take(events: AsyncIterator[E], count: int) -> list[E]:
-    taken = []
+    taken: list[E] = []
     async with asyncio.timeout(10):
         while len(taken) < count:
             taken.append(await anext(events))

@@ -1,0 +1,86 @@
+"""Cuts, stalls and drops the connections of clients, at times drawn beforehand."""
+
+import asyncio
+import random
+from collections import Counter
+
+from .cluster import Cluster
+from .proxy import Link, Proxy
+
+FAULTS = ("reset", "half a frame", "close", "stall", "black hole")
+MAX_BYTES = 2000
+"""Bytes that pass before a connection is cut: less or more than a frame."""
+STALL = 0.5, 4.0
+"""Seconds for which bytes are held: some longer than a client waits for a pong."""
+BLACK_HOLE = 15.0
+"""Seconds for which nothing passes: every client has given up long before."""
+
+
+class ClientFaults:
+    """`cuts` faults of connections and `kills` of the server, within `seconds`."""
+
+    def __init__(
+        self,
+        servers: Cluster,
+        proxy: Proxy,
+        rng: random.Random,
+        *,
+        cuts: int,
+        kills: int,
+        seconds: float,
+    ) -> None:
+        self._servers, self._proxy, self._rng = servers, proxy, rng
+        self._cuts, self._kills, self._seconds = cuts, kills, seconds
+        self.counts: Counter[str] = Counter()
+        self._thawing: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as faults:
+                faults.create_task(self._cut_connections())
+                faults.create_task(self._kill_servers())
+        finally:
+            for task in self._thawing:
+                task.cancel()
+            self._proxy.hand_on()
+
+    async def _cut_connections(self) -> None:
+        """Waits for a connection where all are lost, so that each fault meets one."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        for moment in sorted(self._rng.uniform(0, self._seconds) for _ in range(self._cuts)):
+            await asyncio.sleep(max(0.0, begun + moment - loop.time()))
+            while not (links := [link for link in self._proxy.links if not link.frozen]):
+                await asyncio.sleep(0.01)
+            fault = self._rng.choice(FAULTS)
+            self._strike(fault, self._rng.choice(links))
+            self.counts[fault] += 1
+
+    async def _kill_servers(self) -> None:
+        for _ in range(self._kills):
+            await asyncio.sleep(self._rng.uniform(0.5, 1.5) * self._seconds / (self._kills + 1))
+            await self._servers.kill(0)
+            self.counts["kill"] += 1
+
+    def _strike(self, fault: str, link: Link) -> None:
+        match fault:
+            case "reset":
+                link.abort()
+            case "close":
+                link.close()
+            case "half a frame":
+                link.cut_after(self._rng.randrange(1, MAX_BYTES))
+            case "stall":
+                self._hold(link, self._rng.uniform(*STALL))
+            case _:
+                self._hold(link, BLACK_HOLE)
+
+    def _hold(self, link: Link, seconds: float) -> None:
+        link.freeze()
+        task = asyncio.create_task(self._thaw(link, seconds))
+        self._thawing.add(task)
+        task.add_done_callback(self._thawing.discard)
+
+    async def _thaw(self, link: Link, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        link.thaw()
