@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Sequence
 
 from .cluster import Cluster
 from .proxy import Link, Proxy
@@ -13,7 +14,7 @@ MAX_BYTES = 2000
 STALL = 0.5, 4.0
 """Seconds for which bytes are held: some longer than a client waits for a pong."""
 BLACK_HOLE = 15.0
-"""Seconds for which nothing passes: every client has given up long before."""
+"""Seconds for which nothing passes, before it is lost: every client has given up by then."""
 
 
 class ClientFaults:
@@ -28,11 +29,13 @@ class ClientFaults:
         cuts: int,
         kills: int,
         seconds: float,
+        kinds: Sequence[str] = FAULTS,
     ) -> None:
         self._servers, self._proxy, self._rng = servers, proxy, rng
+        self._kinds = kinds
         self._cuts, self._kills, self._seconds = cuts, kills, seconds
         self.counts: Counter[str] = Counter()
-        self._thawing: set[asyncio.Task[None]] = set()
+        self._holding: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         try:
@@ -40,9 +43,9 @@ class ClientFaults:
                 faults.create_task(self._cut_connections())
                 faults.create_task(self._kill_servers())
         finally:
-            for task in self._thawing:
+            for task in self._holding:
                 task.cancel()
-            self._proxy.hand_on()
+            await asyncio.gather(*self._holding, return_exceptions=True)
 
     async def _cut_connections(self) -> None:
         """Waits for a connection where all are lost, so that each fault meets one."""
@@ -52,7 +55,7 @@ class ClientFaults:
             await asyncio.sleep(max(0.0, begun + moment - loop.time()))
             while not (links := [link for link in self._proxy.links if not link.frozen]):
                 await asyncio.sleep(0.01)
-            fault = self._rng.choice(FAULTS)
+            fault = self._rng.choice(self._kinds)
             self._strike(fault, self._rng.choice(links))
             self.counts[fault] += 1
 
@@ -71,16 +74,21 @@ class ClientFaults:
             case "half a frame":
                 link.cut_after(self._rng.randrange(1, MAX_BYTES))
             case "stall":
-                self._hold(link, self._rng.uniform(*STALL))
+                self._hold(link, self._rng.uniform(*STALL), lost=False)
             case _:
-                self._hold(link, BLACK_HOLE)
+                self._hold(link, BLACK_HOLE, lost=True)
 
-    def _hold(self, link: Link, seconds: float) -> None:
+    def _hold(self, link: Link, seconds: float, *, lost: bool) -> None:
+        """Holds bytes, and forwards or loses them afterwards."""
         link.freeze()
-        task = asyncio.create_task(self._thaw(link, seconds))
-        self._thawing.add(task)
-        task.add_done_callback(self._thawing.discard)
+        task = asyncio.create_task(self._release(link, seconds, lost=lost))
+        self._holding.add(task)
+        task.add_done_callback(self._holding.discard)
 
-    async def _thaw(self, link: Link, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-        link.thaw()
+    async def _release(self, link: Link, seconds: float, *, lost: bool) -> None:
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            if lost:
+                link.abort()
+            link.thaw()

@@ -11,9 +11,13 @@ class Task:
     messages: int
     pause: float
     """Seconds between two messages, on average."""
+    changes: float
+    """Probability that a client changes a message after it sent one."""
     total: int
     within: float
     """Seconds after which a client ends with what it has."""
+    settles_within: float
+    """Seconds in which all must be there, once the network is good."""
     start: asyncio.Event = field(default_factory=asyncio.Event)
     good: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the network is good again, and everything is sent."""

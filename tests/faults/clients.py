@@ -15,7 +15,7 @@ from chat_backend_client import ChatClient
 from tests.postgres_server import postgres_running
 
 from .checker import Violation
-from .client_faults import ClientFaults
+from .client_faults import FAULTS, ClientFaults
 from .client_task import Task
 from .cluster import Cluster, cluster
 from .findings import Findings
@@ -42,7 +42,9 @@ class ClientPlan:
     postgres: bool = False
     node: bool = True
     """Half of the users with the TypeScript client, where it can run."""
-    python: bool = True
+    faults: tuple[str, ...] = FAULTS
+    changes: float = 0.1
+    """Edits, deletes and reactions for each message of a Python client."""
     flags: tuple[str, ...] = ()
     """For the TypeScript client: see NodeUser."""
     ends_within: float = ENDS_TIMEOUT
@@ -95,11 +97,14 @@ class ClientDrill:
             cuts=self.plan.cuts,
             kills=self.plan.kills,
             seconds=self.plan.seconds,
+            kinds=self.plan.faults,
         )
         self._task = Task(
             messages=each,
             pause=self.plan.seconds / each,
+            changes=self.plan.changes,
             total=each * len(users) + 1,
+            settles_within=self.plan.ends_within,
             within=self.plan.seconds * 2 + self.plan.ends_within,
         )
         chatting = [asyncio.create_task(user.chat(self._task)) for user in users]
@@ -146,7 +151,7 @@ class ClientDrill:
         if not self.plan.node or missing:
             self.findings.note(f"{users} Python clients" + (f" ({missing})" if missing else ""))
             return 0
-        node = users // 2 if self.plan.python else users
+        node = users // 2
         self.findings.note(f"{users - node} Python and {node} TypeScript clients")
         return node
 

@@ -26,9 +26,7 @@ OPTIONS = Options(
     close_timeout=0.0,
 )
 """Impatient: a dead connection is noticed within 3 s, and no message leaves the window."""
-CHANGES = 0.1
 RECENT = 20
-SETTLES_TIMEOUT = 60.0
 
 
 @dataclass(slots=True)
@@ -59,9 +57,9 @@ class PythonUser:
             try:
                 self.opened.set()
                 await task.start.wait()
-                await self._send_all(room, task.messages, task.pause)
+                await self._send_all(room, task)
                 await task.good.wait()
-                await _settled(room, task.total)
+                await _settled(room, task)
             finally:
                 noting.cancel()
                 await asyncio.gather(noting, return_exceptions=True)
@@ -76,13 +74,13 @@ class PythonUser:
         room = await stack.enter_async_context(client.group(self.room_name))
         return room, room.changes()
 
-    async def _send_all(self, room: Room, messages: int, pause: float) -> None:
-        for number in range(messages):
+    async def _send_all(self, room: Room, task: Task) -> None:
+        for number in range(task.messages):
             self.sent.append((await room.post(f"{self.username} {number}")).client_id)
-            if self.rng.random() < CHANGES:
+            if self.rng.random() < task.changes:
                 await self._change(room)
-            await asyncio.sleep(pause * self.rng.uniform(0.5, 1.5))
-        await room.flush(SETTLES_TIMEOUT)
+            await asyncio.sleep(task.pause * self.rng.uniform(0.5, 1.5))
+        await room.flush(task.settles_within)
         self.finished.set()
 
     async def _change(self, room: Room) -> None:
@@ -126,10 +124,10 @@ async def _note(changes: AsyncIterator[Change | Reset], noted: list[Change | Res
         noted.append(change)  # noqa: PERF401 - what came before a cancellation counts
 
 
-async def _settled(room: Room, total: int) -> None:
+async def _settled(room: Room, task: Task) -> None:
     """Waits until the room shows everything; what is still missing then is a finding."""
-    for _ in range(int(SETTLES_TIMEOUT / 0.1)):
+    for _ in range(int(task.settles_within / 0.1)):
         messages = room.messages
-        if room.complete and messages and messages[-1].seq >= total:
+        if room.complete and messages and messages[-1].seq >= task.total:
             return
         await asyncio.sleep(0.1)
