@@ -16,6 +16,7 @@ from chat_backend_client import (
     SignedOut,
     SqliteStorage,
 )
+from chat_backend_client.tokens import Pair
 from tests.faults.proxy import Proxy
 from tests.servers import Server
 
@@ -272,3 +273,44 @@ async def test_ended_session_ends_the_room(sign_up: SignUp, room_name: str) -> N
         await other.api.rest.call("POST", "/logout", {"everywhere": True})
         with pytest.raises(SignedOut):
             await take(room.changes(), 1)
+
+
+async def test_room_that_came_while_away_is_told_with_its_messages(
+    sign_up: SignUp, uvicorn: Server
+) -> None:
+    proxy = Proxy(uvicorn.port)
+    await proxy.start()
+    ila, kaushal = await sign_up(), await sign_up(f"http://127.0.0.1:{proxy.port}")
+    async with kaushal.events() as events:
+        told = events.events()
+        proxy.refuse()
+        for link in list(proxy.links):
+            link.abort()
+        async with ila.private(kaushal.user.username) as hers:
+            await hers.send("one")
+            await hers.send("two")
+            await proxy.start()
+            await hers.send("three")
+        kinds: list[str] = []
+        while kinds.count("message") < 3:
+            (event,) = await take(told, 1)
+            if event.kind in ("room_added", "message"):
+                kinds.append(event.kind)
+        assert kinds == ["room_added", "message", "message", "message"]
+    await proxy.close()
+
+
+async def test_refused_token_is_renewed_once_for_all_that_need_it(
+    sign_up: SignUp, room_name: str
+) -> None:
+    ila = await sign_up()
+    tokens = ila._tokens
+    first = tokens.refresh_token
+    assert first is not None
+    tokens._pair = Pair("no token", first)
+    async with ila.room(room_name) as room, ila.events():
+        await asyncio.gather(*(ila.api.me() for _ in range(5)))
+        await room.send("hi")
+        renewed = tokens.refresh_token
+        await ila.api.me()
+    assert first != renewed == tokens.refresh_token

@@ -4,7 +4,10 @@ import asyncio
 import re
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from chat_backend_client import ChatClient
 from tests.servers import ROOT, Server, serving
@@ -49,18 +52,23 @@ async def stop(process: Process) -> None:
         await process.communicate()
 
 
-async def test_snippets_do_what_the_readme_says(tmp_path: Path) -> None:
-    # A server of its own: the snippets register the names that they show.
-    with await asyncio.to_thread(serving("uvicorn", tmp_path).__enter__) as server:
-        talk = await output(await start(TALK, server, tmp_path))
-        assert talk == "sent 1\nila writes Hey everyone!\n"
-        async with ChatClient(server.http) as ila, ChatClient(server.http) as other:
-            await ila.login("ila", PASSWORD)
-            await other.register("bot", PASSWORD)
-            await _bot_answers_after_each_start(ila, server, tmp_path)
-            await _events_are_printed(ila, other, server, tmp_path)
-        report = await output(await start(REST, server, tmp_path))
-        assert report == "1 ila Saturday at ten?\n"
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server of its own: the snippets register the names that they show."""
+    with serving("uvicorn", tmp_path) as running:
+        yield running
+
+
+async def test_snippets_do_what_the_readme_says(server: Server, tmp_path: Path) -> None:
+    talk = await output(await start(TALK, server, tmp_path))
+    assert talk == "sent 1\nila writes Hey everyone!\n"
+    async with ChatClient(server.http) as ila, ChatClient(server.http) as other:
+        await ila.login("ila", PASSWORD)
+        await other.register("bot", PASSWORD)
+        await _bot_answers_after_each_start(ila, server, tmp_path)
+        await _events_are_printed(other, server, tmp_path)
+    report = await output(await start(REST, server, tmp_path))
+    assert report == "1 ila Saturday at ten?\n"
 
 
 async def _bot_answers_after_each_start(ila: ChatClient, server: Server, folder: Path) -> None:
@@ -81,20 +89,15 @@ async def _bot_answers_after_each_start(ila: ChatClient, server: Server, folder:
             await stop(bot)
 
 
-async def _events_are_printed(
-    ila: ChatClient, other: ChatClient, server: Server, folder: Path
-) -> None:
-    watching = await start(EVENTS, server, folder)
-    async with other.events() as events:
-        async with asyncio.timeout(20):
-            while not any(one.online for one in await other.api.members(await _room_id(other))):
-                await asyncio.sleep(0.1)
+async def _events_are_printed(other: ChatClient, server: Server, folder: Path) -> None:
+    async with other.events() as events, asyncio.timeout(30):
+        arrivals = events.events()
+        watching = await start(EVENTS, server, folder)
+        async for event in arrivals:
+            if event.kind == "user_presence" and event.username == "ila" and event.online:
+                break
         room = await events.private("ila")
         await room.send("psst")
-        lines = {await next_line(watching), await next_line(watching)}
-    assert f"{room.id} bot psst" in lines
-    await stop(watching)
-
-
-async def _room_id(client: ChatClient) -> int:
-    return (await client.api.my_rooms())[0].id
+        assert await next_line(watching) == "now in ['ila', 'bot']"
+        assert await next_line(watching) == f"{room.id} bot psst"
+        await stop(watching)

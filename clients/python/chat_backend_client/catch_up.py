@@ -72,6 +72,10 @@ class CatchUp:
         self._resuming = True
         self._update()
 
+    def read_on(self) -> None:
+        """Reads what came after the position at which the timeline begins."""
+        self._read(self._read_again())
+
     def lost(self) -> None:
         """The connection ended: the next one replays from `timeline.version`."""
         self._cancel(self._asking)
@@ -123,14 +127,17 @@ class CatchUp:
         await self._ask_resume(self.timeline.version)
 
     def _reload(self, to: int) -> None:
-        self._reloading = True
-        restored = to < self.timeline.version
-        if not restored:
+        if to < self.timeline.version:
+            self._read(self._begin_anew(to))
+        else:
             self.timeline.seen = max(self.timeline.seen, to)
+            self._read(self._read_again())
+
+    def _read(self, reading: Coroutine[None, None, None]) -> None:
+        self._reloading = True
+        self._update()
         self._cancel(self._loading)
-        self._loading = asyncio.create_task(
-            self._guard(self._begin_anew(to) if restored else self._read_again())
-        )
+        self._loading = asyncio.create_task(self._guard(reading))
 
     async def _read_again(self) -> None:
         """Reads the window and all after it."""

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 
+from .catch_up import PAGE
 from .connection import Frame
 from .errors import ChatError, Closed, NotConnected, Refused, Unreachable
 from .events import (
@@ -44,6 +45,7 @@ class Events:
         """Whether the user has further rooms: `follow` them one by one."""
         self._session = session
         self._link = Link(session.site, session.tokens, session.options, self)
+        self._begun = False
         self._named: set[int] = set()
         self._answers: dict[str, asyncio.Future[Frame]] = {}
         self._events: Publisher[AnyEvent] = Publisher(
@@ -140,10 +142,13 @@ class Events:
 
     def ready(self, frame: Frame) -> None:
         self.more = frame["more"]
-        versions = {}
+        versions = {state["id"]: state["version"] for state in frame["rooms"]}
         for state in frame["rooms"]:
-            versions[state["id"]] = state["version"]
+            if self._begun and state["id"] not in self.rooms:
+                self._room_at(state["id"], _unread_from(state))
+                self._start(self._tell_added(state["id"]))
             self._room_at(state["id"], Position(state["version"], state["last_seq"]))
+        self._begun = True
         behind = []
         for room_id, room in self.rooms.items():
             room.connect()
@@ -227,12 +232,28 @@ class Events:
 
     def _added(self, frame: Frame) -> None:
         info = RoomInfo.of(frame["room"])
-        room = self._room_at(info.id, Position(info.version, info.last_seq))
+        is_new = info.id not in self.rooms
+        room = self._room_at(info.id, _unread_from(frame["room"]))
         room.info = info
         room.connect()
-        if info.version != room.position.version and not room.resuming:
-            room.ask_resume()
         self._events.publish(RoomAdded(info.id, info))
+        if is_new:
+            # The first messages of a private room may be older than its announcement.
+            room.read_on()
+        elif info.version != room.position.version and not room.resuming:
+            room.ask_resume()
+
+    async def _tell_added(self, room_id: int) -> None:
+        """Tells of a room that came while there was no connection, then of its messages."""
+        try:
+            info = await self._session.api.room(room_id)
+        except ChatError:
+            return  # removed again: the server tells that, too
+        room = self.rooms.get(room_id)
+        if room is not None:
+            room.info = info
+            self._events.publish(RoomAdded(room_id, info))
+            room.read_on()
 
     def _removed(self, frame: Frame) -> None:
         self._named.discard(frame["room_id"])
@@ -311,3 +332,8 @@ class Events:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _unread_from(room: Frame) -> Position:
+    """Returns the position of a new room from which the user has read nothing, within a page."""
+    return Position(room["version"], max(room["last_read_seq"], room["last_seq"] - PAGE))

@@ -259,6 +259,10 @@ class Room:
         """Asks for everything after what is shown."""
         self._catch_up.resume()
 
+    def read_on(self) -> None:
+        """Shows what came after the position at which the room begins."""
+        self._catch_up.read_on()
+
     def replay_begins(self) -> None:
         self._catch_up.replay_begins()
 
