@@ -142,6 +142,7 @@ async def test_silent_network_is_noticed(sign_up: SignUp, uvicorn: Server, room_
     await proxy.close()
 
 
+@pytest.mark.slow
 async def test_more_changes_than_the_server_replays_are_read_by_rest(
     sign_up: SignUp, uvicorn: Server, room_name: str
 ) -> None:
