@@ -3,12 +3,14 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from .cluster import Cluster
 from .proxy import Link, Proxy
 
 FAULTS = ("reset", "half a frame", "close", "stall", "black hole")
+BETWEEN_KILLS = 2.0
+"""Seconds at least from a restart to the next kill, in which clients get something done."""
 MAX_BYTES = 2000
 """Bytes that pass before a connection is cut: less or more than a frame."""
 STALL = 0.5, 4.0
@@ -49,10 +51,7 @@ class ClientFaults:
 
     async def _cut_connections(self) -> None:
         """Waits for a connection where all are lost, so that each fault meets one."""
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        for moment in sorted(self._rng.uniform(0, self._seconds) for _ in range(self._cuts)):
-            await asyncio.sleep(max(0.0, begun + moment - loop.time()))
+        async for _ in self._moments(self._cuts, least=0.0):
             while not (links := [link for link in self._proxy.links if not link.frozen]):
                 await asyncio.sleep(0.01)
             fault = self._rng.choice(self._kinds)
@@ -60,10 +59,17 @@ class ClientFaults:
             self.counts[fault] += 1
 
     async def _kill_servers(self) -> None:
-        for _ in range(self._kills):
-            await asyncio.sleep(self._rng.uniform(0.5, 1.5) * self._seconds / (self._kills + 1))
+        async for _ in self._moments(self._kills, least=BETWEEN_KILLS):
             await self._servers.kill(0)
             self.counts["kill"] += 1
+
+    async def _moments(self, count: int, *, least: float) -> AsyncIterator[None]:
+        """Yields at times drawn beforehand; what takes longer delays none of the later ones."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        for moment in sorted(self._rng.uniform(0, self._seconds) for _ in range(count)):
+            await asyncio.sleep(max(least, begun + moment - loop.time()))
+            yield
 
     def _strike(self, fault: str, link: Link) -> None:
         match fault:

@@ -105,7 +105,7 @@ class ClientDrill:
             changes=self.plan.changes,
             total=each * len(users) + 1,
             settles_within=self.plan.ends_within,
-            within=self.plan.seconds * 2 + self.plan.ends_within,
+            within=self.plan.seconds * 4 + self.plan.ends_within,
         )
         chatting = [asyncio.create_task(user.chat(self._task)) for user in users]
         try:
