@@ -1,6 +1,9 @@
 """The client's tables and models agree with the server's."""
 
+import ast
+import sys
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,3 +51,13 @@ def test_model_has_the_members_of_the_answer(model: type[Any], schema: type[Base
 
 def test_all_kinds_of_changes_are_known() -> None:
     assert set(MessageKind.__args__) == CHANGE_KINDS  # type: ignore[attr-defined]
+
+
+def test_client_imports_nothing_of_the_server() -> None:
+    allowed = {*sys.stdlib_module_names, "httpx", "websockets"}
+    for file in Path(models.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            assert {name.partition(".")[0] for name in names} <= allowed, file.name
