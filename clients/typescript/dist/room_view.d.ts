@@ -3,8 +3,8 @@ import type { Core } from "./core.js";
 import { Emitter } from "./emitter.js";
 import type { ClientFrame, ErrorFrame, Member, RoomInfo, ServerFrame } from "./frames.js";
 import { type ViewMessage } from "./message.js";
-import { Outbox, type OutboxRoom, type SendOptions } from "./outbox.js";
-import { Timeline } from "./timeline.js";
+import { type Outbox, type OutboxRoom, type SendOptions } from "./outbox.js";
+import { type Timeline } from "./timeline.js";
 export interface ErrorEvent {
     code: string;
     message: string;

@@ -9,8 +9,10 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const folder = fileURLToPath(new URL("..", import.meta.url));
+// Modules of their own beside `index.js`.
+const MODULES = ["./close_codes.js", "./reconnect.js", "./events.js"];
 const out = process.argv[2] ?? "dist";
-const entries = ["index", "events", "react", "storage/local_storage", "storage/indexed_db"];
+const entries = ["index", "close_codes", "reconnect", "events", "react", "storage/local_storage", "storage/indexed_db"];
 
 process.chdir(folder);
 rmSync(out, { recursive: true, force: true });
@@ -23,6 +25,6 @@ for (const entry of entries) {
     minify: true,
     format: "esm",
     target: "es2022",
-    external: ["react", ...(entry === "index" ? ["./events.js"] : ["./index.js"])],
+    external: ["react", ...(entry === "index" ? MODULES : ["./index.js"])],
   });
 }

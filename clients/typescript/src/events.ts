@@ -1,4 +1,4 @@
-import type { CloseEvent, ConnectionState } from "./connection.js";
+import type { CloseEvent, Connection, ConnectionState } from "./connection.js";
 import type { Core } from "./core.js";
 import type {
   ChangeFrame,
@@ -11,10 +11,10 @@ import type {
   RoomRemoved,
   RoomState,
   ServerFrame,
-  UserPresence,
+  PresenceFrame,
 } from "./frames.js";
 // From the index, so that the code they share is in one file of `dist`.
-import { after, Connection, Emitter, isTemporary, RoomView, sleep } from "./index.js";
+import { after, createConnection, Emitter, isTemporary, RoomView, sleep } from "./index.js";
 import type { ErrorEvent } from "./room_view.js";
 import type { FrameEvent } from "./socket.js";
 
@@ -22,7 +22,7 @@ export interface EventsSocketEvents {
   state: ConnectionState;
   /** The list of rooms, or a counter in it, has changed. */
   rooms: ReadonlyMap<number, RoomState>;
-  presence: UserPresence;
+  presence: PresenceFrame;
   profile: { id: number; username: string; display_name: string };
   frame: FrameEvent;
   close: CloseEvent;
@@ -44,7 +44,7 @@ export class EventsSocket extends Emitter<EventsSocketEvents> {
 
   constructor(private readonly core: Core) {
     super();
-    this.#connection = new Connection(core, {
+    this.#connection = createConnection(core, {
       path: () => "/ws/events/",
       received: (frame) => this.#received(frame),
       disconnected: () => this.#disconnected(),
@@ -78,7 +78,7 @@ export class EventsSocket extends Emitter<EventsSocketEvents> {
   room(id: number): EventsRoom {
     let view = this.#views.get(id);
     if (!view) {
-      view = new EventsRoom(this.core, id, this, (frame) => this.#connection.send({ ...frame, room_id: id }));
+      view = new EventsRoom(this.core, id, this, (frame) => this.#connection.send({ ...frame, room_id: id } as ClientFrame));
       this.#views.set(id, view);
     }
     return view;
@@ -117,7 +117,7 @@ export class EventsSocket extends Emitter<EventsSocketEvents> {
         return;
       default:
         if (frame.type === "message") this.#count(frame);
-        if (frame.room_id !== undefined) this.#views.get(frame.room_id)?.deliver(frame);
+        if ("room_id" in frame) this.#views.get(frame.room_id)?.deliver(frame);
     }
   }
 
@@ -165,9 +165,9 @@ export class EventsSocket extends Emitter<EventsSocketEvents> {
   #count({ room_id, seq, version, sender, mentions }: ChangeFrame): void {
     const known = this.rooms.get(room_id);
     if (!known || seq <= known.last_seq) return;
-    const own = sender === this.core.userId; // Sending reads.
+    const own = sender === this.core.tokens.userId; // Sending reads.
     const last_read_seq = own ? seq : known.last_read_seq;
-    const mentioned = mentions.includes(this.core.userId ?? 0) ? 1 : 0;
+    const mentioned = mentions.includes(this.core.tokens.userId ?? 0) ? 1 : 0;
     this.#change({
       ...known,
       version,

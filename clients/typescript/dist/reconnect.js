@@ -1,0 +1,1 @@
+var s=class{constructor(t,r=.5,i=30){this.random=t;this.base=r;this.cap=i}#t=0;next(t=0){let r=Math.min(this.cap,this.base*2**this.#t);return this.#t=Math.min(this.#t+1,16),t+this.random()*r}reset(){this.#t=0}};export{s as Backoff};
