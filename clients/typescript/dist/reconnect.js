@@ -1,1 +1,1 @@
-var s=class{constructor(t,r=.5,i=30){this.random=t;this.base=r;this.cap=i}#t=0;next(t=0){let r=Math.min(this.cap,this.base*2**this.#t);return this.#t=Math.min(this.#t+1,16),t+this.random()*r}reset(){this.#t=0}};export{s as Backoff};
+var t=class{constructor(t,s=.5,a=30){this.random=t,this.base=s,this.cap=a}#t=0;next(t=0){let s=Math.min(this.cap,this.base*2**this.#t);return this.#t=Math.min(this.#t+1,16),t+this.random()*s}reset(){this.#t=0}};export{t as Backoff};

@@ -173,7 +173,7 @@ export class ChatClient extends Emitter<ChatEvents> {
 
 function needed<T>(found: T | undefined, name: string): T {
   if (found) return found;
-  throw new ChatError("unsupported", `There is no ${name} here: pass one to ChatClient`);
+  throw new ChatError("unsupported", `ChatClient needs a ${name} here`);
 }
 
 declare function encodeURIComponent(text: string): string;

@@ -24,7 +24,8 @@ export interface RoomViewEvents {
   state: ConnectionState;
   typing: { username: string; typing: boolean; typists: readonly string[] };
   presence: { username: string; online: boolean };
-  receipt: { username: string; read: number; delivered: number };
+  /** How far a user has read or received. All of them: `GET /rooms/{room_id}/receipts`. */
+  receipt: { type: "read" | "delivered"; username: string; seq: number };
   error: ErrorEvent;
 }
 
@@ -72,8 +73,6 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
   info: RoomInfo | null = null;
   online: readonly string[] = [];
   onlineCount = 0;
-  /** By username, how far each has read and received, as far as this client has heard. */
-  readonly receipts = new Map<string, { read: number; delivered: number }>();
   stopped: { code: string; message: string } | null = null;
   protected readonly timeline: Timeline;
   readonly outbox: Outbox;
@@ -253,7 +252,7 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
         return this.#present(frame.username, frame.type === "join");
       case "read":
       case "delivered":
-        return this.#receipt(frame.type, frame.username, frame.seq);
+        return this.emit("receipt", frame as Events["receipt"]);
       case "room":
         this.info = frame.room;
         return this.changed();
@@ -461,14 +460,6 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
     if (!online) this.#typed(username, false);
     this.changed();
     this.emit("presence", { username, online } as Events["presence"]);
-  }
-
-  #receipt(kind: "read" | "delivered", username: string, seq: number): void {
-    const known = this.receipts.get(username) ?? { read: 0, delivered: 0 };
-    const read = kind === "read" ? Math.max(known.read, seq) : known.read;
-    const receipt = { read, delivered: Math.max(known.delivered, seq) };
-    this.receipts.set(username, receipt);
-    this.emit("receipt", { username, ...receipt } as Events["receipt"]);
   }
 
   #mark(kind: "read" | "delivered", seq: number): void {
