@@ -99,7 +99,7 @@ export class EventsSocket extends Emitter<EventsSocketEvents> {
       case "ready":
         return "rooms" in frame ? this.#ready(frame) : undefined;
       case "followed":
-        return this.#views.get(frame.room_id)?.followed(frame);
+        return this.#followed(frame);
       case "room_added":
         return this.#added(frame);
       case "room_removed":
@@ -140,6 +140,15 @@ export class EventsSocket extends Emitter<EventsSocketEvents> {
   #disconnected(): void {
     this.#turn++;
     for (const view of this.#views.values()) if (view.opened) view.disconnected();
+  }
+
+  #followed(frame: Followed): void {
+    const { id, version, last_seq } = frame.room;
+    // A room that `ready` left out, or that was joined by following: opening it reads it.
+    if (!this.rooms.has(id)) {
+      this.#change({ id, version, last_seq, last_read_seq: last_seq, unread: 0, mentions: 0, muted: false });
+    }
+    this.#views.get(id)?.followed(frame);
   }
 
   #added({ room }: RoomAdded): void {
@@ -245,6 +254,8 @@ export class EventsRoom extends RoomView {
     if (!this.opened) return;
     this.opened = false;
     this.write({ type: "unfollow" });
+    // Followed again as a room in the list: it counts unread messages, and the user is not online in it.
+    if (this.socket.rooms.has(this.roomId)) this.requestReplay(this.version ?? 0);
     if (this.#followed) this.disconnected();
   }
 

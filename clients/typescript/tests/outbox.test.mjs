@@ -26,7 +26,7 @@ test("a message is shown at once and goes through its states", async () => {
   await pass(0.6);
   FakeSocket.last.ready();
   FakeSocket.last.receive({ type: "resumed", from: 1, to: 0, complete: true });
-  await settled();
+  await pass(0.1); // Changes within a replay are shown together.
   ack(sent()[0], 1);
   FakeSocket.last.receive(own(sent()[0], 1));
   assert.deepEqual([...new Set(seen)], ["queued", "sending", "sent"]);
