@@ -18,6 +18,9 @@ class Task:
     """Seconds after which a client ends with what it has."""
     settles_within: float
     """Seconds in which all must be there, once the network is good."""
+    all_open: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when every Python client is there: what is sent before is history to them."""
     start: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when every TypeScript client sends, too."""
     good: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the network is good again, and everything is sent."""

@@ -25,6 +25,7 @@ from .shown import Shown, ShownMessage, check_sent, check_shown
 
 PASSWORD = "a long walk 4711"
 ROOM = "bad-network"
+BEGINS_TIMEOUT = 60.0
 ENDS_TIMEOUT = 120.0
 """Seconds for the last messages and changes, once the network is good again."""
 MAX_DETAIL = 1000
@@ -48,6 +49,8 @@ class ClientPlan:
     flags: tuple[str, ...] = ()
     """For the TypeScript client: see NodeUser."""
     ends_within: float = ENDS_TIMEOUT
+    within: float = 900.0
+    """Seconds after which a TypeScript client ends, although it lacks messages."""
     seed: int | None = None
 
 
@@ -105,7 +108,7 @@ class ClientDrill:
             changes=self.plan.changes,
             total=each * len(users) + 1,
             settles_within=self.plan.ends_within,
-            within=self.plan.seconds * 4 + self.plan.ends_within,
+            within=self.plan.within,
         )
         chatting = [asyncio.create_task(user.chat(self._task)) for user in users]
         try:
@@ -156,11 +159,21 @@ class ClientDrill:
         return node
 
     async def _begin(self, users: list[PythonUser | NodeUser]) -> None:
-        """Waits until all are there: what is sent before is history to them."""
-        async with asyncio.timeout(self.plan.ends_within):
+        """Waits until all clients are there, so that each meets the faults."""
+        async with asyncio.timeout(BEGINS_TIMEOUT), ChatClient(self._direct) as owner:
             for user in users:
                 await user.opened.wait()
+            self._task.all_open.set()
+            await owner.login("owner", PASSWORD)
+            awaited = {user.username for user in users if isinstance(user, NodeUser)}
+            while awaited:
+                await asyncio.sleep(0.1)
+                sent = await owner.api.messages(await self._room_id(owner))
+                awaited -= {message.username for message in sent}
         self._task.start.set()
+
+    async def _room_id(self, owner: ChatClient) -> int:
+        return next(one.id for one in await owner.api.my_rooms() if one.name == ROOM)
 
     # Afterwards
 
@@ -178,7 +191,7 @@ class ClientDrill:
         self, owner: ChatClient, users: list[PythonUser | NodeUser], messages: int
     ) -> None:
         """Waits; a message that is still missing then is a finding."""
-        room_id = next(one.id for one in await owner.api.my_rooms() if one.name == ROOM)
+        room_id = await self._room_id(owner)
         try:
             async with asyncio.timeout(self.plan.ends_within):
                 for user in users:
@@ -193,7 +206,7 @@ class ClientDrill:
     ) -> None:
         async with ChatClient(self._direct) as owner:
             await owner.login("owner", PASSWORD)
-            room_id = next(one.id for one in await owner.api.my_rooms() if one.name == ROOM)
+            room_id = await self._room_id(owner)
             history = [message async for message in owner.api.history(room_id)]
         stored = [ShownMessage.of(one) for one in history]
         changed = sum(one.edited_at is not None or one.deleted for one in history)

@@ -10,7 +10,7 @@ from .clients import ClientPlan, clients
 from .node_user import missing_for_node
 from .planted.client_bugs import Bug, no_resend, no_resume, planted
 
-SHORT = ClientPlan(cuts=12, kills=1, messages=300, users=4, seconds=5)
+SHORT = ClientPlan(cuts=12, kills=1, messages=300, users=4, seconds=5, within=100)
 BROKEN = ClientPlan(
     cuts=20,
     kills=0,
@@ -19,7 +19,8 @@ BROKEN = ClientPlan(
     seconds=5,
     faults=("black hole",),
     changes=0.5,
-    ends_within=6,
+    ends_within=5,
+    within=20,
 )
 """Faults in which a client misses much, and loses what it has just sent."""
 
