@@ -26,12 +26,14 @@ BROKEN = ClientPlan(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 async def test_clients_show_the_history_after_cuts_stalls_and_a_kill(tmp_path: Path) -> None:
     findings = await clients(SHORT, tmp_path)
     assert not findings.violations, f"{findings}\n{report(findings.violations)}"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("bug", "expected"), [(no_resume, "outdated"), (no_resend, "never_stored")]
 )
@@ -42,6 +44,7 @@ async def test_drill_finds_a_python_client_without(bug: Bug, expected: str, tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 @pytest.mark.skipif(bool(missing_for_node()), reason=missing_for_node())
 @pytest.mark.parametrize(
     ("flag", "expected"), [("--no-resume", "outdated"), ("--no-resend", "never_stored")]
