@@ -10,7 +10,7 @@ room.on("close", ({ code }) => closes.push(code));
 await room.open();
 for (let number = 0; number < 10; number++) {
   room.send(`${number}`);
-  await sleep(3000);
+  await sleep(1500);
 }
 await room.flush();
 const states = [...new Set(room.messages.map(({ state }) => state))];
