@@ -2,5 +2,6 @@
 
     python -m tests.typescript
 
-The tools come from npm, so this is no part of `make test`; `tests/e2e/test_typescript_client.py` is.
+The tools come from npm, so this is no part of `make test`.
+`tests/e2e/test_typescript_client.py` is.
 """
