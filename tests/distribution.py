@@ -16,6 +16,8 @@ SHORT = tuple(
     )
 )
 """Folders whose tests start no server."""
+
+
 def group_of(nodeid: str) -> str:
     """Returns the group of a test; a group runs on one worker, test after test.
 
