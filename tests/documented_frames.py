@@ -6,7 +6,7 @@ the document does not name are errors here; clients ignore them (contract §3).
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -229,13 +229,21 @@ def _watch_raw_sockets(watch: Watch, patch: pytest.MonkeyPatch) -> None:
 
 
 def _watch_wires(watch: Watch, patch: pytest.MonkeyPatch) -> None:
-    """Watches the fake connections of tests without a server; some carry no frames."""
-    send: Callable[..., Any] = factories.Wire.send
+    """Watches fake connections, where texts without a `type` stand for frames."""
+    send, write = factories.Wire.send, factories.Wire._write
 
-    def watched_send(wire: factories.Wire, event: Any) -> Any:
-        text = event.get("text") or ""
-        if text.startswith("{"):
+    def check(text: str | None) -> None:
+        if text is not None and '"type":"' in text:
             watch.received_somewhere(text.encode())
-        return send(wire, event)
+
+    async def watched_send(wire: factories.Wire, event: Any) -> None:
+        check(event.get("text"))
+        await send(wire, event)
+
+    def watched_write(wire: factories.Wire, data: bytes) -> None:
+        for text in factories.texts_in(data):
+            check(text)
+        write(wire, data)
 
     patch.setattr(factories.Wire, "send", watched_send)
+    patch.setattr(factories.Wire, "_write", watched_write)

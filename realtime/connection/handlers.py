@@ -13,24 +13,26 @@ from realtime.delivery.local_room import JOIN_INTERVAL, TYPING_INTERVAL, LocalRo
 from realtime.delivery.recovery import loss_of_access
 from realtime.delivery.replay_limits import consume_replay
 from realtime.delivery.subscriber import Subscriber
-from realtime.protocol import (
-    Ack,
+from realtime.protocol import encode
+from realtime.protocol.client_frames import (
     AnyClientFrame,
     Delivered,
-    DeliveredOut,
     Exit,
-    Exited,
     Join,
-    Joined,
     Ping,
-    Pong,
     Read,
-    ReadOut,
     Resume,
     SendMessage,
     Typing,
+)
+from realtime.protocol.server_frames import (
+    Ack,
+    DeliveredOut,
+    Exited,
+    Joined,
+    Pong,
+    ReadOut,
     TypingOut,
-    encode,
 )
 from realtime.runtime import Runtime
 from rooms import services as rooms

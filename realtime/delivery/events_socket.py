@@ -13,7 +13,8 @@ from accounts.auth import Caller
 from accounts.kernel.errors import DomainError
 from realtime.close_codes import CLOSE_CODES, CloseCode
 from realtime.errors import Removed
-from realtime.protocol import RemovalReason, RoomRemoved, encode, with_room_id
+from realtime.protocol import encode, with_room_id
+from realtime.protocol.server_frames import RemovalReason, RoomRemoved
 from realtime.servers.interface import Event
 from rooms.errors import NoSuchRoom, NotAMember
 from rooms.followed_rooms import FollowedRoom, Memberships
