@@ -8,9 +8,11 @@ VENV ?= .venv
 WORKERS ?= 1
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+CLIENTS ?=
+UPDATE ?=
 BIN = $(VENV)/bin
 IN_PROCESS = $(addprefix tests/,accounts rooms messaging realtime config chat_client wire)
-CODE = manage.py config accounts rooms messaging realtime tests
+CODE = manage.py config accounts rooms messaging realtime tests clients/python
 
 # 256 KiB, four times the largest frame of the protocol (64 KiB). The application must receive a frame
 # slightly above that limit to answer `frame_too_big`; the transport refuses only far larger ones.
@@ -30,7 +32,7 @@ ADDRESS_PY = import os, shlex, dotenv; \
 	shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host; \
 	print(f"host={shlex.quote(host)} port={shlex.quote(port)} at={shlex.quote(shown)}:{shlex.quote(port)}")
 
-.PHONY: help run serve chat token test coverage openapi http snapshots lint audit format lock bench faults demo clean
+.PHONY: help run serve chat token test coverage openapi clients http snapshots lint audit format lock bench faults demo clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -90,6 +92,10 @@ openapi: $(VENV)/.dev-installed ## Check the OpenAPI and AsyncAPI documents with
 http: $(VENV)/.dev-installed ## Send docs/chat.http and the Postman collection to a server (npm)
 	$(DEV) $(BIN)/python -m tests.editors
 
+# CLIENTS=required: fail where node is missing. UPDATE=1: rewrite the generated types and dist/.
+clients: $(VENV)/.dev-installed ## Check the TypeScript client: types and dist/ are current, its tests pass (npm)
+	$(DEV) CLIENTS=$(CLIENTS) UPDATE=$(UPDATE) $(BIN)/python -m tests.typescript
+
 snapshots: $(VENV)/.dev-installed ## Accept a change of the wire: rewrite tests/wire/*.json, docs/postman
 	$(DEV) DJANGO_SETTINGS_MODULE=config.settings $(BIN)/python -m tests.wire
 
@@ -139,7 +145,7 @@ demo: $(VENV)/.run-installed .env ## Fill the database with sample users, rooms 
 
 clean: ## Remove the virtual environment and caches; keep .env, database and uploads
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
-	rm -rf tests/openapi/node_modules tests/openapi/generated tests/editors/node_modules
+	rm -rf tests/openapi/node_modules tests/openapi/generated tests/editors/node_modules clients/typescript/node_modules
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # Each .env gets a random SECRET_KEY: the default for development is published in the source.

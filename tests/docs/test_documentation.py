@@ -15,7 +15,10 @@ from tests.servers import ROOT
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Installed or made by commands that the pages describe, or files of an installation.
 MADE = (".env", "tests/openapi/node_modules", "fullchain.pem", "privkey.pem")
-ROOTS = ("config/", "accounts/", "rooms/", "messaging/", "realtime/", "tests/", "docs/", ".ci/")
+ROOTS = (
+    *("config/", "accounts/", "rooms/", "messaging/", "realtime/", "tests/", "docs/", ".ci/"),
+    "clients/python/",
+)
 CODE = ("config", "accounts", "rooms", "messaging", "realtime")
 SUFFIXES = ("py", "md", "json", "toml", "txt", "conf", "yaml", "css", "ts", "c", "sql", "service")
 

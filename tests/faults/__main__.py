@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .checker import Violation, report
+from .clients import ClientPlan, clients
 from .clock_skew import clock_skew
 from .docs_page import Document
 from .findings import Findings
@@ -76,6 +77,8 @@ DRILLS: dict[str, Drill] = {
     "removals": _on_site(removals),
     "presence": _on_site(presence),
     "pushes": pushes,
+    "clients": lambda folder: clients(ClientPlan(), folder),
+    "clients-postgres": lambda folder: clients(ClientPlan(postgres=True), folder),
 }
 
 

@@ -34,6 +34,10 @@ class Link:
     def thaw(self) -> None:
         self._flows.set()
 
+    @property
+    def frozen(self) -> bool:
+        return not self._flows.is_set()
+
     def abort(self) -> None:
         """Resets the connection on both ends."""
         for writer in (self._near, self._far):
@@ -106,6 +110,7 @@ class Proxy:
         self.refuse()
         for link in list(self.links):
             link.abort()
+            link.thaw()  # a frozen one would not notice
         while self.links:
             await asyncio.sleep(0.01)
 

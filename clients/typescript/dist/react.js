@@ -1,0 +1,1 @@
+import{useCallback as e,useEffect as t,useSyncExternalStore as s}from"react";var a=new WeakMap;function o(o){t(()=>(a.set(o,(a.get(o)??0)+1),o.open().catch(()=>{}),()=>{a.set(o,(a.get(o)??1)-1),setTimeout(()=>{0===a.get(o)&&o.close()},1e3)}),[o]);let n=e(e=>o.on("change",e),[o]);return s(n,()=>o.snapshot(),()=>o.snapshot())}export{o as useRoom};

@@ -1,0 +1,1 @@
+"""Tests of the Python client: parts alone, and against real servers."""
