@@ -1,5 +1,6 @@
 """Routes HTTP paths to views."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import path, re_path
 
@@ -9,8 +10,10 @@ from .health import healthz, readyz
 from .observability.metrics import metrics
 from .openapi import openapi_json
 from .views import to_admin, upgrade_required, websocket_guide
+from .web.urls import pages
 
 urlpatterns = [
+    *(pages() if settings.CHAT_WEB else []),
     path("api/openapi.json", openapi_json),  # before ninja's own, which is rebuilt at each request
     path("api/", api.urls),
     path("admin", to_admin),  # APPEND_SLASH is off: it would redirect the API too
