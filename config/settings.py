@@ -58,6 +58,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+if CHAT_WEB:
+    MIDDLEWARE.insert(0, "config.web.error_pages.error_pages")
 # What API requests need of it, all on the event loop (config/api_handler.py): they have no cookies.
 # Django's test client uses MIDDLEWARE.
 API_MIDDLEWARE = [
