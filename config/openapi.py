@@ -4,17 +4,14 @@ The data is beside the code: summaries and descriptions are docstrings of the op
 are in the schemas, error responses in `REFUSALS` of each `api.py`, their statuses in `STATUS`.
 """
 
-import asyncio
 import functools
 import inspect
 import json
 import re
-import threading
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
@@ -32,7 +29,7 @@ from messaging.push.api import REFUSALS as PUSH_REFUSALS
 from rooms.api import REFUSALS as ROOMS_REFUSALS
 
 from .api import api
-from .compression import Representation, respond
+from .documents import Document, compact_json
 from .error_answers import BAD_JSON, PLAIN, STATUS
 
 Schema = dict[str, Any]
@@ -102,11 +99,6 @@ HEADERS: dict[str, Schema] = {
 FORM = "multipart/form-data"
 CUT_OFF = "EOF while parsing an object at line 1 column 1"
 HEADERS_OF_STATUS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
-MAX_ORIGINS = 16
-"""Origins whose document is cached, 160 KB each. Another port in `Host` is another origin, so a
-client that varies it costs 6 ms per request: as much as two ordinary requests."""
-
-_building = threading.Lock()
 
 
 class ChatSchema(OpenAPISchema):
@@ -255,26 +247,15 @@ def document() -> Schema:
     return ChatSchema()
 
 
-@functools.lru_cache(MAX_ORIGINS)
-def _representation(origin: str) -> Representation:
-    with _building:
-        return Representation(
-            json.dumps(
-                document() | {"servers": [{"url": origin}]},
-                ensure_ascii=False,
-                separators=(",", ":"),
-            ).encode()
-        )
+def _encode(scheme: str, host: str) -> bytes:
+    return compact_json(document() | {"servers": [{"url": f"{scheme}://{host}"}]})
+
+
+_served = Document("application/json", _encode)
 
 
 @csrf_exempt  # so that other methods answer 405, not the HTML page of a CSRF failure
 @require_safe
 async def openapi_json(request: HttpRequest) -> HttpResponse:
     """Answers with the document; `servers` has the origin of the request."""
-    origin = f"{request.scheme}://{request.get_host()}"
-    response = HttpResponse(content_type="application/json", headers={"Cache-Control": "no-cache"})
-    if settings.SECURE_PROXY_SSL_HEADER:
-        # A cache between the proxy and this process sees both schemes at one URL.
-        response["Vary"] = "X-Forwarded-Proto"
-    # Off the loop: the first request builds the document.
-    return respond(request, response, await asyncio.to_thread(_representation, origin))
+    return await _served.answer(request)

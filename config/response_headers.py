@@ -9,7 +9,9 @@ PAGE_POLICY = (
     " font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
     " frame-ancestors 'none'"
 )
-PUBLIC_API_PATHS = frozenset({"/api/docs", "/api/openapi.json"})
+PUBLIC_API_PATHS = frozenset(
+    {"/api/docs", "/api/openapi.json", "/api/asyncapi.json", "/api/asyncapi.yaml"}
+)
 """Equal for all users. Everything else under /api contains tokens or personal data."""
 
 

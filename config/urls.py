@@ -5,6 +5,7 @@ from django.contrib import admin
 from django.urls import path, re_path
 
 from .api import api
+from .asyncapi.views import asyncapi_json, asyncapi_yaml
 from .doctor.echo import echo
 from .health import healthz, readyz
 from .observability.metrics import metrics
@@ -16,6 +17,8 @@ handler500 = "config.views.server_error"
 urlpatterns = [
     *(pages() if settings.CHAT_WEB else []),
     path("api/openapi.json", openapi_json),  # before ninja's own, which is rebuilt at each request
+    path("api/asyncapi.json", asyncapi_json),
+    path("api/asyncapi.yaml", asyncapi_yaml),
     path("api/", api.urls),
     path("admin", to_admin),  # APPEND_SLASH is off: it would redirect the API too
     path("admin/", admin.site.urls),

@@ -47,14 +47,12 @@ class CloseCode(IntEnum):
     TOO_MANY = 4429, Reconnect.AFTER_DELAY
 
 
-# Close codes of errors during the handshake, where every error closes the socket.
-CLOSE_CODES: dict[type[DomainError], CloseCode] = {
+# Errors after which a socket closes: all during the handshake, some later (`ENDS_AN_OPEN_SOCKET`).
+CLOSING: dict[type[DomainError], CloseCode] = {
     accounts_errors.NotAuthenticated: CloseCode.UNAUTHENTICATED,
     accounts_errors.TokenInvalid: CloseCode.UNAUTHENTICATED,
     accounts_errors.TokenExpired: CloseCode.UNAUTHENTICATED,
     accounts_errors.SessionEnded: CloseCode.UNAUTHENTICATED,
-    accounts_errors.InvalidCredentials: CloseCode.UNAUTHENTICATED,
-    accounts_errors.WrongPassword: CloseCode.UNAUTHENTICATED,
     errors.AuthTimeout: CloseCode.UNAUTHENTICATED,
     accounts_errors.Forbidden: CloseCode.FORBIDDEN,
     rooms_errors.NotAMember: CloseCode.FORBIDDEN,
@@ -68,34 +66,58 @@ CLOSE_CODES: dict[type[DomainError], CloseCode] = {
     errors.TooManyUnreadableFrames: CloseCode.UNREADABLE,
     # The client reconnects, as after a restart.
     accounts_errors.Busy: CloseCode.RESTART,
-    # The handshake raises none of these; a code for each keeps the table complete.
-    accounts_errors.Invalid: CloseCode.FORBIDDEN,
-    accounts_errors.UsernameTaken: CloseCode.FORBIDDEN,
-    accounts_errors.EmailTaken: CloseCode.FORBIDDEN,
-    accounts_errors.NoSuchSession: CloseCode.FORBIDDEN,
-    rooms_errors.RoomExists: CloseCode.FORBIDDEN,
-    rooms_errors.UnknownUsers: CloseCode.FORBIDDEN,
-    rooms_errors.NoSuchMember: CloseCode.FORBIDDEN,
-    rooms_errors.RoomTooLarge: CloseCode.FORBIDDEN,
-    rooms_errors.LastOwner: CloseCode.FORBIDDEN,
-    messaging_errors.NoSuchMessage: CloseCode.FORBIDDEN,
-    messaging_errors.MessageDeleted: CloseCode.FORBIDDEN,
-    messaging_errors.SenderMismatch: CloseCode.FORBIDDEN,
-    messaging_errors.ReceiverMismatch: CloseCode.FORBIDDEN,
-    messaging_errors.ClientIdReused: CloseCode.FORBIDDEN,
-    messaging_errors.TooManyPins: CloseCode.FORBIDDEN,
-    messaging_errors.TooManyReactions: CloseCode.FORBIDDEN,
-    attachments_errors.NoSuchAttachment: CloseCode.FORBIDDEN,
-    attachments_errors.AttachmentInUse: CloseCode.FORBIDDEN,
-    attachments_errors.TooLarge: CloseCode.FORBIDDEN,
-    attachments_errors.UnsupportedType: CloseCode.FORBIDDEN,
-    attachments_errors.RangeNotSatisfiable: CloseCode.FORBIDDEN,
-    attachments_errors.QuotaExceeded: CloseCode.FORBIDDEN,
-    push_errors.PushOff: CloseCode.FORBIDDEN,
-    push_errors.NoSuchSubscription: CloseCode.FORBIDDEN,
-    push_errors.EndpointInUse: CloseCode.FORBIDDEN,
-    push_errors.TooManySubscriptions: CloseCode.FORBIDDEN,
 }
+
+# Errors that refuse a frame of an open socket. The last two only on a socket of all rooms.
+REFUSES_A_FRAME: frozenset[type[DomainError]] = frozenset(
+    {
+        accounts_errors.Invalid,
+        accounts_errors.RateLimited,
+        accounts_errors.Busy,
+        accounts_errors.Forbidden,
+        messaging_errors.SenderMismatch,
+        messaging_errors.ReceiverMismatch,
+        messaging_errors.ClientIdReused,
+        rooms_errors.NotAMember,
+        rooms_errors.NoSuchRoom,
+    }
+)
+
+# No handshake raises these; a code for each keeps the table complete.
+_NOT_CLOSING: tuple[type[DomainError], ...] = (
+    accounts_errors.Invalid,
+    accounts_errors.InvalidCredentials,
+    accounts_errors.WrongPassword,
+    accounts_errors.UsernameTaken,
+    accounts_errors.EmailTaken,
+    accounts_errors.NoSuchSession,
+    rooms_errors.RoomExists,
+    rooms_errors.UnknownUsers,
+    rooms_errors.NoSuchMember,
+    rooms_errors.RoomTooLarge,
+    rooms_errors.LastOwner,
+    messaging_errors.NoSuchMessage,
+    messaging_errors.MessageDeleted,
+    messaging_errors.SenderMismatch,
+    messaging_errors.ReceiverMismatch,
+    messaging_errors.ClientIdReused,
+    messaging_errors.TooManyPins,
+    messaging_errors.TooManyReactions,
+    attachments_errors.NoSuchAttachment,
+    attachments_errors.AttachmentInUse,
+    attachments_errors.TooLarge,
+    attachments_errors.UnsupportedType,
+    attachments_errors.RangeNotSatisfiable,
+    attachments_errors.QuotaExceeded,
+    push_errors.PushOff,
+    push_errors.NoSuchSubscription,
+    push_errors.EndpointInUse,
+    push_errors.TooManySubscriptions,
+)
+
+CLOSE_CODES: dict[type[DomainError], CloseCode] = (
+    dict.fromkeys(_NOT_CLOSING, CloseCode.FORBIDDEN) | CLOSING
+)
 
 # Only these close an open socket. Any other error is sent as a frame.
 ENDS_AN_OPEN_SOCKET: frozenset[type[DomainError]] = frozenset(

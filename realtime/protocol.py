@@ -17,6 +17,7 @@ from pydantic import (
     Tag,
     TypeAdapter,
     ValidationError,
+    WithJsonSchema,
 )
 from pydantic_core import from_json
 
@@ -54,49 +55,77 @@ class ClientFrame(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    token: Token | None = None
-    username: NameInPath | None = None
-    ref: Ref | None = None
+    token: Annotated[
+        Token | None, Field(description="An access token: signs in, or renews the sign-in")
+    ] = None
+    username: Annotated[NameInPath | None, Field(description="Must be the caller's own")] = None
+    ref: Annotated[
+        Ref | None, Field(description="Repeated by the `ack`, `error` or answer to this frame")
+    ] = None
 
 
 class SendMessage(ClientFrame):
+    """Sends a message to the room, or with `receiver` a private one."""
+
     type: Literal["message"] = "message"
-    message: str = Field(validation_alias=AliasChoices("message", "content"))
-    client_id: ClientId | None = None
-    receiver: Id | None = None
-    reply_to: Id | None = None
+    message: str = Field(
+        validation_alias=AliasChoices("message", "content"),
+        description="Trimmed. `content` is another name of it. May be empty with files",
+    )
+    client_id: Annotated[
+        ClientId | None,
+        Field(description="New for each message: sent again, it never makes a second message"),
+    ] = None
+    receiver: Annotated[
+        Id | None, Field(description="A user's id: makes it a private message to that user")
+    ] = None
+    reply_to: Annotated[Id | None, Field(description="Id of a message of this room")] = None
     attachments: AttachmentIds = []
 
 
 class Typing(ClientFrame):
+    """Tells the others that the caller types, or stopped: not stored."""
+
     type: Literal["typing"] = "typing"
     typing: bool = True
 
 
 class Join(ClientFrame):
+    """Asks for the caller's own `join`; the others hear it at most every 10 s."""
+
     type: Literal["join"] = "join"
 
 
 class Exit(ClientFrame):
+    """Ends the socket: `exit`, then close code 1000."""
+
     type: Literal["exit"] = "exit"
 
 
 class Read(ClientFrame):
+    """Marks everything up to `seq` as read."""
+
     type: Literal["read"] = "read"
     seq: Seq
 
 
 class Delivered(ClientFrame):
+    """Marks everything up to `seq` as received by this device."""
+
     type: Literal["delivered"] = "delivered"
     seq: Seq
 
 
 class Resume(ClientFrame):
+    """Asks for everything after version `since`; `resumed` ends the answer."""
+
     type: Literal["resume"] = "resume"
     since: Since
 
 
 class Ping(ClientFrame):
+    """Asks for a `pong`."""
+
     type: Literal["ping"] = "ping"
 
 
@@ -106,20 +135,22 @@ class Ping(ClientFrame):
 class Addressed(BaseModel):
     """A frame about one room: by id, or as the private room with a user."""
 
-    room_id: Id | None = None
-    receiver: Id | None = None
+    room_id: Annotated[Id | None, Field(description="Needed, unless there is a `receiver`")] = None
+    receiver: Annotated[
+        Id | None, Field(description="A user's id: the private room with that user")
+    ] = None
 
 
 class SendToRoom(Addressed, SendMessage):
-    """A message to a room, or a private one to a user."""
+    """Sends a message to a room, or a private one to a user."""
 
 
 class TypingInRoom(Addressed, Typing):
-    """Typing in a room."""
+    """Tells the others of a room that the caller types, or stopped: not stored."""
 
 
 class JoinInRoom(Addressed, Join):
-    """The caller's `join` in a room."""
+    """Asks for the caller's own `join` in a room that the socket follows."""
 
 
 class ExitRoom(Addressed, Exit):
@@ -127,23 +158,27 @@ class ExitRoom(Addressed, Exit):
 
 
 class ReadRoom(Addressed, Read):
-    """How far the caller has read in a room."""
+    """Marks everything of a room up to `seq` as read."""
 
 
 class DeliveredInRoom(Addressed, Delivered):
-    """How far the caller has received the messages of a room."""
+    """Marks everything of a room up to `seq` as received by this device."""
 
 
 class Follow(Addressed, ClientFrame):
+    """Follows a room, and counts the caller as online there."""
+
     type: Literal["follow"] = "follow"
 
 
 class Unfollow(Addressed, ClientFrame):
+    """Ends the frames of a room, not the membership."""
+
     type: Literal["unfollow"] = "unfollow"
 
 
 class ResumeRooms(ClientFrame):
-    """`rooms` maps room ids to the versions that the client has."""
+    """Asks for what followed in each room: `rooms` maps ids to versions."""
 
     type: Literal["resume"] = "resume"
     rooms: Annotated[dict[Id, Since], Field(max_length=MAX_RESUMED_ROOMS)]
@@ -202,12 +237,15 @@ _EVENTS_FRAMES: TypeAdapter[AnyEventsFrame] = TypeAdapter(
 )
 
 
+FrameErrorCode = Literal["bad_frame", "unknown_type", "invalid", "frame_too_big"]
+
+
 class FrameError(Exception):
     """A frame that cannot be handled. `ref` is echoed if it could be read."""
 
     def __init__(
         self,
-        code: Literal["bad_frame", "unknown_type", "invalid", "frame_too_big"],
+        code: FrameErrorCode,
         message: str,
         *,
         errors: list[dict[str, Any]] | None = None,
@@ -309,20 +347,39 @@ def _frame_error(text: str, error: ValidationError) -> FrameError:
 
 MessageKind = Literal["message", "edit", "delete", "reaction", "pin"]
 RemovalReason = Literal["removed", "left", "deleted"]
+FieldErrors = Annotated[
+    list[dict[str, Any]],
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "loc": {"type": "array", "items": {"type": "string"}},
+                    "msg": {"type": "string"},
+                    "type": {"type": "string"},
+                },
+                "required": ["loc", "msg", "type"],
+            },
+        }
+    ),
+]
+"""Which members break which rule."""
 
 
 class ServerFrame(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
+    # Members with a default are always sent: without `type` in `required`, clients cannot narrow.
+    model_config = ConfigDict(
+        from_attributes=True, json_schema_serialization_defaults_required=True
+    )
 
 
 class Answering(ServerFrame):
     """A frame that may reply to a client frame, whose `ref` it echoes."""
 
-    ref: str | None = Field(None, exclude_if=_absent)
-
-
-RoomOfFrame = Annotated[int | None, Field(exclude_if=_absent)]
-"""The room of a frame on an events socket, absent on a socket of one room: see `with_room_id`."""
+    ref: Annotated[str | None, Field(description="That of the frame this one answers")] = Field(
+        None, exclude_if=_absent
+    )
 
 
 class UserOut(ServerFrame):
@@ -331,6 +388,11 @@ class UserOut(ServerFrame):
 
 
 class Ready(ServerFrame):
+    """Always the first frame: signed in, and subscribed to the room.
+
+    `online` has at most 100 usernames. Frames after `version` follow.
+    """
+
     type: Literal["ready"] = "ready"
     room: RoomOut
     user: UserOut
@@ -342,91 +404,201 @@ class Ready(ServerFrame):
 class _MessageType(BaseModel):
     """A separate base class makes `type` the first member in the JSON."""
 
-    type: MessageKind = "message"
+    type: MessageKind
 
 
-class MessageFrame(MessageMembers, _MessageType):
-    """A message, or a change of one (see `type`): always the full state."""
+class MessageState(MessageMembers, _MessageType):
+    """The whole state of a message: what all frames about a message have."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     message: str = Field(validation_alias="content")
 
 
+class MessageFrame(MessageState):
+    """A message, stored before any client receives it."""
+
+    type: Literal["message"] = "message"
+
+
+class EditFrame(MessageState):
+    """A message whose text changed: its whole state."""
+
+    type: Literal["edit"] = "edit"
+
+
+class DeleteFrame(MessageState):
+    """A message that was deleted: it keeps its `seq` and loses its text."""
+
+    type: Literal["delete"] = "delete"
+
+
+class ReactionFrame(MessageState):
+    """A message whose reactions changed: its whole state."""
+
+    type: Literal["reaction"] = "reaction"
+
+
+class PinFrame(MessageState):
+    """A message that was pinned or unpinned (see `pinned`): its whole state."""
+
+    type: Literal["pin"] = "pin"
+
+
 class Ack(Answering):
+    """The message of this socket is stored. Outside the order of versions."""
+
     type: Literal["ack"] = "ack"
     client_id: str | None = Field(None, exclude_if=_absent)
     room_id: int
     id: int
     seq: int
     version: int
-    duplicate: bool
+    duplicate: Annotated[
+        bool, Field(description="An earlier frame with this `client_id` made the message")
+    ]
 
 
 class TypingOut(ServerFrame):
+    """Another user types, or stopped. Clients forget it after 6 seconds."""
+
     type: Literal["typing"] = "typing"
     sender: int
     username: str
     typing: bool
-    room_id: RoomOfFrame = None
 
 
 class Joined(Answering):
+    """The first socket of a user in the room opened."""
+
     type: Literal["join"] = "join"
     username: str
-    room_id: RoomOfFrame = None
 
 
 class Exited(Answering):
+    """The last socket of a user in the room closed."""
+
     type: Literal["exit"] = "exit"
     username: str
-    room_id: RoomOfFrame = None
 
 
 class ReadOut(Answering):
+    """A user has read everything up to `seq`."""
+
     type: Literal["read"] = "read"
     username: str
     seq: int
-    room_id: RoomOfFrame = None
 
 
 class DeliveredOut(Answering):
+    """A device of a user has everything up to `seq`."""
+
     type: Literal["delivered"] = "delivered"
     username: str
     seq: int
 
 
 class RoomFrame(ServerFrame):
+    """The title or topic of the room changed."""
+
     type: Literal["room"] = "room"
     room: RoomOut
-    room_id: RoomOfFrame = None
 
 
 class Resumed(Answering):
     """Ends a resume.
 
-    If `complete`, all changes from version `from` to `to` were sent.
+    If `complete`, all changes from version `from` to `to` were sent. Otherwise none was: the client
+    reloads history by REST.
     """
 
     type: Literal["resumed"] = "resumed"
     first: int = Field(serialization_alias="from")
     to: int
     complete: bool
-    room_id: RoomOfFrame = None
 
 
 class Pong(Answering):
+    """The answer to a `ping`."""
+
     type: Literal["pong"] = "pong"
 
 
 class ErrorFrame(Answering):
+    """The frame had no effect; or the socket closes, with `code` as reason."""
+
     type: Literal["error"] = "error"
     code: str
-    message: str
-    retry_after: float | None = Field(None, exclude_if=_absent)
-    errors: list[dict[str, Any]] | None = Field(None, exclude_if=_absent)
-    room_id: RoomOfFrame = None
+    message: Annotated[str, Field(description="For people")]
+    retry_after: Annotated[float | None, Field(description="Seconds to wait")] = Field(
+        None, exclude_if=_absent
+    )
+    errors: FieldErrors | None = Field(None, exclude_if=_absent)
+    room_id: Annotated[
+        int | None, Field(description="Of the frame that had no effect, on an events socket")
+    ] = Field(None, exclude_if=_absent)
+
+
+AnyServerFrame = (
+    Ready
+    | MessageFrame
+    | EditFrame
+    | DeleteFrame
+    | ReactionFrame
+    | PinFrame
+    | Ack
+    | TypingOut
+    | Joined
+    | Exited
+    | ReadOut
+    | DeliveredOut
+    | RoomFrame
+    | Resumed
+    | Pong
+    | ErrorFrame
+)
+"""What a socket of one room receives."""
 
 
 # Server frames of `/ws/events/` alone
+
+
+class InRoom(BaseModel):
+    """A frame about a room, as `with_room_id` writes it. No object of it is made."""
+
+    room_id: int
+
+
+class TypingOutInRoom(InRoom, TypingOut):
+    """Another user of a room types, or stopped."""
+
+
+class JoinedInRoom(InRoom, Joined):
+    """The first socket of a user in a room opened."""
+
+
+class ExitedInRoom(InRoom, Exited):
+    """The last socket of a user in a room closed."""
+
+
+class ReadOutInRoom(InRoom, ReadOut):
+    """A user has read everything of a room up to `seq`."""
+
+
+class DeliveredOutInRoom(InRoom, DeliveredOut):
+    """A device of a user has everything of a room up to `seq`."""
+
+
+class RoomFrameInRoom(InRoom, RoomFrame):
+    """The title or topic of a room changed."""
+
+
+class ResumedInRoom(InRoom, Resumed):
+    """Ends the resume of one room.
+
+    If `complete`, all changes from version `from` to `to` were sent. Otherwise none was: the client
+    reloads history by REST.
+    """
 
 
 class RoomState(ServerFrame):
@@ -442,7 +614,10 @@ class RoomState(ServerFrame):
 
 
 class EventsReady(ServerFrame):
-    """`more`: the caller has further rooms, which the socket does not follow."""
+    """Always the first frame: signed in, and following `rooms`.
+
+    `more`: the caller has further rooms, which the socket does not follow.
+    """
 
     type: Literal["ready"] = "ready"
     user: UserOut
@@ -451,6 +626,8 @@ class EventsReady(ServerFrame):
 
 
 class Followed(Answering):
+    """The socket follows a room. Frames after `version` come from then on."""
+
     type: Literal["followed"] = "followed"
     room_id: int
     room: RoomOut
@@ -460,6 +637,8 @@ class Followed(Answering):
 
 
 class Unfollowed(Answering):
+    """The socket does not follow this room any more."""
+
     type: Literal["unfollowed"] = "unfollowed"
     room_id: int
 
@@ -472,6 +651,8 @@ class RoomAdded(ServerFrame):
 
 
 class RoomRemoved(ServerFrame):
+    """The room is no longer the caller's. No later frame of it arrives."""
+
     type: Literal["room_removed"] = "room_removed"
     room_id: int
     reason: RemovalReason
@@ -493,11 +674,15 @@ class ProfileUser(UserOut):
 
 
 class ProfileFrame(ServerFrame):
+    """A user who shares a room with the caller changed the display name."""
+
     type: Literal["profile"] = "profile"
     user: ProfileUser
 
 
 class PresenceFrame(ServerFrame):
+    """A user who shares a room with the caller came online or went offline."""
+
     type: Literal["presence"] = "presence"
     user_id: int
     username: str
@@ -505,10 +690,43 @@ class PresenceFrame(ServerFrame):
     last_seen: Timestamp | None
 
 
-AnyServerFrame = ServerFrame | MessageFrame
+AnyEventsServerFrame = (
+    EventsReady
+    | MessageFrame
+    | EditFrame
+    | DeleteFrame
+    | ReactionFrame
+    | PinFrame
+    | Ack
+    | TypingOutInRoom
+    | JoinedInRoom
+    | ExitedInRoom
+    | ReadOutInRoom
+    | DeliveredOutInRoom
+    | RoomFrameInRoom
+    | ResumedInRoom
+    | Pong
+    | ErrorFrame
+    | Followed
+    | Unfollowed
+    | RoomAdded
+    | RoomRemoved
+    | Marks
+    | ProfileFrame
+    | PresenceFrame
+)
+"""What an events socket receives."""
+
+_MESSAGE_FRAMES: dict[MessageKind, type[MessageState]] = {
+    "message": MessageFrame,
+    "edit": EditFrame,
+    "delete": DeleteFrame,
+    "reaction": ReactionFrame,
+    "pin": PinFrame,
+}
 
 
-def encode(frame: AnyServerFrame) -> str:
+def encode(frame: ServerFrame | MessageState) -> str:
     return frame.model_dump_json(by_alias=True)
 
 
@@ -523,6 +741,4 @@ def with_room_id(text: str, room_id: int) -> str:
 
 def message_text(kind: MessageKind, message: object) -> str:
     """Encodes a message frame from an object with the attributes of MessageOut."""
-    frame = MessageFrame.model_validate(message)
-    frame.type = kind
-    return encode(frame)
+    return encode(_MESSAGE_FRAMES[kind].model_validate(message))

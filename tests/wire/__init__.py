@@ -1,1 +1,1 @@
-"""Snapshots of the wire: the OpenAPI document and the schemas of all frames."""
+"""Snapshots of the wire: the OpenAPI document and the AsyncAPI document."""

@@ -4,15 +4,12 @@ Prose is left out: titles, summaries, descriptions and the `detail` of errors ma
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import AliasChoices, BaseModel
-from pydantic.json_schema import models_json_schema
-
+from config.asyncapi.document import document as asyncapi_document
 from config.openapi import document
-from realtime import protocol
 
 FOLDER = Path(__file__).parent
 PROSE = ("title", "summary", "description")
@@ -26,22 +23,13 @@ def openapi() -> dict[str, Any]:
     return {name: _bare(part) for name, part in document().items() if name != "info"}
 
 
-def frames() -> dict[str, Any]:
-    unions = (protocol.AnyClientFrame, protocol.AnyEventsFrame)
-    client = list(dict.fromkeys(frame for union in unions for frame in get_args(union)))
-    server = sorted(_server_frames(), key=lambda frame: frame.__name__)
-    _, received = models_json_schema([(frame, "validation") for frame in client])
-    _, sent = models_json_schema([(frame, "serialization") for frame in server])
-    return {
-        "client": _bare(received["$defs"]),
-        "aliases": {frame.__name__: _aliases(frame) for frame in client if _aliases(frame)},
-        "server": _bare(sent["$defs"]),
-    }
+def asyncapi() -> dict[str, Any]:
+    return {name: _bare(part) for name, part in asyncapi_document().items() if name != "info"}
 
 
 SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
     "openapi.json": openapi,
-    "frames.json": frames,
+    "asyncapi.json": asyncapi,
 }
 
 
@@ -52,26 +40,6 @@ def text_of(name: str) -> str:
 def write() -> None:
     for name in SNAPSHOTS:
         (FOLDER / name).write_text(text_of(name))
-
-
-def _server_frames() -> Iterator[type[BaseModel]]:
-    """Every class of the protocol that has a `type` and is no client frame."""
-    for found in vars(protocol).values():
-        if not isinstance(found, type) or not issubclass(found, BaseModel):
-            continue
-        is_public = found.__module__ == protocol.__name__ and not found.__name__.startswith("_")
-        is_client = issubclass(found, protocol.ClientFrame)
-        if is_public and not is_client and "type" in found.model_fields:
-            yield found
-
-
-def _aliases(frame: type[BaseModel]) -> dict[str, list[Any]]:
-    """Other names of members: a JSON schema shows the first one only."""
-    return {
-        name: field.validation_alias.choices
-        for name, field in frame.model_fields.items()
-        if isinstance(field.validation_alias, AliasChoices)
-    }
 
 
 def _bare(schema: Any) -> Any:

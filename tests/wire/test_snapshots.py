@@ -21,23 +21,3 @@ def test_wire_matches_its_snapshot(name: str) -> None:
         "run `make snapshots` and check in the file with the code.\n" + "\n".join(diff),
         pytrace=False,
     )
-
-
-def test_every_frame_is_in_the_snapshot() -> None:
-    frames = snapshots.frames()
-    client = {"SendMessage", "Typing", "Join", "Exit", "Read", "Delivered", "Resume", "Ping"}
-    events = {"SendToRoom", "TypingInRoom", "JoinInRoom", "ExitRoom", "ReadRoom", "DeliveredInRoom"}
-    events |= {"Follow", "Unfollow", "ResumeRooms"}
-    assert client | events <= set(frames["client"])
-    types = {
-        schema["properties"]["type"].get("const") or "message"
-        for schema in frames["server"].values()
-        if "type" in schema["properties"]
-    }
-    assert types == {
-        *("ready", "message", "ack", "typing", "join", "exit", "read", "room", "resumed", "pong"),
-        *("error", "followed", "unfollowed", "room_added", "room_removed", "marks"),
-        *("profile", "presence", "delivered"),
-    }
-    names = {"message": ["message", "content"]}
-    assert frames["aliases"] == {"SendMessage": names, "SendToRoom": names}
