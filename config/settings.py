@@ -238,6 +238,8 @@ NINJA_JWT = {
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+# The TypeScript client as compiled modules: `import` from /static/chat-client/index.js.
+STATICFILES_DIRS = [("chat-client", BASE_DIR / "clients/typescript/dist")]
 # Served from the installed packages, so no `collectstatic` is needed.
 SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_AUTOREFRESH = False
