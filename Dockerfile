@@ -22,6 +22,7 @@ COPY messaging messaging
 COPY realtime realtime
 COPY config config
 COPY docs/websocket.md docs/
+COPY clients/typescript/dist clients/typescript/dist
 # Static files are served from the installed packages, without collectstatic.
 RUN ["python", "-m", "compileall", "-q", "."]
 

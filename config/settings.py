@@ -58,6 +58,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+if CHAT_WEB:
+    MIDDLEWARE.insert(0, "config.web.error_pages.error_pages")
 # What API requests need of it, all on the event loop (config/api_handler.py): they have no cookies.
 # Django's test client uses MIDDLEWARE.
 API_MIDDLEWARE = [
@@ -236,6 +238,8 @@ NINJA_JWT = {
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+# The TypeScript client as compiled modules: `import` from /static/chat-client/index.js.
+STATICFILES_DIRS = [("chat-client", BASE_DIR / "clients/typescript/dist")]
 # Served from the installed packages, so no `collectstatic` is needed.
 SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_AUTOREFRESH = False

@@ -13,6 +13,7 @@ from .openapi import openapi_json
 from .views import to_admin, upgrade_required, websocket_guide
 from .web.urls import pages
 
+handler500 = "config.views.server_error"
 urlpatterns = [
     *(pages() if settings.CHAT_WEB else []),
     path("api/openapi.json", openapi_json),  # before ninja's own, which is rebuilt at each request

@@ -1,0 +1,1 @@
+import{useCallback as i,useEffect as o,useSyncExternalStore as a}from"react";var n=new WeakMap,c=1e3;function p(e){o(()=>(n.set(e,(n.get(e)??0)+1),e.open().catch(()=>{}),()=>{n.set(e,(n.get(e)??1)-1),setTimeout(()=>{n.get(e)===0&&e.close()},c)}),[e]);let t=i(s=>e.on("change",s),[e]);return a(t,()=>e.snapshot(),()=>e.snapshot())}export{p as useRoom};

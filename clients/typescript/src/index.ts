@@ -1,0 +1,17 @@
+export { ChatClient, type ChatEvents, type ChatOptions } from "./client.js";
+export { CLOSE_CODES, closeRule, type CloseRule, type Reconnect } from "./close_codes.js";
+export { Connection, type CloseEvent, type ConnectionState } from "./connection.js";
+export { Emitter } from "./emitter.js";
+export { ApiError, ChatError, isTemporary } from "./errors.js";
+export type { EventsRoom, EventsSocket, EventsSocketEvents } from "./events.js";
+export type * from "./frames.js";
+export type { SendState, StoredMessage, ViewMessage } from "./message.js";
+export type { SendOptions } from "./outbox.js";
+export { after, sleep } from "./platform.js";
+export { Backoff } from "./reconnect.js";
+export type { Method, PathOf, RestAnswer, RestOptions } from "./rest.js";
+export { Room, type RoomEvents } from "./room.js";
+export { RoomView, type ErrorEvent, type RoomSnapshot, type RoomViewEvents } from "./room_view.js";
+export type { FrameEvent } from "./socket.js";
+export { memoryStorage, type Storage } from "./storage/memory.js";
+export type { TokenPair } from "./tokens.js";
