@@ -1,9 +1,8 @@
 /** One of the two users: account, room, socket, log, and what was received of each room. */
 
-import { Backoff } from "../../chat-client/reconnect.js";
 import { Account } from "./account.js";
 import { Connection, socketPath } from "./connection.js";
-import { explainClose, reconnectAfter } from "./explain.js";
+import { explainClose } from "./explain.js";
 import { Versions } from "./ladder.js";
 import { Log } from "./log.js";
 
@@ -23,7 +22,7 @@ export class Participant {
   #connection;
   #pending = new Map(); // ref or client_id to its entry of the log
   #waiters = new Set();
-  #backoff = new Backoff(Math.random);
+  #failures = 0;
   #replaying = false;
   #retryAfter = 0;
   #timer;
@@ -202,7 +201,7 @@ export class Participant {
   }
 
   #ready({ user, room, version, rooms = [] }) {
-    this.#backoff.reset();
+    this.#failures = 0;
     this.#become("open");
     this.userId = user.id;
     if (room) {
@@ -233,15 +232,15 @@ export class Participant {
   #closed(code, reason) {
     this.#drop();
     this.log.add("closed", `${code} ${reason}`, { bad: code !== 1000 });
-    const text = explainClose(this.protocol, code, reason);
-    this.#become(reason === "session_ended" ? "session ended" : "closed", { state: code === 1000 ? "ok" : "bad", text, code: reason });
-    const after = reconnectAfter(code, reason);
-    if (after !== "no") this.#tryAgain(after === "with a new token");
+    const { text, next } = explainClose(this.protocol, code, reason);
+    this.#become(next === "log_in" ? "session ended" : "closed", { state: code === 1000 ? "ok" : "bad", text, code: reason });
+    if (next !== "no" && next !== "log_in") this.#tryAgain(next === "with_new_token");
     this.#announce({ close: { code, reason, text } });
   }
 
   #tryAgain(renew) {
-    const delay = this.#backoff.next(this.#retryAfter);
+    // With jitter: after a restart of the server, its clients must not return together.
+    const delay = this.#retryAfter + Math.random() * Math.min(30, 2 ** this.#failures++ / 2);
     this.#retryAfter = 0;
     this.#become("waiting", { ...this.notice, text: `${this.notice.text} Trying again in ${seconds(delay)}.` });
     this.#timer = setTimeout(async () => {

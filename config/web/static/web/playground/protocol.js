@@ -50,8 +50,9 @@ export class Protocol extends Schemas {
     });
   }
 
-  closeName(code) {
-    return this.document["x-close-codes"].find((entry) => entry.code === code)?.name ?? "";
+  /** What the document says about a close code. */
+  closeCode(code) {
+    return this.document["x-close-codes"].find((entry) => entry.code === code);
   }
 
   /** The value of a limit such as CHAT_MESSAGE_RATE; null if it is off. */
