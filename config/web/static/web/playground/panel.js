@@ -7,84 +7,84 @@ import { LogView } from "./log.js";
 const TONES = { open: "ok", connecting: "warn", waiting: "warn", closed: "bad", "session ended": "bad" };
 const WORDS = { open: "connected", waiting: "connecting again", closed: "disconnected" };
 const KINDS = {
-  public: ["Public room", "Room name"],
-  group: ["Group", "Group name"],
-  private: ["Private room", "With user"],
-  events: ["All my rooms"],
+	public: ["Public room", "Room name"],
+	group: ["Group", "Group name"],
+	private: ["Private room", "With user"],
+	events: ["All my rooms"],
 };
 
 /** A form that says what went wrong, and ignores a second click meanwhile. */
 function Form({ action, label, children }) {
-  const [error, setError] = useState("");
-  const [busy, setBusy] = useState(false);
-  const submit = async (event) => {
-    event.preventDefault();
-    if (busy) return;
-    setBusy(true);
-    setError("");
-    await action(new FormData(event.target, event.submitter)).catch(({ message }) => setError(message));
-    setBusy(false);
-  };
-  return html`<form class="fields" aria-label=${label} aria-busy=${busy} onSubmit=${submit}>
-    ${children} ${error && html`<p class="notice notice-bad small" role="alert">${error}</p>`}
-  </form>`;
+	const [error, setError] = useState("");
+	const [busy, setBusy] = useState(false);
+	const submit = async (event) => {
+		event.preventDefault();
+		if (busy) return;
+		setBusy(true);
+		setError("");
+		await action(new FormData(event.target, event.submitter)).catch(({ message }) => setError(message));
+		setBusy(false);
+	};
+	return html`<form class="fields" aria-label=${label} aria-busy=${busy} onSubmit=${submit}>
+		${children} ${error && html`<p class="notice notice-bad small" role="alert">${error}</p>`}
+	</form>`;
 }
 
 const Field = ({ label, ...rest }) => html`<label>${label}<input required maxlength="64" autocomplete="off" autocapitalize="none" spellcheck=${false} ...${rest} /></label>`;
 
 const SignIn = ({ participant }) => html`<${Form} label="Sign in the ${participant.label}"
-  action=${(form) => participant.signIn(form.get("path"), form.get("username").trim(), form.get("password"))}>
-  <${Field} label="Name" name="username" />
-  <${Field} label="Password" name="password" type="password" minlength="8" />
-  <button class="button button-primary" name="path" value="/login">Sign in</button>
-  <button class="button" name="path" value="/register">Register</button>
+	action=${(form) => participant.signIn(form.get("path"), form.get("username").trim(), form.get("password"))}>
+	<${Field} label="Name" name="username" />
+	<${Field} label="Password" name="password" type="password" minlength="8" />
+	<button class="button button-primary" name="path" value="/login">Sign in</button>
+	<button class="button" name="path" value="/register">Register</button>
 <//>`;
 
 function RoomForm({ participant, other }) {
-  const { room, label } = participant;
-  const [kind, setKind] = useState(room.kind);
-  const named = kind === "private" ? (other.account ? other.label : "") : room.kind === kind ? room.name : "playground";
-  return html`<${Form} label="Room of ${label}" action=${(form) => participant.enter({ kind, name: form.get("name")?.trim() }, other)}>
-    <label>Room<select value=${kind} onChange=${({ target }) => setKind(target.value)}>
-      ${Object.entries(KINDS).map(([value, [name]]) => html`<option value=${value}>${name}</option>`)}
-    </select></label>
-    ${KINDS[kind][1] && html`<${Field} key=${kind} label=${KINDS[kind][1]} name="name" defaultValue=${named} />`}
-    <button class="button">Enter</button>
-  <//>`;
+	const { room, label } = participant;
+	const [kind, setKind] = useState(room.kind);
+	const named = kind === "private" ? (other.account ? other.label : "") : room.kind === kind ? room.name : "playground";
+	return html`<${Form} label="Room of ${label}" action=${(form) => participant.enter({ kind, name: form.get("name")?.trim() }, other)}>
+		<label>Room<select value=${kind} onChange=${({ target }) => setKind(target.value)}>
+			${Object.entries(KINDS).map(([value, [name]]) => html`<option value=${value}>${name}</option>`)}
+		</select></label>
+		${KINDS[kind][1] && html`<${Field} key=${kind} label=${KINDS[kind][1]} name="name" defaultValue=${named} />`}
+		<button class="button">Enter</button>
+	<//>`;
 }
 
 function Notice({ participant, other }) {
-  const { notice, room, label } = participant;
-  if (!notice) return null;
-  const addable = ["not_a_member", "removed"].includes(notice.code) && other.open && other.room.name === room.name;
-  return html`<div class="notice notice-${notice.state} small" role="status">
-    <p>${notice.text}</p>
-    ${addable && html`<button class="button button-small" onClick=${() => other.addMember(participant)}>Let ${other.label} add ${label}</button>`}
-  </div>`;
+	const { notice, room, label } = participant;
+	if (!notice) return null;
+	const addable = ["not_a_member", "removed"].includes(notice.code) && other.open && other.room.name === room.name;
+	return html`<div class="notice notice-${notice.state} small" role="status">
+		<p>${notice.text}</p>
+		${addable && html`<button class="button button-small" onClick=${() => other.addMember(participant)}>Let ${other.label} add ${label}</button>`}
+	</div>`;
 }
 
 const Small = ({ primary, ...rest }) => html`<button class="button button-small ${primary && "button-primary"}" ...${rest} />`;
 
 export function Panel({ participant, other, changed }) {
-  const { account, state, side, room, label } = participant;
-  const ended = state === "session ended";
-  return html`<section class="card panel panel-${side}" aria-labelledby="${side}-title" data-state=${state}>
-    <header class="row">
-      <h2 id="${side}-title">${label}</h2>
-      <span class="state state-${TONES[state]}">${WORDS[state] ?? state}</span>
-    </header>
-    <${Notice} participant=${participant} other=${other} />
-    ${!account || (ended && !account.password)
-      ? html`<${SignIn} participant=${participant} />`
-      : html`<div class="row small">
-          <span class="muted">${ended ? "" : `Token good for ${Math.round((account.expires - Date.now()) / 60_000)} min`}</span>
-          ${state === "open" && html`<${Small} onClick=${() => participant.disconnect()}>Disconnect<//>`}
-          ${state === "closed" && html`<${Small} primary onClick=${() => participant.connect()}>Reconnect<//>`}
-          ${ended && html`<${Small} primary onClick=${() => participant.signInAgain()}>Sign in again<//>`}
-          <${Small} onClick=${() => participant.signOut()}>Sign out<//>
-        </div>
-        <${RoomForm} key=${room.kind + room.name} participant=${participant} other=${other} />
-        <${Composer} participant=${participant} other=${other} />`}
-    <${LogView} participant=${participant} changed=${changed} />
-  </section>`;
+	const { account, state, side, room, label } = participant;
+	const ended = state === "session ended";
+	return html`<section class="card panel panel-${side}" aria-labelledby="${side}-title" data-state=${state}>
+		<header class="row">
+			<h2 id="${side}-title">${label}</h2>
+			<span class="state state-${TONES[state]}">${WORDS[state] ?? state}</span>
+		</header>
+		<${Notice} participant=${participant} other=${other} />
+		${!account || (ended && !account.password)
+			? html`<${SignIn} participant=${participant} />`
+			: html`<div class="row small">
+					<span class="muted">${ended ? "" : `Token good for ${Math.round((account.expires - Date.now()) / 60_000)} min`}</span>
+					${state === "open" && html`<${Small} onClick=${() => participant.disconnect()}>Disconnect<//>`}
+					${state === "closed" && html`<${Small} primary onClick=${() => participant.connect()}>Reconnect<//>`}
+					${ended && html`<${Small} primary onClick=${() => participant.signInAgain()}>Sign in again<//>`}
+					<${Small} onClick=${() => participant.signOut()}>Sign out<//>
+				</div>
+				<${RoomForm} key=${room.kind + room.name} participant=${participant} other=${other} />
+				<${Composer} participant=${participant} other=${other} />`}
+		<${LogView} participant=${participant} changed=${changed} />
+	</section>`;
 }
