@@ -35,8 +35,8 @@ function curl({ origin, path, roomId }, frames) {
 	if (parts.every((part) => part.startsWith("#"))) {
 		parts.push(`# Listens for ten seconds
 curl --http1.1 --no-buffer --max-time 10 ${sh(origin + path)} \\
-	${AUTH} -H 'Connection: Upgrade' -H 'Upgrade: websocket' \\
-	-H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='`);
+  ${AUTH} -H 'Connection: Upgrade' -H 'Upgrade: websocket' \\
+  -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='`);
 	}
 	return `${parts.join("\n\n")}\n`;
 }
@@ -49,21 +49,21 @@ from websockets.sync.client import connect
 
 headers = {"Authorization": f"Bearer {os.environ['TOKEN']}"}
 with connect(${js(url)}, additional_headers=headers) as socket:
-		print(socket.recv())  # ready
+    print(socket.recv())  # ready
 ${frames.map(({ text, frame }) => `    socket.send(${frame ? `json.dumps(${py(frame)})` : js(text)})\n`).join("")}    try:
-				while True:
-						print(socket.recv(timeout=2))
-		except TimeoutError:
-				pass
+        while True:
+            print(socket.recv(timeout=2))
+    except TimeoutError:
+        pass
 `;
 
 const typescript = ({ url }, frames) => `// For browsers, Deno, Bun and Node 22; TOKEN is an access token
 const socket = new WebSocket(${js(url)}, ["bearer", TOKEN]);
 socket.onclose = ({ code, reason }) => console.log(code, reason);
 socket.onmessage = ({ data }) => {
-	const frame = JSON.parse(data);
-	console.log(frame);
-	if (frame.type !== "ready") return;
+  const frame = JSON.parse(data);
+  console.log(frame);
+  if (frame.type !== "ready") return;
 ${frames.map(({ text, frame }) => `  socket.send(${frame ? `JSON.stringify(${js(frame)})` : js(text)});\n`).join("")}};
 `;
 
