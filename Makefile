@@ -80,7 +80,7 @@ coverage: $(VENV)/.dev-installed ## Measure branch coverage of the tests that ru
 	$(DEV) $(BIN)/python -m pytest --quiet --numprocesses auto --maxprocesses 4 --dist loadfile \
 		--cov --cov-report=term:skip-covered $(IN_PROCESS)
 
-openapi: $(VENV)/.dev-installed ## Check the OpenAPI document with linters, Postman and TypeScript (npm)
+openapi: $(VENV)/.dev-installed ## Check the OpenAPI and AsyncAPI documents with linters, Postman and TypeScript (npm)
 	$(DEV) $(BIN)/python -m tests.openapi
 
 snapshots: $(VENV)/.dev-installed ## Accept a change of the wire: rewrite tests/wire/*.json

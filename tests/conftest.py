@@ -13,6 +13,7 @@ from messaging.attachments.eraser import Eraser
 
 from .clients import Person, register
 from .distribution import Scheduler, order_of
+from .documented_frames import Watch, watching
 from .postgres_server import postgres_running
 from .servers import Server, serving
 
@@ -80,6 +81,26 @@ def no_eraser_thread() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Eraser, "start", lambda self: None)
         yield
+
+
+@pytest.fixture(scope="session")
+def watched_sockets() -> Iterator[Watch]:
+    with watching() as watch:
+        yield watch
+
+
+@pytest.fixture(autouse=True)
+def frames_are_documented(request: pytest.FixtureRequest, watched_sockets: Watch) -> Iterator[None]:
+    """Fails a test whose sockets carried a frame that is not in the AsyncAPI document.
+
+    Frames that the server refuses are excluded. A test that does not wait for the refusal says so
+    by the marker `malformed_frames`.
+    """
+    yield
+    ignore = request.node.get_closest_marker("malformed_frames") is not None
+    problems = watched_sockets.take_problems(ignore_sent=ignore)
+    if problems:
+        pytest.fail("Not as in the AsyncAPI document:\n" + "\n".join(problems[:20]), pytrace=False)
 
 
 Register = Callable[..., Awaitable[Person]]

@@ -1,4 +1,4 @@
-"""The OpenAPI document as users see it: linters, Postman, TypeScript.
+"""The OpenAPI and AsyncAPI documents as users see them: linters, Postman, TypeScript.
 
     python -m tests.openapi
 

@@ -29,6 +29,21 @@ def spectral(document: Path) -> str:
     return "nothing"
 
 
+def redocly_asyncapi(document: Path) -> str:
+    return redocly(asyncapi_beside(document))
+
+
+def spectral_asyncapi(document: Path) -> str:
+    ruleset = ".spectral-asyncapi.yaml"
+    file = str(asyncapi_beside(document))
+    run("spectral", "lint", "--ruleset", ruleset, "--fail-severity=hint", file)
+    return "nothing"
+
+
+def asyncapi_beside(document: Path) -> Path:
+    return document.with_name("asyncapi.yaml")
+
+
 def typescript(document: Path) -> str:
     run("openapi-typescript", str(document), "--output", str(GENERATED / "schema.d.ts"))
     run("tsc", "--strict", "--noEmit", "minimal.ts")
@@ -48,18 +63,23 @@ def main() -> int:
     ):
         folder, document = Path(name), Path(name) / "openapi.json"
         document.write_text(httpx.get(f"{server.http}/api/openapi.json").text)
+        sockets = httpx.get(f"{server.http}/api/asyncapi.yaml").text
+        asyncapi_beside(document).write_text(sockets)
 
         def postman(document: Path) -> str:
             return f"{run_collection(document, server.http, folder)} requests, each answered 2xx"
 
-        checks: list[Callable[[Path], str]] = [redocly, spectral, typescript, postman]
+        checks: list[Callable[[Path], str]] = [
+            *(redocly, spectral, redocly_asyncapi, spectral_asyncapi),
+            *(typescript, postman),
+        ]
         for check in checks:
             began = time.monotonic()
             try:
                 output = check(document)
             except AssertionError as error:
                 output, failed = f"FAILED\n{error}", failed + 1
-            print(f"{check.__name__:<12}{output} ({time.monotonic() - began:.1f} s)", flush=True)
+            print(f"{check.__name__:<18}{output} ({time.monotonic() - began:.1f} s)", flush=True)
     return 1 if failed else 0
 
 
