@@ -27,7 +27,7 @@ PROBLEMS = {
     '{"type":"mesage","message":"x"}': 'unknown type. Known: "message", "typing"',
     '{"type":"message"}': "message: is missing",
     '{"type":"message","message":"x","clientid":"1"}': "clientid: unknown member. Known: ",
-    '{"type":"message","message":"x","client_id":""}': "client_id: needs at least 1 characters",
+    '{"type":"message","message":"x","client_id":""}': "client_id: needs 1 or more characters",
     '{"type":"message","message":7}': "message: must be string, not number",
     '{"type":"read","seq":"2"}': "seq: must be integer, not string",
     '{"type":"read","seq":-1}': "seq: must be at least 0",

@@ -112,7 +112,7 @@ export class Participant {
 
 	/** Ends the socket. The session stays. */
 	disconnect() {
-		if (this.#connection) this.log.add("closed", "by this page");
+		if (this.#connection) this.log.add("closed", "closed by this page");
 		this.#drop();
 		this.#become("closed");
 	}
@@ -224,7 +224,7 @@ export class Participant {
 			await this.#trying(() => this.account.renew());
 			if (!this.open) return;
 			this.log.add("note", "The token was about to expire: a new one goes into a ping.");
-			this.send('{"type":"ping","token":"<token>"}');
+			this.send('{"type":"ping","token":"<token>","ref":"renewal"}');
 			this.#renewInTime();
 		}, Math.min(delay, LONGEST_TIMER));
 	}

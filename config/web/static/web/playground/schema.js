@@ -7,7 +7,7 @@ const list = (values) => values.map((value) => JSON.stringify(value)).join(", ")
 
 const most = (noun) => (v, n) => length(v) > n && `has more than ${n} ${noun}`;
 const string = {
-	minLength: (v, n) => length(v) < n && `needs at least ${n} characters`,
+	minLength: (v, n) => length(v) < n && `needs ${n} or more characters`,
 	maxLength: most("characters"),
 	pattern: (v, p) => !new RegExp(p, "u").test(v) && `does not match ${p}`,
 };
