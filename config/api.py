@@ -48,10 +48,11 @@ Every error has a stable `code` for programs and a `detail` for people. Lists co
 | `/ws/chat/<room_name>/` | public, made on first use |
 | `/ws/chat/group/<room_name>/` | group, members only |
 | `/ws/private/<username>/` | you and one other |
+| `/ws/events/` | all of your rooms on one socket |
 
 Send the token as `Authorization: Bearer`, as subprotocols `bearer, <token>`, as `?token=`, or as
 `token` in the first frame. Every frame, with an example, is in
-[docs/websocket.md](/docs/websocket.md).
+[docs/websocket.md](/docs/websocket.md), and for programs in [asyncapi.json](/api/asyncapi.json).
 """
 
 MAX_ANONYMOUS_BODY = 65_536

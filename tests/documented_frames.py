@@ -53,7 +53,7 @@ class Documented:
             return None
         try:
             frame = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return "is not JSON"
         if not isinstance(frame, dict):
             return "is not an object"
@@ -63,14 +63,20 @@ class Documented:
             if validator.is_valid(frame):
                 self._remember(text)
                 return None
-            error = next(validator.iter_errors(frame))
-            problems.append(f"{name}: {error.message}")
+            problems.append(f"{name}: {_first_error(validator, frame)}")
         return "; ".join(problems) or f"there is no frame of type {kind!r}"
 
     def _remember(self, text: bytes) -> None:
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
         self._known.add(text)
+
+
+def _first_error(validator: jsonschema_rs.Draft7Validator, frame: Frame) -> str:
+    try:
+        return str(next(validator.iter_errors(frame)).message)
+    except UnicodeEncodeError as error:  # half a surrogate pair
+        return str(error)
 
 
 def _closed(part: Any) -> Any:
@@ -98,8 +104,11 @@ class Conversation:
         self.path = path.partition("?")[0]
         self.waiting: list[tuple[str, str]] = []
         """Each frame that is not documented, and what differs."""
+        self._refused = False
 
     def sent(self, text: str | bytes) -> None:
+        if self._refused:
+            return
         raw = text.encode(errors="replace") if isinstance(text, str) else text
         problem = self._sent.problem(raw) if isinstance(text, str) else "is binary"
         if problem is not None:
@@ -113,7 +122,9 @@ class Conversation:
             del self.waiting[0]
 
     def closed(self, code: int) -> None:
+        """A close with an error refuses all frames before it, and those still on their way."""
         if code not in CLOSED_NORMALLY:
+            self._refused = True
             self.waiting.clear()
 
 
