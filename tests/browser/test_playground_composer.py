@@ -124,9 +124,7 @@ def broken(frame: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def test_page_and_jsonschema_agree(playground: Playground, site: Server, union: str) -> None:
     document = httpx.get(f"{site.http}/api/asyncapi.json").json()
     components = document["components"]
-    names = [
-        one["$ref"].rpartition("/")[2] for one in components["schemas"][union]["oneOf"]
-    ]
+    names = [one["$ref"].rpartition("/")[2] for one in components["schemas"][union]["oneOf"]]
     valid = [one["payload"] for name in names for one in components["messages"][name]["examples"]]
     frames = [*valid, *(one for frame in valid for one in broken(frame))]
     verdicts = playground.page.evaluate(CHECK, [document, union, json.loads(json.dumps(frames))])

@@ -75,7 +75,11 @@ def test_frame_as_curl_is_the_same_message_by_rest(playground: Playground) -> No
 
 def test_frame_as_python_is_acknowledged_as_the_same_message(playground: Playground) -> None:
     script = copied(playground, sent_frame(playground), "Python")
-    frames = [json.loads(line) for line in run([sys.executable, "-c", script], playground).split("\n") if line]
+    frames = [
+        json.loads(line)
+        for line in run([sys.executable, "-c", script], playground).split("\n")
+        if line
+    ]
     assert frames[0]["type"] == "ready"
     (ack,) = (frame for frame in frames if frame["type"] == "ack")
     assert (ack["seq"], ack["duplicate"]) == (1, True)

@@ -33,8 +33,12 @@ def test_server_that_restarts_is_waited_for(
         server.kill()
         expect(playground.panel("left").locator(".notice")).to_contain_text("Trying again in")
         server.start()
-        expect(playground.page.locator(".panel-left[data-state=open]")).to_be_visible(timeout=60_000)
-        expect(playground.page.locator(".panel-right[data-state=open]")).to_be_visible(timeout=60_000)
+        expect(playground.page.locator(".panel-left[data-state=open]")).to_be_visible(
+            timeout=60_000
+        )
+        expect(playground.page.locator(".panel-right[data-state=open]")).to_be_visible(
+            timeout=60_000
+        )
         playground.say("right", "After")
         playground.expect_ladder("ok", "No gap up to version 2")
 
@@ -49,7 +53,9 @@ def test_expiring_token_is_renewed_on_the_open_socket(
     ):
         playground = Playground(seen.page)
         playground.by_own_button()
-        playground.expect_in_log("left", "The token was about to expire: a new one goes into a ping.")
+        playground.expect_in_log(
+            "left", "The token was about to expire: a new one goes into a ping."
+        )
         expect(playground.log("left").filter(has_text="pong in").first).to_be_visible()
         playground.both_connected()
         seen.check()
@@ -109,9 +115,7 @@ def test_frame_that_is_not_json_or_not_known_is_marked(seen: WatchedPage) -> Non
 def test_lost_version_is_shown_as_a_gap(seen: WatchedPage) -> None:
     def lose(socket: WebSocketRoute) -> None:
         server = socket.connect_to_server()
-        server.on_message(
-            lambda text: None if '"version":2' in str(text) else socket.send(text)
-        )
+        server.on_message(lambda text: None if '"version":2' in str(text) else socket.send(text))
 
     playground = Playground(seen.page)
     seen.page.route_web_socket("**/ws/**", lose)

@@ -53,9 +53,7 @@ class Playground:
     def marks(self, version: int) -> list[str]:
         """Returns how the left and the right user have a version."""
         rung = self.page.locator(f"[data-version='{version}'] .mark")
-        return [
-            (mark.get_attribute("class") or "").partition("mark-")[2] for mark in rung.all()
-        ]
+        return [(mark.get_attribute("class") or "").partition("mark-")[2] for mark in rung.all()]
 
     def experiment(self, name: str) -> str:
         """Presses a button of "Break something".

@@ -1,4 +1,4 @@
-/** Writes frames: a line to talk, and the JSON of any frame, checked while it is typed. */
+/** Writes frames: a line to talk, and any frame as JSON, checked while it is typed. */
 
 import { html, useState } from "../vendor/htm-preact-standalone.js";
 
@@ -27,8 +27,8 @@ function fitted(example, { label, roomId, lastMessage, versions }, other) {
 	return Object.fromEntries(Object.entries(example).map(([name, value]) => [name, name in values ? values[name] : value]));
 }
 
-export function Composer({ participant, other }) {
-	const { protocol, room, open, side, label } = participant;
+export function Composer({ user, other }) {
+	const { protocol, room, open, side, label } = user;
 	const [line, setLine] = useState("");
 	const [draft, setDraft] = useState("");
 	const examples = protocol.examples(room.kind);
@@ -37,15 +37,15 @@ export function Composer({ participant, other }) {
 
 	const talk = (event) => {
 		event.preventDefault();
-		if (line.trim()) participant.send(JSON.stringify(messageFrame(participant, line)));
+		if (line.trim()) user.send(JSON.stringify(messageFrame(user, line)));
 		setLine("");
 	};
 	const choose = ({ target: { value } }) => {
-		if (value) setDraft(JSON.stringify(fitted(examples[value].frame, participant, other), null, 2));
+		if (value) setDraft(JSON.stringify(fitted(examples[value].frame, user, other), null, 2));
 	};
 	const send = (event) => {
 		event.preventDefault();
-		if (open && draft.trim()) participant.send(draft);
+		if (open && draft.trim()) user.send(draft);
 	};
 	const keys = (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && send(event);
 

@@ -102,18 +102,18 @@ function save(name, text) {
 	setTimeout(() => URL.revokeObjectURL(href), 1000);
 }
 
-export function CopyMenu({ label, participant, entries, whole }) {
+export function CopyMenu({ label, user, entries, whole }) {
 	const [format, setFormat] = useState("curl");
 	const [done, setDone] = useState("");
 	const names = [...Object.keys(FORMATS), ...(whole ? ["JSONL"] : [])];
 	const act = async () => {
-		if (format === "JSONL") save(`frames-${participant.label}.jsonl`, participant.log.jsonl(participant.label));
-		else await toClipboard(copyAs(format, participant, entries));
+		if (format === "JSONL") save(`frames-${user.label}.jsonl`, user.log.jsonl(user.label));
+		else await toClipboard(copyAs(format, user, entries));
 		setDone(format === "JSONL" ? "Saved" : "Copied");
 		setTimeout(() => setDone(""), 3000);
 	};
 	return html`<span class="copy row">
-		<select class="small" aria-label="${label} of ${participant.label} as" value=${format} onChange=${({ target }) => setFormat(target.value)}>
+		<select class="small" aria-label="${label} of ${user.label} as" value=${format} onChange=${({ target }) => setFormat(target.value)}>
 			${names.map((name) => html`<option value=${name}>${name}</option>`)}
 		</select>
 		<button type="button" class="button button-small" disabled=${!entries.length} onClick=${act}>${done || (format === "JSONL" ? "Save log" : label)}</button>

@@ -9,18 +9,18 @@ const ROUNDS = 12;
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
 /** Sends a message; returns its ack or error, or nothing after five seconds. */
-async function say(participant, text, client_id = newId()) {
-	const frame = { ...messageFrame(participant, text), client_id };
-	const answer = participant.until(({ frame: { type, ref } = {} }) => ref === frame.ref && (type === "ack" || type === "error"));
-	participant.send(JSON.stringify(frame));
-	return (await answer)?.frame ?? { message: "No answer came within five seconds." };
+async function say(user, text, client_id = newId()) {
+	const frame = { ...messageFrame(user, text), client_id };
+	const answer = user.until(({ frame: { type, ref } = {} }) => ref === frame.ref && (type === "ack" || type === "error"));
+	user.send(JSON.stringify(frame));
+	return (await answer)?.frame ?? { message: "No answer came." };
 }
 
-/** Does something that should close the socket of a participant; returns the close. */
-async function closing(participant, action) {
-	const closed = participant.until(({ close }) => close);
+/** Does something that should close the socket of a user; returns the close. */
+async function closing(user, action) {
+	const closed = user.until(({ close }) => close);
 	await action();
-	return (await closed)?.close ?? { text: "The socket stayed open for five seconds." };
+	return (await closed)?.close ?? { text: "The socket stayed open." };
 }
 
 async function disconnect({ left, right }) {
@@ -63,7 +63,7 @@ async function reconnect({ left }) {
 		expected: "Every later change comes in order, then resumed. No gap, and nothing twice.",
 		came: frame
 			? `Changes replayed: ${replayed}, in ${Math.round(performance.now() - start)} ms. Then resumed, up to version ${frame.to}.`
-			: (close?.text ?? "No resumed came within five seconds."),
+			: (close?.text ?? "No resumed came."),
 		ok: Boolean(frame?.complete),
 	};
 }
@@ -164,7 +164,7 @@ async function run([id, title, action, needsLeft, needsRight], { left, right }) 
 }
 
 export function Experiments({ left, right }) {
-	const [result, setResult] = useState(null);
+	const [result, setResult] = useState();
 	const [running, setRunning] = useState(false);
 	const start = async (experiment) => {
 		if (running) return;
@@ -184,9 +184,9 @@ export function Experiments({ left, right }) {
 			)}
 		</div>
 		<div role="status" data-result=${running ? "" : result?.id}>
-			${running && html`<p class="muted">Running …</p>`}
-			${!running && !result && html`<p class="muted small">Each button lets one thing go wrong, mostly for ${left.label}, and says what came. Begin with the first three, in this order.</p>`}
-			${!running && result && html`<${Result} ...${result} fix=${result.fix} run=${fix} />`}
+			${running || !result
+				? html`<p class="muted small">${running ? "Running …" : `Each button lets one thing go wrong, mostly for ${left.label}, and says what came. Begin with the first three.`}</p>`
+				: html`<${Result} ...${result} run=${fix} />`}
 		</div>
 	</section>`;
 }

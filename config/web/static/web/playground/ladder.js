@@ -32,19 +32,19 @@ export class Versions {
 		else if (afresh) room.base = room.reached = version;
 	}
 
-	/** Takes a frame with a version; returns what is wrong with its order, if anything. */
+	/** Takes a frame with a version; returns what is wrong with its order. */
 	receive({ room_id, version, ...frame }, replayed) {
 		const room = this.#rooms.get(room_id);
-		if (!room) return "";
+		if (!room) return [];
 		const late = version <= room.reached && !replayed;
 		room.seen.set(version, { ...frame, replayed });
 		if (room.seen.size > MAX_VERSIONS) {
 			room.base = Math.min(...room.seen.keys());
 			room.seen.delete(room.base);
 		}
-		if (late) return `version ${version} came after ${room.reached}: out of order`;
+		if (late) return [`version ${version} came after ${room.reached}: out of order`];
 		room.reached = Math.max(room.reached, version);
-		return "";
+		return [];
 	}
 
 	/** After a `resumed` that is not complete the room begins again where the server is. */
@@ -107,9 +107,9 @@ const Mark = ({ state, who }) => html`<span class="mark mark-${state}" title="${
 	<span aria-hidden="true">${MARKS[state][0]}</span><span class="visually-hidden">${who} ${MARKS[state][1]}</span>
 </span>`;
 
-export function Ladder({ participants, room }) {
-	const names = participants.map(({ label }) => label);
-	const found = rungs(participants.map(({ versions }) => versions), room?.id);
+export function Ladder({ users, room }) {
+	const names = users.map(({ label }) => label);
+	const found = rungs(users.map(({ versions }) => versions), room?.id);
 	const [state, sentence] = verdict(names, found);
 	return html`<section class="card ladder" aria-labelledby="ladder-title">
 		<h2 id="ladder-title">Versions <span class="muted">${room?.name && `of ${room.name}`}</span></h2>

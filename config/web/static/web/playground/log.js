@@ -62,7 +62,7 @@ class Entry extends Component {
 		return entry.revision !== this.revision || open !== this.state.open;
 	}
 
-	render({ entry, participant }, { open }) {
+	render({ entry, user }, { open }) {
 		this.revision = entry.revision;
 		const { at, direction, text, frame, problems, answered } = entry;
 		const line = html`
@@ -74,13 +74,13 @@ class Entry extends Component {
 			${frame?.version !== undefined && html`<span class="log-tag">v${frame.version}</span>`}
 			${answered !== undefined && html`<span class="log-tag">${entry.answer} in ${answered} ms</span>`}`;
 		const bad = problems.length || entry.bad || frame?.type === "error";
-		return html`<li class="log-entry log-${direction} ${bad ? "log-bad" : ""}">
+		return html`<li class="log-entry log-${direction} ${bad && "log-bad"}">
 			${["sent", "received"].includes(direction)
 				? html`<details onToggle=${({ target }) => this.setState({ open: target.open })}>
 						<summary class="log-line">${line}</summary>
 						${open &&
 						html`<pre>${frame ? JSON.stringify(JSON.parse(text), null, 2) : text}</pre>
-							<${CopyMenu} label="Copy frame" participant=${participant} entries=${[entry]} />`}
+							<${CopyMenu} label="Copy frame" user=${user} entries=${[entry]} />`}
 					</details>`
 				: html`<div class="log-line">${line}</div>`}
 			${problems.length > 0 && html`<p class="log-problem">${problems.slice(0, 3).join("; ")}</p>`}
@@ -88,18 +88,18 @@ class Entry extends Component {
 	}
 }
 
-export function LogView({ participant, changed }) {
-	const { log, label } = participant;
-	if (!log.entries.length && !participant.account) return null;
+export function LogView({ user, changed }) {
+	const { log, label } = user;
+	if (!log.entries.length && !user.account) return null;
 	return html`<section class="log" aria-label="Frames of ${label}">
 		<div class="row log-head">
 			<h3>Frames <span class="muted small">newest first</span></h3>
-			<${CopyMenu} label="Copy log" participant=${participant} entries=${log.entries} whole />
+			<${CopyMenu} label="Copy log" user=${user} entries=${log.entries} whole />
 			<button class="button button-small" onClick=${() => (log.clear(), changed())}>Clear</button>
 		</div>
 		<ol class="log-list" reversed tabindex="0" aria-label="Log of ${label}">
-			${[...log.entries].reverse().map((entry) => html`<${Entry} key=${entry.number} entry=${entry} participant=${participant} />`)}
+			${[...log.entries].reverse().map((entry) => html`<${Entry} key=${entry.number} entry=${entry} user=${user} />`)}
 		</ol>
-		<p class="muted small">${log.dropped ? `${log.dropped} older entries were dropped. ` : ""}The log keeps ${MAX_ENTRIES} entries.</p>
+		<p class="muted small">${log.dropped > 0 && `${log.dropped} older entries were dropped. `}The log keeps ${MAX_ENTRIES} entries.</p>
 	</section>`;
 }

@@ -9,7 +9,7 @@ import { Panel } from "./panel.js";
 import { Participant } from "./participant.js";
 import { Protocol } from "./protocol.js";
 
-/** Where the start page leaves two users and a group. This page keeps them there for a reload. */
+/** Where the start page leaves two users and a group, and this page keeps them for a reload. */
 const STORE = "chat-playground";
 /** Milliseconds between two renderings: a flood is hundreds of frames in a moment. */
 const RENDER_INTERVAL = 30;
@@ -24,7 +24,7 @@ class Page extends Component {
 			this.setState({ error: `/api/asyncapi.json did not load: ${message}. Reload this page when the server answers.` }),
 		);
 		if (!protocol) return;
-		this.participants = ["left", "right"].map((side) => new Participant(side, protocol, this.changed));
+		this.users = ["left", "right"].map((side) => new Participant(side, protocol, this.changed));
 		this.setState({ protocol });
 		this.#restore();
 	}
@@ -41,17 +41,17 @@ class Page extends Component {
 
 	/** Refresh tokens change with each use, so this runs at each change. */
 	#keep() {
-		const [{ room, roomId }] = this.participants;
-		const users = this.participants.map(({ account }) => account);
+		const [{ room, roomId }] = this.users;
+		const users = this.users.map(({ account }) => account);
 		sessionStorage.setItem(STORE, JSON.stringify({ users, room: { ...room, id: roomId } }));
 	}
 
 	#restore() {
 		const { users = [], room } = JSON.parse(sessionStorage.getItem(STORE)) ?? {};
-		this.participants.forEach((participant, i) => {
+		this.users.forEach((user, i) => {
 			if (!users[i]) return;
-			participant.adopt(new Account(users[i]));
-			if (room?.id) participant.connect({ kind: room.kind, name: room.name });
+			user.adopt(new Account(users[i]));
+			if (room?.id) user.connect({ kind: room.kind, name: room.name });
 		});
 	}
 
@@ -59,7 +59,7 @@ class Page extends Component {
 	#make = async () => {
 		if (this.state.making) return;
 		this.setState({ making: true, error: "" });
-		const [left, right] = this.participants;
+		const [left, right] = this.users;
 		const tail = newId().slice(0, 4);
 		const group = { kind: "group", name: `group-${tail}` };
 		try {
@@ -81,7 +81,7 @@ class Page extends Component {
 		];
 		const alerts = problems.map((problem) => problem && html`<p class="notice notice-bad" role="alert">${problem}</p>`);
 		if (!protocol) return error ? alerts : html`<p class="muted" role="status">Loading …</p>`;
-		const [left, right] = this.participants;
+		const [left, right] = this.users;
 		const { room, roomId } = left.roomId ? left : right;
 		return html`${alerts}
 			${!left.account && !right.account && html`<p class="notice row">
@@ -90,9 +90,9 @@ class Page extends Component {
 			</p>`}
 			<${Experiments} left=${left} right=${right} />
 			<div class="columns">
-				<${Panel} participant=${left} other=${right} changed=${this.changed} />
-				<${Ladder} participants=${this.participants} room=${{ id: roomId, name: roomId && room.name }} />
-				<${Panel} participant=${right} other=${left} changed=${this.changed} />
+				<${Panel} user=${left} other=${right} changed=${this.changed} />
+				<${Ladder} users=${this.users} room=${{ id: roomId, name: roomId && room.name }} />
+				<${Panel} user=${right} other=${left} changed=${this.changed} />
 			</div>`;
 	}
 }

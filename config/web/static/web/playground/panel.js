@@ -32,19 +32,19 @@ function Form({ action, label, children }) {
 
 const Field = ({ label, ...rest }) => html`<label>${label}<input required maxlength="64" autocomplete="off" autocapitalize="none" spellcheck=${false} ...${rest} /></label>`;
 
-const SignIn = ({ participant }) => html`<${Form} label="Sign in the ${participant.label}"
-	action=${(form) => participant.signIn(form.get("path"), form.get("username").trim(), form.get("password"))}>
+const SignIn = ({ user }) => html`<${Form} label="Sign in the ${user.label}"
+	action=${(form) => user.signIn(form.get("path"), form.get("username").trim(), form.get("password"))}>
 	<${Field} label="Name" name="username" />
 	<${Field} label="Password" name="password" type="password" minlength="8" />
 	<button class="button button-primary" name="path" value="/login">Sign in</button>
 	<button class="button" name="path" value="/register">Register</button>
 <//>`;
 
-function RoomForm({ participant, other }) {
-	const { room, label } = participant;
+function RoomForm({ user, other }) {
+	const { room, label } = user;
 	const [kind, setKind] = useState(room.kind);
 	const named = kind === "private" ? (other.account ? other.label : "") : room.kind === kind ? room.name : "playground";
-	return html`<${Form} label="Room of ${label}" action=${(form) => participant.enter({ kind, name: form.get("name")?.trim() }, other)}>
+	return html`<${Form} label="Room of ${label}" action=${(form) => user.enter({ kind, name: form.get("name")?.trim() }, other)}>
 		<label>Room<select value=${kind} onChange=${({ target }) => setKind(target.value)}>
 			${Object.entries(KINDS).map(([value, [name]]) => html`<option value=${value}>${name}</option>`)}
 		</select></label>
@@ -53,38 +53,38 @@ function RoomForm({ participant, other }) {
 	<//>`;
 }
 
-function Notice({ participant, other }) {
-	const { notice, room, label } = participant;
+function Notice({ user, other }) {
+	const { notice, room, label } = user;
 	if (!notice) return null;
 	const addable = ["not_a_member", "removed"].includes(notice.code) && other.open && other.room.name === room.name;
 	return html`<div class="notice notice-${notice.state} small" role="status">
 		<p>${notice.text}</p>
-		${addable && html`<button class="button button-small" onClick=${() => other.addMember(participant)}>Let ${other.label} add ${label}</button>`}
+		${addable && html`<button class="button button-small" onClick=${() => other.addMember(user)}>Let ${other.label} add ${label}</button>`}
 	</div>`;
 }
 
 const Small = ({ primary, ...rest }) => html`<button class="button button-small ${primary && "button-primary"}" ...${rest} />`;
 
-export function Panel({ participant, other, changed }) {
-	const { account, state, side, room, label } = participant;
+export function Panel({ user, other, changed }) {
+	const { account, state, side, room, label } = user;
 	const ended = state === "session ended";
 	return html`<section class="card panel panel-${side}" aria-labelledby="${side}-title" data-state=${state}>
 		<header class="row">
 			<h2 id="${side}-title">${label}</h2>
 			<span class="state state-${TONES[state]}">${WORDS[state] ?? state}</span>
 		</header>
-		<${Notice} participant=${participant} other=${other} />
+		<${Notice} user=${user} other=${other} />
 		${!account || (ended && !account.password)
-			? html`<${SignIn} participant=${participant} />`
+			? html`<${SignIn} user=${user} />`
 			: html`<div class="row small">
 					<span class="muted">${ended ? "" : `Token good for ${Math.round((account.expires - Date.now()) / 60_000)} min`}</span>
-					${state === "open" && html`<${Small} onClick=${() => participant.disconnect()}>Disconnect<//>`}
-					${state === "closed" && html`<${Small} primary onClick=${() => participant.connect()}>Reconnect<//>`}
-					${ended && html`<${Small} primary onClick=${() => participant.signInAgain()}>Sign in again<//>`}
-					<${Small} onClick=${() => participant.signOut()}>Sign out<//>
+					${state === "open" && html`<${Small} onClick=${() => user.disconnect()}>Disconnect<//>`}
+					${state === "closed" && html`<${Small} primary onClick=${() => user.connect()}>Reconnect<//>`}
+					${ended && html`<${Small} primary onClick=${() => user.signInAgain()}>Sign in again<//>`}
+					<${Small} onClick=${() => user.signOut()}>Sign out<//>
 				</div>
-				<${RoomForm} key=${room.kind + room.name} participant=${participant} other=${other} />
-				<${Composer} participant=${participant} other=${other} />`}
-		<${LogView} participant=${participant} changed=${changed} />
+				<${RoomForm} key=${room.kind + room.name} user=${user} other=${other} />
+				<${Composer} user=${user} other=${other} />`}
+		<${LogView} user=${user} changed=${changed} />
 	</section>`;
 }

@@ -8,9 +8,8 @@ import { Log } from "./log.js";
 
 /** Milliseconds before the end of a token at which an open socket gets a new one. */
 const RENEW_BEFORE = 55_000;
-const LONGEST_TIMER = 2 ** 31 - 1;
-
-const seconds = (number) => `${number.toFixed(1)} s`;
+/** Of a browser's timer, in milliseconds. */
+const MAX_DELAY = 2 ** 31 - 1;
 
 export class Participant {
 	account = null;
@@ -192,12 +191,11 @@ export class Participant {
 		if (frame.type === "resumed") {
 			this.#replaying = false;
 			this.versions.resumed(frame.room_id ?? this.roomId, frame);
-			if (!frame.complete) this.notice = { state: "warn", text: "More was missed than a resume replays: a client loads the history by REST now." };
+			if (!frame.complete) this.notice = { state: "warn", text: "Too much was missed for a resume: a client loads the history by REST now." };
 		}
 		if (!frame.id || frame.type === "ack") return [];
 		if (frame.type === "message" && frame.room_id === this.roomId) this.lastMessage = frame;
-		const problem = this.versions.receive(frame, this.#replaying);
-		return problem ? [problem] : [];
+		return this.versions.receive(frame, this.#replaying);
 	}
 
 	#ready({ user, room, version, rooms = [] }) {
@@ -226,7 +224,7 @@ export class Participant {
 			this.log.add("note", "The token was about to expire: a new one goes into a ping.");
 			this.send('{"type":"ping","token":"<token>","ref":"renewal"}');
 			this.#renewInTime();
-		}, Math.min(delay, LONGEST_TIMER));
+		}, Math.min(delay, MAX_DELAY));
 	}
 
 	#closed(code, reason) {
@@ -242,7 +240,7 @@ export class Participant {
 		// With jitter: after a restart of the server, its clients must not return together.
 		const delay = this.#retryAfter + Math.random() * Math.min(30, 2 ** this.#failures++ / 2);
 		this.#retryAfter = 0;
-		this.#become("waiting", { ...this.notice, text: `${this.notice.text} Trying again in ${seconds(delay)}.` });
+		this.#become("waiting", { ...this.notice, text: `${this.notice.text} Trying again in ${delay.toFixed(1)} s.` });
 		this.#timer = setTimeout(async () => {
 			if (renew) await this.#trying(() => this.account.renew());
 			if (this.state === "waiting") await this.connect();
