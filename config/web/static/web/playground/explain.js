@@ -1,18 +1,18 @@
 /** Says in sentences why a socket closed, and what a client does next. */
 
-import { closeRule } from "../../chat-client/close_codes.js";
-
 const NEXT = {
-  no: "Do not reconnect.",
-  "with since": "Reconnect with since.",
-  "with a new token": "Get a new token, then reconnect with since.",
-  "after retry_after": "Wait for retry_after, then reconnect with since.",
+	no: "Do not reconnect.",
+	with_since: "Reconnect with since.",
+	with_new_token: "Get a new token, then reconnect with since.",
+	after_delay: "Wait for retry_after, then reconnect with since.",
+	log_in: "The tokens are worth nothing now: log in again.",
 };
+const LOST = { name: "", description: "The connection ended.", reconnect: "with_since" };
 
-/** What a client does: one of the keys of NEXT. `error` is the reason, which repeats the error frame. */
-export const reconnectAfter = (code, error) => closeRule(code, error).reconnect;
-
+/** Returns what happened as a sentence, and what a client does: a key of NEXT. */
 export function explainClose(protocol, code, error) {
-  const { description, name } = protocol.closeCode(code) ?? { description: closeRule(code, error).explanation, name: "" };
-  return `Closed with ${code} ${error || name}. ${description.replace(/\.?$/, ".")} ${NEXT[reconnectAfter(code, error)]}`;
+	const { name, description, reconnect } = protocol.closeCode(code) ?? LOST;
+	// Somebody ended the session on purpose: a new token would be refused.
+	const next = error === "session_ended" ? "log_in" : reconnect;
+	return { next, text: `Closed with ${code} ${error || name}. ${description.replaceAll("`", "")} ${NEXT[next]}` };
 }

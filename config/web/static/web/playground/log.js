@@ -3,143 +3,103 @@
 import { html, Component } from "../vendor/htm-preact-standalone.js";
 import { CopyMenu } from "./copy_as.js";
 
-/** Entries kept for each user. Older ones are dropped: a page that stays open must not grow. */
+/** Older entries are dropped: a page that stays open must not grow. */
 export const MAX_ENTRIES = 500;
 
-const TOKEN = /eyJ[\w-]+\.[\w-]+\.[\w-]+/g;
-
-/** Hides tokens: a log is copied into issues and chats. */
-export const redact = (text) => text.replace(TOKEN, "<token>");
-
 export class Log {
-  entries = [];
-  dropped = 0;
-  #number = 0;
+	entries = [];
+	dropped = 0;
+	#number = 0;
 
-  /** `direction` is sent, received, opened, closed or note. */
-  add(direction, text, more = {}) {
-    const at = new Date();
-    const entry = { number: ++this.#number, revision: 0, at, direction, text: redact(text), problems: [], ...more };
-    this.entries.push(entry);
-    if (this.entries.length > MAX_ENTRIES) {
-      this.entries.shift();
-      this.dropped++;
-    }
-    return entry;
-  }
+	/** `direction` is sent, received, opened, closed or note. Tokens are hidden: logs are shared. */
+	add(direction, text, more) {
+		text = text.replace(/eyJ[\w-]+\.[\w-]+\.[\w-]+/g, "<token>");
+		const entry = { number: ++this.#number, revision: 0, at: new Date(), direction, text, problems: [], ...more };
+		this.entries.push(entry);
+		if (this.entries.length > MAX_ENTRIES) {
+			this.entries.shift();
+			this.dropped++;
+		}
+		return entry;
+	}
 
-  clear() {
-    this.dropped += this.entries.length;
-    this.entries = [];
-  }
+	clear() {
+		this.entries = [];
+		this.dropped = 0;
+	}
 
-  jsonl(username) {
-    const lines = this.entries.map(({ at, direction, text, frame, answered, code, reason }) =>
-      JSON.stringify({
-        at: at.toISOString(),
-        user: username,
-        direction,
-        ...(frame || direction === "sent" || direction === "received" ? { frame: frame ? JSON.parse(text) : text } : {}),
-        ...(direction === "note" || direction === "opened" ? { text } : {}),
-        ...(code ? { code, reason } : {}),
-        ...(answered === undefined ? {} : { ack_ms: answered }),
-      }),
-    );
-    return lines.join("\n") + "\n";
-  }
+	jsonl(user) {
+		const lines = this.entries.map(({ at, direction, text, frame, answered }) =>
+			JSON.stringify({ at, user, direction, ...(frame ? { frame: JSON.parse(text) } : { text }), answered_ms: answered }),
+		);
+		return `${lines.join("\n")}\n`;
+	}
 }
 
 const ARROWS = { sent: "↑", received: "↓", opened: "○", closed: "×", note: "·" };
-const SPOKEN = { sent: "sent", received: "received", opened: "opened", closed: "closed", note: "note" };
 
 const quoted = (text) => `“${text.length > 60 ? `${text.slice(0, 60)}…` : text}”`;
 
 /** One line about a frame, for people. */
-export function summary(frame) {
-  const text = frame.message ?? frame.content;
-  switch (frame.type ?? ("typing" in frame ? "typing" : "message")) {
-    case "message":
-    case "edit":
-      return `${frame.username ? `${frame.username}: ` : ""}${typeof text === "string" ? quoted(text) : ""}`;
-    case "delete":
-    case "pin":
-    case "reaction":
-      return `message ${frame.id}`;
-    case "ack":
-      return `stored as message ${frame.seq}${frame.duplicate ? ", a duplicate" : ""}`;
-    case "ready":
-      return frame.room ? `version ${frame.version}, ${frame.online_count} online` : `${frame.rooms?.length} rooms`;
-    case "resumed":
-      return frame.complete ? `everything up to version ${frame.to}` : `too much was missed: reload history`;
-    case "error":
-      return `${frame.code}: ${frame.message}`;
-    case "typing":
-      return `${frame.username ?? ""}${frame.typing === false ? " stopped" : ""}`;
-    case "read":
-    case "delivered":
-      return `${frame.username ? `${frame.username} ` : ""}up to ${frame.seq}`;
-    case "resume":
-      return frame.rooms ? "several rooms" : `since version ${frame.since}`;
-    default:
-      return frame.username ?? (frame.room_id ? `room ${frame.room_id}` : "");
-  }
+export function summary({ type, message = "", ...frame }) {
+	const who = frame.username ? `${frame.username}: ` : "";
+	if (type === "error") return `${frame.code}: ${message}`;
+	if (type === "ack") return `stored as message ${frame.seq}${frame.duplicate ? ", a duplicate" : ""}`;
+	if (type === "ready") return frame.room ? `${frame.online_count} online` : `${frame.rooms?.length} rooms`;
+	if (type === "resumed") return frame.complete ? `complete up to version ${frame.to}` : "too much was missed";
+	if (type === "resume") return frame.rooms ? "several rooms" : `since version ${frame.since}`;
+	if (frame.seq && !frame.id) return `${who}up to ${frame.seq}`;
+	if (["delete", "pin", "reaction"].includes(type)) return `${who}message ${frame.seq}`;
+	const text = String(message || frame.content || "");
+	return text ? who + quoted(text) : (frame.username ?? "");
 }
 
-const pad = (number, width) => String(number).padStart(width, "0");
-const time = (at) => `${pad(at.getHours(), 2)}:${pad(at.getMinutes(), 2)}:${pad(at.getSeconds(), 2)}.${pad(at.getMilliseconds(), 3)}`;
+const time = (at) => new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(11, 23);
 
-/** Renders again only if its entry changed: a log of 500 would otherwise cost each frame 20 ms. */
+/** Renders again only if its entry changed: with 500 of them each frame would cost 20 ms. */
 class Entry extends Component {
-  shouldComponentUpdate(next) {
-    return next.entry !== this.props.entry || next.entry.revision !== this.revision;
-  }
+	shouldComponentUpdate({ entry }, { open }) {
+		return entry.revision !== this.revision || open !== this.state.open;
+	}
 
-  render({ entry, participant }) {
-    this.revision = entry.revision;
-    const { at, direction, text, frame, problems, answered } = entry;
-    const kind = frame ? (frame.type ?? ("typing" in frame ? "typing" : "message")) : "";
-    const bad = problems.length || frame?.type === "error" || entry.bad;
-    const line = html`
-      <span class="log-time">${time(at)}</span>
-      <span class="log-arrow" aria-hidden="true">${ARROWS[direction]}</span>
-      <span class="visually-hidden">${SPOKEN[direction]}</span>
-      ${kind && html`<b>${kind}</b>`}
-      <span class="log-text">${frame ? summary(frame) : text}</span>
-      ${frame?.version && html`<span class="log-tag">v${frame.version}</span>`}
-      ${answered !== undefined && html`<span class="log-tag log-ms">${entry.answer} in ${answered} ms</span>`}`;
-    const open = direction === "sent" || direction === "received";
-    return html`<li class="log-entry log-${direction} ${bad ? "log-bad" : ""}">
-      ${open
-        ? html`<details onToggle=${(event) => this.setState({ open: event.target.open })}>
-            <summary>${line}</summary>
-            ${this.state.open &&
-            html`<pre>${frame ? JSON.stringify(JSON.parse(text), null, 2) : text}</pre>
-              <${CopyMenu} label="Copy frame" participant=${participant} entries=${[entry]} />`}
-          </details>`
-        : html`<div class="log-line">${line}</div>`}
-      ${problems.length > 0 && html`<p class="log-problem">${problems.slice(0, 3).join("; ")}</p>`}
-    </li>`;
-  }
-
-  setState(state) {
-    this.revision = -1;
-    super.setState(state);
-  }
+	render({ entry, user }, { open }) {
+		this.revision = entry.revision;
+		const { at, direction, text, frame, problems, answered } = entry;
+		const line = html`
+			<span class="log-time">${time(at)}</span>
+			<span class="log-arrow" aria-hidden="true">${ARROWS[direction]}</span>
+			<span class="visually-hidden">${direction}</span>
+			${frame && html`<b>${frame.type ?? "message"}</b>`}
+			<span class="log-text">${frame ? summary(frame) : text}</span>
+			${frame?.version !== undefined && html`<span class="log-tag">v${frame.version}</span>`}
+			${answered !== undefined && html`<span class="log-tag">${entry.answer} in ${answered} ms</span>`}`;
+		const bad = problems.length || entry.bad || frame?.type === "error";
+		return html`<li class="log-entry log-${direction} ${bad && "log-bad"}">
+			${["sent", "received"].includes(direction)
+				? html`<details onToggle=${({ target }) => this.setState({ open: target.open })}>
+						<summary class="log-line">${line}</summary>
+						${open &&
+						html`<pre>${frame ? JSON.stringify(JSON.parse(text), null, 2) : text}</pre>
+							<${CopyMenu} label="Copy frame" user=${user} entries=${[entry]} />`}
+					</details>`
+				: html`<div class="log-line">${line}</div>`}
+			${problems.length > 0 && html`<p class="log-problem">${problems.slice(0, 3).join("; ")}</p>`}
+		</li>`;
+	}
 }
 
-export function LogView({ participant, changed }) {
-  const { log } = participant;
-  const clear = () => (log.clear(), changed());
-  return html`<section class="log" aria-label=${`Frames of ${participant.label}`}>
-    <div class="row log-head">
-      <h3>Frames <span class="muted small">newest first</span></h3>
-      <${CopyMenu} label="Copy log" participant=${participant} entries=${log.entries} whole />
-      <button class="button button-small" disabled=${!log.entries.length} onClick=${clear}>Clear</button>
-    </div>
-    <ol class="log-list" reversed tabindex="0" aria-label=${`Log of ${participant.label}`}>
-      ${[...log.entries].reverse().map((entry) => html`<${Entry} key=${entry.number} entry=${entry} participant=${participant} />`)}
-    </ol>
-    ${!log.entries.length && html`<p class="muted small">Every frame of this user appears here.</p>`}
-    ${log.dropped > 0 && html`<p class="muted small">${log.dropped} older entries were dropped; the log keeps ${MAX_ENTRIES}.</p>`}
-  </section>`;
+export function LogView({ user, changed }) {
+	const { log, label } = user;
+	if (!log.entries.length && !user.account) return null;
+	return html`<section class="log" aria-label="Frames of ${label}">
+		<div class="row log-head">
+			<h3>Frames <span class="muted small">newest first</span></h3>
+			<${CopyMenu} label="Copy log" user=${user} entries=${log.entries} whole />
+			<button class="button button-small" onClick=${() => (log.clear(), changed())}>Clear</button>
+		</div>
+		<ol class="log-list" reversed tabindex="0" aria-label="Log of ${label}">
+			${[...log.entries].reverse().map((entry) => html`<${Entry} key=${entry.number} entry=${entry} user=${user} />`)}
+		</ol>
+		<p class="muted small">${log.dropped > 0 && `${log.dropped} older entries were dropped. `}The log keeps ${MAX_ENTRIES} entries.</p>
+	</section>`;
 }

@@ -4,109 +4,87 @@ import { html, useState } from "../vendor/htm-preact-standalone.js";
 import { Composer } from "./composer.js";
 import { LogView } from "./log.js";
 
-const STATES = {
-  "signed out": ["", "signed out"],
-  "signed in": ["", "signed in"],
-  "session ended": ["bad", "session ended"],
-  connecting: ["warn", "connecting"],
-  open: ["ok", "connected"],
-  waiting: ["warn", "connecting again"],
-  closed: ["bad", "disconnected"],
-};
-
+const TONES = { open: "ok", connecting: "warn", waiting: "warn", closed: "bad", "session ended": "bad" };
+const WORDS = { open: "connected", waiting: "connecting again", closed: "disconnected" };
 const KINDS = {
-  public: ["Public room", "Room name"],
-  group: ["Group", "Group name"],
-  private: ["Private room", "With user"],
-  events: ["All my rooms", ""],
+	public: ["Public room", "Room name"],
+	group: ["Group", "Group name"],
+	private: ["Private room", "With user"],
+	events: ["All my rooms"],
 };
 
-/** Runs a form's action; says what went wrong, and refuses a second click meanwhile. */
-function useAction(action) {
-  const [error, setError] = useState("");
-  const [busy, setBusy] = useState(false);
-  const submit = async (event) => {
-    event.preventDefault();
-    if (busy) return;
-    setBusy(true);
-    setError("");
-    try {
-      await action(new FormData(event.target));
-    } catch (problem) {
-      setError(problem.message);
-    }
-    setBusy(false);
-  };
-  return [submit, busy, error];
+/** A form that says what went wrong, and ignores a second click meanwhile. */
+function Form({ action, label, children }) {
+	const [error, setError] = useState("");
+	const [busy, setBusy] = useState(false);
+	const submit = async (event) => {
+		event.preventDefault();
+		if (busy) return;
+		setBusy(true);
+		setError("");
+		await action(new FormData(event.target, event.submitter)).catch(({ message }) => setError(message));
+		setBusy(false);
+	};
+	return html`<form class="fields" aria-label=${label} aria-busy=${busy} onSubmit=${submit}>
+		${children} ${error && html`<p class="notice notice-bad small" role="alert">${error}</p>`}
+	</form>`;
 }
 
-function SignIn({ participant }) {
-  const [submit, busy, error] = useAction((form) => participant.signIn(form.get("username").trim(), form.get("password")));
-  const id = `${participant.side}-sign-in`;
-  return html`<form class="fields" onSubmit=${submit} aria-label=${`Sign in the ${participant.label}`}>
-    <label for="${id}-name">Name <input id="${id}-name" name="username" required maxlength="64" autocomplete="off" autocapitalize="none" spellcheck=${false} /></label>
-    <label for="${id}-password">Password <input id="${id}-password" name="password" type="password" required minlength="8" autocomplete="off" /></label>
-    <button class="button button-primary" aria-disabled=${busy}>Sign in</button>
-    <p class="small muted wide">A new name is registered with this password, of at least 8 characters.</p>
-    ${error && html`<p class="notice notice-bad small wide" role="alert">${error}</p>`}
-  </form>`;
+const Field = ({ label, ...rest }) => html`<label>${label}<input required maxlength="64" autocomplete="off" autocapitalize="none" spellcheck=${false} ...${rest} /></label>`;
+
+const SignIn = ({ user }) => html`<${Form} label="Sign in the ${user.label}"
+	action=${(form) => user.signIn(form.get("path"), form.get("username").trim(), form.get("password"))}>
+	<${Field} label="Name" name="username" />
+	<${Field} label="Password" name="password" type="password" minlength="8" />
+	<button class="button button-primary" name="path" value="/login">Sign in</button>
+	<button class="button" name="path" value="/register">Register</button>
+<//>`;
+
+function RoomForm({ user, other }) {
+	const { room, label } = user;
+	const [kind, setKind] = useState(room.kind);
+	const named = kind === "private" ? (other.account ? other.label : "") : room.kind === kind ? room.name : "playground";
+	return html`<${Form} label="Room of ${label}" action=${(form) => user.enter({ kind, name: form.get("name")?.trim() }, other)}>
+		<label>Room<select value=${kind} onChange=${({ target }) => setKind(target.value)}>
+			${Object.entries(KINDS).map(([value, [name]]) => html`<option value=${value}>${name}</option>`)}
+		</select></label>
+		${KINDS[kind][1] && html`<${Field} key=${kind} label=${KINDS[kind][1]} name="name" defaultValue=${named} />`}
+		<button class="button">Enter</button>
+	<//>`;
 }
 
-function RoomForm({ participant, other }) {
-  const { room } = participant;
-  const [kind, setKind] = useState(room.kind);
-  const [submit, busy, error] = useAction((form) => participant.enter({ kind, name: form.get("name")?.trim() ?? "" }, other));
-  const id = `${participant.side}-room`;
-  const name = kind === "private" ? (other.account ? other.label : "") : room.kind === "private" || room.kind === "events" ? "playground" : room.name;
-  return html`<form class="fields" onSubmit=${submit} aria-label=${`Room of ${participant.label}`}>
-    <label for="${id}-kind">Room
-      <select id="${id}-kind" value=${kind} onChange=${(e) => setKind(e.target.value)}>
-        ${Object.entries(KINDS).map(([value, [label]]) => html`<option value=${value}>${label}</option>`)}
-      </select></label>
-    ${KINDS[kind][1] && html`<label for="${id}-name">${KINDS[kind][1]} <input id="${id}-name" key=${kind} name="name" required maxlength="64" defaultValue=${name} autocomplete="off" autocapitalize="none" /></label>`}
-    <button class="button" aria-disabled=${busy}>Enter</button>
-    ${error && html`<p class="notice notice-bad small wide" role="alert">${error}</p>`}
-  </form>`;
+function Notice({ user, other }) {
+	const { notice, room, label } = user;
+	if (!notice) return null;
+	const addable = ["not_a_member", "removed"].includes(notice.code) && other.open && other.room.name === room.name;
+	return html`<div class="notice notice-${notice.state} small" role="status">
+		<p>${notice.text}</p>
+		${addable && html`<button class="button button-small" onClick=${() => other.addMember(user)}>Let ${other.label} add ${label}</button>`}
+	</div>`;
 }
 
-function Notice({ participant, other }) {
-  const { notice } = participant;
-  if (!notice) return null;
-  const addable = ["not_a_member", "removed"].includes(notice.code) && other.open && other.room.name === participant.room.name;
-  return html`<div class="notice notice-${notice.state} small" role="status">
-    <p>${notice.text}</p>
-    ${addable && html`<button class="button button-small" onClick=${() => other.addMember(participant)}>Let ${other.label} add ${participant.label}</button>`}
-  </div>`;
-}
+const Small = ({ primary, ...rest }) => html`<button class="button button-small ${primary && "button-primary"}" ...${rest} />`;
 
-function Account({ participant }) {
-  const { account, state, open, room } = participant;
-  const minutes = Math.round((account.expires - Date.now()) / 60_000);
-  return html`<p class="row small">
-    <span class="muted" title="It is renewed a minute before it ends">token good for ${minutes} min</span>
-    ${open && html`<button class="button button-small" onClick=${() => participant.disconnect()}>Disconnect</button>`}
-    ${state === "closed" && room.id !== undefined && html`<button class="button button-small button-primary" onClick=${() => participant.connect()}>Reconnect</button>`}
-    <button class="button button-small" onClick=${() => participant.signOut()}>Sign out</button>
-  </p>`;
-}
-
-export function Panel({ participant, other, changed }) {
-  const { account, state, side } = participant;
-  const [tone, word] = STATES[state];
-  const ended = state === "session ended";
-  return html`<section class="card panel panel-${side}" aria-labelledby="${side}-title" data-state=${state}>
-    <header class="row panel-head">
-      <h2 id="${side}-title">${account ? account.username : side === "left" ? "First user" : "Second user"}</h2>
-      <span class="state ${tone && `state-${tone}`}">${word}</span>
-    </header>
-    <${Notice} participant=${participant} other=${other} />
-    ${!account || ended
-      ? ended && account.password
-        ? html`<button class="button button-primary" onClick=${() => participant.signInAgain()}>Sign in again</button>`
-        : html`<${SignIn} participant=${participant} />`
-      : html`<${Account} participant=${participant} />
-          <${RoomForm} key=${account.username} participant=${participant} other=${other} />
-          <${Composer} participant=${participant} other=${other} />`}
-    <${LogView} participant=${participant} changed=${changed} />
-  </section>`;
+export function Panel({ user, other, changed }) {
+	const { account, state, side, room, label } = user;
+	const ended = state === "session ended";
+	return html`<section class="card panel panel-${side}" aria-labelledby="${side}-title" data-state=${state}>
+		<header class="row">
+			<h2 id="${side}-title">${label}</h2>
+			<span class="state state-${TONES[state]}">${WORDS[state] ?? state}</span>
+		</header>
+		<${Notice} user=${user} other=${other} />
+		${!account || (ended && !account.password)
+			? html`<${SignIn} user=${user} />`
+			: html`<div class="row small">
+					<span class="muted">${ended ? "" : `Token good for ${Math.round((account.expires - Date.now()) / 60_000)} min`}</span>
+					${state === "open" && html`<${Small} onClick=${() => user.disconnect()}>Disconnect<//>`}
+					${state === "closed" && html`<${Small} primary onClick=${() => user.connect()}>Reconnect<//>`}
+					${ended && html`<${Small} primary onClick=${() => user.signInAgain()}>Sign in again<//>`}
+					<${Small} onClick=${() => user.signOut()}>Sign out<//>
+				</div>
+				<${RoomForm} key=${room.kind + room.name} user=${user} other=${other} />
+				<${Composer} user=${user} other=${other} />`}
+		<${LogView} user=${user} changed=${changed} />
+	</section>`;
 }

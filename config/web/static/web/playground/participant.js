@@ -1,303 +1,260 @@
 /** One of the two users: account, room, socket, log, and what was received of each room. */
 
-import { Backoff } from "../../chat-client/reconnect.js";
 import { Account } from "./account.js";
 import { Connection, socketPath } from "./connection.js";
-import { explainClose, reconnectAfter } from "./explain.js";
+import { explainClose } from "./explain.js";
 import { Versions } from "./ladder.js";
 import { Log } from "./log.js";
 
-const VERSIONED = new Set(["message", "edit", "delete", "reaction", "pin"]);
+/** Milliseconds before the end of a token at which an open socket gets a new one. */
+const RENEW_BEFORE = 55_000;
+/** Of a browser's timer, in milliseconds. */
+const MAX_DELAY = 2 ** 31 - 1;
 
 export class Participant {
-  account = null;
-  room = { kind: "public", name: "playground" };
-  roomId = undefined;
-  log = new Log();
-  versions = new Versions();
-  state = "signed out"; // signed in, connecting, open, waiting, closed
-  notice = null; // { state: "ok" | "warn" | "bad", text, code? }
-  #connection;
-  #pending = new Map();
-  #replaying = false;
-  #waiters = new Set();
-  #backoff = new Backoff(Math.random);
-  #timer;
-  #renewal;
-  #retryAfter = 0; // of the last error frame, before a close
+	account = null;
+	room = { kind: "public", name: "playground" };
+	state = "signed out"; // signed in, connecting, open, waiting, closed, session ended
+	notice = null; // { state: ok | warn | bad, text, code }
+	log = new Log();
+	versions = new Versions();
+	#connection;
+	#pending = new Map(); // ref or client_id to its entry of the log
+	#waiters = new Set();
+	#failures = 0;
+	#replaying = false;
+	#retryAfter = 0;
+	#timer;
 
-  constructor({ side, protocol, changed }) {
-    Object.assign(this, { side, protocol, changed });
-  }
+	constructor(side, protocol, changed) {
+		Object.assign(this, { side, protocol, changed });
+	}
 
-  get label() {
-    return this.account?.username ?? (this.side === "left" ? "first user" : "second user");
-  }
+	get label() {
+		return this.account?.username ?? (this.side === "left" ? "First user" : "Second user");
+	}
 
-  get open() {
-    return this.state === "open";
-  }
+	get open() {
+		return this.state === "open";
+	}
 
-  // The account
+	get reached() {
+		return this.versions.reached(this.roomId);
+	}
 
-  async signIn(username, password) {
-    this.adopt(await Account.open(username, password, () => this.changed()));
-  }
+	#become(state, notice = null) {
+		this.state = state;
+		this.notice = notice;
+		this.changed();
+	}
 
-  /** Takes an account that is signed in, such as one from the start page. */
-  adopt(account) {
-    this.account = account;
-    this.state = "signed in";
-    this.notice = null;
-    this.changed();
-  }
+	// The account
 
-  signOut() {
-    this.disconnect();
-    this.account = null;
-    this.state = "signed out";
-    this.changed();
-  }
+	async signIn(path, username, password) {
+		this.adopt(await Account.open(path, username, password));
+	}
 
-  /** Signs in after the session ended, and returns to the room. */
-  async signInAgain() {
-    const { username, password } = this.account;
-    try {
-      await this.signIn(username, password);
-      await this.connect();
-    } catch (error) {
-      this.#failed(error);
-    }
-  }
+	/** Takes an account that is signed in, such as one of the start page. */
+	adopt(account) {
+		this.account = account;
+		this.#become("signed in");
+	}
 
-  // The socket
+	async signInAgain() {
+		const { username, password } = this.account;
+		await this.#trying(() => this.signIn("/login", username, password));
+		if (this.state === "signed in") await this.connect();
+	}
 
-  /** Enters a room. A group that does not exist is made, with the other user as a member. */
-  async enter(room, other) {
-    if (room.kind === "group") {
-      const members = other.account ? [other.label] : [];
-      try {
-        await this.account.call("POST", "/rooms/with-members", { name: room.name, members });
-      } catch (error) {
-        if (error.code !== "room_exists") throw error;
-      }
-    }
-    await this.connect(room);
-  }
+	signOut() {
+		this.disconnect();
+		this.account = null;
+		this.#become("signed out");
+	}
 
-  /** Adds a user to this user's room, and connects the added one. */
-  async addMember(other) {
-    try {
-      await this.account.call("POST", `/rooms/${this.roomId}/add-members`, { members: [other.label] });
-      await other.connect();
-    } catch (error) {
-      other.notice = { state: "bad", text: `${this.label} cannot add ${other.label}: ${error.message}` };
-      this.changed();
-    }
-  }
+	// The room
 
-  /** Opens the socket of `room`, or that of the last one; `since` asks for what was missed. */
-  async connect(room = this.room, { resume = true } = {}) {
-    this.#drop();
-    if (room !== this.room) this.roomId = undefined;
-    this.room = room;
-    this.state = "connecting";
-    this.changed();
-    try {
-      const token = await this.account.token();
-      if (this.state !== "connecting") return;
-      const since = resume && this.roomId !== undefined ? this.versions.reached(this.roomId) : undefined;
-      this.#replaying = since !== undefined && room.kind !== "events";
-      const path = socketPath(room, since);
-      this.log.add("opened", path);
-      const connection = new Connection(path, token, {
-        frame: (text) => this.#receive(text),
-        closed: (code, reason) => this.#closed(code, reason),
-      });
-      this.#connection = connection;
-    } catch (error) {
-      this.#failed(error);
-    }
-    this.changed();
-  }
+	/** Enters a room. A group that does not exist is made, with the other user as a member. */
+	async enter(room, other) {
+		if (room.kind === "group") {
+			const mine = await this.account.call("GET", `/rooms?kind=group&q=${encodeURIComponent(room.name)}`);
+			const members = other.account ? [other.label] : [];
+			if (!mine.some(({ name }) => name === room.name)) await this.account.call("POST", "/rooms/with-members", { name: room.name, members });
+		}
+		this.roomId = undefined;
+		await this.connect(room);
+	}
 
-  /** Ends the socket. The session stays. */
-  disconnect() {
-    const connection = this.#connection;
-    this.#drop();
-    if (connection) this.log.add("closed", "1000, by this page", { code: 1000, reason: "" });
-    if (this.account) this.state = "closed";
-    this.notice = null;
-    this.changed();
-  }
+	/** Adds the other user to this user's room. */
+	async addMember(other) {
+		await other.#trying(() => this.account.call("POST", `/rooms/${this.roomId}/add-members`, { members: [other.label] }));
+		if (other.state === "closed") await other.connect();
+	}
 
-  #drop() {
-    clearTimeout(this.#timer);
-    clearTimeout(this.#renewal);
-    const connection = this.#connection;
-    this.#connection = undefined;
-    this.#pending.clear();
-    connection?.close();
-  }
+	// The socket
 
-  /** Sends a text as it is, `<token>` in it replaced. Returns its entry of the log. */
-  send(text) {
-    let frame;
-    try {
-      frame = JSON.parse(text);
-    } catch {
-      // On purpose: the server says what it thinks of it.
-    }
-    if (typeof frame !== "object" || Array.isArray(frame)) frame = undefined;
-    const entry = this.log.add("sent", text, { frame });
-    entry.sent = performance.now();
-    for (const id of [frame?.ref, frame?.client_id]) {
-      if (typeof id === "string") this.#pending.set(id, entry);
-    }
-    this.#connection.send(text.replaceAll("<token>", this.account.access));
-    this.changed();
-    return entry;
-  }
+	/** Opens the room's socket. With a room that was open before, it asks for what was missed. */
+	async connect(room = this.room) {
+		this.#drop();
+		this.room = room;
+		this.#become("connecting");
+		const token = await this.#trying(() => this.account.token());
+		if (!token || this.state !== "connecting") return;
+		const path = socketPath(room, this.reached);
+		this.#replaying = path.includes("?");
+		this.log.add("opened", path);
+		this.#connection = new Connection(path, token, {
+			frame: (text) => this.#receive(text),
+			closed: (code, reason) => this.#closed(code, reason),
+		});
+	}
 
-  /** Resolves with the next `{ frame }` or `{ close }` that matches, or null after a while. */
-  until(matches, timeout = 5000) {
-    return new Promise((resolve) => {
-      const waiter = { matches, resolve };
-      const timer = setTimeout(() => waiter.done(null), timeout);
-      waiter.done = (event) => {
-        clearTimeout(timer);
-        this.#waiters.delete(waiter);
-        resolve(event);
-      };
-      this.#waiters.add(waiter);
-    });
-  }
+	/** Ends the socket. The session stays. */
+	disconnect() {
+		if (this.#connection) this.log.add("closed", "closed by this page");
+		this.#drop();
+		this.#become("closed");
+	}
 
-  #announce(event) {
-    for (const waiter of [...this.#waiters]) {
-      if (waiter.matches(event)) waiter.done(event);
-    }
-  }
+	#drop() {
+		clearTimeout(this.#timer);
+		this.#pending.clear();
+		this.#connection?.close();
+		this.#connection = undefined;
+	}
 
-  #receive(text) {
-    let frame;
-    try {
-      frame = JSON.parse(text);
-    } catch {
-      this.log.add("received", text, { problems: ["This frame is not JSON: is something else answering at this address?"] });
-      this.changed();
-      return;
-    }
-    const problems = this.protocol.problemsOfReceived(frame, this.room.kind);
-    const entry = this.log.add("received", text, { frame, problems });
-    this.#answer(frame);
-    const disorder = this.#track(frame);
-    if (disorder) entry.problems.push(disorder);
-    if (frame.type === "error") this.#retryAfter = frame.retry_after ?? 0;
-    this.#announce({ frame });
-    this.changed();
-  }
+	/** Sends a text as it is, with the token in place of `<token>`. */
+	send(text) {
+		let frame;
+		try {
+			frame = JSON.parse(text);
+		} catch {
+			// On purpose: the server says what it thinks of it.
+		}
+		if (typeof frame !== "object" || Array.isArray(frame) || !frame) frame = undefined;
+		const entry = this.log.add("sent", text, { frame, sent: performance.now() });
+		for (const id of [frame?.ref, frame?.client_id]) this.#pending.set(id, entry);
+		this.#connection?.send(text.replaceAll("<token>", this.account.access));
+		this.changed();
+	}
 
-  /** Notes the time to the answer of a frame. */
-  #answer(frame) {
-    const entry = this.#pending.get(frame.ref) ?? (frame.type === "ack" ? this.#pending.get(frame.client_id) : undefined);
-    if (!entry || entry.answered !== undefined) return;
-    entry.answered = Math.round((performance.now() - entry.sent) * 10) / 10;
-    entry.answer = frame.type;
-    entry.bad = frame.type === "error";
-    entry.revision++;
-    this.#pending.delete(frame.ref);
-    this.#pending.delete(frame.client_id);
-  }
+	/** Resolves with the next `{ frame }` or `{ close }` that matches, or nothing after five seconds. */
+	until(matches) {
+		return new Promise((resolve) => {
+			const done = (event) => {
+				clearTimeout(timer);
+				this.#waiters.delete(waiter);
+				resolve(event);
+			};
+			const waiter = (event) => matches(event) && done(event);
+			const timer = setTimeout(done, 5000);
+			this.#waiters.add(waiter);
+		});
+	}
 
-  #track(frame) {
-    if (frame.type === "ready") this.#ready(frame);
-    else if (frame.type === "followed") this.versions.start(frame.room_id, frame.version);
-    else if (frame.type === "room_added") this.versions.start(frame.room.id, frame.room.version);
-    else if (frame.type === "resumed") {
-      this.#replaying = false;
-      this.versions.resumed(frame.room_id ?? this.roomId, frame);
-      if (!frame.complete) this.notice = { state: "warn", text: "More was missed than a resume replays: a client now loads the history by REST." };
-    } else if (VERSIONED.has(frame.type)) return this.versions.receive(frame, this.#replaying);
-    return "";
-  }
+	#announce(event) {
+		for (const waiter of [...this.#waiters]) waiter(event);
+		this.changed();
+	}
 
-  #ready(frame) {
-    this.state = "open";
-    this.#backoff.reset();
-    this.notice = null;
-    this.userId = frame.user.id;
-    if (frame.room) {
-      this.roomId = frame.room.id;
-      this.room = { ...this.room, id: frame.room.id };
-      this.versions.start(frame.room.id, frame.version, !this.#replaying);
-    } else {
-      const known = this.versions.all();
-      for (const { id, version } of frame.rooms) this.versions.start(id, version);
-      if (Object.keys(known).length) {
-        this.#replaying = true;
-        this.send(JSON.stringify({ type: "resume", rooms: known }));
-      }
-    }
-    this.#renewInTime();
-    this.protocol.confirmVersion();
-  }
+	#receive(text) {
+		let frame;
+		try {
+			frame = JSON.parse(text);
+		} catch {
+			this.log.add("received", text, { problems: ["This is not JSON. Does another program answer at this address?"] });
+			return this.changed();
+		}
+		const problems = this.protocol.problemsOfReceived(frame, this.room.kind);
+		this.log.add("received", text, { frame, problems });
+		this.#time(frame);
+		problems.push(...this.#take(frame));
+		this.#announce({ frame });
+	}
 
-  /** Renews the sign-in of the open socket before the token expires. */
-  #renewInTime() {
-    const delay = Math.max(this.account.expires - Date.now() - 55_000, 1000);
-    this.#renewal = setTimeout(async () => {
-      try {
-        await this.account.renew();
-        if (!this.open) return;
-        this.log.add("note", "The access token was about to expire: a new one goes into a ping.");
-        this.send('{"type":"ping","token":"<token>"}');
-        this.#renewInTime();
-      } catch (error) {
-        this.notice = { state: "bad", text: `The access token expires soon, and a new one was refused: ${error.message}` };
-        this.changed();
-      }
-    }, Math.min(delay, 2 ** 31 - 1));
-  }
+	/** Notes the time to the answer of a frame. */
+	#time({ type, ref, client_id }) {
+		const entry = this.#pending.get(ref ?? (type === "ack" ? client_id : NaN));
+		if (!entry) return;
+		const answered = Math.round((performance.now() - entry.sent) * 10) / 10;
+		Object.assign(entry, { answered, answer: type, bad: type === "error", revision: 1 });
+		this.#pending.delete(entry.frame.ref);
+		this.#pending.delete(entry.frame.client_id);
+	}
 
-  #closed(code, reason) {
-    this.#connection = undefined;
-    clearTimeout(this.#renewal);
-    this.#pending.clear();
-    this.log.add("closed", `${code} ${reason}`, { code, reason, bad: code !== 1000 });
-    const text = explainClose(this.protocol, code, reason);
-    this.#next(reconnectAfter(code, reason), text, code, reason);
-    this.#announce({ close: { code, reason, text } });
-    this.changed();
-  }
+	/** Keeps what a frame says about versions; returns what is wrong with it. */
+	#take(frame) {
+		if (frame.type === "ready") this.#ready(frame);
+		if (frame.type === "followed") this.versions.start(frame.room_id, frame.version);
+		if (frame.type === "room_added") this.versions.start(frame.room.id, frame.room.version);
+		if (frame.type === "error") this.#retryAfter = frame.retry_after ?? 0;
+		if (frame.type === "resumed") {
+			this.#replaying = false;
+			this.versions.resumed(frame.room_id ?? this.roomId, frame);
+			if (!frame.complete) this.notice = { state: "warn", text: "Too much was missed for a resume: a client loads the history by REST now." };
+		}
+		if (!frame.id || frame.type === "ack") return [];
+		if (frame.type === "message" && frame.room_id === this.roomId) this.lastMessage = frame;
+		return this.versions.receive(frame, this.#replaying);
+	}
 
-  /** Does what the close code says: stop, get new tokens, or try again. */
-  #next(reconnect, text, code, reason) {
-    this.state = reason === "session_ended" ? "session ended" : "closed";
-    this.notice = { state: code === 1000 ? "ok" : "bad", text, code: reason };
-    if (reconnect !== "no") this.#tryAgain(reconnect === "with a new token");
-  }
+	#ready({ user, room, version, rooms = [] }) {
+		this.#failures = 0;
+		this.#become("open");
+		this.userId = user.id;
+		if (room) {
+			this.roomId = room.id;
+			this.versions.start(room.id, version, !this.#replaying);
+		} else {
+			const known = this.versions.all();
+			for (const { id, version } of rooms) this.versions.start(id, version);
+			this.#replaying = Object.keys(known).length > 0;
+			if (this.#replaying) this.send(JSON.stringify({ type: "resume", rooms: known }));
+		}
+		this.#renewInTime();
+		this.protocol.confirmVersion();
+	}
 
-  #tryAgain(renew = false) {
-    const delay = this.#backoff.next(this.#retryAfter);
-    this.#retryAfter = 0;
-    this.state = "waiting";
-    this.notice.text += ` Connecting again in ${delay.toFixed(1)} s.`;
-    this.#timer = setTimeout(async () => {
-      try {
-        if (renew) await this.account.renew();
-        await this.connect();
-      } catch (error) {
-        this.#failed(error);
-      }
-    }, delay * 1000);
-  }
+	/** Renews the sign-in of the open socket before its token expires. */
+	#renewInTime() {
+		const delay = Math.max(this.account.expires - Date.now() - RENEW_BEFORE, 1000);
+		this.#timer = setTimeout(async () => {
+			await this.#trying(() => this.account.renew());
+			if (!this.open) return;
+			this.log.add("note", "The token was about to expire: a new one goes into a ping.");
+			this.send('{"type":"ping","token":"<token>","ref":"renewal"}');
+			this.#renewInTime();
+		}, Math.min(delay, MAX_DELAY));
+	}
 
-  #failed(error) {
-    this.state = "closed";
-    this.notice = { state: "bad", text: error.message, code: error.code };
-    if (error.status === 0) this.#tryAgain();
-    else if (error.status === 401) this.state = "session ended";
-    this.changed();
-  }
+	#closed(code, reason) {
+		this.#drop();
+		this.log.add("closed", `${code} ${reason}`, { bad: code !== 1000 });
+		const { text, next } = explainClose(this.protocol, code, reason);
+		this.#become(next === "log_in" ? "session ended" : "closed", { state: code === 1000 ? "ok" : "bad", text, code: reason });
+		if (next !== "no" && next !== "log_in") this.#tryAgain(next === "with_new_token");
+		this.#announce({ close: { code, reason, text } });
+	}
+
+	#tryAgain(renew) {
+		// With jitter: after a restart of the server, its clients must not return together.
+		const delay = this.#retryAfter + Math.random() * Math.min(30, 2 ** this.#failures++ / 2);
+		this.#retryAfter = 0;
+		this.#become("waiting", { ...this.notice, text: `${this.notice.text} Trying again in ${delay.toFixed(1)} s.` });
+		this.#timer = setTimeout(async () => {
+			if (renew) await this.#trying(() => this.account.renew());
+			if (this.state === "waiting") await this.connect();
+		}, delay * 1000);
+	}
+
+	/** Does something by REST. If it fails, the panel says why, and tries again without a network. */
+	async #trying(action) {
+		try {
+			return await action();
+		} catch ({ message, status, code }) {
+			this.#become(status === 401 ? "session ended" : "closed", { state: "bad", text: message, code });
+			if (status === 0) this.#tryAgain(false);
+			return undefined;
+		}
+	}
 }
