@@ -22,7 +22,7 @@ class Unavailable(Exception):
 
 
 def install(folder: Path = FOLDER) -> None:
-    """Runs `npm ci` in a folder that does not hold what is locked.
+    """Runs `npm ci` where the folder does not hold what is locked.
 
     Raises Unavailable.
     """
