@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from realtime.close_codes import CloseCode
-from tests.servers import ROOT, Server, serving
+from tests.servers import ROOT, Server
 
 FOLDER = ROOT / "clients/typescript"
 README = (FOLDER / "README.md").read_text()
