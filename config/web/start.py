@@ -2,8 +2,9 @@
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.middleware.csrf import get_token
+from django.templatetags.static import static
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.auth import request_address
@@ -27,6 +28,12 @@ async def start(request: HttpRequest) -> HttpResponse:
         "csrf_token": get_token(request) if settings.DEBUG else "",
     }
     return page("web/start.html", context)
+
+
+@require_safe
+async def favicon(request: HttpRequest) -> HttpResponse:
+    """Redirects to the icon: browsers ask here for pages that name none, such as the admin."""
+    return HttpResponseRedirect(static("web/icon.svg"))
 
 
 @require_POST

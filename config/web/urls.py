@@ -4,13 +4,14 @@ from django.conf import settings
 from django.urls import URLPattern, path
 
 from .playground import playground
-from .start import create_demo, start
+from .start import create_demo, favicon, start
 
 
 def pages() -> list[URLPattern]:
     """Returns the patterns; they come before those of the API, which takes all of `/api/`."""
     patterns = [
         path("", start, name="start"),
+        path("favicon.ico", favicon),
         path("api/sockets", playground, name="playground"),
     ]
     if settings.DEBUG:

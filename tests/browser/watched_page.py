@@ -42,7 +42,8 @@ class WatchedPage:
     def check(self) -> None:
         """Expects no complaint up to now."""
         blocked: list[str] = self.page.evaluate("window.__violations")
-        assert self.complaints + [f"blocked: {one}" for one in blocked] == []
+        found = self.complaints + [f"blocked: {one}" for one in blocked]
+        assert found == [], "\n".join(found)
 
 
 @contextmanager
