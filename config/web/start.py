@@ -31,7 +31,7 @@ async def start(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-async def favicon(request: HttpRequest) -> HttpResponse:
+async def favicon(_: HttpRequest) -> HttpResponse:
     """Redirects to the icon: browsers ask here for pages that name none, such as the admin."""
     return HttpResponseRedirect(static("web/icon.svg"))
 
