@@ -19,8 +19,10 @@ CODE = manage.py config accounts rooms messaging realtime tests
 MAX_FRAME = 262144
 
 # Checks and tests use development mode and ignore .env, which may contain a Redis or Sentry in use.
+# They start a hundred and fifty processes: where PYTHONDONTWRITEBYTECODE is set, each would compile
+# all modules again.
 NO_FILE = ENV_FILE=/dev/null
-DEV = DEBUG=1 $(NO_FILE)
+DEV = DEBUG=1 $(NO_FILE) PYTHONDONTWRITEBYTECODE=
 
 # HOST and PORT come from make's command line or the environment, then .env, then the default.
 ADDRESS = eval "$$($(BIN)/python -c '$(ADDRESS_PY)')"
@@ -33,7 +35,7 @@ ADDRESS_PY = import os, shlex, dotenv; \
 .PHONY: help run serve chat token test coverage openapi clients browser screenshot snapshots lint audit format lock bench faults demo clean
 
 help: ## List the commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 run: $(VENV)/.run-installed .env ## Install, migrate and serve with daphne
 	@$(ADDRESS); $(BIN)/python -m config.preflight "$$host" "$$port" 1
@@ -69,13 +71,15 @@ chat: ## Chat in the terminal: NAME=ila ROOM=friends (or GROUP=, MEMBERS=, TO=)
 token: ## Print an access token: NAME=ila
 	@$(CHAT) --token
 
-# tests/distribution.py says which tests share a worker. Tests that measure delays run alone.
+# tests/distribution.py says which tests share a worker, and which repeat others on a third server.
+# Tests that measure delays run alone.
+PARALLEL = --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+
 test: $(VENV)/.dev-installed ## All tests, with real PostgreSQL and Redis
 	$(if $(PYTEST_ARGS),\
 		$(DEV) $(BIN)/python -m pytest $(PYTEST_ARGS),\
-		$(DEV) $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup \
-			--no-loadscope-reorder --ignore tests/browser -m "not alone" && \
-		$(DEV) $(BIN)/python -m pytest -m alone tests/faults)
+		$(DEV) $(BIN)/python -m pytest $(PARALLEL) --ignore tests/browser -m "not alone" && \
+		$(DEV) $(BIN)/python -m pytest -m alone tests/faults tests/e2e)
 
 # Not in `make test`: tracing slows Python code by two thirds, and does not cover server processes.
 # Python 3.14 traces branches at almost no cost.

@@ -184,7 +184,7 @@ def _quiet_hours(body: ProfileIn) -> dict[str, str] | services.Unchanged | None:
 
 @router.patch("/users/me", response=answers({200: MeOut}, 400, 401, 403, 409, 422, 429))
 def change_profile(request: Request, body: ProfileIn) -> User:
-    """Change your profile: display name, e-mail address, quiet hours, sharing of receipts.
+    """Change your profile: display name, e-mail, quiet hours, sharing of receipts.
 
     Omitted members stay unchanged. In quiet hours no push is sent to you; null ends them.
     A new e-mail address needs the current `password`.

@@ -288,7 +288,7 @@ def ref_in(text: str | None) -> str | None:
 
 
 def room_in(text: str | None) -> int | None:
-    """Returns the `room_id` of a frame that is refused, None if the frame is large or has none."""
+    """Returns the `room_id` of a refused frame; None if it is large or has none."""
     if text is None or len(text) > MAX_INSPECTED_LENGTH:
         return None
     room_id = _object_in(text).get("room_id")

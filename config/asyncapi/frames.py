@@ -109,7 +109,7 @@ def _literals(schema: CoreSchema) -> list[Any]:
 
 
 def _finished(schema: Schema) -> Schema:
-    """Joins the lines of docstrings; turns OpenAPI's `example` into the `examples` of a schema."""
+    """Joins lines of docstrings; turns OpenAPI's `example` into `examples`."""
     if description := schema.get("description"):
         paragraphs = description.split("\n\n")
         schema["description"] = "\n\n".join(" ".join(one.split()) for one in paragraphs)
@@ -122,7 +122,7 @@ def _finished(schema: Schema) -> Schema:
 
 
 def _add_variants(schemas: dict[str, Schema]) -> dict[str, str]:
-    """Adds the frames that say the same in another form; returns their names by the first form.
+    """Adds other forms of the same frames; returns their names by the first form.
 
     Each is a schema of its own: generators of types cannot read "one of these two members".
     """

@@ -1,4 +1,4 @@
-"""Lists the limits that a client of a socket meets, as this installation sets them."""
+"""Lists the limits that a socket's client meets, as this installation sets them."""
 
 from typing import Any
 

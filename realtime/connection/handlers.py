@@ -176,7 +176,7 @@ class FrameHandlers:
             self.subscriber.send(ack_text(frame, sent))
 
     async def _addressed_to(self, receiver: int) -> tuple[int, int | None]:
-        """Returns the room of a message with a `receiver`, and this socket's if it differs.
+        """Returns the room of a message with a `receiver`, and this one if it differs.
 
         On a private socket the receiver must be the other user.
         """

@@ -24,7 +24,7 @@ from .subscriber import Subscriber, drop_as_too_slow, error_frame, text_event
 
 
 class Follower(Subscriber):
-    """The subscription of an events socket to one room. What ends it does not end the socket."""
+    """The subscription of an events socket to one room; the socket outlives it."""
 
     is_follower: ClassVar[bool] = True
     REASONS: ClassVar[dict[type[DomainError], RemovalReason]] = {

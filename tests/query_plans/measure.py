@@ -1,4 +1,6 @@
-"""Fills a database and counts what each operation reads: `python -m tests.query_plans.measure`.
+"""Fills a database and counts what each operation reads.
+
+Run as `python -m tests.query_plans.measure`.
 
 On SQLite it counts the steps of the virtual machine, on PostgreSQL the rows that the nodes of the
 plans read, those that a filter dropped included. Prints JSON: each operation with its count.

@@ -1,4 +1,4 @@
-"""No operation reads or sorts more than its answer needs, whatever the size of the site.
+"""No operation reads or sorts more than its answer needs, on sites of any size.
 
 On SQLite two sites are compared. PostgreSQL reads small tables as a whole, so there one site of
 12,000 users and 4,000 rooms must stay below fixed numbers of rows. `QUERY_PLANS=full` makes sites

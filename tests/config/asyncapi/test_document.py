@@ -1,4 +1,4 @@
-"""The AsyncAPI document: valid, complete, and true to frames, settings and close codes."""
+"""The AsyncAPI document is valid, complete, and true to frames and settings."""
 
 import hashlib
 import json
@@ -122,9 +122,9 @@ def test_operations_hold_every_frame_of_their_channel() -> None:
 
 def test_server_security_lists_the_ways_to_sign_in_by_precedence() -> None:
     security = document_for(HOST, secure=False)["servers"]["chat"]["security"]
-    ways = [way["$ref"].rpartition("/")[2] for way in security]
-    assert ways == ["header", "subprotocol", "query", "firstFrame"]
-    assert set(ways) == set(document()["components"]["securitySchemes"])
+    schemes = [way["$ref"].rpartition("/")[2] for way in security]
+    assert schemes == ["header", "subprotocol", "query", "firstFrame"]
+    assert set(schemes) == set(document()["components"]["securitySchemes"])
 
 
 # Frames

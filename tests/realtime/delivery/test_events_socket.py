@@ -309,7 +309,7 @@ def test_socket_follows_a_bounded_number_of_rooms(hub: Hub, settings: Settings) 
 
 
 def test_follower_of_a_room_with_newer_frames_must_catch_up(hub: Hub) -> None:
-    """A message that was stored between the read of the row and the subscription is missing."""
+    """A message stored between read and subscription is missing."""
     subscribe(hub, Wire())
     hub.deliver(1, 1, 0, "1")
     following = Following(hub, make_recovery())
