@@ -25,7 +25,14 @@ COMPRESSIBLE = {".css", ".html", ".js", ".json", ".svg", ".txt", ".xml"}
 MIN_SIZE = 1024
 """Bytes. A smaller file fits into one packet uncompressed."""
 REVALIDATED = ("/static/web/", "/static/chat-client/")
-COPIED_HEADERS = ("Content-Type", "Cache-Control", "Last-Modified")
+FOR_EVERY_ORIGIN = "/static/chat-client/"
+"""Pages of other origins import the client. It is public code; ALLOWED_ORIGINS guards the API."""
+COPIED_HEADERS = (
+    "Access-Control-Allow-Origin",
+    "Cache-Control",
+    "Content-Type",
+    "Last-Modified",
+)
 
 cache_bytes = Gauge(
     "chat_static_cache_bytes",
@@ -51,6 +58,8 @@ class StaticFilesMiddleware(ServeStaticMiddleware):  # type: ignore[misc]
         super().add_cache_headers(headers, path, url)
         if url.startswith(REVALIDATED):
             headers["Cache-Control"] = "public, no-cache"
+        if url.startswith(FOR_EVERY_ORIGIN):
+            headers["Access-Control-Allow-Origin"] = "*"
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
         file = self.files.get(request.path_info)

@@ -21,7 +21,7 @@ class Unavailable(Exception):
     """Why this host cannot run the tools; a reason to skip, not to fail."""
 
 
-def install() -> None:
+def install(folder: Path = FOLDER) -> None:
     """Runs `npm ci` where the folder does not hold what is locked.
 
     Raises Unavailable.
@@ -32,13 +32,13 @@ def install() -> None:
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
     if int(version.lstrip("v").partition(".")[0]) < MIN_NODE:
         raise Unavailable(f"node is {version.strip()}, and {MIN_NODE} is needed")
-    lock, installed = FOLDER / "package-lock.json", FOLDER / "node_modules/.package-lock.json"
+    lock, installed = folder / "package-lock.json", folder / "node_modules/.package-lock.json"
     if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return
     try:
         done = subprocess.run(
             [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1"],
-            cwd=FOLDER,
+            cwd=folder,
             capture_output=True,
             text=True,
             timeout=INSTALL_TIMEOUT,

@@ -2,7 +2,7 @@ import type { Limits } from "./core.js";
 import { Emitter } from "./emitter.js";
 import type { EventsSocket } from "./events.js";
 import { type Fetch, type SocketClass } from "./platform.js";
-import { Rest } from "./rest.js";
+import { type Call } from "./rest.js";
 import { Room } from "./room.js";
 import type { ErrorEvent } from "./room_view.js";
 import { type Storage } from "./storage/memory.js";
@@ -26,15 +26,15 @@ export interface ChatEvents {
 export declare class ChatClient extends Emitter<ChatEvents> {
     #private;
     /** Calls the REST API: `chat.rest("GET", "/rooms/{room_id}", {params: {room_id: 7}})`. */
-    readonly rest: Rest["call"];
+    readonly rest: Call;
     constructor({ url, storage, ...options }: ChatOptions);
     /** The user's id, null when signed out. */
     get userId(): number | null;
-    get username(): string | null;
+    get username(): string;
     /** Signs in. `name` may be an e-mail address. Throws ApiError `invalid_credentials`. */
     login(name: string, password: string): Promise<void>;
     /** Registers and signs in. Throws ApiError, as for a name that is taken. */
-    register(name: string, password: string, email?: string): Promise<void>;
+    register(username: string, password: string, email?: string): Promise<void>;
     /** Takes a sign-in from elsewhere. This client renews it, so nothing else may. */
     useTokens(pair: TokenPair): Promise<void>;
     /** Takes the sign-in that is in the storage. Returns whether there is one. */

@@ -23,18 +23,16 @@ export interface ConnectionOwner {
     frame(event: FrameEvent): void;
 }
 /** Keeps a socket connected: connects, reconnects as the close code says, renews the sign-in. */
-export declare class Connection {
-    #private;
-    private readonly core;
-    private readonly owner;
-    state: ConnectionState;
-    constructor(core: Core, owner: ConnectionOwner);
+export interface Connection {
+    readonly state: ConnectionState;
     start(): void;
     /** Closes without a further attempt, until `start`. */
     stop(): void;
     /** Connects at once, or asks an open connection for a sign of life: the network may be back. */
     wake(): void;
+    /** Returns whether the frame was handed to the network. */
     send(frame: ClientFrame): boolean;
     /** Ends a connection that does not answer; a new one follows. */
     drop(reason: string): void;
 }
+export declare function createConnection(core: Core, owner: ConnectionOwner): Connection;

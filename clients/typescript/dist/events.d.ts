@@ -1,6 +1,6 @@
 import type { CloseEvent, ConnectionState } from "./connection.js";
 import type { Core } from "./core.js";
-import type { ClientFrame, RoomState, UserPresence } from "./frames.js";
+import type { ClientFrame, RoomState, PresenceFrame } from "./frames.js";
 import { Emitter, RoomView } from "./index.js";
 import type { ErrorEvent } from "./room_view.js";
 import type { FrameEvent } from "./socket.js";
@@ -8,7 +8,7 @@ export interface EventsSocketEvents {
     state: ConnectionState;
     /** The list of rooms, or a counter in it, has changed. */
     rooms: ReadonlyMap<number, RoomState>;
-    presence: UserPresence;
+    presence: PresenceFrame;
     profile: {
         id: number;
         username: string;

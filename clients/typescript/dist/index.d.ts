@@ -1,6 +1,6 @@
 export { ChatClient, type ChatEvents, type ChatOptions } from "./client.js";
 export { CLOSE_CODES, closeRule, type CloseRule, type Reconnect } from "./close_codes.js";
-export { Connection, type CloseEvent, type ConnectionState } from "./connection.js";
+export { createConnection, type CloseEvent, type ConnectionState } from "./connection.js";
 export { Emitter } from "./emitter.js";
 export { ApiError, ChatError, isTemporary } from "./errors.js";
 export type { EventsRoom, EventsSocket, EventsSocketEvents } from "./events.js";

@@ -25,11 +25,7 @@ export interface StoredMessage extends ViewMessage {
     readonly seq: number;
     readonly version: number;
 }
-export declare function keyOf(message: {
-    sender: number;
-    client_id: string | null;
-    id: number | null;
-}): string;
+export declare function keyOf(sender: number, clientId: string | null, id: number | null): string;
 export declare function fromRest(message: Message): StoredMessage;
 /** Frames call the text `message`, REST calls it `content`. */
 export declare function fromFrame({ type: _, message: content, ...rest }: ChangeFrame): StoredMessage;

@@ -21,15 +21,11 @@ export interface OutboxRoom {
  *
  * One is in flight at a time: with several, a refusal of the first would let the second overtake it.
  */
-export declare class Outbox {
-    #private;
-    private readonly core;
-    private readonly room;
-    constructor(core: Core, room: OutboxRoom);
+export interface Outbox {
     /** Accepts a message. Throws ChatError `outbox_full` or `frame_too_big`. */
-    add(text: string, { replyTo, attachments }?: SendOptions): ViewMessage;
+    add(text: string, options?: SendOptions): ViewMessage;
     /** Own messages that are not in the timeline yet, oldest first. */
-    get pending(): ViewMessage[];
+    pending(): ViewMessage[];
     /** Starts sending, with what was not acknowledged on the last connection. */
     opened(): Promise<void>;
     /** Stops sending. What was in flight may have been stored: the `client_id` decides. */
@@ -37,8 +33,10 @@ export declare class Outbox {
     /** Loads what an earlier start of the program left, once the user is known. */
     restore(): Promise<void>;
     acknowledged(ack: Ack): void;
-    /** Drops what the timeline shows now. An own message from the room also acknowledges. */
-    settle(sender: number, clientId: string | null, complete: number): void;
+    /** Takes an own message that came from the room, which acknowledges it, too. */
+    arrived(clientId: string | null): void;
+    /** Drops what the timeline shows up to `end`. */
+    settle(end: number): void;
     /** Handles an error frame. Returns whether it was about a message of this outbox. */
     refused(error: ErrorFrame): boolean;
     /** Ends all waiting messages as failed: the room will not take them. */
@@ -50,3 +48,4 @@ export declare class Outbox {
     /** Resolves when no message is queued or in flight. */
     flush(): Promise<void>;
 }
+export declare function createOutbox(core: Core, room: OutboxRoom): Outbox;

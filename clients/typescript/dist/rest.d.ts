@@ -60,21 +60,7 @@ export type RestAnswer<M extends Method, P extends PathOf<M>> = Operation<M, Ful
     responses: infer R;
 } ? Success<R> : never;
 type Arguments<T> = object extends T ? [options?: T] : [options: T];
-/** Calls the REST API, and renews the sign-in when the server asks for it. */
-export declare class Rest {
-    #private;
-    private readonly url;
-    private readonly fetch;
-    private readonly tokens;
-    constructor(url: string, fetch: Fetch, tokens: Tokens);
-    /** Throws ApiError. */
-    readonly call: <M extends Method, P extends PathOf<M>>(method: M, path: P, ...[options]: Arguments<RestOptions<M, P>>) => Promise<RestAnswer<M, P>>;
-    /** Sends a request without renewing. */
-    send(url: string, init: Init): Promise<unknown>;
-}
-interface Init {
-    method: string;
-    headers: Record<string, string>;
-    body?: unknown;
-}
+export type Call = <M extends Method, P extends PathOf<M>>(method: M, path: P, ...options: Arguments<RestOptions<M, P>>) => Promise<RestAnswer<M, P>>;
+/** Returns a function that calls the REST API, and renews the sign-in when the server asks for it. */
+export declare function createRest(address: string, fetch: Fetch, tokens: Tokens): Call;
 export {};

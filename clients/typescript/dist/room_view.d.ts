@@ -3,8 +3,8 @@ import type { Core } from "./core.js";
 import { Emitter } from "./emitter.js";
 import type { ClientFrame, ErrorFrame, Member, RoomInfo, ServerFrame } from "./frames.js";
 import { type ViewMessage } from "./message.js";
-import { Outbox, type OutboxRoom, type SendOptions } from "./outbox.js";
-import { Timeline } from "./timeline.js";
+import { type Outbox, type OutboxRoom, type SendOptions } from "./outbox.js";
+import { type Timeline } from "./timeline.js";
 export interface ErrorEvent {
     code: string;
     message: string;
@@ -26,10 +26,11 @@ export interface RoomViewEvents {
         username: string;
         online: boolean;
     };
+    /** How far a user has read or received. All of them: `GET /rooms/{room_id}/receipts`. */
     receipt: {
+        type: "read" | "delivered";
         username: string;
-        read: number;
-        delivered: number;
+        seq: number;
     };
     error: ErrorEvent;
 }
@@ -57,11 +58,6 @@ export declare abstract class RoomView<Events extends RoomViewEvents = RoomViewE
     info: RoomInfo | null;
     online: readonly string[];
     onlineCount: number;
-    /** By username, how far each has read and received, as far as this client has heard. */
-    readonly receipts: Map<string, {
-        read: number;
-        delivered: number;
-    }>;
     stopped: {
         code: string;
         message: string;

@@ -14,13 +14,10 @@ export interface SocketOwner {
     closed(code: number, reason: string): void;
     frame(event: FrameEvent): void;
 }
-export declare const LOST = 1006;
-/** One WebSocket, from opening to closing. It reports its close once, also of a dead network. */
-export declare class Socket {
-    #private;
-    private readonly core;
-    private readonly owner;
-    constructor(core: Core, url: string, access: string, owner: SocketOwner);
+/** One WebSocket, from opening to closing. */
+export interface Socket {
+    /** The token that it is signed in with. */
+    readonly access: string;
     /** Returns whether the frame was handed to the network. */
     send(frame: ClientFrame): boolean;
     /** Ends the connection and reports `code`. A dead network would report nothing for minutes. */
@@ -28,3 +25,6 @@ export declare class Socket {
     /** Asks for a sign of life now. */
     ping(): void;
 }
+export declare const LOST = 1006;
+/** Opens a socket. It reports its close once, also that of a dead network. */
+export declare function openSocket(core: Core, url: string, access: string, owner: SocketOwner): Socket;

@@ -5,29 +5,24 @@ import type { StoredMessage } from "./message.js";
  */
 export type Replay = "ordered" | "mixed";
 /**
- * Keeps the messages of one room in order and without a gap.
+ * The messages of one room in order and without a gap.
  *
- * `items` are contiguous by `seq`. Messages beyond the next `seq` wait in `#ahead` until those
- * between have arrived, so a view never shows a hole. `version` is the point to resume from:
- * everything up to it was received.
+ * `items` are contiguous by `seq`. Messages beyond the next `seq` wait until those between have
+ * arrived, so a view never shows a hole.
  */
-export declare class Timeline {
-    #private;
-    private readonly keep;
-    /** null before the first history. */
+export interface Timeline {
+    /** The version to resume from: everything up to it was received. null before the first history. */
     version: number | null;
-    replay: Replay | null;
+    readonly replay: Replay | null;
     /** Whether history is being loaded. */
-    loading: boolean;
-    items: StoredMessage[];
+    readonly loading: boolean;
+    readonly items: StoredMessage[];
     /** The `seq` up to which `items` are complete. */
-    end: number;
-    /** `keep` bounds the messages in memory; older ones can be loaded again. */
-    constructor(keep: number);
+    readonly end: number;
     /** Starts waiting for history, where nothing is known yet or too much was missed. */
-    startLoading(version: number): void;
+    load(version: number): void;
     startReplay(replay: Replay): void;
-    /** Takes the newest page of history. */
+    /** Takes the newest page of history; `lastSeq` is the end of an empty room. */
     loaded(page: StoredMessage[], lastSeq: number): void;
     /** Takes a page before the first message. */
     prepend(page: StoredMessage[]): void;
@@ -41,10 +36,12 @@ export declare class Timeline {
     /** Ends a complete replay. Returns whether versions are missing after it, as `receive` does. */
     resumed(to: number): boolean;
     /** Whether messages are missing that no replay under way brings. */
-    get hasGap(): boolean;
-    get hasOlder(): boolean;
+    hasGap(): boolean;
+    hasOlder(): boolean;
     /** Adds or replaces a message; of two states the one with the higher version wins. */
     put(message: StoredMessage): void;
     /** Counts as received what the server has up to `version`: only tests of the promise do. */
     skipTo(version: number, end: number): void;
 }
+/** `keep` bounds the messages in memory; older ones can be loaded again. */
+export declare function createTimeline(keep: number): Timeline;

@@ -1,4 +1,4 @@
-import type { Storage } from "./storage/memory.js";
+import type { SafeStorage } from "./storage/safe.js";
 export interface TokenPair {
     access: string;
     refresh: string;
@@ -10,25 +10,18 @@ export interface TokenPair {
  * shared promise, among pages by a lock of the storage, under which a pair that another page has
  * stored is taken over.
  */
-export declare class Tokens {
-    #private;
-    private readonly storage;
-    private readonly now;
-    private readonly refresh;
-    private readonly onSignedOut;
-    private readonly report;
-    constructor(storage: Storage, now: () => number, refresh: (refresh: string) => Promise<TokenPair>, onSignedOut: () => void, report: (code: string, message: string) => void);
-    /** The user of the sign-in, read from the token. */
-    get userId(): number | null;
-    get username(): string | null;
-    set username(username: string);
-    get refreshToken(): string | null;
+export interface Tokens {
+    /** The user of the sign-in, read from the token; null when signed out. */
+    readonly userId: number | null;
+    username: string;
+    readonly refreshToken: string | undefined;
     /** Takes the sign-in that an earlier start of the program stored. */
     load(): Promise<void>;
-    set(pair: TokenPair, username?: string | null): Promise<void>;
+    set(pair: TokenPair, username?: string): Promise<void>;
     clear(): Promise<void>;
     /** Returns a valid access token. Throws ChatError `not_authenticated`, or ApiError. */
     access(): Promise<string>;
     /** Replaces the access token that the server refused, unless that has happened already. */
     renew(refused: string): Promise<void>;
 }
+export declare function createTokens(storage: SafeStorage, now: () => number, refresh: (refresh: string) => Promise<TokenPair>, onSignedOut: () => void): Tokens;

@@ -3,11 +3,12 @@ import { Emitter } from "./emitter.js";
 import { ChatError } from "./errors.js";
 import type { EventsSocket } from "./events.js";
 import { platform, type Fetch, type SocketClass } from "./platform.js";
-import { Rest } from "./rest.js";
+import { createRest, type Call } from "./rest.js";
 import { Room } from "./room.js";
 import type { ErrorEvent } from "./room_view.js";
 import { memoryStorage, type Storage } from "./storage/memory.js";
-import { Tokens, type TokenPair } from "./tokens.js";
+import { safeStorage } from "./storage/safe.js";
+import { createTokens, type TokenPair, type Tokens } from "./tokens.js";
 
 export interface ChatOptions extends Partial<Limits> {
   /** Where the server is, such as `https://chat.example.com`. */
@@ -26,7 +27,7 @@ export interface ChatEvents {
   error: ErrorEvent;
 }
 
-const LIMITS: Limits = {
+const DEFAULTS: Limits = {
   maxQueued: 1000,
   maxQueuedBytes: 1_000_000,
   keep: 10_000,
@@ -40,40 +41,39 @@ const LIMITS: Limits = {
 export class ChatClient extends Emitter<ChatEvents> {
   readonly #core: Core;
   readonly #tokens: Tokens;
-  readonly #rest: Rest;
   #rooms = new Map<string, Room>();
   #events: EventsSocket | null = null;
 
   /** Calls the REST API: `chat.rest("GET", "/rooms/{room_id}", {params: {room_id: 7}})`. */
-  readonly rest: Rest["call"];
+  readonly rest: Call;
 
   constructor({ url, storage = memoryStorage(), ...options }: ChatOptions) {
     super();
     const address = url.replace(/\/+$/, "");
-    const now = options.now ?? Date.now;
+    const { random = Math.random, now = Date.now } = options;
+    const report: Core["report"] = (code, message, cause) => this.emit("error", { code, message, cause });
+    const safe = safeStorage(storage, report);
+    this.#tokens = createTokens(
+      safe,
+      now,
+      (refresh) => this.rest("POST", "/token/refresh", { body: { refresh } }),
+      () => {
+        report("session_ended", "The session has ended: sign in again");
+        this.emit("signedOut", undefined);
+      },
+    );
+    // Browsers refuse a `fetch` that is called as a method of another object.
     const fetch = options.fetch ?? ((target, init) => needed(platform.fetch, "fetch")(target, init));
-    const report = (code: string, message: string, cause?: unknown) => this.emit("error", { code, message, cause });
-    this.#tokens = new Tokens(storage, now, (refresh) => this.#refresh(refresh), () => this.#signedOut(), report);
-    this.#rest = new Rest(address, fetch, this.#tokens);
-    this.rest = this.#rest.call;
-    const tokens = this.#tokens;
+    this.rest = createRest(address, fetch, this.#tokens);
     this.#core = {
       url: address,
-      fetch,
       WebSocket: options.WebSocket ?? needed(platform.WebSocket, "WebSocket"),
-      storage,
-      random: options.random ?? Math.random,
+      storage: safe,
+      random,
       now,
-      options: { ...LIMITS, ...defined(options) },
-      tokens,
+      options: { ...DEFAULTS, ...options },
+      tokens: this.#tokens,
       rest: this.rest,
-      get userId() {
-        return tokens.userId;
-      },
-      get username() {
-        return tokens.username;
-      },
-      identify: (user) => (tokens.username = user.username),
       report,
     };
   }
@@ -83,31 +83,31 @@ export class ChatClient extends Emitter<ChatEvents> {
     return this.#tokens.userId;
   }
 
-  get username(): string | null {
+  get username(): string {
     return this.#tokens.username;
   }
 
   /** Signs in. `name` may be an e-mail address. Throws ApiError `invalid_credentials`. */
   async login(name: string, password: string): Promise<void> {
     const answer = await this.rest("POST", "/login", { body: { username: name, password } });
-    await this.#signIn(answer, answer.user.username);
+    await this.#tokens.set(answer, answer.user.username);
   }
 
   /** Registers and signs in. Throws ApiError, as for a name that is taken. */
-  async register(name: string, password: string, email?: string): Promise<void> {
-    const answer = await this.rest("POST", "/register", { body: { username: name, password, ...(email && { email }) } });
-    await this.#signIn(answer, answer.username);
+  async register(username: string, password: string, email?: string): Promise<void> {
+    const answer = await this.rest("POST", "/register", { body: { username, password, ...(email && { email }) } });
+    await this.#tokens.set(answer, answer.username);
   }
 
   /** Takes a sign-in from elsewhere. This client renews it, so nothing else may. */
-  async useTokens(pair: TokenPair): Promise<void> {
-    await this.#signIn(pair, null);
+  useTokens(pair: TokenPair): Promise<void> {
+    return this.#tokens.set(pair);
   }
 
   /** Takes the sign-in that is in the storage. Returns whether there is one. */
   async restore(): Promise<boolean> {
     await this.#tokens.load();
-    return this.#tokens.refreshToken !== null;
+    return this.userId !== null;
   }
 
   /**
@@ -116,39 +116,41 @@ export class ChatClient extends Emitter<ChatEvents> {
    * Signed out here in any case; throws ApiError when the server could not be told.
    */
   async logout(): Promise<void> {
-    await this.#tokens.load();
-    const { refreshToken: refresh, userId } = this.#tokens;
     this.close();
     this.#rooms.clear();
     this.#events = null;
-    await this.#tokens.clear();
-    await this.#forget(`outbox/${userId}/`);
-    if (refresh !== null) await this.#post("/logout", { refresh });
+    const { storage } = this.#core;
+    const signedIn = await this.restore();
+    const prefix = `outbox/${this.userId}/`;
+    try {
+      if (signedIn) await this.rest("POST", "/logout", { body: { refresh: this.#tokens.refreshToken! } });
+    } finally {
+      for (const key of await storage.keys(prefix)) await storage.remove(key);
+      await this.#tokens.clear();
+    }
   }
 
   /** Closes all sockets. The sign-in stays. */
   close(): void {
-    for (const room of this.#rooms.values()) room.close();
-    this.#events?.close();
+    for (const socket of this.#sockets) socket.close();
   }
 
   /** Connects at once where a socket waits, and checks the others: call it when the network is back. */
   wake(): void {
-    for (const room of this.#rooms.values()) room.wake();
-    this.#events?.wake();
+    for (const socket of this.#sockets) socket.wake();
   }
 
   /** A public room. Opening it joins, and makes it when the name is free. */
   room(name: string): Room {
-    return this.#room(`/ws/chat/${encodeURIComponent(name)}/`);
+    return this.#room("chat", name);
   }
 
   group(name: string): Room {
-    return this.#room(`/ws/chat/group/${encodeURIComponent(name)}/`);
+    return this.#room("chat/group", name);
   }
 
   privateRoom(username: string): Room {
-    return this.#room(`/ws/private/${encodeURIComponent(username)}/`);
+    return this.#room("private", username);
   }
 
   /** The socket for all rooms. Its code is loaded when it is first asked for. */
@@ -157,48 +159,21 @@ export class ChatClient extends Emitter<ChatEvents> {
     return (this.#events ??= new EventsSocket(this.#core));
   }
 
-  #room(path: string): Room {
+  get #sockets(): (Room | EventsSocket)[] {
+    return [...this.#rooms.values(), ...(this.#events ? [this.#events] : [])];
+  }
+
+  #room(kind: string, name: string): Room {
+    const path = `/ws/${kind}/${encodeURIComponent(name)}/`;
     const room = this.#rooms.get(path) ?? new Room(this.#core, path);
     this.#rooms.set(path, room);
     return room;
   }
-
-  async #signIn(pair: TokenPair, username: string | null): Promise<void> {
-    await this.#tokens.set(pair, username);
-  }
-
-  async #refresh(refresh: string): Promise<TokenPair> {
-    return (await this.#post("/token/refresh", { refresh })) as TokenPair;
-  }
-
-  #post(path: string, body: unknown): Promise<unknown> {
-    const headers = { "Content-Type": "application/json" };
-    const init = { method: "POST", headers, body: JSON.stringify(body) };
-    return this.#rest.send(`${this.#core.url}/api${path}`, init);
-  }
-
-  #signedOut(): void {
-    this.emit("error", { code: "session_ended", message: "The session has ended: sign in again" });
-    this.emit("signedOut", undefined);
-  }
-
-  async #forget(prefix: string): Promise<void> {
-    try {
-      for (const key of await this.#core.storage.keys(prefix)) await this.#core.storage.remove(key);
-    } catch (cause) {
-      this.emit("error", { code: "storage_failed", message: "Unsent messages stay in the storage", cause });
-    }
-  }
 }
-
 
 function needed<T>(found: T | undefined, name: string): T {
   if (found) return found;
-  throw new ChatError("unsupported", `There is no ${name} here: pass one to ChatClient`);
-}
-
-function defined<T extends object>(options: T): Partial<T> {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<T>;
+  throw new ChatError("unsupported", `ChatClient needs a ${name} here`);
 }
 
 declare function encodeURIComponent(text: string): string;

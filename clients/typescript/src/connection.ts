@@ -1,10 +1,10 @@
-import { closeRule, type CloseRule } from "./close_codes.js";
+import { closeRule } from "./close_codes.js";
 import type { Core } from "./core.js";
 import { ApiError, ChatError } from "./errors.js";
 import type { ClientFrame, ErrorFrame, ServerFrame } from "./frames.js";
 import { after, cancel, type Timer } from "./platform.js";
 import { Backoff } from "./reconnect.js";
-import { LOST, Socket, type FrameEvent } from "./socket.js";
+import { LOST, openSocket, type FrameEvent, type Socket } from "./socket.js";
 
 /** `offline`: not opened, or waiting for the next attempt. `stopped`: no further attempt. */
 export type ConnectionState = "offline" | "connecting" | "open" | "stopped";
@@ -30,153 +30,143 @@ export interface ConnectionOwner {
   frame(event: FrameEvent): void;
 }
 
-const MAX_SIGN_IN_REFUSALS = 3;
-
 /** Keeps a socket connected: connects, reconnects as the close code says, renews the sign-in. */
-export class Connection {
-  state: ConnectionState = "offline";
-  #socket: Socket | null = null;
-  #attempts = 0;
-  #timer: Timer | null = null;
-  #backoff: Backoff;
-  #refusals = 0;
-  #error: ErrorFrame | null = null;
-  #access = "";
-
-  constructor(
-    private readonly core: Core,
-    private readonly owner: ConnectionOwner,
-  ) {
-    this.#backoff = new Backoff(core.random);
-  }
-
-  start(): void {
-    if (this.#socket || this.#timer !== null || this.state === "connecting") return;
-    this.#refusals = 0;
-    this.#backoff.reset();
-    void this.#connect();
-  }
-
+export interface Connection {
+  readonly state: ConnectionState;
+  start(): void;
   /** Closes without a further attempt, until `start`. */
-  stop(): void {
-    this.#attempts++;
-    this.#cancelTimer();
-    const socket = this.#socket;
-    this.#socket = null;
-    socket?.end(1000, "");
-    this.#set("offline");
-    if (socket) this.owner.disconnected();
-  }
-
+  stop(): void;
   /** Connects at once, or asks an open connection for a sign of life: the network may be back. */
-  wake(): void {
-    if (this.#socket) return this.state === "open" ? this.#socket.ping() : undefined;
-    if (this.#timer === null) return;
-    this.#cancelTimer();
-    void this.#connect();
-  }
-
-  send(frame: ClientFrame): boolean {
-    return this.state === "open" && this.#socket !== null && this.#socket.send(frame);
-  }
-
+  wake(): void;
+  /** Returns whether the frame was handed to the network. */
+  send(frame: ClientFrame): boolean;
   /** Ends a connection that does not answer; a new one follows. */
-  drop(reason: string): void {
-    this.#socket?.end(LOST, reason);
+  drop(reason: string): void;
+}
+
+const UNAUTHENTICATED = 4401;
+const MAX_REFUSALS = 3;
+
+export function createConnection(core: Core, owner: ConnectionOwner): Connection {
+  const { tokens } = core;
+  const backoff = new Backoff(core.random);
+  let state: ConnectionState = "offline";
+  let socket: Socket | null = null;
+  let timer: Timer | null = null;
+  let attempts = 0;
+  /** The token that the server refused, and how often in a row it refused one. */
+  let refused: string | null = null;
+  let refusals = 0;
+  /** The last frame, if it was an error: it explains a close. */
+  let lastError: ErrorFrame | null = null;
+
+  function change(next: ConnectionState): void {
+    if (state === next) return;
+    state = next;
+    owner.stateChanged(state);
   }
 
-  async #connect(): Promise<void> {
-    const attempt = ++this.#attempts;
-    this.#set("connecting");
+  function cancelTimer(): void {
+    cancel(timer);
+    timer = null;
+  }
+
+  function wait(atLeast?: number | null): void {
+    timer = after(backoff.next(atLeast ?? 0), wake);
+  }
+
+  async function connect(): Promise<void> {
+    const attempt = ++attempts;
+    change("connecting");
     try {
-      this.#access = await this.core.tokens.access();
-      if (attempt !== this.#attempts) return;
-      this.#error = null;
-      const url = this.core.url.replace(/^http/, "ws") + this.owner.path();
-      const socket: Socket = new Socket(this.core, url, this.#access, {
-        received: (frame) => this.#received(frame),
-        closed: (code, reason) => this.#closed(socket, code, reason),
-        frame: (event) => this.owner.frame(event),
+      if (refused) await tokens.renew(refused);
+      const access = await tokens.access();
+      if (attempt !== attempts) return;
+      lastError = refused = null;
+      const opened = openSocket(core, core.url.replace(/^http/, "ws") + owner.path(), access, {
+        received,
+        closed: (code, reason) => {
+          if (socket === opened) closed(opened, code, reason);
+        },
+        frame: owner.frame,
       });
-      this.#socket = socket;
+      socket = opened;
     } catch (error) {
-      if (attempt === this.#attempts) this.#failed(error);
+      if (attempt === attempts) failed(error);
     }
   }
 
-  #received(frame: ServerFrame): void {
-    this.#error = frame.type === "error" ? frame : null;
+  function received(frame: ServerFrame): void {
+    lastError = frame.type === "error" ? frame : null;
     if (frame.type === "ready") {
-      this.#backoff.reset();
-      this.#refusals = 0;
-      this.core.identify(frame.user);
-      this.#set("open");
+      backoff.reset();
+      refusals = 0;
+      tokens.username = frame.user.username;
+      change("open");
     }
-    this.owner.received(frame);
+    owner.received(frame);
   }
 
-  #closed(socket: Socket, code: number, reason: string): void {
-    if (this.#socket !== socket) return;
-    this.#socket = null;
-    const error = this.#error;
-    const rule = closeRule(code, error?.code ?? reason);
-    const reconnects = rule.reconnect !== "no" && this.#maySignIn(rule);
-    this.#set(reconnects ? "offline" : "stopped");
-    this.owner.disconnected();
-    this.owner.closed({ code, reason: error?.code ?? reason, reconnects, explanation: explain(rule, error) });
-    if (reconnects) this.#retry(rule, error?.retry_after);
-    else this.owner.stopped(error?.code ?? (reason || "closed"), explain(rule, error));
-  }
-
-  /** A server that refuses new tokens, too, is asked no further. */
-  #maySignIn(rule: CloseRule): boolean {
-    return rule.reconnect !== "with a new token" || ++this.#refusals <= MAX_SIGN_IN_REFUSALS;
-  }
-
-  #retry(rule: CloseRule, retryAfter = 0): void {
-    const refused = rule.reconnect === "with a new token" ? this.#access : null;
-    this.#wait(retryAfter, async () => {
-      try {
-        if (refused !== null) await this.core.tokens.renew(refused);
-      } catch (error) {
-        return this.#failed(error);
-      }
-      await this.#connect();
-    });
+  function closed({ access }: Socket, code: number, reason: string): void {
+    socket = null;
+    const cause = lastError?.code ?? reason;
+    const rule = closeRule(code, cause);
+    const explanation = rule.explanation + (lastError ? `: ${lastError.message}` : "");
+    if (code === UNAUTHENTICATED) {
+      refused = access;
+      refusals++;
+    }
+    // A server that refuses new tokens, too, is asked no further.
+    const reconnects = rule.reconnect !== "no" && refusals <= MAX_REFUSALS;
+    change(reconnects ? "offline" : "stopped");
+    owner.disconnected();
+    owner.closed({ code, reason: cause, reconnects, explanation });
+    if (reconnects) return wait(lastError?.retry_after);
+    owner.stopped(cause || "closed", explanation);
+    // The sign-in ends here, too, unless another one has replaced it.
+    if (cause === "session_ended") tokens.renew(access).catch(() => {});
   }
 
   /** No token, no network, or an address that the browser refuses. */
-  #failed(error: unknown): void {
-    if (error instanceof ApiError && error.temporary) {
-      this.core.report(error.code, error.detail);
-      this.#set("offline");
-      return this.#wait(error.retryAfter ?? 0, () => this.#connect());
+  function failed(error: unknown): void {
+    const { code = "no_socket", temporary, retryAfter } = error as Partial<ApiError>;
+    if (!temporary) {
+      change("stopped");
+      return owner.stopped(code, error instanceof ChatError ? error.detail : String(error));
     }
-    const { code, message } = error instanceof ChatError ? error : { code: "no_socket", message: String(error) };
-    this.#set("stopped");
-    this.owner.stopped(code, message);
+    core.report(code, String(error), error);
+    change("offline");
+    wait(retryAfter);
   }
 
-  #wait(atLeast: number, run: () => Promise<void>): void {
-    const attempt = this.#attempts;
-    this.#timer = after(this.#backoff.next(atLeast), () => {
-      this.#timer = null;
-      if (attempt === this.#attempts) void run();
-    });
+  function wake(): void {
+    if (state === "open") socket?.ping();
+    if (timer === null) return;
+    cancelTimer();
+    void connect();
   }
 
-  #cancelTimer(): void {
-    cancel(this.#timer);
-    this.#timer = null;
-  }
-
-  #set(state: ConnectionState): void {
-    if (this.state === state) return;
-    this.state = state;
-    this.owner.stateChanged(state);
-  }
-}
-
-function explain(rule: CloseRule, error: ErrorFrame | null): string {
-  return error ? `${rule.explanation}: ${error.message}` : rule.explanation;
+  return {
+    get state() {
+      return state;
+    },
+    wake,
+    start() {
+      if (socket || timer !== null || state === "connecting") return;
+      refusals = 0;
+      backoff.reset();
+      void connect();
+    },
+    stop() {
+      attempts++;
+      cancelTimer();
+      const open = socket;
+      socket = null;
+      open?.end(1000, "");
+      change("offline");
+      if (open) owner.disconnected();
+    },
+    send: (frame) => state === "open" && socket!.send(frame),
+    drop: (reason) => socket?.end(LOST, reason),
+  };
 }

@@ -28,11 +28,11 @@ export class ApiError extends ChatError {
 
   /** Whether the same request may succeed later. */
   get temporary(): boolean {
-    return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
+    return this.status >= 500 || [0, 408, 429].includes(this.status);
   }
 }
 
 /** Codes of `error` frames after which the same frame may succeed. */
 export function isTemporary(code: string): boolean {
-  return code === "rate_limited" || code === "busy" || code === "internal";
+  return ["rate_limited", "busy", "internal"].includes(code);
 }

@@ -1,4 +1,4 @@
-import type { CloseEvent, ConnectionState } from "./connection.js";
+import type { CloseEvent, Connection, ConnectionState } from "./connection.js";
 import type { Core } from "./core.js";
 import type {
   ChangeFrame,
@@ -11,10 +11,10 @@ import type {
   RoomRemoved,
   RoomState,
   ServerFrame,
-  UserPresence,
+  PresenceFrame,
 } from "./frames.js";
 // From the index, so that the code they share is in one file of `dist`.
-import { after, Connection, Emitter, isTemporary, RoomView, sleep } from "./index.js";
+import { after, createConnection, Emitter, isTemporary, RoomView, sleep } from "./index.js";
 import type { ErrorEvent } from "./room_view.js";
 import type { FrameEvent } from "./socket.js";
 
@@ -22,7 +22,7 @@ export interface EventsSocketEvents {
   state: ConnectionState;
   /** The list of rooms, or a counter in it, has changed. */
   rooms: ReadonlyMap<number, RoomState>;
-  presence: UserPresence;
+  presence: PresenceFrame;
   profile: { id: number; username: string; display_name: string };
   frame: FrameEvent;
   close: CloseEvent;
@@ -44,7 +44,7 @@ export class EventsSocket extends Emitter<EventsSocketEvents> {
 
   constructor(private readonly core: Core) {
     super();
-    this.#connection = new Connection(core, {
+    this.#connection = createConnection(core, {
       path: () => "/ws/events/",
       received: (frame) => this.#received(frame),
       disconnected: () => this.#disconnected(),
@@ -78,7 +78,7 @@ export class EventsSocket extends Emitter<EventsSocketEvents> {
   room(id: number): EventsRoom {
     let view = this.#views.get(id);
     if (!view) {
-      view = new EventsRoom(this.core, id, this, (frame) => this.#connection.send({ ...frame, room_id: id }));
+      view = new EventsRoom(this.core, id, this, (frame) => this.#connection.send({ ...frame, room_id: id } as ClientFrame));
       this.#views.set(id, view);
     }
     return view;
@@ -99,7 +99,7 @@ export class EventsSocket extends Emitter<EventsSocketEvents> {
       case "ready":
         return "rooms" in frame ? this.#ready(frame) : undefined;
       case "followed":
-        return this.#views.get(frame.room_id)?.followed(frame);
+        return this.#followed(frame);
       case "room_added":
         return this.#added(frame);
       case "room_removed":
@@ -117,7 +117,7 @@ export class EventsSocket extends Emitter<EventsSocketEvents> {
         return;
       default:
         if (frame.type === "message") this.#count(frame);
-        if (frame.room_id !== undefined) this.#views.get(frame.room_id)?.deliver(frame);
+        if ("room_id" in frame) this.#views.get(frame.room_id)?.deliver(frame);
     }
   }
 
@@ -140,6 +140,15 @@ export class EventsSocket extends Emitter<EventsSocketEvents> {
   #disconnected(): void {
     this.#turn++;
     for (const view of this.#views.values()) if (view.opened) view.disconnected();
+  }
+
+  #followed(frame: Followed): void {
+    const { id, version, last_seq } = frame.room;
+    // A room that `ready` left out, or that was joined by following: opening it reads it.
+    if (!this.rooms.has(id)) {
+      this.#change({ id, version, last_seq, last_read_seq: last_seq, unread: 0, mentions: 0, muted: false });
+    }
+    this.#views.get(id)?.followed(frame);
   }
 
   #added({ room }: RoomAdded): void {
@@ -165,9 +174,9 @@ export class EventsSocket extends Emitter<EventsSocketEvents> {
   #count({ room_id, seq, version, sender, mentions }: ChangeFrame): void {
     const known = this.rooms.get(room_id);
     if (!known || seq <= known.last_seq) return;
-    const own = sender === this.core.userId; // Sending reads.
+    const own = sender === this.core.tokens.userId; // Sending reads.
     const last_read_seq = own ? seq : known.last_read_seq;
-    const mentioned = mentions.includes(this.core.userId ?? 0) ? 1 : 0;
+    const mentioned = mentions.includes(this.core.tokens.userId ?? 0) ? 1 : 0;
     this.#change({
       ...known,
       version,
@@ -245,6 +254,8 @@ export class EventsRoom extends RoomView {
     if (!this.opened) return;
     this.opened = false;
     this.write({ type: "unfollow" });
+    // Followed again as a room in the list: it counts unread messages, and the user is not online in it.
+    if (this.socket.rooms.has(this.roomId)) this.requestReplay(this.version ?? 0);
     if (this.#followed) this.disconnected();
   }
 

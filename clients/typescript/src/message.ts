@@ -26,12 +26,12 @@ export interface StoredMessage extends ViewMessage {
   readonly version: number;
 }
 
-export function keyOf(message: { sender: number; client_id: string | null; id: number | null }): string {
-  return message.client_id === null ? `${message.id}` : `${message.sender}:${message.client_id}`;
+export function keyOf(sender: number, clientId: string | null, id: number | null): string {
+  return clientId === null ? `${id}` : `${sender}:${clientId}`;
 }
 
 export function fromRest(message: Message): StoredMessage {
-  return { ...message, key: keyOf(message), state: "sent", error: null };
+  return { ...message, key: keyOf(message.sender, message.client_id, message.id), state: "sent", error: null };
 }
 
 /** Frames call the text `message`, REST calls it `content`. */

@@ -21,17 +21,16 @@ interface Entry {
   error: { code: string; message: string } | null;
 }
 
-interface Waiting extends Entry {
+interface Waiting {
+  entry: Entry;
   state: SendState;
-  storageKey: string;
+  /** Where it is in the storage, once it is there. */
+  key: string;
   bytes: number;
   ack: Ack | null;
+  /** Answers with `internal`. */
+  failures: number;
 }
-
-const MAX_FRAME = 65_536;
-const ACK_TIMEOUT = 30;
-const MAX_RETRY_DELAY = 30;
-const MAX_INTERNAL_ERRORS = 5;
 
 /** What the outbox needs of its room. */
 export interface OutboxRoom {
@@ -48,285 +47,146 @@ export interface OutboxRoom {
  *
  * One is in flight at a time: with several, a refusal of the first would let the second overtake it.
  */
-export class Outbox {
-  #entries: Waiting[] = [];
-  #bytes = 0;
-  #open = false;
-  #timer: Timer | null = null;
-  #failures = 0;
-  #counter = 0;
-  #restored: Promise<void> | null = null;
-  #idle: (() => void)[] = [];
-
-  constructor(
-    private readonly core: Core,
-    private readonly room: OutboxRoom,
-  ) {}
-
+export interface Outbox {
   /** Accepts a message. Throws ChatError `outbox_full` or `frame_too_big`. */
-  add(text: string, { replyTo, attachments = [] }: SendOptions = {}): ViewMessage {
-    const entry: Entry = {
-      client_id: randomId(),
-      text,
-      reply_to: replyTo ?? null,
-      attachments,
-      at: this.core.now(),
-      error: null,
-    };
-    const waiting = this.#waiting(entry);
-    this.#checkBounds(waiting);
-    this.#insert(waiting);
-    void this.#save(waiting);
-    this.#flow();
-    this.room.changed();
-    return this.#view(waiting);
-  }
-
+  add(text: string, options?: SendOptions): ViewMessage;
   /** Own messages that are not in the timeline yet, oldest first. */
-  get pending(): ViewMessage[] {
-    return this.#entries.map((entry) => this.#view(entry));
-  }
-
+  pending(): ViewMessage[];
   /** Starts sending, with what was not acknowledged on the last connection. */
-  async opened(): Promise<void> {
-    await this.restore();
-    this.#open = true;
-    this.#failures = 0;
-    this.#flow();
-  }
-
+  opened(): Promise<void>;
   /** Stops sending. What was in flight may have been stored: the `client_id` decides. */
-  closed(): void {
-    this.#open = false;
-    this.#stopTimer();
-    const flying = this.#flying();
-    if (!flying) return;
-    flying.state = "queued";
-    if (!this.core.options.resend) this.#fail(flying, "connection_lost", "The connection ended");
-    this.room.changed();
-  }
-
+  closed(): void;
   /** Loads what an earlier start of the program left, once the user is known. */
-  restore(): Promise<void> {
-    if (this.core.userId === null) return Promise.resolve();
-    return (this.#restored ??= this.#load());
-  }
-
-  acknowledged(ack: Ack): void {
-    const entry = this.#find(ack.client_id);
-    if (!entry) return;
-    entry.ack = ack;
-    this.#sent(entry);
-  }
-
-  /** Drops what the timeline shows now. An own message from the room also acknowledges. */
-  settle(sender: number, clientId: string | null, complete: number): void {
-    const entry = sender === this.core.userId && clientId !== null ? this.#find(clientId) : null;
-    if (entry && entry.state !== "sent") this.#sent(entry);
-    if (entry && !entry.ack) this.#remove(entry);
-    for (const one of [...this.#entries]) {
-      if (one.ack && one.ack.seq <= complete) this.#remove(one);
-    }
-  }
-
+  restore(): Promise<void>;
+  acknowledged(ack: Ack): void;
+  /** Takes an own message that came from the room, which acknowledges it, too. */
+  arrived(clientId: string | null): void;
+  /** Drops what the timeline shows up to `end`. */
+  settle(end: number): void;
   /** Handles an error frame. Returns whether it was about a message of this outbox. */
-  refused(error: ErrorFrame): boolean {
-    // The server may not have read the `ref` of a large frame; the client's other frames are short.
-    const entry = error.ref === undefined ? this.#flying() : this.#find(error.ref);
-    if (!entry || entry.state !== "sending") return false;
-    this.#stopTimer();
-    const internal = error.code === "internal" && this.#failures >= MAX_INTERNAL_ERRORS;
-    if (isTemporary(error.code) && !internal) {
-      entry.state = "queued";
-      const delay = error.retry_after ?? Math.min(MAX_RETRY_DELAY, 2 ** this.#failures);
-      this.#failures = Math.min(this.#failures + 1, 16);
-      this.#timer = after(delay + this.core.random() * 0.5, () => {
-        this.#timer = null;
-        this.#flow();
-      });
-    } else {
-      this.#fail(entry, error.code, error.message);
-      this.#flow();
-    }
-    this.room.changed();
-    return true;
-  }
-
+  refused(error: ErrorFrame): boolean;
   /** Ends all waiting messages as failed: the room will not take them. */
-  failAll(code: string, message: string): void {
-    for (const entry of this.#entries) if (!entry.ack) this.#fail(entry, code, message);
-    this.room.changed();
-  }
-
+  failAll(code: string, message: string): void;
   /** Sends a failed message again. */
-  retry(clientId: string): void {
-    const entry = this.#find(clientId);
-    if (entry?.state !== "failed") return;
-    entry.state = "queued";
-    entry.error = null;
-    void this.#save(entry);
-    this.#flow();
-    this.room.changed();
-  }
-
+  retry(clientId: string): void;
   /** Gives up a message that is not in flight. */
-  discard(clientId: string): void {
-    const entry = this.#find(clientId);
-    if (!entry || entry.state === "sending") return;
-    this.#remove(entry);
-    this.room.changed();
-  }
-
+  discard(clientId: string): void;
   /** Resolves when no message is queued or in flight. */
-  async flush(): Promise<void> {
-    if (this.#busy) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  flush(): Promise<void>;
+}
+
+const MAX_FRAME = 65_536;
+const ACK_TIMEOUT = 30;
+const MAX_RETRY_DELAY = 30;
+const MAX_INTERNAL_ERRORS = 5;
+
+export function createOutbox(core: Core, room: OutboxRoom): Outbox {
+  const { options, random, storage, tokens, now, report } = core;
+  let list: Waiting[] = [];
+  let bytes = 0;
+  let open = false;
+  let timer: Timer | null = null;
+  let failures = 0;
+  let counter = 0;
+  let restored: Promise<void> | null = null;
+  let idle: (() => void)[] = [];
+
+  const find = (clientId?: string | null) => list.find(({ entry }) => entry.client_id === clientId);
+  const flying = () => list.find(({ state }) => state === "sending");
+  const queued = () => list.find(({ state }) => state === "queued");
+  const prefix = () => `outbox/${tokens.userId}/${room.storageName}/`;
+
+  function stopTimer(): void {
+    cancel(timer);
+    timer = null;
   }
 
-  get #busy(): boolean {
-    return this.#entries.some((entry) => entry.state === "queued" || entry.state === "sending");
-  }
-
-  #flow(): void {
-    if (!this.#busy) {
-      this.#failures = 0;
-      for (const resolve of this.#idle.splice(0)) resolve();
+  /** Sends the next message, when none is in flight. */
+  function flow(): void {
+    const next = queued();
+    if (!next && !flying()) {
+      failures = 0;
+      for (const resolve of idle.splice(0)) resolve();
     }
-    if (!this.#open || this.#timer !== null || this.#flying()) return;
-    const entry = this.#entries.find((one) => one.state === "queued");
-    if (!entry || !this.room.transmit(frameOf(entry))) return;
-    entry.state = "sending";
-    this.#timer = after(ACK_TIMEOUT, () => this.room.drop("no answer to a message"));
-    this.room.changed();
+    if (!next || !open || timer !== null || !room.transmit(frameOf(next.entry))) return;
+    next.state = "sending";
+    timer = after(ACK_TIMEOUT, () => room.drop("no answer to a message"));
+    room.changed();
   }
 
-  #sent(entry: Waiting): void {
-    if (entry.state === "sending") this.#stopTimer();
-    entry.state = "sent";
-    entry.error = null;
-    this.#failures = 0;
-    void this.#forget(entry);
-    this.#flow();
+  function sent(one: Waiting): void {
+    if (one.state === "sending") stopTimer();
+    one.state = "sent";
+    one.entry.error = null;
+    failures = 0;
+    forget(one);
+    flow();
   }
 
-  #fail(entry: Waiting, code: string, message: string): void {
-    entry.state = "failed";
-    entry.error = { code, message };
-    void this.#save(entry);
-    this.core.report(code, message);
+  function fail(one: Waiting, code: string, message: string): void {
+    one.state = "failed";
+    one.entry.error = { code, message };
+    void save(one);
+    report(code, message);
   }
 
-  #flying(): Waiting | undefined {
-    return this.#entries.find((entry) => entry.state === "sending");
-  }
-
-  #find(clientId: string | undefined): Waiting | undefined {
-    return this.#entries.find((entry) => entry.client_id === clientId);
-  }
-
-  #stopTimer(): void {
-    cancel(this.#timer);
-    this.#timer = null;
-  }
-
-  // Bounds
-
-  #checkBounds(entry: Waiting): void {
-    const { maxQueued, maxQueuedBytes } = this.core.options;
-    if (byteLength(JSON.stringify(frameOf(entry))) > MAX_FRAME) {
-      throw new ChatError("frame_too_big", `A message has at most ${MAX_FRAME} bytes`);
-    }
-    if (this.#entries.length >= maxQueued || this.#bytes + entry.bytes > maxQueuedBytes) {
-      throw new ChatError("outbox_full", "Too many messages wait to be sent. Try again when they are");
-    }
-  }
-
-  #insert(entry: Waiting): void {
-    this.#entries.push(entry);
-    this.#bytes += entry.bytes;
-  }
-
-  #remove(entry: Waiting): void {
-    this.#entries = this.#entries.filter((one) => one !== entry);
-    this.#bytes -= entry.bytes;
-    void this.#forget(entry);
-    this.#flow();
+  function remove(one: Waiting): void {
+    list = list.filter((other) => other !== one);
+    bytes -= one.bytes;
+    forget(one);
+    flow();
   }
 
   // Storage: a key for each message, so that two pages never overwrite each other's.
 
-  async #load(): Promise<void> {
-    const stored: Waiting[] = [];
-    try {
-      for (const key of (await this.core.storage.keys(this.#prefix)).sort()) {
-        const value = await this.core.storage.get(key);
-        const entry = value === null ? null : parsed(value);
-        if (entry && !this.#find(entry.client_id)) stored.push({ ...this.#waiting(entry), storageKey: key });
-      }
-    } catch (error) {
-      this.core.report("storage_failed", `Unsent messages were not read: ${error}`);
+  async function load(): Promise<void> {
+    const found: Waiting[] = [];
+    for (const key of (await storage.keys(prefix())).sort()) {
+      const entry = parsed(await storage.get(key));
+      if (entry && !find(entry.client_id)) found.push(waiting(entry, key));
     }
-    this.#entries.unshift(...stored);
-    for (const entry of stored) this.#bytes += entry.bytes;
-    for (const entry of this.#entries.slice(stored.length)) void this.#save(entry);
-    if (stored.length) this.room.changed();
+    const added = list;
+    list = [...found, ...added];
+    for (const one of found) bytes += one.bytes;
+    for (const one of added) void save(one);
+    room.changed();
   }
 
-  async #save(entry: Waiting): Promise<void> {
-    if (this.core.userId === null) return; // `#load` saves it.
-    entry.storageKey ||= `${this.#prefix}${String(entry.at).padStart(15, "0")}-${this.#count()}-${entry.client_id}`;
-    const { client_id, text, reply_to, attachments, at, error } = entry;
-    try {
-      await this.core.storage.set(
-        entry.storageKey,
-        JSON.stringify({ client_id, text, reply_to, attachments, at, error } satisfies Entry),
-      );
-      // Acknowledged or discarded while it was written.
-      if (entry.state === "sent" || !this.#entries.includes(entry)) await this.#forget(entry);
-    } catch (error) {
-      this.core.report("storage_failed", `A message would not survive a restart: ${error}`);
-    }
+  async function save(one: Waiting): Promise<void> {
+    if (tokens.userId === null) return; // `load` saves it.
+    // Sorted as sent, also over a restart.
+    one.key ||= `${prefix()}${one.entry.at}-${String(counter++).padStart(6, "0")}`;
+    await storage.set(one.key, JSON.stringify(one.entry));
+    // Acknowledged or discarded while it was written.
+    if (one.state === "sent" || !list.includes(one)) forget(one);
   }
 
-  async #forget(entry: Waiting): Promise<void> {
-    if (!entry.storageKey) return;
-    try {
-      await this.core.storage.remove(entry.storageKey);
-    } catch (error) {
-      this.core.report("storage_failed", `A sent message stays in the storage: ${error}`);
-    }
+  function forget({ key }: Waiting): void {
+    if (key) void storage.remove(key);
   }
 
-  get #prefix(): string {
-    return `outbox/${this.core.userId}/${this.room.storageName}/`;
+  function restore(): Promise<void> {
+    return tokens.userId === null ? Promise.resolve() : (restored ??= load());
   }
 
-  #count(): string {
-    return String(this.#counter++).padStart(6, "0");
-  }
-
-  #waiting(entry: Entry): Waiting {
-    const bytes = byteLength(JSON.stringify(entry));
-    return { ...entry, state: entry.error ? "failed" : "queued", storageKey: "", bytes, ack: null };
-  }
-
-  #view(entry: Waiting): ViewMessage {
-    const { ack, client_id } = entry;
-    const sender = this.core.userId ?? 0;
+  function view({ entry, state, ack }: Waiting): ViewMessage {
+    const { client_id, text, at, reply_to, error } = entry;
+    const sender = tokens.userId ?? 0;
     return {
-      key: keyOf({ sender, client_id, id: null }),
-      id: ack?.id ?? null,
-      seq: ack?.seq ?? null,
-      version: ack?.version ?? null,
+      key: keyOf(sender, client_id, null),
+      id: ack && ack.id,
+      seq: ack && ack.seq,
+      version: ack && ack.version,
       room: null,
-      room_id: ack?.room_id ?? 0,
+      room_id: ack ? ack.room_id : 0,
       sender,
-      username: this.core.username ?? "",
+      username: tokens.username,
       receiver: null,
-      content: entry.text,
-      timestamp: new Date(entry.at).toISOString(),
+      content: text,
+      timestamp: new Date(at).toISOString(),
       edited_at: null,
       deleted: false,
-      reply_to: entry.reply_to,
+      reply_to,
       client_id,
       attachments: [],
       reactions: [],
@@ -334,10 +194,105 @@ export class Outbox {
       mentions_all: false,
       quote: null,
       pinned: false,
-      state: entry.state,
-      error: entry.error,
+      state,
+      error,
     };
   }
+
+  return {
+    restore,
+    pending: () => list.map(view),
+    add(text, { replyTo, attachments = [] } = {}) {
+      const client_id = randomId();
+      const one = waiting({ client_id, text, reply_to: replyTo ?? null, attachments, at: now(), error: null }, "");
+      if (one.bytes > MAX_FRAME) throw new ChatError("frame_too_big", `A message has at most ${MAX_FRAME} bytes`);
+      if (list.length >= options.maxQueued || bytes + one.bytes > options.maxQueuedBytes) {
+        throw new ChatError("outbox_full", "Too many messages wait to be sent");
+      }
+      list.push(one);
+      bytes += one.bytes;
+      void save(one);
+      flow();
+      room.changed();
+      return view(one);
+    },
+    async opened() {
+      await restore();
+      open = true;
+      failures = 0;
+      flow();
+    },
+    closed() {
+      open = false;
+      stopTimer();
+      const one = flying();
+      if (!one) return;
+      one.state = "queued";
+      if (!options.resend) fail(one, "connection_lost", "The connection ended");
+    },
+    acknowledged(ack) {
+      const one = find(ack.client_id);
+      if (!one) return;
+      one.ack = ack;
+      sent(one);
+    },
+    arrived(clientId) {
+      const one = clientId === null ? undefined : find(clientId);
+      if (!one) return;
+      sent(one);
+      if (!one.ack) remove(one);
+    },
+    settle(end) {
+      for (const one of list) if (one.ack && one.ack.seq <= end) remove(one);
+    },
+    refused({ ref, code, message, retry_after }) {
+      // The server may not have read the `ref` of a large frame; the client's other frames are short.
+      const one = ref === undefined ? flying() : find(ref);
+      if (one?.state !== "sending") return false;
+      stopTimer();
+      if (code === "internal") one.failures++;
+      if (isTemporary(code) && one.failures < MAX_INTERNAL_ERRORS) {
+        one.state = "queued";
+        const delay = retry_after ?? Math.min(MAX_RETRY_DELAY, 2 ** failures++);
+        timer = after(delay + random() / 2, () => {
+          timer = null;
+          flow();
+        });
+      } else {
+        fail(one, code, message);
+        flow();
+      }
+      room.changed();
+      return true;
+    },
+    failAll(code, message) {
+      for (const one of list) if (!one.ack) fail(one, code, message);
+      flow();
+    },
+    retry(clientId) {
+      const one = find(clientId);
+      if (one?.state !== "failed") return;
+      one.state = "queued";
+      one.entry.error = null;
+      void save(one);
+      flow();
+      room.changed();
+    },
+    discard(clientId) {
+      const one = find(clientId);
+      if (!one || one.state === "sending") return;
+      remove(one);
+      room.changed();
+    },
+    async flush() {
+      if (queued() || flying()) await new Promise<void>((resolve) => idle.push(resolve));
+    },
+  };
+}
+
+function waiting(entry: Entry, key: string): Waiting {
+  const bytes = byteLength(JSON.stringify(frameOf(entry)));
+  return { entry, state: entry.error ? "failed" : "queued", key, bytes, ack: null, failures: 0 };
 }
 
 function frameOf({ text, client_id, reply_to, attachments }: Entry): ClientFrame {
@@ -347,14 +302,13 @@ function frameOf({ text, client_id, reply_to, attachments }: Entry): ClientFrame
     client_id,
     ref: client_id,
     ...(reply_to !== null && { reply_to }),
-    ...(attachments.length > 0 && { attachments }),
+    ...(attachments.length && { attachments }),
   };
 }
 
-function parsed(value: string): Entry | null {
+function parsed(value: string | null): Entry | null {
   try {
-    const entry = JSON.parse(value) as Entry;
-    return typeof entry.client_id === "string" && typeof entry.text === "string" ? entry : null;
+    return JSON.parse(value!);
   } catch {
     return null;
   }

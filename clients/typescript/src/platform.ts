@@ -56,8 +56,8 @@ export function sleep(seconds: number): Promise<void> {
 
 /** Returns a new `client_id`: 96 random bits in hexadecimal. */
 export function randomId(): string {
-  const bytes = platform.crypto.getRandomValues(new Uint8Array(12));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const bytes = [...platform.crypto.getRandomValues(new Uint8Array(12))];
+  return bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 export function byteLength(text: string): number {

@@ -1,6 +1,6 @@
 import { ApiError } from "./errors.js";
 import type { paths } from "./generated/openapi.js";
-import { after, cancel, platform, type Fetch, type ResponseLike } from "./platform.js";
+import { after, cancel, platform, type Fetch } from "./platform.js";
 import type { Tokens } from "./tokens.js";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -37,105 +37,73 @@ interface AnyOptions {
   query?: Record<string, unknown>;
   body?: unknown;
 }
-
-const TIMEOUT = 30;
-const OPEN = new Set(["/register", "/login", "/token/refresh", "/token/verify"]);
-
-/** Calls the REST API, and renews the sign-in when the server asks for it. */
-export class Rest {
-  constructor(
-    private readonly url: string,
-    private readonly fetch: Fetch,
-    private readonly tokens: Tokens,
-  ) {}
-
-  /** Throws ApiError. */
-  readonly call = async <M extends Method, P extends PathOf<M>>(
-    method: M,
-    path: P,
-    ...[options]: Arguments<RestOptions<M, P>>
-  ): Promise<RestAnswer<M, P>> => {
-    const { url, init } = this.#request(method, path, (options as AnyOptions | undefined) ?? {});
-    const answer: any = await (OPEN.has(path) ? this.send(url, init) : this.#signedIn(url, init));
-    return answer;
-  };
-
-  /** Sends a request without renewing. */
-  async send(url: string, init: Init): Promise<unknown> {
-    const stop = new platform.AbortController();
-    const timer = after(TIMEOUT, () => stop.abort());
-    let answer: ResponseLike;
-    let text: string;
-    try {
-      answer = await this.fetch(url, { ...init, signal: stop.signal });
-      text = await answer.text();
-    } catch (error) {
-      throw new ApiError(0, "network", `The server cannot be reached: ${(error as Error).message}`);
-    } finally {
-      cancel(timer);
-    }
-    const content = parsed(text);
-    if (!answer.ok) throw refusal(answer, content);
-    return content;
-  }
-
-  async #signedIn(url: string, init: Init): Promise<unknown> {
-    for (let attempt = 0; ; attempt++) {
-      const access = await this.tokens.access();
-      init.headers.Authorization = `Bearer ${access}`;
-      try {
-        return await this.send(url, init);
-      } catch (error) {
-        if (!(error instanceof ApiError) || error.status !== 401 || attempt) throw error;
-        await this.tokens.renew(access);
-      }
-    }
-  }
-
-  #request(method: Method, path: string, { params, query, body }: AnyOptions) {
-    const filled = path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(String(params?.[name])));
-    const pairs = Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== null);
-    const search = pairs.map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`).join("&");
-    const init: Init = { method, headers: {} };
-    if (isForm(body)) {
-      init.body = body;
-    } else if (body !== undefined) {
-      init.headers["Content-Type"] = "application/json";
-      init.body = JSON.stringify(body);
-    }
-    return { url: `${this.url}/api${filled}${search && `?${search}`}`, init };
-  }
-}
-
 interface Init {
   method: string;
   headers: Record<string, string>;
   body?: unknown;
 }
 
-/** A `FormData`, as for an upload: `fetch` writes its type and boundary. */
-function isForm(body: unknown): boolean {
-  return Object.prototype.toString.call(body) === "[object FormData]";
+export type Call = <M extends Method, P extends PathOf<M>>(
+  method: M,
+  path: P,
+  ...options: Arguments<RestOptions<M, P>>
+) => Promise<RestAnswer<M, P>>;
+
+const TIMEOUT = 30;
+const OPEN = ["/register", "/login", "/token/refresh", "/token/verify"];
+
+/** Returns a function that calls the REST API, and renews the sign-in when the server asks for it. */
+export function createRest(address: string, fetch: Fetch, tokens: Tokens): Call {
+  async function send(url: string, init: Init): Promise<unknown> {
+    const stop = new platform.AbortController();
+    const timer = after(TIMEOUT, () => stop.abort());
+    try {
+      const answer = await fetch(url, { ...init, signal: stop.signal });
+      const content = parsed(await answer.text());
+      if (answer.ok) return content;
+      const { code = "http_error", detail = `The server answered ${answer.status}`, errors } = content ?? {};
+      throw new ApiError(answer.status, code, detail, Number(answer.headers.get("Retry-After")) || null, errors);
+    } catch (error) {
+      throw error instanceof ApiError ? error : new ApiError(0, "network", `The server cannot be reached: ${error}`);
+    } finally {
+      cancel(timer);
+    }
+  }
+
+  async function signedIn(url: string, init: Init, again = false): Promise<unknown> {
+    const access = await tokens.access();
+    init.headers.Authorization = `Bearer ${access}`;
+    try {
+      return await send(url, init);
+    } catch (error) {
+      if (again || (error as ApiError).status !== 401) throw error;
+      await tokens.renew(access);
+      return signedIn(url, init, true);
+    }
+  }
+
+  // `any`: the checker cannot relate one body to all operations.
+  const call: any = async (method: Method, path: string, { params, query = {}, body }: AnyOptions = {}) => {
+    const filled = path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(params![name]!));
+    const pairs = Object.entries(query).filter(([, value]) => value != null);
+    const search = pairs.map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`).join("&");
+    const init: Init = { method, headers: {}, body };
+    // `fetch` writes the type and the boundary of a FormData.
+    if (body !== undefined && String(body) !== "[object FormData]") {
+      init.headers["Content-Type"] = "application/json";
+      init.body = JSON.stringify(body);
+    }
+    return (OPEN.includes(path) ? send : signedIn)(`${address}/api${filled}${search && `?${search}`}`, init);
+  };
+  return call;
 }
 
-function parsed(text: string): unknown {
+function parsed(text: string): any {
   try {
-    return text ? JSON.parse(text) : undefined;
+    return JSON.parse(text);
   } catch {
-    return undefined;
+    return undefined; // An empty answer, or one of a proxy.
   }
 }
 
-function refusal(answer: ResponseLike, content: unknown): ApiError {
-  const { code, detail, errors } = (content ?? {}) as { code?: string; detail?: string; errors?: never[] };
-  const seconds = Number.parseFloat(answer.headers.get("Retry-After") ?? "");
-  return new ApiError(
-    answer.status,
-    code ?? "http_error",
-    detail ?? `The server answered ${answer.status}`,
-    Number.isFinite(seconds) ? seconds : null,
-    errors,
-  );
-}
-
-declare function encodeURIComponent(text: string): string;
+declare function encodeURIComponent(text: string | number): string;

@@ -1,4 +1,4 @@
-import { Connection, type CloseEvent, type ConnectionState } from "./connection.js";
+import { createConnection, type Connection, type CloseEvent, type ConnectionState } from "./connection.js";
 import type { Core } from "./core.js";
 import type { ClientFrame, ServerFrame } from "./frames.js";
 import { RoomView, type RoomViewEvents } from "./room_view.js";
@@ -18,7 +18,7 @@ export class Room extends RoomView<RoomEvents> {
     path: string,
   ) {
     super(core, path);
-    this.#connection = new Connection(core, {
+    this.#connection = createConnection(core, {
       path: () => (this.#resumes ? `${path}?since=${this.version}` : path),
       received: (frame) => this.#received(frame),
       disconnected: () => this.leave(),

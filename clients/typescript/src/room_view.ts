@@ -2,12 +2,12 @@ import type { ConnectionState } from "./connection.js";
 import type { Core } from "./core.js";
 import { ApiError, ChatError } from "./errors.js";
 import { Emitter } from "./emitter.js";
-import type { ChangeFrame, ClientFrame, ErrorFrame, Member, RoomInfo, ServerFrame } from "./frames.js";
+import type { ChangeFrame, ClientFrame, ErrorFrame, Member, Message, RoomInfo, ServerFrame } from "./frames.js";
 import { fromFrame, fromRest, type StoredMessage, type ViewMessage } from "./message.js";
-import { Outbox, type OutboxRoom, type SendOptions } from "./outbox.js";
+import { createOutbox, type Outbox, type OutboxRoom, type SendOptions } from "./outbox.js";
 import { after, cancel, sleep, type Timer } from "./platform.js";
 import { Backoff } from "./reconnect.js";
-import { Timeline } from "./timeline.js";
+import { createTimeline, type Timeline } from "./timeline.js";
 
 export interface ErrorEvent {
   code: string;
@@ -24,7 +24,8 @@ export interface RoomViewEvents {
   state: ConnectionState;
   typing: { username: string; typing: boolean; typists: readonly string[] };
   presence: { username: string; online: boolean };
-  receipt: { username: string; read: number; delivered: number };
+  /** How far a user has read or received. All of them: `GET /rooms/{room_id}/receipts`. */
+  receipt: { type: "read" | "delivered"; username: string; seq: number };
   error: ErrorEvent;
 }
 
@@ -42,6 +43,23 @@ export interface RoomSnapshot {
   readonly stopped: { code: string; message: string } | null;
 }
 
+/** Frames that the owner of the connection handles. */
+type FrameOfConnection = Extract<
+  ServerFrame,
+  {
+    type:
+      | "ready"
+      | "followed"
+      | "unfollowed"
+      | "pong"
+      | "room_added"
+      | "room_removed"
+      | "marks"
+      | "profile"
+      | "presence";
+  }
+>;
+
 const PAGE = 200;
 const TYPING_TTL = 6;
 const TYPING_INTERVAL = 1;
@@ -55,8 +73,6 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
   info: RoomInfo | null = null;
   online: readonly string[] = [];
   onlineCount = 0;
-  /** By username, how far each has read and received, as far as this client has heard. */
-  readonly receipts = new Map<string, { read: number; delivered: number }>();
   stopped: { code: string; message: string } | null = null;
   protected readonly timeline: Timeline;
   readonly outbox: Outbox;
@@ -67,6 +83,7 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
   #notice: Timer | null = null;
   #connections = 0;
   #fetching = false;
+  #shownState: ConnectionState = "offline";
   #entering: { resolve: () => void; reject: (error: Error) => void } | null = null;
   #entered: Promise<void> | null = null;
 
@@ -75,8 +92,8 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
     readonly storageName: string,
   ) {
     super();
-    this.timeline = new Timeline(core.options.keep);
-    this.outbox = new Outbox(core, this);
+    this.timeline = createTimeline(core.options.keep);
+    this.outbox = createOutbox(core, this);
   }
 
   abstract get state(): ConnectionState;
@@ -106,14 +123,14 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
 
   snapshot(): RoomSnapshot {
     return (this.#snapshot ??= {
-      messages: [...this.timeline.items, ...this.outbox.pending],
+      messages: [...this.timeline.items, ...this.outbox.pending()],
       state: this.state,
       version: this.timeline.version,
       info: this.info,
       online: this.online,
       onlineCount: this.onlineCount,
       typists: [...this.#typists.keys()],
-      hasOlder: this.timeline.hasOlder,
+      hasOlder: this.timeline.hasOlder(),
       stopped: this.stopped,
     });
   }
@@ -171,26 +188,29 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
     this.#mark("delivered", seq);
   }
 
-  async edit(messageId: number, content: string): Promise<void> {
-    const params = this.#message(messageId);
-    this.#put(
-      await this.core.rest("PATCH", "/rooms/{room_id}/messages/{message_id}", { params, body: { content } }),
-    );
+  edit(messageId: number, content: string): Promise<void> {
+    return this.#act("PATCH", messageId, "", { content });
   }
 
-  async delete(messageId: number): Promise<void> {
-    await this.core.rest("DELETE", "/rooms/{room_id}/messages/{message_id}", { params: this.#message(messageId) });
+  delete(messageId: number): Promise<void> {
+    return this.#act("DELETE", messageId);
   }
 
-  async react(messageId: number, emoji: string, on = true): Promise<void> {
-    const params = { ...this.#message(messageId), emoji };
-    const path = "/rooms/{room_id}/messages/{message_id}/reactions/{emoji}";
-    this.#put(await this.core.rest(on ? "PUT" : "DELETE", path, { params }));
+  react(messageId: number, emoji: string, on = true): Promise<void> {
+    return this.#act(on ? "PUT" : "DELETE", messageId, `/reactions/${encodeURIComponent(emoji)}`);
   }
 
-  async pin(messageId: number, on = true): Promise<void> {
-    const path = "/rooms/{room_id}/messages/{message_id}/pin";
-    this.#put(await this.core.rest(on ? "PUT" : "DELETE", path, { params: this.#message(messageId) }));
+  pin(messageId: number, on = true): Promise<void> {
+    return this.#act(on ? "PUT" : "DELETE", messageId, "/pin");
+  }
+
+  async #act(method: "PUT" | "PATCH" | "DELETE", message_id: number, action = "", body?: { content: string }) {
+    const path = `/rooms/{room_id}/messages/{message_id}${action}` as "/rooms/{room_id}/messages/{message_id}";
+    const params = { room_id: this.#roomId, message_id };
+    const message: Message | undefined = await this.core.rest(method as "PATCH", path, { params, body: body! });
+    // At once, before the frame that tells everyone.
+    if (message && !this.timeline.loading) this.timeline.put(fromRest(message));
+    this.changed();
   }
 
   /** The first 200 members, with who is online. */
@@ -209,7 +229,7 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
     const page = await this.#page({ before, limit });
     if (connection === this.#connections || !this.timeline.loading) this.timeline.prepend(page);
     this.changed();
-    return page.length > 0 && this.timeline.hasOlder;
+    return page.length > 0 && this.timeline.hasOlder();
   }
 
   // What the server sends
@@ -224,7 +244,7 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
         return this.#change(frame);
       case "ack":
         this.outbox.acknowledged(frame);
-        return this.#settle(0, null);
+        return this.#settle();
       case "typing":
         return this.#typed(frame.username, frame.typing);
       case "join":
@@ -232,7 +252,7 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
         return this.#present(frame.username, frame.type === "join");
       case "read":
       case "delivered":
-        return this.#receipt(frame.type, frame.username, frame.seq);
+        return this.emit("receipt", frame as Events["receipt"]);
       case "room":
         this.info = frame.room;
         return this.changed();
@@ -240,18 +260,10 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
         return this.#resumed(frame.to, frame.complete);
       case "error":
         return this.#refused(frame);
-      case "ready":
-      case "followed":
-      case "unfollowed":
-      case "pong":
-      case "room_added":
-      case "room_removed":
-      case "marks":
-      case "profile":
-      case "presence":
-        return; // The owner of the connection handles these.
       default:
-        return ignore(frame);
+        // Does not compile when the server has a frame that is missing here. One of a newer server
+        // is ignored.
+        frame satisfies FrameOfConnection;
     }
   }
 
@@ -291,9 +303,7 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
   /** The server refused for good. */
   protected refuse(code: string, message: string): void {
     this.stopped = { code, message };
-    if (code === "forbidden" || code === "not_a_member" || code === "removed" || code.startsWith("no_such_")) {
-      this.outbox.failAll(code, message);
-    }
+    if (/^(forbidden|not_a_member|removed|no_such_\w+)$/.test(code)) this.outbox.failAll(code, message);
     this.#entering?.reject(new ChatError(code, message));
     this.#entered = this.#entering = null;
     this.fail({ code, message });
@@ -305,6 +315,8 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
   }
 
   protected stateChanged(state: ConnectionState): void {
+    if (state === this.#shownState) return;
+    this.#shownState = state;
     this.emit("state", state as Events["state"]);
     this.changed();
   }
@@ -331,7 +343,8 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
     if (!(message.seq > 0 && message.version > 0)) throw new Error("seq or version");
     const missing = this.timeline.receive(message);
     this.#typed(frame.username, false);
-    this.#settle(message.sender, message.client_id);
+    if (message.sender === this.core.tokens.userId) this.outbox.arrived(message.client_id);
+    this.#settle();
     if (missing) this.#replayLater();
     else void this.#fill();
   }
@@ -344,16 +357,11 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
     } else {
       void this.#fill();
     }
-    this.#settle(0, null);
+    this.#settle();
   }
 
-  #put(message: Parameters<typeof fromRest>[0]): void {
-    if (!this.timeline.loading) this.timeline.put(fromRest(message));
-    this.changed();
-  }
-
-  #settle(sender: number, clientId: string | null): void {
-    this.outbox.settle(sender, clientId, this.timeline.loading ? 0 : this.timeline.end);
+  #settle(): void {
+    this.outbox.settle(this.timeline.end);
     this.changed();
   }
 
@@ -377,11 +385,12 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
 
   /** Loads the newest page: at first, and when too much was missed to be replayed. */
   async #load(version: number, lastSeq: number): Promise<void> {
-    this.timeline.startLoading(version);
+    this.timeline.load(version);
     const page = await this.#persistently({ limit: PAGE });
     if (!page) return;
     this.timeline.loaded(page, lastSeq);
-    for (const { sender, client_id } of page) this.outbox.settle(sender, client_id, this.timeline.end);
+    for (const { sender, client_id } of page) if (sender === this.core.tokens.userId) this.outbox.arrived(client_id);
+    this.#settle();
     this.#entering?.resolve();
     this.#entering = null;
     this.changed();
@@ -390,7 +399,7 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
 
   /** Fetches messages between the last one shown and one that came after a gap. */
   async #fill(): Promise<void> {
-    if (this.#fetching || !this.timeline.hasGap || !this.core.options.resume) return;
+    if (this.#fetching || !this.timeline.hasGap() || !this.core.options.resume) return;
     this.#fetching = true;
     try {
       // To the end, because the timeline drops what is far ahead of the gap.
@@ -398,7 +407,7 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
         const page = await this.#persistently({ after: this.timeline.end, limit: PAGE });
         if (!page || this.timeline.loading) return;
         this.timeline.fill(page);
-        this.#settle(0, null);
+        this.#settle();
         more = page.length > 0;
       }
     } finally {
@@ -453,14 +462,6 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
     this.emit("presence", { username, online } as Events["presence"]);
   }
 
-  #receipt(kind: "read" | "delivered", username: string, seq: number): void {
-    const known = this.receipts.get(username) ?? { read: 0, delivered: 0 };
-    const read = kind === "read" ? Math.max(known.read, seq) : known.read;
-    const receipt = { read, delivered: Math.max(known.delivered, seq) };
-    this.receipts.set(username, receipt);
-    this.emit("receipt", { username, ...receipt } as Events["receipt"]);
-  }
-
   #mark(kind: "read" | "delivered", seq: number): void {
     if (seq <= this.#marks[kind]) return;
     this.#marks[kind] = seq;
@@ -471,11 +472,6 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
     if (this.id === null) throw new ChatError("not_open", "Open the room first");
     return this.id;
   }
-
-  #message(message_id: number) {
-    return { room_id: this.#roomId, message_id };
-  }
 }
 
-/** A frame of a newer server. Does not compile when `receive` lacks a frame of this one. */
-function ignore(_frame: never): void {}
+declare function encodeURIComponent(text: string): string;

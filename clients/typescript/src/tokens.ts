@@ -1,6 +1,6 @@
 import { ApiError, ChatError } from "./errors.js";
 import { platform } from "./platform.js";
-import type { Storage } from "./storage/memory.js";
+import type { SafeStorage } from "./storage/safe.js";
 
 export interface TokenPair {
   access: string;
@@ -8,13 +8,10 @@ export interface TokenPair {
 }
 
 interface Stored extends TokenPair {
-  username: string | null;
+  username: string;
   /** When the pair was received, by the clock of this client. */
   at: number;
 }
-
-const KEY = "tokens";
-const MARGIN = 60;
 
 /**
  * Keeps the sign-in and renews it before it expires.
@@ -23,142 +20,139 @@ const MARGIN = 60;
  * shared promise, among pages by a lock of the storage, under which a pair that another page has
  * stored is taken over.
  */
-export class Tokens {
-  #pair: Stored | null = null;
-  #loading: Promise<void> | null = null;
-  #renewal: Promise<void> | null = null;
-
-  constructor(
-    private readonly storage: Storage,
-    private readonly now: () => number,
-    private readonly refresh: (refresh: string) => Promise<TokenPair>,
-    private readonly onSignedOut: () => void,
-    private readonly report: (code: string, message: string) => void,
-  ) {}
-
-  /** The user of the sign-in, read from the token. */
-  get userId(): number | null {
-    const id = claim(this.#pair?.access, "user_id");
-    return typeof id === "number" ? id : null;
-  }
-
-  get username(): string | null {
-    return this.#pair?.username ?? null;
-  }
-
-  set username(username: string) {
-    if (this.#pair) this.#pair.username = username;
-  }
-
-  get refreshToken(): string | null {
-    return this.#pair?.refresh ?? null;
-  }
-
+export interface Tokens {
+  /** The user of the sign-in, read from the token; null when signed out. */
+  readonly userId: number | null;
+  username: string;
+  readonly refreshToken: string | undefined;
   /** Takes the sign-in that an earlier start of the program stored. */
-  load(): Promise<void> {
-    return (this.#loading ??= this.#read().then((stored) => {
-      this.#pair ??= stored;
+  load(): Promise<void>;
+  set(pair: TokenPair, username?: string): Promise<void>;
+  clear(): Promise<void>;
+  /** Returns a valid access token. Throws ChatError `not_authenticated`, or ApiError. */
+  access(): Promise<string>;
+  /** Replaces the access token that the server refused, unless that has happened already. */
+  renew(refused: string): Promise<void>;
+}
+
+const KEY = "tokens";
+const MARGIN = 60;
+
+export function createTokens(
+  storage: SafeStorage,
+  now: () => number,
+  refresh: (refresh: string) => Promise<TokenPair>,
+  onSignedOut: () => void,
+): Tokens {
+  let pair: Stored | null = null;
+  let loading: Promise<void> | null = null;
+  let renewal: Promise<void> | null = null;
+
+  async function stored(): Promise<Stored | null> {
+    try {
+      return JSON.parse((await storage.get(KEY)) ?? "null");
+    } catch {
+      return null;
+    }
+  }
+
+  function load(): Promise<void> {
+    return (loading ??= stored().then((found) => {
+      pair ??= found;
     }));
   }
 
-  async set(pair: TokenPair, username: string | null = null): Promise<void> {
-    this.#loading = Promise.resolve();
-    this.#pair = { access: pair.access, refresh: pair.refresh, username, at: this.now() };
-    try {
-      await this.storage.set(KEY, JSON.stringify(this.#pair));
-    } catch (error) {
-      this.report("storage_failed", `The sign-in would not survive a restart: ${error}`);
-    }
+  function set({ access, refresh }: TokenPair, username = ""): Promise<void> {
+    loading = Promise.resolve();
+    pair = { access, refresh, username, at: now() };
+    return storage.set(KEY, JSON.stringify(pair));
   }
 
-  async clear(): Promise<void> {
-    this.#pair = null;
-    this.#loading = Promise.resolve();
-    try {
-      await this.storage.remove(KEY);
-    } catch (error) {
-      this.report("storage_failed", `The sign-in stays in the storage: ${error}`);
-    }
+  async function clear(): Promise<void> {
+    const mine = pair;
+    loading = Promise.resolve();
+    pair = null;
+    // Another page may have signed in again.
+    if ((await stored())?.refresh === mine?.refresh) await storage.remove(KEY);
   }
 
-  /** Returns a valid access token. Throws ChatError `not_authenticated`, or ApiError. */
-  async access(): Promise<string> {
-    await this.load();
-    if (this.#pair && this.#expiresSoon(this.#pair)) {
-      try {
-        await this.renew(this.#pair.access);
-      } catch (error) {
-        // It is still valid for a moment, unless the sign-in has ended.
-        if (!this.#pair || (error instanceof ApiError && !error.temporary)) throw error;
-        if (this.#secondsLeft(this.#pair) <= 0) throw error;
-      }
-    }
-    if (!this.#pair) throw new ChatError("not_authenticated", "Sign in first");
-    return this.#pair.access;
+  function secondsLeft(from = now()): number {
+    return (claim(pair, "exp") ?? Infinity) - from / 1000;
   }
 
-  /** Replaces the access token that the server refused, unless that has happened already. */
-  async renew(refused: string): Promise<void> {
-    if (this.#pair?.access !== refused) return;
-    const run = () => this.#renewOnce(refused);
-    const renewal = (this.#renewal ??= this.storage.lock ? this.storage.lock("renewal", run) : run());
-    try {
-      await renewal;
-    } finally {
-      if (this.#renewal === renewal) this.#renewal = null;
-    }
+  function expiresSoon({ at }: Stored): boolean {
+    const lifetime = secondsLeft(at);
+    // A pair that is old on arrival means a wrong clock here: then the server's refusal decides.
+    return lifetime > 0 && secondsLeft() < Math.min(MARGIN, lifetime / 3);
   }
 
-  async #renewOnce(refused: string): Promise<void> {
-    const stored = await this.#read();
-    const mine = this.#pair;
-    if (!mine || mine.access !== refused) return;
-    if (stored && stored.access !== refused && isSameUser(stored, mine)) {
-      this.#pair = stored; // Another page was first.
+  async function renewOnce(refused: string): Promise<void> {
+    const mine = pair;
+    if (mine?.access !== refused) return;
+    const other = await stored();
+    if (other && other.access !== refused && claim(other, "user_id") === claim(mine, "user_id")) {
+      pair = other; // Another page was first.
       return;
     }
     try {
-      await this.set(await this.refresh(mine.refresh), mine.username);
+      const renewed = await refresh(mine.refresh);
+      if (pair === mine) await set(renewed, mine.username);
     } catch (error) {
-      if (error instanceof ApiError && error.status === 401 && this.#pair === mine) {
-        await this.clear();
-        this.onSignedOut();
+      if ((error as ApiError).status === 401 && pair === mine) {
+        await clear();
+        onSignedOut();
       }
       throw error;
     }
   }
 
-  #expiresSoon(pair: Stored): boolean {
-    const lifetime = Number(claim(pair.access, "exp") ?? NaN) - pair.at / 1000;
-    // A pair that is old on arrival means a wrong clock here: then the server's refusal decides.
-    return lifetime > 0 && this.#secondsLeft(pair) < Math.min(MARGIN, lifetime / 3);
+  function renew(refused: string): Promise<void> {
+    return (renewal ??= storage
+      .lock("renewal", () => renewOnce(refused))
+      .finally(() => {
+        renewal = null;
+      }));
   }
 
-  #secondsLeft(pair: Stored): number {
-    return Number(claim(pair.access, "exp") ?? Infinity) - this.now() / 1000;
-  }
-
-  async #read(): Promise<Stored | null> {
-    try {
-      const value = await this.storage.get(KEY);
-      const stored = value === null ? null : (JSON.parse(value) as Stored);
-      return typeof stored?.access === "string" && typeof stored.refresh === "string" ? stored : null;
-    } catch (error) {
-      this.report("storage_failed", `The stored sign-in was not read: ${error}`);
-      return null;
-    }
-  }
+  return {
+    get userId() {
+      return claim(pair, "user_id") ?? null;
+    },
+    get username() {
+      return pair?.username ?? "";
+    },
+    set username(username) {
+      if (pair) pair.username = username;
+    },
+    get refreshToken() {
+      return pair?.refresh;
+    },
+    load,
+    set,
+    clear,
+    renew,
+    async access() {
+      await load();
+      if (pair && expiresSoon(pair)) {
+        try {
+          await renew(pair.access);
+        } catch (error) {
+          // Valid for a moment still, if the server was only out of reach.
+          if (!pair || secondsLeft() <= 0) throw error;
+        }
+      }
+      if (!pair) throw new ChatError("not_authenticated", "Sign in first");
+      return pair.access;
+    },
+  };
 }
 
-function isSameUser(one: TokenPair, other: TokenPair): boolean {
-  return claim(one.access, "user_id") === claim(other.access, "user_id");
-}
-
-function claim(token: string | undefined, name: string): unknown {
+/** Reads a number from a JSON Web Token. */
+function claim(pair: TokenPair | null, name: string): number | undefined {
   try {
-    const payload = token?.split(".")[1]?.replace(/-/g, "+").replace(/_/g, "/");
-    return payload ? JSON.parse(platform.atob(payload))[name] : undefined;
+    const payload = pair!.access.split(".")[1]!.replace(/-/g, "+").replace(/_/g, "/");
+    return JSON.parse(platform.atob(payload))[name];
   } catch {
-    return undefined; // Not a JWT: the server's refusal decides.
+    return undefined; // Signed out, or no such token: the server's refusal decides.
   }
 }

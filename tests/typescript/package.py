@@ -1,0 +1,89 @@
+"""The package `clients/typescript`: generates its types, compiles it, runs its tests."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from filecmp import dircmp
+from pathlib import Path
+
+from tests.openapi.tools import install
+from tests.servers import ROOT
+
+FOLDER = ROOT / "clients/typescript"
+GENERATED = FOLDER / "src/generated"
+DIST = FOLDER / "dist"
+MAX_CORE = 8192
+"""Bytes of the compressed core: what `index.js` holds."""
+TIMEOUT = 300.0
+
+
+def node(*arguments: str) -> str:
+    """Runs node in the folder of the package.
+
+    Raises AssertionError with all that it printed when it fails.
+    """
+    done = subprocess.run(
+        ["node", *arguments],
+        cwd=FOLDER,
+        env=os.environ | {"NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    return done.stdout
+
+
+def prepare() -> None:
+    """Installs the tools. Raises Unavailable."""
+    install(FOLDER)
+
+
+def generate(into: Path, documents: Path) -> None:
+    """Writes the types of the frames and of the REST API."""
+    asyncapi, openapi = documents / "asyncapi.json", documents / "openapi.json"
+    asyncapi.write_text(_output("-m", "config.asyncapi"))
+    openapi.write_text(_output("-c", _PRINT_OPENAPI))
+    into.mkdir(parents=True, exist_ok=True)
+    node("scripts/generate.mjs", str(asyncapi), str(openapi), str(into))
+
+
+def build(into: Path) -> None:
+    node("scripts/build.mjs", str(into))
+
+
+def differences(left: Path, right: Path) -> list[str]:
+    """Returns the files that differ between two folders."""
+    return sorted(_differing(dircmp(left, right, shallow=False)))
+
+
+def core_size() -> int:
+    return len(gzip.compress((DIST / "index.js").read_bytes(), 9, mtime=0))
+
+
+def _differing(found: "dircmp[str]", prefix: str = "") -> list[str]:
+    here = [*found.left_only, *found.right_only, *found.diff_files, *found.funny_files]
+    names = [prefix + name for name in here]
+    for name, inner in found.subdirs.items():
+        names += _differing(inner, f"{prefix}{name}/")
+    return names
+
+
+_PRINT_OPENAPI = """
+import os, json, django
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django.setup()
+from config.api import api
+print(json.dumps(api.get_openapi_schema()))
+"""
+
+
+def _output(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    json.loads(done.stdout)
+    return done.stdout
