@@ -147,6 +147,12 @@ def test_private_room_and_socket_of_all_rooms_share_a_ladder(seen: WatchedPage) 
     playground.expect_in_log("right", "“And this”")
     playground.expect_ladder("ok", "No gap up to version 2")
     assert playground.marks(2) == ["live", "live"]
+    playground.say("right", "The answer")
+    playground.expect_in_log("left", "“The answer”")
+    seen.page.reload()
+    playground.both_connected()
+    playground.expect_in_log("left", f"/ws/private/{playground.name('right')}/")
+    playground.expect_in_log("right", "/ws/events/")
 
 
 def test_reload_keeps_both_users_in_their_room(seen: WatchedPage) -> None:

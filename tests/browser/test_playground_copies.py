@@ -124,7 +124,7 @@ def test_log_is_saved_as_json_lines(playground: Playground) -> None:
 def test_log_is_bounded_and_says_so(playground: Playground, site: Server) -> None:
     headers = {"Authorization": f"Bearer {token(playground, 1)}"}
     stored = json.loads(playground.page.evaluate("sessionStorage.getItem('chat-playground')"))
-    path = f"/api/rooms/{stored['room']['id']}/messages"
+    path = f"/api/rooms/{stored['users'][0]['room']['id']}/messages"
     with httpx.Client(base_url=site.http, headers=headers) as http:
         for number in range(520):
             http.post(path, json={"content": f"number {number}"}).raise_for_status()

@@ -49,7 +49,7 @@ export class Account {
 	}
 
 	/** Ends the session by the refresh token alone, as another tab of this user does. */
-	endElsewhere() {
+	logOut() {
 		return request("POST", "/logout", { refresh: this.refresh });
 	}
 }

@@ -1,4 +1,4 @@
-/** One WebSocket, with nothing between the page and the wire: frames here may be wrong on purpose. */
+/** One WebSocket, with nothing added: frames here may be wrong on purpose. */
 
 const FOLDERS = { public: "chat/", group: "chat/group/", private: "private/", events: "events/" };
 

@@ -76,7 +76,7 @@ ${frames.map(({ text, frame }) => `\n${frame ? js(frame, null, 2) : text}\n`).jo
 
 const FORMATS = { curl, Python: python, TypeScript: typescript, ".http": http };
 
-/** Returns entries of a log as a program. One received frame becomes a program that receives it again. */
+/** Returns entries of a log as a program. A received frame becomes one that receives it again. */
 export function copyAs(format, { room, roomId }, entries) {
 	const [{ direction, frame }] = entries;
 	const again = entries.length === 1 && direction === "received" && frame?.id;

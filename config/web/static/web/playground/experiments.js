@@ -8,7 +8,7 @@ const ROUNDS = 12;
 
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
-/** Sends a message; returns its ack or error, or nothing after five seconds. */
+/** Sends a message; returns its ack or error. */
 async function say(user, text, client_id = newId()) {
 	const frame = { ...messageFrame(user, text), client_id };
 	const answer = user.until(({ frame: { type, ref } = {} }) => ref === frame.ref && (type === "ack" || type === "error"));
@@ -16,7 +16,7 @@ async function say(user, text, client_id = newId()) {
 	return (await answer)?.frame ?? { message: "No answer came." };
 }
 
-/** Does something that should close the socket of a user; returns the close. */
+/** Does what should close a user's socket; returns the close. */
 async function closing(user, action) {
 	const closed = user.until(({ close }) => close);
 	await action();
@@ -84,7 +84,7 @@ async function twice({ left }) {
 }
 
 async function logout({ left }) {
-	const { text, reason } = await closing(left, () => left.account.endElsewhere());
+	const { text, reason } = await closing(left, () => left.account.logOut());
 	return {
 		did: `Another tab of ${left.label} logged out: POST /api/logout with the same session.`,
 		expected: "The open socket closes at once with session_ended. Its tokens are worth nothing now.",
@@ -154,7 +154,7 @@ const EXPERIMENTS = [
 	["token", "Invalid token", badToken, true],
 ];
 
-/** Runs an experiment. An error is a result, too. */
+/** An error is a result, too. */
 async function run([id, title, action, needsLeft, needsRight], { left, right }) {
 	const missing = [needsLeft && left, needsRight && right].find((one) => one && !one.open);
 	if (missing || left.roomId === undefined) {

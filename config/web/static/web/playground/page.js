@@ -41,9 +41,8 @@ class Page extends Component {
 
 	/** Refresh tokens change with each use, so this runs at each change. */
 	#keep() {
-		const [{ room, roomId }] = this.users;
-		const users = this.users.map(({ account }) => account);
-		sessionStorage.setItem(STORE, JSON.stringify({ users, room: { ...room, id: roomId } }));
+		const users = this.users.map(({ account, room, roomId }) => account && { ...account, room: { ...room, id: roomId } });
+		sessionStorage.setItem(STORE, JSON.stringify({ users }));
 	}
 
 	#restore() {
@@ -51,11 +50,12 @@ class Page extends Component {
 		this.users.forEach((user, i) => {
 			if (!users[i]) return;
 			user.adopt(new Account(users[i]));
-			if (room?.id) user.connect({ kind: room.kind, name: room.name });
+			const { id, kind, name } = users[i].room ?? room ?? {};
+			if (id) user.connect({ kind, name });
 		});
 	}
 
-	/** Registers two users and makes a group of them, for a visitor who only wants to look. */
+	/** Makes two users and their group, for a visitor who only wants to look. */
 	#make = async () => {
 		if (this.state.making) return;
 		this.setState({ making: true, error: "" });

@@ -8,8 +8,7 @@ import { Log } from "./log.js";
 
 /** Milliseconds before the end of a token at which an open socket gets a new one. */
 const RENEW_BEFORE = 55_000;
-/** Of a browser's timer, in milliseconds. */
-const MAX_DELAY = 2 ** 31 - 1;
+const MAX_TIMER = 2 ** 31 - 1; // of browsers
 
 export class Participant {
 	account = null;
@@ -22,7 +21,7 @@ export class Participant {
 	#pending = new Map(); // ref or client_id to its entry of the log
 	#waiters = new Set();
 	#failures = 0;
-	#replaying = false;
+	#replaying = new Set(); // ids of rooms whose resumed is awaited
 	#retryAfter = 0;
 	#timer;
 
@@ -54,7 +53,6 @@ export class Participant {
 		this.adopt(await Account.open(path, username, password));
 	}
 
-	/** Takes an account that is signed in, such as one of the start page. */
 	adopt(account) {
 		this.account = account;
 		this.#become("signed in");
@@ -68,6 +66,7 @@ export class Participant {
 
 	signOut() {
 		this.disconnect();
+		this.account.logOut().catch(() => {});
 		this.account = null;
 		this.#become("signed out");
 	}
@@ -85,7 +84,6 @@ export class Participant {
 		await this.connect(room);
 	}
 
-	/** Adds the other user to this user's room. */
 	async addMember(other) {
 		await other.#trying(() => this.account.call("POST", `/rooms/${this.roomId}/add-members`, { members: [other.label] }));
 		if (other.state === "closed") await other.connect();
@@ -101,7 +99,7 @@ export class Participant {
 		const token = await this.#trying(() => this.account.token());
 		if (!token || this.state !== "connecting") return;
 		const path = socketPath(room, this.reached);
-		this.#replaying = path.includes("?");
+		this.#replaying = new Set(path.includes("?") ? [this.roomId] : []);
 		this.log.add("opened", path);
 		this.#connection = new Connection(path, token, {
 			frame: (text) => this.#receive(text),
@@ -172,7 +170,7 @@ export class Participant {
 		this.#announce({ frame });
 	}
 
-	/** Notes the time to the answer of a frame. */
+	/** Notes the time to an answer. */
 	#time({ type, ref, client_id }) {
 		const entry = this.#pending.get(ref ?? (type === "ack" ? client_id : NaN));
 		if (!entry) return;
@@ -189,13 +187,17 @@ export class Participant {
 		if (frame.type === "room_added") this.versions.start(frame.room.id, frame.room.version);
 		if (frame.type === "error") this.#retryAfter = frame.retry_after ?? 0;
 		if (frame.type === "resumed") {
-			this.#replaying = false;
-			this.versions.resumed(frame.room_id ?? this.roomId, frame);
+			const id = frame.room_id ?? this.roomId;
+			this.#replaying.delete(id);
+			this.versions.resumed(id, frame);
 			if (!frame.complete) this.notice = { state: "warn", text: "Too much was missed for a resume: a client loads the history by REST now." };
 		}
 		if (!frame.id || frame.type === "ack") return [];
-		if (frame.type === "message" && frame.room_id === this.roomId) this.lastMessage = frame;
-		return this.versions.receive(frame, this.#replaying);
+		if (frame.type === "message") {
+			if (this.room.kind === "events") this.roomId = frame.room_id; // an answer goes there
+			if (frame.room_id === this.roomId) this.lastMessage = frame;
+		}
+		return this.versions.receive(frame, this.#replaying.has(frame.room_id));
 	}
 
 	#ready({ user, room, version, rooms = [] }) {
@@ -204,27 +206,28 @@ export class Participant {
 		this.userId = user.id;
 		if (room) {
 			this.roomId = room.id;
-			this.versions.start(room.id, version, !this.#replaying);
+			this.versions.start(room.id, version, !this.#replaying.has(room.id));
 		} else {
 			const known = this.versions.all();
 			for (const { id, version } of rooms) this.versions.start(id, version);
-			this.#replaying = Object.keys(known).length > 0;
-			if (this.#replaying) this.send(JSON.stringify({ type: "resume", rooms: known }));
+			this.roomId ??= rooms[0]?.id;
+			this.#replaying = new Set(Object.keys(known).map(Number));
+			if (this.#replaying.size) this.send(JSON.stringify({ type: "resume", rooms: known }));
 		}
 		this.#renewInTime();
 		this.protocol.confirmVersion();
 	}
 
-	/** Renews the sign-in of the open socket before its token expires. */
 	#renewInTime() {
-		const delay = Math.max(this.account.expires - Date.now() - RENEW_BEFORE, 1000);
+		// At least 20 s: a clock that is wrong by hours must not renew without a pause.
+		const delay = Math.max(this.account.expires - Date.now() - RENEW_BEFORE, 20_000);
 		this.#timer = setTimeout(async () => {
 			await this.#trying(() => this.account.renew());
 			if (!this.open) return;
 			this.log.add("note", "The token was about to expire: a new one goes into a ping.");
 			this.send('{"type":"ping","token":"<token>","ref":"renewal"}');
 			this.#renewInTime();
-		}, Math.min(delay, MAX_DELAY));
+		}, Math.min(delay, MAX_TIMER));
 	}
 
 	#closed(code, reason) {
@@ -247,7 +250,7 @@ export class Participant {
 		}, delay * 1000);
 	}
 
-	/** Does something by REST. If it fails, the panel says why, and tries again without a network. */
+	/** Does something by REST. If it fails, the panel says why; without a network it tries again. */
 	async #trying(action) {
 		try {
 			return await action();

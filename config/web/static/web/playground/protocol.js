@@ -14,7 +14,7 @@ async function load() {
 
 export class Protocol extends Schemas {
 	#confirmed = Date.now();
-	newer = ""; // the version of a server that was replaced under this page
+	newer = ""; // the version of a server that replaced this one
 
 	static load = async (changed) => Object.assign(new Protocol(await load()), { changed });
 
@@ -55,12 +55,12 @@ export class Protocol extends Schemas {
 		return this.document["x-close-codes"].find((entry) => entry.code === code);
 	}
 
-	/** The value of a limit such as CHAT_MESSAGE_RATE; null if it is off. */
+	/** The value of a limit; null if it is off. */
 	limit(name) {
 		return this.document["x-limits"].find((limit) => limit.name === name)?.value;
 	}
 
-	/** Looks after a reconnect whether the server is still the one that this page came from. */
+	/** Looks after a reconnect whether the server is still the same. */
 	async confirmVersion() {
 		if (Date.now() - this.#confirmed < CONFIRM_INTERVAL) return;
 		this.#confirmed = Date.now();
