@@ -40,6 +40,11 @@ def modules(folder: Path) -> str:
     return "as the sources say"
 
 
+def usage(_: Path) -> str:
+    node("node_modules/typescript/bin/tsc", "--project", "tests/types")
+    return "compiles, with a switch over all frames"
+
+
 def size(_: Path) -> str:
     assert core_size() <= MAX_CORE, f"{core_size()} bytes, and {MAX_CORE} are allowed"
     return f"{core_size()} bytes"
@@ -60,7 +65,7 @@ def main() -> int:
         print(f"make clients: {'failed' if required else 'skipped'}, {reason}.")
         return 1 if required else 0
     failed = 0
-    checks: list[Callable[[Path], str]] = [types, modules, size, tests]
+    checks: list[Callable[[Path], str]] = [types, modules, usage, size, tests]
     with tempfile.TemporaryDirectory() as name:
         if os.environ.get("UPDATE"):
             generate(GENERATED, Path(name))
