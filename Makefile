@@ -32,7 +32,7 @@ ADDRESS_PY = import os, shlex, dotenv; \
 	shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host; \
 	print(f"host={shlex.quote(host)} port={shlex.quote(port)} at={shlex.quote(shown)}:{shlex.quote(port)}")
 
-.PHONY: help run serve chat token test coverage openapi clients http snapshots lint audit format lock bench faults demo clean
+.PHONY: help run serve chat token test coverage openapi clients http browser screenshot snapshots lint audit format lock bench faults demo clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -41,6 +41,7 @@ run: $(VENV)/.run-installed .env ## Install, migrate and serve with daphne
 	@$(ADDRESS); $(BIN)/python -m config.preflight "$$host" "$$port" 1
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@$(ADDRESS); \
+	echo "Start page     http://$$at/"; \
 	echo "Chat           make chat NAME=ila ROOM=friends   (in another terminal)"; \
 	echo "Swagger UI     http://$$at/api/docs"; \
 	echo "Admin          http://$$at/admin/   (first: $(BIN)/python manage.py createsuperuser)"; \
@@ -77,7 +78,7 @@ PARALLEL = --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-
 test: $(VENV)/.dev-installed ## All tests, with real PostgreSQL and Redis
 	$(if $(PYTEST_ARGS),\
 		$(DEV) $(BIN)/python -m pytest $(PYTEST_ARGS),\
-		$(DEV) $(BIN)/python -m pytest $(PARALLEL) -m "not alone" && \
+		$(DEV) $(BIN)/python -m pytest $(PARALLEL) --ignore tests/browser -m "not alone" && \
 		$(DEV) $(BIN)/python -m pytest -m alone tests/faults tests/e2e)
 
 # Not in `make test`: tracing slows Python code by two thirds, and does not cover server processes.
@@ -95,6 +96,13 @@ http: $(VENV)/.dev-installed ## Send docs/chat.http and the Postman collection t
 # CLIENTS=required: fail where node is missing. UPDATE=1: rewrite the generated types and dist/.
 clients: $(VENV)/.dev-installed ## Check the TypeScript client: types and dist/ are current, its tests pass (npm)
 	$(DEV) CLIENTS=$(CLIENTS) UPDATE=$(UPDATE) $(BIN)/python -m tests.typescript
+
+# CHROMIUM=/path/to/chrome. BROWSER=required: fail where there is no browser.
+browser: $(VENV)/.dev-installed ## Check the pages in Chromium, and take screenshots
+	$(DEV) BROWSER=$(BROWSER) $(BIN)/python -m tests.browser
+
+screenshot: $(VENV)/.dev-installed ## Take the picture of README.md
+	$(DEV) $(BIN)/python -m tests.browser.readme_picture
 
 snapshots: $(VENV)/.dev-installed ## Accept a change of the wire: rewrite tests/wire/*.json, docs/postman
 	$(DEV) DJANGO_SETTINGS_MODULE=config.settings $(BIN)/python -m tests.wire
@@ -146,6 +154,7 @@ demo: $(VENV)/.run-installed .env ## Fill the database with sample users, rooms 
 clean: ## Remove the virtual environment and caches; keep .env, database and uploads
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
 	rm -rf tests/openapi/node_modules tests/openapi/generated tests/editors/node_modules clients/typescript/node_modules
+	rm -rf tests/browser/node_modules tests/browser/screenshots
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # Each .env gets a random SECRET_KEY: the default for development is published in the source.

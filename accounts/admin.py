@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.models import ADDITION, DELETION, LogEntry
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -47,6 +48,8 @@ else:
 
 admin.site.site_header = admin.site.site_title = "Chat administration"
 admin.site.index_title = "People, rooms and messages"
+# "View site" leads to the start page. Without pages there is no site to view.
+admin.site.site_url = "/" if settings.CHAT_WEB else None
 
 
 def find_person(text: str) -> User | None:

@@ -6,6 +6,7 @@ Errors are in `error_answers.py`.
 import logging
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
 from ninja import NinjaAPI, Swagger
@@ -56,6 +57,9 @@ Send the token as `Authorization: Bearer`, as subprotocols `bearer, <token>`, as
 `token` in the first frame. Every frame, with an example, is in
 [docs/websocket.md](/docs/websocket.md), and for programs in [asyncapi.json](/api/asyncapi.json).
 """
+PLAYGROUND = """
+To try the sockets, with two users side by side, open the [playground](/api/sockets).
+"""
 
 MAX_ANONYMOUS_BODY = 65_536
 """Bytes of a body without authentication, which no limit per user covers."""
@@ -93,7 +97,7 @@ class Utf8Renderer(JSONRenderer):
 api = NinjaAPI(
     title="Chat backend",
     version=VERSION,
-    description=DESCRIPTION,
+    description=DESCRIPTION + (PLAYGROUND if settings.CHAT_WEB else ""),
     parser=StrictParser(),
     renderer=Utf8Renderer(),
     docs=Swagger(settings={"persistAuthorization": True, "displayRequestDuration": True}),

@@ -70,6 +70,7 @@ class Environment(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
     debug: bool = False
+    chat_web: bool = True
     chat_drain_delay: float = Field(0.5, ge=0, le=60)
 
     # Security

@@ -20,6 +20,7 @@ env = read_environment()
 # Server
 
 DEBUG = env.debug
+CHAT_WEB = env.chat_web
 CHAT_DRAIN_DELAY = env.chat_drain_delay
 CHAT_TRUSTED_PROXIES = env.chat_trusted_proxies
 SECRET_KEY = env.secret_key or DEVELOPMENT_KEY
@@ -42,6 +43,8 @@ INSTALLED_APPS = [
     "realtime",
     "config",  # manage.py doctor
 ]
+if CHAT_WEB:
+    INSTALLED_APPS.append("config.web")
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -55,6 +58,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+if CHAT_WEB:
+    MIDDLEWARE.insert(0, "config.web.error_pages.error_pages")
 # What API requests need of it, all on the event loop (config/api_handler.py): they have no cookies.
 # Django's test client uses MIDDLEWARE.
 API_MIDDLEWARE = [

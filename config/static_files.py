@@ -8,6 +8,7 @@ import asyncio
 import gzip
 import threading
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -16,13 +17,22 @@ from django.utils.cache import patch_vary_headers
 from prometheus_client import Gauge
 from servestatic.middleware import ServeStaticMiddleware
 from servestatic.responders import MissingFileError, StaticFile
+from typing_extensions import override
 
 from .compression import accepts_gzip, negotiated
 
 COMPRESSIBLE = {".css", ".html", ".js", ".json", ".svg", ".txt", ".xml"}
 MIN_SIZE = 1024
 """Bytes. A smaller file fits into one packet uncompressed."""
-COPIED_HEADERS = ("Content-Type", "Cache-Control", "Last-Modified")
+REVALIDATED = ("/static/web/", "/static/chat-client/")
+FOR_EVERY_ORIGIN = "/static/chat-client/"
+"""Pages of other origins import the client. It is public code; ALLOWED_ORIGINS guards the API."""
+COPIED_HEADERS = (
+    "Access-Control-Allow-Origin",
+    "Cache-Control",
+    "Content-Type",
+    "Last-Modified",
+)
 
 cache_bytes = Gauge(
     "chat_static_cache_bytes",
@@ -37,6 +47,19 @@ class StaticFilesMiddleware(ServeStaticMiddleware):  # type: ignore[misc]
     def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)
         self._cache = GzipCache(settings.CHAT_STATIC_CACHE_SIZE)
+
+    @override
+    def add_cache_headers(self, headers: Any, path: str, url: str) -> None:
+        """Makes browsers ask before they use a copy of a module or style of our pages.
+
+        Modules import each other by names without a hash: after an update a cached one would meet
+        a new one. An unchanged file costs a 304.
+        """
+        super().add_cache_headers(headers, path, url)
+        if url.startswith(REVALIDATED):
+            headers["Cache-Control"] = "public, no-cache"
+        if url.startswith(FOR_EVERY_ORIGIN):
+            headers["Access-Control-Allow-Origin"] = "*"
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
         file = self.files.get(request.path_info)

@@ -1,5 +1,6 @@
 """Routes HTTP paths to views."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import path, re_path
 
@@ -10,8 +11,11 @@ from .health import healthz, readyz
 from .observability.metrics import metrics
 from .openapi import openapi_json
 from .views import to_admin, upgrade_required, websocket_guide
+from .web.urls import pages
 
+handler500 = "config.views.server_error"
 urlpatterns = [
+    *(pages() if settings.CHAT_WEB else []),
     path("api/openapi.json", openapi_json),  # before ninja's own, which is rebuilt at each request
     path("api/asyncapi.json", asyncapi_json),
     path("api/asyncapi.yaml", asyncapi_yaml),

@@ -1,7 +1,13 @@
 """Serves the WebSocket guide, and answers mistyped URLs."""
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseRedirect,
+    HttpResponseServerError,
+    JsonResponse,
+)
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
@@ -20,6 +26,14 @@ async def websocket_guide(request: HttpRequest) -> HttpResponse:
 async def to_admin(request: HttpRequest) -> HttpResponse:
     """Redirects `/admin` to `/admin/`."""
     return HttpResponseRedirect(reverse("admin:index"))
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answers 500 without a template, which Django's own view looks for.
+
+    `web.error_pages` makes a page of it for browsers.
+    """
+    return HttpResponseServerError("<h1>Server Error (500)</h1>")
 
 
 @csrf_exempt  # a POST must get this answer too

@@ -11,10 +11,10 @@ INTERNAL = "internal"
 LOST, TOO_BIG = 1006, 1009
 DESCRIPTIONS: dict[CloseCode, str] = {
     CloseCode.NORMAL: "After `exit`, or you left the room.",
-    CloseCode.INTERNAL: "A bug in the server: the message has an incident id. Reconnect later.",
+    CloseCode.INTERNAL: "A bug in the server: the message has an incident id.",
     CloseCode.RESTART: "The server restarts, makes you catch up, or cannot admit you now (`busy`).",
-    CloseCode.UNREADABLE: "Five unreadable frames within a minute: correct the client.",
-    CloseCode.UNAUTHENTICATED: "Get a new token. After `session_ended`: log in.",
+    CloseCode.UNREADABLE: "Five unreadable frames within a minute.",
+    CloseCode.UNAUTHENTICATED: "The sign-in is missing or invalid, or it has ended.",
     CloseCode.FORBIDDEN: "You may not enter this room, or no longer.",
     CloseCode.NOT_FOUND: "There is no such user or room, or its name is impossible or deleted.",
     CloseCode.TOO_SLOW: "You do not read fast enough.",

@@ -14,7 +14,9 @@ from realtime.library_versions import unfamiliar_libraries
 from .finding import Finding, ok, warning, wrong
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-ASSETS = ("admin/css/base.css", "ninja/swagger-ui-bundle.js")
+ASSETS = ["admin/css/base.css", "ninja/swagger-ui-bundle.js"]
+if settings.CHAT_WEB:
+    ASSETS += ["web/site.css", "web/vendor/htm-preact-standalone.js"]
 
 
 def is_local(url: str) -> bool:
@@ -95,6 +97,9 @@ def check_libraries() -> Iterator[Finding]:
 def check_static_files() -> Iterator[Finding]:
     missing = [name for name in ASSETS if finders.find(name) is None]
     if missing:
-        yield wrong(f"Static files are missing ({', '.join(missing)}): reinstall requirements.txt.")
+        yield wrong(
+            f"Static files are missing ({', '.join(missing)}): reinstall requirements.txt, and "
+            "copy all files of this version."
+        )
     else:
-        yield ok("The static files of the admin and Swagger UI are installed.")
+        yield ok("The static files of the pages, the admin and Swagger UI are installed.")

@@ -1,4 +1,4 @@
-"""README's "Five minutes" and docs/first-steps.md, typed as written."""
+"""docs/first-steps.md, typed as written: `make chat` in terminals, then curl."""
 
 import json
 import os
@@ -18,11 +18,11 @@ from tests.terminal import Terminal
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def blocks(path: str, heading: str = "# ") -> list[tuple[str, str]]:
+def blocks(path: str, heading: str) -> list[tuple[str, str]]:
     """Returns language and text of the fenced blocks of a document or a chapter."""
     text = (ROOT / path).read_text()
     chapter = text[text.index(heading) :]
-    end = chapter.find("\n### ", 1)
+    end = chapter.find("\n## ", 1)
     return BLOCK.findall(chapter[: end if end > 0 else None])
 
 
@@ -107,8 +107,8 @@ def run(script: str, shell: dict[str, str]) -> str:
     return ran.stdout
 
 
-def test_readme_walkthrough_works_as_written(shell: dict[str, str], make_run: Terminal) -> None:
-    lines = [text.strip() for _, text in blocks("README.md", "## Five minutes")]
+def test_walk_in_terminals_works_as_written(shell: dict[str, str], make_run: Terminal) -> None:
+    lines = [text.strip() for _, text in blocks("docs/first-steps.md", "## In three terminals")]
     assert lines[0] == "make run"
     chats, scripts = lines[1:7], lines[7:]
     assert all(line.startswith("make chat ") for line in chats)
@@ -121,7 +121,7 @@ def test_readme_walkthrough_works_as_written(shell: dict[str, str], make_run: Te
 
 
 def test_first_steps_work_as_written(shell: dict[str, str], make_run: Terminal) -> None:
-    found = blocks("docs/first-steps.md")
+    found = blocks("docs/first-steps.md", "## By curl")
     assert [language for language, _ in found] == ["sh", "sh", "sh", "sh", "json", "sh"]
     tokens, register, group, socket, frames, history = [text for _, text in found]
     made, made_group = map(json.loads, run(tokens + register + group, shell).splitlines())

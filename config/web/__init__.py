@@ -1,0 +1,1 @@
+"""Pages for browsers: the start page, the playground, error pages (`CHAT_WEB=off` removes them)."""
