@@ -19,8 +19,10 @@ CODE = manage.py config accounts rooms messaging realtime tests
 MAX_FRAME = 262144
 
 # Checks and tests use development mode and ignore .env, which may contain a Redis or Sentry in use.
+# They start a hundred and fifty processes: where PYTHONDONTWRITEBYTECODE is set, each would compile
+# all modules again.
 NO_FILE = ENV_FILE=/dev/null
-DEV = DEBUG=1 $(NO_FILE)
+DEV = DEBUG=1 $(NO_FILE) PYTHONDONTWRITEBYTECODE=
 
 # HOST and PORT come from make's command line or the environment, then .env, then the default.
 ADDRESS = eval "$$($(BIN)/python -c '$(ADDRESS_PY)')"
@@ -30,10 +32,10 @@ ADDRESS_PY = import os, shlex, dotenv; \
 	shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host; \
 	print(f"host={shlex.quote(host)} port={shlex.quote(port)} at={shlex.quote(shown)}:{shlex.quote(port)}")
 
-.PHONY: help run serve chat token test coverage openapi clients snapshots lint audit format lock bench faults demo clean
+.PHONY: help run serve chat token test coverage openapi http clients snapshots lint audit format lock bench faults demo clean
 
 help: ## List the commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 run: $(VENV)/.run-installed .env ## Install, migrate and serve with daphne
 	@$(ADDRESS); $(BIN)/python -m config.preflight "$$host" "$$port" 1
@@ -68,13 +70,15 @@ chat: ## Chat in the terminal: NAME=ila ROOM=friends (or GROUP=, MEMBERS=, TO=)
 token: ## Print an access token: NAME=ila
 	@$(CHAT) --token
 
-# tests/distribution.py says which tests share a worker. Tests that measure delays run alone.
+# tests/distribution.py says which tests share a worker, and which repeat others on a third server.
+# Tests that measure delays run alone.
+PARALLEL = --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+
 test: $(VENV)/.dev-installed ## All tests, with real PostgreSQL and Redis
 	$(if $(PYTEST_ARGS),\
 		$(DEV) $(BIN)/python -m pytest $(PYTEST_ARGS),\
-		$(DEV) $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup \
-			--no-loadscope-reorder -m "not alone" && \
-		$(DEV) $(BIN)/python -m pytest -m alone tests/faults)
+		$(DEV) $(BIN)/python -m pytest $(PARALLEL) -m "not alone" && \
+		$(DEV) $(BIN)/python -m pytest -m alone tests/faults tests/e2e)
 
 # Not in `make test`: tracing slows Python code by two thirds, and does not cover server processes.
 # Python 3.14 traces branches at almost no cost.
@@ -85,11 +89,14 @@ coverage: $(VENV)/.dev-installed ## Measure branch coverage of the tests that ru
 openapi: $(VENV)/.dev-installed ## Check the OpenAPI and AsyncAPI documents with linters, Postman and TypeScript (npm)
 	$(DEV) $(BIN)/python -m tests.openapi
 
+http: $(VENV)/.dev-installed ## Send docs/chat.http and the Postman collection to a server (npm)
+	$(DEV) $(BIN)/python -m tests.editors
+
 # CLIENTS=required: fail where node is missing. UPDATE=1: rewrite the generated types and dist/.
 clients: $(VENV)/.dev-installed ## Check the TypeScript client: types and dist/ are current, its tests pass (npm)
 	$(DEV) CLIENTS=$(CLIENTS) UPDATE=$(UPDATE) $(BIN)/python -m tests.typescript
 
-snapshots: $(VENV)/.dev-installed ## Accept a change of the wire: rewrite tests/wire/*.json
+snapshots: $(VENV)/.dev-installed ## Accept a change of the wire: rewrite tests/wire/*.json, docs/postman
 	$(DEV) DJANGO_SETTINGS_MODULE=config.settings $(BIN)/python -m tests.wire
 
 lint: $(VENV)/.dev-installed ## Style, types, import rules, migrations, deployment checks
@@ -138,7 +145,7 @@ demo: $(VENV)/.run-installed .env ## Fill the database with sample users, rooms 
 
 clean: ## Remove the virtual environment and caches; keep .env, database and uploads
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
-	rm -rf tests/openapi/node_modules tests/openapi/generated clients/typescript/node_modules
+	rm -rf tests/openapi/node_modules tests/openapi/generated clients/typescript/node_modules tests/editors/node_modules
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # Each .env gets a random SECRET_KEY: the default for development is published in the source.

@@ -42,6 +42,7 @@ from .schemas import (
     UserOut,
     ValidOut,
 )
+from .user_search import search_users
 
 router = Router(tags=["Accounts"], auth=Bearer())
 
@@ -149,16 +150,14 @@ def list_users(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> HttpResponse:
-    """List users in the order of their usernames.
+    """List users in the order of their names.
 
-    `q` keeps those whose username or display name starts with it.
+    `q` keeps those whose username or display name starts with it. The order is that of the name
+    that matches, the username if both do.
     """
-    walks = selectors.search_users(q)
-    order = ["username_key"]
-    users = User.objects.only("username", "display_name", "username_key")
-    page = keyset_page(users, order, cursor=cursor, limit=limit, walks=walks)
+    page = search_users(q, cursor=cursor, limit=limit)
     shown = [
-        {"id": user.pk, "username": user.username, "display_name": user.display_name}
+        {"id": user.id, "username": user.username, "display_name": user.display_name}
         for user in page
     ]
     response = json_answer(shown)
@@ -184,7 +183,7 @@ def _quiet_hours(body: ProfileIn) -> dict[str, str] | services.Unchanged | None:
 
 @router.patch("/users/me", response=answers({200: MeOut}, 400, 401, 403, 409, 422, 429))
 def change_profile(request: Request, body: ProfileIn) -> User:
-    """Change your profile: display name, e-mail address, quiet hours, sharing of receipts.
+    """Change your profile: display name, e-mail, quiet hours, sharing of receipts.
 
     Omitted members stay unchanged. In quiet hours no push is sent to you; null ends them.
     A new e-mail address needs the current `password`.

@@ -98,7 +98,10 @@ def sign_in_with(claims: tokens.Claims, *, touch: bool = True) -> Caller:
 def sign_in_together(
     sockets: Collection[tokens.Claims],
 ) -> dict[tokens.Claims, Caller | SessionEnded | TokenInvalid]:
-    """Does the same as `sign_in_with` for all of them, with one query. Errors are results."""
+    """Signs in several sockets with one query, each as `sign_in_with` does.
+
+    An error is the result of its socket.
+    """
     pairs = {(claims.session_id, claims.user_id) for claims in sockets}
     statement = SELECT_CALLERS.format(asked=", ".join(["(%s, %s)"] * len(pairs)))
     with connection.cursor() as cursor:
@@ -146,7 +149,7 @@ def _sent_token(request: HttpRequest) -> str:
 
 
 def signed_user(authorization: str) -> int:
-    """Returns the user of a header with a signed token that has not expired, without a query.
+    """Returns the user of a header's valid token, without a query.
 
     The session may have ended. Raises NotAuthenticated, TokenInvalid or TokenExpired.
     """

@@ -1,4 +1,4 @@
-"""Opens the sessions of concurrent logins in one transaction, so that they share one commit.
+"""Opens the sessions of concurrent logins in one transaction.
 
 A commit waits for the disk, and SQLite has one at a time: eight logins waited for eight of them.
 The first thread that gets the lock stores what waits then; the others find their session stored.
@@ -27,7 +27,7 @@ MAX_BATCH_SIZE = 100
 
 @dataclass(slots=True, eq=False)
 class Login:
-    """A login whose password was right. `session` stays None when the account has changed."""
+    """A login whose password was right; no `session` if the account has changed."""
 
     user: User
     address: str | None

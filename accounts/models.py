@@ -14,8 +14,8 @@ from django.utils.crypto import salted_hmac
 from typing_extensions import override
 
 from .kernel.db import writing
-from .kernel.model_fields import DisplayField
-from .kernel.names import check_name, name_key, search_key
+from .kernel.model_fields import DisplayField, KeyField
+from .kernel.names import check_name, name_key, search_key, shared_start
 
 
 def new_stamp() -> str:
@@ -85,11 +85,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     id = models.BigAutoField(primary_key=True)
     # username_key is unique already; Django's check of USERNAME_FIELD needs `unique` here.
     username = models.CharField(max_length=64, unique=True)
-    username_key = models.CharField(max_length=64, unique=True, editable=False)
+    username_key = KeyField(max_length=64, unique=True, editable=False)
     email = models.EmailField(blank=True, default="")
     email_key = models.CharField(max_length=254, unique=True, null=True, editable=False)  # noqa: DJ001 - many have none
     display_name = DisplayField(max_length=100, blank=True, default="")
-    display_key = models.CharField(max_length=64, default="", editable=False)
+    display_key = KeyField(max_length=64, default="", editable=False)
+    # How many characters the two keys begin with in common: see `user_search`.
+    shared_prefix = models.PositiveSmallIntegerField(default=0, editable=False)
     is_staff = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
     # Changed by a new password and by logging out everywhere, not by a rehash. The admin's cookies
@@ -112,8 +114,14 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         indexes: ClassVar = [
-            # GET /users?q=: by the start of the display name. The username has an index already,
-            # and on PostgreSQL one for patterns, as each unique text column has.
+            # GET /users?q=, by the display name. The username has an index already.
+            models.Index(
+                fields=["shared_prefix", "display_key", "id"],
+                condition=Q(is_active=True),
+                name="user_by_shared_prefix",
+            ),
+            # The admin's search, which includes deactivated users. For patterns only, so that on
+            # PostgreSQL the search above cannot take it and drop rows by `shared_prefix`.
             models.Index(
                 fields=["display_key"], opclasses=["varchar_pattern_ops"], name="user_by_display"
             ),
@@ -145,6 +153,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         self.username_key = name_key(self.username)
         self.email_key = email_key(self.email)
         self.display_key = search_key(self.display_name)
+        self.shared_prefix = shared_start(self.username_key, self.display_key)
         if self._state.adding or kwargs.get("force_insert"):
             super().save(*args, **kwargs)
         else:

@@ -1,4 +1,4 @@
-"""Quiet hours: the time of day in which a user receives no pushes. Without Django."""
+"""Computes quiet hours, in which a user receives no pushes; without Django."""
 
 from datetime import datetime, time
 from functools import cache

@@ -1,6 +1,6 @@
 """Defines the schemas of the accounts API.
 
-Without Django: the frames of `realtime/protocol.py` are built on the same types.
+Without Django: the frames of `realtime/protocol/` are built on the same types.
 """
 
 from typing import Annotated

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import Permission
 from django.db import DEFAULT_DB_ALIAS, connection
-from django.db.models import Q, QuerySet, Value
-from django.db.models.functions import Coalesce
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from ninja_jwt.tokens import AccessToken, RefreshToken
 
 from .kernel.errors import NoSuchUser
-from .kernel.names import name_key, search_key
+from .kernel.names import name_key
 from .models import Session, User, email_key
 
 if TYPE_CHECKING:
@@ -77,32 +76,6 @@ def find_people(people: "Collection[UserRef]") -> tuple[list[User], list[str]]:
     found_keys, found_ids = {user.username_key for user in users}, {user.pk for user in users}
     unknown = [who for key, who in keys.items() if key not in found_keys]
     return users, unknown + [str(pk) for pk in sorted(ids - found_ids)]
-
-
-MAX_SORTED = 5000
-"""Users who are sorted for a page of a search. Where more match, a walk in order finds a page."""
-
-
-def search_users(text: str) -> list[QuerySet[User]]:
-    """Returns the walks of a page of active users.
-
-    Their username or display name starts with the text. Each walk is in the order of usernames. The
-    index on display names has another order, so it serves as long as few match. Sorting 100,000
-    took 40 ms.
-    """
-    users = User.objects.filter(is_active=True)
-    if not text:
-        return [users]
-    by_name = starts_with("username_key", name_key(text))
-    key = search_key(text)
-    by_display = User.objects.filter(starts_with("display_key", key))
-    # PostgreSQL knows how many users match, and walks in order itself when they are many.
-    is_sqlite = connection.vendor == "sqlite"
-    if is_sqlite and by_display.values_list("pk")[MAX_SORTED : MAX_SORTED + 1]:
-        # An expression, so that no index on it is used.
-        unindexed = users.annotate(shown=Coalesce("display_key", Value("")))
-        return [users.filter(by_name), unindexed.filter(starts_with("shown", key))]
-    return [users.filter(by_name), users.filter(starts_with("display_key", key))]
 
 
 def starts_with(column: str, key: str) -> Q:

@@ -34,7 +34,7 @@ MAX_EMAIL_LENGTH = 254
 
 
 class Unchanged(Enum):
-    """Marks a value that a caller leaves as it is, where None has a meaning of its own."""
+    """Marks a value that stays as it is, where None has a meaning of its own."""
 
     UNCHANGED = "unchanged"
 
@@ -178,7 +178,7 @@ def change_profile(
     address: str | None,
     quiet_hours: dict[str, str] | Unchanged | None = UNCHANGED,
 ) -> User:
-    """Changes display name, quiet hours, or the e-mail address, which needs the password.
+    """Changes display name, quiet hours or, with the password, the e-mail address.
 
     Raises Invalid, RateLimited, WrongPassword, SessionEnded, EmailTaken, Busy.
     """
@@ -188,7 +188,7 @@ def change_profile(
         changed += ["email", "email_key"]
     if display_name is not None:
         user.display_name = display_name
-        changed += ["display_name", "display_key"]
+        changed += ["display_name", "display_key", "shared_prefix"]
     if not isinstance(quiet_hours, Unchanged):
         user.quiet_hours = quiet_hours
         changed.append("quiet_hours")
@@ -226,7 +226,7 @@ def deactivate(*, user: User) -> None:
 
 
 def share_receipts(*, user: User, shares: bool) -> None:
-    """Begins or ceases to share how far a user has read and received, and to see it of others."""
+    """Turns receipts on or off: others see a user's, and the user sees theirs."""
     with writing():
         user.share_receipts = shares
         user.save(update_fields=["share_receipts"])

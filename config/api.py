@@ -25,7 +25,9 @@ from accounts.kernel.errors import (
 from accounts.kernel.json_answers import encode_json
 from messaging.api import router as messaging_router
 from messaging.attachments.api import router as attachments_router
+from messaging.changes_api import router as changes_router
 from messaging.push.api import router as push_router
+from messaging.search.api import router as search_router
 from rooms.api import router as rooms_router
 
 from . import VERSION
@@ -100,6 +102,8 @@ api.add_decorator(count_requests)
 api.add_router("", accounts_router)
 api.add_router("", rooms_router)
 api.add_router("", messaging_router)
+api.add_router("", search_router)
+api.add_router("", changes_router)
 api.add_router("", attachments_router)
 api.add_router("", push_router)
 add_error_handlers(api)

@@ -27,7 +27,7 @@ from accounts.kernel.request_threads import request_threads
 PLAIN_PATHS = ("/healthz", "/readyz", "/metrics", "/doctor")
 
 BODY_FILE = "chat.body_file"
-"""Key of the scope for the file with a body that `config.http_guard` did not keep in memory."""
+"""Key of the scope for the file with a body that `config.request_bodies` did not keep in memory."""
 
 View = Callable[..., Any]
 
@@ -61,7 +61,7 @@ class ApiHandler(ASGIHandler):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers one request.
 
-        Nothing listens for the client's disconnect: `config.http_guard` has read the body, and a
+        Nothing listens for the client's disconnect: `request_bodies` has read the body, and a
         thread that works for a client that has gone could not be stopped anyway.
         """
         try:

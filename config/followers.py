@@ -1,4 +1,4 @@
-"""Starts the followers: in the servers by default, or by `manage.py follow` (CHAT_FOLLOWER)."""
+"""Starts the followers, in servers or by `manage.py follow` (CHAT_FOLLOWER)."""
 
 import atexit
 from typing import Any
@@ -18,7 +18,7 @@ def followers() -> list[FollowerThread]:
 
 
 def with_followers(application: Any) -> Any:
-    """Wraps an ASGI application: its first event starts the followers of this process.
+    """Wraps an ASGI application, whose first event starts this process's followers.
 
     Not the import: management commands and tests import the application, too.
     """

@@ -7,47 +7,32 @@ limits; then the request counts; then its response is sent as fast as the client
 
 import asyncio
 import logging
-from collections import Counter, deque
-from functools import lru_cache, partial
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
 
-from accounts.auth import client_address, network_of
-from accounts.kernel.errors import DomainError
 from realtime.runtime import runtime
-from realtime.servers.http_bodies import (
-    TOO_LARGE,
-    BodyReader,
-    BodyRefused,
-    discard_rest,
-)
+from realtime.servers.http_bodies import discard_rest
 from realtime.servers.http_responses import HttpConnection, http_connection
-from realtime.servers.uploads import TOO_LARGE as UPLOAD_TOO_LARGE
-from realtime.servers.uploads import (
-    Upload,
-    is_upload,
-    max_discarded,
-    max_upload_size,
-    receive_upload,
-    uploader,
-)
+from realtime.servers.uploads import is_upload, max_discarded
 
-from .api_handler import BODY_FILE
+from .concurrent_requests import UserTurns, unanswered
 from .http_refusals import (
     Refusal,
     busy,
     end_refusal,
-    not_signed_in,
     refusal_of_body,
+    restarting,
     send_refusal,
 )
 from .http_responses import PacedResponse, UnreadConnections
+from .request_bodies import close_after, read_body, received_upload, with_body, with_file
+from .request_head import RequestHead
 
 log = logging.getLogger(__name__)
 
-RESTARTING = "The server restarts: try again shortly"
 PROBE_PATHS = frozenset(
     f"/{name}{slash}" for name in ("healthz", "readyz", "metrics") for slash in ("", "/")
 )
@@ -58,103 +43,6 @@ MAX_STORED_AT_ONCE = 2
 """Uploads that threads take apart and store at once. More would only need more memory."""
 MAX_PROBES = 100
 """Unanswered requests to these paths: each keeps a thread while the database hangs."""
-
-
-class UnansweredRequests:
-    """Counts unanswered requests, in total and per address.
-
-    Also keeps references to their tasks. A request that timed out counts until its thread is free.
-    """
-
-    def __init__(self) -> None:
-        self._networks: dict[asyncio.Future[None], str | None] = {}
-        self._by_network: Counter[str] = Counter()
-
-    def __len__(self) -> int:
-        return len(self._networks)
-
-    def check(self, network: str | None) -> None:
-        """Raises Refusal when the next request would exceed a limit."""
-        limit: int | None = settings.CHAT_REQUESTS
-        if limit is not None and len(self._networks) >= limit:
-            raise busy("CHAT_REQUESTS")
-        limit = settings.CHAT_REQUESTS_PER_ADDRESS
-        if limit is not None and network is not None and self._by_network[network] >= limit:
-            raise busy("CHAT_REQUESTS_PER_ADDRESS")
-
-    def add(self, work: asyncio.Future[None], network: str | None) -> None:
-        self._networks[work] = network
-        if network is not None:
-            self._by_network[network] += 1
-
-    def discard(self, work: asyncio.Future[None]) -> None:
-        """Stops counting a request. A second call does nothing."""
-        network = self._networks.pop(work, None)
-        if network is not None:
-            self._by_network[network] -= 1
-            if not self._by_network[network]:
-                del self._by_network[network]
-
-
-unanswered = UnansweredRequests()
-
-
-class UserTurns:
-    """Limits the requests that run at once with one access token.
-
-    The limit is CHAT_REQUESTS_PER_USER. Others wait. Building a response may take ten times its
-    size: a hundred at once would need more memory than all limits of unread responses allow.
-    """
-
-    def __init__(self) -> None:
-        self._running: dict[bytes, int] = {}
-        self._waiting: dict[bytes, deque[asyncio.Future[None]]] = {}
-
-    async def take(self, token: bytes) -> "Turn":
-        """Waits for a turn.
-
-        It ends when the response begins, so slow readers do not keep it.
-        """
-        limit: int | None = settings.CHAT_REQUESTS_PER_USER
-        if limit is None or self._running.get(token, 0) < limit:
-            self._running[token] = self._running.get(token, 0) + 1
-            return Turn(self, token)
-        turn_ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(token, deque()).append(turn_ready)
-        try:
-            await turn_ready
-        except asyncio.CancelledError:
-            if turn_ready.done() and not turn_ready.cancelled():
-                self.release(token)
-            raise
-        return Turn(self, token)
-
-    def release(self, token: bytes) -> None:
-        """Passes the turn on to the request that has waited longest."""
-        waiting = self._waiting.get(token)
-        while waiting:
-            turn_ready = waiting.popleft()
-            if not turn_ready.done():
-                turn_ready.set_result(None)
-                return
-        self._waiting.pop(token, None)
-        self._running[token] -= 1
-        if not self._running[token]:
-            del self._running[token]
-
-
-class Turn:
-    __slots__ = ("_token", "_turns")
-
-    def __init__(self, turns: UserTurns, token: bytes) -> None:
-        self._turns = turns
-        self._token: bytes | None = token
-
-    def end(self) -> None:
-        """Ends the turn. A second call does nothing."""
-        token, self._token = self._token, None
-        if token is not None:
-            self._turns.release(token)
 
 
 class HttpGuard:
@@ -189,18 +77,18 @@ class HttpGuard:
 
     async def _serve(self, scope: Any, receive: Any, send: Any, connection: HttpConnection) -> None:
         if runtime.lifecycle.stopped:
-            raise busy(detail=RESTARTING)
+            raise restarting()
         if connection.refusal is not None:
             raise refusal_of_body(connection.refusal)
         head = RequestHead(scope)
         is_probe = scope["path"] in PROBE_PATHS
         if head.length != 0:
-            body = b"" if is_probe else await _read_body(head, receive)
+            body = b"" if is_probe else await read_body(head, receive)
             if body is None:
                 return  # the client has disconnected
-            receive = _with_body(body, receive)
+            receive = with_body(body, receive)
             if runtime.lifecycle.stopped:
-                raise busy(detail=RESTARTING)
+                raise restarting()
         self._check_limits(head, is_probe=is_probe)
         runtime.start(asyncio.get_running_loop())
         response = PacedResponse(send, connection, self._unread, head.network)
@@ -217,21 +105,21 @@ class HttpGuard:
         work: asyncio.Future[None] | None = None
         try:
             head = RequestHead(scope)
-            upload = await _received(scope, head, receive, connection, upload)
+            upload = await received_upload(scope, head, receive, connection, upload)
             if upload is None:
                 return  # the client has disconnected
             self._check_limits(head, is_probe=False)
             runtime.start(asyncio.get_running_loop())
             response = PacedResponse(send, connection, self._unread, head.network)
-            scope, receive = _with_file(scope, upload), _with_body(b"", receive)
+            scope, receive = with_file(scope, upload), with_body(b"", receive)
             with runtime.lifecycle.working():
                 work = asyncio.ensure_future(self._store(scope, receive, response, head.token))
                 self._count(work, response, head, is_probe=False)
                 await _answer_in_time(scope, work, response, UPLOAD_TIMEOUT)
         finally:
-            _close_after(work, upload)
+            close_after(work, upload)
 
-    def _check_limits(self, head: "RequestHead", *, is_probe: bool) -> None:
+    def _check_limits(self, head: RequestHead, *, is_probe: bool) -> None:
         """Raises Refusal when the next request or probe would exceed a limit."""
         if not is_probe:
             unanswered.check(head.network)
@@ -242,7 +130,7 @@ class HttpGuard:
         self,
         work: asyncio.Future[None],
         response: PacedResponse,
-        head: "RequestHead",
+        head: RequestHead,
         *,
         is_probe: bool,
     ) -> None:
@@ -276,64 +164,6 @@ class HttpGuard:
             turn.end()
 
 
-async def _received(
-    scope: Any, head: "RequestHead", receive: Any, connection: HttpConnection, upload: Upload | None
-) -> Upload | None:
-    """Returns the whole upload, or None when the client disconnects. Raises Refusal.
-
-    `upload` is one that the server has received already.
-    """
-    if runtime.lifecycle.stopped:
-        raise busy(detail=RESTARTING)
-    try:
-        user_id = uploader(scope["method"], scope["path"], head.authorization) or 0
-    except DomainError as error:
-        raise not_signed_in(error) from None
-    if connection.refusal is not None:
-        raise refusal_of_body(connection.refusal)
-    if upload is not None:
-        return upload
-    try:
-        if head.length is not None and head.length > max_upload_size():
-            raise UPLOAD_TOO_LARGE
-        return await _spooled(receive, runtime.uploads.begin(user_id))
-    except BodyRefused as refused:
-        raise refusal_of_body(refused) from None
-
-
-async def _spooled(receive: Any, upload: Upload) -> Upload | None:
-    is_whole = False
-    try:
-        is_whole = await receive_upload(receive, upload)
-    except OSError as error:
-        log.error("An upload cannot be written to MEDIA_ROOT: %s", error.strerror)  # noqa: TRY400
-        raise busy() from None
-    finally:
-        if not is_whole:
-            upload.close()
-    return upload if is_whole else None
-
-
-def _with_file(scope: Any, upload: Upload) -> Any:
-    """Returns a scope with the body as a file, and its length, which chunked bodies lack."""
-    headers = [pair for pair in scope["headers"] if pair[0] not in BODY_HEADERS]
-    length = (b"content-length", str(upload.size).encode())
-    return scope | {BODY_FILE: upload.file, "headers": [*headers, length]}
-
-
-BODY_HEADERS = (b"content-length", b"transfer-encoding")
-
-
-def _close_after(work: asyncio.Future[None] | None, upload: Upload | None) -> None:
-    """Deletes the file once nothing reads it: the thread of a late request still may."""
-    if upload is None:
-        return
-    if work is None or work.done():
-        upload.close()
-    else:
-        work.add_done_callback(lambda _: upload.close())
-
-
 async def _answer_in_time(
     scope: Any,
     work: asyncio.Future[None],
@@ -364,65 +194,3 @@ async def _answer_in_time(
     if late:
         log.warning("A request timed out: %s", scope["path"])
         raise busy("CHAT_DATABASE_TIMEOUT")
-
-
-async def _read_body(head: "RequestHead", receive: Any) -> bytes | None:
-    """Reads the whole body, or returns None when the client disconnects.
-
-    Raises Refusal.
-    """
-    limit: int = settings.CHAT_BODY_SIZE
-    try:
-        if head.length is not None and head.length > limit:
-            raise TOO_LARGE
-        return await BodyReader(receive, limit, head.network, runtime.unfinished_bodies).read()
-    except BodyRefused as refused:
-        raise refusal_of_body(refused) from None
-
-
-def _with_body(body: bytes, receive: Any) -> Any:
-    """Returns a `receive` that yields this body, then only a disconnect."""
-    pending = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receive_rest() -> Any:
-        if pending:
-            return pending.pop()
-        while (event := await receive())["type"] == "http.request":
-            pass
-        return event
-
-    return receive_rest
-
-
-class RequestHead:
-    """Reads the headers that the guard needs, in one pass.
-
-    `length` of the body is 0 without a body, and None when the headers do not state it.
-    """
-
-    __slots__ = ("length", "network", "token")
-
-    def __init__(self, scope: Any) -> None:
-        self.length: int | None = 0
-        self.token: bytes | None = None
-        forwarded = []
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                self.token = value
-            elif name == b"content-length" and self.length is not None:
-                self.length = int(value) if value.isdigit() else None
-            elif name == b"transfer-encoding":
-                self.length = None
-            elif name == b"x-forwarded-for" and settings.CHAT_TRUSTED_PROXIES:
-                forwarded.append(value.decode("latin-1"))
-        client = scope.get("client")
-        self.network = _network_of(client[0] if client else None, ",".join(forwarded))
-
-    @property
-    def authorization(self) -> str:
-        return (self.token or b"").decode("latin-1")
-
-
-@lru_cache(maxsize=4096)
-def _network_of(peer: str | None, forwarded: str) -> str | None:
-    return network_of(client_address(peer, forwarded))

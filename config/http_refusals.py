@@ -36,6 +36,10 @@ def busy(setting: str | None = None, detail: str | None = None) -> Refusal:
     return Refusal(503, error.code, error.message, error.retry_after)
 
 
+def restarting() -> Refusal:
+    return busy(detail="The server restarts: try again shortly")
+
+
 def refusal_of_body(refused: BodyRefused) -> Refusal:
     """Counts a refused body and returns a 408, 413 or 503."""
     if refused.status not in PLAIN:

@@ -25,7 +25,9 @@ from accounts.kernel.errors import DomainError, Refusals
 from messaging import errors as messaging_errors
 from messaging.api import REFUSALS as MESSAGING_REFUSALS
 from messaging.attachments.api import REFUSALS as ATTACHMENTS_REFUSALS
+from messaging.changes_api import REFUSALS as CHANGES_REFUSALS
 from messaging.push.api import REFUSALS as PUSH_REFUSALS
+from messaging.search.api import REFUSALS as SEARCH_REFUSALS
 from rooms.api import REFUSALS as ROOMS_REFUSALS
 
 from .api import api
@@ -35,7 +37,13 @@ from .error_answers import BAD_JSON, PLAIN, STATUS
 Schema = dict[str, Any]
 
 REFUSALS: Refusals = (
-    ACCOUNTS_REFUSALS | ROOMS_REFUSALS | MESSAGING_REFUSALS | ATTACHMENTS_REFUSALS | PUSH_REFUSALS
+    ACCOUNTS_REFUSALS
+    | ROOMS_REFUSALS
+    | MESSAGING_REFUSALS
+    | CHANGES_REFUSALS
+    | SEARCH_REFUSALS
+    | ATTACHMENTS_REFUSALS
+    | PUSH_REFUSALS
 )
 SOCKET_ONLY: set[type[DomainError]] = {messaging_errors.ReceiverMismatch}
 CODES = sorted(
@@ -130,8 +138,8 @@ class ChatSchema(OpenAPISchema):
         details["summary"] = " ".join(summary.split()).removesuffix(".")
         details["description"] = description
         # The header first: importers such as Postman take the first way to sign in.
-        ways: list[Schema] = details.get("security", [])
-        details["security"] = sorted(ways, key=lambda way: "Bearer" not in way)
+        schemes: list[Schema] = details.get("security", [])
+        details["security"] = sorted(schemes, key=lambda scheme: "Bearer" not in scheme)
         for status, response in details["responses"].items():
             self._complete(response, status, operation, details)
         return details

@@ -14,6 +14,7 @@ from accounts import api as accounts_api
 from accounts.auth import network_of, request_address
 from accounts.kernel.rate_limits import consume_in_process, consume_locally
 from messaging import api as messaging_api
+from messaging import changes_api
 from messaging.attachments import api as attachments_api
 from rooms import api as rooms_api
 
@@ -29,13 +30,13 @@ COUNTED_BY_SERVICES: frozenset[View] = frozenset(
         messaging_api.send_to_room,
         messaging_api.send_message,
         messaging_api.send_message_alias,
-        messaging_api.edit_message,
-        messaging_api.delete_message,
-        messaging_api.add_reaction,
-        messaging_api.remove_reaction,
+        changes_api.edit_message,
+        changes_api.delete_message,
+        changes_api.add_reaction,
+        changes_api.remove_reaction,
         attachments_api.upload_attachment,
-        messaging_api.pin_message,
-        messaging_api.unpin_message,
+        changes_api.pin_message,
+        changes_api.unpin_message,
     }
 )
 # Each makes every process reload who may read the room.

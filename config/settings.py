@@ -154,7 +154,10 @@ def page_origins(hosts: list[str]) -> list[str]:
 
 
 def object_storage(env: Environment) -> dict[str, Any]:
-    """Returns Django's entry for the bucket. URLs of files are signed and short-lived."""
+    """Returns Django's entry for the bucket.
+
+    URLs of files are signed and expire soon.
+    """
     return {
         "BACKEND": "storages.backends.s3.S3Storage",
         "OPTIONS": {
@@ -255,8 +258,8 @@ if env.storage_bucket:
     STORAGES["default"] = object_storage(env)
 FILE_UPLOAD_HANDLERS = ["messaging.attachments.spool.SpoolUploadHandler"]
 
-# config/http_guard.py reads bodies into memory, up to this size. With an equal second limit Django
-# spools none of them to disk.
+# config/request_bodies.py reads bodies into memory, up to this size. With an equal second limit
+# Django spools none of them to disk.
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.chat_body_size
 FILE_UPLOAD_MAX_MEMORY_SIZE = env.chat_body_size
 

@@ -1,15 +1,18 @@
-"""Serves messages over HTTP (contract §2): translate, one call, translate back."""
+"""Sends and reads messages over HTTP; my rooms, read markers (contract §2).
+
+Edits, deletions, reactions and pins are in `changes_api`, the search in `search.api`.
+"""
 
 from typing import Annotated, Any
 
 from asgiref.sync import sync_to_async
 from django.http import HttpResponse
-from ninja import Path, Query, Router, Status
+from ninja import Path, Query, Router
 from ninja.decorators import decorate_view
 
 from accounts.auth import Bearer, Caller, Request, SignedBearer, sign_in_with
 from accounts.kernel.errors import DomainError, Forbidden, Refusals, SessionEnded
-from accounts.kernel.fields import MAX_ID, Moment, NameInPath, PathId, SearchText, answers
+from accounts.kernel.fields import MAX_ID, NameInPath, PathId, answers
 from accounts.kernel.json_answers import json_answer
 from accounts.kernel.pagination import Cursor, Limit, write_links
 from accounts.kernel.rate_limits import refund
@@ -21,21 +24,10 @@ from rooms.models import Notify
 from rooms.notifications import change_notifications
 from rooms.selectors import RoomAccess, room_access, room_access_by_name
 
-from . import deletion, editing, my_rooms, pins, reactions, selectors, services
-from .errors import (
-    ClientIdReused,
-    MessageDeleted,
-    NoSuchMessage,
-    SenderMismatch,
-    TooManyPins,
-    TooManyReactions,
-)
-from .events import MessageState
+from . import my_rooms, selectors, services
+from .errors import ClientIdReused, SenderMismatch
 from .schemas import (
     DeliveredOut,
-    EditIn,
-    Emoji,
-    FoundMessageOut,
     MessageIn,
     MessageOut,
     MessageToRoomIn,
@@ -44,7 +36,6 @@ from .schemas import (
     ReadIn,
     ReadOut,
 )
-from .search.selectors import Has, Search, search_messages
 
 router = Router(tags=["Messages"], auth=Bearer())
 SENDER = SignedBearer()
@@ -53,16 +44,9 @@ RoomId = Annotated[PathId, Path(example=1, description="`id` of a room")]
 RoomName = Annotated[
     NameInPath, Path(example="friends", description="`name` of a public or a group room")
 ]
-MessageId = Annotated[PathId, Path(example=1, description="`id` of a message of the room")]
-PathEmoji = Annotated[Emoji, Path(example="👍", description="An emoji")]
 Before = Annotated[
     int | None, Query(None, ge=0, le=MAX_ID, description="Messages before this `seq`")
 ]
-WORDS_TO_FIND = (
-    "All words must be in a message, in any order; those in quotation marks in this order. `-word` "
-    "excludes a word. The last word may be the start of one"
-)
-SEARCH_PAGING = frozenset({"cursor", "limit"})
 After = Annotated[int | None, Query(None, ge=0, le=MAX_ID, description="Messages after this `seq`")]
 
 
@@ -186,61 +170,6 @@ async def send_to_room(request: Request, body: MessageToRoomIn) -> HttpResponse:
     return await _send(request, body.room, body)
 
 
-@router.get(
-    "/search",
-    response=answers({200: list[FoundMessageOut]}, 401, 403, 404, 422),
-)
-def search(  # noqa: PLR0913, PLR0917 - the parameters of the query string
-    request: Request,
-    q: Annotated[SearchText, Query("", description=WORDS_TO_FIND)] = "",
-    room: Annotated[
-        NameInPath | None,
-        Query(None, description="Only this room: an id, or a name that is no number"),
-    ] = None,
-    sender: Annotated[
-        NameInPath | None, Query(None, alias="from", description="Only messages of this username")
-    ] = None,
-    before: Annotated[
-        Moment | None, Query(None, description="Only messages before this time")
-    ] = None,
-    after: Annotated[
-        Moment | None, Query(None, description="Only messages from this time on")
-    ] = None,
-    has: Annotated[
-        Has | None, Query(None, description="Only with a file, an image or a link")
-    ] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-) -> HttpResponse:
-    """Search the messages of all rooms that you may read.
-
-    The newest come first. Case and accents are ignored. `highlight` is HTML that is safe to insert:
-    an excerpt of the text with the matches in `<mark>`. `Link` has a `next` only.
-    """
-    user_id = request.auth.user_id
-    search = Search(
-        user_id=user_id,
-        text=q,
-        room=_searched_room(user_id, room) if room is not None else None,
-        sender=sender,
-        before=before,
-        after=after,
-        has=has,
-    )
-    found = search_messages(search, cursor=cursor, limit=limit)
-    response = json_answer(found.messages)
-    write_links(request, response, found.links, paging=SEARCH_PAGING)
-    return response
-
-
-def _searched_room(user_id: int, room: str) -> RoomAccess:
-    if not (room.isascii() and room.isdigit()):
-        return room_access_by_name(user_id, room)
-    if int(room) > MAX_ID:
-        raise NoSuchRoom
-    return room_access(user_id, int(room))
-
-
 @router.get("/rooms/{room_id}/messages", response=READING)
 def read_messages(
     request: Request,
@@ -311,105 +240,6 @@ def read_history(
     return _read(request, access, before=before, after=after, limit=limit)
 
 
-@router.patch(
-    "/rooms/{room_id}/messages/{message_id}",
-    response=answers({200: MessageOut}, 400, 401, 403, 404, 409, 422, 429),
-)
-def edit_message(
-    request: Request, room_id: RoomId, message_id: MessageId, body: EditIn
-) -> MessageState:
-    """Edit your own message.
-
-    Only the text changes; `edited_at` tells when.
-    """
-    return editing.edit_message(
-        caller=request.auth, room_id=room_id, message_id=message_id, content=body.content
-    )
-
-
-@router.delete(
-    "/rooms/{room_id}/messages/{message_id}",
-    response=answers({204: None}, 401, 403, 404, 422, 429),
-)
-def delete_message(request: Request, room_id: RoomId, message_id: MessageId) -> Status[None]:
-    """Delete a message.
-
-    For its author, and for owners and admins of the room. The message keeps its `seq`, with
-    `deleted` and an empty text. Deleting it again changes nothing.
-    """
-    deletion.delete_message(caller=request.auth, room_id=room_id, message_id=message_id)
-    return Status(204, None)
-
-
-@router.put(
-    "/rooms/{room_id}/messages/{message_id}/reactions/{emoji}",
-    response=answers({200: MessageOut}, 401, 403, 404, 409, 422, 429),
-)
-def add_reaction(
-    request: Request, room_id: RoomId, message_id: MessageId, emoji: PathEmoji
-) -> MessageState:
-    """Add your reaction to a message.
-
-    Adding the same one again changes nothing.
-    """
-    return reactions.add_reaction(
-        caller=request.auth, room_id=room_id, message_id=message_id, emoji=emoji
-    )
-
-
-@router.delete(
-    "/rooms/{room_id}/messages/{message_id}/reactions/{emoji}",
-    response=answers({200: MessageOut}, 401, 403, 404, 422, 429),
-)
-def remove_reaction(
-    request: Request, room_id: RoomId, message_id: MessageId, emoji: PathEmoji
-) -> MessageState:
-    """Remove your reaction from a message.
-
-    Removing one that is not there changes nothing.
-    """
-    return reactions.remove_reaction(
-        caller=request.auth, room_id=room_id, message_id=message_id, emoji=emoji
-    )
-
-
-@router.put(
-    "/rooms/{room_id}/messages/{message_id}/pin",
-    response=answers({200: MessageOut}, 401, 403, 404, 409, 422, 429),
-)
-def pin_message(request: Request, room_id: RoomId, message_id: MessageId) -> MessageState:
-    """Add a message to the pins of its room.
-
-    For owners and admins; in a private room for both users. Pinning it again changes nothing.
-    """
-    return pins.pin_message(caller=request.auth, room_id=room_id, message_id=message_id)
-
-
-@router.delete(
-    "/rooms/{room_id}/messages/{message_id}/pin",
-    response=answers({200: MessageOut}, 401, 403, 404, 422, 429),
-)
-def unpin_message(request: Request, room_id: RoomId, message_id: MessageId) -> MessageState:
-    """Remove a message from the pins of its room.
-
-    For owners and admins; in a private room for both users. The message itself stays.
-    """
-    return pins.unpin_message(caller=request.auth, room_id=room_id, message_id=message_id)
-
-
-@router.get("/rooms/{room_id}/pins", response=READING)
-def list_pins(
-    request: Request, room_id: RoomId, cursor: Cursor = None, limit: Limit = 50
-) -> HttpResponse:
-    """List the pinned messages of a room, newest pin first.
-
-    A room has at most 100. `Link` has a `next` only.
-    """
-    access = room_access(request.auth.user_id, room_id)
-    page = selectors.pinned_messages(access, cursor=cursor, limit=limit)
-    return _page(request, page.messages, page.links)
-
-
 @router.post("/rooms/{room_id}/read", response=answers({200: ReadOut}, 400, 401, 403, 404, 422))
 def mark_read(request: Request, room_id: RoomId, body: ReadIn) -> dict[str, Any]:
     """Mark the messages of a room as read.
@@ -434,42 +264,21 @@ def mark_delivered(request: Request, room_id: RoomId, body: ReadIn) -> dict[str,
     return {"delivered_seq": marked.seq}
 
 
-_READING: list[DomainError] = [NoSuchRoom(), Forbidden(REMOVED)]
+READING_REFUSALS: list[DomainError] = [NoSuchRoom(), Forbidden(REMOVED)]
 _SENDING: list[DomainError] = [
     NoSuchRoom(),
     Forbidden(REMOVED),
     SenderMismatch(),
     ClientIdReused(),
 ]
-_CHANGING: list[DomainError] = [NoSuchRoom(), NoSuchMessage()]
 REFUSALS: Refusals = {
     change_my_room: [NoSuchRoom(), NotAMember(), Forbidden(REMOVED)],
     send_to_room: _SENDING,
-    search: _READING,
-    read_messages: _READING,
+    read_messages: READING_REFUSALS,
     send_message: _SENDING,
-    read_messages_alias: _READING,
+    read_messages_alias: READING_REFUSALS,
     send_message_alias: _SENDING,
-    read_history: _READING,
-    edit_message: [
-        *_CHANGING,
-        Forbidden("Only the author may edit a message"),
-        MessageDeleted(),
-    ],
-    delete_message: [
-        *_CHANGING,
-        Forbidden("Only the author, an admin or an owner may delete a message"),
-    ],
-    add_reaction: [*_CHANGING, Forbidden(REMOVED), MessageDeleted(), TooManyReactions()],
-    pin_message: [
-        *_CHANGING,
-        Forbidden(pins.MAY_NOT_PIN),
-        MessageDeleted(),
-        TooManyPins(),
-    ],
-    unpin_message: [*_CHANGING, Forbidden(pins.MAY_NOT_PIN)],
-    list_pins: _READING,
-    remove_reaction: [*_CHANGING, Forbidden(REMOVED)],
+    read_history: READING_REFUSALS,
     mark_delivered: [NoSuchRoom(), NotAMember(), Forbidden(REMOVED)],
     mark_read: [NoSuchRoom(), NotAMember(), Forbidden(REMOVED)],
 }

@@ -1,4 +1,4 @@
-"""Reads what changed in a room since a version, for replays, repairs and followers."""
+"""Reads a room's changes since a version, for replays, repairs and followers."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -127,8 +127,8 @@ def room_snapshot(
 def _bounded_changes(room: Room, version: int, limit: int, size: int) -> list[StoredChange] | None:
     """Reads the changes after a version; None above `limit` changes or `size` bytes.
 
-    Few changes fit whatever they hold. The sizes of many are read first, so that no more text is
-    loaded than is sent.
+    Few changes always fit. The sizes of many are read first, so that no more text is loaded than
+    is sent.
     """
     if room.version <= version:
         return []

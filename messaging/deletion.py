@@ -8,8 +8,8 @@ from rooms.selectors import acting_role
 
 from .attachments.services import release_files
 from .events import MessageErased
-from .locked_message import LockedMessage, locked_message
 from .mentions import NOBODY, replace_mentions
+from .message_changes import LockedMessage, locked_message
 from .models import ChangeKind, Reaction
 
 

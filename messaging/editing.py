@@ -7,8 +7,8 @@ from accounts.kernel.errors import Forbidden
 
 from .errors import MessageDeleted
 from .events import MessageEdited, MessageState
-from .locked_message import locked_message
 from .mentions import mentioned_in, replace_mentions
+from .message_changes import locked_message
 from .models import ChangeKind
 from .search.words import stored_words
 from .services import accept_text

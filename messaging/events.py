@@ -87,7 +87,7 @@ class DeliveredAdvanced(Event):
 
 @dataclass(frozen=True, slots=True)
 class ReadAdvanced(Event):
-    """A member read more; only the member's own devices hear it unless it is `shared`."""
+    """A member read more; unless `shared`, only the member's own devices receive it."""
 
     room_id: int
     user_id: int

@@ -1,4 +1,4 @@
-"""Finds whom a text mentions: `@name` for a member, `@all` for everyone (contract §6)."""
+"""Finds mentions in a text: `@name` of a member, `@all` (contract §6)."""
 
 import json
 import re
@@ -127,7 +127,7 @@ def rows_of(mentioned: Mentioned) -> list[int | None]:
 
 
 def replace_mentions(message: Message, mentioned: Mentioned) -> None:
-    """Sets whom a message mentions, and replaces its rows. The caller stores the message."""
+    """Replaces a message's mentions and their rows; the caller stores the message."""
     if message.mentions or message.mentions_all:
         place = Q(room_id=message.room_id, seq=message.seq)
         Mention.objects.filter(place, user_id__in=message.mentions).delete()
@@ -157,7 +157,7 @@ _ASKED = {
 
 
 def count_unread_mentions(last_read: Mapping[tuple[int, int], int]) -> dict[tuple[int, int], int]:
-    """Counts mentions of a user and of everyone after the last read `seq`, by user and room."""
+    """Counts unread mentions, `@all` included, by user and room."""
     if not last_read:
         return {}
     asked = [(*pair, seq) for pair, seq in last_read.items()]

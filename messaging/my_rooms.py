@@ -1,4 +1,4 @@
-"""Reads a user's rooms as MyRoomOut: `my-rooms`, one of them, and rooms just added.
+"""Reads a user's rooms as MyRoomOut: all, one, or those just added.
 
 A private room is listed from its first message on. The latest activity comes first.
 """
@@ -104,7 +104,7 @@ class _MyRoom(NamedTuple):
         mentions: int,
     ) -> dict[str, Any]:
         """Returns the members of MyRoomOut; `members` on a private room only."""
-        here = ShownRoom(*self[:4])
+        shown_room = ShownRoom(*self[:4])
         until = aware(self.muted_until)
         muted = is_muted(muted=bool(self.muted), until=until, now=timezone.now())
         return {
@@ -126,7 +126,7 @@ class _MyRoom(NamedTuple):
             "muted": muted,
             "muted_until": rfc3339(until) if muted and until else None,
             "notify": self.notify,
-            "last_message": message_out(here, last_message, quotes) if last_message else None,
+            "last_message": message_out(shown_room, last_message, quotes) if last_message else None,
         }
 
 
@@ -179,7 +179,7 @@ def my_room(user_id: int, room_id: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class AddedRoom:
-    """A room that a user became a member of: its counters, and the members of MyRoomOut."""
+    """A room that a user has entered: its counters, and the members of MyRoomOut."""
 
     followed: FollowedRoom
     shown: dict[str, Any]

@@ -8,7 +8,7 @@ from rooms.selectors import RoomAccess, acting_role
 
 from .errors import MessageDeleted, TooManyPins
 from .events import MessageState, PinChanged
-from .locked_message import LockedMessage, locked_message
+from .message_changes import LockedMessage, locked_message
 from .models import ChangeKind, Message
 
 MAX_PINS = 100

@@ -12,7 +12,7 @@ QUOTE_BYTES = 1000
 
 
 class Quote(TypedDict):
-    """The members of `messaging.schemas.QuoteOut`. A deleted message has an empty text."""
+    """The members of QuoteOut; a deleted message has an empty text."""
 
     id: int
     sender: int
@@ -29,7 +29,7 @@ FROM_QUOTED = " FROM messaging_message q JOIN accounts_user w ON w.id = q.sender
 
 
 def quotes_of(replies: Iterable[int | None]) -> dict[int | None, Quote]:
-    """Returns the quoted messages by id, with one query for all, or none without a reply."""
+    """Returns the quoted messages by id, with at most one query."""
     ids = {reply_to for reply_to in replies if reply_to is not None}
     if not ids:
         return {}

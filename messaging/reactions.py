@@ -12,7 +12,7 @@ from rooms.membership import join_room
 
 from .errors import MessageDeleted, TooManyReactions
 from .events import MessageState, ReactionsChanged
-from .locked_message import LockedMessage, locked_message
+from .message_changes import LockedMessage, locked_message
 from .models import ChangeKind, Message, Reaction
 
 MAX_REACTION_KINDS = 50

@@ -175,7 +175,7 @@ class MessageOut(MessageMembers):
 
 
 class FoundMessageOut(MessageOut):
-    """A found message. `highlight` is an excerpt in HTML: escaped, with matches in `<mark>`."""
+    """A found message; `highlight` is an escaped HTML excerpt with `<mark>`."""
 
     model_config = example(MESSAGE_EXAMPLE | {"highlight": "<mark>Hey</mark> everyone!"})
     highlight: str

@@ -228,7 +228,10 @@ def message_out(
 
 
 def pinned_messages(access: RoomAccess, *, cursor: str | None, limit: int) -> History:
-    """The pinned messages of a room, newest pin first. Raises Forbidden for the removed."""
+    """Returns the pinned messages of a room, newest pin first.
+
+    Raises Forbidden for former members.
+    """
     access.check_may_read()
     room = access.room
     before = id_in(cursor, "cursor") if cursor else MAX_ID

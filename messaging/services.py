@@ -123,7 +123,7 @@ def mark_read(*, caller: Caller, room_id: int, seq: int) -> ReadMarker:
 
 
 def mark_delivered(*, caller: Caller, room_id: int, seq: int) -> DeliveredMarker:
-    """Moves the caller's delivered marker: up to `seq` a client of theirs has the messages.
+    """Moves the caller's delivered marker: a client has messages up to `seq`.
 
     Reading implies it. Raises as `mark_read`.
     """

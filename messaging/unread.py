@@ -7,7 +7,7 @@ from rooms.followed_rooms import FollowedRoom, followed_rooms
 
 from .mentions import count_unread_mentions
 
-Pair = tuple[int, int]
+UserRoom = tuple[int, int]
 """A user and a room."""
 
 
@@ -20,7 +20,7 @@ class ReadMarks(NamedTuple):
     muted: bool
 
 
-def marks_of(rooms: dict[Pair, FollowedRoom]) -> dict[Pair, ReadMarks]:
+def marks_of(rooms: dict[UserRoom, FollowedRoom]) -> dict[UserRoom, ReadMarks]:
     """Returns the marks of rooms that were just read."""
     # Most rooms are read, and cost nothing here.
     mentions = count_unread_mentions(
@@ -32,6 +32,6 @@ def marks_of(rooms: dict[Pair, FollowedRoom]) -> dict[Pair, ReadMarks]:
     }
 
 
-def read_marks(pairs: Collection[Pair]) -> dict[Pair, ReadMarks]:
+def read_marks(pairs: Collection[UserRoom]) -> dict[UserRoom, ReadMarks]:
     """Returns the marks of those pairs that are memberships."""
     return marks_of(followed_rooms(pairs))

@@ -110,7 +110,7 @@ class DatabaseThreads:
             timer.cancel()
 
     def _wake_thread(self) -> None:
-        """Wakes or starts a thread for the waiting calls, if one is needed. Under the lock."""
+        """Wakes or starts a thread if waiting calls need one; under the lock."""
         if self._awake >= self._max_threads or self._has_free_thread(self._awake):
             return
         self._awake += 1
@@ -122,7 +122,7 @@ class DatabaseThreads:
             self._wake_ups.put(None)
 
     def _has_free_thread(self, awake: int) -> bool:
-        """Whether one of so many awake threads will soon take the next call. Under the lock."""
+        """Whether one of the awake threads soon takes the next call; under the lock."""
         if connection.vendor != "sqlite":
             return False
         if len(self._running) < awake:

@@ -20,7 +20,8 @@ from messaging.events import (
 )
 from rooms.events import MemberLeft, MemberRemoved, MembershipsChanged, RoomChanged, RoomDeleted
 
-from .protocol import DeliveredOut, MessageKind, ReadOut, RoomFrame, encode, message_text
+from .protocol import encode, message_text
+from .protocol.server_frames import DeliveredOut, MessageKind, ReadOut, RoomFrame
 from .runtime import runtime
 
 E = TypeVar("E", bound=Event)

@@ -37,6 +37,6 @@ class MemberLeft(Event):
 
 @dataclass(frozen=True, slots=True)
 class MembershipsChanged(Event):
-    """Memberships of these users began, ended or were muted; their counters were raised."""
+    """Memberships of these users began, ended or were muted; counters were raised."""
 
     user_ids: frozenset[int]

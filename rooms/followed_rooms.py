@@ -17,9 +17,6 @@ from accounts.kernel.sql_arrays import id_array
 from .models import Ban, Room, RoomKind, is_muted
 from .selectors import aware
 
-MAX_SHARED_MEMBERS = 100
-"""Members up to which users of a room hear of each other's presence and profile (contract §7)."""
-
 
 class FollowedRoom(NamedTuple):
     """A room of a user and the user's place in it; the columns of FOLLOWED."""
@@ -143,22 +140,6 @@ def pairs_parameters(pairs: Iterable[tuple[int, int]]) -> list[str]:
         id_array([user_id for user_id, _ in listed]),
         id_array([room_id for _, room_id in listed]),
     ]
-
-
-def shared_rooms(user_ids: Collection[int]) -> dict[int, list[int]]:
-    """Returns the rooms of each user in which others hear of the user's presence and profile."""
-    found: dict[int, list[int]] = {user_id: [] for user_id in user_ids}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT m.user_id, m.room_id"  # noqa: S608
-            " FROM rooms_member m JOIN rooms_room r ON r.id = m.room_id"
-            f" WHERE m.user_id IN {OF_USERS[connection.vendor]}"
-            " AND r.member_count <= %s AND r.deleted_at IS NULL",
-            [id_array(user_ids), MAX_SHARED_MEMBERS],
-        )
-        for user_id, room_id in cursor.fetchall():
-            found[user_id].append(room_id)
-    return found
 
 
 RemovalReason = Literal["removed", "left", "deleted"]

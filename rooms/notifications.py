@@ -22,7 +22,7 @@ def change_notifications(
     muted_until: datetime | None = None,
     notify: Notify | None = None,
 ) -> None:
-    """Mutes a room for its member, or chooses which messages are pushed; None changes nothing.
+    """Mutes a room or chooses which messages are pushed; None changes nothing.
 
     `muted_until` mutes until then, `muted` alone for good. Raises NoSuchRoom, NotAMember, Forbidden
     for a banned user, Invalid for a time that has passed or with `muted=False`.

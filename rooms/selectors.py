@@ -144,7 +144,7 @@ Entry = tuple[int, str]
 
 
 def rooms_of_members(entries: Collection[Entry]) -> dict[Entry, Room]:
-    """Returns the public rooms and groups of these names whose members these users are."""
+    """Returns the public rooms and groups of these names with these members."""
     return _entered(ENTERED_BY_NAME, entries)
 
 

@@ -1,5 +1,6 @@
 """Fixtures of all tests: servers that live as long as the run, and users of them."""
 
+import gc
 import logging
 import os
 import sys
@@ -22,6 +23,16 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 # httpcore tries to import it several times for each request. It is not installed, and searching for
 # it, past pytest's import hook, took 40 % of the time of a test's REST client.
 sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
+
+
+# Until all tests are collected: collections while modules load free nothing.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Keeps loaded modules out of later collections, as the server does."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -77,7 +88,7 @@ def server(request: pytest.FixtureRequest) -> Server:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_eraser_thread() -> Iterator[None]:
-    """Keeps the thread that deletes files out of test processes, where tests own the database."""
+    """Keeps the eraser's thread out of test processes: tests own the database."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Eraser, "start", lambda self: None)
         yield
@@ -91,7 +102,7 @@ def watched_sockets() -> Iterator[Watch]:
 
 @pytest.fixture(autouse=True)
 def frames_are_documented(request: pytest.FixtureRequest, watched_sockets: Watch) -> Iterator[None]:
-    """Fails a test whose sockets carried a frame that is not in the AsyncAPI document.
+    """Fails a test whose sockets carried a frame outside the AsyncAPI document.
 
     Frames that the server refuses are excluded. A test that does not wait for the refusal says so
     by the marker `malformed_frames`.

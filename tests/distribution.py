@@ -1,11 +1,11 @@
-"""Decides which tests share a pytest-xdist worker, and their order."""
+"""Decides which tests share a pytest-xdist worker, their order and servers."""
 
 import re
 
 from typing_extensions import override
 from xdist.scheduler import LoadScopeScheduling
 
-DRILLS = "drills"
+INSTALLATION, STORMS = "drills of four processes", "storms"
 SERVERS = ("daphne", "uvicorn", "uvicorn on PostgreSQL")
 SERVER = re.compile(rf"[\[-]({'|'.join(SERVERS)})[-\]]")
 SHORT = tuple(
@@ -19,16 +19,14 @@ SHORT = tuple(
 
 
 def group_of(nodeid: str) -> str:
-    """Returns the name of the group whose tests run on one worker.
+    """Returns the group of a test; a group runs on one worker, test after test.
 
-
-    They run one after the other. All tests of a server in one group: it starts once instead of once
-    on each worker. The drills in one group: two of them at once would leave no processor for the
-    other tests.
+    All tests of a server are one group: it starts once instead of once on each worker. Drills are
+    two groups: more of them at once would leave no processor for the other tests.
     """
     folder = nodeid.split("/")[1]
     if folder == "faults":
-        return DRILLS
+        return INSTALLATION if "/test_installation.py" in nodeid else STORMS
     if folder == "deploy":
         return folder  # they share a stack of containers
     server = SERVER.search(nodeid)
@@ -38,15 +36,12 @@ def group_of(nodeid: str) -> str:
 def order_of(nodeid: str) -> int:
     """Puts long groups first, so that all workers end at the same time."""
     group = group_of(nodeid)
-    if group == DRILLS:
-        return 0
-    if group in SERVERS:
-        return 1 + SERVERS.index(group)
-    return 10 + nodeid.startswith(SHORT)
+    first = (STORMS, INSTALLATION, *SERVERS)
+    return first.index(group) if group in first else len(first) + nodeid.startswith(SHORT)
 
 
 class Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Used for `--dist loadgroup`: that of xdist 3.8 knows no groups under pytest 9.2."""
+    """Replaces `--dist loadgroup`: xdist 3.8 knows no groups under pytest 9.2."""
 
     @override
     def _split_scope(self, nodeid: str) -> str:

@@ -6,7 +6,7 @@ the document does not name are errors here; clients ignore them (contract §3).
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -80,7 +80,7 @@ def _first_error(validator: jsonschema_rs.Draft7Validator, frame: Frame) -> str:
 
 
 def _closed(part: Any) -> Any:
-    """Returns a copy of schemas in which objects have no members but those that are named."""
+    """Returns a copy of schemas in which objects have the named members only."""
     if isinstance(part, list):
         return [_closed(one) for one in part]
     if not isinstance(part, dict):
@@ -91,7 +91,7 @@ def _closed(part: Any) -> Any:
     return closed
 
 
-class Conversation:
+class Exchange:
     """The frames of one socket.
 
     What is sent against the document waits for the server's refusal.
@@ -122,7 +122,7 @@ class Conversation:
             del self.waiting[0]
 
     def closed(self, code: int) -> None:
-        """A close with an error refuses all frames before it, and those still on their way."""
+        """A close with an error refuses all frames before it, also those on their way."""
         if code not in CLOSED_NORMALLY:
             self._refused = True
             self.waiting.clear()
@@ -133,7 +133,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._documented: dict[Unions, tuple[Documented, Documented]] = {}
-        self._conversations: list[Conversation] = []
+        self._conversations: list[Exchange] = []
         self._problems: list[str] = []
 
     def documented(self, kind: Unions) -> tuple[Documented, Documented]:
@@ -142,11 +142,11 @@ class Watch:
             self._documented[kind] = Documented(kind.client), Documented(kind.server)
         return self._documented[kind]
 
-    def conversation_of(self, connection: Any) -> Conversation | None:
-        """Returns the conversation of a client's connection, None if it is not with a chat."""
-        found: Conversation | None = vars(connection).get("conversation")
+    def conversation_of(self, connection: Any) -> Exchange | None:
+        """Returns the exchange of a client's connection, None if it is not with a chat."""
+        found: Exchange | None = vars(connection).get("conversation")
         if found is None and connection.request.path.startswith("/ws/"):
-            found = connection.conversation = Conversation(self, connection.request.path)
+            found = connection.conversation = Exchange(self, connection.request.path)
             self._conversations.append(found)
         return found
 
@@ -229,13 +229,21 @@ def _watch_raw_sockets(watch: Watch, patch: pytest.MonkeyPatch) -> None:
 
 
 def _watch_wires(watch: Watch, patch: pytest.MonkeyPatch) -> None:
-    """Watches the fake connections of tests without a server; some carry no frames."""
-    send: Callable[..., Any] = factories.Wire.send
+    """Watches fake connections, where texts without a `type` stand for frames."""
+    send, write = factories.Wire.send, factories.Wire._write
 
-    def watched_send(wire: factories.Wire, event: Any) -> Any:
-        text = event.get("text") or ""
-        if text.startswith("{"):
+    def check(text: str | None) -> None:
+        if text is not None and '"type":"' in text:
             watch.received_somewhere(text.encode())
-        return send(wire, event)
+
+    async def watched_send(wire: factories.Wire, event: Any) -> None:
+        check(event.get("text"))
+        await send(wire, event)
+
+    def watched_write(wire: factories.Wire, data: bytes) -> None:
+        for text in factories.texts_in(data):
+            check(text)
+        write(wire, data)
 
     patch.setattr(factories.Wire, "send", watched_send)
+    patch.setattr(factories.Wire, "_write", watched_write)

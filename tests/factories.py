@@ -20,10 +20,10 @@ from messaging.events import MessageState
 from messaging.writer.client_ids import digest_of
 from messaging.writer.drafts import Draft, Sent
 from messaging.writer.queue import Outcome, QueuedWrite, store
-from messaging.writer.read_markers import Mark
+from messaging.writer.read_markers import MarkCommand
 from realtime.delivery.send_queue import SendQueue
 from realtime.servers.interface import Event as AsgiEvent
-from realtime.servers.interface import Write
+from realtime.servers.interface import WriteFunction
 from rooms.models import Member, Role, Room, RoomKind
 from rooms.services import open_private_room
 
@@ -83,7 +83,7 @@ def draft(caller: Caller, room: Room, content: str = "hello", **fields: Any) -> 
     )
 
 
-def store_now(*commands: Draft | Mark) -> list[Outcome | None]:
+def store_now(*commands: Draft | MarkCommand) -> list[Outcome | None]:
     """Stores a batch in this thread and returns the writer's outcomes."""
     batch = [QueuedWrite(one, Future()) for one in commands]
     store(batch)
@@ -147,7 +147,7 @@ class Wire:
         self._reads: asyncio.Event | None = None
         self._on_writer_change: Callable[[], None] = lambda: None
 
-    def direct_writer(self) -> Write | None:
+    def direct_writer(self) -> WriteFunction | None:
         return self._write if self._direct and self._reads is None else None
 
     def _write(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""A push service of tests: it receives pushes on this machine and decrypts them (RFC 8291)."""
+"""A push service for tests that receives and decrypts pushes (RFC 8291)."""
 
 import base64
 import json

@@ -52,7 +52,7 @@ async def peer() -> AsyncIterator[Peer]:
 
 
 def problems_of(watch: Watch) -> list[str]:
-    """Returns the problems of a test, except the `last` of our peer, which is no frame."""
+    """Returns the problems of a test, except our peer's `last`, which is no frame."""
     found = watch.take_problems(ignore_sent=False)
     return [problem for problem in found if not problem.endswith("is not JSON: last")]
 

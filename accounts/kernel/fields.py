@@ -1,6 +1,6 @@
 """Defines field types and base classes of requests and answers for all apps.
 
-Without Django: the frames of `realtime/protocol.py` are built on the same types.
+Without Django: the frames of `realtime/protocol/` are built on the same types.
 """
 
 from datetime import MAXYEAR, UTC, datetime

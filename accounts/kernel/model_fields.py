@@ -1,4 +1,4 @@
-"""Defines model fields with the checks of the API, for forms of the admin."""
+"""Defines model fields: keys for comparing names, and texts with the checks of the API."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,19 @@ if TYPE_CHECKING:
     TextColumn = models.CharField[str, str]
 else:
     TextColumn = models.CharField
+
+
+class KeyField(TextColumn):
+    """A text that databases compare character by character, as Python does.
+
+    So the texts with one beginning are a range, in the same order everywhere. PostgreSQL would
+    compare by the rules of a language; SQLite does it this way by itself.
+    """
+
+    @override
+    def db_parameters(self, connection: Any) -> Any:
+        collation = "C" if connection.vendor == "postgresql" else None
+        return super().db_parameters(connection) | {"collation": collation}
 
 
 class DisplayField(TextColumn):

@@ -3,6 +3,7 @@
 Both share the rules: people type them, and they are part of URLs.
 """
 
+import itertools
 import unicodedata
 from collections.abc import Callable
 
@@ -29,6 +30,12 @@ def name_key(name: str) -> str:
 def search_key(text: str) -> str:
     """Returns the key by which searches compare the start of a title or display name."""
     return name_key(text)[:MAX_NAME_LENGTH]
+
+
+def shared_start(first: str, second: str) -> int:
+    """Returns how many characters both keys begin with."""
+    pairs = zip(first, second, strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def check_name(name: str) -> str:

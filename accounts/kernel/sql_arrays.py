@@ -1,4 +1,4 @@
-"""Passes many ids to a statement as one parameter, whatever their number.
+"""Passes any number of ids to a statement as one parameter.
 
 PostgreSQL takes an array literal (`%s::bigint[]`), SQLite a JSON list (`json_each(%s)`). With a
 parameter for each id, parsing the statement would cost more than running it.

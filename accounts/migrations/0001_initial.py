@@ -5,6 +5,7 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
+import accounts.kernel.model_fields
 import accounts.models
 
 
@@ -34,14 +35,25 @@ class Migration(migrations.Migration):
                 ),
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 ("username", models.CharField(max_length=64, unique=True)),
-                ("username_key", models.CharField(editable=False, max_length=64, unique=True)),
+                (
+                    "username_key",
+                    accounts.kernel.model_fields.KeyField(
+                        editable=False, max_length=64, unique=True
+                    ),
+                ),
                 ("email", models.EmailField(blank=True, default="", max_length=254)),
                 (
                     "email_key",
                     models.CharField(editable=False, max_length=254, null=True, unique=True),
                 ),
                 ("display_name", models.CharField(blank=True, default="", max_length=100)),
-                ("display_key", models.CharField(default="", editable=False, max_length=64)),
+                (
+                    "display_key",
+                    accounts.kernel.model_fields.KeyField(
+                        default="", editable=False, max_length=64
+                    ),
+                ),
+                ("shared_prefix", models.PositiveSmallIntegerField(default=0, editable=False)),
                 ("is_staff", models.BooleanField(default=False)),
                 ("is_active", models.BooleanField(default=True)),
                 (
@@ -79,6 +91,11 @@ class Migration(migrations.Migration):
             ],
             options={
                 "indexes": [
+                    models.Index(
+                        condition=models.Q(("is_active", True)),
+                        fields=["shared_prefix", "display_key", "id"],
+                        name="user_by_shared_prefix",
+                    ),
                     models.Index(
                         fields=["display_key"],
                         name="user_by_display",

@@ -2,6 +2,6 @@
 
     python -m config.asyncapi > asyncapi.json
 
-Frames, their members and descriptions come from `realtime/protocol.py`, close codes from
+Frames, their members and descriptions come from `realtime/protocol/`, close codes from
 `realtime/close_codes.py`, limits from the settings.
 """

@@ -1,4 +1,4 @@
-"""Generates the JSON schemas of all frames from `realtime/protocol.py`."""
+"""Generates the JSON schemas of all frames from the classes in `realtime/protocol/`."""
 
 import copy
 from typing import Any, NamedTuple, get_args
@@ -8,7 +8,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_jso
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import override
 
-from realtime import protocol
+from realtime.protocol import client_frames, server_frames
 
 Schema = dict[str, Any]
 Field = core_schema.ModelField | core_schema.DataclassField | core_schema.TypedDictField
@@ -65,10 +65,10 @@ class FrameSchema(GenerateJsonSchema):
 
 def frame_schemas(max_message_length: int | None) -> dict[str, Schema]:
     """Returns the schemas of all frames, of what they contain, and the four unions."""
-    client = _members(protocol.AnyClientFrame)
-    events_client = _members(protocol.AnyEventsFrame)
-    server = _members(protocol.AnyServerFrame)
-    events_server = _members(protocol.AnyEventsServerFrame)
+    client = _members(client_frames.AnyClientFrame)
+    events_client = _members(client_frames.AnyEventsFrame)
+    server = _members(server_frames.AnyServerFrame)
+    events_server = _members(server_frames.AnyEventsServerFrame)
     received = [(frame, "validation") for frame in (*client, *events_client)]
     sent = [(frame, "serialization") for frame in (*server, *events_server)]
     _, generated = models_json_schema(
@@ -77,11 +77,11 @@ def frame_schemas(max_message_length: int | None) -> dict[str, Schema]:
         schema_generator=FrameSchema,
     )
     schemas = {name: _finished(schema) for name, schema in generated["$defs"].items()}
-    for frame in (protocol.SendMessage, protocol.SendToRoom):
+    for frame in (client_frames.SendMessage, client_frames.SendToRoom):
         if max_message_length is not None:
             text = schemas[frame.__name__]["properties"]["message"]
             text["maxLength"] = max_message_length
-    for frame in get_args(protocol.AboutOneRoom):
+    for frame in get_args(client_frames.AboutOneRoom):
         schemas[frame.__name__]["oneOf"] = copy.deepcopy(ONE_ROOM)
     variants = _add_variants(schemas)
     for name, frames in (
@@ -109,7 +109,7 @@ def _literals(schema: CoreSchema) -> list[Any]:
 
 
 def _finished(schema: Schema) -> Schema:
-    """Joins the lines of docstrings; turns OpenAPI's `example` into the `examples` of a schema."""
+    """Joins lines of docstrings; turns OpenAPI's `example` into `examples`."""
     if description := schema.get("description"):
         paragraphs = description.split("\n\n")
         schema["description"] = "\n\n".join(" ".join(one.split()) for one in paragraphs)
@@ -122,7 +122,7 @@ def _finished(schema: Schema) -> Schema:
 
 
 def _add_variants(schemas: dict[str, Schema]) -> dict[str, str]:
-    """Adds the frames that say the same in another form; returns their names by the first form.
+    """Adds other forms of the same frames; returns their names by the first form.
 
     Each is a schema of its own: generators of types cannot read "one of these two members".
     """

@@ -1,4 +1,4 @@
-"""Lists the limits that a client of a socket meets, as this installation sets them."""
+"""Lists the limits that a socket's client meets, as this installation sets them."""
 
 from typing import Any
 
@@ -6,7 +6,8 @@ from django.conf import settings
 
 from accounts.kernel.errors import MAX_MEMBERS
 from accounts.kernel.rate_limits import PERIODS, Rate
-from realtime.protocol import MAX_FRAME_LENGTH, MAX_RESUMED_ROOMS
+from realtime.protocol import MAX_FRAME_LENGTH
+from realtime.protocol.client_frames import MAX_RESUMED_ROOMS
 
 Schema = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""Describes the four ways to bring a token (`realtime/connection/credentials.py`)."""
+"""Describes the four ways to bring a token (`realtime.connection.credentials`)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Serves the document as JSON and as YAML, with the address that the request used."""
+"""Serves the document as JSON and YAML, with the address of the request."""
 
 import functools
 

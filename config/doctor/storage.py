@@ -17,7 +17,7 @@ SAMPLE = b"written by the doctor"
 
 
 def check_storage() -> Iterator[Finding]:
-    """Checks that uploads can arrive, and that their files can be stored, read and deleted."""
+    """Checks that uploads arrive, and that files are stored, read and deleted."""
     folder: Path = settings.MEDIA_ROOT
     place = "bucket (STORAGE_BUCKET)" if storage.is_remote() else f"folder {folder} (MEDIA_ROOT)"
     try:

@@ -29,7 +29,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from accounts.auth import bearer_token
-from config.http_guard import unanswered
+from config.concurrent_requests import unanswered
 from config.http_responses import response_bytes
 from messaging import metrics as messaging
 from messaging.services import writer
@@ -149,7 +149,7 @@ def sample() -> None:
         realtime.database_calls.set(len(runtime.database) + len(runtime.repair_database))
         realtime.send_buffer_bytes.set(runtime.state.send_buffers.total)
         realtime.replays.set(len(runtime.recovery.turns))
-        realtime.replay_bytes.set(runtime.recovery.cache.held)
+        realtime.replay_bytes.set(runtime.recovery.cache.held_bytes)
         http_requests.set(len(unanswered))
         http_bodies.set(len(runtime.unfinished_bodies))
         uploads.set(len(runtime.uploads))

@@ -1,4 +1,4 @@
-"""Answers with the bytes of a file: from the disk, by nginx, or from the object storage.
+"""Sends the bytes of a file, from the disk, by nginx or from object storage.
 
 The disk's answer has ranges (RFC 9110 §14), an ETag and conditional requests. Access is checked
 before, at every request; `private` without a lifetime makes browsers ask again each time.
@@ -113,7 +113,9 @@ def _is_known(request: HttpRequest, etag: str) -> bool:
 
 
 def wanted_range(request: HttpRequest, size: int, etag: str) -> tuple[int, int] | None:
-    """Returns first and last byte; None for the whole file. Raises RangeNotSatisfiable.
+    """Returns first and last byte, None for the whole file.
+
+    Raises RangeNotSatisfiable.
 
     Several ranges in one request answer with the whole file, as RFC 9110 §14.2 allows.
     """

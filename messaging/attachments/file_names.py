@@ -1,4 +1,4 @@
-"""Cleans file names, which are for display only: no path of the server is made of one."""
+"""Cleans file names, which are only displayed and never become a path."""
 
 import re
 import unicodedata
@@ -11,7 +11,7 @@ SPACES = re.compile(r"\s+")
 
 
 def clean_name(name: str) -> str:
-    """Removes folders, NUL, line breaks, bidi controls and other characters without a glyph."""
+    """Removes folders and invisible characters: NUL, line breaks, bidi controls."""
     last = re.split(r"[/\\]", name)[-1]
     shown = "".join(sign if _is_shown(sign) else " " * sign.isspace() for sign in last)
     tidy = SPACES.sub(" ", unicodedata.normalize("NFC", shown)).strip(" ")

@@ -1,4 +1,4 @@
-"""Detects the type of a file from its bytes; name and header of the upload are not believed."""
+"""Detects the type of a file from its bytes, not from its name or header."""
 
 import re
 from pathlib import PurePosixPath
@@ -28,7 +28,9 @@ UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def detect_type(head: bytes, name: str) -> str:
-    """Returns the content type of a file that begins with `head`. Raises UnsupportedType.
+    """Returns the content type of a file that begins with `head`.
+
+    Raises UnsupportedType.
 
     Refused are HTML, XML and SVG, and images whose metadata cannot be removed. The suffix of the
     name only decides between types that begin alike, such as documents that are ZIP files.

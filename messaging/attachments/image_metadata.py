@@ -1,9 +1,9 @@
-"""Removes everything but the picture from image files, without encoding them again.
+"""Removes metadata from image files, without encoding them again.
 
-Only the parts that a decoder needs are kept, so unknown metadata goes too, and so does whatever
-was appended to the file. Pixels keep their quality, and animations all their frames. Each function
-raises ValueError for a file that it cannot read to its end. Imports no Django: it runs in the
-processes of `image_process`.
+Only the parts that a decoder needs are kept: unknown metadata and bytes appended to the file go,
+too. Pixels keep their quality, and animations all their frames. Each function raises ValueError for
+a file that it cannot read to its end. Imports no Django: it runs in the processes of
+`image_process`.
 """
 
 import re
@@ -47,7 +47,7 @@ def strip_jpeg(data: bytes) -> bytes:
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yields mark and bytes of each segment between start and end; scans with their data."""
+    """Yields mark and bytes of each segment; scans come with their data."""
     place = 2
     while True:
         mark, start, place = _jpeg_segment(data, place)
@@ -110,7 +110,7 @@ GIF_LOOPS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 
 
 def strip_gif(data: bytes) -> bytes:
-    """Keeps frames, their timing and the number of loops; comments and other extensions go."""
+    """Removes comments and extensions; keeps frames, their timing and loops."""
     if data[:6] not in (b"GIF87a", b"GIF89a"):
         raise ValueError("not a GIF file")
     place = _after_colours(data, 13, 10)
@@ -206,7 +206,7 @@ NO_EXIF = b"\0\0\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"
 
 
 def strip_avif(data: bytes) -> bytes:
-    """Overwrites Exif, XMP and user data where they stand: offsets in the file stay right."""
+    """Overwrites Exif, XMP and user data in place, so that offsets stay right."""
     wiped = bytearray(data)
     if data[4:8] != b"ftyp":
         raise ValueError("not an AVIF file")

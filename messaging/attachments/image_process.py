@@ -48,7 +48,10 @@ class BadImage(Exception):
 
 
 def bound_process() -> None:
-    """Bounds memory, time and output, and gives way to the chat and to the kernel's OOM killer."""
+    """Limits the process's memory, time and output.
+
+    Lowers its priority below the chat's, and offers it first to the kernel's OOM killer.
+    """
     limits = {
         resource.RLIMIT_AS: MAX_MEMORY,
         resource.RLIMIT_CPU: MAX_SECONDS,
@@ -65,7 +68,10 @@ def bound_process() -> None:
 
 
 def clean(data: bytes, content_type: str, max_pixels: int) -> tuple[bytes, bytes, int, int]:
-    """Returns the image without metadata, its thumbnail, width and height. Raises BadImage."""
+    """Returns the image without metadata, its thumbnail, width and height.
+
+    Raises BadImage.
+    """
     with opened(data, content_type) as image:
         if image.width * image.height > max_pixels:
             raise BadImage(f"has more than {max_pixels // 1_000_000} megapixels")
@@ -99,7 +105,7 @@ def rotated(image: Image.Image) -> bytes:
 
 
 def thumbnail(image: Image.Image) -> bytes:
-    """Returns a WebP of at most THUMBNAIL_SIDE pixels, of the first frame of an animation."""
+    """Returns a WebP of at most THUMBNAIL_SIDE pixels, of the first frame."""
     profile = _profile_of(image) if image.mode in ("RGB", "RGBA") else None
     image.draft("RGB", (2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))  # JPEG decodes a fraction
     image.load()
@@ -145,7 +151,7 @@ def main(content_type: str, max_pixels: int, image_file: int, thumbnail_file: in
         answer = {"error": str(error)}
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         answer = {"error": f"has more than {max_pixels // 1_000_000} megapixels"}
-    except Exception as error:  # noqa: BLE001 - decoders raise whatever they like
+    except Exception as error:  # noqa: BLE001 - decoders raise errors of any type
         answer = {"error": "cannot be decoded", "type": type(error).__name__}
     sys.stdout.write(json.dumps(answer))
 

@@ -51,7 +51,9 @@ _processes = threading.BoundedSemaphore(settings.CHAT_IMAGE_PROCESSES)
 
 
 def clean_image(file: "IO[Any] | File[Any]", content_type: str) -> CleanImage:
-    """Removes metadata and makes a thumbnail. Waits for a process, so call it from a thread.
+    """Removes metadata and makes a thumbnail.
+
+    Waits for another process, so call it from a thread.
 
     Raises Invalid for an image that cannot be decoded or is too large, Busy after WAIT_TIMEOUT.
     """

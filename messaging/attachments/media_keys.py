@@ -1,4 +1,4 @@
-"""Signs and reads media keys: an `<img>` cannot send a header, so its URL carries a key.
+"""Signs and reads media keys, for URLs in an `<img>`, which sends no header.
 
 A key holds user, session and expiry, signed. It opens files and thumbnails only, and ends with its
 session. Access tokens are no keys, and keys no access tokens: each has a signature of its own kind.

@@ -1,4 +1,4 @@
-"""Defines the schemas of attachments, without Django: frames have the same members."""
+"""Defines the schemas of attachments, without Django, for REST and frames."""
 
 from accounts.kernel.fields import Answer, Timestamp, example
 
@@ -15,7 +15,10 @@ ATTACHMENT_EXAMPLE = {
 
 
 class AttachmentOut(Answer):
-    """A file of a message. `width`, `height` and `thumbnail_url` are null for other than images."""
+    """A file of a message.
+
+    `width`, `height` and `thumbnail_url` are null for other than images.
+    """
 
     model_config = example(ATTACHMENT_EXAMPLE)
     id: int

@@ -1,4 +1,7 @@
-"""Stores uploads and deletes them. Messages take files in the writer (`messaging.writer.files`)."""
+"""Stores uploads and deletes them.
+
+Messages take files in the writer (`messaging.writer.files`).
+"""
 
 import logging
 from collections.abc import Collection
@@ -139,7 +142,10 @@ def _write_files(
 
 
 def delete_attachment(*, caller: Caller, attachment_id: int) -> None:
-    """Deletes a file that no message has. Raises NoSuchAttachment, Forbidden, AttachmentInUse."""
+    """Deletes a file that no message has.
+
+    Raises NoSuchAttachment, Forbidden, AttachmentInUse.
+    """
     attachment = readable_attachment(caller.user_id, attachment_id)
     if attachment.uploader_id != caller.user_id:
         raise Forbidden("Only the uploader may delete a file")
@@ -151,7 +157,7 @@ def delete_attachment(*, caller: Caller, attachment_id: int) -> None:
 
 
 def release_files(messages: Collection[int] | QuerySet[Any, Any]) -> None:
-    """Takes the files from deleted messages, in their transaction; after it they are deleted."""
+    """Detaches the files of deleted messages; they are erased after the commit."""
     _expire(Attachment.objects.filter(message__in=messages))
 
 

@@ -1,4 +1,4 @@
-"""Finds rooms with changes that a consumer has not handled, without reading all rooms.
+"""Finds rooms with unhandled changes for a consumer, without reading all rooms.
 
 Two logs have rising ids: messages, and `LaterChange` for edits, deletions and reactions. Both are
 read by primary key, beyond the ids that are settled. Nothing is added to the path of a message: an

@@ -25,7 +25,7 @@ RENEWALS_PER_LEASE = 3
 
 
 class LeaseLost(Exception):
-    """Another process runs the consumer now: this one was too slow to renew its lease."""
+    """Another process runs the consumer: this one renewed its lease too late."""
 
 
 class Lease:
@@ -35,19 +35,19 @@ class Lease:
         self._name = name
         self._holder = uuid.uuid4().hex[:16]
         self._renew_at = 0.0
-        self.held = False
+        self.is_held = False
 
     def hold(self) -> bool:
         """Acquires the lease or renews it in time. Returns whether this process has it."""
-        if self.held and time.monotonic() < self._renew_at:
+        if self.is_held and time.monotonic() < self._renew_at:
             return True
         asked_at = time.monotonic()
-        was_held, self.held = self.held, self._compare_and_set()
+        was_held, self.is_held = self.is_held, self._compare_and_set()
         self._renew_at = asked_at + settings.CHAT_FOLLOWER_TTL / RENEWALS_PER_LEASE
-        if self.held != was_held:
-            verb = "follows" if self.held else "stopped following"
+        if self.is_held != was_held:
+            verb = "follows" if self.is_held else "stopped following"
             log.info("This process (%s) %s %s", self._holder, verb, self._name)
-        return self.held
+        return self.is_held
 
     @contextmanager
     def fenced(self) -> Iterator[None]:
@@ -59,14 +59,14 @@ class Lease:
         with writing():
             row = self._locked_row()
             if row is None or row[0] != self._holder or not _is_later(row[1], row[2]):
-                self.held = False
+                self.is_held = False
                 raise LeaseLost
             yield
 
     def release(self) -> None:
         """Ends the lease now, so that another process continues at once."""
-        if self.held:
-            self.held = False
+        if self.is_held:
+            self.is_held = False
             rows = Follower.objects.filter(name=self._name, holder=self._holder)
             with writing():
                 rows.update(expires_at=Now())

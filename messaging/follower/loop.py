@@ -1,4 +1,4 @@
-"""Runs a consumer: finds changed rooms, hands their changes over, advances its cursors.
+"""Runs a consumer: passes it the changes of rooms, then advances its cursors.
 
 A consumer has a thread and a lease of its own, so that a slow one delays no other. A crash repeats
 at most the step that was running: one call of `handle`.

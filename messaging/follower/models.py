@@ -1,4 +1,4 @@
-"""Defines how far each consumer has followed each room, and the log of later changes."""
+"""Defines each consumer's position in each room, and the log of later changes."""
 
 from typing import ClassVar
 
@@ -47,7 +47,7 @@ class Cursor(models.Model):
 
 
 class LaterChange(models.Model):
-    """One row for each edit, deletion and reaction: how followers find the rooms of these.
+    """One row for each edit, deletion and reaction, by which followers find rooms.
 
     New messages need no row: their own ids rise. A row is written under the lock of its room, like
     the change itself, and deleted once every follower has passed it.

@@ -1,4 +1,4 @@
-"""Admin of push subscriptions: which devices a user has, and whether pushes reach them."""
+"""Shows push subscriptions in the admin: a user's devices, and their failures."""
 
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -27,7 +27,7 @@ def _delete(_: int, device: PushSubscription) -> bool:
 
 @admin.register(PushSubscription)
 class PushSubscriptionAdmin(ReadOnlyAdmin[PushSubscription]):
-    """Hides the path of endpoints, which is the secret by which pushes are sent to a device."""
+    """Hides the path of endpoints, a secret by which pushes reach a device."""
 
     list_display = ("id", "person", "push_service", "created_at", "failures", "retry_at")
     list_select_related = ("user",)

@@ -55,7 +55,10 @@ Decision = Send | Postpone | Drop
 
 
 def decide(rows: Sequence[DuePush], sockets: OpenSockets) -> list[tuple[DuePush, Decision]]:
-    """Returns a decision for each row; its subscription, session, user and room are loaded."""
+    """Returns a decision for each row.
+
+    The caller has loaded its subscription, session, user and room.
+    """
     decider = _Decider(rows, sockets)
     return [(row, decider.decide(row)) for row in rows]
 

@@ -53,7 +53,7 @@ class Delivery:
         return len(rows) == free
 
     def close(self) -> None:
-        """Lets running requests end; their outcomes are lost, so these pushes are repeated."""
+        """Lets running requests end, without their outcome: these pushes are repeated."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _due_rows(self, limit: int) -> list[DuePush]:

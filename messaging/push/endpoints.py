@@ -22,7 +22,7 @@ class Endpoint:
 
     @property
     def origin(self) -> str:
-        """Returns the audience of a VAPID token: scheme, host and a port that is not standard."""
+        """Returns the audience of a VAPID token: scheme, host and unusual port."""
         return f"{self.scheme}://{self.authority}"
 
     @property

@@ -12,12 +12,12 @@ from rooms.models import Room
 
 
 def endpoint_digest(endpoint: str) -> str:
-    """Returns the key by which endpoints are unique: the URLs are too long for an index."""
+    """Returns an endpoint's unique key; its URL is too long for an index."""
     return hashlib.sha256(endpoint.encode()).hexdigest()
 
 
 class PushSubscription(models.Model):
-    """A browser's address for pushes. It belongs to a session and is of no use after its end.
+    """A browser's address for pushes, valid as long as its session.
 
     `failures` and `retry_at` hold back a device whose push service fails, in all rooms.
     """
@@ -46,7 +46,7 @@ class PushSubscription(models.Model):
 
 
 class DuePush(models.Model):
-    """Messages of one room that one device may have to be told about, from `due_at` on.
+    """A push that one device may need for one room, from `due_at` on.
 
     The row says that there may be something up to `wanted_seq`; what is sent is decided when it is
     due, from the messages and the read marker of that moment. `since` is the time from which a

@@ -10,7 +10,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class SocketsFound:
-    """Users with a socket. Unless `is_complete`, others may have one on another process."""
+    """Users with an open socket.
+
+    Unless `is_complete`, others may have one on another process.
+    """
 
     users: Collection[int]
     is_complete: bool

@@ -27,7 +27,7 @@ ROWS_PER_COMMIT = 1000
 
 
 def schedule(ranges: Sequence[VersionRange], sockets: OpenSockets) -> None:
-    """Stores a DuePush for each device of members who have not received the new messages."""
+    """Stores a DuePush for each device of members who lack the new messages."""
     now = timezone.now()
     devices = _devices([changes.room_id for changes in ranges], now)
     rows: list[DuePush] = []
@@ -53,7 +53,7 @@ class Device(NamedTuple):
 
 
 def _devices(room_ids: Sequence[int], now: datetime) -> dict[int, list[Device]]:
-    """Returns the devices of members by room, except members who receive no pushes of it."""
+    """Returns the devices of members by room, without members who want no pushes."""
     # In one filter, so that all conditions are about the same membership.
     rows = PushSubscription.objects.filter(
         live_subscriptions(now),

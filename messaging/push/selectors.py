@@ -9,5 +9,5 @@ from .schedule import live_subscriptions
 
 def subscriptions_of(user_id: int) -> QuerySet[PushSubscription]:
     """Returns the user's subscriptions of sessions that have not ended."""
-    live = live_subscriptions(timezone.now())
-    return PushSubscription.objects.filter(live, user_id=user_id)
+    unexpired = live_subscriptions(timezone.now())
+    return PushSubscription.objects.filter(unexpired, user_id=user_id)

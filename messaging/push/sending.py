@@ -1,4 +1,7 @@
-"""Encrypts and sends one push (RFC 8030, 8291, 8292). Uses no database: it runs in threads."""
+"""Encrypts and sends one push (RFC 8030, 8291, 8292).
+
+Uses no database: it runs in threads.
+"""
 
 import hashlib
 import hmac
@@ -48,7 +51,7 @@ class Result:
 
 
 def topic_of(room_id: int) -> str:
-    """Returns the topic of a room: an undelivered push is replaced by the next one of its room.
+    """Returns a room's topic: its next push replaces one not yet delivered.
 
     A digest, because push services need not know our ids.
     """

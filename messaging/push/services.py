@@ -32,7 +32,7 @@ def public_key() -> str:
 def subscribe(
     *, caller: Caller, endpoint: str, p256dh: str, auth: str
 ) -> tuple[PushSubscription, bool]:
-    """Stores a browser's subscription for the caller's session; True when the endpoint is new.
+    """Stores a subscription for the caller's session; True if the endpoint is new.
 
     A known endpoint moves to this session, also from another user who uses the same browser: the
     same keys prove it.

@@ -1,4 +1,4 @@
-"""Shows where a message matches: an excerpt of its text in HTML, with the words marked."""
+"""Makes excerpts of found messages in HTML, with the matching words marked."""
 
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -13,7 +13,7 @@ BEFORE = 60
 
 
 def highlight(text: str, terms: Sequence[Term]) -> str:
-    """Returns an excerpt with matches in `<mark>`; all else is escaped, so it is safe in a page."""
+    """Returns an escaped HTML excerpt with matches in `<mark>`."""
     marked = _merged(sorted(_matches(list(words_in(text)), terms)))
     start, end = _bounds(text, marked[0][0] if marked else 0)
     shown, place = ["…" if start else ""], start
@@ -39,7 +39,10 @@ def _matches(words: Sequence[Word], terms: Sequence[Term]) -> Iterator[tuple[int
 
 
 def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Without repetitions: a word may match two terms, and one sign may be several words."""
+    """Drops repeated matches.
+
+    A word may match two terms, and one character may be several words.
+    """
     return list(dict.fromkeys(spans))
 
 

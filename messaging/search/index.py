@@ -107,7 +107,7 @@ def remove_index(_apps: object, editor: BaseDatabaseSchemaEditor) -> None:
 
 
 def index_new_messages(cursor: Any, first_id: int, last_id: int) -> None:
-    """Indexes what the batch and those before it stored, if the batch passes an INDEXING_STEP."""
+    """Indexes new messages when the batch passes an INDEXING_STEP."""
     if connection.vendor != "sqlite" or (first_id - 1) // INDEXING_STEP == last_id // INDEXING_STEP:
         return
     cursor.execute("SELECT id FROM messaging_indexed")

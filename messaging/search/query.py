@@ -13,7 +13,7 @@ MAX_TERMS = 20
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Words that follow each other in a text; of the last one only the start if `is_prefix`.
+    """Consecutive words in a text; with `is_prefix` the last may be a prefix.
 
     `foo-bar` is a term of two words, as in the texts.
     """
@@ -29,7 +29,7 @@ class Term:
 
 
 def parse_query(text: str) -> list[Term]:
-    """Returns the terms of a query, without repetitions; what holds no letter or digit is ignored.
+    """Returns the distinct terms of a query that hold a letter or digit.
 
     The last word is a prefix: the user may still be typing it. After a space, too: web clients
     trim what they send.

@@ -1,4 +1,4 @@
-"""Finds messages by words, newest first, in rooms that the caller can read now (contract §6).
+"""Finds messages by words in rooms that the caller can read (contract §6).
 
 A page comes from two steps, so that neither a common nor a rare word reads many rows:
 
@@ -96,7 +96,10 @@ class _Hit(NamedTuple):
 
 
 def search_messages(search: Search, *, cursor: str | None, limit: int) -> Found:
-    """Returns a page of messages with `highlight`. Raises Forbidden for a banned user, Invalid."""
+    """Returns a page of messages, newest first, with `highlight`.
+
+    Raises Forbidden for a banned user, Invalid.
+    """
     if search.room is not None:
         search.room.check_may_read()
     before_id = id_in(cursor, "cursor") if cursor else None
@@ -186,7 +189,7 @@ class _Finder:
         return [_Hit(*row) for row in self._database.fetchall()]
 
     def _bounds(self, before_id: int | None) -> tuple[int, int]:
-        """Returns the positions between which messages may match: after one, up to the other."""
+        """Returns the positions after and up to which messages may match."""
         low, high = 0, self._last_position(before_id)
         if self._search.after is not None:
             low = self._first_since(self._search.after - CLOCK_TOLERANCE, high) - 1
@@ -221,7 +224,7 @@ class _Finder:
         return (row and row[0]) or 0
 
     def _first_since(self, moment: datetime, high: int) -> int:
-        """Returns the first position not older than a moment, by bisection; no index has times."""
+        """Returns the first position since a moment, by bisection: no index has times."""
         first, end = 1, high + 1
         room = "" if self._room is None else f"m.room_id = {self._room.pk} AND "
         while first < end:
@@ -240,7 +243,7 @@ class _Finder:
         return end
 
     def _index_query(self) -> str:
-        """Returns the query of the index: words and tokens, quoted; '' when there are none.
+        """Returns the query of the index, with words and tokens quoted; may be empty.
 
         Phrases and exclusions are left to the conditions.
         """
@@ -291,7 +294,10 @@ class _Finder:
 
 
 def _quoted(word: str, *, is_prefix: bool = False) -> str:
-    """Quotes a word for the engine. Words hold letters, marks, digits and underscores only."""
+    """Quotes a word for the engine.
+
+    Words hold letters, marks, digits and underscores only.
+    """
     if connection.vendor == "sqlite":
         return f'"{word}"' + ("*" if is_prefix else "")
     return f"'{word}'" + (":*" if is_prefix else "")

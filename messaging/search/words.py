@@ -1,4 +1,4 @@
-"""Splits texts into the words that search compares: without case, accents and punctuation.
+"""Splits texts into words without case, accents and punctuation, for search.
 
 Both databases index these words instead of the text, so they find the same messages, and no rule of
 their parsers applies.

@@ -26,8 +26,8 @@ from .batch_mentions import BatchMentions
 from .client_ids import EarlierSends
 from .drafts import Draft, Sent
 from .files import FreeFiles
-from .locked_room import LockedRoom
-from .read_markers import DeliveredMarker, Mark, MarkDelivered, ReadMarker, ReadMarkers
+from .read_markers import DeliveredMarker, MarkCommand, MarkDelivered, ReadMarker, ReadMarkers
+from .room_versions import LockedRoom
 from .sql import (
     ADVANCE_DELIVERED_MARKERS,
     ADVANCE_READ_MARKERS,
@@ -51,14 +51,14 @@ from .sql import (
 class MessageBatch:
     """Is used inside a transaction: `add` drafts in order, `move_marker`, `save`."""
 
-    def __init__(self, drafts: Sequence[Draft], marks: Sequence[Mark] = ()) -> None:
+    def __init__(self, drafts: Sequence[Draft], marks: Sequence[MarkCommand] = ()) -> None:
         self._now = timezone.now()
         self._mentions = BatchMentions(drafts)
         self._new: list[tuple[Draft, MessageState]] = []
         self._joining: dict[tuple[int, int], int] = {}
         self._earlier = EarlierSends(self._lock_and_read(drafts, marks), self._rooms)
 
-    def _lock_and_read(self, drafts: Sequence[Draft], marks: Sequence[Mark]) -> list[int]:
+    def _lock_and_read(self, drafts: Sequence[Draft], marks: Sequence[MarkCommand]) -> list[int]:
         """Returns the ids of messages whose `client_id` a draft repeats.
 
         The rooms are locked first, so that everything else is read under their locks.
@@ -165,7 +165,7 @@ class MessageBatch:
         self._earlier.note(draft, message)
         return message
 
-    def move_marker(self, mark: Mark) -> ReadMarker | DeliveredMarker | DomainError:
+    def move_marker(self, mark: MarkCommand) -> ReadMarker | DeliveredMarker | DomainError:
         """Moves a marker, after the messages of the batch, which it may cover."""
         room = self._rooms.get(mark.room_id)
         last_seq = room.last_seq if room else 0
@@ -213,7 +213,7 @@ class MessageBatch:
             raise_counters({user_id for _, user_id in self._joining})
 
 
-def _members_to_lock(drafts: Sequence[Draft], marks: Sequence[Mark]) -> set[tuple[int, int]]:
+def _members_to_lock(drafts: Sequence[Draft], marks: Sequence[MarkCommand]) -> set[tuple[int, int]]:
     """Returns members whose read markers may move. SQLite has no row locks to order."""
     keys = {(mark.room_id, mark.user_id) for mark in marks}
     if thread_connection().features.has_select_for_update:

@@ -1,4 +1,4 @@
-"""Resolves the mentions of a batch with one query, and with none when no text has an `@`."""
+"""Resolves the mentions of a batch with one query, or none without an `@`."""
 
 from collections.abc import Iterable, Sequence
 
@@ -16,7 +16,7 @@ from messaging.mentions import (
 )
 
 from .drafts import Draft
-from .locked_room import LockedRoom
+from .room_versions import LockedRoom
 from .sql import Rows, no_rows, select
 
 

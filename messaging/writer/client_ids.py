@@ -15,7 +15,7 @@ from messaging.quotes import quotes_of
 from messaging.selectors import state_of
 
 from .drafts import Draft, Sent
-from .locked_room import LockedRoom
+from .room_versions import LockedRoom
 
 
 def digest_of(text: str, reply_to: int | None, attachments: Sequence[int] = ()) -> str:

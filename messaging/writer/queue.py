@@ -32,7 +32,7 @@ from messaging.metrics import batch_stored, batch_taken, batches_repeated, messa
 
 from .batch import MessageBatch
 from .drafts import Draft, Sent
-from .read_markers import DeliveredMarker, Mark, MarkDelivered, MarkRead, ReadMarker
+from .read_markers import DeliveredMarker, MarkCommand, MarkDelivered, MarkRead, ReadMarker
 
 CAPACITY = 4096
 """Queued writes; one more is refused with `busy`, so the queue is bounded."""
@@ -50,7 +50,7 @@ Outcome = Sent | ReadMarker | DeliveredMarker | DomainError
 class QueuedWrite:
     """A queued command; `answer` is an asyncio future for callers on an event loop."""
 
-    command: Draft | Mark
+    command: Draft | MarkCommand
     answer: Future[Any] | asyncio.Future[Any]
     outcome: Outcome | None = None
     queued_at: float = field(default_factory=time.monotonic)
@@ -73,7 +73,7 @@ class Writer:
     def submit(self, command: MarkRead) -> Future[ReadMarker]: ...
     @overload
     def submit(self, command: MarkDelivered) -> Future[DeliveredMarker]: ...
-    def submit(self, command: Draft | Mark) -> Future[Any]:
+    def submit(self, command: Draft | MarkCommand) -> Future[Any]:
         """Queues a write from a thread and returns a future of its result.
 
         The future raises the DomainError that refused the write. Writes of one caller are stored in
@@ -89,7 +89,7 @@ class Writer:
     def submit_from_loop(self, command: MarkRead) -> asyncio.Future[ReadMarker]: ...
     @overload
     def submit_from_loop(self, command: MarkDelivered) -> asyncio.Future[DeliveredMarker]: ...
-    def submit_from_loop(self, command: Draft | Mark) -> asyncio.Future[Any]:
+    def submit_from_loop(self, command: Draft | MarkCommand) -> asyncio.Future[Any]:
         """Queues a write from the running event loop."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._enqueue(QueuedWrite(command, answer))
@@ -133,7 +133,7 @@ class Writer:
         connection.close()
 
     def _next_batch(self) -> list[QueuedWrite]:
-        """Waits for a write, and takes what is queued. Returns nothing after the last write."""
+        """Waits for a write and takes the queue; returns nothing after the last write."""
         batch: list[QueuedWrite] = []
         queued = self._queue.get()
         while queued is not None:
@@ -254,7 +254,7 @@ def _is_conflict(error: OperationalError) -> bool:
 
 def _store_together(batch: Sequence[QueuedWrite]) -> None:
     drafts = [one.command for one in batch if isinstance(one.command, Draft)]
-    marks = [one.command for one in batch if isinstance(one.command, Mark)]
+    marks = [one.command for one in batch if isinstance(one.command, MarkCommand)]
     with writing(), thread_connection().wrap_database_errors:
         message_batch = MessageBatch(drafts, marks)
         sent = iter([_add(message_batch, draft) for draft in drafts])

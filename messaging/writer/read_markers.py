@@ -36,7 +36,7 @@ class MarkDelivered:
     seq: int
 
 
-Mark = MarkRead | MarkDelivered
+MarkCommand = MarkRead | MarkDelivered
 
 
 @dataclass(frozen=True, slots=True)

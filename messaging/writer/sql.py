@@ -81,7 +81,7 @@ def _placeholders(count: int, placeholder: str = "%s") -> str:
 
 
 def lock_rooms(ids: Collection[int]) -> Rows:
-    """Locks rooms and returns the columns of `locked_room.LockedRoom`.
+    """Locks rooms and returns the columns of `room_versions.LockedRoom`.
 
     In the order of ids, so that two processes cannot deadlock.
     """
@@ -134,7 +134,7 @@ def used_client_ids(keys: Collection[tuple[int, int, str]]) -> Rows:
 
 
 def lock_members(keys: Collection[tuple[int, int]]) -> Rows:
-    """Returns room, user and the columns of `read_markers.StoredMarkers` of each member.
+    """Locks members; returns room, user and the columns of StoredMarkers of each.
 
     PostgreSQL locks the members' rows in this one order, after those of rooms. If a batch locked
     more rows later, it could deadlock with a batch of another process, and one of them would fail.
@@ -167,7 +167,7 @@ def replyable_messages(ids: Collection[int]) -> Rows:
 
 
 def lock_attachments(ids: Collection[int]) -> Rows:
-    """Locks files that nothing is attached to yet; returns the columns of `files.FreeFile`.
+    """Locks files that no message has; returns the columns of FreeFile.
 
     In the order of ids, after the rows of rooms and members, so that two batches cannot deadlock.
     """

@@ -112,7 +112,7 @@ class Broadcaster:
         self._broadcast(SendToFollowers(user_id, list(room_ids), text, is_own))
 
     def has_events_receivers(self) -> bool:
-        """Returns whether there may be an events socket; other processes do not list theirs."""
+        """Returns whether there may be an events socket, here or on another process."""
         return self._broker.active or bool(self._hub.events_sockets)
 
     def end_sessions(self, session_ids: Collection[int]) -> None:

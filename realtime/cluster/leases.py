@@ -104,7 +104,7 @@ class Leases:
             COUNT, self._keys(key), self._process, _ttl(), number, f"n {name}"
         )
 
-    def held(self, room_id: int, user_ids: Sequence[int]) -> Reply:
+    def holds(self, room_id: int, user_ids: Sequence[int]) -> Reply:
         """Returns a future of a list, truthy for each user whom any process holds."""
         room = _room(room_id)
         return self._redis.for_key(room).run(ONLINE, [_key(room)], *user_ids)
@@ -118,8 +118,8 @@ class Leases:
     async def online(self, room_id: int, user_ids: Collection[int]) -> set[int]:
         """Returns which of these users any process holds in the room."""
         queried = list(user_ids)
-        held = await self.held(room_id, queried) or ()
-        return {user_id for user_id, is_held in zip(queried, held, strict=False) if is_held}
+        answers = await self.holds(room_id, queried) or ()
+        return {user_id for user_id, is_online in zip(queried, answers, strict=False) if is_online}
 
     def _keys(self, key: str) -> list[str]:
         return [_key(key), _key(f"held:{self._process}"), _key("processes")]
@@ -233,7 +233,7 @@ def _pair(room_id: int, user_id: int) -> str:
 
 
 def room_hash(room_id: int) -> tuple[str, str]:
-    """Returns the name of a room's users, which selects the host, and their key there."""
+    """Returns the name of a room's users, which selects the host, and their key."""
     return _room(room_id), _key(_room(room_id))
 
 

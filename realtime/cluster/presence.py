@@ -19,7 +19,8 @@ from accounts.kernel.rate_limits import Rate, buckets
 from realtime.delivery.hub import Hub
 from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.subscriber import Subscriber
-from realtime.protocol import Exited, Joined, encode
+from realtime.protocol import encode
+from realtime.protocol.server_frames import Exited, Joined
 
 from .broadcaster import Broadcaster
 from .lease_scripts import MAX_NAMED

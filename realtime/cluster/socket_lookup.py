@@ -27,7 +27,7 @@ RETRY_DELAY = 2.0
 
 
 class SocketLookup:
-    """Asks the hub of this process, then the presence leases in Redis. For one thread."""
+    """Looks sockets up in this process's hub, then in Redis; for one thread."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -54,10 +54,12 @@ class SocketLookup:
             missing = [user_id for user_id in user_ids if user_id not in found]
             if not missing or not self._clients:
                 break
-            held = self._held(lease, missing)
-            if held is None:
+            answers = self._held(lease, missing)
+            if answers is None:
                 return SocketsFound(found, is_complete=False)
-            found |= {user_id for user_id, is_held in zip(missing, held, strict=True) if is_held}
+            found |= {
+                user_id for user_id, is_online in zip(missing, answers, strict=True) if is_online
+            }
         return SocketsFound(found, is_complete=True)
 
     def _is_here(self, room_id: int, user_id: int) -> bool:
@@ -75,9 +77,9 @@ class SocketLookup:
         if now - self._failed_at.get(number, -RETRY_DELAY) < RETRY_DELAY:
             return None
         try:
-            held: list[Any] = self._clients[number].hmget(key, user_ids)
+            answers: list[Any] = self._clients[number].hmget(key, user_ids)
         except (RedisError, OSError):
             redis_failures.inc()
             self._failed_at[number] = now
             return None
-        return held
+        return answers

@@ -1,4 +1,4 @@
-"""Publishes `presence` and `profile` of users to members of their small rooms (contract §7).
+"""Publishes `presence` and `profile` to members of small rooms (contract §7).
 
 A user is online with an events socket on any process. A socket of one room is not counted here: its
 room receives `join` and `exit`.
@@ -16,8 +16,9 @@ from accounts.kernel.errors import Busy, NoSuchUser
 from accounts.selectors import find_user, last_seen_of
 from realtime.db_threads import DatabaseThreads
 from realtime.delivery.hub import Hub
-from realtime.protocol import PresenceFrame, ProfileFrame, ProfileUser, ServerFrame, encode
-from rooms.followed_rooms import shared_rooms
+from realtime.protocol import encode
+from realtime.protocol.server_frames import PresenceFrame, ProfileFrame, ProfileUser, ServerFrame
+from rooms.shared_presence import shared_rooms
 
 from .broadcaster import Broadcaster
 from .leases import EVERYWHERE, Leases
@@ -33,7 +34,7 @@ MAX_WAITING = 5000
 
 
 class Announcement(NamedTuple):
-    """What to publish about one user; `is_own` sends it to the user's own sockets too."""
+    """A frame about one user; `is_own` sends it to the user's own sockets too."""
 
     frame: Callable[[Any], ServerFrame]
     is_own: bool = False
@@ -73,7 +74,7 @@ class UserPresence:
         self._leases.enter(EVERYWHERE, caller.user_id, caller.username).add_done_callback(entered)
 
     def leave(self, caller: Caller, *, announce: bool) -> None:
-        """Releases a user whose events socket closed; announces the last one, after a delay.
+        """Releases a user's closed events socket; announces the last one, later.
 
         `announce` is false while the process shuts down: its users reconnect elsewhere.
         """
@@ -98,7 +99,7 @@ class UserPresence:
             if not (reply.result() or (None,))[0]:
                 self._announce_offline(caller.user_id, caller.username)
 
-        self._leases.held(EVERYWHERE, [caller.user_id]).add_done_callback(publish)
+        self._leases.holds(EVERYWHERE, [caller.user_id]).add_done_callback(publish)
 
     def user_expired(self, username: str) -> None:
         """Announces a user whose process died (see LeaseHolder)."""

@@ -10,26 +10,22 @@ from realtime.delivery.events_socket import EventsSocket, Follower
 from realtime.delivery.replay_limits import consume_replay
 from realtime.delivery.subscriber import error_frame
 from realtime.errors import Removed
-from realtime.protocol import (
+from realtime.protocol import encode, with_room_id
+from realtime.protocol.client_frames import (
     AboutOneRoom,
     AnyEventsFrame,
     DeliveredInRoom,
-    Exited,
     ExitRoom,
     Follow,
-    Followed,
     JoinInRoom,
     Ping,
-    Pong,
     ReadRoom,
     ResumeRooms,
     SendToRoom,
     TypingInRoom,
     Unfollow,
-    Unfollowed,
-    encode,
-    with_room_id,
 )
+from realtime.protocol.server_frames import Exited, Followed, Pong, Unfollowed
 from realtime.runtime import Runtime
 from rooms import services as rooms
 from rooms.connecting import follow_room

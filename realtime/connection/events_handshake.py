@@ -1,5 +1,6 @@
-"""Subscribes an admitted events socket to its user's rooms, with the same number of queries for any
-number of rooms (contract §7).
+"""Subscribes an admitted events socket to its user's rooms (contract §7).
+
+The number of queries does not depend on the number of rooms.
 """
 
 from typing import NamedTuple
@@ -8,10 +9,11 @@ from django.conf import settings
 
 from accounts.auth import Caller, sign_in_with
 from accounts.tokens import Claims
-from messaging.unread import Pair, ReadMarks, marks_of
+from messaging.unread import ReadMarks, UserRoom, marks_of
 from realtime.delivery.events_socket import EventsSocket
 from realtime.delivery.send_queue import SendQueue
-from realtime.protocol import EventsReady, RoomState, UserOut, encode
+from realtime.protocol import encode
+from realtime.protocol.server_frames import EventsReady, RoomState, UserOut
 from realtime.runtime import Runtime
 from rooms.followed_rooms import Memberships, memberships
 
@@ -24,7 +26,7 @@ class Admitted(NamedTuple):
 
     caller: Caller
     memberships: Memberships
-    marks: dict[Pair, ReadMarks]
+    marks: dict[UserRoom, ReadMarks]
 
 
 def authorise(claims: Claims) -> Admitted:

@@ -13,24 +13,26 @@ from realtime.delivery.local_room import JOIN_INTERVAL, TYPING_INTERVAL, LocalRo
 from realtime.delivery.recovery import loss_of_access
 from realtime.delivery.replay_limits import consume_replay
 from realtime.delivery.subscriber import Subscriber
-from realtime.protocol import (
-    Ack,
+from realtime.protocol import encode
+from realtime.protocol.client_frames import (
     AnyClientFrame,
     Delivered,
-    DeliveredOut,
     Exit,
-    Exited,
     Join,
-    Joined,
     Ping,
-    Pong,
     Read,
-    ReadOut,
     Resume,
     SendMessage,
     Typing,
+)
+from realtime.protocol.server_frames import (
+    Ack,
+    DeliveredOut,
+    Exited,
+    Joined,
+    Pong,
+    ReadOut,
     TypingOut,
-    encode,
 )
 from realtime.runtime import Runtime
 from rooms import services as rooms
@@ -176,7 +178,7 @@ class FrameHandlers:
             self.subscriber.send(ack_text(frame, sent))
 
     async def _addressed_to(self, receiver: int) -> tuple[int, int | None]:
-        """Returns the room of a message with a `receiver`, and this socket's if it differs.
+        """Returns the room of a message with a `receiver`, and this one if it differs.
 
         On a private socket the receiver must be the other user.
         """

@@ -13,7 +13,8 @@ from accounts.auth import Caller
 from accounts.kernel.errors import DomainError
 from realtime.close_codes import CLOSE_CODES, CloseCode
 from realtime.errors import Removed
-from realtime.protocol import RemovalReason, RoomRemoved, encode, with_room_id
+from realtime.protocol import encode, with_room_id
+from realtime.protocol.server_frames import RemovalReason, RoomRemoved
 from realtime.servers.interface import Event
 from rooms.errors import NoSuchRoom, NotAMember
 from rooms.followed_rooms import FollowedRoom, Memberships
@@ -24,7 +25,7 @@ from .subscriber import Subscriber, drop_as_too_slow, error_frame, text_event
 
 
 class Follower(Subscriber):
-    """The subscription of an events socket to one room. What ends it does not end the socket."""
+    """The subscription of an events socket to one room; the socket outlives it."""
 
     is_follower: ClassVar[bool] = True
     REASONS: ClassVar[dict[type[DomainError], RemovalReason]] = {

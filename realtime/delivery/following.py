@@ -43,7 +43,7 @@ class Following:
         return follower
 
     def start(self, follower: Follower) -> bool:
-        """Starts live frames. False when changes between row and subscription are missing."""
+        """Starts live frames; False if changes since the row was read are missing."""
         room = follower.room
         if room is None or room.version > follower.version:
             return False
@@ -58,7 +58,7 @@ class Following:
             task.add_done_callback(self._starting.discard)
 
     async def catch_up(self, follower: Follower) -> None:
-        """Sends missing changes, then live frames. Closes the socket when they cannot be read."""
+        """Sends missing changes, then live frames; closes the socket if it cannot."""
         if follower.room is None:
             return
         try:

@@ -108,7 +108,7 @@ class Hub:
         return room
 
     def open_events_socket(self, socket: EventsSocket) -> None:
-        """Registers a socket, before it is subscribed to rooms; checked as in `subscribe`."""
+        """Registers a socket before it has rooms; checked as in `subscribe`."""
         self.state.counts.events_sockets += 1
         self._add_to_session(socket)
         self.events_sockets.setdefault(socket.caller.user_id, set()).add(socket)
@@ -155,7 +155,7 @@ class Hub:
             del self._by_session[socket.caller.session_id]
 
     def renew(self, socket: Socket, caller: Caller) -> None:
-        """Continues a socket with a newer token of the same user, checked as in `subscribe`."""
+        """Continues a socket with its user's newer token; checked as in `subscribe`."""
         self._forget_session(socket)
         socket.renew(caller)
         self._add_to_session(socket)
@@ -171,7 +171,7 @@ class Hub:
             self._observer.repair_needed(room)
 
     def send_to_users(self, room_id: int, user_ids: Collection[int], text: str) -> None:
-        """Sends copies of a private message to its users' sockets of the room where it was sent.
+        """Sends copies of a private message to its users in the room of the sender.
 
         Not to events sockets: these follow the private room itself.
         """
@@ -215,7 +215,7 @@ class Hub:
     def send_to_followers(
         self, user_id: int, room_ids: Collection[int], text: str, *, is_own: bool
     ) -> None:
-        """Sends a frame about a user once to each events socket that follows one of the rooms."""
+        """Sends a frame once to each events socket that follows one of the rooms."""
         rooms = [room for pk in room_ids if (room := self.rooms.get(pk)) and room.followers]
         receivers = {
             one.socket for room in rooms for one in room.subscribers() if isinstance(one, Follower)

@@ -13,7 +13,7 @@ from functools import partial
 from django.conf import settings
 
 from realtime.protocol import with_room_id
-from realtime.servers.interface import Event, Write, ignore_change
+from realtime.servers.interface import Event, WriteFunction, ignore_change
 
 from .local_state import LocalState
 from .subscriber import Subscriber, VersionedFrame, text_event
@@ -62,9 +62,9 @@ class LocalRoom:
         # Up-to-date subscribers, mapped to their transport's write function. Fan-out loops over
         # these functions only: touching any other per-socket object costs a cache miss per
         # recipient.
-        self.direct_writers: dict[Subscriber, Write] = {}
+        self.direct_writers: dict[Subscriber, WriteFunction] = {}
         # The same for followers, whose frames need a `room_id` (`protocol.with_room_id`).
-        self.follower_writers: dict[Subscriber, Write] = {}
+        self.follower_writers: dict[Subscriber, WriteFunction] = {}
         # The number of followers, up to date or not.
         self.followers = 0
         # Up-to-date subscribers that receive frames through their send queue. A dict, here and
@@ -215,7 +215,7 @@ class LocalRoom:
         if subscriber in self.follower_writers or subscriber in self.queued_subscribers:
             self._route(subscriber)
 
-    def _writers(self, subscriber: Subscriber) -> dict[Subscriber, Write]:
+    def _writers(self, subscriber: Subscriber) -> dict[Subscriber, WriteFunction]:
         return self.follower_writers if subscriber.is_follower else self.direct_writers
 
     def _remove_from_receivers(self, subscriber: Subscriber) -> None:
@@ -372,7 +372,7 @@ class LocalRoom:
         return self.throttled.pop((what, user_id), None) is not None
 
 
-def _write_directly(writers: dict[Subscriber, Write], data: bytes) -> None:
+def _write_directly(writers: dict[Subscriber, WriteFunction], data: bytes) -> None:
     for write in list(writers.values()):
         try:
             write(data)

@@ -13,10 +13,11 @@ from typing import Any
 
 from accounts.kernel.errors import Busy
 from messaging.my_rooms import AddedRoom, added_rooms
-from messaging.unread import Pair, read_marks
+from messaging.unread import UserRoom, read_marks
 from realtime.db_threads import DatabaseThreads
 from realtime.metrics import membership_announcements
-from realtime.protocol import Marks, RemovalReason, RoomAdded, encode
+from realtime.protocol import encode
+from realtime.protocol.server_frames import Marks, RemovalReason, RoomAdded
 from rooms.followed_rooms import current_memberships, removal_reasons
 from rooms.membership_counters import changed_counters
 
@@ -36,14 +37,14 @@ USERS_PER_STEP = 200
 
 
 class MembershipWatch:
-    """Keeps the rooms of the events sockets of one process up to date. Runs on their loop."""
+    """Keeps the rooms of a process's events sockets up to date; on their loop."""
 
     def __init__(self, hub: Hub, following: Following, database: DatabaseThreads) -> None:
         self._hub = hub
         self._following = following
         self._database = database
         self._hinted: set[int] = set()
-        self._marked: set[Pair] = set()
+        self._marked: set[UserRoom] = set()
         # One check at a time: the memberships that one has read may not be older than those that
         # another has announced.
         self._checking = asyncio.Lock()
@@ -61,7 +62,7 @@ class MembershipWatch:
         self._hinted.update(found)
 
     def marks_changed(self, user_id: int, room_id: int) -> None:
-        """Sends `marks` to the user's events sockets soon, once for all changes meanwhile."""
+        """Sends `marks` to the user's events sockets, once for several changes."""
         if user_id not in self._hub.events_sockets:
             return
         if not self._marked:
@@ -136,7 +137,7 @@ class MembershipWatch:
     def _sockets(self, user_ids: Iterable[int]) -> list[EventsSocket]:
         return [one for pk in user_ids for one in self._hub.events_sockets.get(pk, ())]
 
-    def _add_rooms(self, socket: EventsSocket, added: Mapping[Pair, AddedRoom]) -> None:
+    def _add_rooms(self, socket: EventsSocket, added: Mapping[UserRoom, AddedRoom]) -> None:
         for (user_id, room_id), room in added.items():
             if user_id != socket.caller.user_id or socket.knows(room_id):
                 continue
@@ -179,7 +180,7 @@ class MembershipWatch:
         marked, self._marked = self._marked, set()
         await self._guarded(self._read_and_send_marks(marked))
 
-    async def _read_and_send_marks(self, marked: Collection[Pair]) -> None:
+    async def _read_and_send_marks(self, marked: Collection[UserRoom]) -> None:
         marks = await self._database.run(read_marks, marked)
         for (user_id, room_id), found in marks.items():
             text = encode(Marks(room_id=room_id, **found._asdict()))
@@ -188,7 +189,7 @@ class MembershipWatch:
 
 
 class KnownRooms:
-    """The rooms that a socket knew before the memberships were read, with their followers."""
+    """A socket's rooms and followers before the memberships were read."""
 
     __slots__ = ("rooms", "socket", "user_id")
 

@@ -35,7 +35,7 @@ class ReplayCache:
 
     def __init__(self, database: DatabaseThreads) -> None:
         self._database = database
-        self.held = 0
+        self.held_bytes = 0
         """Bytes of all pages: being read, in use, or kept."""
         self._idle = 0
         self._kept: OrderedDict[Place, Page] = OrderedDict()
@@ -103,7 +103,7 @@ class ReplayCache:
         self._forget(place)
         self._kept[place] = page
         page.is_kept = True
-        self.held += page.size
+        self.held_bytes += page.size
         self._idle += page.size
         self._trim()
 
@@ -114,7 +114,7 @@ class ReplayCache:
             if page.is_kept:
                 self._idle -= page.size
             else:
-                self.held += page.size
+                self.held_bytes += page.size
         page.readers += 1
         return page
 
@@ -135,14 +135,14 @@ class ReplayCache:
         page.is_kept = False
         if not page.readers:
             self._idle -= page.size
-            self.held -= page.size
+            self.held_bytes -= page.size
 
     # The limit
 
     async def _reserve(self) -> None:
         """Waits until one more page may be held. Raises Busy."""
         if not self._waiting and self._has_room():
-            self.held += MAX_PAGE_BYTES
+            self.held_bytes += MAX_PAGE_BYTES
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
@@ -162,16 +162,16 @@ class ReplayCache:
         limit: int | None = settings.CHAT_REPLAY_BYTES
         if limit is None:
             return True
-        while self._idle and self.held + MAX_PAGE_BYTES > limit:
+        while self._idle and self.held_bytes + MAX_PAGE_BYTES > limit:
             self._forget_oldest_idle()
-        return not self.held or self.held + MAX_PAGE_BYTES <= limit
+        return not self.held_bytes or self.held_bytes + MAX_PAGE_BYTES <= limit
 
     def _free(self, size: int) -> None:
-        self.held -= size
+        self.held_bytes -= size
         while self._waiting and (self._waiting[0].done() or self._has_room()):
             turn = self._waiting.popleft()
             if not turn.done():
-                self.held += MAX_PAGE_BYTES
+                self.held_bytes += MAX_PAGE_BYTES
                 turn.set_result(None)
 
     def _trim(self) -> None:

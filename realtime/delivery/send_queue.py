@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 from realtime.metrics import closed_by_server
-from realtime.servers.interface import Connection, Event, Write, ignore_change
+from realtime.servers.interface import Connection, Event, WriteFunction, ignore_change
 
 from .local_state import LocalState
 from .send_buffers import size_of
@@ -55,7 +55,7 @@ class SendQueue:
         self._frame_cache = state.frame_cache
         self.buffers = state.send_buffers
         connection.watch(self._update_direct_writer)
-        self.direct_writer: Write | None = None
+        self.direct_writer: WriteFunction | None = None
         """Writes whole frames past `send`. Set only while the queue is empty and open."""
         self.on_writer_change: Callable[[], None] = ignore_change
         """Called when `direct_writer` was set or removed."""
@@ -100,7 +100,7 @@ class SendQueue:
         self._task = asyncio.ensure_future(self._finish(coroutine, waiting_for))
         return True
 
-    def _write_directly(self, direct_writer: Write, text: str) -> None:
+    def _write_directly(self, direct_writer: WriteFunction, text: str) -> None:
         try:
             direct_writer(self._frame_cache.of(text))
         except Exception as error:  # noqa: BLE001 - half a frame may be out

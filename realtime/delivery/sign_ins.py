@@ -39,7 +39,7 @@ class RoomSearch:
 
 
 @dataclass(slots=True, eq=False)
-class SignIn:
+class QueuedSignIn:
     """A socket that waits. `answer` is its caller, with the room if it is known."""
 
     claims: Claims
@@ -52,16 +52,16 @@ class SignIns:
 
     def __init__(self, database: DatabaseThreads) -> None:
         self._database = database
-        self._waiting: deque[SignIn] = deque()
+        self._waiting: deque[QueuedSignIn] = deque()
         self._task: asyncio.Task[None] | None = None
 
     async def authorise(self, claims: Claims, search: RoomSearch) -> tuple[Caller, Room]:
-        """Checks session, account and membership. Raises the DomainError of a refusal, Busy."""
+        """Checks session, account and membership. Raises a refusal's DomainError, Busy."""
         if len(self._waiting) >= MAX_WAITING:
             raise Busy
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[tuple[Caller, Room | None]] = loop.create_future()
-        self._waiting.append(SignIn(claims, search, answer))
+        self._waiting.append(QueuedSignIn(claims, search, answer))
         if self._task is None:
             # In an empty context: its log lines must not carry that of the first socket.
             self._task = loop.create_task(self._run(), context=Context())
@@ -82,15 +82,15 @@ class SignIns:
         finally:
             self._task = None
 
-    def _next_batch(self) -> list[SignIn]:
-        batch: list[SignIn] = []
+    def _next_batch(self) -> list[QueuedSignIn]:
+        batch: list[QueuedSignIn] = []
         while self._waiting and len(batch) < MAX_BATCH_SIZE:
             one = self._waiting.popleft()
             if not one.answer.done():  # closed, or it waited too long
                 batch.append(one)
         return batch
 
-    async def _answer(self, batch: Sequence[SignIn]) -> None:
+    async def _answer(self, batch: Sequence[QueuedSignIn]) -> None:
         try:
             outcomes = await self._database.run(authorise_together, batch)
         except Exception as error:  # noqa: BLE001 - each socket raises it again
@@ -107,8 +107,8 @@ class SignIns:
 Outcome = tuple[Caller, Room | None] | Exception
 
 
-def authorise_together(batch: Sequence[SignIn]) -> list[Outcome]:
-    """Returns the outcome of each. Memberships are read after the sessions, as for one socket."""
+def authorise_together(batch: Sequence[QueuedSignIn]) -> list[Outcome]:
+    """Returns the outcome of each; memberships are read after sessions."""
     callers = sign_in_together([one.claims for one in batch])
     rooms = {
         known: known(
@@ -119,7 +119,7 @@ def authorise_together(batch: Sequence[SignIn]) -> list[Outcome]:
     return [_outcome(one, callers[one.claims], rooms[one.search.known]) for one in batch]
 
 
-def _outcome(one: SignIn, caller: Caller | DomainError, rooms: dict[Entry, Room]) -> Outcome:
+def _outcome(one: QueuedSignIn, caller: Caller | DomainError, rooms: dict[Entry, Room]) -> Outcome:
     if isinstance(caller, DomainError):
         return caller
     room = rooms.get((caller.user_id, one.search.name))

@@ -12,7 +12,7 @@ from typing import Any
 from typing_extensions import override
 
 from .control_frames import FrameScanner
-from .interface import Receive, Send, Write
+from .interface import Receive, Send, WriteFunction
 from .kernel_buffers import bound_kernel
 
 TRANSPORT = ("abort", "get_extra_info", "get_protocol", "get_write_buffer_size", "set_protocol")
@@ -36,7 +36,7 @@ class AsgiConnection:
             if hasattr(protocol, "data_received"):  # not a BufferedProtocol
                 transport.set_protocol(BoundedPeer(transport, protocol))
 
-    def direct_writer(self) -> Write | None:
+    def direct_writer(self) -> WriteFunction | None:
         return None
 
     def watch(self, on_writer_change: Callable[[], None]) -> None: ...

@@ -19,7 +19,7 @@ from twisted.internet.tcp import Server
 
 from .control_frames import ControlFrameLimiter
 from .draining import DRAIN_INTERVAL, MAX_DRAIN
-from .interface import Event, Receive, Send, Write, ignore_change
+from .interface import Event, Receive, Send, WriteFunction, ignore_change
 from .kernel_buffers import bound_kernel
 from .required import RequiredNames, missing_names
 
@@ -132,7 +132,7 @@ class DaphneConnection:
         else:
             protocol.onMessageFrame = self._count_piece
 
-    def direct_writer(self) -> Write | None:
+    def direct_writer(self) -> WriteFunction | None:
         """Returns a function that bypasses autobahn, which encodes once per recipient.
 
         None unless the socket is open, with nothing queued and no compression.

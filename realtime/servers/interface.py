@@ -6,7 +6,7 @@ from typing import Any, Protocol
 Event = dict[str, Any]
 Send = Callable[[Event], Coroutine[Any, Any, None]]
 Receive = Callable[[], Coroutine[Any, Any, Event]]
-Write = Callable[[bytes], object]
+WriteFunction = Callable[[bytes], object]
 
 
 def ignore_change() -> None:
@@ -22,7 +22,7 @@ class Connection(Protocol):
     @property
     def receive(self) -> Receive: ...
 
-    def direct_writer(self) -> Write | None:
+    def direct_writer(self) -> WriteFunction | None:
         """Returns a function that writes frames; None while they must go by `send`."""
 
     def watch(self, on_writer_change: Callable[[], None]) -> None:

@@ -48,7 +48,7 @@ def max_discarded() -> float:
 
 
 class Upload:
-    """The body of one upload. `open` it before the first byte; `close` it with its request."""
+    """The body of one upload, from `open` before its first byte to `close`."""
 
     __slots__ = ("_uploads", "_user_id", "file", "size")
 
@@ -129,7 +129,7 @@ def known_uploader(method: str, path: str, authorization: str) -> int | None:
 
 
 async def receive_upload(receive: Receive, upload: Upload) -> bool:
-    """Writes a body to its file; False if the client disconnected. Raises BodyRefused."""
+    """Writes a body to its file; False if the client left. Raises BodyRefused."""
     try:
         async with asyncio.timeout(settings.CHAT_BODY_TIMEOUT) as deadline:
             return await _pieces(receive, upload, deadline)

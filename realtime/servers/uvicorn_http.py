@@ -146,7 +146,7 @@ class HttpConnection:
 
 
 def refuse_compression(config: Config) -> None:
-    """Turns off permessage-deflate, whatever the command line says (decision 45).
+    """Turns off permessage-deflate, also against the command line (decision 45).
 
     uvicorn reads this setting each time it builds a WebSocket protocol of any class.
     """

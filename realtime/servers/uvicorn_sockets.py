@@ -21,7 +21,7 @@ from websockets.server import ServerProtocol
 
 from .control_frames import ControlFrameLimiter
 from .draining import DRAIN_INTERVAL, MAX_DRAIN
-from .interface import Receive, Send, Write, ignore_change
+from .interface import Receive, Send, WriteFunction, ignore_change
 from .kernel_buffers import bound_kernel
 from .required import RequiredNames, missing_names
 
@@ -155,7 +155,7 @@ class DirectWriteProtocol(BoundedProtocol):
     on_writer_change: Callable[[], None] = staticmethod(ignore_change)
     """See `interface.Connection.watch`."""
 
-    def direct_writer(self) -> Write | None:
+    def direct_writer(self) -> WriteFunction | None:
         """Returns the transport's `write`; None while frames must go through `send`."""
         if (
             not self.handshake_complete
@@ -219,8 +219,8 @@ class UvicornConnection:
         self.send: Send = protocol.send
         bound_kernel(protocol.transport.get_extra_info("socket"))
 
-    def direct_writer(self) -> Write | None:
-        writer: Write | None = self._protocol.direct_writer()
+    def direct_writer(self) -> WriteFunction | None:
+        writer: WriteFunction | None = self._protocol.direct_writer()
         return writer
 
     def watch(self, on_writer_change: Callable[[], None]) -> None:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class SlowCommits:
-    """Counts the transactions. The first one waits until `others` logins wait behind it."""
+    """Counts transactions; the first one waits until `others` logins wait."""
 
     def __init__(self, others: int, error: Exception | None = None) -> None:
         self.count = 0

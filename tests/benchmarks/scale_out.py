@@ -73,12 +73,12 @@ def crossing(runner: Runner) -> None:
 
     def measure(one: Running, load: Load) -> None:
         load.paced(rate, max(int(rate * runner.seconds), 50))
-        there, here = _heard_by(load, 1), _heard_by(load, 2)
-        added = [(there[sent] - here[sent]) / 1e6 for sent in here.keys() & there.keys()]
+        far, near = _heard_by(load, 1), _heard_by(load, 2)
+        added = [(far[sent] - near[sent]) / 1e6 for sent in near.keys() & far.keys()]
         marks = quantiles(added, n=100, method="inclusive")
         runner.add(CROSSING, "ms later on the other process, p50", TWO, marks[49])
         runner.add(CROSSING, "ms later on the other process, p99", TWO, marks[98])
-        own = quantiles((after / 1e6 for after in here.values()), n=100, method="inclusive")
+        own = quantiles((after / 1e6 for after in near.values()), n=100, method="inclusive")
         runner.add(CROSSING, "ms until received on the sender's process, p50", TWO, own[49])
 
     with runner.side_by_side([TWO], [room]) as started:

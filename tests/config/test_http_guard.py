@@ -5,7 +5,8 @@ from typing import Any
 
 from pytest_django import Settings
 
-from config.http_guard import HttpGuard, unanswered
+from config.concurrent_requests import unanswered
+from config.http_guard import HttpGuard
 
 SCOPE = {"type": "http", "method": "GET", "query_string": b"", "headers": []}
 PROBES = ("/healthz", "/readyz", "/metrics", "/healthz/", "/readyz/", "/metrics/")

@@ -65,12 +65,12 @@ async def test_a_client_that_takes_little_is_not_cut(swept_often: None) -> None:
 def test_a_first_response_is_never_too_large(settings: Settings) -> None:
     settings.CHAT_RESPONSE_BYTES_PER_USER = 100
     settings.CHAT_RESPONSE_BYTES = 250
-    held = ResponseBytes()
-    assert held.exceeded_setting("user:1", 300) is None
-    held.add("user:1", 90)
-    assert held.exceeded_setting("user:1", 20) == "CHAT_RESPONSE_BYTES_PER_USER"
-    assert held.exceeded_setting("user:2", 300) == "CHAT_RESPONSE_BYTES"
-    assert held.exceeded_setting("user:2", 100) is None
-    held.add("user:1", -90)
-    assert held.exceeded_setting("user:1", 300) is None
-    assert held.total == 0
+    unread = ResponseBytes()
+    assert unread.exceeded_setting("user:1", 300) is None
+    unread.add("user:1", 90)
+    assert unread.exceeded_setting("user:1", 20) == "CHAT_RESPONSE_BYTES_PER_USER"
+    assert unread.exceeded_setting("user:2", 300) == "CHAT_RESPONSE_BYTES"
+    assert unread.exceeded_setting("user:2", 100) is None
+    unread.add("user:1", -90)
+    assert unread.exceeded_setting("user:1", 300) is None
+    assert unread.total == 0

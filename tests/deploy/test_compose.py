@@ -167,8 +167,8 @@ def probes() -> list[list[str]]:
 
 def asked(container: Container, probe: list[str]) -> tuple[int, str]:
     """Runs a health check in this container: each check asks its own address."""
-    here = f"{container.address}:{container.port}"
-    done = container.run([part.replace("127.0.0.1:8000", here) for part in probe])
+    address = f"{container.address}:{container.port}"
+    done = container.run([part.replace("127.0.0.1:8000", address) for part in probe])
     return done.returncode, done.stderr
 
 
@@ -191,13 +191,13 @@ async def test_message_crosses_servers_and_a_stopped_server_closes_1012(stack: S
     one, other = stack.containers
     ila = await register(one.http, one.ws, password=PASSWORD)
     kaushal = await register(other.http, other.ws, password=PASSWORD)
-    here, there = ila.public("composed"), kaushal.public("composed")
-    async with opened(here, there), ila.http, kaushal.http:
-        await until_hints_arrive(here, there)
+    near, far = ila.public("composed"), kaushal.public("composed")
+    async with opened(near, far), ila.http, kaushal.http:
+        await until_hints_arrive(near, far)
         for number in range(3):
-            await assert_received_by_hint(here, there, f"{number}")
+            await assert_received_by_hint(near, far, f"{number}")
         leaving = asyncio.create_task(asyncio.to_thread(one.stop))
-        code, _ = await here.closed()
+        code, _ = await near.closed()
         assert code == 1012
         assert await leaving in (0, -SIGTERM)
         assert ila.access not in one.log()

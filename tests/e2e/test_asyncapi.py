@@ -71,7 +71,7 @@ def test_document_allows_only_reading(server: Server, path: str) -> None:
 
 @pytest.fixture(scope="module")
 def fresh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Examples name the first room, message and file, so the server must hold no other."""
+    """Examples name the first room, message and file: the server must have no other."""
     with serving("uvicorn", tmp_path_factory.mktemp("asyncapi")) as server:
         yield server
 

@@ -1,4 +1,4 @@
-"""Files over real servers: uploads, downloads, who may, and what hostile files do (contract §5)."""
+"""Files over real servers: uploads, downloads, hostile files (contract §5)."""
 
 import asyncio
 import socket

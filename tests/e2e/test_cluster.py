@@ -158,8 +158,8 @@ async def test_user_on_another_process_is_online_here(people: list[Person], at: 
         assert set(ready["online"]) == {ila.username, kaushal.username}
         assert ready["online_count"] == 2
         for number in range(3):
-            here = await online(at(ila, number), ready["room"]["id"])
-            assert here == {ila.username, kaushal.username}
+            shown = await online(at(ila, number), ready["room"]["id"])
+            assert shown == {ila.username, kaushal.username}
 
 
 async def test_join_and_exit_follow_the_first_and_last_socket_on_any_process(
@@ -244,9 +244,9 @@ async def test_each_process_keeps_its_own_presence_without_redis(
         one.kill()
     try:
         first, second = ila.public(name), at(kaushal, 1).public(name)
-        async with opened(first, second) as (here, there):
-            assert here["online"] == [ila.username]
-            assert there["online"] == [kaushal.username]
+        async with opened(first, second) as (near, far):
+            assert near["online"] == [ila.username]
+            assert far["online"] == [kaushal.username]
             await first.send(type="message", message="all the same", ref="1")
             assert (await second.receive_type("message"))["message"] == "all the same"
     finally:

@@ -14,14 +14,14 @@ async def test_two_users_chat_on_a_server_without_options(kind: str, tmp_path: P
     with serving(kind, tmp_path, DEBUG="1") as server:
         ila, kaushal = [await register(server.http, server.ws) for _ in range(2)]
         name = fresh("plain")
-        here, there = ila.public(name), kaushal.public(name)
-        async with ila.http, kaushal.http, opened(here, there):
-            await here.send(message="Hey")
-            assert (await there.receive_type("message"))["message"] == "Hey"
+        near, far = ila.public(name), kaushal.public(name)
+        async with ila.http, kaushal.http, opened(near, far):
+            await near.send(message="Hey")
+            assert (await far.receive_type("message"))["message"] == "Hey"
             history = await kaushal.get(f"/history/{name}")
             assert [message["content"] for message in history.json()] == ["Hey"]
-            await here.send_text('{"type":"ping"' + " " * 65_536 + "}")
-            assert (await here.receive_type("error"))["code"] == "frame_too_big"
+            await near.send_text('{"type":"ping"' + " " * 65_536 + "}")
+            assert (await near.receive_type("error"))["code"] == "frame_too_big"
             forger = Socket(f"{server.ws}/ws/chat/{name}/", token="nonsense")
             assert await connect_refused(forger) == (4401, "token_invalid")
 

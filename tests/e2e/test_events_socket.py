@@ -236,7 +236,7 @@ async def test_copy_of_a_private_message_does_not_reach_events_sockets(person: R
 async def test_frame_about_a_room_is_refused_without_it_and_for_other_users(
     person: Register, frame: Frame
 ) -> None:
-    """As outsider of a group, of a private room of others, and of a room that does not exist."""
+    """As outsider of a group and of a private room, and for a missing room."""
     ila, kaushal, outsider = await person(), await person(), await person()
     group = await make_group(ila, kaushal)
     private = (await ila.post(f"/private/{kaushal.username}")).json()["id"]
@@ -446,7 +446,7 @@ async def test_resume_follows_a_room_that_was_unfollowed(person: Register) -> No
 
 
 class Copies:
-    """Holds rooms as a client does: until a room is resumed its frames do not advance it."""
+    """Holds rooms as a client does: frames before a resume do not advance a room."""
 
     def __init__(self, rooms: list[int]) -> None:
         self.versions = dict.fromkeys(rooms, 0)

@@ -202,12 +202,12 @@ async def test_token_is_read_from_header_subprotocol_query_or_first_frame(
 ) -> None:
     ila = await person()
     path = f"/ws/chat/{fresh('ways')}/"
-    for way, socket in every_way(server.ws, path, ila.access).items():
+    for credential, socket in every_way(server.ws, path, ila.access).items():
         async with socket:
             ready = await socket.receive()
-            assert ready["type"] == "ready", way
+            assert ready["type"] == "ready", credential
             assert ready["user"] == {"id": ila.id, "username": ila.username}
-            chosen = "bearer" if way == "subprotocol" else None
+            chosen = "bearer" if credential == "subprotocol" else None
             assert socket.connection.subprotocol == chosen
     async with Socket(f"{server.ws}{path}") as socket:
         await socket.send(token=ila.access, message="Here I am")
@@ -259,8 +259,15 @@ async def test_first_frame_without_a_token_is_rejected(server: Server, frame: st
         code, frames = await socket.closed()
     assert code == 4401
     assert [(one["type"], one["code"]) for one in frames] == [("error", "not_authenticated")]
-    ways = ("Authorization: Bearer <token>", '"bearer, <token>"', "?token=<token>", '"token"')
-    assert [way for way in ways if way not in frames[0]["message"]] == []
+    credentials = (
+        "Authorization: Bearer <token>",
+        '"bearer, <token>"',
+        "?token=<token>",
+        '"token"',
+    )
+    assert [
+        credential for credential in credentials if credential not in frames[0]["message"]
+    ] == []
 
 
 async def test_refresh_token_is_not_an_access_token(

@@ -122,7 +122,7 @@ class Api:
         return self.http.request(method, url, params=values, headers=more, **sent)
 
     def _content(self, operation: Schema, body: Any) -> Schema:
-        """Returns the arguments for httpx; a form gets a file unless `body` is bytes or a dict."""
+        """Returns arguments for httpx; a form has a file unless `body` is bytes or dict."""
         kinds = operation.get("requestBody", {}).get("content", {})
         kind = next(iter(kinds), "application/json")
         if kind == FORM and not isinstance(body, bytes):

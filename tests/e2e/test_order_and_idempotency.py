@@ -223,7 +223,7 @@ async def test_interleaved_changes_reach_every_socket_in_version_order(
         room_id = readies[0]["room"]["id"]
         path = f"/rooms/{room_id}/messages"
 
-        async def live(one: Person, socket: Socket) -> None:
+        async def take_part(one: Person, socket: Socket) -> None:
             others: list[int] = []
             for number in range(6):
                 answer = await one.post(path, {"content": f"{number}"})
@@ -239,7 +239,7 @@ async def test_interleaved_changes_reach_every_socket_in_version_order(
                     gone = await one.delete(f"{path}/{others[-2]}/reactions/🎉")
                     assert gone.status_code == 200, gone.text
 
-        await asyncio.gather(*(live(*pair) for pair in zip(people, sockets, strict=True)))
+        await asyncio.gather(*(take_part(*pair) for pair in zip(people, sockets, strict=True)))
         version = (await people[0].get(f"/rooms/{room_id}")).json()["version"]
 
         async def receive_all(socket: Socket) -> list[Frame]:

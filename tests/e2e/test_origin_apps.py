@@ -218,16 +218,16 @@ async def test_origin_app_with_email_and_a_token_in_the_url_works(
     def news(person: Frame) -> Socket:
         return Socket(f"{walk_server.ws}/ws/chat/news/?token={person['access']}")
 
-    here, there, elsewhere = sports(dev), sports(esha), news(esha)
-    async with opened(here, there, elsewhere) as (ready, _, other):
-        await here.send(message="Who saw the match?")
-        first = await there.receive_type("message")
+    near, far, elsewhere = sports(dev), sports(esha), news(esha)
+    async with opened(near, far, elsewhere) as (ready, _, other):
+        await near.send(message="Who saw the match?")
+        first = await far.receive_type("message")
         assert plain(first) == message(
             dev, "Who saw the match?", room="sports", room_id=ready["room"]["id"], seq=1, version=1
         )
-        assert await here.receive_type("message") == first
-        await there.send(message="All of it!")
-        second = await here.receive_type("message")
+        assert await near.receive_type("message") == first
+        await far.send(message="All of it!")
+        second = await near.receive_type("message")
         assert plain(second) == message(
             esha, "All of it!", room="sports", room_id=ready["room"]["id"], seq=2, version=2
         )
@@ -238,7 +238,7 @@ async def test_origin_app_with_email_and_a_token_in_the_url_works(
                 esha, "Good evening", room="news", room_id=other["room"]["id"], seq=1, version=1
             )
         ]
-        assert not [frame for frame in await here.ping() if frame["type"] == "message"]
+        assert not [frame for frame in await near.ping() if frame["type"] == "message"]
 
     history = await api.get("/history/sports/", headers=bearer(dev["access"]))
     assert history.json() == [as_answer(first), as_answer(second)]

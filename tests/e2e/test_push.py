@@ -1,4 +1,4 @@
-"""Web Push over real servers: from the subscription to the decrypted push (contract §8)."""
+"""Web Push over real servers, from subscription to decrypted push (contract §8)."""
 
 import asyncio
 import signal

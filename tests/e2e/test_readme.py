@@ -146,9 +146,9 @@ def test_taken_port_is_reported_in_one_sentence(shell: dict[str, str], make_run:
 
 def test_chat_without_a_server_says_to_start_it(shell: dict[str, str], tmp_path: Path) -> None:
     variables = os.environ | {"VENV": str(tmp_path)}
-    with Terminal(["make", "chat", "NAME=ila"], cwd=ROOT, env=variables) as early:
-        assert early.ended() == 2
-        assert "Start the server first, in another terminal: make run" in early.text
+    with Terminal(["make", "chat", "NAME=ila"], cwd=ROOT, env=variables) as without_server:
+        assert without_server.ended() == 2
+        assert "Start the server first, in another terminal: make run" in without_server.text
 
 
 def test_ctrl_c_stops_make_run_without_an_error(make_run: Terminal) -> None:

@@ -47,21 +47,21 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
 class Talk:
     """A group of two users, one on each process."""
 
-    here: Socket
-    there: Socket
+    near: Socket
+    far: Socket
     shard: int
 
     async def until_hints_arrive(self) -> None:
-        await until_hints_arrive(self.here, self.there)
+        await until_hints_arrive(self.near, self.far)
 
     async def receives_by_hint(self, times: int = 4) -> None:
         for number in range(times):
-            await assert_received_by_hint(self.here, self.there, f"{number}")
+            await assert_received_by_hint(self.near, self.far, f"{number}")
 
     async def receives_by_repair(self) -> None:
         for number in range(2):
-            await self.here.send(type="message", message=f"{number}")
-            assert (await self.there.receive_type("message", REPAIR_TIMEOUT))[
+            await self.near.send(type="message", message=f"{number}")
+            assert (await self.far.receive_type("message", REPAIR_TIMEOUT))[
                 "message"
             ] == f"{number}"
 
@@ -77,7 +77,7 @@ async def talks(two: Two, *alive: int) -> AsyncIterator[list[Talk]]:
     owner = await register(two.servers[0].http, two.servers[0].ws)
     member = await register(two.servers[1].http, two.servers[1].ws)
     made = [await _a_group_on(shard, owner, member) for shard in range(2)]
-    ends = [*(talk.here for talk in made), *(talk.there for talk in made)]
+    ends = [*(talk.near for talk in made), *(talk.far for talk in made)]
     async with opened(*ends), aclosing(owner.http), aclosing(member.http):
         for number in alive:
             await made[number].until_hints_arrive()

@@ -52,19 +52,19 @@ async def over_two_processes(folder: Path, url: str) -> AsyncIterator[tuple[Sock
         owner, member = [await register(server.http, server.ws) for server in servers]
         name = fresh("secured")
         await owner.post("/rooms/with-members", {"name": name, "members": [member.username]})
-        here, there = owner.group(name), member.group(name)
-        async with opened(here, there), aclosing(owner.http), aclosing(member.http):
-            yield here, there
+        near, far = owner.group(name), member.group(name)
+        async with opened(near, far), aclosing(owner.http), aclosing(member.http):
+            yield near, far
 
 
 async def test_hints_reach_other_processes_over_tls(
     redis: RedisServer, authority: Authority, tmp_path: Path
 ) -> None:
     with tls_proxy_running(redis.port, authority) as front:
-        async with over_two_processes(tmp_path, redis_url(front, authority)) as (here, there):
-            await until_hints_arrive(here, there)
+        async with over_two_processes(tmp_path, redis_url(front, authority)) as (near, far):
+            await until_hints_arrive(near, far)
             for number in range(4):
-                await assert_received_by_hint(here, there, f"{number}")
+                await assert_received_by_hint(near, far, f"{number}")
         assert front.connections
 
 
@@ -72,11 +72,9 @@ async def test_redis_with_an_untrusted_certificate_receives_nothing(
     redis: RedisServer, authority: Authority, stranger: Authority, tmp_path: Path
 ) -> None:
     with tls_proxy_running(redis.port, authority) as front:
-        async with over_two_processes(tmp_path, redis_url(front, stranger)) as (here, there):
-            await here.send(type="message", message="by the repair")
-            assert (await there.receive_type("message", REPAIR_TIMEOUT))[
-                "message"
-            ] == "by the repair"
+        async with over_two_processes(tmp_path, redis_url(front, stranger)) as (near, far):
+            await near.send(type="message", message="by the repair")
+            assert (await far.receive_type("message", REPAIR_TIMEOUT))["message"] == "by the repair"
         assert not front.connections
 
 

@@ -24,7 +24,7 @@ ACK_TIMEOUT = 5.0
 
 
 @dataclass
-class Pair:
+class TwoProcesses:
     first: Server
     second: Server
     redis: RedisServer | None
@@ -33,7 +33,7 @@ class Pair:
 @pytest.fixture(scope="module", params=["redis", "no redis"])
 def pair(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Pair]:
+) -> Iterator[TwoProcesses]:
     folder: Path = tmp_path_factory.mktemp("pair")
     with ExitStack() as stack:
         redis = stack.enter_context(redis_running()) if request.param == "redis" else None
@@ -41,7 +41,7 @@ def pair(
         first, second = stack.enter_context(
             serving_together(["uvicorn", "daphne"], folder, REDIS_URL=url)
         )
-        yield Pair(first, second, redis)
+        yield TwoProcesses(first, second, redis)
 
 
 Group = Callable[[str], Awaitable[tuple[Person, Person, int]]]
@@ -57,7 +57,7 @@ async def people() -> AsyncIterator[list[Person]]:
 
 
 @pytest.fixture
-def group(pair: Pair, people: list[Person]) -> Group:
+def group(pair: TwoProcesses, people: list[Person]) -> Group:
     """Makes a group over two processes: `await group("friends")`.
 
     The owner is on the first process, a member on the second.
@@ -70,7 +70,7 @@ def group(pair: Pair, people: list[Person]) -> Group:
 
 
 async def a_group_over_both(
-    pair: Pair, name: str, people: list[Person]
+    pair: TwoProcesses, name: str, people: list[Person]
 ) -> tuple[Person, Person, int]:
     owner = await register(pair.first.http, pair.first.ws)
     member = await register(pair.second.http, pair.second.ws)
@@ -79,36 +79,38 @@ async def a_group_over_both(
     return owner, member, answer.json()["id"]
 
 
-async def settled(pair: Pair, here: Socket, there: Socket) -> None:
+async def settled(pair: TwoProcesses, near: Socket, far: Socket) -> None:
     """A subscription at Redis takes a moment; until then the repair delivers."""
     if pair.redis:
-        await until_hints_arrive(here, there)
+        await until_hints_arrive(near, far)
 
 
-async def test_message_reaches_the_other_process(pair: Pair, group: Group) -> None:
+async def test_message_reaches_the_other_process(pair: TwoProcesses, group: Group) -> None:
     owner, member, _ = await group("crossing")
-    here, there = owner.group("crossing"), member.group("crossing")
-    async with opened(here, there):
-        await settled(pair, here, there)
+    near, far = owner.group("crossing"), member.group("crossing")
+    async with opened(near, far):
+        await settled(pair, near, far)
         for number in range(3):
             if pair.redis:
-                await assert_received_by_hint(here, there, f"{number}")
+                await assert_received_by_hint(near, far, f"{number}")
             else:
-                await here.send(type="message", message=f"{number}")
-                received = await there.receive_type("message", REPAIR_TIMEOUT)
+                await near.send(type="message", message=f"{number}")
+                received = await far.receive_type("message", REPAIR_TIMEOUT)
                 assert received["message"] == f"{number}"
 
 
-async def test_messages_of_both_processes_arrive_in_one_order(pair: Pair, group: Group) -> None:
+async def test_messages_of_both_processes_arrive_in_one_order(
+    pair: TwoProcesses, group: Group
+) -> None:
     owner, member, room_id = await group("order")
-    here, there = owner.group("order"), member.group("order")
-    async with opened(here, there):
-        await settled(pair, here, there)
+    near, far = owner.group("order"), member.group("order")
+    async with opened(near, far):
+        await settled(pair, near, far)
         for number in range(20):
-            await here.send(type="message", message=f"here {number}")
-            await there.send(type="message", message=f"there {number}")
+            await near.send(type="message", message=f"here {number}")
+            await far.send(type="message", message=f"there {number}")
 
-        for socket in (here, there):
+        for socket in (near, far):
             received = [(await socket.receive_type("message"))["version"] for _ in range(40)]
             assert received == list(range(1, 41))
     stored = (await owner.get(f"/rooms/{room_id}/messages", limit=200)).json()
@@ -116,37 +118,39 @@ async def test_messages_of_both_processes_arrive_in_one_order(pair: Pair, group:
 
 
 async def test_private_message_sent_in_a_room_reaches_the_other_process(
-    pair: Pair, group: Group
+    pair: TwoProcesses, group: Group
 ) -> None:
     owner, member, room_id = await group("aside")
-    here, there = owner.group("aside"), member.group("aside")
+    near, far = owner.group("aside"), member.group("aside")
     private = member.private(owner.username)
-    async with opened(here, there, private) as (*_, ready):
-        await settled(pair, here, there)
-        await here.send(type="message", message="psst", receiver=member.id)
+    async with opened(near, far, private) as (*_, ready):
+        await settled(pair, near, far)
+        await near.send(type="message", message="psst", receiver=member.id)
         received = await private.receive_type("message", REPAIR_TIMEOUT)
         assert (received["room_id"], received["message"]) == (ready["room"]["id"], "psst")
         if pair.redis:
             # The copy is delivered by a hint alone.
-            assert await there.receive_type("message") == received
+            assert await far.receive_type("message") == received
         assert (await owner.get(f"/rooms/{room_id}/messages")).json() == []
 
 
-async def test_removal_closes_the_sockets_in_the_other_process(pair: Pair, group: Group) -> None:
+async def test_removal_closes_the_sockets_in_the_other_process(
+    pair: TwoProcesses, group: Group
+) -> None:
     owner, member, room_id = await group("removal")
-    here, there = owner.group("removal"), member.group("removal")
-    async with opened(here, there):
-        await settled(pair, here, there)
+    near, far = owner.group("removal"), member.group("removal")
+    async with opened(near, far):
+        await settled(pair, near, far)
         removed = await owner.delete(f"/rooms/{room_id}/members/{member.username}")
-        await here.send(type="message", message="not for the removed")
-        code, frames = await there.closed(REPAIR_TIMEOUT)
+        await near.send(type="message", message="not for the removed")
+        code, frames = await far.closed(REPAIR_TIMEOUT)
         assert (code, frames[-1]["code"]) == (4403, "removed")
         late = [frame for frame in frames if frame.get("version", 0) > removed.json()["version"]]
         assert late == []
 
 
 async def test_logout_closes_the_sockets_in_the_other_process(
-    pair: Pair, people: list[Person]
+    pair: TwoProcesses, people: list[Person]
 ) -> None:
     person = await register(pair.first.http, pair.first.ws)
     elsewhere = person.at(pair.second)
@@ -158,17 +162,17 @@ async def test_logout_closes_the_sockets_in_the_other_process(
 
 
 async def test_room_deletion_closes_the_sockets_in_the_other_process(
-    pair: Pair, group: Group
+    pair: TwoProcesses, group: Group
 ) -> None:
     owner, member, room_id = await group("deleted")
-    there = member.group("deleted")
-    async with opened(there):
+    far = member.group("deleted")
+    async with opened(far):
         assert (await owner.delete(f"/rooms/{room_id}")).status_code == 204
-        assert await there.refused(REPAIR_TIMEOUT) == (4404, "no_such_room")
+        assert await far.refused(REPAIR_TIMEOUT) == (4404, "no_such_room")
 
 
 async def test_changed_memberships_are_announced_by_the_other_process(
-    pair: Pair, people: list[Person]
+    pair: TwoProcesses, people: list[Person]
 ) -> None:
     """Without Redis, and so without any hint, by the counter of the user."""
     owner = await register(pair.first.http, pair.first.ws)
@@ -203,37 +207,37 @@ def mute(server: Server, member: Person, room_id: int) -> None:
     manage(server.environment, "shell", "-c", f"{found}; {call}")
 
 
-async def test_resume_on_the_other_process_has_no_gap(pair: Pair, group: Group) -> None:
+async def test_resume_on_the_other_process_has_no_gap(pair: TwoProcesses, group: Group) -> None:
     owner, member, room_id = await group("moving")
     elsewhere = member.at(pair.first)
-    async with elsewhere.http, opened(there := member.events()):
+    async with elsewhere.http, opened(far := member.events()):
         await owner.post(f"/rooms/{room_id}/messages", {"content": "1"})
-        version = (await there.receive_type("message", REPAIR_TIMEOUT))["version"]
+        version = (await far.receive_type("message", REPAIR_TIMEOUT))["version"]
         for number in (2, 3):
             await owner.post(f"/rooms/{room_id}/messages", {"content": f"{number}"})
-        async with opened(here := elsewhere.events()):
-            await here.send(type="resume", rooms={f"{room_id}": version})
-            frames = await here.receive_until("resumed")
+        async with opened(near := elsewhere.events()):
+            await near.send(type="resume", rooms={f"{room_id}": version})
+            frames = await near.receive_until("resumed")
             missed = [one["message"] for one in frames if one["type"] == "message"]
             assert missed == ["2", "3"]
 
 
 async def test_messages_are_delivered_while_redis_dies_and_returns(
-    pair: Pair, group: Group
+    pair: TwoProcesses, group: Group
 ) -> None:
     if pair.redis is None:
         pytest.skip("there is no Redis to kill")
     owner, member, _ = await group("outage")
-    here, there = owner.group("outage"), member.group("outage")
-    async with opened(here, there):
-        await settled(pair, here, there)
+    near, far = owner.group("outage"), member.group("outage")
+    async with opened(near, far):
+        await settled(pair, near, far)
         pair.redis.kill()
         for number in range(5):
-            await here.send(type="message", message=f"{number}", client_id=f"{number}")
-            assert (await here.receive_type("ack", ACK_TIMEOUT))["seq"] == number + 1
-            received = await there.receive_type("message", REPAIR_TIMEOUT)
+            await near.send(type="message", message=f"{number}", client_id=f"{number}")
+            assert (await near.receive_type("ack", ACK_TIMEOUT))["seq"] == number + 1
+            received = await far.receive_type("message", REPAIR_TIMEOUT)
             assert received["message"] == f"{number}"
         pair.redis.start()
-        await until_hints_arrive(here, there)
+        await until_hints_arrive(near, far)
         for number in range(3):
-            await assert_received_by_hint(here, there, f"again {number}")
+            await assert_received_by_hint(near, far, f"again {number}")

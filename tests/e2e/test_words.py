@@ -1,4 +1,4 @@
-"""Mentions, quotes and pins over REST and sockets: contract §6, for every kind of caller."""
+"""Mentions, quotes and pins over REST and sockets, for all callers (contract §6)."""
 
 import httpx
 

@@ -1,4 +1,4 @@
-"""Keeps one member's socket of all rooms, and judges each room as a socket of its own."""
+"""Keeps a member's socket of all rooms, and judges each room by itself."""
 
 import asyncio
 import json

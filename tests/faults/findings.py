@@ -16,10 +16,10 @@ class Findings:
     def note(self, fact: str) -> None:
         self.facts.append(fact)
 
-    def expect(self, held: bool, check: str, fact: str) -> None:
+    def expect(self, holds: bool, check: str, fact: str) -> None:
         """Notes a fact, and a violation unless the promise `held`."""
         self.note(fact)
-        if not held:
+        if not holds:
             self.violations.append(Violation(check, fact))
 
     @override

@@ -97,9 +97,9 @@ class PresenceDrill:
         records = Records()
         survivors = [one for n, one in enumerate(self._addresses) if n != KILLED]
         for number in range(self._people + 1 + len(survivors)):
-            here = survivors[number % len(survivors)]
+            address = survivors[number % len(survivors)]
             self._clients.append(
-                await sign_up(f"{self._name}{number}", lambda here=here: here, records)  # type: ignore[misc]
+                await sign_up(f"{self._name}{number}", lambda address=address: address, records)  # type: ignore[misc]
             )
         name = f"{self._name}room"
         body = {"name": name, "members": [one.account.username for one in self._clients[1:]]}

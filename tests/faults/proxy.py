@@ -125,10 +125,10 @@ class Proxy:
             self.links.discard(link)
 
     async def _join(
-        self, link: Link, *ways: tuple[asyncio.StreamReader, asyncio.StreamWriter]
+        self, link: Link, *directions: tuple[asyncio.StreamReader, asyncio.StreamWriter]
     ) -> None:
         """Copies both directions until one ends; then both end."""
-        tasks = [asyncio.ensure_future(link.carry(*way)) for way in ways]
+        tasks = [asyncio.ensure_future(link.carry(*direction)) for direction in directions]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -1,4 +1,4 @@
-"""Pushes reach exactly the members who are away, also while the followers are killed.
+"""Pushes reach exactly the members who are away, also while followers die.
 
 The servers leave following to `manage.py follow`. Two of these run, and a kill hits the one that
 works. A push service of the drill receives and decrypts everything.
@@ -41,7 +41,7 @@ SETTINGS = {
 }
 EARLY = 0.3
 """Seconds by which clocks and answers may make a push look early."""
-ARRIVES_WITHIN = 60.0
+ARRIVAL_TIMEOUT = 60.0
 RATE = 20.0
 UP = 3.0
 """Seconds between a takeover and the next kill, at most."""
@@ -49,7 +49,7 @@ UP = 3.0
 
 @dataclass
 class Room:
-    """A group with an author, a member who is away, one who reads and one with a socket."""
+    """A group with an author and three members: away, reading, and with a socket."""
 
     id: int
     name: str
@@ -69,7 +69,7 @@ class Room:
         await _post(self.reader, f"/rooms/{self.id}/read", {"seq": seq})
         return seq
 
-    async def pushed(self, seq: int, timeout: float = ARRIVES_WITHIN) -> bool:
+    async def pushed(self, seq: int, timeout: float = ARRIVAL_TIMEOUT) -> bool:
         """Waits for a push that covers a message."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -136,7 +136,7 @@ class Site:
 
     async def leader(self) -> Follow:
         """Waits until one of the followers works."""
-        deadline = time.monotonic() + ARRIVES_WITHIN
+        deadline = time.monotonic() + ARRIVAL_TIMEOUT
         while time.monotonic() < deadline:
             for one in self.followers:
                 if one.works:
@@ -250,7 +250,7 @@ def _judge(site: Site, findings: Findings) -> None:
     findings.expect(
         not others, "only_away", f"{others} pushes to authors, readers and open sockets"
     )
-    early = topics = uncovered = 0
+    premature = topics = uncovered = 0
     worst = 0.0
     for room in site.rooms:
         pushes_of: dict[int, list[float]] = defaultdict(list)
@@ -258,12 +258,12 @@ def _judge(site: Site, findings: Findings) -> None:
             pushes_of[room.away.decrypt(received)["seq"]].append(received.at)
         topics += len({received.headers["topic"] for received in room.away.received}) > 1
         for seq, times in pushes_of.items():
-            early += min(times) < room.sent[seq] + DELAY - EARLY
+            premature += min(times) < room.sent[seq] + DELAY - EARLY
         for seq, sent in room.sent.items():
             after = [at for pushed, times in pushes_of.items() if pushed >= seq for at in times]
             uncovered += not after
             worst = max(worst, min(after, default=sent) - sent)
     findings.expect(not uncovered, "every_message", f"{uncovered} messages without a push")
-    findings.expect(not early, "not_early", f"{early} pushes before {DELAY:.0f} s")
+    findings.expect(not premature, "not_early", f"{premature} pushes before {DELAY:.0f} s")
     findings.expect(not topics, "same_topic", f"{topics} devices with several topics of one room")
     findings.note(f"slowest {worst:.1f} s after the message")

@@ -56,7 +56,7 @@ class Sent:
 
 
 @dataclass(slots=True)
-class Change:
+class SentChange:
     """An edit, deletion or reaction; `version` is from the answer, None without one."""
 
     room_id: int
@@ -116,7 +116,7 @@ class Removal:
 @dataclass(slots=True)
 class Records:
     sent: dict[str, Sent] = field(default_factory=dict)
-    changes: list[Change] = field(default_factory=list)
+    changes: list[SentChange] = field(default_factory=list)
     sessions: list[Session] = field(default_factory=list)
     removals: list[Removal] = field(default_factory=list)
     read: set[tuple[int, int]] = field(default_factory=set)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from .client import chance
 from .client_socket import ClientSocket
-from .records import Answer, Change, Sent
+from .records import Answer, Sent, SentChange
 
 BY_REST = 0.2
 TWICE = 0.05
@@ -142,7 +142,7 @@ class Sender:
         body: dict[str, str] | None = None,
     ) -> None:
         """Records the change as lost first, in case the drill runs out of time."""
-        change = Change(self._socket.room.id, message_id, kind, "lost")
+        change = SentChange(self._socket.room.id, message_id, kind, "lost")
         self._client.records.changes.append(change)
         answer = await self._client.call(method, path, body)
         if answer is None:

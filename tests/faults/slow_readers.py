@@ -29,8 +29,8 @@ LENGTH = CHARACTERS * len(LETTER.encode())
 PROBES = 5
 """Sockets that send and measure; all other readers discard bytes."""
 MEASURE_DURATION = 12.0
-TRY_TIMEOUT = 3.0
-SETTLES_TIMEOUT = 4.0
+TRY_DURATION = 3.0
+SETTLES_DURATION = 4.0
 GONE_TIMEOUT = 15.0
 MAX_MEMORY = 2 * 1024 * 1024
 """Bytes of server memory for each stuck socket."""
@@ -55,6 +55,10 @@ class SlowReaderLoad:
     rate: float = 2_000_000.0
     kind: str = "uvicorn"
     seconds: float = MEASURE_DURATION
+    settles: float = SETTLES_DURATION
+    """Seconds before each measurement, in which sockets connect and queues drain."""
+    tries: float = TRY_DURATION
+    """Seconds for which each rate is tried."""
 
 
 @dataclass(slots=True)
@@ -152,14 +156,14 @@ async def _quiet(probes: "Sequence[Probe]", load: SlowReaderLoad) -> float:
     while rate > LEAST_RATE:
         rate /= 2
     _pace(probes, rate)
-    await asyncio.sleep(SETTLES_TIMEOUT)  # hundreds of sockets are still connecting
-    while rate < most and await _keeps_up(probes, min(STEP * rate, most)):
+    await asyncio.sleep(load.settles)  # hundreds of sockets are still connecting
+    while rate < most and await _keeps_up(probes, min(STEP * rate, most), load.tries):
         rate = min(STEP * rate, most)
     if rate < most:
         rate *= HEADROOM
     while True:
         _pace(probes, rate)
-        await asyncio.sleep(SETTLES_TIMEOUT)
+        await asyncio.sleep(load.settles)
         quiet, _ = await _p99(probes, load.seconds)
         if quiet < KEEPS_UP or rate < LEAST_RATE:
             return quiet
@@ -171,9 +175,9 @@ def _pace(probes: "Sequence[Probe]", rate: float) -> None:
         probe.pause = PROBES * LENGTH / rate
 
 
-async def _keeps_up(probes: "Sequence[Probe]", rate: float) -> bool:
+async def _keeps_up(probes: "Sequence[Probe]", rate: float, seconds: float) -> bool:
     _pace(probes, rate)
-    p99, carried = await _p99(probes, TRY_TIMEOUT)
+    p99, carried = await _p99(probes, seconds)
     return p99 < KEEPS_UP and carried > 0.9 * rate
 
 

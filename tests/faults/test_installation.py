@@ -21,7 +21,6 @@ from .storm import Plan, storm_over
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.alone,
     pytest.mark.timeout(240),
     pytest.mark.asyncio(loop_scope="module"),
 ]

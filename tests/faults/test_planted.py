@@ -25,7 +25,7 @@ async def test_drills_find_a_planted_bug(bug: str, tmp_path: Path) -> None:
         messages=150,
         processes=PROCESSES.get(bug, 1),
         application=f"tests.faults.planted.{bug}:application",
-        settles_within=5,
+        settles_within=3,
         seed=7,
     )
     outcome = await storm(plan, tmp_path)

@@ -20,7 +20,7 @@ from .client import Client, sign_up
 from .cluster import Cluster, cluster
 from .records import Records
 
-DELAY = 3.0
+DELAY = 2.0
 """Seconds for which the server is not ready and still works."""
 RESTART = 1012
 APPLICATION = "config.asgi:application"

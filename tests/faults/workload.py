@@ -166,7 +166,10 @@ class Workload:
         await self._wait_for_removed_members()
         for link in self.servers.links:
             link.delay = 0.0
-        rooms = [await read_quiet_room(self.clients[0], room) for room in self.rooms]
+        # Together: each waits, and there are up to twenty.
+        rooms = await asyncio.gather(
+            *(read_quiet_room(self.clients[0], room) for room in self.rooms)
+        )
         late = await self._late({room.id: room.version for room in rooms})
         for task in self._staying:
             task.cancel()

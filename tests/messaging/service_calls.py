@@ -35,6 +35,6 @@ def unreact(caller: Caller, message: MessageState, emoji: str = "👍") -> Messa
 def history_of(
     room: Room, caller: Caller, *, before: int | None = None, after: int | None = None
 ) -> list[SimpleNamespace]:
-    here = room_access(caller.user_id, room.pk)
-    page = history(here, before=before, after=after, limit=3)
+    access = room_access(caller.user_id, room.pk)
+    page = history(access, before=before, after=after, limit=3)
     return [SimpleNamespace(**message) for message in page.messages]

@@ -35,10 +35,10 @@ def test_page_runs_from_old_to_new(
 
 def test_links_lead_from_page_to_page(ila: Caller, room: Room) -> None:
     store_now(*[draft(ila, room) for _ in range(7)])
-    here = room_access(ila.user_id, room.pk)
-    newest = history(here, before=None, after=None, limit=3)
+    access = room_access(ila.user_id, room.pk)
+    newest = history(access, before=None, after=None, limit=3)
     assert newest.links == {"prev": {"before": 5, "limit": 3}}
-    middle = history(here, before=5, after=None, limit=3)
+    middle = history(access, before=5, after=None, limit=3)
     assert middle.links == {"next": {"after": 4, "limit": 3}, "prev": {"before": 2, "limit": 3}}
-    oldest = history(here, before=2, after=None, limit=3)
+    oldest = history(access, before=2, after=None, limit=3)
     assert oldest.links == {"next": {"after": 1, "limit": 3}}

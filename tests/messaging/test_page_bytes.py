@@ -74,8 +74,8 @@ def walk(read: Callable[..., History], rel: str, **start: Any) -> list[list[int]
 
 def reader(caller: Caller, room: Room) -> Callable[..., History]:
     def read(*, limit: int, before: int | None = None, after: int | None = None) -> History:
-        here = room_access(caller.user_id, room.pk)
-        return history(here, before=before, after=after, limit=limit)
+        access = room_access(caller.user_id, room.pk)
+        return history(access, before=before, after=after, limit=limit)
 
     return read
 
@@ -178,10 +178,10 @@ def test_page_that_fits_costs_one_query(
 ) -> None:
     settings.CHAT_PAGE_BYTES = 1024**2
     store_message(ila, room)
-    here = room_access(ila.user_id, room.pk)
+    access = room_access(ila.user_id, room.pk)
     for limit, queries in ((50, 1), (200, 2)):
         with django_assert_num_queries(queries):
-            assert len(history(here, before=None, after=None, limit=limit).messages) == 1
+            assert len(history(access, before=None, after=None, limit=limit).messages) == 1
 
 
 def test_page_without_a_byte_limit_has_the_requested_length(

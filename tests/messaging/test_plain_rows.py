@@ -55,8 +55,8 @@ def test_messages_have_the_declared_shape(ila: Caller, rooms: list[Room]) -> Non
         editing.edit_message(caller=ila, room_id=room.pk, message_id=first.id, content="edited")
         reactions.add_reaction(caller=ila, room_id=room.pk, message_id=first.id, emoji="👍")
         deletion.delete_message(caller=ila, room_id=room.pk, message_id=deleted.id)
-        here = room_access(ila.user_id, room.pk)
-        page = history(here, before=None, after=None, limit=50).messages
+        access = room_access(ila.user_id, room.pk)
+        page = history(access, before=None, after=None, limit=50).messages
         assert len(page) == 3
         assert as_declared(MessageOut, page) == page
         assert [list(message) == list(MessageOut.model_fields) for message in page]

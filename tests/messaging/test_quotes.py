@@ -1,4 +1,4 @@
-"""A message shows what it replies to, as that is now, wherever the message is shown."""
+"""A message shows the current text that it replies to, in every place."""
 
 from typing import Any
 

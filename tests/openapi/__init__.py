@@ -1,4 +1,4 @@
-"""The OpenAPI and AsyncAPI documents as users see them: linters, Postman, TypeScript.
+"""The API documents as users see them: linters, Postman, TypeScript.
 
     python -m tests.openapi
 

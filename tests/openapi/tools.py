@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
@@ -52,15 +53,21 @@ def install(folder: Path = FOLDER) -> None:
         raise SystemExit(f"npm ci failed:\n{done.stderr[-3000:]}")
 
 
-def run(tool: str, *arguments: str) -> str:
-    """A tool's result on stdout.
+def run(
+    tool: str,
+    *arguments: str,
+    folder: Path = FOLDER,
+    cwd: Path = FOLDER,
+    env: Mapping[str, str] = QUIET,
+) -> str:
+    """Returns what a tool of `folder` prints on stdout.
 
     Raises AssertionError with all that it printed when it fails.
     """
     done = subprocess.run(
-        [str(FOLDER / "node_modules/.bin" / tool), *arguments],
-        cwd=FOLDER,
-        env=os.environ | QUIET,
+        [str(folder / "node_modules/.bin" / tool), *arguments],
+        cwd=cwd,
+        env=os.environ | env,
         capture_output=True,
         text=True,
         timeout=TOOL_TIMEOUT,

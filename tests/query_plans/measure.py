@@ -1,4 +1,6 @@
-"""Fills a database and counts what each operation reads: `python -m tests.query_plans.measure`.
+"""Fills a database and counts what each operation reads.
+
+Run as `python -m tests.query_plans.measure`.
 
 On SQLite it counts the steps of the virtual machine, on PostgreSQL the rows that the nodes of the
 plans read, those that a filter dropped included. Prints JSON: each operation with its count.
@@ -65,8 +67,15 @@ def fill(rooms: int, members: int, messages: int) -> dict[str, list[str]]:
                 [count, count],
             )
         cursor.execute("UPDATE rooms_room SET kind = 'public' WHERE id %% 2 = 0", [])
+        # Half of the users have a display name like the username, so both match a search.
         cursor.execute(
             "UPDATE accounts_user SET display_name = 'Person ' || id, display_key = 'person ' || id"
+        )
+        cursor.execute(
+            "UPDATE accounts_user SET display_name = username || '!',"
+            " display_key = username_key || '!', shared_prefix = length(username_key)"
+            " WHERE id %% 2 = 0",
+            [],
         )
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
@@ -116,6 +125,8 @@ def operations(tokens: dict[str, list[str]], messages: int) -> dict[str, Callabl
         "users?q=room",
         "users?q=person",
         "users?q=person%207",
+        "users?q=room&limit=5",
+        "users?q=room0-",
         "users/me",
         "sessions",
     )

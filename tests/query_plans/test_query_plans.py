@@ -1,4 +1,4 @@
-"""No operation reads or sorts more than its answer needs, whatever the size of the site.
+"""No operation reads or sorts more than its answer needs, on sites of any size.
 
 On SQLite two sites are compared. PostgreSQL reads small tables as a whole, so there one site of
 12,000 users and 4,000 rooms must stay below fixed numbers of rows. `QUERY_PLANS=full` makes sites
@@ -34,10 +34,6 @@ GROWTH = 1.25
 """An index of a larger table is deeper."""
 ROUNDING = 1_000
 MAX_ROWS = 1_500
-SORTING = "GET users?q=person%207"
-"""A search that sorts up to `accounts.selectors.MAX_SORTED` users on SQLite, all on PostgreSQL."""
-MAX_STEPS_SORTED = 100_000
-MAX_ROWS_SORTED = 60_000 if FULL else 8_000
 
 Counts = dict[str, int]
 
@@ -74,7 +70,7 @@ def test_reads_on_sqlite_do_not_grow_with_the_site(tmp_path: Path) -> None:
     grown = {
         name: (small[name], count)
         for name, count in large.items()
-        if count > (MAX_STEPS_SORTED if name == SORTING else small[name] * GROWTH + ROUNDING)
+        if count > small[name] * GROWTH + ROUNDING
     }
     assert not grown
 
@@ -83,9 +79,5 @@ def test_reads_on_sqlite_do_not_grow_with_the_site(tmp_path: Path) -> None:
 def test_reads_on_postgresql_are_as_large_as_their_answers(tmp_path: Path) -> None:
     with postgres_running() as postgres:
         counts = counts_of(ON_POSTGRESQL, tmp_path / "site", postgres.new_database())
-    large = {
-        name: count
-        for name, count in counts.items()
-        if count > (MAX_ROWS_SORTED if name == SORTING else MAX_ROWS)
-    }
+    large = {name: count for name, count in counts.items() if count > MAX_ROWS}
     assert not large

@@ -1,10 +1,16 @@
-"""Every change of a membership raises the user's counter, in the same transaction."""
+"""Every change of a membership raises the user's counter, in its transaction."""
 
 import pytest
 from django.db import transaction
 
 from accounts.models import User
-from rooms import followed_rooms, membership, membership_counters, services
+from rooms import (
+    followed_rooms,
+    membership,
+    membership_counters,
+    services,
+    shared_presence,
+)
 from rooms.events import MembershipsChanged
 from rooms.models import Member, MembershipCounter, Room, RoomKind
 from rooms.notifications import change_notifications
@@ -159,13 +165,13 @@ def test_memberships_of_others_and_deleted_rooms_are_not_read(
 def test_large_rooms_share_no_presence(
     owner: User, friend: User, group: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crowd = make_room(RoomKind.PUBLIC, owner=[owner.pk], member=[friend.pk])
-    monkeypatch.setattr(followed_rooms, "MAX_SHARED_MEMBERS", 1)
-    assert followed_rooms.shared_rooms([owner.pk, friend.pk]) == {
+    public = make_room(RoomKind.PUBLIC, owner=[owner.pk], member=[friend.pk])
+    monkeypatch.setattr(shared_presence, "MAX_SHARED_MEMBERS", 1)
+    assert shared_presence.shared_rooms([owner.pk, friend.pk]) == {
         owner.pk: [group.pk],
         friend.pk: [],
     }
-    assert crowd.member_count == 2
+    assert public.member_count == 2
 
 
 def test_removal_has_a_reason(owner: User, friend: User, group: Room) -> None:

@@ -1,9 +1,12 @@
-"""`make snapshots`: writes the snapshots anew. Git shows what has changed."""
+"""`make snapshots`: writes the snapshots and the Postman collection anew. Git shows changes."""
 
 import django
 
 if __name__ == "__main__":
     django.setup()
-    from .snapshots import write
+    from tests.editors import postman_collection
 
-    write()
+    from . import snapshots
+
+    snapshots.write()
+    postman_collection.write()

@@ -1,4 +1,4 @@
-"""`manage.py purge_attachments` deletes expired files, as running servers do by themselves."""
+"""`manage.py purge_attachments` deletes expired files, as running servers do."""
 
 from typing import Any
 

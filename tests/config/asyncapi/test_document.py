@@ -1,4 +1,4 @@
-"""The AsyncAPI document: valid, complete, and true to frames, settings and close codes."""
+"""The AsyncAPI document is valid, complete, and true to frames and settings."""
 
 import hashlib
 import json
@@ -21,8 +21,8 @@ from config.asyncapi.examples import CLIENT, SERVER
 from config.asyncapi.frames import EVENTS_SOCKET, ROOM_SOCKET, frame_schemas
 from config.asyncapi.limits import SETTINGS, limits
 from config.asyncapi.yaml_text import yaml_text
-from realtime import protocol
 from realtime.close_codes import CLOSING, ENDS_AN_OPEN_SOCKET, CloseCode, Reconnect
+from realtime.protocol import client_frames, server_frames
 from realtime.routing import patterns
 
 Schema = dict[str, Any]
@@ -122,9 +122,9 @@ def test_operations_hold_every_frame_of_their_channel() -> None:
 
 def test_server_security_lists_the_ways_to_sign_in_by_precedence() -> None:
     security = document_for(HOST, secure=False)["servers"]["chat"]["security"]
-    ways = [way["$ref"].rpartition("/")[2] for way in security]
-    assert ways == ["header", "subprotocol", "query", "firstFrame"]
-    assert set(ways) == set(document()["components"]["securitySchemes"])
+    schemes = [way["$ref"].rpartition("/")[2] for way in security]
+    assert schemes == ["header", "subprotocol", "query", "firstFrame"]
+    assert set(schemes) == set(document()["components"]["securitySchemes"])
 
 
 # Frames
@@ -134,10 +134,10 @@ def test_every_frame_class_is_in_the_document() -> None:
     classes = {
         frame.__name__
         for union in (
-            protocol.AnyClientFrame,
-            protocol.AnyEventsFrame,
-            protocol.AnyServerFrame,
-            protocol.AnyEventsServerFrame,
+            client_frames.AnyClientFrame,
+            client_frames.AnyEventsFrame,
+            server_frames.AnyServerFrame,
+            server_frames.AnyEventsServerFrame,
         )
         for frame in get_args(union)
     }
@@ -150,9 +150,9 @@ def test_no_server_frame_class_is_forgotten_in_the_unions() -> None:
     """mypy finds a forgotten client frame, by the `match` that handles it."""
     found = {
         name
-        for name, kind in vars(protocol).items()
+        for name, kind in vars(server_frames).items()
         if isinstance(kind, type)
-        and issubclass(kind, protocol.ServerFrame | protocol.MessageState)
+        and issubclass(kind, server_frames.ServerFrame | server_frames.MessageState)
         and "type" in kind.model_fields
     }
     assert found - {"MessageState"} == set(SERVER_FRAMES)
@@ -237,7 +237,7 @@ def test_message_length_is_that_of_the_settings() -> None:
             assert content.get("maxLength") == length
 
 
-@pytest.mark.parametrize("kind", get_args(protocol.MessageKind))
+@pytest.mark.parametrize("kind", get_args(server_frames.MessageKind))
 def test_each_message_frame_has_its_own_type(kind: str) -> None:
     found = [name for name in SERVER_FRAMES if _type(name) == kind]
     assert len(found) == 1

@@ -1,4 +1,4 @@
-"""A Sentry that takes whatever it is sent and keeps it."""
+"""A Sentry that keeps everything that it receives."""
 
 import gzip
 import json

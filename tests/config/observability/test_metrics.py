@@ -49,13 +49,13 @@ async def test_one_process_counts_what_happens_on_its_sockets(
 ) -> None:
     author, reader = await person(), await person()
     before = await scraped_at_rest(server)
-    here, there = author.public("counted"), reader.public("counted")
-    async with opened(here, there):
+    near, far = author.public("counted"), reader.public("counted")
+    async with opened(near, far):
         for number in range(5):
-            await here.send(message=f"{number}", client_id=f"{number}")
-            await here.receive_type("ack")
-        await here.send(message="0", client_id="0")
-        await here.receive_type("ack")
+            await near.send(message=f"{number}", client_id=f"{number}")
+            await near.receive_type("ack")
+        await near.send(message="0", client_id="0")
+        await near.receive_type("ack")
         during = await scrape(server)
     assert during["chat_sockets"] == before["chat_sockets"] + 2
     assert during["chat_open_rooms"] == before["chat_open_rooms"] + 1
@@ -154,7 +154,7 @@ def workers_of(server: Server) -> list[int]:
 
 @contextmanager
 def asleep(pid: int) -> Iterator[None]:
-    """Whatever comes meanwhile is taken by the other worker."""
+    """Stops a worker, so that the other one takes all requests."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -213,12 +213,12 @@ async def test_any_worker_answers_for_all_and_for_the_dead(
     first, second = await both_workers(server)
     author, reader = people
     async with AsyncExitStack() as stack:
-        here, there = author.public("sums"), reader.public("sums")
+        near, far = author.public("sums"), reader.public("sums")
         with asleep(first):
-            await stack.enter_async_context(opened(here))
+            await stack.enter_async_context(opened(near))
         with asleep(second):
-            await stack.enter_async_context(opened(there))
-        for socket in (here, there, here):
+            await stack.enter_async_context(opened(far))
+        for socket in (near, far, near):
             await socket.send(message="counted", ref="r")
             await socket.receive_type("ack")
         expected = {"chat_sockets": 2, "chat_messages_stored_total": 3, "chat_workers": 2}

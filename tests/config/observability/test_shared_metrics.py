@@ -19,8 +19,8 @@ def test_only_folders_of_dead_workers_are_removed(tmp_path: Path) -> None:
         long_ago = time.time() - 2 * shared_metrics.MIN_FOLDER_AGE
         if folder != young:
             os.utime(folder, (long_ago, long_ago))
-    with (alive / "7.alive").open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with (alive / "7.alive").open() as lock_file:
+        fcntl.flock(lock_file, fcntl.LOCK_EX)
         shared_metrics._remove_dead_folders(tmp_path, keep=ours)
     assert {one.name for one in tmp_path.iterdir()} == {
         one.name for one in (ours, alive, young, foreign)
@@ -30,8 +30,8 @@ def test_only_folders_of_dead_workers_are_removed(tmp_path: Path) -> None:
 def test_dead_worker_is_reported_once(tmp_path: Path) -> None:
     (tmp_path / "11.alive").touch()
     (tmp_path / "12.alive").touch()
-    with (tmp_path / "12.alive").open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with (tmp_path / "12.alive").open() as lock_file:
+        fcntl.flock(lock_file, fcntl.LOCK_EX)
         assert shared_metrics.dead_workers(tmp_path) == [11]
         assert shared_metrics.dead_workers(tmp_path) == []
     assert shared_metrics.dead_workers(tmp_path) == [12]

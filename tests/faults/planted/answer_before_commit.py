@@ -19,9 +19,9 @@ _answered: set[queue.QueuedWrite] = set()
 def store_together(batch: Sequence[queue.QueuedWrite]) -> None:
     with transaction.atomic():
         store(batch)
-        early = [waiting for waiting in batch if isinstance(waiting.outcome, Sent)]
-        _answered.update(early)
-        real_answer(early)
+        stored = [waiting for waiting in batch if isinstance(waiting.outcome, Sent)]
+        _answered.update(stored)
+        real_answer(stored)
         time.sleep(COMMITS_LATER)
 
 

@@ -1,4 +1,4 @@
-"""File names are for display: nothing of them reaches a path or hides from a reader."""
+"""File names are for display: they reach no path and hide nothing."""
 
 import pytest
 

@@ -72,7 +72,7 @@ def test_animation_keeps_frames_and_timing(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
 def test_orientation_is_applied(kind: str) -> None:
-    """With orientation 6 the left half of the stored picture is the top of the shown one."""
+    """With orientation 6 the left half of the file is the top of the picture."""
     data = picture(kind, (60, 40), **options(kind, 6))
     cleaned, thumbnail, width, height = clean(data, type_of(kind), MAX_PIXELS)
     assert (width, height) == (40, 60)
@@ -117,7 +117,7 @@ def test_too_many_pixels_are_refused_before_decoding() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_cut_off_and_changed_files_end_in_a_plain_error(kind: str) -> None:
-    """Every error is an exception: nothing runs on for ever, and none is taken for an image."""
+    """Every error is an exception: nothing hangs, and no bad file passes."""
     data = animation(kind) if kind != "JPEG" else picture(kind)
     strip = STRIPPERS[type_of(kind)]
     for end in range(0, len(data), max(1, len(data) // 60)):

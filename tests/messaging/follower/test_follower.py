@@ -1,4 +1,4 @@
-"""Followers: every stored change is handled, by one process, whatever stops meanwhile."""
+"""Followers handle each stored change, in one process, although others stop."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta

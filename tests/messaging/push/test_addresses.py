@@ -1,4 +1,4 @@
-"""No push leaves for an address that is not public, whatever the endpoint says (SSRF)."""
+"""No push goes to an address that is not public, for any endpoint (SSRF)."""
 
 import socket
 import threading
@@ -55,7 +55,7 @@ def test_a_spelling_of_this_machine_is_refused_or_no_address(host: str) -> None:
 
 
 def answer_with(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
-    """Makes DNS give these answers, one after the other, and returns the names that were asked."""
+    """Makes DNS give these answers in turn, and returns the names it was asked."""
     asked: list[str] = []
     left = iter(answers)
 

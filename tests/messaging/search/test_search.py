@@ -1,4 +1,4 @@
-"""Search finds what the caller can read now, on both databases and with or without the index."""
+"""Search finds what a caller can read, on both databases, also without an index."""
 
 import random
 from datetime import timedelta

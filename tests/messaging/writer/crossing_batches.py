@@ -60,12 +60,12 @@ def reading_and_deleting() -> list[object]:
     )
 
 
-def crossing(held: QuerySet[Member], *sides: Side) -> list[object]:
+def crossing(locked_rows: QuerySet[Member], *sides: Side) -> list[object]:
     """Runs both sides while the rows of `held` are locked; returns their failures."""
 
     def hold() -> int:
         with transaction.atomic():
-            list(held.select_for_update())
+            list(locked_rows.select_for_update())
             locked.append(True)
             deadline = time.monotonic() + WAIT_TIMEOUT
             while waiting() < len(sides):

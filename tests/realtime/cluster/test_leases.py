@@ -292,7 +292,7 @@ async def test_redis_that_paused_between_heartbeats_is_probed_soon(
     settings.CHAT_PRESENCE_TTL = 40
     async with processes(1) as (alone,):
         with away(redis):
-            assert await alone.leases.held(12, [1]) is None
+            assert await alone.leases.holds(12, [1]) is None
         assert not alone.hosts.all[0].up
         await alone.until(up=True)
 
@@ -302,7 +302,7 @@ async def test_user_who_arrived_while_redis_was_away_joins_once(redis: RedisServ
         await second.arrives(13, 132)
         first.stop()
         with away(redis):
-            await first.leases.held(13, [1])
+            await first.leases.holds(13, [1])
             await first.arrives(13, 131)
             await asyncio.sleep(LEASE * 1.2)
         first.leases.start()
@@ -334,7 +334,7 @@ async def test_leases_of_a_reaped_process_end_with_it(redis: RedisServer) -> Non
 async def test_two_unconfirmed_departures_publish_one_exit(redis: RedisServer) -> None:
     async with processes(1) as (alone,):
         with away(redis):
-            await alone.leases.held(16, [1])
+            await alone.leases.holds(16, [1])
             for _ in range(2):
                 await alone.arrives(16, 161)
                 alone.leaves(16)
@@ -349,7 +349,7 @@ async def test_two_tabs_closed_while_redis_is_away_publish_one_exit(
         for one in (first, second):
             await one.arrives(17, 171)
         with away(redis):
-            await asyncio.gather(first.leases.held(17, [1]), second.leases.held(17, [1]))
+            await asyncio.gather(first.leases.holds(17, [1]), second.leases.holds(17, [1]))
             first.leaves(17)
             second.leaves(17)
         await asyncio.sleep(EXIT_CONFIRMATION_DELAY + 0.5)

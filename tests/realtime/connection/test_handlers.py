@@ -13,7 +13,7 @@ from realtime.connection.handlers import FrameHandlers
 from realtime.delivery import local_room
 from realtime.delivery.hub import Hub
 from realtime.delivery.subscriber import Subscriber
-from realtime.protocol import AnyClientFrame, Join, Typing
+from realtime.protocol.client_frames import AnyClientFrame, Join, Typing
 from realtime.runtime import Runtime
 from rooms.models import Room, RoomKind
 from tests.factories import Wire

@@ -18,9 +18,9 @@ def _edited(created: int, version: int) -> VersionedFrame:
 
 def test_subscriber_ahead_of_the_room_receives_a_change() -> None:
     room = local_room(1, 55, 0)
-    live, received_live = _subscriber(1, 55)
+    up_to_date, received_live = _subscriber(1, 55)
     ahead, received_ahead = _subscriber(2, 60)
-    for subscriber, version in ((live, 55), (ahead, 60)):
+    for subscriber, version in ((up_to_date, 55), (ahead, 60)):
         room.add(subscriber)
         room.finish_catch_up(subscriber, version)
     room.fill([VersionedFrame(56, 0, text_event("other")), _edited(58, 62)])

@@ -16,7 +16,8 @@ from realtime.delivery.following import MAX_FURTHER_ROOMS, Following
 from realtime.delivery.hub import Hub
 from realtime.delivery.subscriber import Subscriber
 from realtime.errors import Removed
-from realtime.protocol import TypingOut, encode
+from realtime.protocol import encode
+from realtime.protocol.server_frames import TypingOut
 from realtime.servers.framing import FrameCache
 from rooms.errors import NoSuchRoom
 from rooms.followed_rooms import FollowedRoom, Memberships
@@ -309,7 +310,7 @@ def test_socket_follows_a_bounded_number_of_rooms(hub: Hub, settings: Settings) 
 
 
 def test_follower_of_a_room_with_newer_frames_must_catch_up(hub: Hub) -> None:
-    """A message that was stored between the read of the row and the subscription is missing."""
+    """A message stored between read and subscription is missing."""
     subscribe(hub, Wire())
     hub.deliver(1, 1, 0, "1")
     following = Following(hub, make_recovery())

@@ -88,13 +88,13 @@ async def test_page_below_the_needed_version_is_read_again(reads: Reads) -> None
 async def test_read_in_progress_that_began_too_early_is_repeated(reads: Reads) -> None:
     replays = ReplayCache(database)
     reads.may_end.clear()
-    early = asyncio.ensure_future(get(replays))
+    first_page = asyncio.ensure_future(get(replays))
     await wait_for_reads(reads, 1)
     reads.version = 11
     late = asyncio.ensure_future(get(replays, needed=11))
     await asyncio.sleep(0)
     reads.may_end.set()
-    assert ((await early).version, (await late).version) == (10, 11)
+    assert ((await first_page).version, (await late).version) == (10, 11)
 
 
 async def test_pages_are_separate_for_each_room_and_version(reads: Reads) -> None:
@@ -145,7 +145,7 @@ async def test_idle_pages_are_bounded(reads: Reads, monkeypatch: pytest.MonkeyPa
     replays = ReplayCache(database)
     for since in (1, 2, 3, 4, 5, 1, 6):
         await get(replays, Place(1, since, since))
-    assert replays.held == 5 * ENVELOPE
+    assert replays.held_bytes == 5 * ENVELOPE
     reads.made.clear()
     for since in (1, 3, 4, 5, 6):
         await get(replays, Place(1, since, since))
@@ -163,10 +163,10 @@ async def test_page_before_the_last_serves_any_needed_version(reads: Reads) -> N
 
 async def test_next_page_is_read_after_the_previous_page(reads: Reads) -> None:
     replays = ReplayCache(database)
-    early = await get(replays, Place(1, 4, 7))
+    first_page = await get(replays, Place(1, 4, 7))
     first = await get(replays)
     async with replays.page(Place(1, 4, 7), 10, first.read_at) as later:
-        assert later is not early
+        assert later is not first_page
     async with replays.page(Place(1, 4, 7), 10, first.read_at) as shared:
         assert shared is later
 
@@ -192,9 +192,9 @@ async def test_page_above_the_limit_waits_until_another_is_released(
             assert (len(reads.made), third.done()) == (2, False)
             async with replays.page(Place(1, 1, 1), 10):
                 pass  # a page that is held already is shared
-            assert replays.held == 2 * MAX_PAGE_BYTES
+            assert replays.held_bytes == 2 * MAX_PAGE_BYTES
         await asyncio.wait_for(third, TIMEOUT)
-    assert replays.held <= 2 * MAX_PAGE_BYTES
+    assert replays.held_bytes <= 2 * MAX_PAGE_BYTES
 
 
 async def test_page_that_waits_too_long_raises_busy(
@@ -206,7 +206,7 @@ async def test_page_that_waits_too_long_raises_busy(
         with pytest.raises(Busy):
             await get(replays, Place(1, 3, 3))
     await get(replays, Place(1, 3, 3))
-    assert replays.held <= 2 * MAX_PAGE_BYTES
+    assert replays.held_bytes <= 2 * MAX_PAGE_BYTES
 
 
 async def test_failed_read_releases_its_reserved_bytes(reads: Reads, two_pages: None) -> None:
@@ -215,4 +215,4 @@ async def test_failed_read_releases_its_reserved_bytes(reads: Reads, two_pages: 
     for since in range(5):
         with pytest.raises(Busy):
             await get(replays, Place(1, since, since))
-    assert replays.held == 0
+    assert replays.held_bytes == 0

@@ -40,8 +40,8 @@ def test_pages_are_bounded_in_bytes_and_hold_everything_in_order(letter: str) ->
     versions = [entry.version for page in pages for entry in page.entries or ()]
     assert versions == list(range(21, 151))
     for page in pages:
-        held = sum(sys.getsizeof(entry.event["text"]) for entry in page.entries or ())
-        assert held <= page.size <= MAX_PAGE_BYTES
+        text_bytes = sum(sys.getsizeof(entry.event["text"]) for entry in page.entries or ())
+        assert text_bytes <= page.size <= MAX_PAGE_BYTES
     # An emoji takes four bytes, an ASCII letter one.
     assert len(pages) == (3 if letter == "😀" else 1)
     assert pages[-1].version == 150

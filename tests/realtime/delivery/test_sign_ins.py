@@ -13,7 +13,7 @@ from accounts.kernel.errors import Busy, DomainError, SessionEnded, TokenInvalid
 from accounts.models import Session
 from accounts.tokens import Claims
 from realtime.delivery import sign_ins as module
-from realtime.delivery.sign_ins import RoomSearch, SignIn, SignIns, authorise_together
+from realtime.delivery.sign_ins import QueuedSignIn, RoomSearch, SignIns, authorise_together
 from rooms import connecting, selectors
 from rooms.errors import NotAMember
 from rooms.models import Room, RoomKind
@@ -63,7 +63,9 @@ def test_any_number_of_members_costs_two_queries() -> None:
     callers = [make_caller() for _ in range(10)]
     room = make_room(RoomKind.GROUP, member=[one.user_id for one in callers])
     loop = asyncio.new_event_loop()
-    batch = [SignIn(claims_of(one), group(str(room.name)), loop.create_future()) for one in callers]
+    batch = [
+        QueuedSignIn(claims_of(one), group(str(room.name)), loop.create_future()) for one in callers
+    ]
     with CaptureQueriesContext(connection) as queries:
         outcomes = authorise_together(batch)
     assert outcomes == [(one, room) for one in callers]

@@ -111,7 +111,7 @@ async def test_lost_connection_releases_its_send_queue() -> None:
 
 
 async def test_lost_connection_is_freed_without_a_garbage_collection() -> None:
-    """A full collection visits the objects of all sockets, and stops the process meanwhile."""
+    """A full collection visits all sockets' objects, and the process waits."""
     protocol, _ = await accepted()
     connection_of(protocol.receive, protocol.send)
     protocol.connection_lost(None)

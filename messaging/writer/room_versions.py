@@ -1,6 +1,6 @@
-"""Counts the messages and changes of a locked room while a batch is stored.
+"""Numbers messages (`seq`) and changes (`version`) of a locked room.
 
-Edits, deletions, reactions and pins take their version in `messaging.locked_message`, under the
+Edits, deletions, reactions and pins take their version in `messaging.message_changes`, under the
 same lock.
 """
 

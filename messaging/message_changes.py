@@ -1,6 +1,7 @@
-"""Locks a stored message for a change: an edit, a deletion, a reaction or a pin.
+"""Stores a change of a message: an edit, a deletion, a reaction or a pin.
 
-Each change is one transaction under the room's lock and takes the room's next version.
+Each is one transaction under the room's lock and takes the room's next `version`. New messages take
+theirs in `messaging.writer.room_versions`.
 """
 
 from collections.abc import Iterator
