@@ -88,7 +88,9 @@ export interface MessageFrame {
     message: string;
 }
 /**
- * A file of a message. `width`, `height` and `thumbnail_url` are null for other than images.
+ * A file of a message.
+ *
+ * `width`, `height` and `thumbnail_url` are null for other than images.
  */
 export interface AttachmentOut {
     id: number;
