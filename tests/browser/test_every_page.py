@@ -16,7 +16,7 @@ PAGES = {
     "start": ("site", "/", "#state.state-ok"),
     "start-in-production": ("production", "/", "#state.state-ok"),
     "playground": ("site", "/api/sockets", "#playground button"),
-    "playground-with-two-users": ("site", "/", ".panel-right[data-state=open]"),
+    "playground-with-two-users": ("site", "/", ".panel-right[data-state='open']"),
     "not-found": ("site", "/nothing", "h1"),
     "not-found-in-production": ("production", "/nothing", "h1"),
     "server-error": ("production", "/broken", "h1"),
