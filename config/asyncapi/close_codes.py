@@ -33,8 +33,9 @@ OF_THE_TRANSPORT: list[Schema] = [
         "code": TOO_BIG,
         "name": "frame_too_big",
         "errors": [],
-        "reconnect": Reconnect.NO.name.lower(),
-        "description": "Your frame was far too large. Below that the server answers an `error`.",
+        "reconnect": Reconnect.WITH_SINCE.name.lower(),
+        "description": "Your frame was far too large: do not send it again. Slightly larger "
+        "ones get an `error`.",
     },
 ]
 

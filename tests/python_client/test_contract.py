@@ -15,7 +15,7 @@ from chat_backend_client.events import CHANGE_KINDS
 from messaging.attachments.schemas import AttachmentOut
 from messaging.schemas import FoundMessageOut, MyRoomOut, QuoteOut, ReactionOut, ReadOut
 from realtime.close_codes import CloseCode
-from realtime.protocol import MessageKind
+from realtime.protocol.server_frames import MessageKind
 from rooms.schemas import MemberOut, ReceiptOut
 
 # Settings of a user or a room that bots do not need.
