@@ -4,7 +4,7 @@ import { html, useState } from "../vendor/htm-preact-standalone.js";
 import { messageFrame, newId } from "./composer.js";
 
 const FLOOD = 60;
-const ROUNDS = 12;
+const FLOOD_MS = 20000;
 
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
@@ -118,7 +118,7 @@ async function flood({ left }) {
 	const start = performance.now();
 	let waiting = Array.from({ length: FLOOD }, (_, i) => [`Flood ${i + 1}`, newId()]);
 	let refused = 0;
-	for (let round = 0; waiting.length && left.open && round < ROUNDS; round++) {
+	for (let round = 0; waiting.length && left.open && performance.now() - start < FLOOD_MS; round++) {
 		const answers = await Promise.all(waiting.map(([text, id]) => say(left, text, id)));
 		waiting = waiting.filter((_, i) => answers[i].type !== "ack");
 		if (!round) refused = waiting.length;
