@@ -184,6 +184,7 @@ def watching() -> Iterator[Watch]:
     with pytest.MonkeyPatch.context() as patch:
         for kind in (ClientConnection, SyncClientConnection):
             _watch_client(kind, watch, patch)
+        _watch_lost_connections(watch, patch)
         _watch_raw_sockets(watch, patch)
         _watch_wires(watch, patch)
         yield watch
@@ -209,6 +210,20 @@ def _watch_client(kind: Any, watch: Watch, patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(kind, "send", send)
     patch.setattr(kind, "process_event", process_event)
+
+
+def _watch_lost_connections(watch: Watch, patch: pytest.MonkeyPatch) -> None:
+    """Daphne cuts a connection without a close frame."""
+    original = ClientConnection.connection_lost
+
+    def connection_lost(connection: ClientConnection, reason: Exception | None) -> None:
+        if connection.protocol.close_rcvd is None and (
+            conversation := watch.conversation_of(connection)
+        ):
+            conversation.closed(CloseCode.ABNORMAL_CLOSURE)
+        original(connection, reason)
+
+    patch.setattr(ClientConnection, "connection_lost", connection_lost)
 
 
 def _watch_raw_sockets(watch: Watch, patch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,7 @@ def test_the_short_chain_is_that_of_pages_without_cookies_and_files() -> None:
     whole = [import_string(path) for path in configured.MIDDLEWARE]
     assert [one for one in whole if one in plain] == plain
     assert [one.__name__ for one in whole if one not in plain] == [
+        "error_pages",  # only for answers outside the API
         "StaticFilesMiddleware",
         "SessionMiddleware",
         "CsrfViewMiddleware",
