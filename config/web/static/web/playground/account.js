@@ -22,7 +22,9 @@ export class Account {
 	/** `path` is /login or /register. */
 	static async open(path, username, password) {
 		const { user, ...answer } = await request("POST", path, { username, password });
-		return new Account({ ...answer, ...user, password });
+		const account = new Account({ ...answer, ...user });
+		// Not enumerable: the page stores accounts, and a typed password stays in memory.
+		return Object.defineProperty(account, "password", { value: password, enumerable: false });
 	}
 
 	/** When the access token ends, in milliseconds. */

@@ -15,6 +15,8 @@ export class Log {
 	add(direction, text, more) {
 		text = text.replace(/eyJ[\w-]+\.[\w-]+\.[\w-]+/g, "<token>");
 		const entry = { number: ++this.#number, revision: 0, at: new Date(), direction, text, problems: [], ...more };
+		// Copies are made of this one: it must not have the token either.
+		if (entry.frame) entry.frame = JSON.parse(text);
 		this.entries.push(entry);
 		if (this.entries.length > MAX_ENTRIES) {
 			this.entries.shift();
