@@ -104,9 +104,16 @@ class Link:
             return await self._after(connection)
         except InvalidStatus as error:
             status = error.response.status_code
-            if status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in (
-                HTTPStatus.REQUEST_TIMEOUT,
-                HTTPStatus.TOO_MANY_REQUESTS,
+            # Where a room was open once, a proxy or a captive portal answers for the server.
+            never_opened = not self._opened.is_set()
+            if (
+                never_opened
+                and status < HTTPStatus.INTERNAL_SERVER_ERROR
+                and status
+                not in (
+                    HTTPStatus.REQUEST_TIMEOUT,
+                    HTTPStatus.TOO_MANY_REQUESTS,
+                )
             ):
                 raise Closed("http_error", f"No chat server here (HTTP {status})") from None
         except Refused as refusal:
