@@ -105,3 +105,20 @@ async def test_restored_database_begins_anew() -> None:
     assert isinstance(server.told[-1], Reset)
     assert server.resumes == [2]
     await server.catch_up.close()
+
+
+async def test_failed_reading_is_asked_for_again_at_the_next_frame() -> None:
+    server = Server([], Position(4, 4))
+
+    async def broken(**_: object) -> list[Message]:
+        raise KeyError
+
+    server.catch_up._history = broken
+    server.catch_up.replay_begins()
+    server.catch_up.resumed(3000, complete=False)
+    await settle()
+    assert server.timeline.version == 4
+    server.catch_up.change("message", message(3001, 3001))
+    await settle()
+    assert server.resumes == [4]
+    await server.catch_up.close()

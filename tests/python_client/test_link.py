@@ -1,15 +1,20 @@
 """What a link does when the server, or something in between, answers strangely."""
 
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
 
+import httpx
 import pytest
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidStatus
 from websockets.http11 import Response
 
 from chat_backend_client import link as links
+from chat_backend_client import rest as rest_module
 from chat_backend_client.api import Api
-from chat_backend_client.errors import Closed
+from chat_backend_client.connection import Connection
+from chat_backend_client.errors import Closed, Unreachable
 from chat_backend_client.link import Link
 from chat_backend_client.options import Options
 from chat_backend_client.outbox import Outgoing
@@ -85,3 +90,65 @@ async def test_only_a_room_that_is_gone_empties_its_outbox(code: str, kept: int)
     await room._put(Outgoing("hi"))
     await room.end(Closed(code, ""))
     assert len(await storage.load("box 1")) == kept
+
+
+class Socket:
+    """Brings these texts, then ends."""
+
+    close_code = 1006
+
+    def __init__(self, *texts: str) -> None:
+        self.texts = texts
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        for text in self.texts:
+            yield text
+
+
+def bring(monkeypatch: pytest.MonkeyPatch, *texts: str) -> None:
+    @asynccontextmanager
+    async def socket(*_: object) -> AsyncIterator[Connection]:
+        yield Connection(cast("Any", Socket(*texts)), "a", Options())
+
+    monkeypatch.setattr(links, "connected", socket)
+
+
+async def test_strange_frames_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    served = Served()
+    link = await link_to(served)
+    strange = ["<html>", "[]", "{}", '{"type": 1}', '{"type": "x"}']
+    bring(monkeypatch, '{"type": "ready"}', *strange, '{"type": "x", "n": 7}')
+    assert await link._attempt() is not None
+    assert served.received == [7]
+
+
+async def test_bug_in_an_attempt_is_followed_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> object:
+        raise KeyError
+
+    monkeypatch.setattr(links, "connected", broken)
+    link = await link_to(Served())
+    assert await link._attempt() is not None
+
+
+@pytest.mark.parametrize("body", ["<html>", "[]", "{}"])
+async def test_page_of_a_proxy_is_no_new_token(body: str) -> None:
+    rest = Rest("http://127.0.0.1:9", None, Options())
+    rest._http = httpx.AsyncClient(
+        base_url="http://x", transport=httpx.MockTransport(lambda _: httpx.Response(200, text=body))
+    )
+    with pytest.raises(Unreachable):
+        await rest.refresh("r")
+    await rest.close()
+
+
+async def test_endless_redirects_are_an_unreachable_server() -> None:
+    rest = Rest("http://127.0.0.1:9", None, Options(retry_timeout=0.01))
+    answer = httpx.Response(302, headers={"Location": "/"})
+    rest._http = httpx.AsyncClient(
+        base_url="http://x", transport=httpx.MockTransport(lambda _: answer)
+    )
+    call = rest_module._Call("GET", "/", signed=False)
+    with pytest.raises(Unreachable):
+        await rest._insist(call)
+    await rest.close()

@@ -120,8 +120,13 @@ class Link:
             if not refusal.temporary:
                 raise SignedOut(refusal.detail) from None
             return self._backoff.next_delay(refusal.retry_after)
+        except (Closed, SignedOut):
+            raise
         except (OSError, TimeoutError, InvalidHandshake, WebSocketException, Unreachable) as error:
             logger.debug("not connected: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001
+            # A link that ends here would be silent for ever: the app waits for its next event.
+            logger.warning("not connected: %s", type(error).__name__)
         return self._backoff.next_delay()
 
     async def _receive(self, connection: Connection) -> None:
@@ -138,12 +143,20 @@ class Link:
                 self._served.ready(frame)
                 self._opened.set()
                 async for following in frames:
-                    self._served.receive(following)
+                    self._handle(following)
             finally:
                 self._connection = None
                 renewing.cancel()
                 await asyncio.gather(renewing, return_exceptions=True)
                 self._served.lost()
+
+    def _handle(self, frame: Frame) -> None:
+        try:
+            self._served.receive(frame)
+        except Exception as error:  # noqa: BLE001
+            # The type alone: the text of an error may hold a message. What the frame would have
+            # changed is asked for at the next jump of versions.
+            logger.warning("frame %s not handled: %s", frame["type"], type(error).__name__)
 
     async def _after(self, connection: Connection) -> float | None:
         """Obeys the close code. Raises Closed, SignedOut, Unreachable."""
