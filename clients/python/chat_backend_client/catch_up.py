@@ -65,6 +65,9 @@ class CatchUp:
     def replay_begins(self) -> None:
         """A socket was opened with `?since=`: it replays in order, then goes on live."""
         self._replaying, self._resuming = True, False
+        # What the last socket brought beyond `version` is replayed: to move on to it now would
+        # skip the changes before it.
+        self.timeline.seen = self.timeline.version
         self._update()
 
     def resume_begins(self) -> None:
