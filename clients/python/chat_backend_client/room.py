@@ -237,7 +237,7 @@ class Room:
         self._start_sending()
 
     def _start_sending(self) -> None:
-        if self._sending is None and not self._ended:
+        if (self._sending is None or self._sending.done()) and not self._ended:
             self._sending = asyncio.create_task(self._sender.run())
 
     def begin(self, room_id: int, position: Position) -> None:
