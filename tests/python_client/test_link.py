@@ -1,5 +1,6 @@
 """What a link does when the server, or something in between, answers strangely."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -152,3 +153,23 @@ async def test_endless_redirects_are_an_unreachable_server() -> None:
     with pytest.raises(Unreachable):
         await rest._insist(call)
     await rest.close()
+
+
+async def test_sending_that_broke_begins_again() -> None:
+    room = room_of(MemoryStorage())
+    room._sending = asyncio.create_task(asyncio.sleep(0))
+    await room._sending
+    await room._put(Outgoing("hi"))
+    assert not room._sending.done()
+    await room.end()
+
+
+@pytest.mark.parametrize(("kind", "failures"), [("x", 2), ("ack", 1)])
+async def test_only_a_proved_connection_shortens_the_delay(
+    monkeypatch: pytest.MonkeyPatch, kind: str, failures: int
+) -> None:
+    link = await link_to(Served())
+    link._backoff.next_delay()
+    bring(monkeypatch, '{"type": "ready"}', f'{{"type": "{kind}", "n": 1}}')
+    await link._attempt()
+    assert link._backoff._failures == failures

@@ -19,6 +19,8 @@ from .tokens import Tokens
 logger = logging.getLogger("chat_backend_client")
 
 MIN_RENEWAL_DELAY = 1.0
+PROVED_AFTER = 10.0
+"""Seconds after which a connection counts as a success."""
 
 
 class Served(Protocol):
@@ -137,8 +139,9 @@ class Link:
             else:
                 return
             renewing = asyncio.create_task(self._keep_signed_in(connection))
-            self._connection, self._renewed = connection, False
-            self._backoff.succeed()
+            self._connection = connection
+            # Not at once: a server that says `ready` and breaks would be called without a pause.
+            proof = asyncio.get_running_loop().call_later(PROVED_AFTER, self._proved)
             try:
                 self._served.ready(frame)
                 self._opened.set()
@@ -146,11 +149,19 @@ class Link:
                     self._handle(following)
             finally:
                 self._connection = None
+                proof.cancel()
                 renewing.cancel()
                 await asyncio.gather(renewing, return_exceptions=True)
                 self._served.lost()
 
+    def _proved(self) -> None:
+        """The connection works: the next delay is a short one again."""
+        self._renewed = False
+        self._backoff.succeed()
+
     def _handle(self, frame: Frame) -> None:
+        if frame["type"] == "ack":
+            self._proved()
         try:
             self._served.receive(frame)
         except Exception as error:  # noqa: BLE001
