@@ -105,3 +105,41 @@ async def test_restored_database_begins_anew() -> None:
     assert isinstance(server.told[-1], Reset)
     assert server.resumes == [2]
     await server.catch_up.close()
+
+
+async def test_failed_reading_is_asked_for_again_at_the_next_frame() -> None:
+    server = Server([], Position(4, 4))
+
+    async def broken(**_: object) -> list[Message]:
+        raise KeyError
+
+    server.catch_up._history = broken
+    server.catch_up.replay_begins()
+    server.catch_up.resumed(3000, complete=False)
+    await settle()
+    assert server.timeline.version == 4
+    server.catch_up.change("message", message(3001, 3001))
+    await settle()
+    assert server.resumes == [4]
+    await server.catch_up.close()
+
+
+async def test_connection_lost_while_resuming_skips_no_change() -> None:
+    server = Server([], Position(40, 40))
+    catch_up = server.catch_up
+    catch_up.change("edit", message(30, 60))
+    await settle()
+    catch_up.lost()
+    assert server.timeline.version == 40
+    catch_up.replay_begins()
+    catch_up.change("edit", message(20, 41))
+    assert [one.message.seq for one in server.told if isinstance(one, Change)] == [30, 20]
+    assert server.told[-1] == Change("edit", 1, message(20, 41), Position(41, 40))
+    catch_up.lost()
+    catch_up.replay_begins()
+    assert server.timeline.version == 41
+    catch_up.change("edit", message(10, 42))
+    assert server.timeline.version == 42
+    catch_up.resumed(60, complete=True)
+    assert server.timeline.version == 60
+    await catch_up.close()

@@ -144,3 +144,17 @@ async def test_file_keeps_order_and_is_private(tmp_path: Path) -> None:
     assert await again.load_value("tokens") == "secret"
     assert path.stat().st_mode & 0o777 == 0o600
     await again.close()
+
+
+async def test_storage_that_fails_does_not_stop_the_sending(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(wire.outbox._storage, "remove", full)
+    first, _ = await wire.put("one"), await wire.put("two")
+    assert await wire.sent() == "one"
+    wire.sender.acknowledged(first.client_id, ACK)
+    assert await wire.sent() == "two"
+    assert (await first.wait(1)).seq == 1

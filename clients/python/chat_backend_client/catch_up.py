@@ -65,6 +65,9 @@ class CatchUp:
     def replay_begins(self) -> None:
         """A socket was opened with `?since=`: it replays in order, then goes on live."""
         self._replaying, self._resuming = True, False
+        # What the last socket brought beyond `version` is replayed: to move on to it now would
+        # skip the changes before it.
+        self.timeline.seen = self.timeline.version
         self._update()
 
     def resume_begins(self) -> None:
@@ -177,6 +180,17 @@ class CatchUp:
             await reading
         except ChatError as error:
             logger.info("room %s: history ended: %s", self.timeline.room_id, error)
+            self._reading_failed()
+        except Exception as error:  # noqa: BLE001
+            logger.warning("room %s: history: %s", self.timeline.room_id, type(error).__name__)
+            self._reading_failed()
+
+    def _reading_failed(self) -> None:
+        """Stops waiting for the reading, and lets the next frame ask for what it left out."""
+        if self._reloading:
+            self._reloading = False
+            self.timeline.seen = self.timeline.version
+            self._update()
 
     async def _read_on(self, after: int) -> None:
         """Reads pages until the newest message."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -15,6 +16,7 @@ from .close_codes import ABNORMAL
 from .options import Options
 
 Frame = dict[str, Any]
+logger = logging.getLogger("chat_backend_client")
 
 MAX_RECEIVED = 2**22
 """Bytes of a received frame, far above what the server sends: 500 rooms in `ready`."""
@@ -45,7 +47,9 @@ class Connection:
         try:
             async for text in self._socket:
                 self._heard = time.monotonic()
-                frame: Frame = json.loads(text)
+                frame = _frame_of(text)
+                if frame is None:
+                    continue
                 if frame["type"] == "error":
                     self.error = frame
                 elif frame["type"] != "pong":
@@ -88,6 +92,17 @@ class Connection:
     def abort(self) -> None:
         """Ends at once, without waiting for a peer that does not answer."""
         self._socket.transport.abort()
+
+
+def _frame_of(text: str | bytes) -> Frame | None:
+    """Returns None for what is no frame: one such text must not end the connection."""
+    try:
+        frame: Frame = json.loads(text)
+        frame["type"].isascii()
+    except Exception as error:  # noqa: BLE001
+        logger.warning("unreadable frame: %s", type(error).__name__)
+        return None
+    return frame
 
 
 @asynccontextmanager

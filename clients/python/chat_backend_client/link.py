@@ -19,6 +19,8 @@ from .tokens import Tokens
 logger = logging.getLogger("chat_backend_client")
 
 MIN_RENEWAL_DELAY = 1.0
+PROVED_AFTER = 10.0
+"""Seconds after which a connection counts as a success."""
 
 
 class Served(Protocol):
@@ -104,17 +106,29 @@ class Link:
             return await self._after(connection)
         except InvalidStatus as error:
             status = error.response.status_code
-            if status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in (
-                HTTPStatus.REQUEST_TIMEOUT,
-                HTTPStatus.TOO_MANY_REQUESTS,
+            # Where a room was open once, a proxy or a captive portal answers for the server.
+            never_opened = not self._opened.is_set()
+            if (
+                never_opened
+                and status < HTTPStatus.INTERNAL_SERVER_ERROR
+                and status
+                not in (
+                    HTTPStatus.REQUEST_TIMEOUT,
+                    HTTPStatus.TOO_MANY_REQUESTS,
+                )
             ):
                 raise Closed("http_error", f"No chat server here (HTTP {status})") from None
         except Refused as refusal:
             if not refusal.temporary:
                 raise SignedOut(refusal.detail) from None
             return self._backoff.next_delay(refusal.retry_after)
+        except (Closed, SignedOut):
+            raise
         except (OSError, TimeoutError, InvalidHandshake, WebSocketException, Unreachable) as error:
             logger.debug("not connected: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001
+            # A link that ends here would be silent for ever: the app waits for its next event.
+            logger.warning("not connected: %s", type(error).__name__)
         return self._backoff.next_delay()
 
     async def _receive(self, connection: Connection) -> None:
@@ -125,18 +139,35 @@ class Link:
             else:
                 return
             renewing = asyncio.create_task(self._keep_signed_in(connection))
-            self._connection, self._renewed = connection, False
-            self._backoff.succeed()
+            self._connection = connection
+            # Not at once: a server that says `ready` and breaks would be called without a pause.
+            proof = asyncio.get_running_loop().call_later(PROVED_AFTER, self._proved)
             try:
                 self._served.ready(frame)
                 self._opened.set()
                 async for following in frames:
-                    self._served.receive(following)
+                    self._handle(following)
             finally:
                 self._connection = None
+                proof.cancel()
                 renewing.cancel()
                 await asyncio.gather(renewing, return_exceptions=True)
                 self._served.lost()
+
+    def _proved(self) -> None:
+        """The connection works: the next delay is a short one again."""
+        self._renewed = False
+        self._backoff.succeed()
+
+    def _handle(self, frame: Frame) -> None:
+        if frame["type"] == "ack":
+            self._proved()
+        try:
+            self._served.receive(frame)
+        except Exception as error:  # noqa: BLE001
+            # The type alone: the text of an error may hold a message. What the frame would have
+            # changed is asked for at the next jump of versions.
+            logger.warning("frame %s not handled: %s", frame["type"], type(error).__name__)
 
     async def _after(self, connection: Connection) -> float | None:
         """Obeys the close code. Raises Closed, SignedOut, Unreachable."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from typing import Any, Literal
 
 from .errors import ChatError, NotAcknowledged, OutboxFull, Refused, TooLong
 from .storage import Entry, Storage
+
+logger = logging.getLogger("chat_backend_client")
 
 MAX_FRAME_LENGTH = 65_536
 FRAME_MEMBERS = 512
@@ -151,6 +154,10 @@ class Outbox:
 
     async def _remove(self, outgoing: Outgoing) -> None:
         # First from the storage: a crash in between sends again, which makes no second message.
-        await self._storage.remove(self._box, outgoing.client_id)
+        try:
+            await self._storage.remove(self._box, outgoing.client_id)
+        except Exception as error:  # noqa: BLE001
+            # A full disk must not stop the sending: the next process sends this one again.
+            logger.warning("an answered message stays stored: %s", type(error).__name__)
         self._waiting.pop(outgoing.client_id, None)
         outgoing.settled.set()

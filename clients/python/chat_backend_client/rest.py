@@ -65,7 +65,10 @@ class Rest:
         body = await self.call_unsigned(
             "/token/refresh", {"refresh": refresh}, repeat=True, within=REFRESH_TIMEOUT
         )
-        return Pair(body["access"], body["refresh"])
+        try:
+            return Pair(body["access"], body["refresh"])
+        except (LookupError, TypeError):
+            raise Unreachable("The answer is not the chat server's") from None
 
     async def upload(self, name: str, content: bytes, content_type: str) -> Any:
         """Posts one file. Not repeated after a lost answer: it could be stored twice."""
@@ -88,7 +91,7 @@ class Rest:
                 if not call.may_repeat_after(refusal):
                     raise
                 delay, error = refusal.retry_after, Unreachable(refusal.detail)
-            except httpx.TransportError as lost:
+            except httpx.RequestError as lost:
                 error = Unreachable(f"No answer from the server: {type(lost).__name__}")
                 if not call.repeat:
                     raise error from None
@@ -155,7 +158,11 @@ class _Call:
 
 
 def _json(answer: httpx.Response) -> Any:
-    return answer.json() if answer.content else None
+    try:
+        return answer.json() if answer.content else None
+    except ValueError:
+        # A proxy or a captive portal answers 200 with its own page.
+        raise Unreachable("The answer is not the chat server's") from None
 
 
 def refusal_of(answer: httpx.Response) -> Refused:

@@ -32,6 +32,12 @@ TYPING_TTL = 6.0
 """Seconds after which a user who does not repeat `typing` has stopped."""
 RESUME_DELAY = 1.0
 Transmit = Callable[[Frame], Awaitable[bool]]
+NEVER_SENDABLE = frozenset({"not_a_member", "removed", "forbidden"})
+
+
+def _never_sendable(code: str) -> bool:
+    """Whether messages to the room are lost for good. After other codes the outbox keeps them."""
+    return code in NEVER_SENDABLE or code.startswith("no_such_")
 
 
 class Room:
@@ -231,7 +237,7 @@ class Room:
         self._start_sending()
 
     def _start_sending(self) -> None:
-        if self._sending is None and not self._ended:
+        if (self._sending is None or self._sending.done()) and not self._ended:
             self._sending = asyncio.create_task(self._sender.run())
 
     def begin(self, room_id: int, position: Position) -> None:
@@ -300,7 +306,7 @@ class Room:
             self._sending.cancel()
             await asyncio.gather(self._sending, return_exceptions=True)
         await self._catch_up.close()
-        if isinstance(error, Closed) and error.code:
+        if isinstance(error, Closed) and _never_sendable(error.code):
             await self._outbox.fail_all(Refused(error.code, error.detail))
         self._events.end(error)
 
