@@ -247,7 +247,8 @@ export function createOutbox(core: Core, room: OutboxRoom): Outbox {
     },
     refused({ ref, code, message, retry_after }) {
       // The server may not have read the `ref` of a large frame; the client's other frames are short.
-      const one = ref === undefined ? flying() : find(ref);
+      // Any other error without `ref` precedes a close: the message goes again on the next socket.
+      const one = ref ? find(ref) : /^(frame_too_big|bad_frame|invalid|internal)$/.test(code) || isTemporary(code) ? flying() : null;
       if (one?.state !== "sending") return false;
       stopTimer();
       if (code === "internal") one.failures++;

@@ -38,6 +38,7 @@ export function openSocket(core: Core, url: string, access: string, owner: Socke
   const { now, options, report, tokens } = core;
   const socket = new core.WebSocket(url, ["bearer", access]);
   let ended = false;
+  let waiting = true;
   let timer = after(READY_TIMEOUT, () => end(LOST, "no answer"));
 
   function end(code: number, reason: string): void {
@@ -67,6 +68,7 @@ export function openSocket(core: Core, url: string, access: string, owner: Socke
   function ping(): void {
     cancel(timer);
     if (ended) return;
+    waiting = true;
     timer = after(options.pongTimeout, () => end(LOST, "no answer to a ping"));
     send({ type: "ping" });
     // Brings a renewed token before the old one expires. After a failure the next ping tries again,
@@ -81,8 +83,12 @@ export function openSocket(core: Core, url: string, access: string, owner: Socke
 
   function receive(data: unknown): void {
     if (ended) return;
-    cancel(timer);
-    timer = after(options.pingInterval, ping);
+    if (waiting) {
+      // Other frames do not put off the next ping: it renews the token, also in a busy room.
+      waiting = false;
+      cancel(timer);
+      timer = after(options.pingInterval, ping);
+    }
     const raw = String(data);
     const frame = parsed(raw);
     owner.frame({ direction: "in", frame, raw, at: now() });

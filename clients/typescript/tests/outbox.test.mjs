@@ -120,10 +120,19 @@ test("a message that the server fails on five times ends as failed", async () =>
   const { client_id } = room.send("Hi");
   for (let answer = 0; answer < 5; answer++) {
     FakeSocket.last.receive({ type: "error", code: "internal", message: "", ref: client_id }, { type: "pong" });
-    await pass(18);
-    FakeSocket.last.receive({ type: "pong" });
+    for (let half = 0; half < 2; half++) {
+      await pass(9);
+      FakeSocket.last.receive({ type: "pong" });
+    }
   }
   assert.deepEqual(states(room), [["Hi", "failed"]]);
+});
+
+test("an error that announces a close leaves the message to be sent again", async () => {
+  const { room } = await openRoom();
+  room.send("Hi");
+  FakeSocket.last.receive({ type: "error", code: "token_expired", message: "" });
+  assert.notEqual(states(room)[0][1], "failed");
 });
 
 test("a room that the user may not enter fails its messages", async () => {
