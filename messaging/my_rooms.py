@@ -188,7 +188,8 @@ class AddedRoom:
 def added_rooms(pairs: Collection[tuple[int, int]]) -> dict[tuple[int, int], AddedRoom]:
     """Returns the rooms of pairs of user and room that are memberships now.
 
-    The access epoch is read before the room: a removal in between shows in the next frame.
+    The access epoch (`Room.access_epoch`) is read before the room: a removal in between raises it,
+    and the next frame shows a higher one.
     """
     followed = followed_rooms(pairs)
     statement = SELECT_ROOMS_OF_PAIRS.format(

@@ -68,7 +68,7 @@ CLOSING: dict[type[DomainError], CloseCode] = {
     accounts_errors.Busy: CloseCode.RESTART,
 }
 
-# Errors that refuse a frame of an open socket. The last two only on a socket of all rooms.
+# Errors that refuse a frame of an open socket; NotAMember and NoSuchRoom only one of all rooms.
 REFUSES_A_FRAME: frozenset[type[DomainError]] = frozenset(
     {
         accounts_errors.Invalid,

@@ -13,7 +13,7 @@ from accounts.kernel.sql_arrays import id_array
 from .followed_rooms import OF_USERS
 
 MAX_SHARED_MEMBERS = 100
-"""Members up to which users of a room hear of each other's presence and profile (contract §7)."""
+"""Members of the largest room whose users receive each other's `presence` and `profile`."""
 
 
 def shared_rooms(user_ids: Collection[int]) -> dict[int, list[int]]:

@@ -119,11 +119,10 @@ def keyset_page(
 ) -> Page[Row]:
     """Returns a page of `rows` in `order`.
 
-    `order` has names of attributes, `-` for falling; the last one is unique. Of those rows that any
-    of the `walks` finds, if there are some: what one query could only find with an OR, for which no
-    database walks two indexes in order, each finds by its own. With `size`, a page ends early at
-    about CHAT_PAGE_BYTES. Raises Invalid for a cursor that we did not make; `field` is what the
-    client calls it.
+    `order` has names of attributes, `-` for falling; the last one is unique. With `walks`, the page
+    holds the rows that any of these queries finds, each by its own index: no database follows two
+    indexes in order for one query with OR. With `size`, a page ends early at about CHAT_PAGE_BYTES.
+    Raises Invalid for a cursor that we did not make; `field` is what the client calls it.
     """
     try:
         return _page(rows, order, cursor, limit, walks, size)

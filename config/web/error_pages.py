@@ -43,7 +43,7 @@ REQUEST_ID = "request-id-of-this-answer"
 
 @sync_and_async_middleware
 def error_pages(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Is the outermost middleware: errors of the other ones get their page too."""
+    """Replaces error answers by pages. Outermost, so that it sees those of all middleware."""
     prepare_pages()
     if iscoroutinefunction(get_response):
         answer: Callable[[HttpRequest], Awaitable[HttpResponseBase]] = get_response
@@ -88,7 +88,7 @@ def _page(status: int) -> bytes:
 def prepare_pages() -> None:
     """Renders all pages at the start.
 
-    An answer then needs neither templates nor the database: whatever broke, the page works.
+    An error page then needs neither templates nor the database, which may be the error.
     """
     for status in TEXTS:
         _template(status)

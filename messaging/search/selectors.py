@@ -41,12 +41,14 @@ MAX_WALK = 32_768
 """The same for a word that is too rare to fill a page within WALK, and so common that PostgreSQL
 would sort thousands of messages."""
 MARGIN = 1.25
+"""Factor on the expected length of a walk: the sample may have had more hits than the rest."""
 INDEX_COST = 8.0
 """A message that the index finds, in messages of the walk: they are scattered over the table."""
 MAX_ROOM_TOKENS = 200
+"""Rooms that a query of the index names."""
 MAX_NAMED_MESSAGES = 100_000
-"""Rooms that a query of the index names, and messages in them. A caller who can read more can read
-a good part of all messages: checking the few that have the words costs less than the names."""
+"""Messages in these rooms. A caller who can read more can read a good part of all messages: the
+index then finds all messages with the words, and the rooms of these are checked."""
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """Ids rise with time, as far as the clocks of several hosts agree."""
 LINK_WORDS = ("http", "https")

@@ -28,8 +28,8 @@ ENVELOPE = 500
 class Entry(NamedTuple):
     """A frame of a page.
 
-    `event` is a `message` frame when that is newer than `since`. `change` is set when that message
-    changed since: a client that received it on an earlier page receives the change.
+    `event` is a `message` frame for a message created after `since`. `change` is set when the
+    message changed later: a client that received it on an earlier page receives the change.
     """
 
     version: int

@@ -9,7 +9,8 @@ from .hub import Hub, HubObserver
 from .local_room import LocalRoom
 
 MAX_ENDED_SESSIONS = 10_000
-"""Remembered from the check of a token to the subscription, for which seconds would do."""
+"""Ended sessions in memory: those that end between the check of a token and the subscription, a few
+seconds. The oldest are dropped."""
 
 
 class Revocation:

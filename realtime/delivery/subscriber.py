@@ -32,9 +32,9 @@ sockets of different rooms do not, so each socket counts them as its own.
 class VersionedFrame(NamedTuple):
     """A versioned frame.
 
-    `event` is the ASGI event with the text, shared by all recipients. `changed` is set when the
-    message was created at version `created` and changed since: the same state as an edit, a
-    deletion or a reaction, for subscribers that have the message.
+    `event` is the ASGI event with the text, shared by all recipients. A message that was created at
+    version `created` and changed since has `changed`: the same state as an edit, a deletion or a
+    reaction. Subscribers that received the message get `changed`, all others `event`.
     """
 
     version: int

@@ -1,4 +1,4 @@
-"""What an app is told of: changes of messages, and what is not stored."""
+"""Defines the events that an app receives: changes of messages, and events that are not stored."""
 
 from dataclasses import dataclass
 from datetime import datetime

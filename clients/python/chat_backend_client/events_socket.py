@@ -2,8 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Self
 
@@ -25,7 +24,7 @@ from .link import Link
 from .models import RoomInfo, moment
 from .room import RESUME_DELAY, RESUME_REF, Room
 from .session import Session
-from .subscription import Publisher, Subscription
+from .subscription import Publisher
 
 PATH = "/ws/events/"
 BOX = "id "
@@ -93,28 +92,11 @@ class Events:
 
     def changes(self) -> AsyncIterator[Change | Reset]:
         """Yields each new message and each change of all rooms, in order within each room."""
-        return self._only_changes(self._events.subscribe())
+        return self._events.changes()
 
     def events(self) -> AsyncIterator[AnyEvent]:
         """Yields everything: also typing, receipts, presence, rooms added and removed."""
-        return self._all_events(self._events.subscribe())
-
-    async def _only_changes(
-        self, subscription: Subscription[AnyEvent]
-    ) -> AsyncIterator[Change | Reset]:
-        async with aclosing(self._all_events(subscription)) as events:
-            async for event in events:
-                if isinstance(event, Change | Reset):
-                    yield event
-
-    async def _all_events(
-        self, subscription: Subscription[AnyEvent]
-    ) -> AsyncGenerator[AnyEvent, None]:
-        try:
-            async for event in subscription:
-                yield event
-        finally:
-            self._events.unsubscribe(subscription)
+        return self._events.all()
 
     async def follow(self, room_id: int) -> Room:
         """Follows one more room, and counts as online there. Raises Refused, NotConnected."""

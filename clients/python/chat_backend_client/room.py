@@ -24,7 +24,7 @@ from .models import Marker, Message, RoomInfo
 from .outbox import Outbox, Outgoing
 from .sender import Acknowledged, Sender
 from .session import Session
-from .subscription import Publisher, Subscription
+from .subscription import Publisher
 from .timeline import Timeline
 
 RESUME_REF = "resume"
@@ -115,28 +115,11 @@ class Room:
 
         The first iterator of a room begins when the room was opened, further ones now.
         """
-        return self._only_changes(self._events.subscribe())
+        return self._events.changes()
 
     def events(self) -> AsyncIterator[RoomEvent]:
         """Yields changes, typing, presence, receipts, and connection states."""
-        return self._all_events(self._events.subscribe())
-
-    async def _only_changes(
-        self, subscription: Subscription[RoomEvent]
-    ) -> AsyncIterator[Change | Reset]:
-        try:
-            async for event in subscription:
-                if isinstance(event, Change | Reset):
-                    yield event
-        finally:
-            self._events.unsubscribe(subscription)
-
-    async def _all_events(self, subscription: Subscription[RoomEvent]) -> AsyncIterator[RoomEvent]:
-        try:
-            async for event in subscription:
-                yield event
-        finally:
-            self._events.unsubscribe(subscription)
+        return self._events.all()
 
     async def load_older(self, count: int = 50) -> list[Message]:
         """Puts older messages before `messages`, and returns them."""
@@ -155,7 +138,7 @@ class Room:
         """Sends a message and waits until it is stored.
 
         Raises Refused, OutboxFull, TooLong; NotAcknowledged when it is not stored in time: it stays
-        in the outbox, is sent again, and becomes one message whatever happens.
+        in the outbox and is sent again. The server stores it once.
         """
         outgoing = await self.post(text, reply_to=reply_to, attachments=attachments)
         return await outgoing.wait(timeout)

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Generic, Self, TypeVar
+
+from .events import Change, Reset
 
 E = TypeVar("E")
 
@@ -72,6 +74,29 @@ class Publisher(Generic[E]):
             subscription.end(*self._end)
         self._all.append(subscription)
         return subscription
+
+    def all(self) -> AsyncIterator[E]:
+        """Yields events from now on, also those before the first `async for`."""
+        return self._until_closed(self.subscribe())
+
+    def changes(self) -> AsyncIterator[Change | Reset]:
+        """Yields only changes of messages, as `all` does."""
+        return self._changes(self.subscribe())
+
+    async def _until_closed(self, subscription: Subscription[E]) -> AsyncIterator[E]:
+        try:
+            async for event in subscription:
+                yield event
+        finally:
+            self.unsubscribe(subscription)
+
+    async def _changes(self, subscription: Subscription[E]) -> AsyncIterator[Change | Reset]:
+        try:
+            async for event in subscription:
+                if isinstance(event, Change | Reset):
+                    yield event
+        finally:
+            self.unsubscribe(subscription)
 
     def unsubscribe(self, subscription: Subscription[E]) -> None:
         if subscription in self._all:

@@ -58,7 +58,7 @@ def _empty_pool(settings: Settings) -> Iterator[None]:
 def test_connection_is_used_again_without_a_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
     peer = Peer(*[CREATED] * 3)
     assert peer.ask() == 201
-    # Whatever the name resolves to now, the connection leads to the address that was checked.
+    # The name may resolve to another address now. The connection leads to the one that was checked.
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])
     assert [peer.ask(), peer.ask()] == [201, 201]
     assert peer.connections == 1
