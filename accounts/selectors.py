@@ -1,6 +1,5 @@
 """Reads accounts and sessions."""
 
-import json
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from ninja_jwt.tokens import AccessToken, RefreshToken
 
 from .kernel.errors import NoSuchUser
 from .kernel.names import name_key
+from .kernel.sql_arrays import AMONG_IDS, id_array
 from .models import Session, User, email_key
 
 if TYPE_CHECKING:
@@ -125,12 +125,11 @@ def longest_lifetime() -> timedelta:
 
 REPAIR_WINDOW = timedelta(seconds=150)
 """Searched in addition to the time since the last check: more than clocks of hosts may differ."""
-ENDED_ON_POSTGRESQL = (
-    "SELECT id FROM accounts_session WHERE ended_at > %s AND id = ANY(%s::bigint[])"
-)
-ENDED_ON_SQLITE = (
-    "SELECT id FROM accounts_session"
-    " WHERE ended_at > %s AND id IN (SELECT value FROM json_each(%s))"
+ENDED = "SELECT id FROM accounts_session WHERE ended_at > %s AND id "
+# CROSS JOIN makes SQLite begin with the few users who changed it, not with all open sessions.
+SHARING = (
+    "SELECT s.id, u.share_receipts FROM accounts_user u CROSS JOIN accounts_session s"
+    " WHERE u.receipts_changed_at > %s AND s.user_id = u.id AND s.id "
 )
 
 
@@ -140,22 +139,28 @@ def ended_sessions(open_ids: Collection[int], seconds: float) -> list[int]:
     Every process asks this each second, so it is one statement with two parameters. Without the
     ids each process would receive every session that ended anywhere in that time.
     """
+    return [session_id for (session_id,) in _about_sessions(ENDED, open_ids, seconds)]
+
+
+def changed_sharing(open_ids: Collection[int], seconds: float) -> dict[int, bool]:
+    """Returns `share_receipts` by session, where its user changed it in the same time."""
+    rows = _about_sessions(SHARING, open_ids, seconds)
+    return {session_id: bool(shares) for session_id, shares in rows}
+
+
+def _about_sessions(
+    statement: str, open_ids: Collection[int], seconds: float
+) -> list[tuple[int, ...]]:
     if not open_ids:
         return []
     since = timezone.now() - timedelta(seconds=seconds) - REPAIR_WINDOW
-    statement, ids = ENDED_ON_SQLITE, json.dumps(list(open_ids))
-    if connection.vendor == "postgresql":
-        statement, ids = ENDED_ON_POSTGRESQL, "{" + ",".join(map(str, open_ids)) + "}"
     with connection.cursor() as cursor:
-        cursor.execute(statement, [connection.ops.adapt_datetimefield_value(since), ids])
-        return [pk for (pk,) in cursor.fetchall()]
-
-
-def changed_sharing(seconds: float) -> dict[int, bool]:
-    """Returns which users changed `share_receipts` within the last seconds and REPAIR_WINDOW."""
-    since = timezone.now() - timedelta(seconds=seconds) - REPAIR_WINDOW
-    changed = User.objects.filter(receipts_changed_at__gt=since)
-    return dict(changed.values_list("pk", "share_receipts"))
+        cursor.execute(
+            statement + AMONG_IDS[connection.vendor],
+            [connection.ops.adapt_datetimefield_value(since), id_array(open_ids)],
+        )
+        rows: list[tuple[int, ...]] = cursor.fetchall()
+        return rows
 
 
 def find_active_user(user_id: int) -> User | None:

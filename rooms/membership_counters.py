@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from django.db import connection
 
 from accounts.kernel.events import publish
-from accounts.kernel.sql_arrays import id_array
+from accounts.kernel.sql_arrays import AMONG_IDS, id_array
 
 from .events import MembershipsChanged
 
@@ -48,15 +48,7 @@ def raise_counters_of_room(room_id: int) -> None:
         cursor.execute(INTO_COUNTERS.format(rows=RAISE_OF_ROOM), [room_id])
 
 
-CHANGED = {
-    "sqlite": (
-        "SELECT user_id, value FROM rooms_membershipcounter"
-        " WHERE user_id IN (SELECT value FROM json_each(%s))"
-    ),
-    "postgresql": (
-        "SELECT user_id, value FROM rooms_membershipcounter WHERE user_id = ANY(%s::bigint[])"
-    ),
-}
+STORED = "SELECT user_id, value FROM rooms_membershipcounter WHERE user_id "
 
 
 def changed_counters(known: Mapping[int, int]) -> dict[int, int]:
@@ -68,7 +60,7 @@ def changed_counters(known: Mapping[int, int]) -> dict[int, int]:
     if not known:
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(CHANGED[connection.vendor], [id_array(known)])
+        cursor.execute(STORED + AMONG_IDS[connection.vendor], [id_array(known)])
         stored: dict[int, int] = dict(cursor.fetchall())
     return {
         user_id: stored.get(user_id, 0)

@@ -9,6 +9,12 @@ from collections.abc import Iterable
 
 from django.db import connection
 
+AMONG_IDS = {
+    "postgresql": "= ANY(%s::bigint[])",
+    "sqlite": "IN (SELECT value FROM json_each(%s))",
+}
+"""A condition on a column, for the parameter of `id_array`, by vendor."""
+
 
 def id_array(ids: Iterable[int]) -> str:
     """Returns the parameter for these ids."""

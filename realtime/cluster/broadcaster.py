@@ -158,7 +158,7 @@ class Broadcaster:
             case EndSessions(session_ids):
                 self._revocation.end_sessions(session_ids)
             case SetReceiptsSharing(user_id, shares):
-                self._hub.set_receipts_sharing({user_id: shares})
+                self._hub.set_receipts_sharing(self._hub.sockets_of_user(user_id), shares=shares)
             case _:
                 assert_never(message)
 

@@ -4,7 +4,7 @@ Everything here runs on the event loop. Other threads enter through `post`.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -228,17 +228,20 @@ class Hub:
         for socket in receivers:
             socket.write(event)
 
-    def set_receipts_sharing(self, shares_by_user: Mapping[int, bool]) -> None:
-        """Sends receipts to the sockets of these users from now on, or no longer."""
-        for socket in self._sockets():
+    def set_receipts_sharing(self, sockets: Iterable[Socket], *, shares: bool) -> None:
+        """Sends receipts to these sockets from now on, or no longer."""
+        for socket in sockets:
             caller = socket.caller
-            shares = shares_by_user.get(caller.user_id, caller.shares_receipts)
             if shares != caller.shares_receipts:
                 socket.renew(replace(caller, shares_receipts=shares))
                 for subscriber in socket.subscriptions():
                     room = self.rooms.get(subscriber.room_id)
                     if room is not None:
                         room.set_sharing(caller.user_id, shares=shares)
+
+    def sockets_of_user(self, user_id: int) -> list[Socket]:
+        """Returns the sockets of a user. Walks through all: only for rare calls."""
+        return [one for one in self._sockets() if one.caller.user_id == user_id]
 
     def _sockets(self) -> list[Socket]:
         return [one for same_session in self._by_session.values() for one in same_session]

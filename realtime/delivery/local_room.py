@@ -76,7 +76,7 @@ class LocalRoom:
         self.unwritten: list[tuple[Event, Event]] | None = None
         """Frames for up-to-date subscribers, written when the write batch closes.
 
-        Two events for each frame: for room sockets, and for followers. Nearly always they are equal.
+        Two events for each frame, nearly always the same: for room sockets, and for followers.
         """
         self.unwritten_characters = 0
         self.users: Mapping[int, int] = NO_ENTRIES
@@ -269,8 +269,8 @@ class LocalRoom:
     def fill(self, frames: Iterable[VersionedFrame]) -> None:
         """Delivers what the database had, in order. Superseded versions are missing.
 
-        Each frame is right for subscribers at the version that the room had before. Subscribers at a
-        later version stay in `catching_up` until the repair ends; `Subscriber.receive` compares each
+        Each frame is right for subscribers at the version that the room had before. Subscribers at
+        a later one stay in `catching_up` until the repair ends; `Subscriber.receive` compares each
         frame with their version.
         """
         before = self.version

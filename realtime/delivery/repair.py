@@ -139,11 +139,12 @@ class Repair:
         now = time.monotonic()
         open_ids = tuple(self._hub.open_sessions())
         ended = await self._database.run(ended_sessions, open_ids, now - self._checked_at)
-        sharing = await self._database.run(changed_sharing, now - self._checked_at)
+        sharing = await self._database.run(changed_sharing, open_ids, now - self._checked_at)
         self._checked_at = now
         self._revocation.end_sessions(ended)
-        if sharing:
-            self._hub.set_receipts_sharing(sharing)
+        for session_id, shares in sharing.items():
+            sockets = self._hub.sockets_of_session(session_id)
+            self._hub.set_receipts_sharing(sockets, shares=shares)
 
     async def _compare_all(self, ids: list[int]) -> None:
         for first in range(0, len(ids), ROOMS_PER_QUERY):
