@@ -19,6 +19,7 @@ from .tokens import Tokens
 logger = logging.getLogger("chat_backend_client")
 
 MIN_RENEWAL_DELAY = 1.0
+RETRIED = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 PROVED_AFTER = 10.0
 """Seconds after which a connection counts as a success."""
 
@@ -105,18 +106,9 @@ class Link:
                 await self._receive(connection)
             return await self._after(connection)
         except InvalidStatus as error:
-            status = error.response.status_code
             # Where a room was open once, a proxy or a captive portal answers for the server.
-            never_opened = not self._opened.is_set()
-            if (
-                never_opened
-                and status < HTTPStatus.INTERNAL_SERVER_ERROR
-                and status
-                not in (
-                    HTTPStatus.REQUEST_TIMEOUT,
-                    HTTPStatus.TOO_MANY_REQUESTS,
-                )
-            ):
+            if not self._opened.is_set() and _is_final(error.response.status_code):
+                status = error.response.status_code
                 raise Closed("http_error", f"No chat server here (HTTP {status})") from None
         except Refused as refusal:
             if not refusal.temporary:
@@ -197,6 +189,12 @@ class Link:
                 continue
             if token != connection.token:
                 await connection.renew(token)
+
+
+def _is_final(status: int) -> bool:
+    """Returns whether the same request would get the same answer."""
+    is_server_error = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return not is_server_error and status not in RETRIED
 
 
 async def _with_deadline(
