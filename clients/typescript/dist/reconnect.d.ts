@@ -2,9 +2,7 @@
 export declare class Backoff {
     #private;
     private readonly random;
-    private readonly base;
-    private readonly cap;
-    constructor(random: () => number, base?: number, cap?: number);
+    constructor(random: () => number);
     /**
      * Returns the seconds until the next attempt.
      *

@@ -1,1 +1,1 @@
-var t=class{constructor(t,s=.5,a=30){this.random=t,this.base=s,this.cap=a}#t=0;next(t=0){let s=Math.min(this.cap,this.base*2**this.#t);return this.#t=Math.min(this.#t+1,16),t+this.random()*s}reset(){this.#t=0}};export{t as Backoff};
+var t=class{constructor(t){this.random=t}#t=0;next(t=0){let s=Math.min(30,.5*2**this.#t);return this.#t=Math.min(this.#t+1,16),t+this.random()*s}reset(){this.#t=0}};export{t as Backoff};

@@ -228,7 +228,7 @@ export function createOutbox(core: Core, room: OutboxRoom): Outbox {
       const one = flying();
       if (!one) return;
       one.state = "queued";
-      if (!options.resend) fail(one, "connection_lost", "The connection ended");
+      if (!options.resend) fail(one, "connection_lost", "Connection ended");
     },
     acknowledged(ack) {
       const one = find(ack.client_id);

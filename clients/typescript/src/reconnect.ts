@@ -5,11 +5,7 @@ const CAP = 30;
 export class Backoff {
   #failures = 0;
 
-  constructor(
-    private readonly random: () => number,
-    private readonly base = BASE,
-    private readonly cap = CAP,
-  ) {}
+  constructor(private readonly random: () => number) {}
 
   /**
    * Returns the seconds until the next attempt.
@@ -18,7 +14,7 @@ export class Backoff {
    * `atLeast` is the server's `retry_after`, and comes on top.
    */
   next(atLeast = 0): number {
-    const limit = Math.min(this.cap, this.base * 2 ** this.#failures);
+    const limit = Math.min(CAP, BASE * 2 ** this.#failures);
     this.#failures = Math.min(this.#failures + 1, 16);
     return atLeast + this.random() * limit;
   }
