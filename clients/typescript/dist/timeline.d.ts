@@ -17,6 +17,8 @@ export interface Timeline {
     /** Whether history is being loaded. */
     readonly loading: boolean;
     readonly items: StoredMessage[];
+    /** How many changes of messages before the first item were left out. */
+    readonly outside: number;
     /** The `seq` up to which `items` are complete. */
     readonly end: number;
     /** Starts waiting for history, where nothing is known yet or too much was missed. */

@@ -24,4 +24,4 @@ export interface Tokens {
     /** Replaces the access token that the server refused, unless that has happened already. */
     renew(refused: string): Promise<void>;
 }
-export declare function createTokens(storage: SafeStorage, now: () => number, refresh: (refresh: string) => Promise<TokenPair>, onSignedOut: () => void): Tokens;
+export declare function createTokens(storage: SafeStorage, now: () => number, refresh: (refresh: string) => Promise<TokenPair>, onSignedOut: () => void, onOtherUser: () => void): Tokens;

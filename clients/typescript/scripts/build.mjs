@@ -13,7 +13,7 @@ import { minify } from "terser";
 const folder = fileURLToPath(new URL("..", import.meta.url));
 // Members that no user of the package sees, by names that nothing else has.
 const INTERNAL =
-  /^(core|timeline|outbox|storageName|transmit|changed|requestReplay|stateChanged|disconnected|startReplay|skipTo|hasGap|acknowledged|arrived|settle|failAll|fail|refuse|refused|enter|leave|receive|entry|bytes|failures|pending|loaded|prepend|fill|resumed|renew|tokens|loading|start|expiresSoon|received|closed|report|replay|refreshToken)$/;
+  /^(core|timeline|outbox|storageName|transmit|changed|requestReplay|stateChanged|disconnected|startReplay|skipTo|hasGap|acknowledged|arrived|settle|failAll|fail|refuse|refused|enter|leave|receive|entry|bytes|failures|pending|loaded|prepend|fill|resumed|renew|tokens|loading|start|expiresSoon|received|closed|report|replay|refreshToken|outside|hasOlder)$/;
 const out = process.argv[2] ?? "dist";
 const entries = ["index", "close_codes", "reconnect", "events", "react", "storage/local_storage", "storage/indexed_db"];
 

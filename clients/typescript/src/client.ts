@@ -58,9 +58,10 @@ export class ChatClient extends Emitter<ChatEvents> {
       now,
       (refresh) => this.rest("POST", "/token/refresh", { body: { refresh } }),
       () => {
-        report("session_ended", "The session has ended: sign in again");
+        report("session_ended", "Session ended: sign in again");
         this.emit("signedOut", undefined);
       },
+      () => this.#forget(),
     );
     // Browsers refuse a `fetch` that is called as a method of another object.
     const fetch = options.fetch ?? ((target, init) => needed(platform.fetch, "fetch")(target, init));
@@ -116,9 +117,7 @@ export class ChatClient extends Emitter<ChatEvents> {
    * Signed out here in any case; throws ApiError when the server could not be told.
    */
   async logout(): Promise<void> {
-    this.close();
-    this.#rooms.clear();
-    this.#events = null;
+    this.#forget();
     const { storage } = this.#core;
     const signedIn = await this.restore();
     const prefix = `outbox/${this.userId}/`;
@@ -157,6 +156,15 @@ export class ChatClient extends Emitter<ChatEvents> {
   async events(): Promise<EventsSocket> {
     const { EventsSocket } = await import("./events.js");
     return (this.#events ??= new EventsSocket(this.#core));
+  }
+
+  /** Closes everything. The next user gets new rooms, and the old ones show nothing of theirs. */
+  #forget(): void {
+    const sockets = this.#sockets;
+    // First: a handler that runs while they close may ask for a room.
+    this.#rooms.clear();
+    this.#events = null;
+    for (const socket of sockets) socket.close();
   }
 
   get #sockets(): (Room | EventsSocket)[] {

@@ -11,15 +11,15 @@ const RESUME = "with since";
 export const CLOSE_CODES: Record<number, CloseRule> = {
   1000: rule("no", "You left"),
   1006: rule(RESUME, "Connection lost"),
-  1009: rule(RESUME, "A frame was too large"),
+  1009: rule(RESUME, "Frame too large"),
   1011: rule(RESUME, "Server error"),
-  1012: rule(RESUME, "The server restarts or is busy"),
+  1012: rule(RESUME, "Server restarts or is busy"),
   4400: rule("no", "Too many unreadable frames"),
   4401: rule("with a new token", "The sign-in is not valid"),
   4403: rule("no", "No access to this room"),
   4404: rule("no", "No such room or user"),
-  4408: rule(RESUME, "This client reads too slowly"),
-  4429: rule("after retry_after", "Too many frames or connections"),
+  4408: rule(RESUME, "Reads too slowly"),
+  4429: rule("after retry_after", "Too many frames or sockets"),
 };
 
 function rule(reconnect: Reconnect, explanation: string): CloseRule {

@@ -98,8 +98,9 @@ export function createConnection(core: Core, owner: ConnectionOwner): Connection
 
   function received(frame: ServerFrame): void {
     lastError = frame.type === "error" ? frame : null;
+    // Not at `ready`: a connection that ends soon after each one would be made again without a pause.
+    if (/ack|pong/.test(frame.type)) backoff.reset();
     if (frame.type === "ready") {
-      backoff.reset();
       refusals = 0;
       tokens.username = frame.user.username;
       change("open");
@@ -109,6 +110,7 @@ export function createConnection(core: Core, owner: ConnectionOwner): Connection
 
   function closed({ access }: Socket, code: number, reason: string): void {
     socket = null;
+    const attempt = attempts;
     const cause = lastError?.code ?? reason;
     const rule = closeRule(code, cause);
     const explanation = rule.explanation + (lastError ? `: ${lastError.message}` : "");
@@ -121,6 +123,7 @@ export function createConnection(core: Core, owner: ConnectionOwner): Connection
     change(reconnects ? "offline" : "stopped");
     owner.disconnected();
     owner.closed({ code, reason: cause, reconnects, explanation });
+    if (attempt !== attempts) return; // A handler stopped or started it.
     if (reconnects) return wait(lastError?.retry_after);
     owner.stopped(cause || "closed", explanation);
     // The sign-in ends here, too, unless another one has replaced it.
@@ -129,6 +132,7 @@ export function createConnection(core: Core, owner: ConnectionOwner): Connection
 
   /** No token, no network, or an address that the browser refuses. */
   function failed(error: unknown): void {
+    const attempt = attempts;
     const { code = "no_socket", temporary, retryAfter } = error as Partial<ApiError>;
     if (!temporary) {
       change("stopped");
@@ -136,7 +140,7 @@ export function createConnection(core: Core, owner: ConnectionOwner): Connection
     }
     core.report(code, String(error), error);
     change("offline");
-    wait(retryAfter);
+    if (attempt === attempts) wait(retryAfter);
   }
 
   function wake(): void {

@@ -226,6 +226,8 @@ export class EventsRoom extends RoomView {
   /** Whether the user has it open. */
   opened = false;
   #followed = false;
+  /** Whether a resume of this room is under way since `ready` or `followed`. */
+  #asked = false;
 
   constructor(
     core: Core,
@@ -252,7 +254,7 @@ export class EventsRoom extends RoomView {
   /** Stops following the room. Messages stay, `open` continues where it ended. */
   close(): void {
     if (!this.opened) return;
-    this.opened = false;
+    this.opened = this.#asked = false;
     this.write({ type: "unfollow" });
     // Followed again as a room in the list: it counts unread messages, and the user is not online in it.
     if (this.socket.rooms.has(this.roomId)) this.requestReplay(this.version ?? 0);
@@ -274,8 +276,10 @@ export class EventsRoom extends RoomView {
 
   /** @internal Returns the version to resume from, where the server has another one. */
   behind(version: number | undefined): number | null {
+    this.#asked = false;
     if (this.version === null || this.version === version || !this.core.options.resume) return null;
     this.timeline.startReplay("mixed");
+    this.#asked = true;
     return this.version;
   }
 
@@ -292,7 +296,9 @@ export class EventsRoom extends RoomView {
     this.enter(frame, false);
     // Followed again while the socket stayed open, or a change between `ready` and now.
     const { replay, version, loading } = this.timeline;
-    if (!replay && !loading && version !== null && this.behind(frame.version) !== null) this.requestReplay(version);
+    if (loading || version === null) return this.stateChanged("open");
+    // `enter` cancelled the replay that a frame between `follow` and now would have asked for.
+    if (replay ? !this.#asked && this.core.options.resume : this.behind(frame.version) !== null) this.requestReplay(version);
     this.stateChanged("open");
   }
 
@@ -303,7 +309,7 @@ export class EventsRoom extends RoomView {
 
   /** @internal */
   disconnected(): void {
-    this.#followed = false;
+    this.#followed = this.#asked = false;
     this.leave();
     this.stateChanged(this.state);
   }

@@ -90,11 +90,14 @@ export function createOutbox(core: Core, room: OutboxRoom): Outbox {
   let counter = 0;
   let restored: Promise<void> | null = null;
   let idle: (() => void)[] = [];
+  /** Whose messages these are: they are not sent as another user's. */
+  let user: number | null = null;
 
   const find = (clientId?: string | null) => list.find(({ entry }) => entry.client_id === clientId);
   const flying = () => list.find(({ state }) => state === "sending");
   const queued = () => list.find(({ state }) => state === "queued");
-  const prefix = () => `outbox/${tokens.userId}/${room.storageName}/`;
+  const owner = () => (user ??= tokens.userId);
+  const prefix = () => `outbox/${user}/${room.storageName}/`;
 
   function stopTimer(): void {
     cancel(timer);
@@ -108,7 +111,7 @@ export function createOutbox(core: Core, room: OutboxRoom): Outbox {
       failures = 0;
       for (const resolve of idle.splice(0)) resolve();
     }
-    if (!next || !open || timer !== null || !room.transmit(frameOf(next.entry))) return;
+    if (!next || !open || timer !== null || owner() !== tokens.userId || !room.transmit(frameOf(next.entry))) return;
     next.state = "sending";
     timer = after(ACK_TIMEOUT, () => room.drop("no answer to a message"));
     room.changed();
@@ -153,7 +156,7 @@ export function createOutbox(core: Core, room: OutboxRoom): Outbox {
   }
 
   async function save(one: Waiting): Promise<void> {
-    if (tokens.userId === null) return; // `load` saves it.
+    if (owner() === null) return; // `load` saves it.
     // Sorted as sent, also over a restart.
     one.key ||= `${prefix()}${one.entry.at}-${String(counter++).padStart(6, "0")}`;
     await storage.set(one.key, JSON.stringify(one.entry));
@@ -166,12 +169,12 @@ export function createOutbox(core: Core, room: OutboxRoom): Outbox {
   }
 
   function restore(): Promise<void> {
-    return tokens.userId === null ? Promise.resolve() : (restored ??= load());
+    return owner() === null ? Promise.resolve() : (restored ??= load());
   }
 
   function view({ entry, state, ack }: Waiting): ViewMessage {
     const { client_id, text, at, reply_to, error } = entry;
-    const sender = tokens.userId ?? 0;
+    const sender = owner() ?? 0;
     return {
       key: keyOf(sender, client_id, null),
       id: ack && ack.id,
@@ -207,7 +210,7 @@ export function createOutbox(core: Core, room: OutboxRoom): Outbox {
       const one = waiting({ client_id, text, reply_to: replyTo ?? null, attachments, at: now(), error: null }, "");
       if (one.bytes > MAX_FRAME) throw new ChatError("frame_too_big", `A message has at most ${MAX_FRAME} bytes`);
       if (list.length >= options.maxQueued || bytes + one.bytes > options.maxQueuedBytes) {
-        throw new ChatError("outbox_full", "Too many messages wait to be sent");
+        throw new ChatError("outbox_full", "Too many unsent messages");
       }
       list.push(one);
       bytes += one.bytes;

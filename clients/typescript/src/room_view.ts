@@ -223,13 +223,19 @@ export abstract class RoomView<Events extends RoomViewEvents = RoomViewEvents>
 
   /** Loads the page before the first message shown. Returns whether there are more. */
   async loadOlder(limit = 50): Promise<boolean> {
-    const before = this.timeline.items[0]?.seq ?? this.timeline.end + 1;
-    if (before <= 1) return false;
-    const connection = this.#connections;
-    const page = await this.#page({ before, limit });
-    if (connection === this.#connections || !this.timeline.loading) this.timeline.prepend(page);
-    this.changed();
-    return page.length > 0 && this.timeline.hasOlder();
+    const first = () => this.timeline.items[0]?.seq ?? this.timeline.end + 1;
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const before = first();
+      if (before <= 1) return false;
+      const { outside } = this.timeline;
+      const page = await this.#page({ before, limit });
+      // Read again when it may lack a change that came meanwhile, or does not adjoin what is shown.
+      if (outside !== this.timeline.outside || before !== first()) continue;
+      this.timeline.prepend(page);
+      this.changed();
+      return page.length > 0 && this.timeline.hasOlder();
+    }
+    return true;
   }
 
   // What the server sends

@@ -92,11 +92,11 @@ export function openSocket(core: Core, url: string, access: string, owner: Socke
     const raw = String(data);
     const frame = parsed(raw);
     owner.frame({ direction: "in", frame, raw, at: now() });
-    if (!frame) return report("unreadable_frame", `The server sent ${raw.length} characters that are no frame`);
+    if (!frame) return report("unreadable_frame", `The server sent no frame`);
     try {
       owner.received(frame);
     } catch (error) {
-      report("unreadable_frame", `A frame "${frame.type}" was not understood: ${error}`, error);
+      report("unreadable_frame", `Frame "${frame.type}": ${error}`, error);
     }
   }
 

@@ -19,6 +19,8 @@ export interface Timeline {
   /** Whether history is being loaded. */
   readonly loading: boolean;
   readonly items: StoredMessage[];
+  /** How many changes of messages before the first item were left out. */
+  readonly outside: number;
   /** The `seq` up to which `items` are complete. */
   readonly end: number;
   /** Starts waiting for history, where nothing is known yet or too much was missed. */
@@ -55,6 +57,7 @@ export function createTimeline(keep: number): Timeline {
   let loading = false;
   let items: StoredMessage[] = [];
   let end = 0;
+  let outside = 0;
   /** The highest version received. */
   let latest = 0;
   const ahead = new Map<number, StoredMessage>();
@@ -92,7 +95,8 @@ export function createTimeline(keep: number): Timeline {
     if (loading || message.seq > end + 1) return wait(message);
     if (message.seq > end) return append(message);
     const index = items.findLastIndex(({ seq }) => seq === message.seq);
-    if (index >= 0 && isNewer(message, items[index])) items[index] = message;
+    if (index < 0) outside++;
+    else if (isNewer(message, items[index])) items[index] = message;
   }
 
   /** Takes messages even if the server has none between the last one and them. */
@@ -119,6 +123,9 @@ export function createTimeline(keep: number): Timeline {
     },
     get items() {
       return items;
+    },
+    get outside() {
+      return outside;
     },
     get end() {
       return end;

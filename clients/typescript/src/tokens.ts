@@ -43,8 +43,11 @@ export function createTokens(
   now: () => number,
   refresh: (refresh: string) => Promise<TokenPair>,
   onSignedOut: () => void,
+  onOtherUser: () => void,
 ): Tokens {
   let pair: Stored | null = null;
+  /** The user who is or was signed in here. */
+  let user: number | undefined;
   let loading: Promise<void> | null = null;
   let renewal: Promise<void> | null = null;
 
@@ -59,12 +62,17 @@ export function createTokens(
   function load(): Promise<void> {
     return (loading ??= stored().then((found) => {
       pair ??= found;
+      user = claim(pair, "user_id");
     }));
   }
 
   function set({ access, refresh }: TokenPair, username = ""): Promise<void> {
     loading = Promise.resolve();
     pair = { access, refresh, username, at: now() };
+    const before = user;
+    user = claim(pair, "user_id") ?? before;
+    // In the same step: no socket and no message of one user may meet the token of another.
+    if (before !== undefined && before !== user) onOtherUser();
     return storage.set(KEY, JSON.stringify(pair));
   }
 
@@ -90,7 +98,8 @@ export function createTokens(
     const mine = pair;
     if (mine?.access !== refused) return;
     const other = await stored();
-    if (other && other.access !== refused && claim(other, "user_id") === claim(mine, "user_id")) {
+    // An older pair is one that a failed write left: its refresh token is spent.
+    if (other && other.access !== refused && other.at >= mine.at && claim(other, "user_id") === claim(mine, "user_id")) {
       pair = other; // Another page was first.
       return;
     }

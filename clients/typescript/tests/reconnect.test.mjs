@@ -123,3 +123,23 @@ test("every close code has a sentence for people", () => {
     assert.match(closeRule(code).explanation, /^[A-Z].{5,}/);
   }
 });
+
+test("a room that a handler closes stays closed", async () => {
+  const { room } = await openRoom();
+  room.on("close", () => room.close());
+  FakeSocket.last.end(1006);
+  await pass(60);
+  assert.equal(FakeSocket.all.length, 1);
+});
+
+test("delays grow while each connection ends soon after ready", async () => {
+  await openRoom();
+  for (let seconds = 0; seconds < 60; seconds += 0.5) {
+    if (FakeSocket.last.closedWith === null) {
+      FakeSocket.last.ready();
+      FakeSocket.last.end(1011, "internal", {});
+    }
+    await pass(0.5);
+  }
+  assert.ok(FakeSocket.all.length <= 9, `${FakeSocket.all.length} connections`);
+});

@@ -121,7 +121,7 @@ test("a replay that was cut continues from the last version", async () => {
   FakeSocket.last.ready({ last_seq: 5, version: 5 });
   FakeSocket.last.receive(frame(2), frame(3));
   FakeSocket.last.end(1006);
-  await pass(0.6);
+  await pass(1.1);
   assert.match(FakeSocket.last.url, /\?since=3$/);
 });
 
@@ -192,4 +192,23 @@ test("typing is forgotten after six seconds", async () => {
   assert.deepEqual(room.typists, ["maya"]);
   await pass(6.1);
   assert.deepEqual(room.typists, []);
+});
+
+test("older messages that change while they load are read again", async () => {
+  const older = { now: message(1) };
+  let paused = null;
+  const answers = async ({ path }) => {
+    if (!path.includes("before=2")) return [200, [message(2)]];
+    const page = [200, [older.now]];
+    if (paused === null) await new Promise((resolve) => (paused = resolve));
+    return page;
+  };
+  const { room } = await openRoom({ answers }, { last_seq: 2 });
+  const loading = room.loadOlder();
+  await settled();
+  older.now = message(1, 3, { content: "", deleted: true });
+  FakeSocket.last.receive(frame(1, 3, { type: "delete", content: "", deleted: true }));
+  paused();
+  await loading;
+  assert.deepEqual(texts(room), ["", "text 2"]);
 });

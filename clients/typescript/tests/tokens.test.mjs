@@ -168,3 +168,42 @@ test("paths and queries are encoded", async () => {
   await chat.rest("GET", "/rooms", { query: { q: "a&b", limit: 5 } });
   assert.deepEqual(fetch.calls.slice(-2).map(({ path }) => path), ["/rooms/7/members/a%2Fb%20%C3%BC", "/rooms?q=a%26b&limit=5"]);
 });
+
+test("another user's sign-in closes the rooms and sends none of their messages", async () => {
+  const { chat, room } = await openRoom();
+  FakeSocket.last.end(1006);
+  room.send("secret of ila");
+  await chat.useTokens({ access: token("other", now() + HOUR, 2), refresh: "r2" });
+  assert.equal(room.state, "offline");
+  assert.notEqual(chat.room("friends"), room);
+  room.open();
+  await settled();
+  FakeSocket.last.ready();
+  await pass(5);
+  assert.deepEqual(FakeSocket.all.flatMap((one) => one.sentOf("message")), []);
+});
+
+test("a pair that a failed write left in the storage is not used again", async () => {
+  const storage = memoryStorage();
+  const { chat, fetch } = await client({ answers: server(), storage });
+  await chat.useTokens({ access: token("a", now() + HOUR), refresh: "r" });
+  storage.set = () => {
+    throw new Error("full");
+  };
+  for (let hour = 0; hour < 3; hour++) {
+    await pass(HOUR - 30);
+    await chat.rest("GET", "/my-rooms");
+  }
+  assert.deepEqual(refreshes(fetch).map(({ body }) => body.refresh), ["r", "r1", "r2"]);
+});
+
+test("a socket that always receives frames renews its token, too", async () => {
+  const { chat, fetch } = await openRoom({ answers: server() });
+  await chat.useTokens({ access: token("a", now() + HOUR), refresh: "r" });
+  for (let second = 0; second < HOUR; second += 5) {
+    await pass(5);
+    FakeSocket.last.receive({ type: "typing", sender: 2, username: "maya", typing: true }, { type: "pong" });
+  }
+  assert.equal(refreshes(fetch).length, 1);
+  assert.equal(FakeSocket.all.length, 1);
+});
