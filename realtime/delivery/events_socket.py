@@ -60,6 +60,10 @@ class Follower(Subscriber):
         self.socket.end_room(self.room_id, "left")
 
 
+UNKNOWN_COUNTER = -1
+"""No user's counter: the next check reads the memberships."""
+
+
 class EventsSocket:
     """A signed-in socket of `/ws/events/`: its rooms and its one send queue."""
 
@@ -74,7 +78,8 @@ class EventsSocket:
         """Rooms of the user that the socket does not follow."""
         self.muted: set[int] = set(memberships.muted)
         self.counter = memberships.counter
-        """The user's membership counter as of which these are the user's rooms."""
+        """The user's membership counter as of which these are the user's rooms, UNKNOWN_COUNTER
+        after a room ended."""
         queue.belong_to(caller.user_id)
         queue.on_writer_change = self._reroute
 
@@ -106,7 +111,12 @@ class EventsSocket:
         self.write(text_event(text))
 
     def end_room(self, room_id: int, reason: RemovalReason) -> None:
-        """Tells the client that a room ended, after its last frame."""
+        """Tells the client that a room ended, after its last frame.
+
+        Asks for another check: the user may be a member again, and an earlier check, which still
+        knew this room, counted that membership as announced.
+        """
+        self.counter = UNKNOWN_COUNTER
         self.followed.pop(room_id, None)
         self.others.discard(room_id)
         self.muted.discard(room_id)

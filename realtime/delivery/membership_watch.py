@@ -21,7 +21,7 @@ from realtime.protocol.server_frames import Marks, RemovalReason, RoomAdded
 from rooms.followed_rooms import current_memberships, removal_reasons
 from rooms.membership_counters import changed_counters
 
-from .events_socket import EventsSocket, Follower
+from .events_socket import UNKNOWN_COUNTER, EventsSocket, Follower
 from .following import Following
 from .hub import Hub
 
@@ -118,7 +118,20 @@ class MembershipWatch:
     async def _announce(self, counters: Mapping[int, int]) -> None:
         """Announces what differs from the rooms that the users' sockets know."""
         before = [KnownRooms(socket) for socket in self._sockets(counters)]
-        current = await self._database.run(current_memberships, list(counters))
+        for known in before:
+            # Before the memberships are read: a room that ends meanwhile asks for another check.
+            known.socket.counter = counters[known.user_id]
+        try:
+            await self._announce_differences(before, counters.keys())
+        except BaseException:
+            for known in before:
+                known.socket.counter = UNKNOWN_COUNTER
+            raise
+
+    async def _announce_differences(
+        self, before: Collection["KnownRooms"], user_ids: Collection[int]
+    ) -> None:
+        current = await self._database.run(current_memberships, list(user_ids))
         new = {
             (known.user_id, room_id)
             for known in before
@@ -132,7 +145,6 @@ class MembershipWatch:
                 self._end_rooms(known, reasons)
             self._add_rooms(known.socket, added)
             self._mute_rooms(known.socket, current[known.user_id])
-            known.socket.counter = counters[known.user_id]
 
     def _sockets(self, user_ids: Iterable[int]) -> list[EventsSocket]:
         return [one for pk in user_ids for one in self._hub.events_sockets.get(pk, ())]

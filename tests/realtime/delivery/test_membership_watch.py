@@ -19,6 +19,7 @@ from realtime.delivery.events_socket import EventsSocket
 from realtime.delivery.following import Following
 from realtime.delivery.hub import Hub
 from realtime.delivery.membership_watch import MembershipWatch
+from realtime.errors import Removed
 from rooms import membership, services
 from rooms.followed_rooms import current_memberships, memberships
 from rooms.membership_counters import changed_counters
@@ -134,6 +135,50 @@ async def test_room_that_was_joined_during_a_check_is_not_ended(
     )
     assert await site.check() == []
     assert socket.knows(new.pk)
+
+
+@pytest.mark.parametrize("moment", ["during", "after"])
+async def test_membership_that_ended_and_began_is_announced_when_the_removal_arrives_late(
+    site: Site, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """The check reads the new membership while the socket still has the room of the old one."""
+    (socket,) = site.hub.events_sockets[site.caller.user_id]
+    name, owner, room = site.caller.username, site.owner.pk, site.room.pk
+    await site.change(membership.remove_member, user_id=owner, room_id=room, username=name)
+    await site.change(membership.add_members, user_id=owner, room_id=room, people=[name])
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        site.following.end(socket.followed[room], Removed())
+
+    def read_then_end(user_ids: list[int]) -> dict[int, dict[int, bool]]:
+        found = current_memberships(user_ids)
+        loop.call_soon_threadsafe(end)
+        return found
+
+    with monkeypatch.context() as patched:
+        if moment == "during":
+            patched.setattr(module, "current_memberships", read_then_end)
+        await site.check()
+    if moment == "after":
+        end()
+    assert json.loads(site.wire.texts[-1])["type"] == "room_removed"
+    (added,) = await site.check()
+    assert (added["type"], added["room"]["id"]) == ("room_added", room)
+    assert await site.check() == []
+
+
+async def test_check_that_failed_is_repeated(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(user_ids: list[int]) -> dict[int, dict[int, bool]]:
+        raise Busy
+
+    await site.change(services.delete_room, user_id=site.owner.pk, room_id=site.room.pk)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "current_memberships", fail)
+        with pytest.raises(Busy):
+            await site.check()
+    (removed,) = await site.check()
+    assert removed["reason"] == "deleted"
 
 
 async def test_room_beyond_the_limit_is_announced_and_not_followed(
