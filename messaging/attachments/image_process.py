@@ -48,10 +48,7 @@ class BadImage(Exception):
 
 
 def bound_process() -> None:
-    """Limits the process's memory, time and output.
-
-    Lowers its priority below the chat's, and offers it first to the kernel's OOM killer.
-    """
+    """Limits memory, time and output, and offers the process first to the kernel's OOM killer."""
     limits = {
         resource.RLIMIT_AS: MAX_MEMORY,
         resource.RLIMIT_CPU: MAX_SECONDS,
@@ -61,8 +58,6 @@ def bound_process() -> None:
     for limit, value in limits.items():
         with suppress(ValueError, OSError):  # a lower hard limit is as good
             resource.setrlimit(limit, (value, value))
-    with suppress(OSError):
-        os.nice(10)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 
