@@ -22,13 +22,13 @@ FILL = """
     )
     INSERT INTO messaging_message (
         room_id, sender_id, seq, version, created_version, last_change, content, words, created_at,
-        deleted, client_digest, reactions, mentions, mentions_all
+        deleted, client_digest, reactions, attachments, mentions, mentions_all
     )
     SELECT
         %s, %s + seq %% %s, seq, seq, seq, 'message',
         'message ' || seq || ' of many, about as long as people write',
         ' message ' || seq || ' of many about as long as people write ', %s, FALSE, '', '[]',
-        '[]', FALSE
+        '[]', '[]', FALSE
     FROM counted
 """
 
