@@ -3,7 +3,7 @@
 Only the parts that a decoder needs are kept: unknown metadata and bytes appended to the file go,
 too. Pixels keep their quality, and animations all their frames. Each function raises ValueError for
 a file that it cannot read to its end. Imports no Django: it runs in the processes of
-`image_process`.
+`image_cleaning`.
 """
 
 import re

@@ -30,7 +30,7 @@ from .eraser import eraser
 from .errors import AttachmentInUse, NoSuchAttachment, QuotaExceeded, TooLarge
 from .file_names import clean_name
 from .file_types import HEAD_SIZE, IMAGES, detect_type
-from .images import CleanImage, clean_image
+from .image_runner import CleanImage, clean_image
 from .metrics import upload_bytes, uploads_stored
 from .selectors import readable_attachment, used_bytes
 

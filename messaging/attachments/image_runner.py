@@ -1,4 +1,4 @@
-"""Cleans images in processes of their own, a few at a time.
+"""Starts `image_cleaning` in processes of their own, a few at a time.
 
 Decoders are written in C and read what strangers send. A process with bounds on memory and time
 costs a tenth of a second, and neither a crash nor a decompression bomb reaches the server.
@@ -24,11 +24,10 @@ from .spool import open_spool
 
 log = logging.getLogger(__name__)
 
-MAX_PIXELS = 50_000_000
 WAIT_TIMEOUT = 15.0
 """Seconds that an image waits for a process."""
 PROCESS_TIMEOUT = 40.0
-"""Seconds on the clock; `image_process` bounds the processor time."""
+"""Seconds on the clock; `image_cleaning` bounds the processor time."""
 PRIORITY = 10
 """Nice value, lower than the chat's."""
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "LANG")
@@ -77,9 +76,9 @@ def _run(
     outputs = (image.fileno(), thumbnail.fileno())
     file.seek(0)
     os.lseek(file.fileno(), 0, os.SEEK_SET)
-    arguments = (content_type, MAX_PIXELS, *outputs)
+    arguments = (content_type, *outputs)
     process = subprocess.Popen(  # noqa: S603 - our own program, and no text of a client
-        [sys.executable, "-m", "messaging.attachments.image_process", *map(str, arguments)],
+        [sys.executable, "-m", "messaging.attachments.image_cleaning", *map(str, arguments)],
         cwd=settings.BASE_DIR,
         env={name: os.environ[name] for name in PASSED_ON if name in os.environ},
         stdin=file.fileno(),

@@ -1,7 +1,7 @@
 """Cleans one image and makes its thumbnail, in a process of its own.
 
-Started by `images` with the file at standard input, and with its type, the largest number of pixels
-and the descriptors of two files to write as arguments. It answers one line of JSON.
+Started by `image_runner` with the file at standard input, and with its type and the descriptors of
+two files to write as arguments. It answers one line of JSON.
 The kernel bounds its memory and time: a decompression bomb ends this process and nothing else. It
 imports no Django, so that it starts within a tenth of a second.
 """
@@ -24,6 +24,7 @@ MAX_MEMORY = 1024**3
 MAX_SECONDS = 20
 """Processor time."""
 MAX_OUTPUT = 512 * 1024**2
+MAX_PIXELS = 50_000_000
 THUMBNAIL_SIDE = 512
 FORMATS = {
     "image/jpeg": "JPEG",
@@ -41,6 +42,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 ORIENTATION = 0x0112
 UPRIGHT = 1
 SIDEWAYS = range(5, 9)
+TOO_MANY_PIXELS = f"has more than {MAX_PIXELS // 1_000_000} megapixels"
 
 
 class BadImage(Exception):
@@ -62,14 +64,14 @@ def bound_process() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def clean(data: bytes, content_type: str, max_pixels: int) -> tuple[bytes, bytes, int, int]:
+def clean(data: bytes, content_type: str) -> tuple[bytes, bytes, int, int]:
     """Returns the image without metadata, its thumbnail, width and height.
 
     Raises BadImage.
     """
     with opened(data, content_type) as image:
-        if image.width * image.height > max_pixels:
-            raise BadImage(f"has more than {max_pixels // 1_000_000} megapixels")
+        if image.width * image.height > MAX_PIXELS:
+            raise BadImage(TOO_MANY_PIXELS)
         orientation = image.getexif().get(ORIENTATION, UPRIGHT)
         is_animated = getattr(image, "is_animated", False)
         is_turned = orientation != UPRIGHT and not is_animated and image.format in OPTIONS
@@ -133,23 +135,23 @@ def write(descriptor: int, data: bytes) -> None:
         file.write(data)
 
 
-def main(content_type: str, max_pixels: int, image_file: int, thumbnail_file: int) -> None:
+def main(content_type: str, image_file: int, thumbnail_file: int) -> None:
     bound_process()
-    Image.MAX_IMAGE_PIXELS = max_pixels
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     answer: dict[str, Any]
     try:
-        image, small, width, height = clean(sys.stdin.buffer.read(), content_type, max_pixels)
+        image, small, width, height = clean(sys.stdin.buffer.read(), content_type)
         write(image_file, image)
         write(thumbnail_file, small)
         answer = {"width": width, "height": height}
     except BadImage as error:
         answer = {"error": str(error)}
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        answer = {"error": f"has more than {max_pixels // 1_000_000} megapixels"}
+        answer = {"error": TOO_MANY_PIXELS}
     except Exception as error:  # noqa: BLE001 - decoders raise errors of any type
         answer = {"error": "cannot be decoded", "type": type(error).__name__}
     sys.stdout.write(json.dumps(answer))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:5]))
+    main(sys.argv[1], *map(int, sys.argv[2:4]))
