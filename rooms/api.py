@@ -27,6 +27,7 @@ from .errors import (
 )
 from .models import Member, Role, Room
 from .online_lookup import online_in
+from .receipts import receipts_in
 from .schemas import (
     AddedOut,
     KindName,
@@ -188,7 +189,7 @@ def list_receipts(request: Request, room_id: RoomId) -> list[dict[str, Any]]:
     For members of rooms of at most 100 members. Users who do not share receipts are not listed, and
     get an empty list.
     """
-    return selectors.receipts_in(selectors.room_access(request.auth.user_id, room_id))
+    return receipts_in(selectors.room_access(request.auth.user_id, room_id))
 
 
 def _member_out(member: Member, *, online: bool) -> dict[str, Any]:

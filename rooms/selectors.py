@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models import BooleanField, Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
@@ -16,7 +15,7 @@ from accounts.kernel.names import is_name, name_key, search_key
 from accounts.models import User
 from accounts.selectors import starts_with
 
-from .errors import REMOVED, NoSuchRoom, NotAMember, RoomTooLarge
+from .errors import REMOVED, NoSuchRoom
 from .models import Ban, Member, Role, Room, RoomKind
 
 
@@ -265,30 +264,6 @@ def staff_room_access(user_id: int, room_id: int, permission: str) -> RoomAccess
     if room is None:
         raise NoSuchRoom
     return RoomAccess(room, user_id, Member.objects.filter(room=room, user_id=user_id).first())
-
-
-def receipts_in(access: RoomAccess) -> list[dict[str, Any]]:
-    """How far the members who share receipts have read and received.
-
-    None for a caller who does not share. Raises Forbidden, NotAMember, RoomTooLarge.
-    """
-    access.check_may_read()
-    if access.member is None:
-        raise NotAMember
-    most: int | None = settings.CHAT_RECEIPTS_MAX_MEMBERS
-    if most is not None and access.room.member_count > most:
-        raise RoomTooLarge
-    sharing = members_of(access.room).filter(user__share_receipts=True).order_by("pk")
-    receipts = [
-        {
-            "user_id": one.user_id,
-            "username": one.user.username,
-            "read_seq": one.last_read_seq,
-            "delivered_seq": max(one.last_read_seq, one.delivered_seq),
-        }
-        for one in sharing
-    ]
-    return receipts if any(one["user_id"] == access.user_id for one in receipts) else []
 
 
 def find_member(room: Room, username: str) -> Member | None:
