@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from django.http import HttpRequest, HttpResponse
 from ninja import Path, Query, Router, Status
 
-from . import selectors, services, sessions, tokens
+from . import refreshing, selectors, services, sessions, tokens
 from .auth import Bearer, Request, authenticate, bearer_token, request_address, user_of
 from .kernel.errors import (
     EmailTaken,
@@ -98,7 +98,7 @@ def refresh_tokens(request: HttpRequest, body: RefreshIn) -> tokens.TokenPair:
     A refresh token works once. Sent again within 30 seconds it answers the same pair, for two tabs
     or a lost answer; sent later it ends the session, because it may have been stolen.
     """
-    return sessions.refresh_tokens(refresh=body.refresh)
+    return refreshing.refresh_tokens(refresh=body.refresh)
 
 
 @router.post("/token/verify", auth=None, response=answers({200: ValidOut}, 400, 401, 422))

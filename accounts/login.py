@@ -1,4 +1,7 @@
-"""Logs users in by username or e-mail address and password, within limits."""
+"""Logs users in by username or e-mail address and password, within limits.
+
+`hashing.matches` makes an unknown name cost as much as a wrong password.
+"""
 
 from . import hashing, tokens
 from .auth import network_of

@@ -1,7 +1,7 @@
 """Mints and reads access and refresh tokens: JWTs of ninja-jwt for a session row.
 
 A pair is a pure function of its session row, so a refresh repeated within the grace answers the
-same successor without storing tokens.
+same successor without storing tokens. Rotation and grace: `refreshing.py`.
 """
 
 import hashlib

@@ -10,7 +10,7 @@ from django.utils import timezone
 from ninja_jwt.tokens import AccessToken
 from pytest_django import Settings
 
-from accounts import hashing, services, sessions
+from accounts import hashing, refreshing, services, sessions
 from accounts.auth import authenticate
 from accounts.events import SessionsEnded
 from accounts.kernel.errors import (
@@ -43,7 +43,7 @@ def test_logout_by_access_token_ends_only_its_session() -> None:
     with pytest.raises(SessionEnded):
         authenticate(pair.access)
     with pytest.raises(SessionEnded):
-        sessions.refresh_tokens(refresh=pair.refresh)
+        refreshing.refresh_tokens(refresh=pair.refresh)
     assert authenticate(other.access).user_id
 
 
