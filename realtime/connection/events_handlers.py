@@ -39,7 +39,8 @@ from rooms.followed_rooms import (
 from rooms.models import Room
 from rooms.schemas import RoomOut
 
-from .handlers import Announcements, ack_text, mark
+from .announcements import Announcements
+from .handlers import ack_text, mark
 
 TOO_MANY_ROOMS = "This socket follows too many rooms: unfollow one first"
 

@@ -1,15 +1,16 @@
-"""Handles each client frame (contract §3, Client frames)."""
+"""Handles each client frame (contract §3, Client frames).
+
+Typing and `join` are published by `announcements.py`.
+"""
 
 from typing import assert_never
 
 from accounts.auth import Caller
-from accounts.kernel.errors import RateLimited
-from accounts.kernel.rate_limits import consume_locally
 from messaging import services as messages
 from messaging.errors import ReceiverMismatch
 from messaging.writer.drafts import Sent
 from realtime.close_codes import CloseCode
-from realtime.delivery.local_room import JOIN_INTERVAL, TYPING_INTERVAL, LocalRoom
+from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.recovery import loss_of_access
 from realtime.delivery.replay_limits import consume_replay
 from realtime.delivery.subscriber import Subscriber
@@ -25,70 +26,13 @@ from realtime.protocol.client_frames import (
     SendMessage,
     Typing,
 )
-from realtime.protocol.server_frames import (
-    Ack,
-    DeliveredOut,
-    Exited,
-    Joined,
-    Pong,
-    ReadOut,
-    TypingOut,
-)
+from realtime.protocol.server_frames import Ack, DeliveredOut, Exited, Pong, ReadOut
 from realtime.runtime import Runtime
 from rooms import services as rooms
 from rooms.errors import NoSuchRoom
 from rooms.models import Room, RoomKind
 
-
-class Announcements:
-    """Publishes what a user does in a room and nobody stores: typing and `join`."""
-
-    __slots__ = ("_runtime", "room", "subscriber")
-
-    def __init__(self, runtime: Runtime, subscriber: Subscriber, room: LocalRoom) -> None:
-        self._runtime = runtime
-        self.room = room
-        self.subscriber = subscriber
-
-    def typing(self, frame: Typing) -> None:
-        caller = self.subscriber.caller
-        if not self.room.announces:
-            return
-        if not self._may_publish_typing(typing=frame.typing):
-            return
-        text = encode(
-            TypingOut(sender=caller.user_id, username=caller.username, typing=frame.typing)
-        )
-        self._runtime.broadcaster.send_to_room(
-            self.room.id, text, except_user_id=caller.user_id, droppable=True
-        )
-
-    def _may_publish_typing(self, *, typing: bool) -> bool:
-        """Whether to publish typing: `true` once a second, `false` once after a `true`.
-
-        Raises RateLimited when all sockets of the user send too many.
-        """
-        user_id = self.subscriber.caller.user_id
-        if not typing:
-            if not self.room.reset_throttle("typing", user_id):
-                return False
-        elif not self.room.may_send("typing", user_id, TYPING_INTERVAL):
-            return False
-        try:
-            consume_locally("CHAT_TYPING_RATE", user_id)
-        except RateLimited:
-            self.room.reset_throttle("typing", user_id)
-            raise
-        return True
-
-    def join(self, frame: Join) -> None:
-        caller = self.subscriber.caller
-        self.subscriber.send(encode(Joined(username=caller.username, ref=frame.ref)))
-        if self.room.announces and self.room.may_send("join", caller.user_id, JOIN_INTERVAL):
-            text = encode(Joined(username=caller.username))
-            self._runtime.broadcaster.send_to_room(
-                self.room.id, text, except_user_id=caller.user_id
-            )
+from .announcements import Announcements
 
 
 class FrameHandlers:

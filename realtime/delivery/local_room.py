@@ -28,8 +28,6 @@ reader by that amount: a larger write would make every reader look slow.
 """
 NO_USERS: frozenset[int] = frozenset()
 """Shared: an empty set of its own would take 216 bytes in each room."""
-TYPING_INTERVAL = 1.0
-JOIN_INTERVAL = 10.0
 
 
 class LocalRoom:
