@@ -1,11 +1,14 @@
-"""Parses the URLs of push endpoints."""
+"""Parses the URLs of push endpoints.
+
+The addresses of their hosts are checked in `public_addresses.py`.
+"""
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from .addresses import is_loopback
+from .public_addresses import is_loopback
 
 MAX_LENGTH = 2048
 DEFAULT_PORTS = {"https": 443, "http": 80}

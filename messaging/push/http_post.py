@@ -14,9 +14,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .addresses import SocketAddress, check_addresses, resolve
 from .connection_pool import pool
 from .endpoints import Endpoint
+from .public_addresses import SocketAddress, check_addresses, resolve
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from django.conf import settings
 
-from .addresses import AddressRefused, Unresolved
 from .endpoints import parse_endpoint
 from .http_post import BadAnswer, post
+from .public_addresses import AddressRefused, Unresolved
 from .vapid import VapidKeys
 
 log = logging.getLogger(__name__)

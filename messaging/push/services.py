@@ -10,10 +10,10 @@ from accounts.kernel.errors import Invalid, SessionEnded, invalid
 from accounts.kernel.rate_limits import consume
 from accounts.models import Session, User
 
-from .addresses import AddressRefused, Unresolved, resolve
 from .endpoints import Endpoint, parse_endpoint
 from .errors import EndpointInUse, NoSuchSubscription, PushOff, TooManySubscriptions
 from .models import PushSubscription, endpoint_digest
+from .public_addresses import AddressRefused, Unresolved, resolve
 from .selectors import subscriptions_of
 from .vapid import base64url, from_base64url, vapid_keys
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from messaging.push import addresses, http_post
-from messaging.push.addresses import AddressRefused, Unresolved, is_public, resolve
+from messaging.push import http_post, public_addresses
 from messaging.push.endpoints import parse_endpoint
 from messaging.push.http_post import BadAnswer, post
+from messaging.push.public_addresses import AddressRefused, Unresolved, is_public, resolve
 
 PUBLIC = [
     *("1.1.1.1", "8.8.8.8", "100.63.255.255", "172.15.0.1", "172.32.0.1", "192.167.1.1"),
@@ -113,7 +113,7 @@ def test_the_name_is_resolved_once_for_each_connection(monkeypatch: pytest.Monke
 
 def test_a_resolver_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
-    monkeypatch.setattr(addresses, "RESOLVE_TIMEOUT", 0.05)
+    monkeypatch.setattr(public_addresses, "RESOLVE_TIMEOUT", 0.05)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(10))
     with pytest.raises(Unresolved):
         resolve("push.example.com", 443)
