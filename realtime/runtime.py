@@ -13,7 +13,7 @@ from contextvars import Context
 from django.conf import settings
 
 from accounts.kernel.rate_limits import buckets, share_limits
-from messaging.attachments.eraser import eraser
+from messaging.attachments.expiry import eraser
 from rooms.online_lookup import provide
 
 from .checks import HINT, NO_LAYER

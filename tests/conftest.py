@@ -10,7 +10,7 @@ import pytest
 from pytest_django import Settings
 from xdist.remote import Producer
 
-from messaging.attachments.eraser import Eraser
+from messaging.attachments.expiry import Eraser
 
 from .clients import Person, register
 from .distribution import Scheduler, order_of

@@ -1,18 +1,16 @@
 """Stores uploads and deletes them.
 
-Messages take files in the writer (`messaging.writer.files`).
+Messages take files in the writer (`messaging.writer.files`). When a file expires: `expiry.py`.
 """
 
 import logging
 from collections.abc import Collection
 from contextlib import ExitStack, closing
-from datetime import timedelta
 from typing import IO, Any
 
 from django.conf import settings
 from django.core.files import File
 from django.core.files.uploadedfile import UploadedFile
-from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -26,8 +24,8 @@ from accounts.models import User
 from messaging.models import Attachment
 
 from . import storage
-from .eraser import eraser
 from .errors import AttachmentInUse, NoSuchAttachment, QuotaExceeded, TooLarge
+from .expiry import UNSTORED_TTL, UNUSED_TTL, expire
 from .file_names import clean_name
 from .file_types import HEAD_SIZE, IMAGES, detect_type
 from .image_runner import CleanImage, clean_image
@@ -35,11 +33,6 @@ from .metrics import upload_bytes, uploads_stored
 from .selectors import readable_attachment, used_bytes
 
 log = logging.getLogger(__name__)
-
-UNUSED_TTL = timedelta(hours=24)
-"""An upload that no message took is deleted after it (contract §5)."""
-UNSTORED_TTL = timedelta(hours=1)
-"""What is left of an upload that a crash ended is deleted after it."""
 
 
 def store_upload(*, caller: Caller, file: "UploadedFile[bytes]") -> Attachment:
@@ -137,7 +130,7 @@ def _write_files(
     except Exception as error:
         # The type only: an error of an object storage may quote the request with its key.
         log.error("The storage did not take a file: %s", type(error).__name__)  # noqa: TRY400
-        _expire(Attachment.objects.filter(pk=attachment.pk))
+        expire(Attachment.objects.filter(pk=attachment.pk))
         raise Busy from error
 
 
@@ -150,7 +143,7 @@ def delete_attachment(*, caller: Caller, attachment_id: int) -> None:
     if attachment.uploader_id != caller.user_id:
         raise Forbidden("Only the uploader may delete a file")
     # In one statement: a message may take the file at this moment.
-    if not _expire(Attachment.objects.filter(pk=attachment_id, message=None)):
+    if not expire(Attachment.objects.filter(pk=attachment_id, message=None)):
         if Attachment.objects.filter(pk=attachment_id).exists():
             raise AttachmentInUse
         raise NoSuchAttachment
@@ -158,12 +151,4 @@ def delete_attachment(*, caller: Caller, attachment_id: int) -> None:
 
 def release_files(messages: Collection[int] | QuerySet[Any, Any]) -> None:
     """Detaches the files of deleted messages; they are erased after the commit."""
-    _expire(Attachment.objects.filter(message__in=messages))
-
-
-def _expire(attachments: QuerySet[Attachment]) -> int:
-    with writing():
-        expired = attachments.update(message=None, expires_at=timezone.now())
-        if expired:
-            transaction.on_commit(eraser.wake, robust=True)
-    return expired
+    expire(Attachment.objects.filter(message__in=messages))

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from typing_extensions import override
 
-from messaging.attachments.eraser import erase_expired
+from messaging.attachments.expiry import erase_expired
 
 
 class Command(BaseCommand):

@@ -14,8 +14,8 @@ from accounts.auth import Caller
 from accounts.kernel.errors import Busy, Invalid, RateLimited
 from accounts.kernel.rate_limits import buckets, parse_rate
 from messaging.attachments import storage
-from messaging.attachments.eraser import erase_expired
 from messaging.attachments.errors import NoSuchAttachment, QuotaExceeded, TooLarge
+from messaging.attachments.expiry import erase_expired
 from messaging.attachments.selectors import readable_attachment
 from messaging.attachments.services import store_upload
 from messaging.attachments.spool import open_spool

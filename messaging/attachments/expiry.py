@@ -1,6 +1,6 @@
-"""Deletes the files of expired attachments, then their rows.
+"""Says when attachments expire, and deletes their files, then their rows.
 
-In a server one thread does it: at once after a deletion, and every few minutes for unused uploads.
+In a server one thread deletes: at once after a deletion, every few minutes for unused uploads.
 Deleting may take long in an object storage, and must not hold a lock of the database meanwhile. A
 file that the storage does not delete is tried again. Several processes may do the same at once:
 deleting twice is no error.
@@ -9,8 +9,10 @@ deleting twice is no error.
 import logging
 import random
 import threading
+from datetime import timedelta
 
-from django.db import Error, connection
+from django.db import Error, connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.kernel.db import writing
@@ -22,6 +24,10 @@ from .metrics import erasures_failed, files_erased
 
 log = logging.getLogger(__name__)
 
+UNUSED_TTL = timedelta(hours=24)
+"""An upload that no message took is deleted after it (contract §5)."""
+UNSTORED_TTL = timedelta(hours=1)
+"""What is left of an upload that a crash ended is deleted after it."""
 INTERVAL = 600.0
 CHUNK = 100
 
@@ -87,3 +93,12 @@ class Eraser:
 
 
 eraser = Eraser()
+
+
+def expire(attachments: QuerySet[Attachment]) -> int:
+    """Detaches attachments from their messages; they are erased after the commit."""
+    with writing():
+        expired = attachments.update(message=None, expires_at=timezone.now())
+        if expired:
+            transaction.on_commit(eraser.wake, robust=True)
+    return expired
