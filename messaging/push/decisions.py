@@ -1,7 +1,8 @@
 """Decides what happens to pushes that are due.
 
 Nothing was decided before: the read marker, open sockets, muting and quiet hours count as they are
-now, and an edited or deleted message is pushed as it is now or not at all.
+now, and an edited or deleted message is pushed as it is now or not at all. That a device gets
+one push of a room in 10 s (CHAT_PUSH_DELAY) is in `delivery.py`.
 """
 
 from collections import defaultdict

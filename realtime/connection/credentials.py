@@ -1,4 +1,7 @@
-"""Finds a socket's token and its network (contract §3, Signing in)."""
+"""Finds a socket's token and its network (contract §3, Signing in).
+
+`handshake.py` waits 10 s for a token in the first frame.
+"""
 
 from typing import Any
 from urllib.parse import parse_qs
