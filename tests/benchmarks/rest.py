@@ -167,12 +167,13 @@ def seeded(site: Site, folder: Path) -> Iterator[Seeded]:
     """Seeds once for each size: the file is kept beside other built things."""
     kept = CACHE / f"rest-{site.users}-{site.rooms}-{site.messages}"
     if not (kept / "tokens.json").exists():
-        _seed(site, kept)
+        seed_site(site, kept)
     tokens, ids = json.loads((kept / "tokens.json").read_text())
     yield Seeded(kept / "chat.sqlite3", tokens, ids)
 
 
-def _seed(site: Site, folder: Path) -> None:
+def seed_site(site: Site, folder: Path) -> None:
+    """Makes `chat.sqlite3` and `tokens.json` in a new folder."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     variables = _variables(folder / "chat.sqlite3")
@@ -207,9 +208,10 @@ def _complete(database: Path) -> list[int]:
             rooms = {1, number + 1, *range(150, 150 + count)}
             for room in sorted(rooms)[:count]:
                 db.execute(
-                    "INSERT OR IGNORE INTO rooms_member"
-                    " (room_id, user_id, role, last_read_seq, muted, joined_at)"
-                    " VALUES (?, ?, 'member', 0, FALSE, '2026-01-01 00:00:00')",
+                    "INSERT INTO rooms_member (room_id, user_id, role, last_read_seq,"
+                    " delivered_seq, muted, notify, joined_at)"
+                    " VALUES (?, ?, 'member', 0, 0, FALSE, 'all', '2026-01-01 00:00:00')"
+                    " ON CONFLICT (room_id, user_id) DO NOTHING",
                     [room, plain[number]],
                 )
         db.execute("ANALYZE")
