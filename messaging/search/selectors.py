@@ -32,7 +32,7 @@ from rooms.selectors import READABLE_ROOM, RoomAccess, readable_rooms
 
 from .highlight import MAX_EXCERPT, highlight
 from .index import indexed_until, room_token, sender_token
-from .query import Term, parse_query
+from .query import Term, index_query, parse_query
 from .words import FILE_TOKEN, IMAGE_TOKEN
 
 WALK = 4096
@@ -282,28 +282,17 @@ class _Finder:
         return end
 
     def _index_query(self) -> str:
-        """Returns the query of the index, with words and tokens quoted; may be empty.
-
-        Phrases and exclusions are left to the conditions.
-        """
-        groups = [
-            [_quoted(word, is_prefix=term.is_prefix and place == len(term.words))]
-            for term in self._terms
-            if not term.is_excluded
-            for place, word in enumerate(term.words, 1)
-        ]
+        tokens: list[Sequence[str]] = []
         if self._sender_id is not None:
-            groups.append([_quoted(sender_token(self._sender_id))])
+            tokens.append([sender_token(self._sender_id)])
         if self._search.has in TOKENS:
-            groups.append([_quoted(TOKENS[self._search.has])])
+            tokens.append([TOKENS[self._search.has]])
         elif self._search.has == "link":
-            groups.append([_quoted(word) for word in LINK_WORDS])
+            tokens.append(LINK_WORDS)
         rooms = self._rooms_to_name()
         if rooms:
-            groups.append([_quoted(room_token(pk)) for pk in rooms])
-        is_sqlite = connection.vendor == "sqlite"
-        either, both = (" OR ", " AND ") if is_sqlite else (" | ", " & ")
-        return both.join(f"({either.join(group)})" for group in groups)
+            tokens.append([room_token(pk) for pk in rooms])
+        return index_query(self._terms, tokens)
 
     def _rooms_to_name(self) -> Sequence[int]:
         if self._room is not None:
@@ -330,16 +319,6 @@ class _Finder:
     def _message(self, row: Sequence[Any], quotes: Mapping[int | None, Quote]) -> dict[str, Any]:
         message = message_out(ShownRoom(*row[-4:]), row[:-4], quotes)
         return message | {"highlight": highlight(message["content"], self._terms)}
-
-
-def _quoted(word: str, *, is_prefix: bool = False) -> str:
-    """Quotes a word for the engine.
-
-    Words hold letters, marks, digits and underscores only.
-    """
-    if connection.vendor == "sqlite":
-        return f'"{word}"' + ("*" if is_prefix else "")
-    return f"'{word}'" + (":*" if is_prefix else "")
 
 
 def _stored(moment: datetime) -> Any:
