@@ -5,6 +5,7 @@ Values that differ between installations come from `config.env`.
 
 import hashlib
 import os
+import sys
 from datetime import timedelta
 from tempfile import gettempdir
 from typing import Any
@@ -27,7 +28,9 @@ SECRET_KEY = env.secret_key or DEVELOPMENT_KEY
 ALLOWED_HOSTS = env.allowed_hosts or ["localhost", "127.0.0.1", "[::1]"]
 
 INSTALLED_APPS = [
-    "daphne",  # before staticfiles: makes `runserver` serve sockets
+    # Before staticfiles: makes `runserver` serve sockets. For that command only: it loads Twisted,
+    # a seventh of the time that every other process takes to start.
+    *(["daphne"] if "runserver" in sys.argv[1:2] else []),
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

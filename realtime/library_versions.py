@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .cluster import redis_layer
 from .metrics import unknown_versions
-from .servers.detect import server_modules
+from .servers.detect import is_loaded, server_modules
 from .servers.required import RequiredNames, missing_names
 
 log = logging.getLogger(__name__)
@@ -48,10 +48,20 @@ class Library(NamedTuple):
         )
 
 
-def unfamiliar_libraries() -> list[Library]:
-    """Returns libraries in an untested version or without a name that we use."""
+SERVER_OF = {"uvicorn": "uvicorn", "daphne": "daphne", "autobahn": "daphne", "twisted": "daphne"}
+"""The server that a library belongs to."""
+
+
+def unfamiliar_libraries(*, in_use: bool = False) -> list[Library]:
+    """Returns libraries in an untested version or without a name that we use.
+
+    `in_use`: of the server that runs in this process only. To check the other one loads it, which
+    is a seventh of the time of a start.
+    """
     found = []
     for name, known in KNOWN_VERSIONS.items():
+        if in_use and name in SERVER_OF and not is_loaded(SERVER_OF[name]):
+            continue
         try:
             installed = version(name)
         except PackageNotFoundError:
@@ -66,7 +76,7 @@ def _missing(library: str) -> Iterator[str]:
     if library == "channels_redis":
         modules: list[Any] = [redis_layer]
     else:
-        modules = server_modules("uvicorn" if library == "uvicorn" else "daphne")
+        modules = server_modules(SERVER_OF[library])
     if None in modules:
         yield "its protocol classes"
     required = [one for module in modules if module is not None for one in module.REQUIRED]
@@ -81,6 +91,6 @@ def _is_part_of(names: RequiredNames, library: str) -> bool:
 
 def report_unfamiliar_libraries() -> None:
     """Logs one warning for each, and sets a metric."""
-    for library in unfamiliar_libraries():
+    for library in unfamiliar_libraries(in_use=True):
         unknown_versions.labels(library.name, library.version).set(1)
         log.warning("%s", library.sentence)

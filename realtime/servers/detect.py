@@ -40,9 +40,13 @@ def _loaded_modules(part: str) -> list[Any]:
     return [
         module
         for name in SERVERS
-        if f"{name}.server" in sys.modules
-        and (module := server_module(f"{name}_{part}")) is not None
+        if is_loaded(name) and (module := server_module(f"{name}_{part}")) is not None
     ]
+
+
+def is_loaded(server: str) -> bool:
+    """Whether this process has imported a server."""
+    return f"{server}.server" in sys.modules
 
 
 def server_modules(server: str) -> list[Any]:
