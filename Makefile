@@ -78,7 +78,7 @@ PARALLEL = --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-
 test: $(VENV)/.dev-installed ## All tests, with real PostgreSQL and Redis
 	$(if $(PYTEST_ARGS),\
 		$(DEV) $(BIN)/python -m pytest $(PYTEST_ARGS),\
-		$(DEV) $(BIN)/python -m pytest $(PARALLEL) --ignore tests/browser -m "not alone" && \
+		$(DEV) $(BIN)/python -m pytest $(PARALLEL) --ignore tests/browser -m "not alone and not long" && \
 		$(DEV) $(BIN)/python -m pytest -m alone tests/faults tests/e2e)
 
 # Not in `make test`: tracing slows Python code by two thirds, and does not cover server processes.
@@ -145,6 +145,7 @@ bench: $(VENV)/.dev-installed ## Measure throughput and latency (half an hour; B
 	$(DEV) $(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
 
 faults: $(VENV)/.dev-installed ## Kill servers, databases and Redis under load
+	$(DEV) $(BIN)/python -m pytest -m long tests/faults tests/e2e
 	$(DEV) $(BIN)/python -m tests.faults
 
 demo: $(VENV)/.run-installed .env ## Fill the database with sample users, rooms and messages

@@ -74,6 +74,7 @@ def test_expiring_tokens_are_renewed_without_losing_the_connection_for_good(tmp_
 
 
 @needs_node
+@pytest.mark.long  # in each run `tests/faults/test_clients.py` kills a server under more clients
 def test_server_kills_lose_no_message(tmp_path: Path) -> None:
     with serving("uvicorn", tmp_path) as server:
         account = httpx.post(

@@ -35,7 +35,8 @@ async def test_clients_show_the_history_after_cuts_stalls_and_a_kill(tmp_path: P
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
-    ("bug", "expected"), [(no_resume, "outdated"), (no_resend, "never_stored")]
+    ("bug", "expected"),
+    [pytest.param(no_resume, "outdated", marks=pytest.mark.long), (no_resend, "never_stored")],
 )
 async def test_drill_finds_a_python_client_without(bug: Bug, expected: str, tmp_path: Path) -> None:
     with planted(bug):
@@ -47,7 +48,11 @@ async def test_drill_finds_a_python_client_without(bug: Bug, expected: str, tmp_
 @pytest.mark.timeout(240)
 @pytest.mark.skipif(bool(missing_for_node()), reason=missing_for_node())
 @pytest.mark.parametrize(
-    ("flag", "expected"), [("--no-resume", "outdated"), ("--no-resend", "never_stored")]
+    ("flag", "expected"),
+    [
+        ("--no-resume", "outdated"),
+        pytest.param("--no-resend", "never_stored", marks=pytest.mark.long),
+    ],
 )
 async def test_drill_finds_a_typescript_client_without(
     flag: str, expected: str, tmp_path: Path

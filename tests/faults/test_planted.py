@@ -14,11 +14,16 @@ PLANTED = {
     "cursor_over_id": "views_equal_history",
 }
 PROCESSES = {"cursor_over_id": 2}
+IN_EACH_RUN = "answer_before_commit"
+"""The other bugs are found by the same storm, so `make faults` looks for them."""
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("bug", PLANTED)
+@pytest.mark.parametrize(
+    "bug",
+    [pytest.param(bug, marks=[] if bug == IN_EACH_RUN else pytest.mark.long) for bug in PLANTED],
+)
 async def test_drills_find_a_planted_bug(bug: str, tmp_path: Path) -> None:
     plan = Plan(
         kills=3,
