@@ -56,7 +56,8 @@ def clean_image(file: "IO[Any] | File[Any]", content_type: str) -> CleanImage:
 
     Waits for another process, so call it from a thread.
 
-    Raises Invalid for an image that cannot be decoded or is too large, Busy after WAIT_TIMEOUT.
+    Raises Invalid for an image that cannot be decoded or is too large, Busy after WAIT_TIMEOUT
+    or PROCESS_TIMEOUT.
     """
     if not _processes.acquire(timeout=WAIT_TIMEOUT):
         raise Busy
@@ -96,7 +97,7 @@ def _run(
 
 
 def _answer(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
-    """Waits for the process; empty if it crashed or reached a limit."""
+    """Waits for the process; empty if it crashed or reached a limit. Raises Busy after a timeout."""
     with process:
         try:
             # From outside and at once: to start Python and load decoders is half of its work.
@@ -104,7 +105,10 @@ def _answer(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
                 os.setpriority(os.PRIO_PROCESS, process.pid, PRIORITY)
             output, _ = process.communicate(timeout=PROCESS_TIMEOUT)
             answer: dict[str, Any] = json.loads(output) if process.returncode == 0 else {}
-        except (subprocess.TimeoutExpired, ValueError):
+        except subprocess.TimeoutExpired:
+            # Its processor time has a bound of its own: the host was too busy for it.
+            raise Busy from None
+        except ValueError:
             answer = {}
         finally:
             process.kill()

@@ -46,13 +46,11 @@ async def test_drill_finds_a_python_client_without(bug: Bug, expected: str, tmp_
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
+@pytest.mark.long
 @pytest.mark.skipif(bool(missing_for_node()), reason=missing_for_node())
 @pytest.mark.parametrize(
     ("flag", "expected"),
-    [
-        ("--no-resume", "outdated"),
-        pytest.param("--no-resend", "never_stored", marks=pytest.mark.long),
-    ],
+    [("--no-resume", "outdated"), ("--no-resend", "never_stored")],
 )
 async def test_drill_finds_a_typescript_client_without(
     flag: str, expected: str, tmp_path: Path

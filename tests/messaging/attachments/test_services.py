@@ -13,7 +13,7 @@ from pytest_django import Settings
 from accounts.auth import Caller
 from accounts.kernel.errors import Busy, Invalid, RateLimited
 from accounts.kernel.rate_limits import buckets, parse_rate
-from messaging.attachments import storage
+from messaging.attachments import image_runner, storage
 from messaging.attachments.errors import NoSuchAttachment, QuotaExceeded, TooLarge
 from messaging.attachments.expiry import erase_expired
 from messaging.attachments.selectors import readable_attachment
@@ -161,6 +161,16 @@ def test_storage_that_takes_no_files_leaves_nothing(
     with pytest.raises(Busy):
         upload(make_caller(), picture(), "cat.png")
     assert len(saved) == 2
+    assert files_in(media) == []
+    assert not Attachment.objects.exists()
+
+
+def test_image_that_a_busy_host_does_not_clean_in_time_is_answered_busy(
+    monkeypatch: pytest.MonkeyPatch, media: Path
+) -> None:
+    monkeypatch.setattr(image_runner, "PROCESS_TIMEOUT", 0.001)
+    with pytest.raises(Busy):
+        upload(make_caller(), picture(), "cat.png")
     assert files_in(media) == []
     assert not Attachment.objects.exists()
 
