@@ -97,7 +97,7 @@ def _run(
 
 
 def _answer(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
-    """Waits for the process; empty if it crashed or reached a limit. Raises Busy after a timeout."""
+    """Waits for the process; empty if it crashed or reached a limit. Raises Busy after a time."""
     with process:
         try:
             # From outside and at once: to start Python and load decoders is half of its work.
