@@ -56,7 +56,7 @@ def unfamiliar_libraries(*, in_use: bool = False) -> list[Library]:
     """Returns libraries in an untested version or without a name that we use.
 
     `in_use`: of the server that runs in this process only. To check the other one loads it, which
-    is a seventh of the time of a start.
+    was a quarter of the time of a start.
     """
     found = []
     for name, known in KNOWN_VERSIONS.items():
