@@ -29,7 +29,7 @@ ALLOWED_HOSTS = env.allowed_hosts or ["localhost", "127.0.0.1", "[::1]"]
 
 INSTALLED_APPS = [
     # Before staticfiles: makes `runserver` serve sockets. For that command only: it loads Twisted,
-    # which with `library_versions` was a quarter of the time that other processes take to start.
+    # a quarter of the time that other processes took to start.
     *(["daphne"] if "runserver" in sys.argv[1:2] else []),
     "django.contrib.admin",
     "django.contrib.auth",
