@@ -4,6 +4,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any
 
@@ -236,6 +237,8 @@ def _plain_address(text: str | None) -> str | None:
         return None
 
 
+# Each socket asks three times, and parsing an address costs more than the look-up.
+@lru_cache(4096)
 def network_of(address: str | None) -> str | None:
     """Returns what limits per address count as one address: for IPv6 the /64 network.
 

@@ -1,7 +1,7 @@
 """Gives requests and sockets an id, for log lines and `X-Request-ID`."""
 
+import os
 import re
-import uuid
 from typing import Any
 
 from django.conf import settings
@@ -39,7 +39,7 @@ def choose_id(scope: Any) -> str:
         ]
         if len(offered) == 1 and SAFE.fullmatch(offered[0]):
             return offered[0]
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def _with_header(send: Any, request_id: str) -> Any:

@@ -37,7 +37,15 @@ class Handshake(Generic[A]):
     `authorise` checks session and membership on a database thread.
     """
 
-    __slots__ = ("_authorise", "_counted", "_next_text", "_pending", "_runtime", "_scope")
+    __slots__ = (
+        "_authorise",
+        "_counted",
+        "_network",
+        "_next_text",
+        "_pending",
+        "_runtime",
+        "_scope",
+    )
 
     def __init__(
         self,
@@ -48,6 +56,7 @@ class Handshake(Generic[A]):
     ) -> None:
         self._runtime = runtime
         self._scope = scope
+        self._network = network(scope)
         self._next_text = next_text
         self._authorise = authorise
         self._counted: tuple[str, ...] = ()
@@ -91,7 +100,7 @@ class Handshake(Generic[A]):
             raise
         if not self._pending:
             # Counted until it is admitted, but not refused: after a restart many reconnect at once.
-            self._pending = f"address:{network(self._scope)}"
+            self._pending = f"address:{self._network}"
             self._runtime.connections.acquire(self._pending, None)
         return claims
 
@@ -102,7 +111,7 @@ class Handshake(Generic[A]):
         """
         if self._pending:
             return
-        name, most = f"address:{network(self._scope)}", settings.CHAT_PENDING_PER_ADDRESS
+        name, most = f"address:{self._network}", settings.CHAT_PENDING_PER_ADDRESS
         try:
             self._runtime.connections.acquire(name, most, TOO_MANY_PENDING)
             self._pending = name
@@ -133,7 +142,7 @@ class Handshake(Generic[A]):
         consume_locally("CHAT_CONNECT_RATE", claims.user_id)
         await self._count(f"user:{claims.user_id}", "CHAT_SOCKETS_PER_USER")
         await self._count(
-            f"from:{network(self._scope)}", "CHAT_SOCKETS_PER_ADDRESS", TOO_MANY_FROM_ADDRESS
+            f"from:{self._network}", "CHAT_SOCKETS_PER_ADDRESS", TOO_MANY_FROM_ADDRESS
         )
         await self._runtime.admission.wait_for_turn()
         self._runtime.lifecycle.check_accepting()

@@ -6,6 +6,7 @@ any size. Here its time, its size and its number of headers are bounded.
 
 import asyncio
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import ip_address
 
 from django.conf import settings
@@ -94,6 +95,11 @@ def _counted_network(peer: str | None) -> str | None:
     """
     if settings.CHAT_TRUSTED_PROXIES or peer is None:
         return None
+    return _network_beyond_loopback(peer)
+
+
+@lru_cache(4096)
+def _network_beyond_loopback(peer: str) -> str | None:
     network = network_of(peer)
     try:
         return None if ip_address(network or "").is_loopback else network

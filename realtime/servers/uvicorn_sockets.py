@@ -11,6 +11,7 @@ application.
 unchanged.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -47,13 +48,18 @@ REQUIRED = (
             "writable",
         ),
     ),
-    RequiredNames(ServerProtocol, ("parser",)),
+    RequiredNames(ServerProtocol, ("logger", "parser")),
 )
 
 ABORT_DELAY = 1.0
 """Seconds in which a peer that answered no ping can still read the close frame."""
 MAX_CHUNK = 4096
 """Bytes that are parsed before limits are checked again: one read may have 256 KiB."""
+
+
+# websockets logs that each socket opens and closes; uvicorn's own line has address and URL too.
+protocol_log = logging.getLogger("realtime.servers.websockets")
+protocol_log.setLevel(logging.WARNING)
 
 
 class BoundedProtocol(WebSocketsSansIOProtocol):
@@ -214,6 +220,7 @@ class UvicornConnection:
     def __init__(self, protocol: Any) -> None:
         if type(protocol) is WebSocketsSansIOProtocol:
             DirectWriteProtocol.take_over(protocol)
+        protocol.conn.logger = protocol_log
         self._protocol = protocol
         self.receive: Receive = protocol.receive
         self.send: Send = protocol.send

@@ -139,7 +139,7 @@ def lone(runner: Runner) -> None:
     def many(one: Running, load: Load) -> None:
         runner.closed(LONE_MANY, "answers", one, load)
 
-    systems = runner.systems(peers=("socketio-insert",))
+    systems = runner.systems(peers=("raw", "socketio-insert"))
     with runner.side_by_side(systems, [*small, *middle, *MANY_ROOMS]) as started:
         runner.compare(started, small, cost, acknowledged)
         runner.compare(started, middle, fifty, acknowledged)

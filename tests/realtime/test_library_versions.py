@@ -24,6 +24,7 @@ DOCUMENTED = {
         *("abort", "call_later", "connection_lost", "data_received", "get_extra_info"),
         *("is_closing", "is_set", "pause_reading", "pause_writing", "resume_reading"),
         *("resume_writing", "set_protocol", "write"),
+        *("WARNING", "getLogger", "setLevel"),  # logging
         # websockets' sans-I/O connection and frames
         *("close_rcvd", "data", "data_to_send", "extensions", "fin"),
     },
