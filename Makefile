@@ -71,7 +71,7 @@ chat: ## Chat in the terminal: NAME=ila ROOM=friends (or GROUP=, MEMBERS=, TO=)
 token: ## Print an access token: NAME=ila
 	@$(CHAT) --token
 
-# tests/distribution.py says which tests share a worker, and which repeat others on a third server.
+# tests/distribution.py says which tests share a worker.
 # Tests that measure delays run alone.
 PARALLEL = --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 

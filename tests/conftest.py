@@ -36,8 +36,8 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Returns one more than processors: tests often wait for timeouts and disks."""
-    return (os.cpu_count() or 1) + 1
+    """Returns two more than processors: tests often wait for timeouts and disks."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduler | None:

@@ -30,6 +30,11 @@ OPEN_TO_ALL = {"/register", "/login", "/logout", "/token/refresh", "/token/verif
 METHODS = ("get", "post", "put", "patch", "delete")
 Schema = dict[str, Any]
 
+each_server_and_database = pytest.mark.parametrize(
+    "server", ["daphne", "uvicorn on PostgreSQL"], indirect=True
+)
+"""For sweeps of hundreds of requests: a third server has no other code for them."""
+
 # Raw JSON values that are invalid everywhere in a client's input.
 NOT_JSON = {
     "NaN": "NaN",
@@ -301,6 +306,7 @@ def good_body(operation: Operation) -> Schema:
     return body
 
 
+@each_server_and_database
 async def test_invalid_values_are_rejected_in_every_body_field(
     person: Register, calm: None
 ) -> None:
@@ -369,6 +375,7 @@ async def test_body_of_the_wrong_type_is_rejected(person: Register, calm: None) 
     assert walk.count > 300
 
 
+@each_server_and_database
 async def test_invalid_values_are_rejected_in_every_parameter(person: Register, calm: None) -> None:
     walk, operations = await start_walk(person)
     clear, any_ = frozenset(range(400, 500)), frozenset(range(200, 500))
@@ -600,6 +607,7 @@ async def room(person: Register, calm: None) -> AsyncIterator[Room]:
         await room.check_undisturbed()
 
 
+@each_server_and_database
 async def test_invalid_values_are_rejected_in_every_frame_member(room: Room) -> None:
     socket = room.ila.public(room.name)
     tried = 0

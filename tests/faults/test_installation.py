@@ -35,7 +35,7 @@ async def installed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[I
 async def test_process_kills_lose_no_message(installed: Installation) -> None:
     plan = Plan(
         kills=3,
-        messages=600,
+        messages=450,
         processes=PROCESSES,
         on_site=True,
         follow_all=True,
@@ -43,7 +43,7 @@ async def test_process_kills_lose_no_message(installed: Installation) -> None:
     )
     outcome = await storm_over(installed.servers, plan)
     assert not outcome.violations, f"{outcome}\n{report(outcome.violations)}"
-    assert outcome.acknowledged == 600
+    assert outcome.acknowledged == 450
 
 
 async def test_messages_are_delivered_while_redis_is_away(installed: Installation) -> None:
