@@ -1,6 +1,6 @@
 """Answers every REST error as `{code, detail}`, with its status and headers.
 
-`middleware.py` gives the same shape to answers that Django makes by itself (`PLAIN`).
+`as_json` gives the same shape to answers that Django makes by itself.
 """
 
 import logging
@@ -11,8 +11,9 @@ from typing import Any
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.multipartparser import MultiPartParserError
+from django.http.response import HttpResponseBase
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
@@ -72,6 +73,7 @@ STATUS: dict[type[DomainError], int] = {
 
 BAD_JSON = "bad_json"
 JSON = "application/json; charset=utf-8"
+OF_BODY = ("Content-Type", "Content-Length")
 # Errors that Django or Ninja answer without our error handlers.
 PLAIN = {
     400: ("bad_request", "This request cannot be read"),
@@ -96,6 +98,21 @@ def problem(
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         response["Retry-After"] = str(math.ceil(retry_after or 1))
     return response
+
+
+def as_json(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """Returns an answer with Django's own error page as JSON, if it is to a request of the API."""
+    if response.status_code not in PLAIN or not request.path_info.startswith("/api"):
+        return response
+    if response.headers.get("Content-Type", "").startswith("application/json"):
+        return response
+    code, detail = PLAIN[response.status_code]
+    answer = JsonResponse({"code": code, "detail": detail}, status=response.status_code)
+    for name, value in response.headers.items():
+        if name not in OF_BODY:
+            answer.headers[name] = value
+    answer.headers["Content-Length"] = str(len(answer.content))
+    return answer
 
 
 def refused(_: HttpRequest, error: DomainError) -> HttpResponse:

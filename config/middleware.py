@@ -4,14 +4,14 @@ from collections.abc import Awaitable, Callable
 from inspect import iscoroutinefunction
 from typing import Any
 
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.security import SecurityMiddleware
 from django.utils.decorators import sync_and_async_middleware
 
-from .error_answers import PLAIN
+from .error_answers import as_json
 from .response_headers import set_address_headers
 
 HEALTH = ("/healthz/", "/readyz/", "/metrics/")
@@ -76,23 +76,6 @@ def _trim(request: HttpRequest) -> None:
 
 
 def _finished(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    response = _as_json(request, response)
+    response = as_json(request, response)
     set_address_headers(request.path_info, response)
     return response
-
-
-def _as_json(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    if response.status_code not in PLAIN or not request.path_info.startswith("/api"):
-        return response
-    if response.headers.get("Content-Type", "").startswith("application/json"):
-        return response
-    code, detail = PLAIN[response.status_code]
-    answer = JsonResponse({"code": code, "detail": detail}, status=response.status_code)
-    for name, value in response.headers.items():
-        if name not in OF_BODY:
-            answer.headers[name] = value
-    answer.headers["Content-Length"] = str(len(answer.content))
-    return answer
-
-
-OF_BODY = ("Content-Type", "Content-Length")

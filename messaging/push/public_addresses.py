@@ -1,8 +1,8 @@
 """Decides which hosts the server may send requests to on behalf of a user (SSRF).
 
 A push endpoint is a URL of the client's choice. Its host must have public addresses only, checked
-when it is stored and again when connecting, to the very address that is then used: a name may
-resolve differently a moment later.
+when it is stored (`endpoints`) and again when connecting (`http_post`), to the very address that is
+then used: a name may resolve differently a moment later.
 """
 
 import socket

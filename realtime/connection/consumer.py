@@ -6,16 +6,15 @@ The handshake is in `handshake.py`. What differs between sockets of one room and
 
 import asyncio
 import logging
-import time
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from channels.consumer import AsyncConsumer
 from typing_extensions import override
 
-from accounts.auth import Caller, sign_in_with
-from accounts.kernel.errors import DomainError, TokenExpired, TokenInvalid
+from accounts.auth import Caller
+from accounts.kernel.errors import DomainError
 from accounts.kernel.incidents import report_incident
-from accounts.tokens import Claims, read_access
+from accounts.tokens import Claims
 from realtime.close_codes import CLOSE_CODES, ENDS_AN_OPEN_SOCKET, CloseCode
 from realtime.delivery.hub import Socket
 from realtime.delivery.send_queue import SendQueue
@@ -31,6 +30,7 @@ from .credentials import Scope, chosen_subprotocol
 from .frame_limits import FrameLimiter
 from .handshake import Disconnected, Handshake
 from .origin import check_origin
+from .token_renewal import TokenRenewal
 
 log = logging.getLogger(__name__)
 
@@ -117,8 +117,7 @@ class SocketConsumer(AsyncConsumer, Generic[A, H]):
         self._limiter = FrameLimiter()
         self._handshake = Handshake(runtime, scope, self._next_text, self.authorise)
         self._handlers: H | None = None
-        self._token = ""
-        self._expiry: asyncio.TimerHandle | None = None
+        self._renewal: TokenRenewal | None = None
 
     async def _run(self) -> None:
         await self._receive()  # websocket.connect
@@ -127,11 +126,11 @@ class SocketConsumer(AsyncConsumer, Generic[A, H]):
         )
         runtime.lifecycle.check_accepting()
         check_origin(self._scope)
-        self._token, claims, first = await self._handshake.authenticate()
+        token, claims, first = await self._handshake.authenticate()
         # Without a local name, which would hold the rows of all rooms while the socket is open.
         self._handlers = handlers = self.begin(await self._handshake.admit(claims))
         self._handshake.end_pending()
-        self._watch_expiry(handlers.caller)
+        self._renewal = TokenRenewal(runtime, handlers.socket, token)
         await self.greet(handlers)
         if first is not None:
             await self._handle(handlers, first)
@@ -198,35 +197,9 @@ class SocketConsumer(AsyncConsumer, Generic[A, H]):
         return error
 
     async def _execute(self, handlers: H, frame: Any) -> None:
-        if frame.token is not None and frame.token != self._token:
-            await self._renew(handlers.socket, frame.token)
+        if frame.token is not None and self._renewal is not None:
+            await self._renewal.renew(frame.token)
         await handlers.handle(frame)
-
-    async def _renew(self, socket: Socket, token: str) -> None:
-        """Continues under a later token of the same user.
-
-        Any other token ends the socket.
-        """
-        caller = await runtime.database.run(sign_in_with, read_access(token))
-        if self._queue.closing:
-            raise Disconnected
-        if caller.user_id != socket.caller.user_id:
-            raise TokenInvalid
-        if caller.expires_at > socket.caller.expires_at:
-            runtime.revocation.check_session(caller.session_id)
-            runtime.hub.renew(socket, caller)
-            self._token = token
-            self._watch_expiry(caller)
-
-    def _watch_expiry(self, caller: Caller) -> None:
-        if self._expiry is not None:
-            self._expiry.cancel()
-        left = max(0.0, caller.expires_at - time.time())
-        self._expiry = asyncio.get_running_loop().call_later(left, self._expire)
-
-    def _expire(self) -> None:
-        if self._handlers is not None:
-            runtime.hub.disconnect([self._handlers.socket], TokenExpired())
 
     # Closing
 
@@ -255,8 +228,8 @@ class SocketConsumer(AsyncConsumer, Generic[A, H]):
 
     def _release(self) -> None:
         """Undoes what was done so far. Is safe to call twice."""
-        if self._expiry is not None:
-            self._expiry.cancel()
+        if self._renewal is not None:
+            self._renewal.end()
         if self._handlers is not None:
             self.end_subscriptions(self._handlers)
             runtime.last_seen.record(self._handlers.caller)

@@ -39,8 +39,8 @@ from rooms.followed_rooms import (
 from rooms.models import Room
 from rooms.schemas import RoomOut
 
-from .announcements import Announcements
 from .handlers import ack_text, mark
+from .typing_and_joins import TypingAndJoins
 
 TOO_MANY_ROOMS = "This socket follows too many rooms: unfollow one first"
 
@@ -85,7 +85,7 @@ class EventsHandlers:
             case Unfollow():
                 self._unfollow(frame, room_id)
             case TypingInRoom():
-                self._announcements(room_id).typing(frame)
+                self._typing_and_joins(room_id).typing(frame)
             case JoinInRoom():
                 await self._join(frame, room_id)
             case ExitRoom():
@@ -131,11 +131,11 @@ class EventsHandlers:
             raise invalid("room_id", "is not followed by this socket: follow it first")
         raise NoSuchRoom
 
-    def _announcements(self, room_id: int) -> Announcements:
+    def _typing_and_joins(self, room_id: int) -> TypingAndJoins:
         follower = self._follower(room_id)
         if follower.room is None:
             raise NoSuchRoom
-        return Announcements(self._runtime, follower, follower.room)
+        return TypingAndJoins(self._runtime, follower, follower.room)
 
     async def _follow(self, frame: Follow, room_id: int) -> None:
         consume_locally("CHAT_CONNECT_RATE", self.caller.user_id)
@@ -192,7 +192,7 @@ class EventsHandlers:
             follower.announced = True
             if arrival.first and room.holds(follower):
                 self._runtime.presence.publish_join(room, follower)
-        self._announcements(room_id).join(frame)
+        self._typing_and_joins(room_id).join(frame)
 
     def _unfollow(self, frame: Unfollow, room_id: int) -> None:
         self._end_following(room_id)

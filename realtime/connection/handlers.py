@@ -1,6 +1,6 @@
 """Handles each client frame (contract §3, Client frames).
 
-Typing and `join` are published by `announcements.py`.
+Typing and `join` are published by `typing_and_joins.py`.
 """
 
 from typing import assert_never
@@ -32,17 +32,17 @@ from rooms import services as rooms
 from rooms.errors import NoSuchRoom
 from rooms.models import Room, RoomKind
 
-from .announcements import Announcements
+from .typing_and_joins import TypingAndJoins
 
 
 class FrameHandlers:
     """Handles the frames of one signed-in socket."""
 
     __slots__ = (
-        "_announcements",
         "_kind",
         "_other_id",
         "_runtime",
+        "_typing_and_joins",
         "room",
         "row",
         "subscriber",
@@ -52,7 +52,7 @@ class FrameHandlers:
         self, runtime: Runtime, subscriber: Subscriber, room: LocalRoom, row: Room
     ) -> None:
         self._runtime = runtime
-        self._announcements = Announcements(runtime, subscriber, room)
+        self._typing_and_joins = TypingAndJoins(runtime, subscriber, room)
         self.room = room
         self.row = row
         """The room's row at the handshake."""
@@ -83,9 +83,9 @@ class FrameHandlers:
             case SendMessage():
                 await self._send(frame)
             case Typing():
-                self._announcements.typing(frame)
+                self._typing_and_joins.typing(frame)
             case Join():
-                self._announcements.join(frame)
+                self._typing_and_joins.join(frame)
             case Exit():
                 self._exit(frame)
             case Read() | Delivered():

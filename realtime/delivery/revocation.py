@@ -1,4 +1,8 @@
-"""Disconnects sockets of ended sessions, lost members and deleted rooms."""
+"""Disconnects sockets of ended sessions, lost members and deleted rooms.
+
+`LocalRoom.deliver` holds back frames of a later access epoch until lost members are disconnected.
+Replays check the member again (`recovery`).
+"""
 
 from collections.abc import Collection
 

@@ -13,7 +13,7 @@ TYPING_INTERVAL = 1.0
 JOIN_INTERVAL = 10.0
 
 
-class Announcements:
+class TypingAndJoins:
     """Publishes the typing and `join` frames of one subscriber."""
 
     __slots__ = ("_runtime", "room", "subscriber")
