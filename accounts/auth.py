@@ -19,7 +19,7 @@ from typing_extensions import override
 from . import tokens
 from .kernel.errors import NotAuthenticated, SessionEnded, TokenInvalid
 from .kernel.log_context import note_user
-from .kernel.request_threads import ask
+from .kernel.request_threads import call_or_refuse
 from .models import Session, User
 
 TOUCH_INTERVAL = timedelta(minutes=1)
@@ -73,10 +73,10 @@ def authenticate(token: str, *, touch: bool = True) -> Caller:
     Raises TokenInvalid, TokenExpired, or SessionEnded after a logout, a password change or the
     deactivation of the account.
     """
-    return sign_in_with(tokens.read_access(token), touch=touch)
+    return authenticate_claims(tokens.read_access(token), touch=touch)
 
 
-def sign_in_with(claims: tokens.Claims, *, touch: bool = True) -> Caller:
+def authenticate_claims(claims: tokens.Claims, *, touch: bool = True) -> Caller:
     """Does the same as `authenticate` for the claims of a verified token."""
     now = timezone.now()
     stale = connection.ops.adapt_datetimefield_value(now - TOUCH_INTERVAL)
@@ -96,10 +96,10 @@ def sign_in_with(claims: tokens.Claims, *, touch: bool = True) -> Caller:
     )
 
 
-def sign_in_together(
+def authenticate_together(
     sockets: Collection[tokens.Claims],
 ) -> dict[tokens.Claims, Caller | SessionEnded | TokenInvalid]:
-    """Signs in several sockets with one query, each as `sign_in_with` does.
+    """Signs in several sockets with one query, each as `authenticate_claims` does.
 
     An error is the result of its socket.
     """
@@ -175,7 +175,7 @@ class SignedBearer(Bearer):
         caller = recent_callers.get(claims)
         if caller is None:
             # Also stores when the session was used.
-            caller = await sync_to_async(ask)(sign_in_with, claims)
+            caller = await sync_to_async(call_or_refuse)(authenticate_claims, claims)
             recent_callers.add(caller)
         note_user(caller.user_id)
         return caller

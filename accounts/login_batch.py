@@ -5,11 +5,9 @@ The first thread that gets the lock stores what waits then; the others find thei
 By hand: the ORM's query and insert were half of a login without its hash.
 """
 
-import secrets
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from django.db import connection
@@ -19,6 +17,7 @@ from .kernel.db import writing
 from .kernel.db_connections import release_connection
 from .kernel.errors import Busy
 from .models import Session, User
+from .sessions import new_session
 
 LOCK_TIMEOUT = 20.0
 MAX_BATCH_SIZE = 100
@@ -107,7 +106,7 @@ def _store(batch: Sequence[Login]) -> None:
     with connection.cursor() as cursor:
         unchanged = _unchanged(cursor, batch)
         opened = [
-            (login, _new_session(login, now))
+            (login, new_session(login.user.pk, login.address, login.user_agent, now))
             for login in batch
             if (login.user.pk, login.user.security_stamp) in unchanged
         ]
@@ -132,18 +131,6 @@ def _unchanged(cursor: Any, batch: Sequence[Login]) -> set[tuple[int, str]]:
         statement += IN_ORDER_AND_LOCKED
     cursor.execute(statement, [value for pair in asked for value in pair])
     return set(cursor.fetchall())
-
-
-def _new_session(login: Login, now: datetime) -> Session:
-    return Session(
-        user_id=login.user.pk,
-        ip=login.address,
-        user_agent=login.user_agent.replace("\x00", "")[:200],
-        refresh_jti=secrets.token_hex(16),
-        created_at=now,
-        last_used_at=now,
-        rotated_at=now,
-    )
 
 
 def _values(session: Session, moment: Any) -> tuple[Any, ...]:

@@ -22,9 +22,9 @@ from django.http import HttpRequest, HttpResponse
 from ninja.operation import Operation
 
 from . import tokens
-from .auth import Caller, sign_in_with
+from .auth import Caller, authenticate_claims
 from .kernel.errors import DomainError
-from .kernel.request_threads import ask
+from .kernel.request_threads import call_or_refuse
 
 REFUSED_EARLY = frozenset({400, 413, 422, 429})
 
@@ -43,7 +43,7 @@ def session_first(run: Callable[..., Awaitable[HttpResponse]]) -> Any:
         if caller is not None and response.status_code in REFUSED_EARLY:
             claims = tokens.Claims(caller.user_id, caller.session_id, "", caller.expires_at)
             try:
-                await sync_to_async(ask)(sign_in_with, claims, touch=False)
+                await sync_to_async(call_or_refuse)(authenticate_claims, claims, touch=False)
             except DomainError as refusal:
                 operation: Operation = run.__self__  # type: ignore[attr-defined] # a bound method
                 return operation.api.on_exception(request, refusal)

@@ -168,5 +168,5 @@ def find_active_user(user_id: int) -> User | None:
 
 
 def last_seen_of(user_ids: Collection[int]) -> dict[int, datetime | None]:
-    """Returns when each of these users closed a connection last."""
+    """Returns when each of these users last opened or closed a socket."""
     return dict(User.objects.filter(pk__in=user_ids).values_list("pk", "last_seen"))

@@ -5,6 +5,7 @@ Their refresh tokens rotate in `refreshing.py`.
 
 import secrets
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from django.utils import timezone
 
@@ -15,13 +16,21 @@ from .kernel.errors import Forbidden, NoSuchSession, SessionEnded
 from .kernel.events import publish
 from .models import Session, User, new_stamp
 
+MAX_USER_AGENT = 200
+
 
 def open_session(user: User, address: str | None, user_agent: str) -> Session:
-    now = timezone.now()
-    return Session.objects.create(
-        user=user,
+    session = new_session(user.pk, address, user_agent, timezone.now())
+    session.save(force_insert=True)
+    return session
+
+
+def new_session(user_id: int, address: str | None, user_agent: str, now: datetime) -> Session:
+    """Returns a session that is not stored yet."""
+    return Session(
+        user_id=user_id,
         ip=address,
-        user_agent=user_agent.replace("\x00", "")[:200],
+        user_agent=user_agent.replace("\x00", "")[:MAX_USER_AGENT],
         refresh_jti=secrets.token_hex(16),
         created_at=now,
         last_used_at=now,

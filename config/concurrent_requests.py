@@ -47,7 +47,7 @@ class UnansweredRequests:
 unanswered = UnansweredRequests()
 
 
-class UserTurns:
+class TokenTurns:
     """Limits the requests that run at once with one access token.
 
     The limit is CHAT_REQUESTS_PER_USER. Others wait. Building a response may take ten times its
@@ -94,7 +94,7 @@ class UserTurns:
 class Turn:
     __slots__ = ("_token", "_turns")
 
-    def __init__(self, turns: UserTurns, token: bytes) -> None:
+    def __init__(self, turns: TokenTurns, token: bytes) -> None:
         self._turns = turns
         self._token: bytes | None = token
 

@@ -77,8 +77,8 @@ OF_BODY = ("Content-Type", "Content-Length")
 # Errors that Django or Ninja answer without our error handlers.
 PLAIN = {
     400: ("bad_request", "This request cannot be read"),
-    404: ("not_found", "There is nothing at this address"),
-    405: ("method_not_allowed", "This address does not take this method"),
+    404: ("not_found", "Not found"),
+    405: ("method_not_allowed", "Method not allowed"),
     408: ("request_timeout", "The body of this request did not arrive in time"),
     413: ("too_large", "This request is too large"),
     500: ("internal", "Internal server error"),

@@ -18,7 +18,7 @@ from realtime.servers.http_bodies import discard_rest
 from realtime.servers.http_responses import HttpConnection, http_connection
 from realtime.servers.uploads import is_upload, max_discarded
 
-from .concurrent_requests import UserTurns, unanswered
+from .concurrent_requests import TokenTurns, unanswered
 from .http_refusals import (
     Refusal,
     busy,
@@ -53,7 +53,7 @@ class HttpGuard:
 
     def __init__(self, application: Any) -> None:
         self._application = application
-        self._turns = UserTurns()
+        self._turns = TokenTurns()
         self._unread = UnreadConnections()
         self._storing = asyncio.Semaphore(MAX_STORED_AT_ONCE)
         self._probes: set[asyncio.Future[None]] = set()

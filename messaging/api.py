@@ -10,13 +10,13 @@ from django.http import HttpResponse
 from ninja import Path, Query, Router
 from ninja.decorators import decorate_view
 
-from accounts.auth import Bearer, Caller, Request, SignedBearer, sign_in_with
+from accounts.auth import Bearer, Caller, Request, SignedBearer, authenticate_claims
 from accounts.kernel.errors import DomainError, Forbidden, Refusals, SessionEnded
 from accounts.kernel.fields import MAX_ID, NameInPath, PathId, answers
 from accounts.kernel.json_answers import json_answer
 from accounts.kernel.pagination import Cursor, Limit, write_links
 from accounts.kernel.rate_limits import refund
-from accounts.kernel.request_threads import ask
+from accounts.kernel.request_threads import call_or_refuse
 from accounts.order_of_checks import session_first
 from accounts.tokens import Claims
 from rooms.errors import REMOVED, NoSuchRoom, NotAMember
@@ -79,7 +79,7 @@ async def _send(request: Request, room: int | str, body: MessageIn) -> HttpRespo
     )
     try:
         if isinstance(room, str):
-            room = await sync_to_async(ask)(_room_named, caller, room)
+            room = await sync_to_async(call_or_refuse)(_room_named, caller, room)
         draft = services.draft_message(
             caller=caller,
             room_id=room,
@@ -101,7 +101,7 @@ async def _send(request: Request, room: int | str, body: MessageIn) -> HttpRespo
 def _room_named(caller: Caller, name: str) -> int:
     """A room's id. Raises SessionEnded before NoSuchRoom: the writer comes later."""
     claims = Claims(caller.user_id, caller.session_id, "", caller.expires_at)
-    sign_in_with(claims, touch=False)
+    authenticate_claims(claims, touch=False)
     room_id: int = room_access_by_name(caller.user_id, name).room.pk
     return room_id
 

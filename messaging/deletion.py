@@ -8,7 +8,7 @@ from rooms.selectors import acting_role
 
 from .attachments.services import release_files
 from .events import MessageErased
-from .mentions import NOBODY, replace_mentions
+from .mentions import NO_MENTIONS, replace_mentions
 from .message_changes import LockedMessage, locked_message
 from .models import ChangeKind, Reaction
 
@@ -46,7 +46,7 @@ def _erase(locked: LockedMessage) -> bool:
     message.content, message.words, message.reply_to = "", "", None
     message.reactions, message.attachments = [], []
     message.deleted, message.pinned_version = True, None
-    replace_mentions(message, NOBODY)
+    replace_mentions(message, NO_MENTIONS)
     locked.store(ChangeKind.DELETE, MessageErased, *ERASED)
     return True
 

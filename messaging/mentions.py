@@ -29,7 +29,7 @@ class Mentioned(NamedTuple):
     everyone: bool
 
 
-NOBODY = Mentioned([], everyone=False)
+NO_MENTIONS = Mentioned([], everyone=False)
 
 
 class MentionedNames(NamedTuple):
@@ -114,7 +114,7 @@ def resolve(
 def mentioned_in(text: str, room_id: int, kind: str, role: str | None) -> Mentioned:
     """Resolves a single text. Queries only if there is an `@` in it."""
     if "@" not in text:
-        return NOBODY
+        return NO_MENTIONS
     names = names_in(text)
     with connection.cursor() as cursor:
         cursor.execute(*members_statement(set(names.keys(room_id))))

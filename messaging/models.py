@@ -1,4 +1,4 @@
-"""Defines messages and reactions.
+"""Defines messages, files, reactions and mentions.
 
 All counters are in the room: see `rooms.models.Room`. The tables of `follower` and `push` are
 imported here, where Django looks for them.

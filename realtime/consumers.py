@@ -22,7 +22,7 @@ class PublicChatConsumer(RoomConsumer):
 
 
 class GroupChatConsumer(RoomConsumer):
-    """`/ws/chat/group/<room_name>/`: members only, for others as if missing."""
+    """`/ws/chat/group/<room_name>/`: members only; for others a group is as if missing."""
 
     kind = RoomKind.GROUP
     known_rooms = staticmethod(selectors.rooms_of_members)

@@ -27,6 +27,7 @@ from .cluster.shared_rate_limits import ClusterRateLimiter
 from .cluster.user_presence import UserPresence
 from .db_threads import DatabaseThreads
 from .delivery.admission import AdmissionQueue, RefusalQueue
+from .delivery.authorisation import Authorisation
 from .delivery.events_socket import EventsSocket
 from .delivery.following import Following
 from .delivery.full_collections import FullCollections
@@ -39,7 +40,6 @@ from .delivery.repair import Repair
 from .delivery.replay_cache import ReplayCache
 from .delivery.replay_turns import ReplayTurns
 from .delivery.revocation import Revocation
-from .delivery.sign_ins import SignIns
 from .delivery.subscriber import Subscriber
 from .lifecycle import Lifecycle
 from .servers.http_bodies import UnfinishedBodies
@@ -63,7 +63,7 @@ class Runtime:
         self.repair = Repair(self.hub, self.revocation, self.repair_database)
         self.recovery = Recovery(ReplayCache(self.database), ReplayTurns(), self.database)
         self.full_collections = FullCollections(self.state.message_flow)
-        self.sign_ins = SignIns(self.database)
+        self.authorisation = Authorisation(self.database)
         self.admission = AdmissionQueue(self.state.message_flow)
         self.refusals = RefusalQueue(self.state.message_flow)
 

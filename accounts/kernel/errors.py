@@ -1,7 +1,7 @@
 """Defines the errors of the domain, as one tree.
 
-`code` is stable and for programs, `detail` is for people. `config/api.py` maps each error to an
-HTTP status, `realtime/close_codes.py` to a close code; tests fail on an unmapped error.
+`code` is stable and for programs, `detail` is for people. `config/error_answers.py` maps each
+error to an HTTP status, `realtime/close_codes.py` to a close code; tests fail on an unmapped error.
 """
 
 from collections.abc import Callable

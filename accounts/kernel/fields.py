@@ -45,9 +45,6 @@ def stored_rfc3339(moment: datetime) -> str:
     return rfc3339(moment)
 
 
-"""A time of a client: RFC 3339, or a date, which is its first moment."""
-
-
 MAX_ID = 2**63 - 1
 
 

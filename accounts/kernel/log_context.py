@@ -17,7 +17,7 @@ class LogContext:
     user_id: int | None = None
 
 
-_context: ContextVar[LogContext | None] = ContextVar("origin", default=None)
+_context: ContextVar[LogContext | None] = ContextVar("log_context", default=None)
 
 
 def begin(kind: str, identity: str) -> None:

@@ -215,7 +215,7 @@ def cursor_after(value: int) -> str:
 
 
 def not_ours(field: str) -> Invalid:
-    return invalid(field, "is not one of ours: take it from a Link header")
+    return invalid(field, "is not a valid cursor: take it from a Link header")
 
 
 def _flip(field: str) -> str:

@@ -79,7 +79,7 @@ class RequestThreads(Executor):
             self._kept.keep_or_close()
 
 
-def ask(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+def call_or_refuse(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Calls it, and turns a database error into the refusal that clients get.
 
     For asynchronous operations: Ninja handles their errors on the event loop, where the database

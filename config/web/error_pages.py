@@ -30,7 +30,7 @@ TEXTS: dict[int, tuple[str, str]] = {
         "A form may have been open for too long: go back, reload its page and try again.",
     ),
     404: ("There is no page at this address", "The link may be mistyped or old."),
-    405: ("This address does not take this method", "Programs use it, not browsers."),
+    405: ("Method not allowed", "Programs use it, not browsers."),
     500: (
         "Something went wrong on the server",
         "Try again in a moment. The log of the server has the reason, under the number below.",

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from ninja.security.base import AuthBase
 from typing_extensions import override
 
-from accounts.auth import Caller, sign_in_with
+from accounts.auth import Caller, authenticate_claims
 from accounts.kernel.errors import TokenExpired, TokenInvalid
 from accounts.tokens import Claims
 
@@ -62,4 +62,4 @@ class MediaKey(AuthBase):
         key = request.GET.get(PARAMETER)
         if key is None or "Authorization" in request.headers:
             return None  # Bearer decides
-        return sign_in_with(read_key(key), touch=False)
+        return authenticate_claims(read_key(key), touch=False)

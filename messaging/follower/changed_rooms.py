@@ -1,8 +1,8 @@
 """Finds rooms with unhandled changes for a consumer, without reading all rooms.
 
-Two logs have rising ids: messages, and `LaterChange` for edits, deletions and reactions. Both are
-read by primary key, beyond the ids that are settled. Nothing is added to the path of a message: an
-index on `version` or `active_at` of rooms would make each send rewrite all indexes of its room.
+Two logs have rising ids: messages, and `LaterChange` for edits, deletions, reactions and pins. Both
+are read by primary key, beyond the ids that are settled. Nothing is added to the path of a message:
+an index on `version` or `active_at` of rooms would make each send rewrite all indexes of its room.
 
 On PostgreSQL a lower id may commit after a higher one. So ids settle only when every transaction
 that ran while they were read has ended; until then they are read again, and the cursors tell what

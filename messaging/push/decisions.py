@@ -102,7 +102,7 @@ class _Decider:
         }
 
     def _floor(self, row: DuePush) -> int | None:
-        """Returns the `seq` up to which the user has read or the device was told."""
+        """Returns the `seq` up to which the user has read or the device has got a push."""
         member = self._members.get((row.room_id, row.subscription.user_id))
         return max(member.last_read_seq, row.pushed_seq) if member is not None else None
 

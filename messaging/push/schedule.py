@@ -1,4 +1,4 @@
-"""Notes which devices may have to be told about new messages.
+"""Schedules pushes for the devices of members who lack new messages.
 
 Users with an open socket in the room have received the messages, so nothing is noted for them.
 Everything else is decided when the push is due: see `decisions`.

@@ -14,7 +14,7 @@ from accounts.kernel.errors import DomainError, Forbidden, SessionEnded, invalid
 from accounts.kernel.names import name_key
 from messaging.errors import SenderMismatch
 from messaging.events import MessageState
-from messaging.mentions import NOBODY
+from messaging.mentions import NO_MENTIONS
 from messaging.quotes import Quote, quote_from
 from messaging.search.index import index_new_messages
 from messaging.search.words import stored_words
@@ -158,7 +158,7 @@ class MessageBatch:
             mentions_all=mentioned.everyone,
             quote=quote,
         )
-        if mentioned is not NOBODY:
+        if mentioned is not NO_MENTIONS:
             self._mentions.note(message, mentioned)
         self._new.append((draft, message))
         self._markers.note_message(message)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from messaging.events import MessageState
 from messaging.mentions import (
-    NOBODY,
+    NO_MENTIONS,
     Key,
     Mentioned,
     MentionedNames,
@@ -45,7 +45,7 @@ class BatchMentions:
         """Returns whom a draft mentions; `role` is its sender's in the room."""
         names = self._names.get(draft.content)
         if names is None:
-            return NOBODY
+            return NO_MENTIONS
         self._members |= members_by_key(self._fetch())
         return resolve(names, room.pk, room.kind, role, self._members)
 

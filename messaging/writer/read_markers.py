@@ -54,7 +54,7 @@ class ReadMarker:
 
 @dataclass(frozen=True, slots=True)
 class DeliveredMarker:
-    """The delivered marker, whether it `moved`, and whether the room may hear of it."""
+    """The delivered marker, whether it `moved`, and whether the room may receive it."""
 
     seq: int
     moved: bool

@@ -17,7 +17,7 @@ from django.conf import settings
 from accounts.kernel.metrics import count_refusal
 from accounts.kernel.rate_limits import Rate, buckets
 from realtime.delivery.hub import Hub
-from realtime.delivery.local_room import LocalRoom
+from realtime.delivery.local_room import LocalRoom, may_announce
 from realtime.delivery.subscriber import Subscriber
 from realtime.protocol import encode
 from realtime.protocol.server_frames import Exited, Joined
@@ -171,8 +171,8 @@ class Presence:
         self._publish(room_id, Exited(username=username), online_total)
 
     def _publish(self, room_id: int, frame: Joined | Exited, online_total: int) -> None:
-        limit: int | None = settings.CHAT_PRESENCE_MAX_USERS
-        if limit is None or online_total <= limit:
+        room = self._hub.rooms.get(room_id)
+        if may_announce(online_total, room.followers if room is not None else 0):
             self._broadcaster.send_to_room(room_id, encode(frame))
 
     def online(self, room_id: int, user_ids: Collection[int]) -> set[int]:

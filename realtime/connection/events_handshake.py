@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 
-from accounts.auth import Caller, sign_in_with
+from accounts.auth import Caller, authenticate_claims
 from accounts.tokens import Claims
 from messaging.unread import ReadMarks, UserRoom, marks_of
 from realtime.delivery.events_socket import EventsSocket
@@ -31,7 +31,7 @@ class Admitted(NamedTuple):
 
 def authorise(claims: Claims) -> Admitted:
     """Checks the session and reads the caller's rooms, on a database thread."""
-    caller = sign_in_with(claims, touch=False)
+    caller = authenticate_claims(claims, touch=False)
     found = memberships(caller.user_id, limit=settings.CHAT_ROOMS_PER_SOCKET)
     marks = marks_of({(caller.user_id, room.pk): room for room in found.rooms})
     return Admitted(caller, found, marks)

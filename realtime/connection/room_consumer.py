@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from accounts.auth import Caller
 from accounts.tokens import Claims
-from realtime.delivery.sign_ins import RoomSearch
+from realtime.delivery.authorisation import RoomSearch
 from realtime.protocol import parse
 from realtime.protocol.client_frames import AnyClientFrame
 from realtime.runtime import runtime
@@ -25,7 +25,7 @@ class RoomConsumer(SocketConsumer[tuple[Caller, Room], FrameHandlers]):
 
     kind: RoomKind
     known_rooms: Callable[[Collection[Entry]], dict[Entry, Room]]
-    """Finds the rooms of this kind that users may enter without a write: see `sign_ins`."""
+    """Finds the rooms of this kind that users may enter without a write: see `authorisation`."""
 
     def enter(self, caller: Caller, name: str) -> Room:
         """Returns the room of the URL. Raises the DomainError that refuses the caller."""
@@ -40,7 +40,7 @@ class RoomConsumer(SocketConsumer[tuple[Caller, Room], FrameHandlers]):
     async def authorise(self, claims: Claims) -> tuple[Caller, Room]:
         name: str = self._scope["url_route"]["kwargs"]["name"]
         search = RoomSearch(name, self.known_rooms, self._accepts, self.enter)
-        return await runtime.sign_ins.authorise(claims, search)
+        return await runtime.authorisation.authorise(claims, search)
 
     def _accepts(self, room: Room) -> bool:
         return room.kind == self.kind

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from accounts.auth import Caller, sign_in_with
+from accounts.auth import Caller, authenticate_claims
 from accounts.kernel.errors import TokenExpired, TokenInvalid
 from accounts.tokens import read_access
 from realtime.delivery.hub import Socket
@@ -30,7 +30,7 @@ class TokenRenewal:
         """
         if token == self._token:
             return
-        caller = await self._runtime.database.run(sign_in_with, read_access(token))
+        caller = await self._runtime.database.run(authenticate_claims, read_access(token))
         if self._socket.queue.closing:
             raise Disconnected
         if caller.user_id != self._socket.caller.user_id:

@@ -18,8 +18,8 @@ ADMISSION_INTERVAL = 0.002
 """Seconds between two admissions, as long as few sockets wait."""
 REFUSAL_INTERVAL = 0.010
 MAX_ADMISSION_TIME = 0.5
-"""Seconds in which all waiting sockets are admitted: the pause between two is this time divided by
-their number. After a restart a thousand sockets wait, and no message reaches them before."""
+"""Above 250 waiting sockets, the pause between two is this time divided by their number: a thousand
+pass in 1.2 s. After a restart that many wait, and no message reaches them before."""
 MAX_REFUSALS = 200
 """Sockets that wait to be refused, about 5 MB. Further ones are refused at once."""
 

@@ -30,6 +30,15 @@ NO_USERS: frozenset[int] = frozenset()
 """Shared: an empty set of its own would take 216 bytes in each room."""
 
 
+def may_announce(*counts: int) -> bool:
+    """Whether a room with so many users and followers gets join, exit, typing and receipts.
+
+    Above CHAT_PRESENCE_MAX_USERS each would cost a frame for every member (decision 11).
+    """
+    most: int | None = settings.CHAT_PRESENCE_MAX_USERS
+    return most is None or max(counts) <= most
+
+
 class LocalRoom:
     """Holds a room's version, subscribers and users in this process."""
 
@@ -91,11 +100,9 @@ class LocalRoom:
     def announces(self) -> bool:
         """Whether join, exit, typing and read go to the room.
 
-        Not above CHAT_PRESENCE_MAX_USERS. In a large room each would cost a frame for every member
-        (decision 11).
+        Sockets of all rooms that follow it count, too, because they receive these frames.
         """
-        most: int | None = settings.CHAT_PRESENCE_MAX_USERS
-        return most is None or max(len(self.users), self.online_total, self.followers) <= most
+        return may_announce(len(self.users), self.online_total, self.followers)
 
     @property
     def is_empty(self) -> bool:

@@ -50,14 +50,14 @@ class SendMessage(ClientFrame):
 
 
 class Typing(ClientFrame):
-    """Tells the others that the caller types, or stopped: not stored."""
+    """Publishes that the caller types, or stopped: not stored."""
 
     type: Literal["typing"] = "typing"
     typing: bool = True
 
 
 class Join(ClientFrame):
-    """Asks for the caller's own `join`; the others hear it at most every 10 s."""
+    """Asks for the caller's own `join`; the others receive it at most every 10 s."""
 
     type: Literal["join"] = "join"
 
@@ -112,7 +112,7 @@ class SendToRoom(Addressed, SendMessage):
 
 
 class TypingInRoom(Addressed, Typing):
-    """Tells the others of a room that the caller types, or stopped: not stored."""
+    """Publishes in a room that the caller types, or stopped: not stored."""
 
 
 class JoinInRoom(Addressed, Join):

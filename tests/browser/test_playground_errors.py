@@ -72,7 +72,7 @@ def test_session_that_ended_meanwhile_asks_to_sign_in(seen: WatchedPage, site: S
     playground.both_connected()
 
 
-def test_machine_without_network_is_told(seen: WatchedPage) -> None:
+def test_missing_network_is_reported(seen: WatchedPage) -> None:
     playground = Playground(seen.page)
     playground.by_own_button()
     seen.page.context.set_offline(True)

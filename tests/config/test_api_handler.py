@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.module_loading import import_string
 from pytest_django import Settings
 
-from accounts.kernel.request_threads import KeptConnections, RequestThreads, ask
+from accounts.kernel.request_threads import KeptConnections, RequestThreads, call_or_refuse
 from config.api_handler import ApiHandler, by_path, is_api
 from config.middleware import OnLoop
 
@@ -189,6 +189,6 @@ def test_a_database_error_becomes_the_refusal_of_clients() -> None:
         raise error
 
     with pytest.raises(Busy):
-        ask(fail, OperationalError("gone"))
+        call_or_refuse(fail, OperationalError("gone"))
     with pytest.raises(KeyError):
-        ask(fail, KeyError("a fault of ours"))
+        call_or_refuse(fail, KeyError("a fault of ours"))

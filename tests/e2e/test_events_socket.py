@@ -274,7 +274,7 @@ async def test_unknown_receiver_is_refused_as_on_other_sockets(person: Register)
         assert (await socket.receive_type("error"))["code"] == "sender_mismatch"
 
 
-async def test_read_moves_the_marker_and_tells_the_other_devices(person: Register) -> None:
+async def test_read_moves_the_marker_on_all_devices(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room_id = await make_group(ila, kaushal)
     for _ in range(3):
@@ -351,7 +351,7 @@ async def test_unfollowing_ends_the_frames_and_not_the_membership(person: Regist
         assert (await socket.receive_type("message"))["message"] == "again"
 
 
-async def test_exit_of_a_followed_room_is_heard_by_the_room(person: Register) -> None:
+async def test_exit_of_a_followed_room_is_sent_to_the_room(person: Register) -> None:
     ila, kaushal = await person(), await person()
     room = await make_public(kaushal)
     socket, old = ila.events(), kaushal.public(room["name"])

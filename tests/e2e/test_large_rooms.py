@@ -1,6 +1,7 @@
 """Rooms above CHAT_PRESENCE_MAX_USERS publish no join, exit, typing or read."""
 
 from asyncio import sleep, timeout
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from tests.clients import FRAME_TIMEOUT, Frame, Person, fresh, opened, register
@@ -37,6 +38,27 @@ async def test_large_room_receives_messages_and_no_join_or_exit(tmp_path: Path) 
             assert (await receiver.receive_type("typing"))["typing"] is False
             await receiver.send(type="read", seq=seq)
             assert await typist.receive_type("read") == mark_of(ila, seq)
+
+
+async def test_room_with_many_followers_receives_no_join_and_no_exit(tmp_path: Path) -> None:
+    with serving("uvicorn", tmp_path, CHAT_PRESENCE_MAX_USERS="2") as server:
+        people = [await register(server.http, server.ws) for _ in range(4)]
+        *members, visitor = people
+        name = fresh("followed")
+        followers = [one.events() for one in members]
+        async with AsyncExitStack() as stack:
+            for one in people:
+                await stack.enter_async_context(one.http)
+            room = (await members[0].post("/rooms", {"name": name})).json()
+            for one in members[1:]:
+                (await one.post(f"/rooms/{room['id']}/join")).raise_for_status()
+            await stack.enter_async_context(opened(*followers))
+            async with opened(visitor.public(name)):
+                pass
+            await until_online(members[0], room["id"], members)
+            await followers[0].send(message="hello", room_id=room["id"])
+            frames = await followers[1].receive_until("message")
+            assert not ANNOUNCED & {frame["type"] for frame in frames}
 
 
 async def until_online(asking: Person, room_id: int, people: list[Person]) -> None:

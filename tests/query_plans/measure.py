@@ -86,7 +86,7 @@ def operations(tokens: dict[str, list[str]], messages: int) -> dict[str, Callabl
     """Reads of clients and of the repair, each with an answer of a fixed size."""
     from django.test import Client
 
-    from accounts.auth import sign_in_together
+    from accounts.auth import authenticate_together
     from accounts.selectors import ended_sessions, find_by_login
     from accounts.tokens import read_access
     from messaging.changes_since import changes_since, has_more_changes
@@ -137,7 +137,7 @@ def operations(tokens: dict[str, list[str]], messages: int) -> dict[str, Callabl
             f"GET {path.replace(str(middle), 'N').replace(str(public.pk), 'M')}": get(path)
             for path in paths
         },
-        "sign-in": lambda: sign_in_together([claims]),
+        "sign-in": lambda: authenticate_together([claims]),
         "room by name": lambda: rooms_of_members([(claims.user_id, name) for name in names]),
         "room by username": lambda: rooms_of_pairs([(claims.user_id, name) for name in names]),
         "login": lambda: find_by_login("room0-0"),

@@ -128,7 +128,7 @@ class Events:
         for state in frame["rooms"]:
             if self._begun and state["id"] not in self.rooms:
                 self._room_at(state["id"], _unread_from(state))
-                self._start(self._tell_added(state["id"]))
+                self._start(self._announce_added(state["id"]))
             self._room_at(state["id"], Position(state["version"], state["last_seq"]))
         self._begun = True
         behind = []
@@ -225,7 +225,7 @@ class Events:
         elif info.version != room.position.version and not room.resuming:
             room.ask_resume()
 
-    async def _tell_added(self, room_id: int) -> None:
+    async def _announce_added(self, room_id: int) -> None:
         """Tells of a room that came while there was no connection, then of its messages."""
         try:
             info = await self._session.api.room(room_id)

@@ -1,4 +1,4 @@
-"""Keeps a socket open: connects, obeys close codes, renews the sign-in, reconnects."""
+"""Keeps a socket open: connects, follows close codes, renews the sign-in, reconnects."""
 
 import asyncio
 import logging

@@ -197,7 +197,7 @@ class Room:
         await self._send_now({"type": "delivered", "seq": seq})
 
     async def type(self, *, typing: bool = True) -> None:
-        """Tells the others that the user types. Raises NotConnected."""
+        """Publishes that the user types. Raises NotConnected."""
         await self._send_now({"type": "typing", "typing": typing})
 
     async def _send_now(self, frame: Frame) -> None:

@@ -89,7 +89,7 @@ def test_second_click_makes_other_names(browser: Client) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("cheap_passwords", "unlimited")
-def test_button_obeys_the_limit_of_registrations(browser: Client, settings: Settings) -> None:
+def test_button_is_limited_like_registrations(browser: Client, settings: Settings) -> None:
     settings.CHAT_REGISTER_RATE = parse_rate("1/h")
     browser.get("/")
     token = {"x-csrftoken": browser.cookies["csrftoken"].value}

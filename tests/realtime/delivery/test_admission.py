@@ -25,8 +25,8 @@ from realtime.delivery.admission import (
     AdmissionQueue,
     RefusalQueue,
 )
+from realtime.delivery.authorisation import Authorisation, RoomSearch
 from realtime.delivery.local_state import MessageFlow
-from realtime.delivery.sign_ins import RoomSearch, SignIns
 from realtime.runtime import runtime
 from rooms.models import Room
 from rooms.selectors import rooms_of_members
@@ -121,7 +121,7 @@ async def test_full_admission_queue_raises_busy(
     await waiting
 
 
-class DrainingSignIns(SignIns):
+class DrainingAuthorisation(Authorisation):
     """Authorises the caller; meanwhile the process begins to drain."""
 
     authorised = False
@@ -133,10 +133,10 @@ class DrainingSignIns(SignIns):
 
 
 @pytest.fixture
-def sign_ins(monkeypatch: pytest.MonkeyPatch) -> DrainingSignIns:
-    monkeypatch.setattr(runtime, "sign_ins", DrainingSignIns(database))
+def authorisation(monkeypatch: pytest.MonkeyPatch) -> DrainingAuthorisation:
+    monkeypatch.setattr(runtime, "authorisation", DrainingAuthorisation(database))
     monkeypatch.setattr(runtime.lifecycle, "draining", False)
-    return cast(DrainingSignIns, runtime.sign_ins)
+    return cast(DrainingAuthorisation, runtime.authorisation)
 
 
 class Client(room_consumer.RoomConsumer):
@@ -159,7 +159,7 @@ class Client(room_consumer.RoomConsumer):
 
 @pytest.mark.parametrize("when", ["waiting for admission", "authorising"])
 async def test_socket_in_its_handshake_during_drain_is_closed_for_restart(
-    when: str, sign_ins: DrainingSignIns, monkeypatch: pytest.MonkeyPatch
+    when: str, authorisation: DrainingAuthorisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The close of all sockets at shutdown is over: this socket would stay open."""
     monkeypatch.setattr(runtime, "start", lambda loop: None)
@@ -172,7 +172,7 @@ async def test_socket_in_its_handshake_during_drain_is_closed_for_restart(
         {"type": "websocket.accept", "subprotocol": None},
         {"type": "websocket.close", "code": 1012, "reason": ""},
     ]
-    assert sign_ins.authorised == (when == "authorising")
+    assert authorisation.authorised == (when == "authorising")
     assert not runtime.hub.rooms
 
 
@@ -258,12 +258,12 @@ async def refusal_of(client: ClientWithToken) -> tuple[int, str]:
 
 @pytest.mark.parametrize("token", [b"token=nonsense", b"token="])
 async def test_bad_token_uses_neither_the_queue_nor_the_database(
-    token: bytes, full_queue: None, sign_ins: DrainingSignIns
+    token: bytes, full_queue: None, authorisation: DrainingAuthorisation
 ) -> None:
     client = ClientWithToken()
     client.token = token
     assert await refusal_of(client) == (4401, "token_invalid")
-    assert not sign_ins.authorised
+    assert not authorisation.authorised
 
 
 async def test_socket_with_a_bad_token_counts_as_not_signed_in(

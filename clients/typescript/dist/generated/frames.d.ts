@@ -656,7 +656,7 @@ export interface SendMessage {
     attachments?: number[];
 }
 /**
- * Tells the others that the caller types, or stopped: not stored.
+ * Publishes that the caller types, or stopped: not stored.
  */
 export interface Typing {
     /**
@@ -675,7 +675,7 @@ export interface Typing {
     typing?: boolean;
 }
 /**
- * Asks for the caller's own `join`; the others hear it at most every 10 s.
+ * Asks for the caller's own `join`; the others receive it at most every 10 s.
  */
 export interface Join {
     /**
@@ -884,7 +884,7 @@ export interface SendToRoom {
     room_id?: (number | null);
 }
 /**
- * Tells the others of a room that the caller types, or stopped: not stored.
+ * Publishes in a room that the caller types, or stopped: not stored.
  */
 export interface TypingInRoom {
     /**

@@ -661,7 +661,7 @@ reply_to?: (number | null)
 attachments?: number[]
 }
 /**
- * Tells the others that the caller types, or stopped: not stored.
+ * Publishes that the caller types, or stopped: not stored.
  */
 export interface Typing {
 /**
@@ -680,7 +680,7 @@ type: "typing"
 typing?: boolean
 }
 /**
- * Asks for the caller's own `join`; the others hear it at most every 10 s.
+ * Asks for the caller's own `join`; the others receive it at most every 10 s.
  */
 export interface Join {
 /**
@@ -889,7 +889,7 @@ attachments?: number[]
 room_id?: (number | null)
 }
 /**
- * Tells the others of a room that the caller types, or stopped: not stored.
+ * Publishes in a room that the caller types, or stopped: not stored.
  */
 export interface TypingInRoom {
 /**

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from accounts.auth import Caller, sign_in_together
+from accounts.auth import Caller, authenticate_together
 from accounts.kernel.errors import Busy, DomainError
 from accounts.kernel.log_context import note_user
 from accounts.tokens import Claims
@@ -39,7 +39,7 @@ class RoomSearch:
 
 
 @dataclass(slots=True, eq=False)
-class QueuedSignIn:
+class QueuedAuthorisation:
     """A socket that waits. `answer` is its caller, with the room if it is known."""
 
     claims: Claims
@@ -47,12 +47,12 @@ class QueuedSignIn:
     answer: asyncio.Future[tuple[Caller, Room | None]]
 
 
-class SignIns:
+class Authorisation:
     """Runs one batch at a time. Runs on the loop of the sockets."""
 
     def __init__(self, database: DatabaseThreads) -> None:
         self._database = database
-        self._waiting: deque[QueuedSignIn] = deque()
+        self._waiting: deque[QueuedAuthorisation] = deque()
         self._task: asyncio.Task[None] | None = None
 
     async def authorise(self, claims: Claims, search: RoomSearch) -> tuple[Caller, Room]:
@@ -61,7 +61,7 @@ class SignIns:
             raise Busy
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[tuple[Caller, Room | None]] = loop.create_future()
-        self._waiting.append(QueuedSignIn(claims, search, answer))
+        self._waiting.append(QueuedAuthorisation(claims, search, answer))
         if self._task is None:
             # In an empty context: its log lines must not carry that of the first socket.
             self._task = loop.create_task(self._run(), context=Context())
@@ -82,15 +82,15 @@ class SignIns:
         finally:
             self._task = None
 
-    def _next_batch(self) -> list[QueuedSignIn]:
-        batch: list[QueuedSignIn] = []
+    def _next_batch(self) -> list[QueuedAuthorisation]:
+        batch: list[QueuedAuthorisation] = []
         while self._waiting and len(batch) < MAX_BATCH_SIZE:
             one = self._waiting.popleft()
             if not one.answer.done():  # closed, or it waited too long
                 batch.append(one)
         return batch
 
-    async def _answer(self, batch: Sequence[QueuedSignIn]) -> None:
+    async def _answer(self, batch: Sequence[QueuedAuthorisation]) -> None:
         try:
             outcomes = await self._database.run(authorise_together, batch)
         except Exception as error:  # noqa: BLE001 - each socket raises it again
@@ -107,9 +107,9 @@ class SignIns:
 Outcome = tuple[Caller, Room | None] | Exception
 
 
-def authorise_together(batch: Sequence[QueuedSignIn]) -> list[Outcome]:
+def authorise_together(batch: Sequence[QueuedAuthorisation]) -> list[Outcome]:
     """Returns the outcome of each; memberships are read after sessions."""
-    callers = sign_in_together([one.claims for one in batch])
+    callers = authenticate_together([one.claims for one in batch])
     rooms = {
         known: known(
             {(one.claims.user_id, one.search.name) for one in batch if one.search.known is known}
@@ -119,7 +119,9 @@ def authorise_together(batch: Sequence[QueuedSignIn]) -> list[Outcome]:
     return [_outcome(one, callers[one.claims], rooms[one.search.known]) for one in batch]
 
 
-def _outcome(one: QueuedSignIn, caller: Caller | DomainError, rooms: dict[Entry, Room]) -> Outcome:
+def _outcome(
+    one: QueuedAuthorisation, caller: Caller | DomainError, rooms: dict[Entry, Room]
+) -> Outcome:
     if isinstance(caller, DomainError):
         return caller
     room = rooms.get((caller.user_id, one.search.name))

@@ -12,8 +12,13 @@ from accounts.auth import Caller
 from accounts.kernel.errors import Busy, DomainError, SessionEnded, TokenInvalid
 from accounts.models import Session
 from accounts.tokens import Claims
-from realtime.delivery import sign_ins as module
-from realtime.delivery.sign_ins import QueuedSignIn, RoomSearch, SignIns, authorise_together
+from realtime.delivery import authorisation as module
+from realtime.delivery.authorisation import (
+    Authorisation,
+    QueuedAuthorisation,
+    RoomSearch,
+    authorise_together,
+)
 from rooms import connecting, selectors
 from rooms.errors import NotAMember
 from rooms.models import Room, RoomKind
@@ -48,9 +53,9 @@ def claims_of(caller: Caller) -> Claims:
 async def authorised(
     *asked: tuple[Claims, RoomSearch],
 ) -> list[tuple[Caller, Room] | BaseException]:
-    sign_ins = SignIns(database)
+    authorisation = Authorisation(database)
     return await asyncio.gather(
-        *(sign_ins.authorise(*one) for one in asked), return_exceptions=True
+        *(authorisation.authorise(*one) for one in asked), return_exceptions=True
     )
 
 
@@ -64,7 +69,8 @@ def test_any_number_of_members_costs_two_queries() -> None:
     room = make_room(RoomKind.GROUP, member=[one.user_id for one in callers])
     loop = asyncio.new_event_loop()
     batch = [
-        QueuedSignIn(claims_of(one), group(str(room.name)), loop.create_future()) for one in callers
+        QueuedAuthorisation(claims_of(one), group(str(room.name)), loop.create_future())
+        for one in callers
     ]
     with CaptureQueriesContext(connection) as queries:
         outcomes = authorise_together(batch)
@@ -121,19 +127,19 @@ def failing(error: Exception) -> Callable[[object], object]:
 async def test_failed_batch_fails_each_socket_and_the_next_batch_runs(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sign_ins, one = SignIns(database), (Claims(1, 1, "", 2**31), group("x"))
-    monkeypatch.setattr(module, "sign_in_together", failing(error))
+    authorisation, one = Authorisation(database), (Claims(1, 1, "", 2**31), group("x"))
+    monkeypatch.setattr(module, "authenticate_together", failing(error))
     failed = await asyncio.gather(
-        *(sign_ins.authorise(*one) for _ in range(3)), return_exceptions=True
+        *(authorisation.authorise(*one) for _ in range(3)), return_exceptions=True
     )
     assert [type(result) for result in failed] == [type(error)] * 3
-    monkeypatch.setattr(module, "sign_in_together", lambda sockets: {one[0]: SessionEnded()})
+    monkeypatch.setattr(module, "authenticate_together", lambda sockets: {one[0]: SessionEnded()})
     monkeypatch.setattr(selectors, "rooms_of_members", dict)
     with pytest.raises(DomainError):
-        await sign_ins.authorise(one[0], replace(one[1], known=lambda entries: {}))
+        await authorisation.authorise(one[0], replace(one[1], known=lambda entries: {}))
 
 
 async def test_sockets_beyond_the_limit_are_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_WAITING", 0)
     with pytest.raises(Busy):
-        await SignIns(database).authorise(Claims(1, 1, "", 2**31), group("x"))
+        await Authorisation(database).authorise(Claims(1, 1, "", 2**31), group("x"))
