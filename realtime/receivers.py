@@ -96,10 +96,7 @@ def pin_changed(event: PinChanged) -> None:
 @receives(ReadAdvanced)
 def read_advanced(event: ReadAdvanced) -> None:
     text = encode(ReadOut(username=event.username, seq=event.seq))
-    if event.shared:
-        runtime.broadcaster.send_receipt(event.room_id, event.user_id, text)
-    else:
-        runtime.broadcaster.send_to_users(event.room_id, (event.user_id,), lambda: text)
+    runtime.broadcaster.send_receipt(event.room_id, event.user_id, text, shared=event.shared)
 
 
 @receives(DeliveredAdvanced)

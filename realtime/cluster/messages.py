@@ -45,12 +45,14 @@ class SendToRoom:
 class SendReceipt:
     """A user's read or delivered marker. Users who share none do not get it.
 
-    In rooms above CHAT_PRESENCE_MAX_USERS only the user's own sockets get it.
+    If it is not shared, and in rooms above CHAT_PRESENCE_MAX_USERS, only the user's own sockets get
+    it.
     """
 
     room_id: int
     user_id: int
     text: str
+    shared: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -270,6 +270,8 @@ class EventsHandlers:
         """Follows a room of the caller; tells the client when it is none any more."""
         pair = (self.caller.user_id, room_id)
         row = (await self._runtime.database.run(followed_rooms, [pair])).get(pair)
+        if not self._runtime.hub.is_open(self.socket):
+            return None  # Its session ended meanwhile: nothing would end a new subscription.
         if row is None:
             reasons = await self._runtime.database.run(removal_reasons, pair[0], [room_id])
             self.socket.end_room(room_id, reasons[room_id])

@@ -115,6 +115,10 @@ class Hub:
         self.events_sockets.setdefault(socket.caller.user_id, set()).add(socket)
         self._observer.events_socket_opened(socket)
 
+    def is_open(self, socket: EventsSocket) -> bool:
+        """Whether the socket may still be subscribed to rooms."""
+        return socket in self.events_sockets.get(socket.caller.user_id, ())
+
     def close_events_socket(self, socket: EventsSocket) -> None:
         """Ends all its subscriptions. Is safe to call twice."""
         sockets = self.events_sockets.get(socket.caller.user_id, set())
@@ -195,15 +199,16 @@ class Hub:
         if room is not None and not (droppable and not room.announces):
             room.send(text, except_user_id=except_user_id, droppable=droppable)
 
-    def send_receipt(self, room_id: int, user_id: int, text: str) -> None:
-        """Sends a receipt; in large rooms to the user's own sockets (decision 11).
+    def send_receipt(self, room_id: int, user_id: int, text: str, *, shared: bool = True) -> None:
+        """Sends a receipt; unshared, or in large rooms, to the user's own sockets (decision 11).
 
         Users who do not share receipts get those of none but themselves.
         """
         room = self.rooms.get(room_id)
-        if room is not None and room.announces and not room.unsharing:
+        is_public = shared and room is not None and room.announces
+        if room is not None and is_public and not room.unsharing:
             room.send(text)
-        elif room is not None and room.announces:
+        elif room is not None and is_public:
             receivers = [
                 one
                 for one in room.subscribers()

@@ -150,6 +150,8 @@ class MembershipWatch:
         return [one for pk in user_ids for one in self._hub.events_sockets.get(pk, ())]
 
     def _add_rooms(self, socket: EventsSocket, added: Mapping[UserRoom, AddedRoom]) -> None:
+        if not self._hub.is_open(socket):
+            return  # It closed during the queries: nothing would end a new subscription.
         for (user_id, room_id), room in added.items():
             if user_id != socket.caller.user_id or socket.knows(room_id):
                 continue

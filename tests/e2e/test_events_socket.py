@@ -274,8 +274,10 @@ async def test_unknown_receiver_is_refused_as_on_other_sockets(person: Register)
         assert (await socket.receive_type("error"))["code"] == "sender_mismatch"
 
 
-async def test_read_moves_the_marker_on_all_devices(person: Register) -> None:
+@pytest.mark.parametrize("shares", [True, False])
+async def test_read_moves_the_marker_on_all_devices(person: Register, shares: bool) -> None:
     ila, kaushal = await person(), await person()
+    await ila.patch("/users/me", {"share_receipts": shares})
     room_id = await make_group(ila, kaushal)
     for _ in range(3):
         await send_text(kaushal, room_id)

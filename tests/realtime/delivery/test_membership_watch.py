@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import pytest
@@ -14,6 +14,8 @@ from pytest_django import Settings
 from accounts.auth import Caller
 from accounts.kernel.errors import Busy
 from accounts.models import User
+from messaging.my_rooms import AddedRoom, added_rooms
+from messaging.unread import UserRoom
 from realtime.delivery import membership_watch as module
 from realtime.delivery.events_socket import EventsSocket
 from realtime.delivery.following import Following
@@ -244,3 +246,21 @@ def test_rooms_of_a_socket_are_two_queries_for_any_number() -> None:
     with CaptureQueriesContext(connection) as queries:
         assert len(memberships(user.pk, limit=None).rooms) == 20
     assert len(queries) == 2
+
+
+async def test_socket_that_closes_during_a_check_gets_no_new_subscription(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (socket,) = site.hub.events_sockets[site.caller.user_id]
+    new = await sync_to_async(make_room)(RoomKind.GROUP, owner=[site.owner.pk])
+    name = site.caller.username
+    await site.change(membership.add_members, user_id=site.owner.pk, room_id=new.pk, people=[name])
+
+    def closing(rooms: Collection[UserRoom]) -> Mapping[UserRoom, AddedRoom]:
+        site.hub.close_events_socket(socket)
+        return added_rooms(rooms)
+
+    monkeypatch.setattr(module, "added_rooms", closing)
+    await site.check()
+    assert new.pk not in site.hub.rooms
+    assert socket.followed == {}
