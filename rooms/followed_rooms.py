@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from django.db import connection
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.kernel.sql_arrays import id_array
@@ -149,10 +150,11 @@ def removal_reasons(user_id: int, room_ids: Collection[int]) -> dict[int, Remova
     """Returns why a user cannot read rooms, as far as the database shows it.
 
     It does not show whether a user left a group or was removed: it says `removed`. So it does for a
-    group of others and for a room that never was, which must look alike.
+    group or private room of others and for a room that never was, which must look alike.
     """
-    rows = Room.objects.filter(pk__in=room_ids).values_list("pk", "kind", "deleted_at")
-    rooms = {pk: (kind, deleted_at) for pk, kind, deleted_at in rows}
+    others = Q(kind=RoomKind.PRIVATE) & ~Q(low=user_id) & ~Q(high=user_id)
+    rows = Room.objects.filter(pk__in=room_ids).exclude(others)
+    rooms = {pk: about for pk, *about in rows.values_list("pk", "kind", "deleted_at")}
     banned = set(
         Ban.objects.filter(user_id=user_id, room__in=rooms).values_list("room_id", flat=True)
     )

@@ -23,6 +23,20 @@ MARKUP = re.compile(
     rb"|body|br|p|!--|svg|\?xml|\?php)[\s>!\-/?]",
     re.IGNORECASE,
 )
+HEIF_BRANDS = frozenset(
+    (
+        *(b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis"),
+        *(b"mif1", b"mif2", b"msf1", b"miaf", b"jxl ", b"crx "),
+    )
+)
+"""Images in ISO media files (https://mp4ra.org/registered-types/brands), some of which puremagic
+takes for data of no known type. AVIF has these brands, too, after its own."""
+BY_START = (
+    (re.compile(rb".{4}ftypavi[fs]", re.DOTALL), "image/avif"),
+    (re.compile(rb".{4}ftypM4A", re.DOTALL), "audio/mp4"),
+    (re.compile(rb"ID3"), "audio/mpeg"),
+)
+"""Types that puremagic takes for others."""
 MAX_CHARACTER_BYTES = 4
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -40,9 +54,16 @@ def detect_type(head: bytes, name: str) -> str:
     found = _matches(head, PurePosixPath(name).suffix.lower())
     if found in REFUSED or found.endswith("+xml"):
         raise UnsupportedType(MARKUP_REFUSED)
-    if found.startswith("image/") and found not in IMAGES:
+    if (found.startswith("image/") or _is_heif(head)) and found not in IMAGES:
         raise UnsupportedType("Images must be JPEG, PNG, GIF, WebP or AVIF")
     return found
+
+
+def _is_heif(head: bytes) -> bool:
+    """Whether an ISO media file names a brand of images, first or among the compatible ones."""
+    box = head[: int.from_bytes(head[:4], "big")]
+    brands = {box[start : start + 4] for start in range(8, len(box), 4)}
+    return head[4:8] == b"ftyp" and not brands.isdisjoint(HEIF_BRANDS)
 
 
 def _in_utf_8(head: bytes) -> bytes:
@@ -56,10 +77,9 @@ def _matches(head: bytes, suffix: str) -> str:
         return _zip_type(head, suffix)
     if head.startswith(b"OggS"):
         return "video/ogg" if b"theora" in head else "audio/ogg"
-    if head[4:11] == b"ftypM4A":
-        return "audio/mp4"
-    if head.startswith(b"ID3"):
-        return "audio/mpeg"
+    for start, content_type in BY_START:
+        if start.match(head):
+            return content_type
     try:
         matches = puremagic.magic_string(head)
     except (puremagic.PureError, ValueError):  # ValueError: an empty file

@@ -141,15 +141,20 @@ def main(content_type: str, image_file: int, thumbnail_file: int) -> None:
     answer: dict[str, Any]
     try:
         image, small, width, height = clean(sys.stdin.buffer.read(), content_type)
-        write(image_file, image)
-        write(thumbnail_file, small)
-        answer = {"width": width, "height": height}
     except BadImage as error:
         answer = {"error": str(error)}
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         answer = {"error": TOO_MANY_PIXELS}
     except Exception as error:  # noqa: BLE001 - decoders raise errors of any type
         answer = {"error": "cannot be decoded", "type": type(error).__name__}
+    else:
+        try:
+            write(image_file, image)
+            write(thumbnail_file, small)
+            answer = {"width": width, "height": height}
+        except OSError as error:
+            # Such as a full disk, which is no fault of the image.
+            answer = {"unwritten": type(error).__name__}
     sys.stdout.write(json.dumps(answer))
 
 

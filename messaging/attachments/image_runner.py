@@ -57,7 +57,7 @@ def clean_image(file: "IO[Any] | File[Any]", content_type: str) -> CleanImage:
     Waits for another process, so call it from a thread.
 
     Raises Invalid for an image that cannot be decoded or is too large, Busy after WAIT_TIMEOUT
-    or PROCESS_TIMEOUT.
+    or PROCESS_TIMEOUT, and when MEDIA_ROOT takes no files.
     """
     if not _processes.acquire(timeout=WAIT_TIMEOUT):
         raise Busy
@@ -88,6 +88,9 @@ def _run(
         pass_fds=outputs,
     )
     answer = _answer(process)
+    if "unwritten" in answer:
+        log.error("A cleaned image was not written: %s", answer["unwritten"])
+        raise Busy
     if "width" not in answer:
         if not answer:
             image_crashes.inc()

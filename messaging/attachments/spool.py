@@ -1,6 +1,8 @@
 """Opens files without a name: nothing is left of them after a crash."""
 
-from contextlib import suppress
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
@@ -10,14 +12,29 @@ from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from typing_extensions import override
 
+from accounts.kernel.errors import Busy
+
+log = logging.getLogger(__name__)
+
 
 def open_spool() -> BinaryIO:
-    """Returns a new file in MEDIA_ROOT: /tmp may be memory."""
+    """Returns a new file in MEDIA_ROOT: /tmp may be memory. Raises Busy on a full disk."""
     folder: Path = settings.MEDIA_ROOT
-    with suppress(FileNotFoundError):
+    with busy_on_disk_errors():
+        with suppress(FileNotFoundError):
+            return TemporaryFile(dir=folder)
+        folder.mkdir(parents=True, exist_ok=True)
         return TemporaryFile(dir=folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    return TemporaryFile(dir=folder)
+
+
+@contextmanager
+def busy_on_disk_errors() -> Iterator[None]:
+    """Turns an error such as a full disk into Busy, and logs it for the operator."""
+    try:
+        yield
+    except OSError as error:
+        log.error("MEDIA_ROOT takes no files: %s", error.strerror)  # noqa: TRY400
+        raise Busy from error
 
 
 class SpoolUploadHandler(FileUploadHandler):
@@ -30,11 +47,13 @@ class SpoolUploadHandler(FileUploadHandler):
 
     @override
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
-        self._file.write(raw_data)
+        with busy_on_disk_errors():
+            self._file.write(raw_data)
 
     @override
     def file_complete(self, file_size: int) -> "UploadedFile[bytes]":
-        self._file.seek(0)
+        with busy_on_disk_errors():
+            self._file.seek(0)
         self._file.size = file_size
         return self._file
 

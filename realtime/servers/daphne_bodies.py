@@ -138,21 +138,30 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
         if arriving.size + len(data) > self._limit:
             self._refuse_soon(self._too_large)
         elif self._upload is not None:
-            self._upload.file.write(data)
-            self._upload.size += len(data)
+            self._write(self._upload, data)
         elif self._body is not None:
             self.content.write(data)
             self.unfinished_bodies.grow(self._body, len(data))
+
+    def _write(self, upload: Upload, data: bytes) -> None:
+        try:
+            upload.write(data)
+            upload.size += len(data)
+        except BodyRefused as refusal:
+            self._refuse_soon(refusal)
 
     @override
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         self._is_passed_on = True
         self._end()
+        if self.refusal is None and self._upload is not None:
+            try:
+                self._upload.rewind()
+            except BodyRefused as refusal:
+                self.refusal = refusal
         if self.refusal is not None:
             self.content = BytesIO()
             self._drop_upload()
-        elif self._upload is not None:
-            self._upload.file.seek(0)
         super().requestReceived(command, path, version)
 
     @override

@@ -7,14 +7,15 @@ the disk space that uploads in progress may take.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from django.conf import settings
 
 from accounts.auth import signed_user
-from accounts.kernel.errors import DomainError
-from messaging.attachments.spool import open_spool
+from accounts.kernel.errors import Busy, DomainError
+from messaging.attachments.spool import busy_on_disk_errors, open_spool
 
 from .http_bodies import MAX_DISCARDED, MIN_BODY_RATE, TOO_SLOW, BodyRefused, Receive
 
@@ -27,6 +28,7 @@ WRITE_SIZE = 64 * 1024
 TOO_LARGE = BodyRefused(413, "CHAT_ATTACHMENT_SIZE")
 TOO_MANY = BodyRefused(503, "CHAT_UPLOADS")
 TOO_MANY_OF_USER = BodyRefused(503, "CHAT_UPLOADS_PER_USER")
+DISK_REFUSED = BodyRefused(503, "MEDIA_ROOT")
 
 
 def is_upload(method: str, path: str) -> bool:
@@ -60,9 +62,19 @@ class Upload:
         self._user_id = user_id
 
     def open(self) -> None:
-        self.file = open_spool()
+        """Raises BodyRefused, as `write` and `rewind` do, when the disk takes no more."""
+        with _refused_by_disk():
+            self.file = open_spool()
         if self._uploads is None:  # closed meanwhile: this ran in a thread
             self.file.close()
+
+    def write(self, data: bytes | bytearray) -> None:
+        with _refused_by_disk():
+            self.file.write(data)
+
+    def rewind(self) -> None:
+        with _refused_by_disk():  # it writes what is still in Python's buffer
+            self.file.seek(0)
 
     def close(self) -> None:
         """Deletes the file. A second call does nothing."""
@@ -71,7 +83,20 @@ class Upload:
             return
         uploads.end(self._user_id)
         if hasattr(self, "file"):
-            _in_thread(self.file.close)
+            _in_thread(self._close_file)
+
+    def _close_file(self) -> None:
+        with suppress(OSError):  # a full disk; the file is deleted all the same
+            self.file.close()
+
+
+@contextmanager
+def _refused_by_disk() -> Iterator[None]:
+    try:
+        with busy_on_disk_errors():
+            yield
+    except Busy:
+        raise DISK_REFUSED from None
 
 
 def _in_thread(call: Callable[[], None]) -> None:
@@ -156,9 +181,9 @@ async def _pieces(receive: Receive, upload: Upload, deadline: asyncio.Timeout) -
         if upload.size > limit:
             raise TOO_LARGE
         if len(unwritten) >= WRITE_SIZE or not more:
-            await asyncio.to_thread(upload.file.write, unwritten)
+            await asyncio.to_thread(upload.write, unwritten)
             unwritten = bytearray()
         if not deadline.expired():
             deadline.reschedule(begun + settings.CHAT_BODY_TIMEOUT + upload.size / MIN_BODY_RATE)
-    upload.file.seek(0)
+    upload.rewind()
     return True

@@ -12,11 +12,11 @@ import httpx
 import psutil
 import pytest
 
-from tests.clients import Frame, Person, Socket, fresh, opened, rest, signed_in_again
+from tests.clients import Frame, Person, Socket, fresh, opened, register, rest, signed_in_again
 from tests.conftest import Register
 from tests.pictures import SECRET, animation, exif, huge_png, picture
 from tests.pictures import opened as image_of
-from tests.servers import Server
+from tests.servers import Server, serving
 
 PDF = b"%PDF-1.7\n%" + bytes(range(256)) * 20
 HTML = b"<!DOCTYPE html><script>alert(1)</script>"
@@ -249,6 +249,21 @@ async def test_aborted_upload_leaves_nothing(server: Server, person: Register) -
         await _until(lambda: _open_spools(server) > 0)
     await _until(lambda: _open_spools(server) == 0)
     assert files_of(server) == before
+
+
+@pytest.mark.parametrize("kind", ["daphne", "uvicorn"])
+async def test_upload_to_a_full_disk_is_answered_busy(kind: str, tmp_path: Path) -> None:
+    with serving(kind, tmp_path) as server:
+        ila = await register(server.http, server.ws)
+        async with ila.http:
+            # No file grows beyond it, the next write fails; databases and logs stay smaller.
+            psutil.Process(server.process.pid).rlimit(psutil.RLIMIT_FSIZE, (3_000_000, -1))
+            for size in (3_500_000, 20_000_000):
+                answer = await upload(ila, PDF.ljust(size, b"x"))
+                assert code_of(answer) == (503, "busy")
+                assert answer.headers["Retry-After"]
+            assert (await upload(ila, PDF)).status_code == 201
+        assert "MEDIA_ROOT takes no files" in server.log.read_text()
 
 
 async def test_fifty_uploads_at_once_take_little_memory(server: Server, person: Register) -> None:

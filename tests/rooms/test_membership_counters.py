@@ -2,6 +2,7 @@
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
 from accounts.models import User
 from rooms import (
@@ -179,12 +180,16 @@ def test_removal_has_a_reason(owner: User, friend: User, group: Room) -> None:
     membership.remove_member(user_id=owner.pk, room_id=banned.pk, username=friend.username)
     gone = make_room(RoomKind.GROUP, owner=[owner.pk])
     services.delete_room(user_id=owner.pk, room_id=gone.pk)
-    ids = [group.pk, banned.pk, left.pk, gone.pk, 10**9]
+    own, foreign = (make_private_room(owner.pk, other) for other in (friend, make_user()))
+    Room.objects.filter(pk__in=[own.pk, foreign.pk]).update(deleted_at=timezone.now())
+    ids = [group.pk, banned.pk, left.pk, gone.pk, own.pk, foreign.pk, 10**9]
     assert followed_rooms.removal_reasons(friend.pk, ids) == {
         group.pk: "removed",
         banned.pk: "removed",
         left.pk: "left",
         gone.pk: "deleted",
+        own.pk: "deleted",
+        foreign.pk: "removed",
         10**9: "removed",
     }
 

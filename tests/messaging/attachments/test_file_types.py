@@ -55,8 +55,21 @@ def test_suffix_decides_between_documents_that_are_archives() -> None:
         picture("BMP"),
         picture("TIFF"),
         b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+        b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic",
+        b"\0\0\0\x18ftypcrx \0\0\0\x01crx isom",
     ],
 )
 def test_markup_and_other_images_are_refused(head: bytes) -> None:
     with pytest.raises(UnsupportedType):
         detect_type(head, "cat.png")
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf", "image/avif"),
+        (b"\0\0\0\x18ftypisom\0\0\x02\0isomiso2", "video/mp4"),
+    ],
+)
+def test_brand_of_an_iso_media_file_decides_its_type(head: bytes, expected: str) -> None:
+    assert detect_type(head + bytes(100), "cat") == expected
