@@ -143,7 +143,7 @@ def ended_sessions(open_ids: Collection[int], seconds: float) -> list[int]:
 
 
 def changed_sharing(open_ids: Collection[int], seconds: float) -> dict[int, bool]:
-    """Returns `share_receipts` by session, where its user changed it in the same time."""
+    """Returns `share_receipts` by session, where its user changed it meanwhile."""
     rows = _about_sessions(SHARING, open_ids, seconds)
     return {session_id: bool(shares) for session_id, shares in rows}
 

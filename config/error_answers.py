@@ -101,7 +101,7 @@ def problem(
 
 
 def as_json(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    """Returns an answer with Django's own error page as JSON, if it is to a request of the API."""
+    """Turns Django's own error page into JSON for a request of the API."""
     if response.status_code not in PLAIN or not request.path_info.startswith("/api"):
         return response
     if response.headers.get("Content-Type", "").startswith("application/json"):

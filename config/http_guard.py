@@ -192,5 +192,5 @@ async def _answer_in_time(
     if response.refusal is not None:
         raise response.refusal
     if late:
-        log.warning("A request timed out: %s", scope["path"])
+        log.warning("A request timed out: %r", scope["path"])
         raise busy("CHAT_DATABASE_TIMEOUT")

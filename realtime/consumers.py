@@ -22,7 +22,10 @@ class PublicChatConsumer(RoomConsumer):
 
 
 class GroupChatConsumer(RoomConsumer):
-    """`/ws/chat/group/<room_name>/`: members only; for others a group is as if missing."""
+    """`/ws/chat/group/<room_name>/`: members only.
+
+    For other users a group is as if missing.
+    """
 
     kind = RoomKind.GROUP
     known_rooms = staticmethod(selectors.rooms_of_members)

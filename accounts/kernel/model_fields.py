@@ -1,4 +1,4 @@
-"""Defines model fields: keys for comparing names, and texts with the checks of the API."""
+"""Defines model fields: keys that compare names, and texts that the API checks."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Generates the JSON schemas of all frames from the classes in `realtime/protocol/`."""
+"""Generates the JSON schemas of all frames from `realtime/protocol/`."""
 
 import copy
 from typing import Any, NamedTuple, get_args

@@ -1,1 +1,4 @@
-"""Pages for browsers: the start page, the playground, error pages (`CHAT_WEB=off` removes them)."""
+"""Pages for browsers: start page, playground, error pages.
+
+`CHAT_WEB=off` removes them.
+"""

@@ -1,4 +1,4 @@
-"""Shows browsers a page for an error, instead of Django's bare line or yellow page.
+"""Shows browsers a page for an error, instead of Django's bare line.
 
 Programs and the API get no page: clients of the API always receive JSON.
 """
@@ -43,7 +43,10 @@ REQUEST_ID = "request-id-of-this-answer"
 
 @sync_and_async_middleware
 def error_pages(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Replaces error answers by pages. Outermost, so that it sees those of all middleware."""
+    """Replaces error answers by pages.
+
+    Outermost, so that it sees those of all middleware.
+    """
     prepare_pages()
     if iscoroutinefunction(get_response):
         answer: Callable[[HttpRequest], Awaitable[HttpResponseBase]] = get_response

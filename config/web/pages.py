@@ -10,7 +10,10 @@ from .csp import POLICY
 
 
 def page(template: str, context: dict[str, Any] | None = None) -> HttpResponse:
-    """Returns a page. Without context processors: none of the pages needs the database."""
+    """Returns a page.
+
+    Without context processors: none of the pages needs the database.
+    """
     response = HttpResponse(render_to_string(template, context))
     set_page_headers(response)
     return response

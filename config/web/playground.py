@@ -10,5 +10,8 @@ from .pages import page
 @csrf_exempt  # so that other methods answer 405, as everywhere under /api
 @require_safe
 async def playground(request: HttpRequest) -> HttpResponse:
-    """Answers with the page. Its modules sign in by REST, so it holds nothing of a user."""
+    """Answers with the page.
+
+    Its modules sign in by REST, so it holds nothing of a user.
+    """
     return page("web/playground.html", {"current": "playground"})

@@ -19,7 +19,10 @@ from .pages import page
 
 @require_safe
 async def start(request: HttpRequest) -> HttpResponse:
-    """Shows what is installed, and asks no database: the page reads the state from `/readyz`."""
+    """Shows what is installed, without the database.
+
+    The page reads the state from `/readyz`.
+    """
     context = {
         "version": VERSION,
         "database": connection.display_name,
@@ -32,7 +35,10 @@ async def start(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 async def favicon(_: HttpRequest) -> HttpResponse:
-    """Redirects to the icon: browsers ask here for pages that name none, such as the admin."""
+    """Redirects to the icon.
+
+    Browsers look here for pages that name none, such as the admin.
+    """
     return HttpResponseRedirect(static("web/icon.svg"))
 
 

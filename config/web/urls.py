@@ -8,7 +8,10 @@ from .start import create_demo, favicon, start
 
 
 def pages() -> list[URLPattern]:
-    """Returns the patterns; they come before those of the API, which takes all of `/api/`."""
+    """Returns the patterns.
+
+    They come before those of the API, which takes all of `/api/`.
+    """
     patterns = [
         path("", start, name="start"),
         path("favicon.ico", favicon),

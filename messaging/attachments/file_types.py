@@ -60,7 +60,7 @@ def detect_type(head: bytes, name: str) -> str:
 
 
 def _is_heif(head: bytes) -> bool:
-    """Whether an ISO media file names a brand of images, first or among the compatible ones."""
+    """Whether an ISO media file has a brand of images, first or as compatible."""
     box = head[: int.from_bytes(head[:4], "big")]
     brands = {box[start : start + 4] for start in range(8, len(box), 4)}
     return head[4:8] == b"ftyp" and not brands.isdisjoint(HEIF_BRANDS)

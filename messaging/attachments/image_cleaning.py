@@ -50,7 +50,10 @@ class BadImage(Exception):
 
 
 def bound_process() -> None:
-    """Limits memory, time and output, and offers the process first to the kernel's OOM killer."""
+    """Limits memory, time and output.
+
+    Also offers the process first to the kernel's OOM killer.
+    """
     limits = {
         resource.RLIMIT_AS: MAX_MEMORY,
         resource.RLIMIT_CPU: MAX_SECONDS,

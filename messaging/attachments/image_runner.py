@@ -100,7 +100,7 @@ def _run(
 
 
 def _answer(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
-    """Waits for the process; empty if it crashed or reached a limit. Raises Busy after a time."""
+    """Waits for the answer; empty after a crash or a limit. Raises Busy if late."""
     with process:
         try:
             # From outside and at once: to start Python and load decoders is half of its work.

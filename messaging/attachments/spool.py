@@ -18,7 +18,10 @@ log = logging.getLogger(__name__)
 
 
 def open_spool() -> BinaryIO:
-    """Returns a new file in MEDIA_ROOT: /tmp may be memory. Raises Busy on a full disk."""
+    """Returns a new file in MEDIA_ROOT. Raises Busy on a full disk.
+
+    Not in /tmp, which may be memory.
+    """
     folder: Path = settings.MEDIA_ROOT
     with busy_on_disk_errors():
         with suppress(FileNotFoundError):

@@ -47,7 +47,7 @@ class Cursor(models.Model):
 
 
 class LaterChange(models.Model):
-    """One row for each edit, deletion, reaction or pin, by which followers find rooms.
+    """An edit, deletion, reaction or pin, by which followers find rooms.
 
     New messages need no row: their own ids rise. A row is written under the lock of its room, like
     the change itself, and deleted once every follower has passed it.

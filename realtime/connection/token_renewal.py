@@ -1,4 +1,4 @@
-"""Renews the sign-in of an open socket, and ends it with its token (contract §3, Signing in)."""
+"""Renews the token of an open socket, which ends with it (contract §3)."""
 
 import asyncio
 import time

@@ -200,7 +200,9 @@ class Hub:
             room.send(text, except_user_id=except_user_id, droppable=droppable)
 
     def send_receipt(self, room_id: int, user_id: int, text: str, *, shared: bool = True) -> None:
-        """Sends a receipt; unshared, or in large rooms, to the user's own sockets (decision 11).
+        """Sends a receipt to a room.
+
+        Unshared, or in a large room (decision 11), only to the user's own sockets.
 
         Users who do not share receipts get those of none but themselves.
         """

@@ -31,7 +31,7 @@ NO_USERS: frozenset[int] = frozenset()
 
 
 def may_announce(*counts: int) -> bool:
-    """Whether a room with so many users and followers gets join, exit, typing and receipts.
+    """Whether a room of this size gets join, exit, typing and receipts.
 
     Above CHAT_PRESENCE_MAX_USERS each would cost a frame for every member (decision 11).
     """

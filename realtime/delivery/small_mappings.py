@@ -18,7 +18,10 @@ NO_ENTRIES: Mapping[Any, Any] = MappingProxyType({})
 
 
 class OneEntry(Mapping[Key, Value]):
-    """A mapping with one entry: 48 bytes. Its methods are those of a dict made for each call."""
+    """A mapping with one entry, of 48 bytes.
+
+    Its methods are those of a dict made for each call.
+    """
 
     __slots__ = ("_key", "_value")
 
@@ -65,7 +68,9 @@ def with_entry(entries: Mapping[Key, Value], key: Key, value: Value) -> Mapping[
 
 
 def without_entry(entries: Mapping[Key, Value], key: Key) -> Mapping[Key, Value]:
-    """Returns the entries without one, which may be missing. A dict is changed in place.
+    """Returns the entries without one, which may be missing.
+
+    A dict is changed in place.
 
     An emptied dict is replaced: it would keep the memory that it once needed.
     """

@@ -1,4 +1,6 @@
-"""A chat client that keeps the delivery promise: no message lost, doubled or out of order.
+"""A chat client that keeps the delivery promise.
+
+No message is lost, doubled or out of order.
 
 For bots, tests and scripts. See README.md.
 """

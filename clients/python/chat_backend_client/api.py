@@ -1,4 +1,7 @@
-"""The REST API, typed. Each method is one request; paths and rules are in the contract."""
+"""The REST API, typed: each method is one request.
+
+Paths and rules are in the contract.
+"""
 
 from collections.abc import AsyncIterator
 from typing import Literal

@@ -186,7 +186,7 @@ class CatchUp:
             self._reading_failed()
 
     def _reading_failed(self) -> None:
-        """Stops waiting for the reading, and lets the next frame ask for what it left out."""
+        """Stops waiting for the page; the next frame requests what it left out."""
         if self._reloading:
             self._reloading = False
             self.timeline.seen = self.timeline.version

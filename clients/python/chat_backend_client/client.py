@@ -18,7 +18,7 @@ from .tokens import Pair, Tokens
 
 
 class ChatClient:
-    """`async with ChatClient("http://127.0.0.1:8000") as chat: await chat.login(...)`.
+    """A client: `async with ChatClient(url) as chat: await chat.login(...)`.
 
     `storage` keeps unsent messages and tokens, in memory by default. One client is one user.
     """
@@ -136,7 +136,7 @@ class ChatClient:
         position: Position | None = None,
         history: int | None = None,
     ) -> RoomSocket:
-        """Returns a room, open within `async with`: `async with chat.room("sports") as room`.
+        """Returns a room: `async with chat.room("sports") as room` opens it.
 
         A public room is made when the name is free. `position`, as `change.position` gave it to an
         earlier process, brings all changes after it. `history`: how many messages are loaded.

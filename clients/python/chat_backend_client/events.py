@@ -1,4 +1,7 @@
-"""Defines the events that an app receives: changes of messages, and events that are not stored."""
+"""Defines the events that an app receives.
+
+Changes of messages, and events that are not stored.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime

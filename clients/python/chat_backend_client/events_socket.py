@@ -91,7 +91,7 @@ class Events:
         await self._stop()
 
     def changes(self) -> AsyncIterator[Change | Reset]:
-        """Yields each new message and each change of all rooms, in order within each room."""
+        """Yields each new message and change of all rooms, in order within each."""
         return self._events.changes()
 
     def events(self) -> AsyncIterator[AnyEvent]:
@@ -99,7 +99,7 @@ class Events:
         return self._events.all()
 
     async def follow(self, room_id: int) -> Room:
-        """Follows one more room, and counts as online there. Raises Refused, NotConnected."""
+        """Follows one more room as online. Raises Refused, NotConnected."""
         self._named.add(room_id)
         try:
             await self._ask({"type": "follow", "room_id": room_id})
@@ -317,5 +317,5 @@ class Events:
 
 
 def _unread_from(room: Frame) -> Position:
-    """Returns the position of a new room from which the user has read nothing, within a page."""
+    """Returns where a new room starts: before its unread messages, within a page."""
     return Position(room["version"], max(room["last_read_seq"], room["last_seq"] - PAGE))

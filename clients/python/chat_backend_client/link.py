@@ -1,4 +1,4 @@
-"""Keeps a socket open: connects, follows close codes, renews the sign-in, reconnects."""
+"""Keeps a socket open: connects, follows close codes, renews, reconnects."""
 
 import asyncio
 import logging
@@ -55,7 +55,7 @@ class Link:
         self._running: asyncio.Task[None] | None = None
 
     async def start(self, ended: Callable[[ChatError], Awaitable[None]]) -> None:
-        """Connects, and stays connected until `stop`, or until the server ends it for good.
+        """Stays connected until `stop`, or until the server ends it for good.
 
         Then `ended` learns why. Raises Closed, SignedOut, Unreachable while it is not open yet.
         """

@@ -1,4 +1,7 @@
-"""Sends REST requests: signs them, repeats those that may be repeated, raises refusals."""
+"""Sends REST requests: signs them, repeats what may be repeated.
+
+Raises refusals.
+"""
 
 import asyncio
 import time

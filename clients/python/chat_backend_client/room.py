@@ -36,7 +36,10 @@ NEVER_SENDABLE = frozenset({"not_a_member", "removed", "forbidden"})
 
 
 def _never_sendable(code: str) -> bool:
-    """Whether messages to the room are lost for good. After other codes the outbox keeps them."""
+    """Whether messages to the room are lost for good.
+
+    After other codes the outbox keeps them.
+    """
     return code in NEVER_SENDABLE or code.startswith("no_such_")
 
 

@@ -1,4 +1,4 @@
-"""The messages of a room as an app shows them: in order, without a hole, each once.
+"""The messages of a room as an app shows them: in order, no gap, each once.
 
 No network here: `catch_up.py` asks the server for what this file finds missing.
 """

@@ -1,4 +1,7 @@
-"""Keeps the pair of tokens fresh. A refresh token works once, so one renewal runs at a time."""
+"""Keeps the pair of tokens fresh.
+
+A refresh token works once, so one renewal runs at a time.
+"""
 
 import asyncio
 import base64
@@ -23,7 +26,10 @@ class Pair:
 
 
 class Tokens:
-    """`refresh` gets the next pair; `log_in_again` one by password, where the app allowed that."""
+    """`refresh` gets the next pair, `log_in_again` one by password.
+
+    The latter only where the app allowed it.
+    """
 
     def __init__(
         self,
