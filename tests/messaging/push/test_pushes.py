@@ -1,7 +1,7 @@
 """Pushes reach members who are away, once, with what they have not read."""
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db.models import F
@@ -15,6 +15,7 @@ from accounts.models import User
 from messaging import deletion, editing
 from messaging.follower.loop import FollowerThread
 from messaging.models import DuePush, Message, PushSubscription
+from messaging.push import decisions
 from messaging.push.sending import topic_of
 from messaging.push.vapid import from_base64url, vapid_keys
 from rooms import membership, notifications
@@ -45,6 +46,13 @@ def pass_time(past: timedelta) -> None:
     DuePush.objects.update(due_at=F("due_at") - past, since=F("since") - past)
     PushSubscription.objects.update(retry_at=F("retry_at") - past)
     Member.objects.update(muted_until=F("muted_until") - past)
+
+
+def member_of(room: Room) -> Caller:
+    """Returns another user who is a member."""
+    caller = make_caller()
+    Member.objects.create(room=room, user_id=caller.user_id)
+    return caller
 
 
 def read_up_to(caller: Caller, room: Room, seq: int) -> None:
@@ -257,6 +265,48 @@ def test_nothing_is_pushed_in_quiet_hours(
     assert device.received == []
 
 
+def test_quiet_hours_that_cannot_be_read_stop_no_push(
+    follower: FollowerThread,
+    device: Device,
+    push_service: PushService,
+    ila: Caller,
+    kaushal: Caller,
+    room: Room,
+) -> None:
+    unreadable = {"start": "1\u0663:00", "end": "07:00", "timezone": "UTC"}
+    User.objects.filter(pk=kaushal.user_id).update(quiet_hours=unreadable)
+    innocent = subscribed(push_service.device(), member_of(room))
+    store_message(ila, room)
+    follow(follower, 11)
+    assert len(innocent.received) == len(device.received) == 1
+
+
+def test_row_that_cannot_be_decided_is_given_up_with_an_incident(
+    follower: FollowerThread,
+    device: Device,
+    push_service: PushService,
+    ila: Caller,
+    kaushal: Caller,
+    room: Room,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def failing(quiet_hours: dict[str, str] | None, _: datetime) -> bool:
+        if quiet_hours is not None:
+            raise RuntimeError("a fault in the decision")
+        return False
+
+    monkeypatch.setattr(decisions, "is_quiet", failing)
+    User.objects.filter(pk=kaushal.user_id).update(quiet_hours={"start": "22:00"})
+    innocent = subscribed(push_service.device(), member_of(room))
+    store_message(ila, room)
+    follow(follower, 11)
+    assert (len(innocent.received), len(device.received)) == (1, 0)
+    (logged,) = [one for one in caplog.records if hasattr(one, "incident")]
+    assert "while a push was decided" in logged.getMessage()
+    assert not DuePush.objects.filter(subscription__user=kaushal.user_id).exists()
+
+
 def test_nothing_is_pushed_after_a_removal(
     follower: FollowerThread, device: Device, ila: Caller, room: Room
 ) -> None:
@@ -403,9 +453,7 @@ def test_a_slow_push_service_delays_no_other(
     ila: Caller,
     room: Room,
 ) -> None:
-    third = make_caller()
-    Member.objects.create(room=room, user_id=third.user_id)
-    slow = subscribed(push_service.device(), third)
+    slow = subscribed(push_service.device(), member_of(room))
 
     def answer(push: Received) -> tuple[int, dict[str, str]]:
         if push.path == slow.path:
@@ -455,11 +503,7 @@ def test_without_keys_nothing_is_sent(
 def test_many_devices_receive_their_pushes(
     follower: FollowerThread, push_service: PushService, ila: Caller, room: Room
 ) -> None:
-    devices = []
-    for _ in range(40):
-        person = make_caller()
-        Member.objects.create(room=room, user_id=person.user_id)
-        devices.append(subscribed(push_service.device(), person))
+    devices = [subscribed(push_service.device(), member_of(room)) for _ in range(40)]
     store_message(ila, room)
     follow(follower, 11)
     assert [len(one.payloads()) for one in devices] == [1] * 40
