@@ -7,7 +7,8 @@ import hashlib
 import hmac
 import json
 import logging
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -46,8 +47,11 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Result:
+    """The outcome of a push, and the seconds that its request took."""
+
     outcome: Outcome
     retry_after: int | None = None
+    seconds: float = 0.0
 
 
 def topic_of(room_id: int) -> str:
@@ -63,6 +67,12 @@ def topic_of(room_id: int) -> str:
 
 def send(push: Push, keys: VapidKeys) -> Result:
     """Sends a push and returns its outcome; never raises."""
+    begun = time.monotonic()
+    result = _send(push, keys)
+    return replace(result, seconds=time.monotonic() - begun)
+
+
+def _send(push: Push, keys: VapidKeys) -> Result:
     host = ""
     try:
         endpoint = parse_endpoint(push.endpoint)

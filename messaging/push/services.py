@@ -45,10 +45,10 @@ def subscribe(
     public_key()
     _check_addresses(parsed)
     try:
-        return _store(caller, endpoint, p256dh, auth)
+        return _store(caller, endpoint, parsed.host, p256dh, auth)
     except IntegrityError:
         # A concurrent request stored the endpoint first: now it is known.
-        return _store(caller, endpoint, p256dh, auth)
+        return _store(caller, endpoint, parsed.host, p256dh, auth)
 
 
 def unsubscribe(*, user_id: int, subscription_id: int) -> None:
@@ -108,7 +108,9 @@ def _decoded(text: str, length: int) -> bytes:
     return decoded
 
 
-def _store(caller: Caller, endpoint: str, p256dh: str, auth: str) -> tuple[PushSubscription, bool]:
+def _store(
+    caller: Caller, endpoint: str, host: str, p256dh: str, auth: str
+) -> tuple[PushSubscription, bool]:
     with writing():
         # Locked, so that two requests cannot exceed the limit and the session cannot end meanwhile.
         User.objects.select_for_update().filter(pk=caller.user_id).first()
@@ -119,24 +121,32 @@ def _store(caller: Caller, endpoint: str, p256dh: str, auth: str) -> tuple[PushS
         known = PushSubscription.objects.select_for_update().filter(endpoint_digest=digest).first()
         if known is not None:
             return _moved(known, caller, p256dh, auth), False
-        limit: int | None = settings.CHAT_SUBSCRIPTIONS_PER_USER
-        if limit is not None and subscriptions_of(caller.user_id).count() >= limit:
-            raise TooManySubscriptions
+        _check_count(caller.user_id)
         made = PushSubscription.objects.create(
             session_id=caller.session_id,
             user_id=caller.user_id,
             endpoint=endpoint,
             endpoint_digest=digest,
+            host=host,
             p256dh=p256dh,
             auth=auth,
         )
     return made, True
 
 
+def _check_count(user_id: int) -> None:
+    """Checks that the user may have one more. Raises TooManySubscriptions."""
+    limit: int | None = settings.CHAT_SUBSCRIPTIONS_PER_USER
+    if limit is not None and subscriptions_of(user_id).count() >= limit:
+        raise TooManySubscriptions
+
+
 def _moved(known: PushSubscription, caller: Caller, p256dh: str, auth: str) -> PushSubscription:
     is_other = known.user_id != caller.user_id
     if is_other and (known.p256dh, known.auth) != (p256dh, auth) and _is_live(known):
         raise EndpointInUse
+    if is_other or not _is_live(known):
+        _check_count(caller.user_id)
     if is_other:
         # The pushes that wait are about rooms of the other user.
         known.duepush_set.all().delete()

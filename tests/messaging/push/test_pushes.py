@@ -1,6 +1,8 @@
 """Pushes reach members who are away, once, with what they have not read."""
 
+import threading
 import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -15,7 +17,7 @@ from accounts.models import User
 from messaging import deletion, editing
 from messaging.follower.loop import FollowerThread
 from messaging.models import DuePush, Message, PushSubscription
-from messaging.push import decisions
+from messaging.push import decisions, places, services
 from messaging.push.sending import topic_of
 from messaging.push.vapid import from_base64url, vapid_keys
 from rooms import membership, notifications
@@ -469,6 +471,79 @@ def test_a_slow_push_service_delays_no_other(
     follower.follow()
     assert time.monotonic() - began < 0.5
     assert len(device.wait(timeout=0.8)) == 1
+
+
+@pytest.fixture
+def slow_paths(push_service: PushService) -> Iterator[set[str]]:
+    """Paths at which the push service answers only after the test."""
+    paths: set[str] = set()
+    ended = threading.Event()
+
+    def answer(push: Received) -> tuple[int, dict[str, str]]:
+        if push.path in paths:
+            ended.wait(8)
+        return 201, {}
+
+    push_service.answer = answer
+    yield paths
+    ended.set()
+
+
+def follow_until_received(follower: FollowerThread, device: Device, timeout: float = 3.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not device.received and time.monotonic() < deadline:
+        follower.follow()
+        time.sleep(0.02)
+
+
+def test_slow_endpoints_of_one_user_delay_nobody_else(
+    follower: FollowerThread,
+    device: Device,
+    push_service: PushService,
+    slow_paths: set[str],
+    ila: Caller,
+    room: Room,
+) -> None:
+    slow = [push_service.device() for _ in range(20)]
+    slow_paths |= {one.path for one in slow}
+    other = member_of(room)
+    for one in slow:
+        subscribe(one, other)
+    store_message(ila, room)
+    follower.follow()
+    pass_time(timedelta(seconds=11))
+    DuePush.objects.filter(subscription__user=other.user_id).update(due_at=F("since"))
+    follow_until_received(follower, device)
+    assert len(device.received) == 1
+
+
+def test_slow_host_delays_no_other_host(
+    follower: FollowerThread,
+    push_service: PushService,
+    slow_paths: set[str],
+    ila: Caller,
+    kaushal: Caller,
+    room: Room,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(places, "SLOW", 0.0)
+    slow = [subscribed(push_service.device(), member_of(room)) for _ in range(20)]
+    store_message(ila, room)
+    follow(follower, 11)
+    monkeypatch.undo()
+    slow_paths |= {one.path for one in slow}
+    # Another name of the same address.
+    sent = push_service.device()
+    elsewhere = sent.endpoint.replace("127.0.0.1", "127.1")
+    services.subscribe(caller=kaushal, endpoint=elsewhere, **sent.subscription()["keys"])
+    store_message(ila, room)
+    follower.follow()
+    pass_time(timedelta(seconds=22))
+    DuePush.objects.exclude(subscription__user=kaushal.user_id).update(due_at=F("since"))
+    follow_until_received(follower, sent)
+    assert len(sent.received) == 1
+    # Each has the push of the first message, and two wait for the answer to the second.
+    assert sum(len(one.received) for one in slow) == len(slow) + 2
 
 
 def test_progress_survives_a_restart(
