@@ -25,6 +25,7 @@ from .vapid import VapidKeys, vapid_keys
 
 MAX_RETRY_DELAY = 3600.0
 FULL_DELAY = 0.1
+POSTPONED_DELAY = timedelta(seconds=2)
 Running = tuple[DuePush, Send, "Future[Result]"]
 
 
@@ -144,6 +145,10 @@ def _store_result(row: DuePush, seq: int, result: Result) -> None:
         this.update(pushed_seq=seq, due_at=rests_until, since=now)
         if row.subscription.failures:
             device.update(failures=0, retry_at=None)
+        return
+    if result.outcome == Outcome.POSTPONED:
+        # The device did not fail, so that its next attempt needs no growing delay.
+        this.update(due_at=now + POSTPONED_DELAY)
         return
     retry_at = _retry_at(row.subscription.failures, result.retry_after, now)
     device.update(failures=F("failures") + 1, retry_at=retry_at)

@@ -6,6 +6,7 @@ from django.db import IntegrityError
 
 from accounts.auth import Caller
 from accounts.kernel.db import writing
+from accounts.kernel.db_connections import release_connection
 from accounts.kernel.errors import Invalid, SessionEnded, invalid
 from accounts.kernel.rate_limits import consume
 from accounts.models import Session, User
@@ -13,7 +14,13 @@ from accounts.models import Session, User
 from .endpoints import Endpoint, parse_endpoint
 from .errors import EndpointInUse, NoSuchSubscription, PushOff, TooManySubscriptions
 from .models import PushSubscription, endpoint_digest
-from .public_addresses import AddressRefused, Unresolved, resolve
+from .public_addresses import (
+    AddressRefused,
+    ResolverBusy,
+    Unresolved,
+    resolve,
+    subscriber_lookups,
+)
 from .selectors import subscriptions_of
 from .vapid import base64url, from_base64url, vapid_keys
 
@@ -43,6 +50,8 @@ def subscribe(
     p256dh, auth = _checked_keys(p256dh, auth)
     consume("CHAT_SUBSCRIBE_RATE", caller.user_id)
     public_key()
+    # Other requests may have the connection while the host is looked up.
+    release_connection()
     _check_addresses(parsed)
     try:
         return _store(caller, endpoint, parsed.host, p256dh, auth)
@@ -74,10 +83,10 @@ def _check_addresses(endpoint: Endpoint) -> None:
     failure of DNS must not cost a browser its subscription.
     """
     try:
-        resolve(endpoint.host, endpoint.port)
+        resolve(endpoint.host, endpoint.port, subscriber_lookups)
     except AddressRefused:
         raise invalid("endpoint", "must have public addresses only") from None
-    except Unresolved:
+    except (Unresolved, ResolverBusy):
         return
 
 

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import NoReturn
 
 import pytest
 from django.db.models import F
@@ -17,7 +18,8 @@ from accounts.models import User
 from messaging import deletion, editing
 from messaging.follower.loop import FollowerThread
 from messaging.models import DuePush, Message, PushSubscription
-from messaging.push import decisions, places, services
+from messaging.push import decisions, http_post, places, services
+from messaging.push.public_addresses import ResolverBusy
 from messaging.push.sending import topic_of
 from messaging.push.vapid import from_base64url, vapid_keys
 from rooms import membership, notifications
@@ -401,6 +403,26 @@ def test_other_failures_are_tried_again_with_growing_delays(
     assert PushSubscription.objects.get().failures == 0
     follow(follower, 11)
     assert not DuePush.objects.exists()
+
+
+def test_resolver_without_a_free_thread_does_not_hold_back_the_device(
+    follower: FollowerThread,
+    device: Device,
+    ila: Caller,
+    room: Room,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def resolve(host: str, port: int) -> NoReturn:
+        raise ResolverBusy
+
+    monkeypatch.setattr(http_post, "resolve", resolve)
+    store_message(ila, room)
+    follow(follower, 11)
+    stored = PushSubscription.objects.get()
+    assert (stored.failures, stored.retry_at) == (0, None)
+    monkeypatch.undo()
+    follow(follower, 2)
+    assert len(device.received) == 1
 
 
 def test_a_push_service_may_ask_for_more_time(
