@@ -14,11 +14,18 @@ def timezone_names() -> frozenset[str]:
 def is_quiet(quiet_hours: dict[str, str] | None, moment: datetime) -> bool:
     """Checks a moment against `{start, end, timezone}`, which may span midnight.
 
-    `start` is included and `end` is not. A zone that this machine no longer knows has no quiet
-    hours: a push too many is better than none.
+    `start` is included and `end` is not. Hours that cannot be read are no quiet hours, as those of
+    a zone that this machine no longer knows: a push too many is better than none.
     """
-    if quiet_hours is None or quiet_hours["timezone"] not in timezone_names():
+    if quiet_hours is None:
         return False
+    try:
+        return _covers(quiet_hours, moment)
+    except (KeyError, OSError, TypeError, ValueError):
+        return False
+
+
+def _covers(quiet_hours: dict[str, str], moment: datetime) -> bool:
     local = moment.astimezone(ZoneInfo(quiet_hours["timezone"])).time()
     start, end = (time.fromisoformat(quiet_hours[name]) for name in ("start", "end"))
     if start <= end:

@@ -66,8 +66,11 @@ class LogoutIn(Body):
     ] = False
 
 
+# Not \d: to pydantic it means the digits of all scripts, which `time.fromisoformat` refuses.
 TimeOfDay = Annotated[
-    Text, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$"), Field(description="As `22:00`")
+    Text,
+    StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$"),
+    Field(description="As `22:00`"),
 ]
 QUIET_HOURS_EXAMPLE = {"start": "22:00", "end": "07:00", "timezone": "Europe/Berlin"}
 

@@ -277,7 +277,7 @@ ALLOWED_ORIGINS = env.allowed_origins
 CORS_ALLOWED_ORIGINS = [] if "*" in ALLOWED_ORIGINS else ALLOWED_ORIGINS
 CORS_ALLOW_ALL_ORIGINS = "*" in ALLOWED_ORIGINS
 # With DEBUG, pages may come from any port of this machine, under each of its names.
-LOOPBACK_ORIGINS = [r"https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?\Z"]
+LOOPBACK_ORIGINS = [r"https?://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?\Z"]
 ALLOWED_ORIGIN_REGEXES = LOOPBACK_ORIGINS if DEBUG else []
 CORS_ALLOWED_ORIGIN_REGEXES = ALLOWED_ORIGIN_REGEXES
 CORS_URLS_REGEX = r"^/api/"

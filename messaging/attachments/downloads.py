@@ -25,7 +25,7 @@ from .file_types import DOWNLOAD, INLINE
 
 CHUNK = 64 * 1024
 POLICY = "sandbox; default-src 'none'"
-ONE_RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*")
+ONE_RANGE = re.compile(r"bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*")
 THUMBNAIL_TYPE = "image/webp"
 
 

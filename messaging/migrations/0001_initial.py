@@ -210,6 +210,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 ("endpoint", models.TextField()),
                 ("endpoint_digest", models.CharField(editable=False, max_length=64, unique=True)),
+                ("host", models.TextField(editable=False)),
                 ("p256dh", models.CharField(max_length=128)),
                 ("auth", models.CharField(max_length=32)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),

@@ -12,9 +12,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import Error
 from django.db.models import Min, Q
 from django.utils import timezone
 
+from accounts.kernel.errors import Busy
+from accounts.kernel.incidents import report_incident
 from accounts.quiet_hours import is_quiet
 from accounts.selectors import longest_lifetime
 from messaging.models import Mention, Message
@@ -47,7 +50,7 @@ class Postpone:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Nothing to push. `given_up`: after a day of failures."""
+    """Nothing to push. `given_up`: after a day of failures, or an unexpected error."""
 
     given_up: bool = False
 
@@ -61,7 +64,19 @@ def decide(rows: Sequence[DuePush], sockets: OpenSockets) -> list[tuple[DuePush,
     The caller has loaded its subscription, session, user and room.
     """
     decider = _Decider(rows, sockets)
-    return [(row, decider.decide(row)) for row in rows]
+    return [(row, _decide_or_give_up(decider, row)) for row in rows]
+
+
+def _decide_or_give_up(decider: "_Decider", row: DuePush) -> Decision:
+    """Gives a row up that raises: it would come first in each round and stop all others."""
+    try:
+        return decider.decide(row)
+    except (Error, Busy):
+        # About the database, not the row: the follower repeats the round.
+        raise
+    except Exception as error:  # noqa: BLE001 - it is reported
+        report_incident(error, f"while a push was decided: {row}")
+        return Drop(given_up=True)
 
 
 class _Decider:

@@ -1,7 +1,7 @@
 """Sends the pushes that are due and stores their outcomes.
 
 Requests run in threads; every decision and every write is made by the follower's thread. At most
-one request per device runs at a time, so a slow push service holds up its own devices only.
+one request per device runs at a time, and `places.py` bounds those of a user and of a slow host.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,12 +19,13 @@ from .decisions import Decision, Drop, Postpone, Send, decide
 from .metrics import pushes
 from .models import DuePush, PushSubscription
 from .open_sockets import OpenSockets
+from .places import Places
 from .sending import Outcome, Push, Result, send, topic_of
 from .vapid import VapidKeys, vapid_keys
 
 MAX_RETRY_DELAY = 3600.0
-RUNNING_PER_THREAD = 2
 FULL_DELAY = 0.1
+POSTPONED_DELAY = timedelta(seconds=2)
 Running = tuple[DuePush, Send, "Future[Result]"]
 
 
@@ -36,7 +37,7 @@ class Delivery:
         self._threads = ThreadPoolExecutor(
             settings.CHAT_PUSH_THREADS, thread_name_prefix="push-send"
         )
-        self._max_running = settings.CHAT_PUSH_THREADS * RUNNING_PER_THREAD
+        self._places = Places(settings.CHAT_PUSH_THREADS)
         self._running: dict[int, Running] = {}
 
     def run(self) -> bool:
@@ -45,32 +46,43 @@ class Delivery:
         if keys is None:
             return False
         self._store_finished()
-        free = self._max_running - len(self._running)
+        free = self._places.free
         if not free:
-            wait([one[2] for one in self._running.values()], FULL_DELAY, FIRST_COMPLETED)
+            self._wait_for_answer()
             return True
         rows = self._due_rows(free)
         self._carry_out(decide(_one_per_device(rows), self._sockets), keys)
-        return len(rows) == free
+        if len(rows) == free:
+            return True
+        # Rows of a user or host with its share may wait for the next place.
+        is_short = bool(self._places.full_users() or self._places.full_hosts())
+        return is_short and self._wait_for_answer()
 
     def close(self) -> None:
         """Lets running requests end, without their outcome: these pushes are repeated."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         pool.clear()
 
+    def _wait_for_answer(self) -> bool:
+        """Waits shortly for a running request to end. Returns whether one has."""
+        answers = [one[2] for one in self._running.values()]
+        return bool(wait(answers, FULL_DELAY, FIRST_COMPLETED).done)
+
     def _due_rows(self, limit: int) -> list[DuePush]:
         due = DuePush.objects.filter(due_at__lte=timezone.now())
-        due = due.exclude(subscription__in=list(self._running)).order_by("due_at")
+        due = due.exclude(subscription__in=list(self._running))
+        due = due.exclude(subscription__user__in=self._places.full_users())
+        due = due.exclude(subscription__host__in=self._places.full_hosts())
         loaded = due.select_related("subscription__session", "subscription__user", "room")
-        return list(loaded[:limit])
+        return list(loaded.order_by("due_at")[:limit])
 
     def _carry_out(self, decided: Sequence[tuple[DuePush, Decision]], keys: VapidKeys) -> None:
         unsent = []
         for row, decision in decided:
-            if isinstance(decision, Send):
-                self._start(row, decision, keys)
-            else:
+            if not isinstance(decision, Send):
                 unsent.append((row, decision))
+            elif self._places.take(row.subscription.user_id, row.subscription.host):
+                self._start(row, decision, keys)
         _store_unsent(unsent)
 
     def _start(self, row: DuePush, decision: Send, keys: VapidKeys) -> None:
@@ -93,8 +105,10 @@ class Delivery:
                 _store_result(row, decision.seq, answer.result())
         # After the commit: where that fails, they are stored at the next attempt.
         for row, _, answer in finished:
-            pushes.labels(answer.result().outcome).inc()
-            del self._running[row.subscription_id]
+            result, device = answer.result(), row.subscription
+            pushes.labels(result.outcome).inc()
+            self._places.give_back(device.user_id, device.host, seconds=result.seconds)
+            del self._running[device.pk]
 
 
 def _one_per_device(rows: Iterable[DuePush]) -> list[DuePush]:
@@ -131,6 +145,10 @@ def _store_result(row: DuePush, seq: int, result: Result) -> None:
         this.update(pushed_seq=seq, due_at=rests_until, since=now)
         if row.subscription.failures:
             device.update(failures=0, retry_at=None)
+        return
+    if result.outcome == Outcome.POSTPONED:
+        # The device did not fail, so that its next attempt needs no growing delay.
+        this.update(due_at=now + POSTPONED_DELAY)
         return
     retry_at = _retry_at(row.subscription.failures, result.retry_after, now)
     device.update(failures=F("failures") + 1, retry_at=retry_at)

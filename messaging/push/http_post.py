@@ -55,7 +55,7 @@ class Answer:
 def post(endpoint: Endpoint, headers: Mapping[str, str], body: bytes) -> Answer:
     """Sends the request. Redirects are answers like others.
 
-    Raises AddressRefused, Unresolved, OSError (also for TLS and timeouts), BadAnswer.
+    Raises AddressRefused, Unresolved, ResolverBusy, OSError (also for TLS and timeouts), BadAnswer.
     """
     deadline = time.monotonic() + TIMEOUT
     request = _request(endpoint, headers, body)

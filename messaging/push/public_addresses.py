@@ -7,7 +7,7 @@ then used: a name may resolve differently a moment later.
 
 import socket
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
@@ -43,6 +43,10 @@ class Unresolved(Exception):
     """The host's name could not be resolved now."""
 
 
+class ResolverBusy(Exception):
+    """No thread became free to look the name up: this says nothing about the host."""
+
+
 class SocketAddress(NamedTuple):
     """An address to connect to, with its family."""
 
@@ -51,22 +55,28 @@ class SocketAddress(NamedTuple):
     port: int
 
 
-_resolvers = ThreadPoolExecutor(4, thread_name_prefix="push-dns")
+LOOKUPS_PER_THREAD = 4
+"""A lookup may hang for half a minute, long after the push gave it up."""
+# Two pools: names that hang while devices subscribe delay no push.
+subscriber_lookups = ThreadPoolExecutor(4, thread_name_prefix="push-dns-subscribe")
+delivery_lookups = ThreadPoolExecutor(
+    settings.CHAT_PUSH_THREADS * LOOKUPS_PER_THREAD, thread_name_prefix="push-dns"
+)
 
 
-def resolve(host: str, port: int) -> list[SocketAddress]:
+def resolve(host: str, port: int, lookups: Executor = delivery_lookups) -> list[SocketAddress]:
     """Returns the host's addresses, all of them allowed.
 
-    Raises AddressRefused if one of them is not, Unresolved without an answer in time.
+    Raises AddressRefused if one of them is not, Unresolved without an answer in time, ResolverBusy.
     """
-    lookup = _resolvers.submit(
+    lookup = lookups.submit(
         socket.getaddrinfo, host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
     )
     try:
         found = lookup.result(RESOLVE_TIMEOUT)
     except TooLate:
-        lookup.cancel()
-        raise Unresolved from None
+        # Only what no thread has begun can be cancelled.
+        raise (ResolverBusy if lookup.cancel() else Unresolved) from None
     except (OSError, UnicodeError):
         raise Unresolved from None
     addresses = [

@@ -7,7 +7,8 @@ import hashlib
 import hmac
 import json
 import logging
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -15,7 +16,7 @@ from django.conf import settings
 
 from .endpoints import parse_endpoint
 from .http_post import BadAnswer, post
-from .public_addresses import AddressRefused, Unresolved
+from .public_addresses import AddressRefused, ResolverBusy, Unresolved
 from .vapid import VapidKeys
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class Outcome(StrEnum):
     SENT = "sent"
     GONE = "gone"
     FAILED = "failed"
+    POSTPONED = "postponed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,11 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Result:
+    """The outcome of a push, and the seconds that its service took."""
+
     outcome: Outcome
     retry_after: int | None = None
+    seconds: float = 0.0
 
 
 def topic_of(room_id: int) -> str:
@@ -63,6 +68,14 @@ def topic_of(room_id: int) -> str:
 
 def send(push: Push, keys: VapidKeys) -> Result:
     """Sends a push and returns its outcome; never raises."""
+    begun = time.monotonic()
+    result = _send(push, keys)
+    if result.outcome == Outcome.POSTPONED:
+        return result
+    return replace(result, seconds=time.monotonic() - begun)
+
+
+def _send(push: Push, keys: VapidKeys) -> Result:
     host = ""
     try:
         endpoint = parse_endpoint(push.endpoint)
@@ -76,6 +89,8 @@ def send(push: Push, keys: VapidKeys) -> Result:
             "Urgency": "high",
         }
         answer = post(endpoint, headers, encrypt(push))
+    except ResolverBusy:
+        return Result(Outcome.POSTPONED)
     except (OSError, AddressRefused, Unresolved, BadAnswer, ValueError) as error:
         # The path of an endpoint is a secret: only its host is logged.
         log.info("Push service %s: %s", host, type(error).__name__)

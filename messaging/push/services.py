@@ -6,6 +6,7 @@ from django.db import IntegrityError
 
 from accounts.auth import Caller
 from accounts.kernel.db import writing
+from accounts.kernel.db_connections import release_connection
 from accounts.kernel.errors import Invalid, SessionEnded, invalid
 from accounts.kernel.rate_limits import consume
 from accounts.models import Session, User
@@ -13,7 +14,13 @@ from accounts.models import Session, User
 from .endpoints import Endpoint, parse_endpoint
 from .errors import EndpointInUse, NoSuchSubscription, PushOff, TooManySubscriptions
 from .models import PushSubscription, endpoint_digest
-from .public_addresses import AddressRefused, Unresolved, resolve
+from .public_addresses import (
+    AddressRefused,
+    ResolverBusy,
+    Unresolved,
+    resolve,
+    subscriber_lookups,
+)
 from .selectors import subscriptions_of
 from .vapid import base64url, from_base64url, vapid_keys
 
@@ -43,12 +50,14 @@ def subscribe(
     p256dh, auth = _checked_keys(p256dh, auth)
     consume("CHAT_SUBSCRIBE_RATE", caller.user_id)
     public_key()
+    # Other requests may have the connection while the host is looked up.
+    release_connection()
     _check_addresses(parsed)
     try:
-        return _store(caller, endpoint, p256dh, auth)
+        return _store(caller, endpoint, parsed.host, p256dh, auth)
     except IntegrityError:
         # A concurrent request stored the endpoint first: now it is known.
-        return _store(caller, endpoint, p256dh, auth)
+        return _store(caller, endpoint, parsed.host, p256dh, auth)
 
 
 def unsubscribe(*, user_id: int, subscription_id: int) -> None:
@@ -74,10 +83,10 @@ def _check_addresses(endpoint: Endpoint) -> None:
     failure of DNS must not cost a browser its subscription.
     """
     try:
-        resolve(endpoint.host, endpoint.port)
+        resolve(endpoint.host, endpoint.port, subscriber_lookups)
     except AddressRefused:
         raise invalid("endpoint", "must have public addresses only") from None
-    except Unresolved:
+    except (Unresolved, ResolverBusy):
         return
 
 
@@ -108,7 +117,9 @@ def _decoded(text: str, length: int) -> bytes:
     return decoded
 
 
-def _store(caller: Caller, endpoint: str, p256dh: str, auth: str) -> tuple[PushSubscription, bool]:
+def _store(
+    caller: Caller, endpoint: str, host: str, p256dh: str, auth: str
+) -> tuple[PushSubscription, bool]:
     with writing():
         # Locked, so that two requests cannot exceed the limit and the session cannot end meanwhile.
         User.objects.select_for_update().filter(pk=caller.user_id).first()
@@ -119,24 +130,32 @@ def _store(caller: Caller, endpoint: str, p256dh: str, auth: str) -> tuple[PushS
         known = PushSubscription.objects.select_for_update().filter(endpoint_digest=digest).first()
         if known is not None:
             return _moved(known, caller, p256dh, auth), False
-        limit: int | None = settings.CHAT_SUBSCRIPTIONS_PER_USER
-        if limit is not None and subscriptions_of(caller.user_id).count() >= limit:
-            raise TooManySubscriptions
+        _check_count(caller.user_id)
         made = PushSubscription.objects.create(
             session_id=caller.session_id,
             user_id=caller.user_id,
             endpoint=endpoint,
             endpoint_digest=digest,
+            host=host,
             p256dh=p256dh,
             auth=auth,
         )
     return made, True
 
 
+def _check_count(user_id: int) -> None:
+    """Checks that the user may have one more. Raises TooManySubscriptions."""
+    limit: int | None = settings.CHAT_SUBSCRIPTIONS_PER_USER
+    if limit is not None and subscriptions_of(user_id).count() >= limit:
+        raise TooManySubscriptions
+
+
 def _moved(known: PushSubscription, caller: Caller, p256dh: str, auth: str) -> PushSubscription:
     is_other = known.user_id != caller.user_id
     if is_other and (known.p256dh, known.auth) != (p256dh, auth) and _is_live(known):
         raise EndpointInUse
+    if is_other or not _is_live(known):
+        _check_count(caller.user_id)
     if is_other:
         # The pushes that wait are about rooms of the other user.
         known.duepush_set.all().delete()

@@ -21,6 +21,10 @@ def hours(start: str, end: str, timezone: str = "UTC") -> dict[str, str]:
         (hours("22:00", "07:00", "Europe/Berlin"), ["21:00", "05:59"]),
         (hours("22:00", "23:00", "Asia/Kathmandu"), ["16:15", "17:14"]),
         (hours("00:00", "23:59", "Nowhere/Nothing"), []),
+        (hours("00:00", "23:59", "Europe"), []),
+        (hours("0\u0660:00", "23:59"), []),
+        (hours("00:00", "23:59+01:00"), []),
+        ({}, []),
     ],
 )
 def test_quiet_hours_cover_these_times(quiet_hours: dict[str, str], quiet: list[str]) -> None:

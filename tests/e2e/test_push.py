@@ -259,6 +259,8 @@ async def test_quiet_hours_belong_to_the_profile(people: list[Person]) -> None:
     changes: list[dict[str, Any]] = [
         {"start": "24:00"},
         {"end": "7:00"},
+        {"start": "1\u0663:00"},
+        {"end": "07:0\uff10"},
         {"timezone": "Berlin"},
         {"timezone": "../../etc/passwd"},
         {"days": []},

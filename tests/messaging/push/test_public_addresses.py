@@ -11,7 +11,14 @@ from pytest_django import Settings
 from messaging.push import http_post, public_addresses
 from messaging.push.endpoints import parse_endpoint
 from messaging.push.http_post import BadAnswer, post
-from messaging.push.public_addresses import AddressRefused, Unresolved, is_public, resolve
+from messaging.push.public_addresses import (
+    AddressRefused,
+    ResolverBusy,
+    Unresolved,
+    is_public,
+    resolve,
+    subscriber_lookups,
+)
 
 PUBLIC = [
     *("1.1.1.1", "8.8.8.8", "100.63.255.255", "172.15.0.1", "172.32.0.1", "192.167.1.1"),
@@ -117,6 +124,27 @@ def test_a_resolver_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(10))
     with pytest.raises(Unresolved):
         resolve("push.example.com", 443)
+    release.set()
+
+
+def test_subscribers_that_fill_their_resolver_delay_no_delivery(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    release = threading.Event()
+
+    def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+        if host == "hangs.example":
+            release.wait(10)
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("1.1.1.1", port))]
+
+    monkeypatch.setattr(public_addresses, "RESOLVE_TIMEOUT", 0.1)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    for _ in range(4):
+        with pytest.raises(Unresolved):
+            resolve("hangs.example", 443, subscriber_lookups)
+    with pytest.raises(ResolverBusy):
+        resolve("push.example.com", 443, subscriber_lookups)
+    assert [one.ip for one in resolve("push.example.com", 443)] == ["1.1.1.1"]
     release.set()
 
 

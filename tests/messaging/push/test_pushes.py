@@ -1,7 +1,10 @@
 """Pushes reach members who are away, once, with what they have not read."""
 
+import threading
 import time
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import NoReturn
 
 import pytest
 from django.db.models import F
@@ -15,6 +18,8 @@ from accounts.models import User
 from messaging import deletion, editing
 from messaging.follower.loop import FollowerThread
 from messaging.models import DuePush, Message, PushSubscription
+from messaging.push import decisions, http_post, places, services
+from messaging.push.public_addresses import ResolverBusy
 from messaging.push.sending import topic_of
 from messaging.push.vapid import from_base64url, vapid_keys
 from rooms import membership, notifications
@@ -45,6 +50,13 @@ def pass_time(past: timedelta) -> None:
     DuePush.objects.update(due_at=F("due_at") - past, since=F("since") - past)
     PushSubscription.objects.update(retry_at=F("retry_at") - past)
     Member.objects.update(muted_until=F("muted_until") - past)
+
+
+def member_of(room: Room) -> Caller:
+    """Returns another user who is a member."""
+    caller = make_caller()
+    Member.objects.create(room=room, user_id=caller.user_id)
+    return caller
 
 
 def read_up_to(caller: Caller, room: Room, seq: int) -> None:
@@ -257,6 +269,48 @@ def test_nothing_is_pushed_in_quiet_hours(
     assert device.received == []
 
 
+def test_quiet_hours_that_cannot_be_read_stop_no_push(
+    follower: FollowerThread,
+    device: Device,
+    push_service: PushService,
+    ila: Caller,
+    kaushal: Caller,
+    room: Room,
+) -> None:
+    unreadable = {"start": "1\u0663:00", "end": "07:00", "timezone": "UTC"}
+    User.objects.filter(pk=kaushal.user_id).update(quiet_hours=unreadable)
+    innocent = subscribed(push_service.device(), member_of(room))
+    store_message(ila, room)
+    follow(follower, 11)
+    assert len(innocent.received) == len(device.received) == 1
+
+
+def test_row_that_cannot_be_decided_is_given_up_with_an_incident(
+    follower: FollowerThread,
+    device: Device,
+    push_service: PushService,
+    ila: Caller,
+    kaushal: Caller,
+    room: Room,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def failing(quiet_hours: dict[str, str] | None, _: datetime) -> bool:
+        if quiet_hours is not None:
+            raise RuntimeError("a fault in the decision")
+        return False
+
+    monkeypatch.setattr(decisions, "is_quiet", failing)
+    User.objects.filter(pk=kaushal.user_id).update(quiet_hours={"start": "22:00"})
+    innocent = subscribed(push_service.device(), member_of(room))
+    store_message(ila, room)
+    follow(follower, 11)
+    assert (len(innocent.received), len(device.received)) == (1, 0)
+    (logged,) = [one for one in caplog.records if hasattr(one, "incident")]
+    assert "while a push was decided" in logged.getMessage()
+    assert not DuePush.objects.filter(subscription__user=kaushal.user_id).exists()
+
+
 def test_nothing_is_pushed_after_a_removal(
     follower: FollowerThread, device: Device, ila: Caller, room: Room
 ) -> None:
@@ -351,6 +405,26 @@ def test_other_failures_are_tried_again_with_growing_delays(
     assert not DuePush.objects.exists()
 
 
+def test_resolver_without_a_free_thread_does_not_hold_back_the_device(
+    follower: FollowerThread,
+    device: Device,
+    ila: Caller,
+    room: Room,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def resolve(host: str, port: int) -> NoReturn:
+        raise ResolverBusy
+
+    monkeypatch.setattr(http_post, "resolve", resolve)
+    store_message(ila, room)
+    follow(follower, 11)
+    stored = PushSubscription.objects.get()
+    assert (stored.failures, stored.retry_at) == (0, None)
+    monkeypatch.undo()
+    follow(follower, 2)
+    assert len(device.received) == 1
+
+
 def test_a_push_service_may_ask_for_more_time(
     follower: FollowerThread, device: Device, push_service: PushService, ila: Caller, room: Room
 ) -> None:
@@ -403,9 +477,7 @@ def test_a_slow_push_service_delays_no_other(
     ila: Caller,
     room: Room,
 ) -> None:
-    third = make_caller()
-    Member.objects.create(room=room, user_id=third.user_id)
-    slow = subscribed(push_service.device(), third)
+    slow = subscribed(push_service.device(), member_of(room))
 
     def answer(push: Received) -> tuple[int, dict[str, str]]:
         if push.path == slow.path:
@@ -421,6 +493,79 @@ def test_a_slow_push_service_delays_no_other(
     follower.follow()
     assert time.monotonic() - began < 0.5
     assert len(device.wait(timeout=0.8)) == 1
+
+
+@pytest.fixture
+def slow_paths(push_service: PushService) -> Iterator[set[str]]:
+    """Paths at which the push service answers only after the test."""
+    paths: set[str] = set()
+    ended = threading.Event()
+
+    def answer(push: Received) -> tuple[int, dict[str, str]]:
+        if push.path in paths:
+            ended.wait(8)
+        return 201, {}
+
+    push_service.answer = answer
+    yield paths
+    ended.set()
+
+
+def follow_until_received(follower: FollowerThread, device: Device, timeout: float = 3.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not device.received and time.monotonic() < deadline:
+        follower.follow()
+        time.sleep(0.02)
+
+
+def test_slow_endpoints_of_one_user_delay_nobody_else(
+    follower: FollowerThread,
+    device: Device,
+    push_service: PushService,
+    slow_paths: set[str],
+    ila: Caller,
+    room: Room,
+) -> None:
+    slow = [push_service.device() for _ in range(20)]
+    slow_paths |= {one.path for one in slow}
+    other = member_of(room)
+    for one in slow:
+        subscribe(one, other)
+    store_message(ila, room)
+    follower.follow()
+    pass_time(timedelta(seconds=11))
+    DuePush.objects.filter(subscription__user=other.user_id).update(due_at=F("since"))
+    follow_until_received(follower, device)
+    assert len(device.received) == 1
+
+
+def test_slow_host_delays_no_other_host(
+    follower: FollowerThread,
+    push_service: PushService,
+    slow_paths: set[str],
+    ila: Caller,
+    kaushal: Caller,
+    room: Room,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(places, "SLOW", 0.0)
+    slow = [subscribed(push_service.device(), member_of(room)) for _ in range(20)]
+    store_message(ila, room)
+    follow(follower, 11)
+    monkeypatch.undo()
+    slow_paths |= {one.path for one in slow}
+    # Another name of the same address.
+    sent = push_service.device()
+    elsewhere = sent.endpoint.replace("127.0.0.1", "127.1")
+    services.subscribe(caller=kaushal, endpoint=elsewhere, **sent.subscription()["keys"])
+    store_message(ila, room)
+    follower.follow()
+    pass_time(timedelta(seconds=22))
+    DuePush.objects.exclude(subscription__user=kaushal.user_id).update(due_at=F("since"))
+    follow_until_received(follower, sent)
+    assert len(sent.received) == 1
+    # Each has the push of the first message, and two wait for the answer to the second.
+    assert sum(len(one.received) for one in slow) == len(slow) + 2
 
 
 def test_progress_survives_a_restart(
@@ -455,11 +600,7 @@ def test_without_keys_nothing_is_sent(
 def test_many_devices_receive_their_pushes(
     follower: FollowerThread, push_service: PushService, ila: Caller, room: Room
 ) -> None:
-    devices = []
-    for _ in range(40):
-        person = make_caller()
-        Member.objects.create(room=room, user_id=person.user_id)
-        devices.append(subscribed(push_service.device(), person))
+    devices = [subscribed(push_service.device(), member_of(room)) for _ in range(40)]
     store_message(ila, room)
     follow(follower, 11)
     assert [len(one.payloads()) for one in devices] == [1] * 40
