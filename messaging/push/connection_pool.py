@@ -1,4 +1,4 @@
-"""Keeps idle connections to push services: a TLS handshake costs more than the push.
+"""Keeps idle connections: a TLS handshake costs more than a push.
 
 A connection is kept after a complete answer only, for the next request to the same origin. It leads
 to the address that was checked when it was opened: the pool never resolves a name. Each thread
@@ -72,7 +72,7 @@ class ConnectionPool:
 
 
 def _has_input(connection: socket.socket) -> bool:
-    """Returns whether the service closed the connection, or sent what nobody asked for."""
+    """Whether the service closed the connection, or sent something unasked."""
     if isinstance(connection, ssl.SSLSocket) and connection.pending():
         return True
     poll = select.poll()

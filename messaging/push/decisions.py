@@ -68,7 +68,7 @@ def decide(rows: Sequence[DuePush], sockets: OpenSockets) -> list[tuple[DuePush,
 
 
 def _decide_or_give_up(decider: "_Decider", row: DuePush) -> Decision:
-    """Gives a row up that raises: it would come first in each round and stop all others."""
+    """Gives a row up that raises, which would stop all others in each round."""
     try:
         return decider.decide(row)
     except (Error, Busy):

@@ -81,7 +81,7 @@ class Delivery:
         for row, decision in decided:
             if not isinstance(decision, Send):
                 unsent.append((row, decision))
-            elif self._places.take(row.subscription.user_id, row.subscription.host):
+            elif self._places.acquire(row.subscription.user_id, row.subscription.host):
                 self._start(row, decision, keys)
         _store_unsent(unsent)
 
@@ -107,7 +107,7 @@ class Delivery:
         for row, _, answer in finished:
             result, device = answer.result(), row.subscription
             pushes.labels(result.outcome).inc()
-            self._places.give_back(device.user_id, device.host, seconds=result.seconds)
+            self._places.release(device.user_id, device.host, seconds=result.seconds)
             del self._running[device.pk]
 
 

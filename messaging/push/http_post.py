@@ -85,7 +85,7 @@ def _open(endpoint: Endpoint, deadline: float) -> socket.socket:
 def _exchange(
     endpoint: Endpoint, connection: socket.socket, request: bytes, deadline: float
 ) -> Answer:
-    """Sends a request and reads the answer; keeps the connection if it was read to its end."""
+    """Sends a request and reads the answer; keeps a connection read to its end."""
     is_complete = False
     try:
         connection.settimeout(_left(deadline))
@@ -169,7 +169,7 @@ def _read_head(connection: socket.socket, received: bytes, deadline: float) -> t
 
 
 def _read_body(connection: socket.socket, head: bytes, body: bytes, deadline: float) -> bool:
-    """Reads a short body of a stated length. False when there is another: it stays unread.
+    """Reads a short body of a stated length; False for any other, left unread.
 
     A failure does not matter either: the answer is known.
     """

@@ -30,7 +30,7 @@ class Places:
     def free(self) -> int:
         return self._count - self._users.total()
 
-    def take(self, user_id: int, host: str) -> bool:
+    def acquire(self, user_id: int, host: str) -> bool:
         """Takes a place for a request. False when the user or the host has its share."""
         if user_id in self.full_users() or host in self.full_hosts():
             return False
@@ -38,7 +38,7 @@ class Places:
         self._hosts[host] += 1
         return True
 
-    def give_back(self, user_id: int, host: str, *, seconds: float) -> None:
+    def release(self, user_id: int, host: str, *, seconds: float) -> None:
         """Frees the place of a request that took so long."""
         # Subtracting drops what has become zero: both stay as small as what is running.
         self._users -= Counter([user_id])
