@@ -29,6 +29,8 @@ class Device:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._auth = secrets.token_bytes(16)
         self.path = f"/{secrets.token_urlsafe(16)}"
+        self._payloads: list[dict[str, Any]] = []
+        self._read = 0
 
     @property
     def endpoint(self) -> str:
@@ -45,7 +47,14 @@ class Device:
         return [one for one in list(self._service.received) if one.path == self.path]
 
     def payloads(self) -> list[dict[str, Any]]:
-        return [self.decrypt(one) for one in self.received]
+        """Returns the payloads of all pushes. Each is decrypted once: drills wait for thousands."""
+        arrived = self._service.received
+        while self._read < len(arrived):
+            push = arrived[self._read]
+            self._read += 1
+            if push.path == self.path:
+                self._payloads.append(self.decrypt(push))
+        return list(self._payloads)
 
     def decrypt(self, push: "Received") -> dict[str, Any]:
         text = http_ece.decrypt(
