@@ -1,5 +1,6 @@
 """Makes excerpts of found messages in HTML, with the matching words marked."""
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
@@ -12,19 +13,22 @@ MAX_EXCERPT = 240
 """Characters of the text that an excerpt shows."""
 BEFORE = 60
 """Characters that it shows before the first marked word of a longer text."""
+SPECIAL = re.compile("[&<>\"']")
+"""What `escape` replaces."""
 
 
 def highlight(text: str, terms: Sequence[Term]) -> str:
     """Returns an escaped HTML excerpt with matches in `<mark>`."""
     marked = _matches(text, [term for term in terms if not term.is_excluded])
     start, end = _bounds(text, marked[0][0] if marked else 0)
+    in_html = escape if SPECIAL.search(text) else str  # a fifth of the time
     shown, place = ["…" if start else ""], start
     for first, last in marked:
         if last > end:
             break
-        shown += (escape(text[place:first]), "<mark>", escape(text[first:last]), "</mark>")
+        shown += (in_html(text[place:first]), "<mark>", in_html(text[first:last]), "</mark>")
         place = last
-    shown += (escape(text[place:end]), "…" if end < len(text) else "")
+    shown += (in_html(text[place:end]), "…" if end < len(text) else "")
     return "".join(shown)
 
 
@@ -36,7 +40,10 @@ def _matches(text: str, terms: Sequence[Term]) -> list[tuple[int, int]]:
     places = accumulate((len(key) + 1 for key in near), initial=0)
     numbers = dict(zip(places, range(len(near)), strict=False))
     keys = f" {_joined(near)}{following}"
-    found = {number for term in terms for number in _numbers_of(term, keys, numbers)}
+    found = set[int]()
+    for term in terms:
+        is_word = len(term.words) == 1
+        found.update(_of_word(term, near) if is_word else _of_phrase(term, keys, numbers))
     spans = (words[number][1:] for number in sorted(found) if number < len(words))
     return list(dict.fromkeys(spans))  # one character may be several words
 
@@ -65,7 +72,15 @@ def _joined(keys: Sequence[str]) -> str:
     return " ".join([*keys, ""])
 
 
-def _numbers_of(term: Term, keys: str, numbers: Mapping[int, int]) -> Iterator[int]:
+def _of_word(term: Term, near: Sequence[str]) -> Iterator[int]:
+    """Yields the numbers of the words that a term of one word matches."""
+    (word,) = term.words
+    for number, key in enumerate(near):
+        if key == word or (term.is_prefix and key.startswith(word)):
+            yield number
+
+
+def _of_phrase(term: Term, keys: str, numbers: Mapping[int, int]) -> Iterator[int]:
     """Yields the numbers of the words of each match that begins at a place in `numbers`.
 
     Of the matches that begin within a match, the last covers the others: `"a a"` in `a a a a`.
@@ -75,7 +90,7 @@ def _numbers_of(term: Term, keys: str, numbers: Mapping[int, int]) -> Iterator[i
     while (number := numbers.get(place)) is not None:
         yield from range(max(number, marked), number + count)
         marked = number + count
-        within = keys.rfind(term.stored, place + 1, place + 2 * size + 1) if count > 1 else -1
+        within = keys.rfind(term.stored, place + 1, place + 2 * size + 1)
         place = within if within >= 0 else keys.find(term.stored, place + 1)
 
 

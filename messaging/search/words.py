@@ -76,10 +76,12 @@ def words_in(text: str, begin: int = 0, end: int | None = None) -> Iterator[Word
     for place, sign in enumerate(text[begin:end] + " ", begin):
         part = _SEPARATED[ord(sign)]
         if start is not None and (part.isspace() or len(part) > 1):
-            yield from _words_between(text, start, place)
+            for key in words_of(text[start:place]):
+                yield Word(key, start, place)
             start = None
         if len(part) > 1:
-            yield from _words_between(text, place, place + 1)
+            for key in words_of(sign):
+                yield Word(key, place, place + 1)
         elif start is None and not part.isspace():
             start = place
 
@@ -99,11 +101,6 @@ def _goes_on(sign: str) -> bool:
     """Tells whether a character may belong to the word of the one before it."""
     part = _SEPARATED[ord(sign)]
     return sign in VOICING_MARKS or not (part.isspace() or len(part) > 1)
-
-
-def _words_between(text: str, start: int, end: int) -> Iterator[Word]:
-    for key in words_of(text[start:end]):
-        yield Word(key, start, end)
 
 
 def _folded(text: str) -> str:
