@@ -204,9 +204,11 @@ def id_in(cursor: str, field: str) -> int:
     """Returns the id in a cursor of a page ordered by id. Raises Invalid."""
     try:
         _, (value,) = _decode(cursor, 1)
-        return int(value)
     except (ValueError, TypeError) as error:
         raise not_ours(field) from error
+    if not isinstance(value, int) or value < 0:  # a numeric text, too: SQLite takes 64 bits only
+        raise not_ours(field)
+    return value
 
 
 def cursor_after(value: int) -> str:

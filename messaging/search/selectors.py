@@ -8,6 +8,9 @@ A page comes from two steps, so that neither a common nor a rare word reads many
 2. The index finds the rest. No word can be common any more. Without the first step, PostgreSQL
    would sort all messages with a common word, and for a prefix both databases would collect all of
    them.
+
+The second step looks at MAX_SCAN messages at most. Without words, or with a word that is common in
+rooms of others only, there are more: the page may be short or empty, and its link goes on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,6 +47,15 @@ MARGIN = 1.25
 """Factor on the expected length of a walk: the sample may have had more hits than the rest."""
 INDEX_COST = 8.0
 """A message that the index finds, in messages of the walk: they are scattered over the table."""
+MAX_SCAN = 10_000
+"""Messages that the second step looks at, as many as a page of the feed."""
+MAX_MATCHES = 100_000
+"""The same where PostgreSQL's index finds them: it reads them all before it knows the newest, at
+0.4 µs each. Above that, MAX_SCAN messages are compared without it."""
+SAMPLE = 1024
+"""Messages in which matches are counted to expect how many the index finds."""
+FEW = 128
+"""Rows that are asked for at once: one by one they take twice as long."""
 MAX_ROOM_TOKENS = 200
 """Rooms that a query of the index names."""
 MAX_NAMED_MESSAGES = 100_000
@@ -63,21 +75,20 @@ BY_WALK = (
     " AND {conditions} ORDER BY {position} DESC LIMIT %s"
 )
 # FTS5 yields rows by falling id as they are asked for, and sorts nothing. PostgreSQL has to sort.
-BY_INDEX = {
-    "sqlite": (
-        "SELECT {hit} FROM messaging_words CROSS JOIN messaging_message m CROSS JOIN rooms_room r"
-        " WHERE messaging_words MATCH %s AND messaging_words.rowid > %s"
-        " AND messaging_words.rowid <= %s AND m.id = messaging_words.rowid AND r.id = m.room_id"
-        " AND {conditions} ORDER BY messaging_words.rowid DESC LIMIT %s"
-    ),
-    "postgresql": (
-        "WITH found AS MATERIALIZED (SELECT {hit} FROM messaging_message m CROSS JOIN rooms_room r"
-        " WHERE r.id = m.room_id"
-        " AND m.words <> '' AND messaging_lexemes(m.words, m.room_id, m.sender_id) @@ %s::tsquery"
-        " AND m.id > %s AND m.id <= %s AND {conditions})"
-        " SELECT * FROM found ORDER BY 1 DESC LIMIT %s"
-    ),
-}
+BY_FTS5 = (
+    "SELECT m.id, m.seq, CASE WHEN {conditions} THEN {bytes} END"
+    " FROM messaging_words CROSS JOIN messaging_message m CROSS JOIN rooms_room r"
+    " WHERE messaging_words MATCH %s AND messaging_words.rowid > %s"
+    " AND messaging_words.rowid <= %s AND m.id = messaging_words.rowid AND r.id = m.room_id"
+    " ORDER BY messaging_words.rowid DESC LIMIT %s"
+)
+BY_GIN = (
+    "WITH found AS MATERIALIZED (SELECT {hit} FROM messaging_message m CROSS JOIN rooms_room r"
+    " WHERE r.id = m.room_id"
+    " AND m.words <> '' AND messaging_lexemes(m.words, m.room_id, m.sender_id) @@ %s::tsquery"
+    " AND m.id > %s AND m.id <= %s AND {conditions})"
+    " SELECT * FROM found ORDER BY 1 DESC LIMIT %s"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +115,14 @@ class _Hit(NamedTuple):
     bytes: int
 
 
+class _Scan(NamedTuple):
+    """What one page looked at."""
+
+    hits: list[_Hit]
+    end: int | None = None
+    """The id before which messages were left out; None when there are none."""
+
+
 def search_messages(search: Search, *, cursor: str | None, limit: int) -> Found:
     """Returns a page of messages, newest first, with `highlight`.
 
@@ -120,13 +139,14 @@ def search_messages(search: Search, *, cursor: str | None, limit: int) -> Found:
         return Found([], {})
     with connection.cursor() as database:
         finder = _Finder(database, search, terms, sender_id)
-        hits = finder.find(before_id, limit + 1)
+        hits, end = finder.find(before_id, limit + 1)
         count = count_fitting(MESSAGE_OVERHEAD + MAX_EXCERPT + hit.bytes for hit in hits[:limit])
         messages = finder.load([hit.id for hit in hits[:count]])
-    links = {}
     if len(hits) > count:
-        links["next"] = {"cursor": cursor_after(hits[count - 1].id), "limit": limit}
-    return Found(messages, links)
+        end = hits[count - 1].id
+    if end is None:
+        return Found(messages, {})
+    return Found(messages, {"next": {"cursor": cursor_after(end), "limit": limit}})
 
 
 def _further_walk(walked: int, found: int, missing: int, left: int) -> int:
@@ -157,10 +177,13 @@ class _Finder:
         self._sender_id = sender_id
         self._room = search.room.room if search.room else None
         self._position = "m.id" if self._room is None else "m.seq"
-        self._conditions, self._values = self._filters()
+        self._matching = self._filters()
+        access, reader = self._access()
+        self._conditions = f"{self._matching[0]} AND {access}"
+        self._values = [*self._matching[1], *reader]
 
     def _filters(self) -> tuple[str, list[Any]]:
-        """Conditions that both steps check of each message."""
+        """Conditions that both steps check of each message, besides access to its room."""
         search, place_of = self._search, PLACE_OF[connection.vendor]
         parts: list[tuple[str, list[Any]]] = [("NOT m.deleted", [])]
         if self._room is not None:
@@ -178,7 +201,6 @@ class _Finder:
         elif search.has == "link":
             links = " OR ".join([f"{place_of}(m.content, %s) > 0"] * len(LINK_WORDS))
             parts.append((f"({links})", [f"{word}://" for word in LINK_WORDS]))
-        parts.append(self._access())
         return " AND ".join(sql for sql, _ in parts), [value for _, some in parts for value in some]
 
     def _access(self) -> tuple[str, list[Any]]:
@@ -192,7 +214,7 @@ class _Finder:
         readable = f"EXISTS (SELECT 1 FROM rooms_room r WHERE r.id = %s AND {READABLE_ROOM})"  # noqa: S608
         return readable, [self._room.pk, *reader]
 
-    def find(self, before_id: int | None, count: int) -> list[_Hit]:
+    def find(self, before_id: int | None, count: int) -> _Scan:
         """Returns the newest hits, older than a message of an earlier page."""
         low, high = self._bounds(before_id)
         newest, hits, step = high, list[_Hit](), WALK
@@ -200,32 +222,68 @@ class _Finder:
             middle = max(low, high - step)
             hits += self._walk(middle, high, count - len(hits))
             if len(hits) == count or middle == low:
-                return hits
+                return _Scan(hits)
             high = middle
             if connection.vendor != "postgresql":  # FTS5 sorts nothing
                 break
             step = _further_walk(newest - high, len(hits), count - len(hits), high - low)
-        rest = count - len(hits)
+        older = self._find_older(low, high, count - len(hits))
+        return _Scan(hits + older.hits, older.end)
+
+    def _find_older(self, low: int, high: int, count: int) -> _Scan:
+        """Returns hits among messages that are too many to compare all of them."""
         query, high_id = self._index_query(), self._id_at(high)
         until = indexed_until(self._database)
         # Without a word to look up, and before an import was indexed, there is only the slow way.
-        if not query or (until is not None and until < high_id):
-            return hits + self._walk(low, high, rest)
-        return hits + self._by_index(query, self._id_at(low), high_id, rest)
+        is_indexed = query and (until is None or until >= high_id)
+        if not is_indexed or self._is_common(low, high):
+            middle = max(low, high - MAX_SCAN)
+            return _Scan(self._walk(middle, high, count), self._id_after(low, middle))
+        by_index = self._by_fts5 if connection.vendor == "sqlite" else self._by_gin
+        return by_index([query, self._id_at(low), high_id], count)
+
+    def _is_common(self, low: int, high: int) -> bool:
+        """Tells whether PostgreSQL's index would find too many, most of them in other rooms."""
+        if connection.vendor == "sqlite" or high - low <= MAX_MATCHES:
+            return False
+        conditions, values = self._matching
+        matches = self._number(
+            f"SELECT count(*) FROM messaging_message m WHERE {conditions}"  # noqa: S608
+            f" AND {self._position} > %s AND {self._position} <= %s",
+            [*values, high - SAMPLE, high],
+        )
+        return matches * (high - low) > MAX_MATCHES * SAMPLE
 
     def _walk(self, low: int, high: int, count: int) -> list[_Hit]:
         return self._hits(BY_WALK, [low, high, *self._values, count])
 
-    def _by_index(self, query: str, low_id: int, high_id: int, count: int) -> list[_Hit]:
-        statement = BY_INDEX[connection.vendor]
-        return self._hits(statement, [query, low_id, high_id, *self._values, count])
+    def _by_gin(self, found: Sequence[Any], count: int) -> _Scan:
+        return _Scan(self._hits(BY_GIN, [*found, *self._values, count]))
+
+    def _by_fts5(self, found: Sequence[Any], count: int) -> _Scan:
+        """Reads what the index finds, a few rows at a time, until the page is full."""
+        self._execute(BY_FTS5, [*self._values, *found, MAX_SCAN])
+        hits, looked_at, rows = list[_Hit](), 0, list[Any]()
+        while len(hits) < count and (more := self._database.fetchmany(FEW)):
+            rows, looked_at = more, looked_at + len(more)
+            hits += [_Hit(*row) for row in rows if row[-1] is not None]
+        return _Scan(hits[:count], rows[-1][0] if looked_at == MAX_SCAN else None)
 
     def _hits(self, statement: str, values: Sequence[Any]) -> list[_Hit]:
-        hit = HIT.format(bytes=BYTES[connection.vendor])
-        self._database.execute(
-            statement.format(hit=hit, position=self._position, conditions=self._conditions), values
-        )
+        self._execute(statement, values)
         return [_Hit(*row) for row in self._database.fetchall()]
+
+    def _execute(self, statement: str, values: Sequence[Any]) -> None:
+        bytes_of = BYTES[connection.vendor]
+        self._database.execute(
+            statement.format(
+                hit=HIT.format(bytes=bytes_of),
+                bytes=bytes_of,
+                position=self._position,
+                conditions=self._conditions,
+            ),
+            values,
+        )
 
     def _bounds(self, before_id: int | None) -> tuple[int, int]:
         """Returns the positions after and up to which messages may match."""
@@ -256,6 +314,15 @@ class _Finder:
         return self._number(
             "SELECT id FROM messaging_message WHERE room_id = %s AND seq = %s", place
         )
+
+    def _id_after(self, low: int, position: int) -> int | None:
+        """Returns the id before which the messages up to a position are; None without any."""
+        if position == low:
+            return None
+        if self._room is not None:
+            return self._id_at(position + 1)
+        last = self._number("SELECT max(id) FROM messaging_message WHERE id <= %s", [position])
+        return last + 1 if last > low else None
 
     def _number(self, statement: str, values: Sequence[Any]) -> int:
         self._database.execute(statement, values)

@@ -1,5 +1,7 @@
 """Search over REST: contract §6, for every kind of caller."""
 
+import base64
+import json
 from typing import Any
 
 import httpx
@@ -84,6 +86,15 @@ async def test_bad_searches_are_refused(person: Register) -> None:
     ]
     for params in bad:
         assert refused(await ila.get("/search", **params)) == (422, "invalid"), params
+    digits = base64.urlsafe_b64encode(json.dumps(["n", "9" * 30]).encode()).decode()
+    room = await make_room(ila)
+    for path, params in (
+        ("search", {}),
+        ("search", {"room": room["id"]}),
+        (f"rooms/{room['id']}/pins", {}),
+    ):
+        answer = await ila.get(f"/{path}", cursor=digits, **params)
+        assert refused(answer) == (422, "invalid"), path
     assert refused(await ila.get("/search", room="9" * 30)) == (404, "no_such_room")
     for params in ({"q": '"'}, {"q": "\ud7ff\ufffe"}, {"from": "nobody@example.com"}):
         assert (await ila.get("/search", **params)).json() == []

@@ -10,7 +10,14 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 
 from accounts.kernel.errors import Invalid
-from accounts.kernel.pagination import MAX_CURSOR_LENGTH, Page, keyset_page, write_links
+from accounts.kernel.pagination import (
+    MAX_CURSOR_LENGTH,
+    Page,
+    cursor_after,
+    id_in,
+    keyset_page,
+    write_links,
+)
 from accounts.models import User
 from rooms.models import Room
 from tests.factories import make_room, make_user
@@ -134,6 +141,17 @@ def test_longest_name_in_any_script_fits_a_cursor(letter: str) -> None:
 def test_foreign_cursor_is_invalid(cursor: str) -> None:
     with pytest.raises(Invalid, match="cursor"):
         page_of_rooms(cursor)
+
+
+@pytest.mark.parametrize("value", [0, 1, 2**63 - 1])
+def test_cursor_of_an_id_returns_the_id(value: int) -> None:
+    assert id_in(cursor_after(value), "cursor") == value
+
+
+@pytest.mark.parametrize("value", ["9" * 30, "5", "five", "", -1, 2**63, True, None, 1.5, [5]])
+def test_cursor_of_anything_but_an_id_is_invalid(value: Any) -> None:
+    with pytest.raises(Invalid, match="before"):
+        id_in(cursor_of("n", value), "before")
 
 
 def test_link_header_keeps_the_query_and_replaces_the_cursor(seven: None) -> None:

@@ -31,6 +31,7 @@ from tests.factories import (
     store_message,
     store_now,
 )
+from tests.query_plans.measure import counted
 
 pytestmark = [commits, pytest.mark.usefixtures("unlimited")]
 
@@ -187,6 +188,88 @@ def test_members_of_more_rooms_than_a_query_names_find_the_same(
     named = texts(ila, "word")
     monkeypatch.setattr(selectors, "MAX_ROOM_TOKENS", 1)
     assert texts(ila, "word") == named == ["another word", "one word"]
+
+
+@pytest.fixture
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes each page look at 2 messages by the walk, and at 4 older ones."""
+    small = {"WALK": 2, "MAX_WALK": 4, "MAX_SCAN": 4, "SAMPLE": 2, "MAX_MATCHES": 4}
+    for name, value in (*small.items(), ("MAX_ROOM_TOKENS", 0)):
+        monkeypatch.setattr(selectors, name, value)
+
+
+def pages_of(search: Search, limit: int = 3) -> list[list[str]]:
+    """Returns the texts of all pages, by their links."""
+    pages, cursor = list[list[str]](), None
+    while len(pages) < 100:
+        page = search_messages(search, cursor=cursor, limit=limit)
+        pages.append([found["content"] for found in page.messages])
+        if not page.links:
+            break
+        cursor = page.links["next"]["cursor"]
+    return pages
+
+
+@pytest.mark.parametrize("text", ["", "word", '"a word"', "-absent wo"])
+@pytest.mark.parametrize("is_indexed", [True, False])
+def test_a_page_looks_at_a_limited_number_of_messages_and_links_on(
+    ila: Caller,
+    room: Room,
+    small_steps: None,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    is_indexed: bool,
+) -> None:
+    monkeypatch.setattr(index, "INDEXING_STEP", 1 if is_indexed else 512)
+    foreign = make_caller()
+    hidden = make_room(RoomKind.GROUP, owner=[foreign.user_id])
+    expected = []
+    for number in range(60):
+        is_readable = number in {0, 7, 8, 9, 10, 11, 12, 30, 59}
+        content = f"a word {number}"
+        store_message(ila if is_readable else foreign, room if is_readable else hidden, content)
+        expected += [content] * is_readable
+    pages = pages_of(Search(ila.user_id, text))
+    assert [one for page in pages for one in page] == expected[::-1]
+    assert max(map(len, pages)) == 3
+    assert 10 <= len(pages) <= 60 / 4
+    theirs = [one for page in pages_of(Search(foreign.user_id, text)) for one in page]
+    assert len(theirs) == 60 - len(expected)
+
+
+def test_a_search_of_a_room_without_an_index_links_on(
+    ila: Caller, room: Room, small_steps: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "INDEXING_STEP", 512)
+    for number in range(40):
+        store_message(ila, room, f"{'odd' if number % 8 == 1 else 'even'} {number}")
+        store_message(ila, make_room(owner=[ila.user_id]), "odd elsewhere")
+    pages = pages_of(Search(ila.user_id, "odd", room_access(ila.user_id, room.pk)))
+    assert [one for page in pages for one in page] == [f"odd {n}" for n in (33, 25, 17, 9, 1)]
+
+
+def test_ids_that_were_never_used_take_no_pages(ila: Caller, room: Room, small_steps: None) -> None:
+    first = store_message(ila, room, "first")
+    Message.objects.filter(pk=first.id).update(id=first.id + 10_000)
+    assert pages_of(Search(make_caller().user_id)) == [[]]
+    store_message(ila, room, "second")
+    assert len(pages_of(Search(make_caller().user_id))) <= 4
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="its steps can be counted")
+@pytest.mark.parametrize("text", ["", '"hidden"', '"a hidden"'])
+def test_a_page_reads_no_more_where_others_wrote_more(
+    ila: Caller, room: Room, small_steps: None, text: str
+) -> None:
+    foreign, reader = make_caller(), make_caller()
+    hidden = make_room(RoomKind.GROUP, owner=[foreign.user_id])
+
+    def steps_with(messages: int) -> int:
+        store_now(*(draft(foreign, hidden, "a hidden message") for _ in range(messages)))
+        return counted(lambda: search_messages(Search(reader.user_id, text), cursor=None, limit=50))
+
+    few = steps_with(600)
+    assert steps_with(1200) <= few * 1.1 + 100
 
 
 def test_edits_and_deletions_change_what_is_found(ila: Caller, room: Room) -> None:

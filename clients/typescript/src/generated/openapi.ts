@@ -699,7 +699,9 @@ export interface paths {
          * @description Search the messages of all rooms that you may read.
          *
          *     The newest come first. Case and accents are ignored. `highlight` is HTML that is safe to insert:
-         *     an excerpt of the text with the matches in `<mark>`. `Link` has a `next` only.
+         *     an excerpt of the text with the matches in `<mark>`. `Link` has a `next` only. A page looks at a
+         *     limited number of messages, so it can be short or empty: as long as `Link` has a `next`, there
+         *     may be older ones.
          */
         get: operations["messaging_search_api_search"];
         put?: never;
