@@ -49,7 +49,7 @@ def _matches(text: str, terms: Sequence[Term]) -> list[tuple[int, int]]:
 
 
 def _surroundings(text: str, terms: Sequence[Term]) -> tuple[int, int, str]:
-    """Returns the begin and end of the text that an excerpt may show, and the words that follow.
+    """Returns the bounds of what an excerpt may show, and the words that follow.
 
     The whole text is compared as one string, as the database does. Only the surroundings of its
     first match are split into words with places. Doing that to the whole text, for each word of
@@ -81,7 +81,7 @@ def _of_word(term: Term, near: Sequence[str]) -> Iterator[int]:
 
 
 def _of_phrase(term: Term, keys: str, numbers: Mapping[int, int]) -> Iterator[int]:
-    """Yields the numbers of the words of each match that begins at a place in `numbers`.
+    """Yields the numbers of the words in each match that begins in `numbers`.
 
     Of the matches that begin within a match, the last covers the others: `"a a"` in `a a a a`.
     """

@@ -1,4 +1,4 @@
-"""Parses what a user searches for (contract §6), such as `red "blue car" -green ye`.
+"""Parses the text of a search (contract §6): `red "blue car" -green ye`.
 
 Builds the query of the engine's index from it, with each word quoted.
 """

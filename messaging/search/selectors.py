@@ -150,7 +150,7 @@ def search_messages(search: Search, *, cursor: str | None, limit: int) -> Found:
 
 
 def _further_walk(walked: int, found: int, missing: int, left: int) -> int:
-    """Returns how many more messages to walk through; 0 when the index costs less, or may.
+    """Returns how many more messages to walk; 0 when the index may cost less.
 
     The messages walked so far are taken as a sample. The index finds all that match in the rest,
     and PostgreSQL reads and sorts them; the walk reads what it takes to fill the page.
@@ -243,7 +243,7 @@ class _Finder:
         return by_index([query, self._id_at(low), high_id], count)
 
     def _is_common(self, low: int, high: int) -> bool:
-        """Tells whether PostgreSQL's index would find too many, most of them in other rooms."""
+        """Whether PostgreSQL's index would find too many, mostly in other rooms."""
         if connection.vendor == "sqlite" or high - low <= MAX_MATCHES:
             return False
         conditions, values = self._matching
@@ -316,7 +316,7 @@ class _Finder:
         )
 
     def _id_after(self, low: int, position: int) -> int | None:
-        """Returns the id before which the messages up to a position are; None without any."""
+        """Returns the id that ends the messages up to a position; None without any."""
         if position == low:
             return None
         if self._room is not None:

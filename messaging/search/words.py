@@ -87,7 +87,7 @@ def words_in(text: str, begin: int = 0, end: int | None = None) -> Iterator[Word
 
 
 def cut_between_words(text: str) -> list[int]:
-    """Returns the places that cut a text into parts of PART_LENGTH characters or a bit more."""
+    """Returns where to cut a text into parts of about PART_LENGTH characters."""
     cuts = [0]
     while cuts[-1] + PART_LENGTH < len(text):
         place = cuts[-1] + PART_LENGTH

@@ -161,7 +161,7 @@ class Api:
     async def search(
         self, q: str, *, room: int | None = None, has: str | None = None, limit: int = 50
     ) -> list[Message]:
-        """Returns the newest matches; `highlight` of each is an excerpt in HTML."""
+        """Returns one page of matches, newest first; each has a `highlight` in HTML."""
         params = _given(q=q, room=room, has=has, limit=limit)
         return [Message.of(one) for one in await self.rest.call("GET", "/search", params=params)]
 
