@@ -8,7 +8,7 @@ from pathlib import Path
 from django.conf import settings
 
 from messaging.attachments import storage
-from messaging.attachments.spool import open_spool
+from messaging.attachments.spool import open_file
 
 from .finding import Finding, ok, warning, wrong
 
@@ -21,7 +21,7 @@ def check_storage() -> Iterator[Finding]:
     folder: Path = settings.MEDIA_ROOT
     place = "bucket (STORAGE_BUCKET)" if storage.is_remote() else f"folder {folder} (MEDIA_ROOT)"
     try:
-        open_spool().close()
+        open_file().close()
     except OSError as error:
         yield wrong(
             f"Uploads cannot arrive: {folder} (MEDIA_ROOT) is not writable: {error.strerror}."

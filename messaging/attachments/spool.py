@@ -22,12 +22,17 @@ def open_spool() -> BinaryIO:
 
     Not in /tmp, which may be memory.
     """
-    folder: Path = settings.MEDIA_ROOT
     with busy_on_disk_errors():
-        with suppress(FileNotFoundError):
-            return TemporaryFile(dir=folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        return open_file()
+
+
+def open_file() -> BinaryIO:
+    """Returns the same. Raises OSError."""
+    folder: Path = settings.MEDIA_ROOT
+    with suppress(FileNotFoundError):
         return TemporaryFile(dir=folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return TemporaryFile(dir=folder)
 
 
 @contextmanager

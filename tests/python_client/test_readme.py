@@ -86,6 +86,10 @@ async def _bot_answers_after_each_start(ila: ChatClient, server: Server, folder:
                     if change.kind == "message" and change.message.username == "bot":
                         assert change.message.content == "pong"
                         break
+            # The bot stores where it is after its answer; without that it would begin anew.
+            async with asyncio.timeout(30):
+                while not (folder / "position.json").exists():
+                    await asyncio.sleep(0.05)
             await stop(bot)
 
 

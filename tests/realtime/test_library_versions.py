@@ -56,6 +56,7 @@ DOCUMENTED = {
     "realtime/servers/daphne_bodies.py": {
         *("WebRequest", "getRawHeaders", "removeHeader", "transport", "pauseProducing"),
         *("cancel", "decode", "grow", "size", "tell", "write"),
+        "rewind",  # an upload of ours
         "_parsePOSTFormSubmission",  # assigned, which `touched` takes for an attribute of ours
     },
     "realtime/servers/http_responses.py": {
