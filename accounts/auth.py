@@ -237,7 +237,7 @@ def _plain_address(text: str | None) -> str | None:
         return None
 
 
-# Each socket asks three times, and parsing an address costs more than the look-up.
+# For each socket and each request with a body: parsing an address costs more than the look-up.
 @lru_cache(4096)
 def network_of(address: str | None) -> str | None:
     """Returns what limits per address count as one address: for IPv6 the /64 network.

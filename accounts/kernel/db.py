@@ -1,8 +1,8 @@
 """Opens every transaction that writes, one at a time per process on SQLite.
 
 SQLite has one write lock. Threads that wait for it poll with growing sleeps of up to a tenth of a
-second: 200 users joining one room took 20 seconds. A lock of our own wakes the next
-thread at once. Other processes still wait for SQLite's lock.
+second: 200 users joining one room took 20 seconds. A lock of our own wakes the next thread at once.
+Other processes still wait for SQLite's lock.
 """
 
 import threading

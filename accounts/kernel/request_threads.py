@@ -80,7 +80,7 @@ class RequestThreads(Executor):
 
 
 def call_or_refuse(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Calls it, and turns a database error into the refusal that clients get.
+    """Runs a call, and raises a database error as the refusal that clients get.
 
     For asynchronous operations: Ninja handles their errors on the event loop, where the database
     cannot be asked which migrations are missing.

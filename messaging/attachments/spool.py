@@ -27,7 +27,7 @@ def open_spool() -> BinaryIO:
 
 
 def open_file() -> BinaryIO:
-    """Returns the same. Raises OSError."""
+    """Returns a new file in MEDIA_ROOT, as `open_spool` does. Raises OSError."""
     folder: Path = settings.MEDIA_ROOT
     with suppress(FileNotFoundError):
         return TemporaryFile(dir=folder)

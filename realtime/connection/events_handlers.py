@@ -267,7 +267,7 @@ class EventsHandlers:
             raise
 
     async def _follow_again(self, room_id: int) -> Follower | None:
-        """Follows a room of the caller; tells the client when it is none any more."""
+        """Follows a room that the caller may read; otherwise sends `room_removed`."""
         pair = (self.caller.user_id, room_id)
         row = (await self._runtime.database.run(followed_rooms, [pair])).get(pair)
         if not self._runtime.hub.is_open(self.socket):

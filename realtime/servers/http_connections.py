@@ -98,6 +98,7 @@ def _counted_network(peer: str | None) -> str | None:
     return _network_beyond_loopback(peer)
 
 
+# For each connection: parsing an address costs more than the look-up.
 @lru_cache(4096)
 def _network_beyond_loopback(peer: str) -> str | None:
     network = network_of(peer)
