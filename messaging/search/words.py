@@ -98,7 +98,7 @@ def cut_between_words(text: str) -> list[int]:
 
 
 def _goes_on(sign: str) -> bool:
-    """Tells whether a character may belong to the word of the one before it."""
+    """Whether a character may belong to the word of the one before it."""
     part = _SEPARATED[ord(sign)]
     return sign in VOICING_MARKS or not (part.isspace() or len(part) > 1)
 
