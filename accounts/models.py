@@ -90,7 +90,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     email_key = models.CharField(max_length=254, unique=True, null=True, editable=False)  # noqa: DJ001 - many have none
     display_name = DisplayField(max_length=100, blank=True, default="")
     display_key = KeyField(max_length=64, default="", editable=False)
-    # How many characters the two keys begin with in common: see `user_search`.
+    # How many characters the two keys begin with in common: see `kernel.name_search`.
     shared_prefix = models.PositiveSmallIntegerField(default=0, editable=False)
     is_staff = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)

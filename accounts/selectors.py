@@ -11,14 +11,13 @@ from django.utils import timezone
 from ninja_jwt.tokens import AccessToken, RefreshToken
 
 from .kernel.errors import NoSuchUser
+from .kernel.name_search import LAST_CHARACTER
 from .kernel.names import name_key
 from .kernel.sql_arrays import AMONG_IDS, id_array
 from .models import Session, User, email_key
 
 if TYPE_CHECKING:
     from .kernel.fields import UserRef
-
-LAST_CHARACTER = "\U0010ffff"
 
 
 def find_user(username: str) -> User:

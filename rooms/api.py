@@ -28,6 +28,7 @@ from .errors import (
 from .models import Member, Role, Room
 from .online_lookup import online_in
 from .receipts import receipts_in
+from .room_search import search_rooms
 from .schemas import (
     AddedOut,
     KindName,
@@ -61,12 +62,16 @@ def list_rooms(
 ) -> list[Room]:
     """List all public rooms and your own.
 
-    `q` keeps those whose name or title starts with it. Your own rooms with unread counts are at
-    `/api/my-rooms`.
+    `q` keeps those whose name or title starts with it, in the order of that name or title. Your own
+    rooms with unread counts are at `/api/my-rooms`.
     """
-    rooms = Room.objects.select_related("low", "high")
-    walks = selectors.find_rooms(request.auth.user_id, text=q, kind=kind)
-    page = keyset_page(rooms, ["pk"], cursor=cursor, limit=limit, walks=walks)
+    user_id = request.auth.user_id
+    if q:
+        page = search_rooms(user_id, q, kind=kind, cursor=cursor, limit=limit)
+    else:
+        rooms = Room.objects.select_related("low", "high")
+        walks = selectors.listed_rooms(user_id, kind=kind)
+        page = keyset_page(rooms, ["pk"], cursor=cursor, limit=limit, walks=walks)
     write_links(request, response, page.links)
     return page
 

@@ -8,8 +8,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 from typing_extensions import override
 
-from accounts.kernel.model_fields import DisplayField
-from accounts.kernel.names import search_key
+from accounts.kernel.model_fields import DisplayField, KeyField
+from accounts.kernel.names import search_key, shared_start
 from accounts.models import User
 
 
@@ -46,7 +46,8 @@ class Room(models.Model):
     id = models.BigAutoField(primary_key=True)
     kind = models.CharField(max_length=7, choices=RoomKind.choices)
     name = models.CharField(max_length=64, null=True)  # noqa: DJ001 - private rooms have none
-    name_key = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001
+    # Private rooms have none, which the types of KeyField do not know.
+    name_key = KeyField(max_length=64, null=True, editable=False)  # type: ignore[misc]
     # The pair of a private room by rising id, so that either user opens the same room.
     # The constraint leads with `low` and is its index.
     low = models.ForeignKey(
@@ -54,7 +55,9 @@ class Room(models.Model):
     )
     high = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     title = DisplayField(max_length=200, blank=True, default="")
-    title_key = models.CharField(max_length=64, default="", editable=False)
+    title_key = KeyField(max_length=64, default="", editable=False)
+    # How many characters the two keys begin with in common: see `kernel.name_search`.
+    shared_prefix = models.PositiveSmallIntegerField(default=0, editable=False)
     topic = DisplayField(max_length=1000, blank=True, default="", lines=True)
     created_by = models.ForeignKey(
         User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
@@ -101,19 +104,25 @@ class Room(models.Model):
         ]
         indexes: ClassVar = [
             # Connecting by name, deleted rooms included: connecting does not create those again.
+            # The admin's search, which shows those too, by the start of the name.
             models.Index(fields=["name_key"], name="room_by_name"),
             # GET /rooms: public rooms.
             models.Index(fields=["kind", "id"], name="room_by_kind"),
-            # GET /rooms?q=: public rooms by the start of the name, and of the title.
+            # GET /rooms?q=: public rooms by name, and by title.
             models.Index(
-                fields=["kind", "name_key"],
-                opclasses=["varchar_ops", "varchar_pattern_ops"],
-                name="room_by_start_of_name",
+                fields=["kind", "name_key", "id"],
+                condition=Q(deleted_at=None),
+                name="room_of_kind_by_name",
             ),
             models.Index(
-                fields=["kind", "title_key"],
-                opclasses=["varchar_ops", "varchar_pattern_ops"],
-                name="room_by_start_of_title",
+                fields=["kind", "shared_prefix", "title_key", "id"],
+                condition=Q(deleted_at=None),
+                name="room_of_kind_by_title",
+            ),
+            # The admin's search, by the start of the title. For patterns only, so that on
+            # PostgreSQL the search above cannot take it and drop rows by `shared_prefix`.
+            models.Index(
+                fields=["title_key"], opclasses=["varchar_pattern_ops"], name="room_by_title"
             ),
         ]
 
@@ -124,6 +133,7 @@ class Room(models.Model):
     @override
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.title_key = search_key(self.title)
+        self.shared_prefix = shared_start(self.name_key or "", self.title_key)
         super().save(*args, **kwargs)
 
     @property

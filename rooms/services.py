@@ -115,7 +115,7 @@ def change_room(*, user_id: int, room_id: int, title: str | None, topic: str | N
         room = access.room
         room.title = room.title if title is None else title
         room.topic = room.topic if topic is None else topic
-        room.save(update_fields=["title", "title_key", "topic"])
+        room.save(update_fields=["title", "title_key", "shared_prefix", "topic"])
         publish(RoomChanged(RoomOut.model_validate(room)))
     return room
 

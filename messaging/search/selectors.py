@@ -31,7 +31,7 @@ from messaging.selectors import (
     ShownRoom,
     message_out,
 )
-from rooms.selectors import READABLE_ROOM, RoomAccess, readable_rooms
+from rooms.selectors import RoomAccess, readable_room, readable_rooms
 
 from .highlight import MAX_EXCERPT, highlight
 from .index import indexed_until, room_token, sender_token
@@ -68,6 +68,9 @@ Has = Literal["file", "image", "link"]
 TOKENS: dict[Has, str] = {"file": FILE_TOKEN, "image": IMAGE_TOKEN}
 PLACE_OF = {"sqlite": "instr", "postgresql": "strpos"}
 FROM = " FROM messaging_message m CROSS JOIN rooms_room r"
+# By the room's id PostgreSQL follows its key. By that of the message it also filters messages, and
+# reads all rooms to join them. SQLite: see `readable_room`.
+READABLE = {"sqlite": readable_room("m.room_id"), "postgresql": readable_room("r.id")}
 HIT = "m.id, m.seq, {bytes}"
 BY_WALK = (
     f"SELECT {{hit}}{FROM}"
@@ -210,8 +213,10 @@ class _Finder:
         """
         reader = [self._search.user_id] * 2
         if self._room is None:
-            return READABLE_ROOM, reader
-        readable = f"EXISTS (SELECT 1 FROM rooms_room r WHERE r.id = %s AND {READABLE_ROOM})"  # noqa: S608
+            return READABLE[connection.vendor], reader
+        readable = (
+            f"EXISTS (SELECT 1 FROM rooms_room r WHERE r.id = %s AND {readable_room('r.id')})"  # noqa: S608
+        )
         return readable, [self._room.pk, *reader]
 
     def find(self, before_id: int | None, count: int) -> _Scan:
@@ -376,7 +381,7 @@ class _Finder:
         self._database.execute(
             f"SELECT {MESSAGE_COLUMNS}, r.id, r.name, r.low_id, r.high_id{FROM}"
             " CROSS JOIN accounts_user u WHERE r.id = m.room_id AND u.id = m.sender_id"
-            f" AND m.id IN ({marks}) AND {READABLE_ROOM} ORDER BY m.id DESC",
+            f" AND m.id IN ({marks}) AND {READABLE[connection.vendor]} ORDER BY m.id DESC",
             [*ids, *[self._search.user_id] * 2],
         )
         rows = self._database.fetchall()

@@ -19,12 +19,11 @@ from accounts.kernel.moderation import read_id
 from accounts.kernel.names import name_key, search_key
 from accounts.models import User
 from accounts.selectors import starts_with
-from rooms.models import Room, RoomKind
+from rooms.models import Room
 
 M = TypeVar("M", bound=Model)
 
 SEARCH_HELP = "A room by the start of its name or by #id, a user by @username, or both"
-NAMED = (RoomKind.PUBLIC, RoomKind.GROUP)
 
 
 class NoMatch(Exception):
@@ -72,8 +71,8 @@ def find_room(text: str) -> Room | None:
 def prefix_filters(text: str) -> list[Q]:
     """Returns filters for the start of name and title: each a range of an index."""
     return [
-        Q(kind__in=NAMED) & starts_with("name_key", name_key(text)),
-        Q(kind__in=NAMED) & starts_with("title_key", search_key(text)),
+        starts_with("name_key", name_key(text)),
+        starts_with("title_key", search_key(text)),
     ]
 
 

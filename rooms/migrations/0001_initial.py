@@ -5,6 +5,8 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
+import accounts.kernel.model_fields
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -26,9 +28,18 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("name", models.CharField(max_length=64, null=True)),
-                ("name_key", models.CharField(editable=False, max_length=64, null=True)),
+                (
+                    "name_key",
+                    accounts.kernel.model_fields.KeyField(editable=False, max_length=64, null=True),
+                ),
                 ("title", models.CharField(blank=True, default="", max_length=200)),
-                ("title_key", models.CharField(default="", editable=False, max_length=64)),
+                (
+                    "title_key",
+                    accounts.kernel.model_fields.KeyField(
+                        default="", editable=False, max_length=64
+                    ),
+                ),
+                ("shared_prefix", models.PositiveSmallIntegerField(default=0, editable=False)),
                 ("topic", models.CharField(blank=True, default="", max_length=1000)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("active_at", models.DateTimeField(default=django.utils.timezone.now)),
@@ -165,17 +176,23 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="room",
             index=models.Index(
-                fields=["kind", "name_key"],
-                name="room_by_start_of_name",
-                opclasses=["varchar_ops", "varchar_pattern_ops"],
+                condition=models.Q(("deleted_at", None)),
+                fields=["kind", "name_key", "id"],
+                name="room_of_kind_by_name",
             ),
         ),
         migrations.AddIndex(
             model_name="room",
             index=models.Index(
-                fields=["kind", "title_key"],
-                name="room_by_start_of_title",
-                opclasses=["varchar_ops", "varchar_pattern_ops"],
+                condition=models.Q(("deleted_at", None)),
+                fields=["kind", "shared_prefix", "title_key", "id"],
+                name="room_of_kind_by_title",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="room",
+            index=models.Index(
+                fields=["title_key"], name="room_by_title", opclasses=["varchar_pattern_ops"]
             ),
         ),
         migrations.AddConstraint(

@@ -77,6 +77,12 @@ def fill(rooms: int, members: int, messages: int) -> dict[str, list[str]]:
             " WHERE id %% 2 = 0",
             [],
         )
+        # So have rooms and titles.
+        cursor.execute(
+            "UPDATE rooms_room SET title = name || '!', title_key = name_key || '!',"
+            " shared_prefix = length(name_key) WHERE id %% 4 = 0",
+            [],
+        )
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     return tokens
@@ -118,6 +124,8 @@ def operations(tokens: dict[str, list[str]], messages: int) -> dict[str, Callabl
         "my-rooms",
         "rooms",
         "rooms?q=room1",
+        "rooms?q=room",
+        "rooms?q=r&limit=5",
         "rooms?kind=group",
         f"rooms/{first.pk}",
         f"rooms/{first.pk}/members",

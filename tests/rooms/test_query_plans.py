@@ -13,7 +13,8 @@ from accounts.user_search import search_users
 from messaging import selectors as messages
 from messaging.models import Message
 from rooms.models import Ban, Member, Room
-from rooms.selectors import find_rooms, may_be_read
+from rooms.room_search import search_rooms
+from rooms.selectors import listed_rooms, may_be_read
 
 pytestmark = [
     pytest.mark.django_db,
@@ -28,17 +29,24 @@ def plan_of(rows: QuerySet[Any], order: str) -> str:
     return plan
 
 
+def searches_in(statement: str) -> list[str]:
+    """Returns the index and range of each walk; none of them sorts."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {statement}")
+        plan = [(parent, detail) for _, parent, _, detail in cursor.fetchall()]
+    walks = [(parent, detail) for parent, detail in plan if detail.startswith("SEARCH")]
+    if len(walks) > 2:
+        # Sorted is what the walks found, a page of each.
+        sorts = {parent for parent, detail in plan if "ORDER BY" in detail}
+        assert not sorts & {parent for parent, _ in walks}
+    return [detail.partition("INDEX ")[2] for _, detail in walks]
+
+
 @pytest.mark.parametrize("kind", [None, "public", "group", "private"])
-@pytest.mark.parametrize("text", ["", "sports"])
-def test_room_search_uses_indexes_for_public_and_own_rooms(text: str, kind: str | None) -> None:
-    plans = [plan_of(walk, "pk") for walk in find_rooms(1, text=text, kind=kind)]
-    public = (
-        ["room_by_start_of_name (kind=? AND name_key>?", "room_by_start_of_title (kind=?"]
-        if text
-        else ["room_by_kind (kind=?)"]
-    )
+def test_room_list_uses_indexes_for_public_and_own_rooms(kind: str | None) -> None:
+    plans = [plan_of(walk, "pk") for walk in listed_rooms(1, kind=kind)]
     indexes = [
-        *(public if kind in (None, "public") else []),
+        *(["room_by_kind (kind=?)"] if kind in (None, "public") else []),
         *(["member_by_user (user_id=?)"] if kind != "public" else []),
     ]
     assert len(plans) == len(indexes)
@@ -47,23 +55,28 @@ def test_room_search_uses_indexes_for_public_and_own_rooms(text: str, kind: str 
 
 
 def test_room_list_needs_no_sort() -> None:
-    (public,) = find_rooms(1, text="", kind="public")
+    (public,) = listed_rooms(1, kind="public")
     assert "ORDER BY" not in plan_of(public, "pk")
+
+
+def test_room_search_walks_an_index_for_each_name() -> None:
+    with CaptureQueriesContext(connection) as queries:
+        search_rooms(1, "ila", kind=None, cursor=None, limit=50)
+    public, own = (query["sql"] for query in queries.captured_queries[:2])
+    by_title = "room_of_kind_by_title (kind=? AND shared_prefix=? AND title_key>? AND title_key<?)"
+    first, *others = searches_in(public)
+    assert "room_of_kind_by_name (kind=? AND name_key>? AND name_key<?)" in first
+    assert others == [by_title] * 3
+    assert "member_by_user (user_id=?)" in searches_in(own)[0]
 
 
 def test_user_search_walks_an_index_for_each_name() -> None:
     with CaptureQueriesContext(connection) as queries:
         search_users("ila", cursor=None, limit=50)
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN QUERY PLAN {queries[0]['sql']}")
-        plan = [(parent, detail) for _, parent, _, detail in cursor.fetchall()]
     by_display = "user_by_shared_prefix (shared_prefix=? AND display_key>? AND display_key<?)"
-    walks = {parent: detail for parent, detail in plan if detail.startswith("SEARCH")}
-    first, *others = [detail.partition("INDEX ")[2] for detail in walks.values()]
+    first, *others = searches_in(queries[0]["sql"])
     assert "(username_key>? AND username_key<?)" in first
     assert others == [by_display] * 3
-    # Sorted is what the walks found, a page of each.
-    assert not walks.keys() & {parent for parent, detail in plan if "ORDER BY" in detail}
 
 
 def test_lookups_use_an_index_after_dropping_their_own() -> None:
