@@ -205,6 +205,10 @@ for number, url in enumerate(REDIS_URLS):
         "CONFIG": {"hosts": [{"address": url, **REDIS_TIMEOUTS}], "prefix": REDIS_PREFIX},
     }
 
+# `accounts` and `rooms` import no sockets. For limits and presence in all processes they ask these.
+CLUSTER_LIMITS = "realtime.runtime.cluster_limits"
+ONLINE_LOOKUP = "realtime.runtime.online_lookup"
+
 # Followers and push
 
 CHAT_FOLLOWER = env.chat_follower

@@ -12,9 +12,8 @@ from contextvars import Context
 
 from django.conf import settings
 
-from accounts.kernel.rate_limits import buckets, share_limits
+from accounts.kernel.rate_limits import buckets
 from messaging.attachments.expiry import eraser
-from rooms.online_lookup import provide
 
 from .checks import HINT, NO_LAYER
 from .cluster.broadcaster import Broadcaster
@@ -155,5 +154,6 @@ class Runtime:
 
 
 runtime = Runtime()
-share_limits(runtime.rate_limiter)
-provide(runtime.presence.online)
+# Named by settings, because the packages that need them import no sockets.
+cluster_limits = runtime.rate_limiter
+online_lookup = runtime.presence.online

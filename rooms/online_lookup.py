@@ -1,20 +1,21 @@
-"""Looks up the users who are online in a room.
+"""Looks up the users who are online in a room."""
 
-Rooms must not import sockets, so `realtime` provides the lookup when it starts.
-"""
-
+import functools
 from collections.abc import Callable, Collection
 
+from django.conf import settings
+from django.utils.module_loading import import_string
+
 Online = Callable[[int, Collection[int]], Collection[int]]
-
-_answers: list[Online] = []
-
-
-def provide(online: Online) -> None:
-    """Sets the lookup of users with a socket in the room, by room and user ids."""
-    _answers[:] = [online]
 
 
 def online_in(room_id: int, user_ids: Collection[int]) -> Collection[int]:
     """Returns the users with a socket in the room; none in a process without sockets."""
-    return _answers[0](room_id, user_ids) if _answers else ()
+    return _lookup()(room_id, user_ids)
+
+
+@functools.cache
+def _lookup() -> Online:
+    """Returns the function that `settings.ONLINE_LOOKUP` names: rooms import no sockets."""
+    lookup: Online = import_string(settings.ONLINE_LOOKUP)
+    return lookup

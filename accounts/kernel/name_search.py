@@ -21,8 +21,9 @@ Bounds = tuple[tuple[str, int], tuple[str, int]]
 class NamedTable:
     """Names a table with two keys, and the column `shared_prefix`.
 
-    That column counts the characters that both keys begin with. `first` is a key of `name_key`, `second` of `search_key`; both are a KeyField. There is an index
-    of (`first`, id) and one of (`shared_prefix`, `second`, id) for the rows with `condition`.
+    That column counts the characters that both keys begin with. `first` is a key of `name_key`,
+    `second` of `search_key`; both are a KeyField. There is an index of (`first`, id) and one of
+    (`shared_prefix`, `second`, id) for the rows with `condition`.
     """
 
     table: str
@@ -37,7 +38,8 @@ def rows_by_name(
 ) -> list[tuple[Any, ...]]:
     """Returns the first rows from the position on.
 
-    A row has `columns`, and the key that matches. Raises Invalid for a position that was not made here.
+    A row has `columns`, and the key that matches. Raises Invalid for a position that was not made
+    here.
     """
     first, second = name_key(text), search_key(text)
     by_first = [*_flat(bounds_of(first, position)), limit]

@@ -8,6 +8,7 @@ creation) check Redis first; messages are counted locally and reported afterward
 waits for Redis.
 """
 
+import functools
 import re
 import threading
 import time
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple, Protocol
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 from .errors import DomainError, RateLimited
 from .metrics import count_refusal
@@ -140,11 +142,11 @@ class ClusterLimits(Protocol):
         """Undoes a `consume`, some time later."""
 
 
-_cluster: list[ClusterLimits] = []
-
-
-def share_limits(cluster: ClusterLimits) -> None:
-    _cluster[:] = [cluster]
+@functools.cache
+def _cluster() -> ClusterLimits:
+    """Returns the object that `settings.CLUSTER_LIMITS` names: this package imports no sockets."""
+    limits: ClusterLimits = import_string(settings.CLUSTER_LIMITS)
+    return limits
 
 
 def consume(setting: str, key: Hashable) -> None:
@@ -155,11 +157,10 @@ def consume(setting: str, key: Hashable) -> None:
     rate = consume_in_process(setting, key)
     if rate is None:
         return
-    for cluster in _cluster:
-        wait = cluster.consume(setting, key, rate)
-        if wait > 0:
-            count_refusal(setting)
-            raise RateLimited(retry_after=wait)
+    wait = _cluster().consume(setting, key, rate)
+    if wait > 0:
+        count_refusal(setting)
+        raise RateLimited(retry_after=wait)
 
 
 @contextmanager
@@ -179,8 +180,7 @@ def refund(setting: str, key: Hashable) -> None:
     if rate is None:
         return
     buckets.refund(setting, key, rate)
-    for cluster in _cluster:
-        cluster.refund(setting, key, rate)
+    _cluster().refund(setting, key, rate)
 
 
 def consume_locally(setting: str, key: Hashable) -> None:
@@ -188,8 +188,7 @@ def consume_locally(setting: str, key: Hashable) -> None:
     rate = consume_in_process(setting, key)
     if rate is None:
         return
-    for cluster in _cluster:
-        cluster.report(setting, key, rate)
+    _cluster().report(setting, key, rate)
 
 
 def consume_in_process(setting: str, key: Hashable) -> Rate | None:

@@ -170,7 +170,7 @@ def test_reads_are_counted_in_this_process_alone(
             self.append(action)
 
     reported = Reported()
-    monkeypatch.setattr(rate_limits, "_cluster", [reported])
+    monkeypatch.setattr(rate_limits, "_cluster", lambda: reported)
     call("GET", "/api/users/me", access_token(caller))
     call("POST", "/api/rooms/{room_id}/leave", access_token(caller))
     assert reported == ["CHAT_JOIN_RATE"]
