@@ -16,6 +16,6 @@ def online_in(room_id: int, user_ids: Collection[int]) -> Collection[int]:
 
 @functools.cache
 def _lookup() -> Online:
-    """Returns the function that `settings.ONLINE_LOOKUP` names: rooms import no sockets."""
+    """Returns what `settings.ONLINE_LOOKUP` names: no app imports sockets."""
     lookup: Online = import_string(settings.ONLINE_LOOKUP)
     return lookup

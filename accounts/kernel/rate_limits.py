@@ -144,7 +144,7 @@ class ClusterLimits(Protocol):
 
 @functools.cache
 def _cluster() -> ClusterLimits:
-    """Returns the object that `settings.CLUSTER_LIMITS` names: this package imports no sockets."""
+    """Returns what `settings.CLUSTER_LIMITS` names: no app imports sockets."""
     limits: ClusterLimits = import_string(settings.CLUSTER_LIMITS)
     return limits
 

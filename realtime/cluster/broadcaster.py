@@ -19,7 +19,7 @@ from .messages import (
     EndSessions,
     RoomMessage,
     SendReceipt,
-    SendToFollowers,
+    SendToEventsSockets,
     SendToRoom,
     SendToUsers,
     SetReceiptsSharing,
@@ -105,11 +105,11 @@ class Broadcaster:
         for user_id in user_ids:
             self._broadcast(CheckMemberships(user_id))
 
-    def send_to_followers(
+    def send_to_events_sockets(
         self, user_id: int, room_ids: Collection[int], text: str, *, is_own: bool
     ) -> None:
         """Sends a frame about a user to the events sockets that follow one of the rooms."""
-        self._broadcast(SendToFollowers(user_id, list(room_ids), text, is_own))
+        self._broadcast(SendToEventsSockets(user_id, list(room_ids), text, is_own))
 
     def has_events_receivers(self) -> bool:
         """Returns whether there may be an events socket, here or on another process."""
@@ -153,8 +153,8 @@ class Broadcaster:
         match message:
             case CheckMemberships(user_id):
                 self._watch.hint([user_id])
-            case SendToFollowers(user_id, room_ids, text, is_own):
-                self._hub.send_to_followers(user_id, room_ids, text, is_own=is_own)
+            case SendToEventsSockets(user_id, room_ids, text, is_own):
+                self._hub.send_to_events_sockets(user_id, room_ids, text, is_own=is_own)
             case EndSessions(session_ids):
                 self._revocation.end_sessions(session_ids)
             case SetReceiptsSharing(user_id, shares):
@@ -165,7 +165,7 @@ class Broadcaster:
 
 def _group_of(message: ClusterMessage) -> str:
     match message:
-        case EndSessions() | SendToFollowers() | SetReceiptsSharing():
+        case EndSessions() | SendToEventsSockets() | SetReceiptsSharing():
             return ALL_PROCESSES
         case CheckMemberships(user_id):
             return user_group(user_id)

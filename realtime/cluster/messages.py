@@ -83,7 +83,7 @@ class CheckMemberships:
 
 
 @dataclass(frozen=True, slots=True)
-class SendToFollowers:
+class SendToEventsSockets:
     """A frame about a user, once to each events socket that follows one of the rooms.
 
     Not to sockets of the user, unless `is_own`; then to all of them. It goes to every process.
@@ -111,7 +111,7 @@ class SetReceiptsSharing:
 
 
 RoomMessage = DeliverFrame | SendToUsers | SendToRoom | SendReceipt | DisconnectMember | CloseRoom
-UserMessage = CheckMemberships | SendToFollowers | EndSessions | SetReceiptsSharing
+UserMessage = CheckMemberships | SendToEventsSockets | EndSessions | SetReceiptsSharing
 ClusterMessage = RoomMessage | UserMessage
 
 TAGS: dict[type[ClusterMessage], str] = {
@@ -122,7 +122,7 @@ TAGS: dict[type[ClusterMessage], str] = {
     DisconnectMember: "disconnect",
     CloseRoom: "close",
     CheckMemberships: "memberships",
-    SendToFollowers: "followers",
+    SendToEventsSockets: "events_sockets",
     EndSessions: "sessions",
     SetReceiptsSharing: "receipts",
 }

@@ -77,11 +77,11 @@ class Presence:
         is_first, room.online_total, names = found
         return Arrival(bool(is_first) and not exit_was_pending, room.online_total, names)
 
-    async def enter(self, room: LocalRoom, follower: Subscriber) -> Arrival:
+    async def enter(self, room: LocalRoom, subscriber: Subscriber) -> Arrival:
         """Makes the user of a socket of all rooms online in one of them, once."""
-        if not follower.is_present:
-            room.enter(follower)
-            return await self.arrive(room, follower)
+        if not subscriber.is_present:
+            room.enter(subscriber)
+            return await self.arrive(room, subscriber)
         return Arrival(
             first=False,
             online_total=max(room.online_total, len(room.users)),
@@ -172,7 +172,7 @@ class Presence:
 
     def _publish(self, room_id: int, frame: Joined | Exited, online_total: int) -> None:
         room = self._hub.rooms.get(room_id)
-        if may_announce(online_total, room.followers if room is not None else 0):
+        if may_announce(online_total, room.events_subscribers if room is not None else 0):
             self._broadcaster.send_to_room(room_id, encode(frame))
 
     def online(self, room_id: int, user_ids: Collection[int]) -> set[int]:

@@ -166,7 +166,9 @@ class UserPresence:
             return
         for (user_id, _), one in waiting.items():
             text = encode(one.frame(last_seen.get(user_id)))
-            self._broadcaster.send_to_followers(user_id, rooms[user_id], text, is_own=one.is_own)
+            self._broadcaster.send_to_events_sockets(
+                user_id, rooms[user_id], text, is_own=one.is_own
+            )
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

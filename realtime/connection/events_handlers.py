@@ -6,7 +6,7 @@ from accounts.auth import Caller
 from accounts.kernel.errors import Busy, DomainError, RateLimited, invalid
 from accounts.kernel.rate_limits import consume_locally
 from messaging import services as messages
-from realtime.delivery.events_socket import EventsSocket, Follower
+from realtime.delivery.events_socket import EventsSocket, EventsSubscriber
 from realtime.delivery.replay_limits import consume_replay
 from realtime.delivery.subscriber import error_frame
 from realtime.errors import Removed
@@ -123,19 +123,19 @@ class EventsHandlers:
             await self._runtime.membership_watch.check_now(self.caller.user_id)
         return room_id
 
-    def _follower(self, room_id: int) -> Follower:
-        follower = self.socket.followed.get(room_id)
-        if follower is not None:
-            return follower
+    def _subscriber(self, room_id: int) -> EventsSubscriber:
+        subscriber = self.socket.followed.get(room_id)
+        if subscriber is not None:
+            return subscriber
         if room_id in self.socket.others:
             raise invalid("room_id", "is not followed by this socket: follow it first")
         raise NoSuchRoom
 
     def _typing_and_joins(self, room_id: int) -> TypingAndJoins:
-        follower = self._follower(room_id)
-        if follower.room is None:
+        subscriber = self._subscriber(room_id)
+        if subscriber.room is None:
             raise NoSuchRoom
-        return TypingAndJoins(self._runtime, follower, follower.room)
+        return TypingAndJoins(self._runtime, subscriber, subscriber.room)
 
     async def _follow(self, frame: Follow, room_id: int) -> None:
         consume_locally("CHAT_CONNECT_RATE", self.caller.user_id)
@@ -143,30 +143,31 @@ class EventsHandlers:
         row = await self._runtime.database.run(
             follow_room, user_id=self.caller.user_id, room_id=room_id
         )
-        if self.socket.queue.closing:
-            return
-        follower, is_new = self._subscribe(row)
-        room = follower.room
+        if not self._runtime.hub.is_open(self.socket):
+            return  # Its session ended meanwhile: nothing would end a new subscription.
+        subscriber, is_new = self._subscribe(row)
+        room = subscriber.room
         if room is None:
             return
-        arrival = await self._runtime.presence.enter(room, follower)
-        if not room.holds(follower):
+        arrival = await self._runtime.presence.enter(room, subscriber)
+        if not room.holds(subscriber):
             return
         room.write_out()
+        version = subscriber.version if is_new else max(subscriber.version, room.version)
         followed = Followed(
             ref=frame.ref,
             room_id=room_id,
             room=RoomOut.model_validate(row),
-            version=follower.version if is_new else max(follower.version, room.version),
+            version=version,
             online=arrival.names,
             online_count=arrival.online_total,
         )
         self.socket.send(encode(followed))
-        follower.announced = True
+        subscriber.announced = True
         if arrival.first:
-            self._runtime.presence.publish_join(room, follower)
+            self._runtime.presence.publish_join(room, subscriber)
         if is_new:
-            self._runtime.following.start_soon(follower)
+            self._runtime.following.start_soon(subscriber)
 
     def _check_space(self, room_id: int) -> None:
         if room_id not in self.socket.followed and not self._runtime.following.has_space(
@@ -174,24 +175,24 @@ class EventsHandlers:
         ):
             raise RateLimited(TOO_MANY_ROOMS, retry_after=1)
 
-    def _subscribe(self, row: Room) -> tuple[Follower, bool]:
-        """Returns the follower of a room, and whether it is new."""
-        follower = self.socket.followed.get(row.pk)
-        if follower is not None:
-            return follower, False
+    def _subscribe(self, row: Room) -> tuple[EventsSubscriber, bool]:
+        """Returns the subscriber of a room, and whether it is new."""
+        subscriber = self.socket.followed.get(row.pk)
+        if subscriber is not None:
+            return subscriber, False
         counters = FollowedRoom(
             row.pk, row.version, row.access_epoch, row.last_seq, row.last_seq, muted=False
         )
         return self._runtime.following.subscribe(self.socket, counters), True
 
     async def _join(self, frame: JoinInRoom, room_id: int) -> None:
-        follower = self._follower(room_id)
-        room = follower.room
-        if room is not None and not follower.is_present:
-            arrival = await self._runtime.presence.enter(room, follower)
-            follower.announced = True
-            if arrival.first and room.holds(follower):
-                self._runtime.presence.publish_join(room, follower)
+        subscriber = self._subscriber(room_id)
+        room = subscriber.room
+        if room is not None and not subscriber.is_present:
+            arrival = await self._runtime.presence.enter(room, subscriber)
+            subscriber.announced = True
+            if arrival.first and room.holds(subscriber):
+                self._runtime.presence.publish_join(room, subscriber)
         self._typing_and_joins(room_id).join(frame)
 
     def _unfollow(self, frame: Unfollow, room_id: int) -> None:
@@ -206,9 +207,9 @@ class EventsHandlers:
     def _end_following(self, room_id: int) -> None:
         if not self.socket.knows(room_id):
             raise NoSuchRoom
-        follower = self.socket.followed.get(room_id)
-        if follower is not None:
-            self._runtime.following.unfollow(follower)
+        subscriber = self.socket.followed.get(room_id)
+        if subscriber is not None:
+            self._runtime.following.unfollow(subscriber)
 
     # Messages and read markers
 
@@ -241,7 +242,7 @@ class EventsHandlers:
         """Replays one room after the other: a socket never has two replays under way."""
         consume_replay(self.caller.user_id)
         for room_id, since in frame.rooms.items():
-            if self.socket.queue.closing:
+            if not self._runtime.hub.is_open(self.socket):
                 return
             try:
                 await self._resume_room(room_id, since, frame.ref)
@@ -250,28 +251,28 @@ class EventsHandlers:
                 self.socket.send(with_room_id(encode(error), room_id))
 
     async def _resume_room(self, room_id: int, since: int, ref: str | None) -> None:
-        follower = self.socket.followed.get(room_id)
-        is_new = follower is None
-        if follower is None:
-            follower = await self._follow_again(room_id)
-        if follower is None or follower.room is None:
+        subscriber = self.socket.followed.get(room_id)
+        is_new = subscriber is None
+        if subscriber is None:
+            subscriber = await self._follow_again(room_id)
+        if subscriber is None or subscriber.room is None:
             return
         try:
-            await self._runtime.recovery.replay(follower.room, follower, since, ref)
+            await self._runtime.recovery.replay(subscriber.room, subscriber, since, ref)
         except (Removed, NotAMember, NoSuchRoom) as loss:
-            self._runtime.following.end(follower, loss)
+            self._runtime.following.end(subscriber, loss)
         except DomainError:
             if is_new:
                 # Its buffered frames follow changes that the client never received.
-                self._runtime.following.unfollow(follower)
+                self._runtime.following.unfollow(subscriber)
             raise
 
-    async def _follow_again(self, room_id: int) -> Follower | None:
+    async def _follow_again(self, room_id: int) -> EventsSubscriber | None:
         """Follows a room that the caller may read; otherwise sends `room_removed`."""
         pair = (self.caller.user_id, room_id)
         row = (await self._runtime.database.run(followed_rooms, [pair])).get(pair)
         if not self._runtime.hub.is_open(self.socket):
-            return None  # Its session ended meanwhile: nothing would end a new subscription.
+            return None  # As in `_follow`.
         if row is None:
             reasons = await self._runtime.database.run(removal_reasons, pair[0], [room_id])
             self.socket.end_room(room_id, reasons[room_id])

@@ -75,11 +75,11 @@ async def greet(runtime: Runtime, handlers: EventsHandlers) -> None:
         raise Disconnected
     socket.ready = True
     socket.send(handlers.take_ready())
-    for follower in list(socket.followed.values()):
-        follower.ready = True
+    for subscriber in list(socket.followed.values()):
+        subscriber.ready = True
     runtime.user_presence.arrive(socket.caller)
     runtime.last_seen.record(socket.caller)
     behind = [one for one in socket.followed.values() if not runtime.following.start(one)]
-    for follower in behind:
+    for subscriber in behind:
         if not socket.queue.closing:
-            await runtime.following.catch_up(follower)
+            await runtime.following.catch_up(subscriber)

@@ -1,6 +1,6 @@
 """One socket that follows many rooms (contract §7).
 
-It has one send queue, and a follower in each room. So a followed room costs a few hundred bytes,
+It has one send queue, and a subscriber in each room. So a followed room costs a few hundred bytes,
 and a frame about a message is the same text and the same write as for the sockets of that room.
 """
 
@@ -24,10 +24,10 @@ from .send_queue import SendQueue
 from .subscriber import Subscriber, drop_as_too_slow, error_frame, text_event
 
 
-class Follower(Subscriber):
+class EventsSubscriber(Subscriber):
     """The subscription of an events socket to one room; the socket outlives it."""
 
-    is_follower: ClassVar[bool] = True
+    on_events_socket: ClassVar[bool] = True
     REASONS: ClassVar[dict[type[DomainError], RemovalReason]] = {
         Removed: "removed",
         NotAMember: "left",
@@ -73,7 +73,7 @@ class EventsSocket:
         self.queue = queue
         self.caller = caller
         self.ready = False
-        self.followed: dict[int, Follower] = {}
+        self.followed: dict[int, EventsSubscriber] = {}
         self.others: set[int] = set(memberships.others)
         """Rooms of the user that the socket does not follow."""
         self.muted: set[int] = set(memberships.muted)
@@ -84,17 +84,17 @@ class EventsSocket:
         queue.on_writer_change = self._reroute
 
     def _reroute(self) -> None:
-        for follower in self.followed.values():
-            if follower.room is not None:
-                follower.room.reroute(follower)
+        for subscriber in self.followed.values():
+            if subscriber.room is not None:
+                subscriber.room.reroute(subscriber)
 
     def subscriptions(self) -> Sequence[Subscriber]:
         return list(self.followed.values())
 
     def renew(self, caller: Caller) -> None:
         self.caller = caller
-        for follower in self.followed.values():
-            follower.caller = caller
+        for subscriber in self.followed.values():
+            subscriber.caller = caller
 
     def knows(self, room_id: int) -> bool:
         """Whether the client was told that the room is one of its user's."""

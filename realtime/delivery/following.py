@@ -11,7 +11,7 @@ from realtime.errors import Removed
 from rooms.errors import NoSuchRoom, NotAMember
 from rooms.followed_rooms import FollowedRoom
 
-from .events_socket import EventsSocket, Follower
+from .events_socket import EventsSocket, EventsSubscriber
 from .hub import Hub
 from .recovery import Recovery
 
@@ -33,53 +33,53 @@ class Following:
         most: int | None = settings.CHAT_ROOMS_PER_SOCKET
         return most is None or len(socket.followed) < most + MAX_FURTHER_ROOMS
 
-    def subscribe(self, socket: EventsSocket, row: FollowedRoom) -> Follower:
+    def subscribe(self, socket: EventsSocket, row: FollowedRoom) -> EventsSubscriber:
         """Subscribes to a room whose row was just read. Frames wait until `start`."""
-        follower = Follower(socket, row)
-        follower.ready = socket.ready
-        socket.followed[row.pk] = follower
+        subscriber = EventsSubscriber(socket, row)
+        subscriber.ready = socket.ready
+        socket.followed[row.pk] = subscriber
         socket.others.discard(row.pk)
-        follower.room = self._hub.subscribe(follower, row)
-        return follower
+        subscriber.room = self._hub.subscribe(subscriber, row)
+        return subscriber
 
-    def start(self, follower: Follower) -> bool:
+    def start(self, subscriber: EventsSubscriber) -> bool:
         """Starts live frames; False if changes since the row was read are missing."""
-        room = follower.room
-        if room is None or room.version > follower.version:
+        room = subscriber.room
+        if room is None or room.version > subscriber.version:
             return False
-        room.finish_catch_up(follower, follower.version)
+        room.finish_catch_up(subscriber, subscriber.version)
         return True
 
-    def start_soon(self, follower: Follower) -> None:
+    def start_soon(self, subscriber: EventsSubscriber) -> None:
         """Starts live frames, after the missing changes if there are any."""
-        if not self.start(follower):
-            task = asyncio.ensure_future(self.catch_up(follower))
+        if not self.start(subscriber):
+            task = asyncio.ensure_future(self.catch_up(subscriber))
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
 
-    async def catch_up(self, follower: Follower) -> None:
+    async def catch_up(self, subscriber: EventsSubscriber) -> None:
         """Sends missing changes, then live frames; closes the socket if it cannot."""
-        if follower.room is None:
+        if subscriber.room is None:
             return
         try:
-            await self._recovery.catch_up(follower.room, follower)
+            await self._recovery.catch_up(subscriber.room, subscriber)
         except (Removed, NotAMember, NoSuchRoom) as loss:
-            self.end(follower, loss)
+            self.end(subscriber, loss)
         except Busy:
             # Its buffered frames follow changes that the client never received.
-            follower.close(CloseCode.RESTART)
+            subscriber.close(CloseCode.RESTART)
         except Exception as error:  # noqa: BLE001 - logged with its traceback
             report_incident(error, "while a room was followed")
-            follower.close(CloseCode.INTERNAL)
+            subscriber.close(CloseCode.INTERNAL)
 
-    def end(self, follower: Follower, loss: DomainError) -> None:
+    def end(self, subscriber: EventsSubscriber, loss: DomainError) -> None:
         """Ends a room whose frames its user may not read any more."""
-        if follower.socket.followed.get(follower.room_id) is follower:
-            self._hub.disconnect([follower], loss)
+        if subscriber.socket.followed.get(subscriber.room_id) is subscriber:
+            self._hub.disconnect([subscriber], loss)
 
-    def unfollow(self, follower: Follower) -> None:
+    def unfollow(self, subscriber: EventsSubscriber) -> None:
         """Ends a room on the client's wish: the user stays a member."""
-        self._hub.unsubscribe(follower)
-        socket = follower.socket
-        if socket.followed.pop(follower.room_id, None) is not None:
-            socket.others.add(follower.room_id)
+        self._hub.unsubscribe(subscriber)
+        socket = subscriber.socket
+        if socket.followed.pop(subscriber.room_id, None) is not None:
+            socket.others.add(subscriber.room_id)

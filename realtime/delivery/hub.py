@@ -12,7 +12,7 @@ from accounts.auth import Caller
 from accounts.kernel.errors import DomainError
 from realtime.close_codes import CloseCode
 
-from .events_socket import EventsSocket, Follower
+from .events_socket import EventsSocket, EventsSubscriber
 from .local_room import LocalRoom
 from .local_state import LocalState
 from .subscriber import Subscriber, VersionedFrame, text_event
@@ -102,7 +102,7 @@ class Hub:
             room.access_epoch = min(room.access_epoch, row.access_epoch)
             self._observer.repair_needed(room)
         room.add(subscriber)
-        if subscriber.is_follower:
+        if subscriber.on_events_socket:
             self.state.counts.followed_rooms += 1
         else:
             self._add_to_session(subscriber)
@@ -129,8 +129,8 @@ class Hub:
         if not sockets:
             del self.events_sockets[socket.caller.user_id]
         self._forget_session(socket)
-        for follower in socket.subscriptions():
-            self.unsubscribe(follower)
+        for subscriber in socket.subscriptions():
+            self.unsubscribe(subscriber)
         socket.followed.clear()
         self._observer.events_socket_closed(socket)
 
@@ -139,7 +139,7 @@ class Hub:
         room = self.rooms.get(subscriber.room_id)
         if room is None or not room.holds(subscriber):
             return
-        if subscriber.is_follower:
+        if subscriber.on_events_socket:
             self.state.counts.followed_rooms -= 1
         else:
             self._forget_session(subscriber)
@@ -183,7 +183,7 @@ class Hub:
         room = self.rooms.get(room_id)
         if room is not None:
             found = [one for pk in user_ids for one in room.subscribers_of(pk)]
-            room.send_to([one for one in found if not one.is_follower], text)
+            room.send_to([one for one in found if not one.on_events_socket], text)
 
     def send_to_room(
         self,
@@ -220,13 +220,18 @@ class Hub:
         elif room is not None:
             room.send_to(room.subscribers_of(user_id), text)
 
-    def send_to_followers(
+    def send_to_events_sockets(
         self, user_id: int, room_ids: Collection[int], text: str, *, is_own: bool
     ) -> None:
         """Sends a frame once to each events socket that follows one of the rooms."""
-        rooms = [room for pk in room_ids if (room := self.rooms.get(pk)) and room.followers]
+        rooms = [
+            room for pk in room_ids if (room := self.rooms.get(pk)) and room.events_subscribers
+        ]
         receivers = {
-            one.socket for room in rooms for one in room.subscribers() if isinstance(one, Follower)
+            one.socket
+            for room in rooms
+            for one in room.subscribers()
+            if isinstance(one, EventsSubscriber)
         }
         own = self.events_sockets.get(user_id, set())
         receivers = receivers | own if is_own else receivers - own
@@ -287,7 +292,7 @@ class Hub:
     def disconnect(self, sockets: Collection[Socket], error: DomainError | None) -> None:
         """Sends the error and closes. Without an error, closes as after a leave.
 
-        A follower ends its room on its socket, not the socket.
+        An EventsSubscriber ends its room on its socket, not the socket.
         """
         for socket in sockets:
             # Unsubscribed first: it receives no further frame while its queue drains.

@@ -46,8 +46,8 @@ class LocalRoom:
         "access_epoch",
         "catching_up",
         "direct_writers",
-        "follower_writers",
-        "followers",
+        "events_subscribers",
+        "events_writers",
         "id",
         "names",
         "online_total",
@@ -71,10 +71,10 @@ class LocalRoom:
         # these functions only: touching any other per-socket object costs a cache miss per
         # recipient.
         self.direct_writers: Mapping[Subscriber, WriteFunction] = NO_ENTRIES
-        # The same for followers, whose frames need a `room_id` (`protocol.with_room_id`).
-        self.follower_writers: Mapping[Subscriber, WriteFunction] = NO_ENTRIES
-        # The number of followers, up to date or not.
-        self.followers = 0
+        # The same for events sockets, whose frames need a `room_id` (`protocol.with_room_id`).
+        self.events_writers: Mapping[Subscriber, WriteFunction] = NO_ENTRIES
+        # Subscribers on events sockets, up to date or not.
+        self.events_subscribers = 0
         # Up-to-date subscribers that receive frames through their send queue.
         self.queued_subscribers: Mapping[Subscriber, None] = NO_ENTRIES
         # Subscribers that replay, or that read a version which has not arrived here.
@@ -83,7 +83,7 @@ class LocalRoom:
         self.unwritten: list[tuple[Event, Event]] | None = None
         """Frames for up-to-date subscribers, written when the write batch closes.
 
-        Two events for each frame, nearly always the same: for room sockets, and for followers.
+        Two events for each frame, nearly always the same: for room sockets, and for events sockets.
         """
         self.unwritten_characters = 0
         self.users: Mapping[int, int] = NO_ENTRIES
@@ -102,20 +102,20 @@ class LocalRoom:
 
         Sockets of all rooms that follow it count, too, because they receive these frames.
         """
-        return may_announce(len(self.users), self.online_total, self.followers)
+        return may_announce(len(self.users), self.online_total, self.events_subscribers)
 
     @property
     def is_empty(self) -> bool:
         return not (
             self.direct_writers
-            or self.follower_writers
+            or self.events_writers
             or self.queued_subscribers
             or self.catching_up
         )
 
     def add(self, subscriber: Subscriber) -> None:
         self.catching_up = with_entry(self.catching_up, subscriber, None)
-        self.followers += subscriber.is_follower
+        self.events_subscribers += subscriber.on_events_socket
         if not subscriber.caller.shares_receipts:
             self.set_sharing(subscriber.caller.user_id, shares=False)
         if subscriber.is_present:
@@ -133,7 +133,7 @@ class LocalRoom:
         self._remove_from_receivers(subscriber)
         self.catching_up = without_entry(self.catching_up, subscriber)
         subscriber.forget_buffered()
-        self.followers -= subscriber.is_follower
+        self.events_subscribers -= subscriber.on_events_socket
         was_last = subscriber.is_present and self._leave(subscriber.caller.user_id)
         user_id = subscriber.caller.user_id
         if user_id not in self.users:
@@ -160,7 +160,7 @@ class LocalRoom:
     def holds(self, subscriber: Subscriber) -> bool:
         return (
             subscriber in self.direct_writers
-            or subscriber in self.follower_writers
+            or subscriber in self.events_writers
             or subscriber in self.queued_subscribers
             or subscriber in self.catching_up
         )
@@ -168,7 +168,7 @@ class LocalRoom:
     def subscribers(self) -> list[Subscriber]:
         return [
             *self.direct_writers,
-            *self.follower_writers,
+            *self.events_writers,
             *self.queued_subscribers,
             *self.catching_up,
         ]
@@ -215,19 +215,19 @@ class LocalRoom:
             self.queued_subscribers = with_entry(self.queued_subscribers, subscriber, None)
             return
         self.queued_subscribers = without_entry(self.queued_subscribers, subscriber)
-        if subscriber.is_follower:
-            self.follower_writers = with_entry(self.follower_writers, subscriber, direct_writer)
+        if subscriber.on_events_socket:
+            self.events_writers = with_entry(self.events_writers, subscriber, direct_writer)
         else:
             self.direct_writers = with_entry(self.direct_writers, subscriber, direct_writer)
 
     def reroute(self, subscriber: Subscriber) -> None:
-        """Routes a follower after its direct writer changed, unless it is catching up."""
-        if subscriber in self.follower_writers or subscriber in self.queued_subscribers:
+        """Routes an EventsSubscriber, unless it catches up, by a changed writer."""
+        if subscriber in self.events_writers or subscriber in self.queued_subscribers:
             self._route(subscriber)
 
     def _remove_writer(self, subscriber: Subscriber) -> None:
-        if subscriber.is_follower:
-            self.follower_writers = without_entry(self.follower_writers, subscriber)
+        if subscriber.on_events_socket:
+            self.events_writers = without_entry(self.events_writers, subscriber)
         else:
             self.direct_writers = without_entry(self.direct_writers, subscriber)
 
@@ -303,10 +303,10 @@ class LocalRoom:
             subscriber.receive(frame)
         self._send_to_up_to_date(frame.event)
 
-    def _send_to_up_to_date(self, event: Event, for_followers: Event | None = None) -> None:
+    def _send_to_up_to_date(self, event: Event, for_events_sockets: Event | None = None) -> None:
         """Sends to up-to-date subscribers, when the write batch closes if one is open."""
         self.state.counts.deliveries += (
-            len(self.direct_writers) + len(self.follower_writers) + len(self.queued_subscribers)
+            len(self.direct_writers) + len(self.events_writers) + len(self.queued_subscribers)
         )
         characters = len(event["text"])
         if self.unwritten_characters + characters > MAX_WRITE_LENGTH:
@@ -315,7 +315,7 @@ class LocalRoom:
             self.unwritten = []
             if self.state.write_batch.is_open:
                 self.state.write_batch.add(self)
-        self.unwritten.append((event, for_followers or event))
+        self.unwritten.append((event, for_events_sockets or event))
         self.unwritten_characters += characters
         if not self.state.write_batch.is_open:
             self.write_out()
@@ -328,22 +328,22 @@ class LocalRoom:
         # Copied before anything is written: a subscriber found not to read moves to this set, and
         # has received the frames already.
         queued = list(self.queued_subscribers)
-        if self.direct_writers or self.follower_writers:
+        if self.direct_writers or self.events_writers:
             self._write_frames(frames)
         for subscriber in queued:
-            for event, for_followers in frames:
-                subscriber.write(for_followers if subscriber.is_follower else event)
+            for event, for_events_sockets in frames:
+                subscriber.write(for_events_sockets if subscriber.on_events_socket else event)
 
     def _write_frames(self, frames: list[tuple[Event, Event]]) -> None:
         frame_of = self.state.frame_cache.of
         encoded = [frame_of(event["text"]) for event, _ in frames]
         if self.direct_writers:
             _write_directly(self.direct_writers, b"".join(encoded))
-        if self.follower_writers:
-            for number, (event, for_followers) in enumerate(frames):
-                if for_followers is not event:
-                    encoded[number] = frame_of(for_followers["text"])
-            _write_directly(self.follower_writers, b"".join(encoded))
+        if self.events_writers:
+            for number, (event, for_events_sockets) in enumerate(frames):
+                if for_events_sockets is not event:
+                    encoded[number] = frame_of(for_events_sockets["text"])
+            _write_directly(self.events_writers, b"".join(encoded))
 
     # Frames outside the order of versions: typing, join, exit, read
 
@@ -352,9 +352,9 @@ class LocalRoom:
     ) -> None:
         """Sends to every socket that has received `ready`, except those of one user."""
         event = text_event(text)
-        for_followers = text_event(with_room_id(text, self.id)) if self.followers else event
+        for_events_sockets = self._with_room_id(event, text)
         if except_user_id is None and not droppable:
-            self._send_to_up_to_date(event, for_followers)
+            self._send_to_up_to_date(event, for_events_sockets)
             others: Collection[Subscriber] = self.catching_up
         else:
             self.write_out()
@@ -364,7 +364,7 @@ class LocalRoom:
         for subscriber in receivers:
             # A socket that was disconnected meanwhile drops the frame.
             subscriber.write(
-                for_followers if subscriber.is_follower else event, droppable=droppable
+                for_events_sockets if subscriber.on_events_socket else event, droppable=droppable
             )
 
     def send_to(self, subscribers: Collection[Subscriber], text: str) -> None:
@@ -372,11 +372,14 @@ class LocalRoom:
         # Not before the message that the frame may be about.
         self.write_out()
         event = text_event(text)
-        for_followers = text_event(with_room_id(text, self.id)) if self.followers else event
+        for_events_sockets = self._with_room_id(event, text)
         receivers = [one for one in subscribers if one.ready]
         self.state.counts.deliveries += len(receivers)
         for subscriber in receivers:
-            subscriber.write(for_followers if subscriber.is_follower else event)
+            subscriber.write(for_events_sockets if subscriber.on_events_socket else event)
+
+    def _with_room_id(self, event: Event, text: str) -> Event:
+        return text_event(with_room_id(text, self.id)) if self.events_subscribers else event
 
     def may_send(self, what: str, user_id: int, interval: float) -> bool:
         """Whether a user may send this again: at most once in `interval` seconds."""

@@ -21,7 +21,7 @@ from realtime.protocol.server_frames import Marks, RemovalReason, RoomAdded
 from rooms.followed_rooms import current_memberships, removal_reasons
 from rooms.membership_counters import changed_counters
 
-from .events_socket import UNKNOWN_COUNTER, EventsSocket, Follower
+from .events_socket import UNKNOWN_COUNTER, EventsSocket, EventsSubscriber
 from .following import Following
 from .hub import Hub
 
@@ -160,9 +160,9 @@ class MembershipWatch:
             if room.followed.muted:
                 socket.muted.add(room_id)
             if self._following.has_space(socket):
-                follower = self._following.subscribe(socket, room.followed)
+                subscriber = self._following.subscribe(socket, room.followed)
                 socket.send(text)
-                self._following.start_soon(follower)
+                self._following.start_soon(subscriber)
             else:
                 socket.others.add(room_id)
                 socket.send(text)
@@ -170,13 +170,13 @@ class MembershipWatch:
     def _end_rooms(self, known: "KnownRooms", reasons: Mapping[int, RemovalReason]) -> None:
         socket = known.socket
         for room_id, reason in reasons.items():
-            follower = socket.followed.get(room_id)
+            subscriber = socket.followed.get(room_id)
             # Joined again meanwhile, or ended by a hint.
-            if follower is not known.rooms[room_id] or not socket.knows(room_id):
+            if subscriber is not known.rooms[room_id] or not socket.knows(room_id):
                 continue
             membership_announcements.labels("ended").inc()
-            if follower is not None:
-                self._hub.unsubscribe(follower)
+            if subscriber is not None:
+                self._hub.unsubscribe(subscriber)
             socket.end_room(room_id, reason)
 
     def _mute_rooms(self, socket: EventsSocket, current: Mapping[int, bool]) -> None:
@@ -203,12 +203,12 @@ class MembershipWatch:
 
 
 class KnownRooms:
-    """A socket's rooms and followers before the memberships were read."""
+    """A socket's rooms and subscribers before the memberships were read."""
 
     __slots__ = ("rooms", "socket", "user_id")
 
     def __init__(self, socket: EventsSocket) -> None:
         self.socket = socket
         self.user_id = socket.caller.user_id
-        self.rooms: dict[int, Follower | None] = dict.fromkeys(socket.others)
+        self.rooms: dict[int, EventsSubscriber | None] = dict.fromkeys(socket.others)
         self.rooms.update(socket.followed)

@@ -57,7 +57,7 @@ def text_event(text: str) -> Event:
 class Subscriber:
     """Buffers frames during a join or replay, then receives each version once."""
 
-    is_follower: ClassVar[bool] = False
+    on_events_socket: ClassVar[bool] = False
     """Whether its socket follows several rooms: see `events_socket.py`."""
 
     __slots__ = (

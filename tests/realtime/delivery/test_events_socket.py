@@ -88,7 +88,7 @@ def test_frames_of_all_followed_rooms_arrive_on_one_socket(hub: Hub, direct: boo
     assert wire.texts == ["1 at 1", "2 at 1", "1 at 2"]
 
 
-def test_room_sockets_and_followers_receive_the_same_message(
+def test_room_sockets_and_events_sockets_receive_the_same_message(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One text and one encoding, for any number of recipients of both kinds."""
@@ -261,8 +261,8 @@ def test_renewal_moves_the_socket_to_its_new_session(hub: Hub) -> None:
     hub.renew(socket, Caller(1, "user1", 7, 99))
     make_revocation(hub).end_sessions([1])
     assert not socket.queue.closing
-    (follower,) = socket.subscriptions()
-    assert follower.caller.session_id == 7
+    (subscriber,) = socket.subscriptions()
+    assert subscriber.caller.session_id == 7
     make_revocation(hub).end_sessions([7])
     assert socket.queue.closing
 
@@ -278,7 +278,7 @@ def test_users_online_in_a_room_do_not_include_mere_followers(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("most", [1, 2])
-def test_followers_count_towards_a_large_room(hub: Hub, settings: Settings, most: int) -> None:
+def test_events_sockets_count_towards_a_large_room(hub: Hub, settings: Settings, most: int) -> None:
     """Else each read marker of a room of ten thousand would be ten thousand frames."""
     settings.CHAT_PRESENCE_MAX_USERS = most
     for user_id in (1, 2):
@@ -286,14 +286,14 @@ def test_followers_count_towards_a_large_room(hub: Hub, settings: Settings, most
     assert hub.rooms[1].announces is (most == 2)
 
 
-def test_frame_about_a_user_reaches_each_follower_once(hub: Hub) -> None:
+def test_frame_about_a_user_reaches_each_events_socket_once(hub: Hub) -> None:
     own, friend, stranger = Wire(), Wire(), Wire()
     make_socket(hub, own, [1, 2], user_id=1)
     make_socket(hub, friend, [1, 2], user_id=2)
     make_socket(hub, stranger, [3], user_id=3)
-    hub.send_to_followers(1, [1, 2], "{}", is_own=False)
+    hub.send_to_events_sockets(1, [1, 2], "{}", is_own=False)
     assert (own.texts, friend.texts, stranger.texts) == ([], ["{}"], [])
-    hub.send_to_followers(1, [1, 2], "{}", is_own=True)
+    hub.send_to_events_sockets(1, [1, 2], "{}", is_own=True)
     assert (own.texts, friend.texts, stranger.texts) == (["{}"], ["{}", "{}"], [])
 
 
@@ -309,17 +309,17 @@ def test_socket_follows_a_bounded_number_of_rooms(hub: Hub, settings: Settings) 
     assert following.has_space(socket)
 
 
-def test_follower_of_a_room_with_newer_frames_must_catch_up(hub: Hub) -> None:
+def test_subscriber_of_a_room_with_newer_frames_must_catch_up(hub: Hub) -> None:
     """A message stored between read and subscription is missing."""
     subscribe(hub, Wire())
     hub.deliver(1, 1, 0, "1")
     following = Following(hub, make_recovery())
     socket = make_socket(hub, wire := Wire(), [])
-    follower = following.subscribe(socket, row(1, version=0))
-    assert not following.start(follower)
+    subscriber = following.subscribe(socket, row(1, version=0))
+    assert not following.start(subscriber)
     hub.deliver(1, 2, 0, "2")
     assert wire.texts == []
-    hub.rooms[1].finish_catch_up(follower, 1)
+    hub.rooms[1].finish_catch_up(subscriber, 1)
     assert wire.texts == ["2"]
 
 
