@@ -221,7 +221,7 @@ class LocalRoom:
             self.direct_writers = with_entry(self.direct_writers, subscriber, direct_writer)
 
     def reroute(self, subscriber: Subscriber) -> None:
-        """Routes an EventsSubscriber, unless it catches up, by a changed writer."""
+        """Routes a subscriber again, after the writer of its events socket changed."""
         if subscriber in self.events_writers or subscriber in self.queued_subscribers:
             self._route(subscriber)
 
