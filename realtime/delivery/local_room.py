@@ -18,7 +18,7 @@ from realtime.servers.interface import Event, WriteFunction, ignore_change
 from .local_state import LocalState
 from .small_mappings import NO_ENTRIES, with_entry, without_entry
 from .subscriber import Subscriber, VersionedFrame, text_event
-from .waiting_frames import OutOfOrderFrames
+from .out_of_order_frames import OutOfOrderFrames
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from realtime.close_codes import CloseCode
 from realtime.delivery import subscriber as subscriber_module
-from realtime.delivery import waiting_frames
+from realtime.delivery import out_of_order_frames
 from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.send_buffers import size_of
 from tests.realtime.fake_subscriber import FakeSubscriber, add_subscriber, frame, up_to_date
@@ -83,7 +83,7 @@ def test_frames_fetched_twice_are_delivered_once(
 def test_out_of_order_frames_are_bounded(
     room: LocalRoom, subscriber: FakeSubscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting_frames, "MAX_FRAMES", 3)
+    monkeypatch.setattr(out_of_order_frames, "MAX_FRAMES", 3)
     assert not any(room.deliver(frame(version)) for version in range(2, 10))
     assert len(room.out_of_order or ()) == 3
     room.fill([frame(version) for version in range(1, 10)])
@@ -93,7 +93,7 @@ def test_out_of_order_frames_are_bounded(
 def test_out_of_order_frames_are_bounded_in_bytes(
     room: LocalRoom, subscriber: FakeSubscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting_frames, "MAX_BYTES", 3 * size_of(frame(22).event))
+    monkeypatch.setattr(out_of_order_frames, "MAX_BYTES", 3 * size_of(frame(22).event))
     for first in (11, 31):
         # A fill frees the bytes of what it delivered.
         assert not any(room.deliver(frame(version)) for version in range(first + 1, first + 10))
