@@ -16,9 +16,9 @@ from realtime.protocol import with_room_id
 from realtime.servers.interface import Event, WriteFunction, ignore_change
 
 from .local_state import LocalState
+from .out_of_order_frames import OutOfOrderFrames
 from .small_mappings import NO_ENTRIES, with_entry, without_entry
 from .subscriber import Subscriber, VersionedFrame, text_event
-from .out_of_order_frames import OutOfOrderFrames
 
 log = logging.getLogger(__name__)
 

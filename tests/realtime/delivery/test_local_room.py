@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.close_codes import CloseCode
-from realtime.delivery import subscriber as subscriber_module
 from realtime.delivery import out_of_order_frames
+from realtime.delivery import subscriber as subscriber_module
 from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.send_buffers import size_of
 from tests.realtime.fake_subscriber import FakeSubscriber, add_subscriber, frame, up_to_date
