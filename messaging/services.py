@@ -1,14 +1,14 @@
 """Sends messages and marks them read, through the writer of this process."""
 
-import asyncio
 import functools
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.conf import settings
 
 from accounts.auth import Caller
+from accounts.kernel.database_wait import wait_for_database
 from accounts.kernel.db_connections import release_connection
 from accounts.kernel.errors import Busy
 from accounts.kernel.names import name_key
@@ -85,7 +85,7 @@ def send_message(draft: Draft) -> Sent:
 
 async def send_message_from_loop(draft: Draft) -> Sent:
     """Stores a message from the event loop, without a thread that waits."""
-    return await _wait_on_loop(writer().submit_from_loop(draft))
+    return await wait_for_database(writer().submit_from_loop(draft))
 
 
 def _wait_for(answer: Future[T]) -> T:
@@ -95,20 +95,6 @@ def _wait_for(answer: Future[T]) -> T:
         return answer.result(settings.CHAT_DATABASE_TIMEOUT)
     except TimeoutError:
         raise Busy from None
-
-
-async def _wait_on_loop(answer: asyncio.Future[T]) -> T:
-    # A plain timer: `asyncio.timeout` costs several times as much, for every message.
-    timer = answer.get_loop().call_later(settings.CHAT_DATABASE_TIMEOUT, _time_out, answer)
-    try:
-        return await answer
-    finally:
-        timer.cancel()
-
-
-def _time_out(answer: asyncio.Future[Any]) -> None:
-    if not answer.done():
-        answer.set_exception(Busy())
 
 
 # Read markers
@@ -133,10 +119,10 @@ def mark_delivered(*, caller: Caller, room_id: int, seq: int) -> DeliveredMarker
 async def mark_delivered_from_loop(*, caller: Caller, room_id: int, seq: int) -> DeliveredMarker:
     """Moves the caller's delivered marker from the event loop."""
     mark = MarkDelivered(caller.user_id, caller.username, room_id, seq)
-    return await _wait_on_loop(writer().submit_from_loop(mark))
+    return await wait_for_database(writer().submit_from_loop(mark))
 
 
 async def mark_read_from_loop(*, caller: Caller, room_id: int, seq: int) -> ReadMarker:
     """Moves the caller's read marker from the event loop."""
     mark = MarkRead(caller.user_id, caller.username, room_id, seq)
-    return await _wait_on_loop(writer().submit_from_loop(mark))
+    return await wait_for_database(writer().submit_from_loop(mark))

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
-from django.conf import settings
 from django.db import Error, connection
 
 from accounts.kernel.database_errors import migrations_refusal, refusal_of
+from accounts.kernel.database_wait import wait_for_database
 from accounts.kernel.errors import Busy
 
 P = ParamSpec("P")
@@ -102,12 +102,8 @@ class DatabaseThreads:
             self._wake_thread()
         self._watch(loop)
         # A thread cannot be stopped. Its call counts until it ends, so the bound also holds when
-        # the database hangs. A plain timer costs less than `asyncio.timeout`.
-        timer = loop.call_later(settings.CHAT_DATABASE_TIMEOUT, time_out, answer)
-        try:
-            return await answer
-        finally:
-            timer.cancel()
+        # the database hangs.
+        return await wait_for_database(answer)
 
     def _wake_thread(self) -> None:
         """Wakes or starts a thread if waiting calls need one; under the lock."""
@@ -170,12 +166,6 @@ def _post(queued: QueuedCall) -> None:
         loop.call_soon_threadsafe(queued.resolve)
     except RuntimeError:  # the loop is closed: nothing awaits the answer
         return
-
-
-def time_out(answer: asyncio.Future[Any]) -> None:
-    """Refuses a caller that has waited too long."""
-    if not answer.done():
-        answer.set_exception(Busy())
 
 
 def _guarded(call: Callable[[], R]) -> R:

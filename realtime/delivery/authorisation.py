@@ -10,13 +10,12 @@ from collections.abc import Callable, Collection, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 
-from django.conf import settings
-
 from accounts.auth import Caller, authenticate_together
+from accounts.kernel.database_wait import wait_for_database
 from accounts.kernel.errors import Busy, DomainError
 from accounts.kernel.log_context import note_user
 from accounts.tokens import Claims
-from realtime.db_threads import DatabaseThreads, time_out
+from realtime.db_threads import DatabaseThreads
 from rooms.models import Room
 from rooms.selectors import Entry
 
@@ -65,11 +64,7 @@ class Authorisation:
         if self._task is None:
             # In an empty context: its log lines must not carry that of the first socket.
             self._task = loop.create_task(self._run(), context=Context())
-        timer = loop.call_later(settings.CHAT_DATABASE_TIMEOUT, time_out, answer)
-        try:
-            caller, room = await answer
-        finally:
-            timer.cancel()
+        caller, room = await wait_for_database(answer)
         note_user(caller.user_id)
         if room is None:
             room = await self._database.run(search.enter, caller, search.name)
