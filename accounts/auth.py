@@ -164,7 +164,7 @@ class SignedBearer(Bearer):
     """Checks a token's signature, and its session once a minute.
 
     For operations whose write checks session and account under its lock, so that no thread is
-    needed here. `order_of_checks.session_first` is for requests that end before the write.
+    needed here. `session_first` is for requests that end before the write.
     """
 
     is_async = True

@@ -3,7 +3,6 @@
 Logins are in `login.py`, sessions in `sessions.py`.
 """
 
-import secrets
 from enum import Enum
 
 from django.contrib.auth.password_validation import validate_password
@@ -25,11 +24,12 @@ from .kernel.errors import (
     invalid,
 )
 from .kernel.events import publish
-from .kernel.names import MAX_NAME_LENGTH, name_from_email, name_key
+from .kernel.names import name_key
 from .kernel.rate_limits import consume
 from .login import consume_login_rate
 from .models import Session, User, email_key
 from .sessions import open_session
+from .username_from_email import free_username
 
 MAX_EMAIL_LENGTH = 254
 
@@ -64,7 +64,7 @@ def register(
     _check_email(email)
     _check_password(password, User(username=username or "", email=email), "password")
     consume("CHAT_REGISTER_RATE", network_of(address))
-    user = User(username=username or _free_name(email), email=email)
+    user = User(username=username or free_username(email), email=email)
     _check_not_taken(user, name_is_made=not username)
     user.password = hashing.hash_password(password)
     session = _insert(user, address, user_agent, name_is_made=not username)
@@ -105,14 +105,6 @@ def _check_not_taken(user: User, *, name_is_made: bool) -> None:
         raise EmailTaken
 
 
-def _free_name(email: str) -> str:
-    base = name_from_email(email)
-    if not User.objects.filter(username_key=name_key(base)).exists():
-        return base
-    # Random: a counter would reveal how many users share the name, and requests would race for it.
-    return f"{base[: MAX_NAME_LENGTH - 7]}-{secrets.randbelow(10**6):06d}"
-
-
 def _insert(user: User, address: str | None, user_agent: str, *, name_is_made: bool) -> Session:
     """Stores a user with a session.
 
@@ -127,7 +119,7 @@ def _insert(user: User, address: str | None, user_agent: str, *, name_is_made: b
             raise EmailTaken from None
         if not name_is_made:
             raise UsernameTaken from None
-    user.pk, user.username = None, _free_name(user.email)
+    user.pk, user.username = None, free_username(user.email)
     return _insert(user, address, user_agent, name_is_made=False)
 
 

@@ -17,7 +17,7 @@ from accounts.kernel.json_answers import json_answer
 from accounts.kernel.pagination import Cursor, Limit, write_links
 from accounts.kernel.rate_limits import refund
 from accounts.kernel.request_threads import call_or_refuse
-from accounts.order_of_checks import session_first
+from accounts.session_first import session_first
 from accounts.tokens import Claims
 from rooms.errors import REMOVED, NoSuchRoom, NotAMember
 from rooms.models import Notify
@@ -74,9 +74,7 @@ async def _send(request: Request, room: int | str, body: MessageIn) -> HttpRespo
     `room` is an id or a name. A name is looked up after text and rate (contract §2).
     """
     caller = request.auth
-    text = services.accept_text(
-        caller=caller, content=body.content, may_be_empty=bool(body.attachments)
-    )
+    text = services.accept_text(caller=caller, content=body.content, attachments=body.attachments)
     try:
         if isinstance(room, str):
             room = await sync_to_async(call_or_refuse)(_room_named, caller, room)

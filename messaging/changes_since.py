@@ -17,27 +17,30 @@ ChangeName = Literal["message", "edit", "delete", "reaction", "pin"]
 
 @dataclass(frozen=True, slots=True)
 class StoredChange:
-    """One step of a replay: the frame `kind` and the message's present state.
+    """A message in its present state.
 
     `created` is the version that made the message, `change` what it went through last.
     """
 
-    kind: ChangeName
     message: MessageState
     created: int
     change: ChangeName
 
+    def kind_since(self, version: int) -> ChangeName:
+        """Returns the type of the frame for a client that has everything up to a version.
+
+        A message made after it is a message in its present state, an older one the latest change
+        that it went through (contract §3, promise 3).
+        """
+        return "message" if self.created > version else self.change
+
 
 def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]:
-    """Returns what changed after a version, in order (contract §3, promise 3).
-
-    A message made after it counts as a message in its present state, an older one as the latest
-    change that it went through.
-    """
+    """Returns the messages that changed after a version, in order."""
     rows = Message.objects.filter(room=room, version__gt=version).order_by("version")
     found = list(rows.values_list(*CHANGE_COLUMNS, named=True)[:limit])
     quotes = quotes_of(row.reply_to for row in found)
-    return [_change(room, version, row, quotes) for row in found]
+    return [_change(room, row, quotes) for row in found]
 
 
 def has_more_changes(room: Room, version: int, count: int) -> bool:
@@ -56,8 +59,7 @@ CHANGE_COLUMNS = (
 )
 
 
-def _change(room: Room, since: int, row: Any, quotes: Mapping[int | None, Quote]) -> StoredChange:
-    created, change = row.created_version, row.last_change
+def _change(room: Room, row: Any, quotes: Mapping[int | None, Quote]) -> StoredChange:
     message = MessageState(
         id=row.id,
         seq=row.seq,
@@ -81,7 +83,7 @@ def _change(room: Room, since: int, row: Any, quotes: Mapping[int | None, Quote]
         quote=quotes.get(row.reply_to),
         pinned=row.pinned_version is not None,
     )
-    return StoredChange("message" if created > since else change, message, created, change)
+    return StoredChange(message, row.created_version, row.last_change)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,14 +37,13 @@ def check_sender(caller: Caller, username: str | None) -> None:
 
 
 def accept_text(
-    *, caller: Caller, content: str, field: str = "content", may_be_empty: bool = False
+    *, caller: Caller, content: str, field: str = "content", attachments: Sequence[int] = ()
 ) -> str:
     """Checks a text and consumes the sender's rate, before any query.
 
-    `field` is the member that held the text, which may be empty beside files. Raises Invalid,
-    RateLimited.
+    `field` is the member that held the text. Raises Invalid, RateLimited.
     """
-    text = clean_text(content, field, may_be_empty=may_be_empty)
+    text = clean_text(content, field, attachments=attachments)
     consume_locally("CHAT_MESSAGE_RATE", caller.user_id)
     return text
 

@@ -20,7 +20,7 @@ from messaging.events import (
 )
 from rooms.events import MemberLeft, MemberRemoved, MembershipsChanged, RoomChanged, RoomDeleted
 
-from .protocol import encode, message_text
+from .protocol.encoding import encode, message_text
 from .protocol.server_frames import DeliveredOut, MessageKind, ReadOut, RoomFrame
 from .runtime import runtime
 

@@ -60,7 +60,7 @@ def _check_characters(name: str) -> str:
     if not stored or len(stored) > MAX_NAME_LENGTH or len(key) > MAX_NAME_LENGTH:
         raise ValueError(f"must have 1 to {MAX_NAME_LENGTH} characters")
     # The key is checked too: some letters fold into spaces or signs.
-    if not all(_is_allowed(character) for character in stored + key):
+    if not all(is_name_character(character) for character in stored + key):
         raise ValueError("may hold letters, marks, digits and _ . + - only")
     if not any(unicodedata.category(character)[0] in "LN" for character in stored):
         raise ValueError("needs at least one letter or digit")
@@ -85,16 +85,8 @@ def _passes(check: Callable[[str], str], name: str) -> bool:
     return True
 
 
-def _is_allowed(character: str) -> bool:
+def is_name_character(character: str) -> bool:
     if character in PUNCTUATION:
         return True
     category = unicodedata.category(character)
     return (category[0] in "LM" or category == "Nd") and character not in INVISIBLE
-
-
-def name_from_email(email: str) -> str:
-    """Returns a username from the local part, from its ASCII characters, or `user`."""
-    local = unicodedata.normalize("NFKC", email.partition("@")[0])
-    kept = "".join(character for character in local if _is_allowed(character))[:MAX_NAME_LENGTH]
-    plain = "".join(character for character in kept if character.isascii())
-    return next((name for name in (kept, plain) if is_new_name(name)), "user")

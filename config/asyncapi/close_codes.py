@@ -3,7 +3,7 @@
 from typing import Any, get_args
 
 from realtime.close_codes import CLOSING, REFUSES_A_FRAME, CloseCode, Reconnect
-from realtime.protocol import FrameErrorCode
+from realtime.protocol.parsing import FrameErrorCode
 
 Schema = dict[str, Any]
 

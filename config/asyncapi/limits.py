@@ -6,8 +6,8 @@ from django.conf import settings
 
 from accounts.kernel.errors import MAX_MEMBERS
 from accounts.kernel.rate_limits import PERIODS, Rate
-from realtime.protocol import MAX_FRAME_LENGTH
 from realtime.protocol.client_frames import MAX_RESUMED_ROOMS
+from realtime.protocol.parsing import MAX_FRAME_LENGTH
 
 Schema = dict[str, Any]
 

@@ -6,26 +6,23 @@ one request per device runs at a time, and `places.py` bounds those of a user an
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import F
 from django.utils import timezone
 
 from accounts.kernel.db import writing
 
 from .connection_pool import pool
-from .decisions import Decision, Drop, Postpone, Send, decide
+from .decisions import Decision, Send, decide
 from .metrics import pushes
-from .models import DuePush, PushSubscription
+from .models import DuePush
 from .open_sockets import OpenSockets
+from .pauses import store_result, store_unsent
 from .places import Places
-from .sending import Outcome, Push, Result, send, topic_of
+from .sending import Push, Result, send, topic_of
 from .vapid import VapidKeys, vapid_keys
 
-MAX_RETRY_DELAY = 3600.0
 FULL_DELAY = 0.1
-POSTPONED_DELAY = timedelta(seconds=2)
 Running = tuple[DuePush, Send, "Future[Result]"]
 
 
@@ -83,7 +80,7 @@ class Delivery:
                 unsent.append((row, decision))
             elif self._places.acquire(row.subscription.user_id, row.subscription.host):
                 self._start(row, decision, keys)
-        _store_unsent(unsent)
+        store_unsent(unsent)
 
     def _start(self, row: DuePush, decision: Send, keys: VapidKeys) -> None:
         device = row.subscription
@@ -102,7 +99,7 @@ class Delivery:
             return
         with writing():
             for row, decision, answer in finished:
-                _store_result(row, decision.seq, answer.result())
+                store_result(row, decision.seq, answer.result())
         # After the commit: where that fails, they are stored at the next attempt.
         for row, _, answer in finished:
             result, device = answer.result(), row.subscription
@@ -116,46 +113,3 @@ def _one_per_device(rows: Iterable[DuePush]) -> list[DuePush]:
     for row in rows:
         by_device.setdefault(row.subscription_id, row)
     return list(by_device.values())
-
-
-def _store_unsent(unsent: Sequence[tuple[DuePush, Decision]]) -> None:
-    if not unsent:
-        return
-    with writing():
-        for row, decision in unsent:
-            if isinstance(decision, Postpone):
-                DuePush.objects.filter(pk=row.pk).update(due_at=decision.until)
-            else:
-                # A message that was scheduled meanwhile keeps the row.
-                DuePush.objects.filter(pk=row.pk, wanted_seq=row.wanted_seq).delete()
-    given_up = sum(isinstance(one, Drop) and one.given_up for _, one in unsent)
-    if given_up:
-        pushes.labels("given_up").inc(given_up)
-
-
-def _store_result(row: DuePush, seq: int, result: Result) -> None:
-    now = timezone.now()
-    device = PushSubscription.objects.filter(pk=row.subscription_id)
-    if result.outcome == Outcome.GONE:
-        device.delete()
-        return
-    this = DuePush.objects.filter(pk=row.pk)
-    if result.outcome == Outcome.SENT:
-        rests_until = now + timedelta(seconds=settings.CHAT_PUSH_DELAY)
-        this.update(pushed_seq=seq, due_at=rests_until, since=now)
-        if row.subscription.failures:
-            device.update(failures=0, retry_at=None)
-        return
-    if result.outcome == Outcome.POSTPONED:
-        # The device did not fail, so that its next attempt needs no growing delay.
-        this.update(due_at=now + POSTPONED_DELAY)
-        return
-    retry_at = _retry_at(row.subscription.failures, result.retry_after, now)
-    device.update(failures=F("failures") + 1, retry_at=retry_at)
-    this.update(due_at=retry_at)
-
-
-def _retry_at(failures: int, retry_after: int | None, now: datetime) -> datetime:
-    """Doubles the delay with each failure; a push service may ask for more time."""
-    delay = min(settings.CHAT_PUSH_DELAY * 2.0 ** min(failures, 20), MAX_RETRY_DELAY)
-    return now + timedelta(seconds=max(delay, min(retry_after or 0, MAX_RETRY_DELAY)))

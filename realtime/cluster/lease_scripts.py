@@ -11,8 +11,7 @@ Keys, each with our prefix, on every host of REDIS_URL for what that host stores
   epoch               string       random, set when missing: a new one means that data was lost
 """
 
-MAX_NAMED = 100
-"""Usernames in `ready` (contract §3)."""
+from realtime.protocol.server_frames import MAX_ONLINE_NAMES
 
 # A process that holds anything has a lease, even if it was reaped and has not noticed. It may die
 # before it notices, and what is held without a lease is never released.
@@ -38,8 +37,8 @@ if redis.call('SADD', held, pair) == 1 then
 end
 local count = redis.call('HLEN', room)
 local names = {{}}
-local page = redis.call('HSCAN', room, 0, 'COUNT', {MAX_NAMED})[2]
-for i = 2, math.min(#page, {2 * MAX_NAMED}), 2 do
+local page = redis.call('HSCAN', room, 0, 'COUNT', {MAX_ONLINE_NAMES})[2]
+for i = 2, math.min(#page, {2 * MAX_ONLINE_NAMES}), 2 do
   names[#names + 1] = string.match(page[i], '^%d+ (.*)$')
 end
 return {{first, count, names}}

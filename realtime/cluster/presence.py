@@ -19,11 +19,10 @@ from accounts.kernel.rate_limits import Rate, buckets
 from realtime.delivery.hub import Hub
 from realtime.delivery.local_room import LocalRoom, may_announce
 from realtime.delivery.subscriber import Subscriber
-from realtime.protocol import encode
-from realtime.protocol.server_frames import Exited, Joined
+from realtime.protocol.encoding import encode
+from realtime.protocol.server_frames import MAX_ONLINE_NAMES, Exited, Joined
 
 from .broadcaster import Broadcaster
-from .lease_scripts import MAX_NAMED
 from .leases import EVERYWHERE, Leases
 from .redis_client import REPLY_TIMEOUT, Reply, reply_in_time
 
@@ -73,7 +72,9 @@ class Presence:
             )
             found = await reply_in_time(entered)
         if found is None:
-            return Arrival(first, len(room.users), list(islice(room.names.values(), MAX_NAMED)))
+            return Arrival(
+                first, len(room.users), list(islice(room.names.values(), MAX_ONLINE_NAMES))
+            )
         is_first, room.online_total, names = found
         return Arrival(bool(is_first) and not exit_was_pending, room.online_total, names)
 
@@ -85,7 +86,7 @@ class Presence:
         return Arrival(
             first=False,
             online_total=max(room.online_total, len(room.users)),
-            names=list(islice(room.names.values(), MAX_NAMED)),
+            names=_some_names(room),
         )
 
     def publish_join(self, room: LocalRoom, subscriber: Subscriber) -> None:
@@ -219,3 +220,7 @@ def _consume_exit(room_id: int, user_id: int) -> float:
 def _record_other_sockets(subscriber: Subscriber, reply: list[Any] | None) -> None:
     if reply is not None and not reply[0]:
         subscriber.announced = True
+
+
+def _some_names(room: LocalRoom) -> list[str]:
+    return list(islice(room.names.values(), MAX_ONLINE_NAMES))

@@ -16,7 +16,7 @@ from accounts.kernel.errors import Busy, NoSuchUser
 from accounts.selectors import find_user, last_seen_of
 from realtime.db_threads import DatabaseThreads
 from realtime.delivery.hub import Hub
-from realtime.protocol import encode
+from realtime.protocol.encoding import encode
 from realtime.protocol.server_frames import PresenceFrame, ProfileFrame, ProfileUser, ServerFrame
 from rooms.shared_presence import shared_rooms
 

@@ -21,7 +21,8 @@ from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import error_frame, text_event
 from realtime.lifecycle import Restarting
 from realtime.metrics import closed_by_client
-from realtime.protocol import FrameError, encode, ref_in, room_in
+from realtime.protocol.encoding import encode
+from realtime.protocol.parsing import FrameError, ref_in, room_in
 from realtime.protocol.server_frames import ErrorFrame
 from realtime.runtime import runtime
 from realtime.servers.detect import connection_of

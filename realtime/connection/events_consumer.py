@@ -7,8 +7,8 @@ from typing_extensions import override
 from accounts.kernel.errors import DomainError
 from accounts.tokens import Claims
 from realtime.close_codes import ENDS_A_ROOM, ENDS_AN_OPEN_SOCKET
-from realtime.protocol import parse_events_frame
 from realtime.protocol.client_frames import AnyEventsFrame
+from realtime.protocol.parsing import parse_events_frame
 from realtime.runtime import runtime
 
 from .consumer import SocketConsumer

@@ -10,7 +10,6 @@ from realtime.delivery.events_socket import EventsSocket, EventsSubscriber
 from realtime.delivery.replay_limits import consume_replay
 from realtime.delivery.subscriber import error_frame
 from realtime.errors import Removed
-from realtime.protocol import encode, with_room_id
 from realtime.protocol.client_frames import (
     AboutOneRoom,
     AnyEventsFrame,
@@ -25,6 +24,7 @@ from realtime.protocol.client_frames import (
     TypingInRoom,
     Unfollow,
 )
+from realtime.protocol.encoding import encode, with_room_id
 from realtime.protocol.server_frames import Exited, Followed, Pong, Unfollowed
 from realtime.runtime import Runtime
 from rooms import services as rooms
@@ -221,7 +221,7 @@ class EventsHandlers:
                 caller=self.caller,
                 content=frame.message,
                 field="message",
-                may_be_empty=bool(frame.attachments),
+                attachments=frame.attachments,
             ),
             client_id=frame.client_id,
             reply_to=frame.reply_to,

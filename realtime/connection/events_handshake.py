@@ -12,7 +12,7 @@ from accounts.tokens import Claims
 from messaging.unread import ReadMarks, UserRoom, marks_of
 from realtime.delivery.events_socket import EventsSocket
 from realtime.delivery.send_queue import SendQueue
-from realtime.protocol import encode
+from realtime.protocol.encoding import encode
 from realtime.protocol.server_frames import EventsReady, RoomState, UserOut
 from realtime.runtime import Runtime
 from rooms.followed_rooms import Memberships, memberships

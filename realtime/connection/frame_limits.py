@@ -8,7 +8,7 @@ from django.conf import settings
 from accounts.kernel.errors import RateLimited
 from accounts.kernel.rate_limits import Bucket, Rate
 from realtime.errors import PersistentlyRateLimited, TooManyUnreadableFrames
-from realtime.protocol import MAX_FRAME_LENGTH
+from realtime.protocol.parsing import MAX_FRAME_LENGTH
 
 MAX_UNREADABLE = 5
 MAX_REFUSED = 200

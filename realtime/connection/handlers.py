@@ -14,7 +14,6 @@ from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.recovery import loss_of_access
 from realtime.delivery.replay_limits import consume_replay
 from realtime.delivery.subscriber import Subscriber
-from realtime.protocol import encode
 from realtime.protocol.client_frames import (
     AnyClientFrame,
     Delivered,
@@ -26,6 +25,7 @@ from realtime.protocol.client_frames import (
     SendMessage,
     Typing,
 )
+from realtime.protocol.encoding import encode
 from realtime.protocol.server_frames import Ack, DeliveredOut, Exited, Pong, ReadOut
 from realtime.runtime import Runtime
 from rooms import services as rooms
@@ -103,7 +103,7 @@ class FrameHandlers:
             caller=caller,
             content=frame.message,
             field="message",
-            may_be_empty=bool(frame.attachments),
+            attachments=frame.attachments,
         )
         room_id, via_room_id = self.room.id, None
         if frame.receiver is not None:

@@ -15,7 +15,7 @@ from accounts.kernel.metrics import count_refusal
 from accounts.kernel.rate_limits import consume_locally, refund
 from accounts.tokens import Claims, read_access
 from realtime.errors import AuthTimeout, TooManyConnections
-from realtime.protocol import token_in
+from realtime.protocol.parsing import token_in
 from realtime.runtime import Runtime
 
 from .credentials import HOW_TO_SIGN_IN, Scope, network, offered_token

@@ -8,8 +8,8 @@ from typing_extensions import override
 from accounts.auth import Caller
 from accounts.tokens import Claims
 from realtime.delivery.authorisation import RoomSearch
-from realtime.protocol import parse
 from realtime.protocol.client_frames import AnyClientFrame
+from realtime.protocol.parsing import parse
 from realtime.runtime import runtime
 from rooms.models import Room, RoomKind
 from rooms.selectors import Entry

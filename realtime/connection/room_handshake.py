@@ -7,7 +7,7 @@ from accounts.kernel.errors import invalid
 from realtime.delivery.replay_limits import consume_replay
 from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber, error_frame, text_event
-from realtime.protocol import encode
+from realtime.protocol.encoding import encode
 from realtime.protocol.server_frames import Ready, UserOut
 from realtime.runtime import Runtime
 from rooms.models import Room

@@ -4,8 +4,8 @@ from accounts.kernel.errors import RateLimited
 from accounts.kernel.rate_limits import consume_locally
 from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.subscriber import Subscriber
-from realtime.protocol import encode
 from realtime.protocol.client_frames import Join, Typing
+from realtime.protocol.encoding import encode
 from realtime.protocol.server_frames import Joined, TypingOut
 from realtime.runtime import Runtime
 

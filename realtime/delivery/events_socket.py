@@ -13,7 +13,7 @@ from accounts.auth import Caller
 from accounts.kernel.errors import DomainError
 from realtime.close_codes import CLOSE_CODES, CloseCode
 from realtime.errors import Removed
-from realtime.protocol import encode, with_room_id
+from realtime.protocol.encoding import encode, with_room_id
 from realtime.protocol.server_frames import RemovalReason, RoomRemoved
 from realtime.servers.interface import Event
 from rooms.errors import NoSuchRoom, NotAMember

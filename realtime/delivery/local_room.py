@@ -12,7 +12,7 @@ from functools import partial
 
 from django.conf import settings
 
-from realtime.protocol import with_room_id
+from realtime.protocol.encoding import with_room_id
 from realtime.servers.interface import Event, WriteFunction, ignore_change
 
 from .local_state import LocalState

@@ -16,7 +16,7 @@ from messaging.my_rooms import AddedRoom, added_rooms
 from messaging.unread import UserRoom, read_marks
 from realtime.db_threads import DatabaseThreads
 from realtime.metrics import membership_announcements
-from realtime.protocol import encode
+from realtime.protocol.encoding import encode
 from realtime.protocol.server_frames import Marks, RemovalReason, RoomAdded
 from rooms.followed_rooms import current_memberships, removal_reasons
 from rooms.membership_counters import changed_counters

@@ -7,7 +7,7 @@ from accounts.auth import Caller
 from accounts.kernel.errors import DomainError, Forbidden
 from realtime.db_threads import DatabaseThreads
 from realtime.errors import Removed
-from realtime.protocol import encode
+from realtime.protocol.encoding import encode
 from realtime.protocol.server_frames import Resumed
 from realtime.servers.interface import Event
 from rooms.errors import NoSuchRoom, NotAMember

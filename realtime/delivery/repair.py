@@ -14,7 +14,7 @@ from accounts.selectors import changed_sharing, ended_sessions
 from messaging.changes_since import StoredChange, room_snapshot
 from realtime.db_threads import DatabaseThreads
 from realtime.metrics import repaired_frames
-from realtime.protocol import message_text
+from realtime.protocol.encoding import message_text
 from rooms.errors import NoSuchRoom
 from rooms.selectors import Counters, changed_counters
 
@@ -92,11 +92,11 @@ class Repair:
         """Brings a room up to date. True when it must be repaired once more."""
         if self._hub.rooms.get(room.id) is not room:
             return False
-        checked = room.user_ids()
+        checked, since = room.user_ids(), room.version
         stored = await self._database.run(
             room_snapshot,
             room.id,
-            room.version,
+            since,
             room.access_epoch,
             checked,
             limit=MAX_REPAIRED_CHANGES,
@@ -120,7 +120,7 @@ class Repair:
             return False
         repaired_frames.inc(sum(change.message.version > room.version for change in stored.changes))
         with self._hub.state.write_batch.for_frames(len(stored.changes)):
-            room.fill([_frame(change) for change in stored.changes])
+            room.fill([_frame(change, since) for change in stored.changes])
         return bool(room.out_of_order)
 
     async def _watch_all(self) -> None:
@@ -170,10 +170,10 @@ class Repair:
             self._hub.ask_to_reconnect(room)
 
 
-def _frame(change: StoredChange) -> VersionedFrame:
-    message = change.message
-    event = text_event(message_text(change.kind, message))
-    if change.kind == change.change:
+def _frame(change: StoredChange, since: int) -> VersionedFrame:
+    message, kind = change.message, change.kind_since(since)
+    event = text_event(message_text(kind, message))
+    if kind == change.change:
         return VersionedFrame(message.version, message.access_epoch, event)
     changed = text_event(message_text(change.change, message))
     return VersionedFrame(message.version, message.access_epoch, event, change.created, changed)

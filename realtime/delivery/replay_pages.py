@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from messaging.changes_since import StoredChange, changes_since
-from realtime.protocol import message_text
+from realtime.protocol.encoding import message_text
 from realtime.servers.interface import Event
 from rooms.models import Room
 from rooms.selectors import room_row
@@ -113,7 +113,7 @@ def _changes(room: Room, after: int) -> Iterator[StoredChange]:
 
 
 def _entry(change: StoredChange, since: int) -> Entry:
-    is_new = change.created > since
-    event = text_event(message_text("message" if is_new else change.change, change.message))
-    changed = change if is_new and change.change != "message" else None
+    kind = change.kind_since(since)
+    event = text_event(message_text(kind, change.message))
+    changed = change if kind != change.change else None
     return Entry(change.message.version, change.message.id, event, changed)

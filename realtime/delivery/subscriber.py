@@ -9,7 +9,7 @@ from accounts.kernel.errors import DomainError
 from realtime.close_codes import CLOSE_CODES, CloseCode
 from realtime.errors import TooSlow
 from realtime.metrics import slow_consumer_disconnects
-from realtime.protocol import encode
+from realtime.protocol.encoding import encode
 from realtime.protocol.server_frames import ErrorFrame
 from realtime.servers.interface import Event
 

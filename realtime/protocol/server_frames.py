@@ -13,6 +13,8 @@ from rooms.schemas import RoomOut
 
 MessageKind = Literal["message", "edit", "delete", "reaction", "pin"]
 RemovalReason = Literal["removed", "left", "deleted"]
+MAX_ONLINE_NAMES = 100
+"""Usernames in `online` of `ready`."""
 FieldErrors = Annotated[
     list[dict[str, Any]],
     WithJsonSchema(

@@ -10,7 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from config.openapi import document
-from realtime.protocol import parse, parse_events_frame
+from realtime.protocol.parsing import parse, parse_events_frame
 
 from . import postman_collection
 from .paths import COLLECTION, ENVIRONMENT, POSTMAN

@@ -12,20 +12,6 @@ from pydantic import ValidationError
 
 from accounts.kernel.errors import MAX_ERRORS, MAX_MEMBERS, TOO_MANY_MEMBERS
 from messaging.schemas import MyRoomOut
-from realtime.protocol import (
-    _CLIENT_FRAMES,
-    MAX_FRAME_LENGTH,
-    MAX_INSPECTED_LENGTH,
-    FrameError,
-    encode,
-    message_text,
-    parse,
-    parse_events_frame,
-    ref_in,
-    room_in,
-    token_in,
-    with_room_id,
-)
 from realtime.protocol.client_frames import (
     MAX_REF_LENGTH,
     MAX_RESUMED_ROOMS,
@@ -39,6 +25,18 @@ from realtime.protocol.client_frames import (
     Resume,
     SendMessage,
     Typing,
+)
+from realtime.protocol.encoding import encode, message_text, with_room_id
+from realtime.protocol.parsing import (
+    _CLIENT_FRAMES,
+    MAX_FRAME_LENGTH,
+    MAX_INSPECTED_LENGTH,
+    FrameError,
+    parse,
+    parse_events_frame,
+    ref_in,
+    room_in,
+    token_in,
 )
 from realtime.protocol.server_frames import (
     Ack,

@@ -11,7 +11,6 @@ from accounts.kernel.names import (
     check_name,
     is_name,
     is_new_name,
-    name_from_email,
     name_key,
 )
 
@@ -135,26 +134,3 @@ def test_stored_name_stays_valid_with_the_same_key(name: str) -> None:
     assert check_name(stored) == stored
     assert name_key(stored) == name_key(name)
     assert len(name_key(stored)) <= MAX_NAME_LENGTH
-
-
-@pytest.mark.parametrize(
-    ("email", "name"),
-    [
-        ("ila@example.com", "ila"),
-        ("Ila.P+news@example.com", "Ila.P+news"),
-        ("o'neil@example.com", "oneil"),
-        ("!!!@example.com", "user"),
-        ("...@example.com", "user"),
-        ("a" * 80 + "@example.com", "a" * 64),
-        ("рaypal@example.com", "aypal"),
-        ("рома٣я2@example.com", "2"),
-        ("ромаλ@example.com", "user"),
-    ],
-)
-def test_username_is_made_from_the_local_part(email: str, name: str) -> None:
-    assert name_from_email(email) == name
-
-
-@given(st.text(max_size=100))
-def test_every_local_part_yields_a_valid_username(text: str) -> None:
-    assert is_new_name(name_from_email(text))

@@ -51,10 +51,7 @@ def changes_since(room: Room, version: int, *, limit: int) -> list[StoredChange]
     rows = Message.objects.filter(room=room)
     last = rows.filter(version__lte=version).aggregate(Max("pk"))["pk__max"] or 0
     after = rows.filter(pk__gt=last).select_related("sender").order_by("version")[:limit]
-    return [
-        StoredChange("message", state_of(row, room), row.created_version, "message")
-        for row in after
-    ]
+    return [StoredChange(state_of(row, room), row.created_version, "message") for row in after]
 
 
 plant(batch, "allocate_ids", allocate_ids)

@@ -8,7 +8,7 @@ from accounts.kernel.errors import SessionEnded
 from realtime.connection.events_handlers import EventsHandlers
 from realtime.delivery.events_socket import EventsSocket
 from realtime.delivery.following import Following
-from realtime.protocol import parse_events_frame
+from realtime.protocol.parsing import parse_events_frame
 from realtime.runtime import Runtime
 from rooms.followed_rooms import FollowedRoom, Memberships
 from tests.factories import Wire

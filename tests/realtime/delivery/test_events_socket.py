@@ -16,7 +16,7 @@ from realtime.delivery.following import MAX_FURTHER_ROOMS, Following
 from realtime.delivery.hub import Hub
 from realtime.delivery.subscriber import Subscriber
 from realtime.errors import Removed
-from realtime.protocol import encode
+from realtime.protocol.encoding import encode
 from realtime.protocol.server_frames import TypingOut
 from realtime.servers.framing import FrameCache
 from rooms.errors import NoSuchRoom

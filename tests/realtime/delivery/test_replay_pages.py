@@ -56,9 +56,9 @@ def test_page_holds_at_least_one_message_of_any_size(monkeypatch: pytest.MonkeyP
 
 def test_changed_message_is_available_as_message_and_as_change() -> None:
     message = replace(state(), content="better")
-    entry = module._entry(StoredChange("edit", message, created=5, change="edit"), since=4)
+    entry = module._entry(StoredChange(message, created=5, change="edit"), since=4)
     assert '"type":"message"' in entry.event["text"]
     assert '"type":"edit"' in entry.changed_event()["text"]
-    old = module._entry(StoredChange("edit", message, created=4, change="edit"), since=4)
+    old = module._entry(StoredChange(message, created=4, change="edit"), since=4)
     assert '"type":"edit"' in old.event["text"]
     assert old.changed_event() is old.event

@@ -244,8 +244,8 @@ export interface paths {
          * List Rooms
          * @description List all public rooms and your own.
          *
-         *     `q` keeps those whose name or title starts with it. Your own rooms with unread counts are at
-         *     `/api/my-rooms`.
+         *     `q` keeps those whose name or title starts with it, in the order of that name or title. Your own
+         *     rooms with unread counts are at `/api/my-rooms`.
          */
         get: operations["rooms_api_list_rooms"];
         put?: never;

@@ -1,16 +1,6 @@
-"""Keeps the order in which REST requests are checked (contract §2).
+"""Answers 401 for an ended session before any other refusal (contract §2).
 
-| Check | Answer | Where |
-|---|---|---|
-| Token and session | 401 | `accounts.auth`, before the body is parsed |
-| JSON | 400 | `config.api.StrictParser` |
-| Shape | 422 | `schemas`, by Ninja |
-| Rate | 429 | `config.request_rates`, around the view; sends in their service |
-| May the caller see it? | 404 | `selectors` |
-| May the caller do it? | 403 | services |
-| Idempotency, then state | 409 | services and `messaging.writer` |
-
-Sends check the session under the lock of the write, which is late: `session_first` puts it first.
+Sends check the session under the lock of the write, which is later than JSON, shape and rate.
 """
 
 from collections.abc import Awaitable, Callable
@@ -30,10 +20,9 @@ REFUSED_EARLY = frozenset({400, 413, 422, 429})
 
 
 def session_first(run: Callable[..., Awaitable[HttpResponse]]) -> Any:
-    """Answers 401 for an ended session before any other refusal (contract §2).
+    """Checks the session of a request that was refused before the write.
 
-    For operations with SignedBearer: a body may be refused before the write has checked the
-    session.
+    For operations with SignedBearer.
     """
 
     @wraps(run)
