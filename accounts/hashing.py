@@ -57,10 +57,7 @@ def hash_password(password: str) -> str:
         return make_password(password)
 
 
-def matches(user: User | None, password: str) -> bool:
-    """Checks a user's password, at the same cost for an unknown user."""
+def matches(user: User, password: str) -> bool:
+    """Checks a user's password. Raises Busy when no slot becomes free in time."""
     with slot():
-        if user is None:
-            make_password(password)
-            return False
         return user.check_password(password)

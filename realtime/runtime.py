@@ -28,7 +28,7 @@ from .db_threads import DatabaseThreads
 from .delivery.admission import AdmissionQueue, RefusalQueue
 from .delivery.authorisation import Authorisation
 from .delivery.events_socket import EventsSocket
-from .delivery.following import Following
+from .delivery.events_subscriptions import EventsSubscriptions
 from .delivery.full_collections import FullCollections
 from .delivery.hub import Hub
 from .delivery.local_room import LocalRoom
@@ -66,8 +66,10 @@ class Runtime:
         self.admission = AdmissionQueue(self.state.message_flow)
         self.refusals = RefusalQueue(self.state.message_flow)
 
-        self.following = Following(self.hub, self.recovery)
-        self.membership_watch = MembershipWatch(self.hub, self.following, self.repair_database)
+        self.events_subscriptions = EventsSubscriptions(self.hub, self.recovery)
+        self.membership_watch = MembershipWatch(
+            self.hub, self.events_subscriptions, self.repair_database
+        )
 
         self._build_cluster()
 

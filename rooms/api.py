@@ -27,7 +27,7 @@ from .errors import (
 )
 from .models import Member, Role, Room
 from .online_lookup import online_in
-from .receipts import receipts_in
+from .receipt_list import receipts_in
 from .room_search import search_rooms
 from .schemas import (
     AddedOut,

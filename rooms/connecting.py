@@ -16,7 +16,6 @@ from . import selectors
 from .errors import NoSuchRoom, NotAMember
 from .membership import join_room
 from .models import Room, RoomKind
-from .selectors import room_access
 from .services import insert_room, open_private_room
 
 
@@ -71,23 +70,6 @@ def enter_private_room(*, user_id: int, username: str) -> Room:
         raise NoSuchUser
     room = selectors.rooms_of_pairs([(user_id, username)]).get((user_id, username))
     return room or open_private_room(user_id=user_id, other=find_user(username))
-
-
-def follow_room(*, user_id: int, room_id: int) -> Room:
-    """Returns a room that the caller may read, and joins it if it is public.
-
-    Raises NoSuchRoom, also for a room that the caller was banned from, RateLimited.
-    """
-    access = room_access(user_id, room_id)
-    if access.member is not None:
-        return access.room
-    if access.banned:
-        raise NoSuchRoom
-    consume_locally("CHAT_JOIN_RATE", user_id)
-    try:
-        return join_room(user_id=user_id, room_id=room_id)
-    except Forbidden:
-        raise NoSuchRoom from None
 
 
 def _create_on_first_use(user_id: int, name: str) -> Room:

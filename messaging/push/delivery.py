@@ -17,9 +17,9 @@ from .decisions import Decision, Send, decide
 from .metrics import pushes
 from .models import DuePush
 from .open_sockets import OpenSockets
-from .pauses import store_result, store_unsent
+from .outcomes import Result, store_result, store_unsent
 from .places import Places
-from .sending import Push, Result, send, topic_of
+from .sending import Push, send, topic_of
 from .vapid import VapidKeys, vapid_keys
 
 FULL_DELAY = 0.1

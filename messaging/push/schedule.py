@@ -1,4 +1,4 @@
-"""Schedules pushes for the devices of members who lack new messages.
+"""Decides when a push is due: after a message, after a push, after a failure.
 
 Users with an open socket in the room have received the messages, so nothing is noted for them.
 Everything else is decided when the push is due: see `decisions`.
@@ -24,6 +24,9 @@ from .open_sockets import OpenSockets
 MAX_AGE = timedelta(days=1)
 """Of a message: an older one is not pushed any more."""
 ROWS_PER_COMMIT = 1000
+MAX_RETRY_DELAY = 3600.0
+POSTPONED_DELAY = timedelta(seconds=2)
+"""Of a push for which there was no place."""
 
 
 def schedule(ranges: Sequence[VersionRange], sockets: OpenSockets) -> None:
@@ -112,3 +115,14 @@ def _store(rows: Sequence[DuePush]) -> None:
             unique_fields=["subscription", "room"],
             update_fields=["wanted_seq"],
         )
+
+
+def due_after_push(now: datetime) -> datetime:
+    """Returns when a device may get the next push of a room (contract §8)."""
+    return now + timedelta(seconds=settings.CHAT_PUSH_DELAY)
+
+
+def due_after_failure(failures: int, retry_after: int | None, now: datetime) -> datetime:
+    """Doubles the delay with each failure; a push service may ask for more time."""
+    delay = min(settings.CHAT_PUSH_DELAY * 2.0 ** min(failures, 20), MAX_RETRY_DELAY)
+    return now + timedelta(seconds=max(delay, min(retry_after or 0, MAX_RETRY_DELAY)))

@@ -9,13 +9,13 @@ import json
 import logging
 import time
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
 
 from .endpoints import parse_endpoint
 from .http_post import BadAnswer, post
+from .outcomes import Outcome, Result, result_of
 from .public_addresses import AddressRefused, ResolverBusy, Unresolved
 from .vapid import VapidKeys
 
@@ -23,16 +23,8 @@ log = logging.getLogger(__name__)
 
 TTL = 86_400
 """Seconds that a push service keeps a push for a device that is off."""
-GONE = frozenset({404, 410})
 TOPIC_LENGTH = 32
 """The longest that RFC 8030 §5.4 allows."""
-
-
-class Outcome(StrEnum):
-    SENT = "sent"
-    GONE = "gone"
-    FAILED = "failed"
-    POSTPONED = "postponed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +36,6 @@ class Push:
     auth: str
     topic: str
     payload: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The outcome of a push, and the seconds that its service took."""
-
-    outcome: Outcome
-    retry_after: int | None = None
-    seconds: float = 0.0
 
 
 def topic_of(room_id: int) -> str:
@@ -98,12 +81,10 @@ def _send(push: Push, keys: VapidKeys) -> Result:
     except Exception:
         log.exception("A push to %s failed", host)
         return Result(Outcome.FAILED)
-    if answer.status in GONE:
-        return Result(Outcome.GONE)
-    if answer.status // 100 == 2:  # noqa: PLR2004 - success
-        return Result(Outcome.SENT)
-    log.info("Push service %s answered %d", host, answer.status)
-    return Result(Outcome.FAILED, answer.retry_after)
+    result = result_of(answer.status, answer.retry_after)
+    if result.outcome == Outcome.FAILED:
+        log.info("Push service %s answered %d", host, answer.status)
+    return result
 
 
 def encrypt(push: Push) -> bytes:

@@ -6,7 +6,6 @@ from typing import assert_never
 from realtime.delivery.hub import Hub
 from realtime.delivery.membership_watch import MembershipWatch
 from realtime.delivery.revocation import Revocation
-from realtime.errors import Removed
 from rooms.errors import NoSuchRoom
 
 from .broker import ALL_PROCESSES, Broker, room_group, user_group
@@ -142,8 +141,7 @@ class Broadcaster:
                 hub.send_receipt(room_id, user_id, text, shared=shared)
                 self._watch.marks_changed(user_id, room_id)
             case DisconnectMember(room_id, user_id, access_epoch, removed):
-                error = Removed() if removed else None
-                self._revocation.disconnect_member(room_id, user_id, access_epoch, error)
+                self._revocation.disconnect_member(room_id, user_id, access_epoch, removed=removed)
             case CloseRoom(room_id):
                 self._revocation.close_room(room_id, NoSuchRoom())
             case _:

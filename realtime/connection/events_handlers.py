@@ -28,7 +28,6 @@ from realtime.protocol.encoding import encode, with_room_id
 from realtime.protocol.server_frames import Exited, Followed, Pong, Unfollowed
 from realtime.runtime import Runtime
 from rooms import services as rooms
-from rooms.connecting import follow_room
 from rooms.errors import NoSuchRoom, NotAMember
 from rooms.followed_rooms import (
     FollowedRoom,
@@ -36,6 +35,7 @@ from rooms.followed_rooms import (
     private_room_id,
     removal_reasons,
 )
+from rooms.following import follow_room
 from rooms.models import Room
 from rooms.schemas import RoomOut
 
@@ -167,10 +167,10 @@ class EventsHandlers:
         if arrival.first:
             self._runtime.presence.publish_join(room, subscriber)
         if is_new:
-            self._runtime.following.start_soon(subscriber)
+            self._runtime.events_subscriptions.start_soon(subscriber)
 
     def _check_space(self, room_id: int) -> None:
-        if room_id not in self.socket.followed and not self._runtime.following.has_space(
+        if room_id not in self.socket.followed and not self._runtime.events_subscriptions.has_space(
             self.socket
         ):
             raise RateLimited(TOO_MANY_ROOMS, retry_after=1)
@@ -183,7 +183,7 @@ class EventsHandlers:
         counters = FollowedRoom(
             row.pk, row.version, row.access_epoch, row.last_seq, row.last_seq, muted=False
         )
-        return self._runtime.following.subscribe(self.socket, counters), True
+        return self._runtime.events_subscriptions.subscribe(self.socket, counters), True
 
     async def _join(self, frame: JoinInRoom, room_id: int) -> None:
         subscriber = self._subscriber(room_id)
@@ -209,7 +209,7 @@ class EventsHandlers:
             raise NoSuchRoom
         subscriber = self.socket.followed.get(room_id)
         if subscriber is not None:
-            self._runtime.following.unfollow(subscriber)
+            self._runtime.events_subscriptions.unfollow(subscriber)
 
     # Messages and read markers
 
@@ -260,11 +260,11 @@ class EventsHandlers:
         try:
             await self._runtime.recovery.replay(subscriber.room, subscriber, since, ref)
         except (Removed, NotAMember, NoSuchRoom) as loss:
-            self._runtime.following.end(subscriber, loss)
+            self._runtime.events_subscriptions.end(subscriber, loss)
         except DomainError:
             if is_new:
                 # Its buffered frames follow changes that the client never received.
-                self._runtime.following.unfollow(subscriber)
+                self._runtime.events_subscriptions.unfollow(subscriber)
             raise
 
     async def _follow_again(self, room_id: int) -> EventsSubscriber | None:
@@ -281,4 +281,4 @@ class EventsHandlers:
         if already is not None:
             return already
         self._check_space(room_id)
-        return self._runtime.following.subscribe(self.socket, row)
+        return self._runtime.events_subscriptions.subscribe(self.socket, row)

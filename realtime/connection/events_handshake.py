@@ -46,7 +46,7 @@ def begin(runtime: Runtime, queue: SendQueue, admitted: Admitted) -> EventsHandl
     runtime.hub.open_events_socket(socket)
     try:
         for row in admitted.memberships.rooms:
-            runtime.following.subscribe(socket, row)
+            runtime.events_subscriptions.subscribe(socket, row)
     except BaseException:
         runtime.hub.close_events_socket(socket)
         raise
@@ -79,7 +79,9 @@ async def greet(runtime: Runtime, handlers: EventsHandlers) -> None:
         subscriber.ready = True
     runtime.user_presence.arrive(socket.caller)
     runtime.last_seen.record(socket.caller)
-    behind = [one for one in socket.followed.values() if not runtime.following.start(one)]
+    behind = [
+        one for one in socket.followed.values() if not runtime.events_subscriptions.start(one)
+    ]
     for subscriber in behind:
         if not socket.queue.closing:
-            await runtime.following.catch_up(subscriber)
+            await runtime.events_subscriptions.catch_up(subscriber)

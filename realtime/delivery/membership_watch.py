@@ -22,7 +22,7 @@ from rooms.followed_rooms import current_memberships, removal_reasons
 from rooms.membership_counters import changed_counters
 
 from .events_socket import UNKNOWN_COUNTER, EventsSocket, EventsSubscriber
-from .following import Following
+from .events_subscriptions import EventsSubscriptions
 from .hub import Hub
 
 log = logging.getLogger(__name__)
@@ -39,9 +39,11 @@ USERS_PER_STEP = 200
 class MembershipWatch:
     """Keeps the rooms of a process's events sockets up to date; on their loop."""
 
-    def __init__(self, hub: Hub, following: Following, database: DatabaseThreads) -> None:
+    def __init__(
+        self, hub: Hub, subscriptions: EventsSubscriptions, database: DatabaseThreads
+    ) -> None:
         self._hub = hub
-        self._following = following
+        self._subscriptions = subscriptions
         self._database = database
         self._hinted: set[int] = set()
         self._marked: set[UserRoom] = set()
@@ -159,10 +161,10 @@ class MembershipWatch:
             text = encode(RoomAdded.model_validate({"room": room.shown}))
             if room.followed.muted:
                 socket.muted.add(room_id)
-            if self._following.has_space(socket):
-                subscriber = self._following.subscribe(socket, room.followed)
+            if self._subscriptions.has_space(socket):
+                subscriber = self._subscriptions.subscribe(socket, room.followed)
                 socket.send(text)
-                self._following.start_soon(subscriber)
+                self._subscriptions.start_soon(subscriber)
             else:
                 socket.others.add(room_id)
                 socket.send(text)

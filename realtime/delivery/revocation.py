@@ -41,12 +41,13 @@ class Revocation:
             raise SessionEnded
 
     def disconnect_member(
-        self, room_id: int, user_id: int, access_epoch: int, error: DomainError | None
+        self, room_id: int, user_id: int, access_epoch: int, *, removed: bool
     ) -> None:
-        """Disconnects a user's sockets in a room after a loss of membership.
+        """Disconnects a user's sockets in a room after a removal, or after the user left.
 
         Only those that were checked before this epoch.
         """
+        error = Removed() if removed else None  # None: closed with 1000
         room = self._hub.rooms.get(room_id)
         if room is None:
             return

@@ -13,7 +13,7 @@ from messaging.writer.read_markers import DeliveredMarker, MarkDelivered, MarkRe
 from rooms import membership
 from rooms.errors import NoSuchRoom, NotAMember, RoomTooLarge
 from rooms.models import Member, Room
-from rooms.receipts import receipts_in
+from rooms.receipt_list import receipts_in
 from rooms.selectors import room_access
 from tests.factories import (
     collect_events,

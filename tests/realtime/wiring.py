@@ -6,7 +6,7 @@ from realtime.cluster.leases import Leases
 from realtime.cluster.redis_client import RedisClients
 from realtime.db_threads import DatabaseThreads
 from realtime.delivery.events_socket import EventsSocket
-from realtime.delivery.following import Following
+from realtime.delivery.events_subscriptions import EventsSubscriptions
 from realtime.delivery.hub import Hub
 from realtime.delivery.local_room import LocalRoom
 from realtime.delivery.local_state import LocalState
@@ -94,4 +94,4 @@ def local_leases() -> Leases:
 
 
 def make_watch(hub: Hub) -> MembershipWatch:
-    return MembershipWatch(hub, Following(hub, make_recovery()), database)
+    return MembershipWatch(hub, EventsSubscriptions(hub, make_recovery()), database)

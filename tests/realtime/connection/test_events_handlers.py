@@ -7,7 +7,7 @@ from accounts.auth import Caller
 from accounts.kernel.errors import SessionEnded
 from realtime.connection.events_handlers import EventsHandlers
 from realtime.delivery.events_socket import EventsSocket
-from realtime.delivery.following import Following
+from realtime.delivery.events_subscriptions import EventsSubscriptions
 from realtime.protocol.parsing import parse_events_frame
 from realtime.runtime import Runtime
 from rooms.followed_rooms import FollowedRoom, Memberships
@@ -26,9 +26,9 @@ async def test_resume_during_which_the_session_ends_follows_no_room() -> None:
             hub.disconnect([socket], SessionEnded())
             return {(1, 7): FollowedRoom(7, 1, 0, 1, 0, muted=False)}
 
-    following = Following(hub, recovery)
+    following = EventsSubscriptions(hub, recovery)
     runtime = SimpleNamespace(
-        database=EndingSession(), hub=hub, recovery=recovery, following=following
+        database=EndingSession(), hub=hub, recovery=recovery, events_subscriptions=following
     )
     handlers = EventsHandlers(cast(Runtime, runtime), socket, "")
     await handlers.handle(parse_events_frame('{"type": "resume", "rooms": {"7": 0}}'))

@@ -12,10 +12,9 @@ from accounts.auth import Caller
 from accounts.kernel.errors import SessionEnded
 from realtime.close_codes import CloseCode
 from realtime.delivery.events_socket import EventsSocket
-from realtime.delivery.following import MAX_FURTHER_ROOMS, Following
+from realtime.delivery.events_subscriptions import MAX_FURTHER_ROOMS, EventsSubscriptions
 from realtime.delivery.hub import Hub
 from realtime.delivery.subscriber import Subscriber
-from realtime.errors import Removed
 from realtime.protocol.encoding import encode
 from realtime.protocol.server_frames import TypingOut
 from realtime.servers.framing import FrameCache
@@ -64,7 +63,7 @@ def make_socket(hub: Hub, wire: Wire, room_ids: list[int], user_id: int = 1) -> 
 
 
 def follow(hub: Hub, socket: EventsSocket, *room_ids: int) -> None:
-    following = Following(hub, make_recovery())
+    following = EventsSubscriptions(hub, make_recovery())
     for room_id in room_ids:
         assert following.start(following.subscribe(socket, row(room_id)))
 
@@ -200,7 +199,7 @@ def test_removal_ends_the_room_and_not_the_socket(hub: Hub, direct: bool) -> Non
     revocation = make_revocation(hub)
     with state.write_batch.for_frames(4):
         hub.deliver(1, 1, 0, '{"n":1}')
-        revocation.disconnect_member(1, 1, 1, Removed())
+        revocation.disconnect_member(1, 1, 1, removed=True)
         hub.deliver(1, 2, 1, "secret")
         hub.deliver(2, 1, 0, '{"n":2}')
     assert [json.loads(text) for text in wire.texts] == [
@@ -208,7 +207,7 @@ def test_removal_ends_the_room_and_not_the_socket(hub: Hub, direct: bool) -> Non
         {"type": "room_removed", "room_id": 1, "reason": "removed"},
         {"n": 2},
     ]
-    revocation.disconnect_member(2, 1, 1, None)
+    revocation.disconnect_member(2, 1, 1, removed=False)
     assert json.loads(wire.texts[-1])["reason"] == "left"
     assert not socket.queue.closing
     assert not hub.rooms
@@ -299,7 +298,7 @@ def test_frame_about_a_user_reaches_each_events_socket_once(hub: Hub) -> None:
 
 def test_socket_follows_a_bounded_number_of_rooms(hub: Hub, settings: Settings) -> None:
     settings.CHAT_ROOMS_PER_SOCKET = 1
-    following = Following(hub, make_recovery())
+    following = EventsSubscriptions(hub, make_recovery())
     socket = make_socket(hub, Wire(), [])
     for room_id in range(MAX_FURTHER_ROOMS + 1):
         assert following.has_space(socket)
@@ -313,7 +312,7 @@ def test_subscriber_of_a_room_with_newer_frames_must_catch_up(hub: Hub) -> None:
     """A message stored between read and subscription is missing."""
     subscribe(hub, Wire())
     hub.deliver(1, 1, 0, "1")
-    following = Following(hub, make_recovery())
+    following = EventsSubscriptions(hub, make_recovery())
     socket = make_socket(hub, wire := Wire(), [])
     subscriber = following.subscribe(socket, row(1, version=0))
     assert not following.start(subscriber)

@@ -60,7 +60,7 @@ def test_disconnected_member_receives_only_the_frames_before(hub: Hub) -> None:
     removed, staying = subscribe(hub, 1), subscribe(hub, 2)
     with state.write_batch.for_frames(3):
         hub.deliver(1, 1, 0, "before")
-        make_revocation(hub).disconnect_member(1, 1, 1, None)
+        make_revocation(hub).disconnect_member(1, 1, 1, removed=False)
         hub.deliver(1, 2, 1, "after")
     assert removed.texts == ["before"]
     assert staying.texts == ["before", "after"]

@@ -18,7 +18,7 @@ from messaging.my_rooms import AddedRoom, added_rooms
 from messaging.unread import UserRoom
 from realtime.delivery import membership_watch as module
 from realtime.delivery.events_socket import EventsSocket
-from realtime.delivery.following import Following
+from realtime.delivery.events_subscriptions import EventsSubscriptions
 from realtime.delivery.hub import Hub
 from realtime.delivery.membership_watch import MembershipWatch
 from realtime.errors import Removed
@@ -38,8 +38,8 @@ class Site:
 
     def __init__(self) -> None:
         self.hub: Hub = make_hub()
-        self.following = Following(self.hub, make_recovery())
-        self.watch = MembershipWatch(self.hub, self.following, database)
+        self.events_subscriptions = EventsSubscriptions(self.hub, make_recovery())
+        self.watch = MembershipWatch(self.hub, self.events_subscriptions, database)
         self.owner: User = make_user()
         self.caller: Caller = make_caller()
         self.room: Room = make_room(
@@ -54,7 +54,7 @@ class Site:
         self.hub.open_events_socket(socket)
         socket.ready = True
         for row in found.rooms:
-            self.following.start(self.following.subscribe(socket, row))
+            self.events_subscriptions.start(self.events_subscriptions.subscribe(socket, row))
         return socket
 
     async def check(self) -> list[dict[str, Any]]:
@@ -127,7 +127,9 @@ async def test_room_that_was_joined_during_a_check_is_not_ended(
     def read_then_join(user_ids: list[int]) -> dict[int, dict[int, bool]]:
         found = current_memberships(user_ids)
         row = memberships(site.caller.user_id, limit=10).rooms[0]
-        loop.call_soon_threadsafe(site.following.subscribe, socket, row._replace(pk=new.pk))
+        loop.call_soon_threadsafe(
+            site.events_subscriptions.subscribe, socket, row._replace(pk=new.pk)
+        )
         return found
 
     loop = asyncio.get_running_loop()
@@ -151,7 +153,7 @@ async def test_membership_that_ended_and_began_is_announced_when_the_removal_arr
     loop = asyncio.get_running_loop()
 
     def end() -> None:
-        site.following.end(socket.followed[room], Removed())
+        site.events_subscriptions.end(socket.followed[room], Removed())
 
     def read_then_end(user_ids: list[int]) -> dict[int, dict[int, bool]]:
         found = current_memberships(user_ids)
@@ -187,7 +189,7 @@ async def test_room_beyond_the_limit_is_announced_and_not_followed(
     site: Site, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.CHAT_ROOMS_PER_SOCKET = 1
-    monkeypatch.setattr("realtime.delivery.following.MAX_FURTHER_ROOMS", 0)
+    monkeypatch.setattr("realtime.delivery.events_subscriptions.MAX_FURTHER_ROOMS", 0)
     body = {"user_id": site.owner.pk, "name": "beyond", "members": [site.caller.user_id]}
     await site.change(services.create_room, kind=RoomKind.GROUP, **body)
     (added,) = await site.check()

@@ -9,7 +9,7 @@ import pytest
 
 from accounts.auth import Caller
 from realtime.delivery.events_socket import EventsSocket
-from realtime.delivery.following import Following
+from realtime.delivery.events_subscriptions import EventsSubscriptions
 from realtime.delivery.small_mappings import NO_ENTRIES, with_entry, without_entry
 from rooms.followed_rooms import FollowedRoom, Memberships
 from tests.factories import Wire
@@ -45,7 +45,7 @@ def assert_equal(entries: Mapping[int, int], expected: dict[int, int]) -> None:
 @pytest.mark.usefixtures("direct_writes")
 def test_room_that_one_socket_follows_is_small() -> None:
     hub = make_hub()
-    following = Following(hub, make_recovery())
+    following = EventsSubscriptions(hub, make_recovery())
     queue = send_queue(Wire(direct=True))
     queue.put({"type": "websocket.accept"})
     rows = [FollowedRoom(10_000 + n, 1_000 + n, 0, 7, 7, muted=False) for n in range(ROOMS)]

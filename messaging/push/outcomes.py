@@ -1,9 +1,9 @@
-"""Decides when a device is pushed again, after a push or a failure."""
+"""Decides what the answer of a push service means, and stores it."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from enum import StrEnum
 
-from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
@@ -12,10 +12,35 @@ from accounts.kernel.db import writing
 from .decisions import Decision, Drop, Postpone
 from .metrics import pushes
 from .models import DuePush, PushSubscription
-from .sending import Outcome, Result
+from .schedule import POSTPONED_DELAY, due_after_failure, due_after_push
 
-MAX_RETRY_DELAY = 3600.0
-POSTPONED_DELAY = timedelta(seconds=2)
+GONE = frozenset({404, 410})
+"""Statuses of an endpoint that no longer exists."""
+
+
+class Outcome(StrEnum):
+    SENT = "sent"
+    GONE = "gone"
+    FAILED = "failed"
+    POSTPONED = "postponed"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The outcome of a push, and the seconds that its service took."""
+
+    outcome: Outcome
+    retry_after: int | None = None
+    seconds: float = 0.0
+
+
+def result_of(status: int, retry_after: int | None) -> Result:
+    """Returns what the status of a push service means."""
+    if status in GONE:
+        return Result(Outcome.GONE)
+    if status // 100 == 2:  # noqa: PLR2004 - success
+        return Result(Outcome.SENT)
+    return Result(Outcome.FAILED, retry_after)
 
 
 def store_unsent(unsent: Sequence[tuple[DuePush, Decision]]) -> None:
@@ -43,8 +68,7 @@ def store_result(row: DuePush, seq: int, result: Result) -> None:
         return
     this = DuePush.objects.filter(pk=row.pk)
     if result.outcome == Outcome.SENT:
-        rests_until = now + timedelta(seconds=settings.CHAT_PUSH_DELAY)
-        this.update(pushed_seq=seq, due_at=rests_until, since=now)
+        this.update(pushed_seq=seq, due_at=due_after_push(now), since=now)
         if row.subscription.failures:
             device.update(failures=0, retry_at=None)
         return
@@ -52,12 +76,6 @@ def store_result(row: DuePush, seq: int, result: Result) -> None:
         # The device did not fail, so that its next attempt needs no growing delay.
         this.update(due_at=now + POSTPONED_DELAY)
         return
-    retry_at = _retry_at(row.subscription.failures, result.retry_after, now)
+    retry_at = due_after_failure(row.subscription.failures, result.retry_after, now)
     device.update(failures=F("failures") + 1, retry_at=retry_at)
     this.update(due_at=retry_at)
-
-
-def _retry_at(failures: int, retry_after: int | None, now: datetime) -> datetime:
-    """Doubles the delay with each failure; a push service may ask for more time."""
-    delay = min(settings.CHAT_PUSH_DELAY * 2.0 ** min(failures, 20), MAX_RETRY_DELAY)
-    return now + timedelta(seconds=max(delay, min(retry_after or 0, MAX_RETRY_DELAY)))

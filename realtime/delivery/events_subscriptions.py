@@ -20,7 +20,7 @@ MAX_FURTHER_ROOMS = 500
 CHAT_ROOMS_PER_SOCKET."""
 
 
-class Following:
+class EventsSubscriptions:
     """Subscribes events sockets of this process to rooms. Runs on their loop."""
 
     def __init__(self, hub: Hub, recovery: Recovery) -> None:
