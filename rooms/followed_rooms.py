@@ -52,6 +52,11 @@ class Memberships:
     others: frozenset[int]
     muted: frozenset[int]
 
+    @property
+    def more(self) -> bool:
+        """Whether the user has rooms that the socket does not follow (contract §7)."""
+        return bool(self.others)
+
 
 def _is_muted(muted: object, until: Any) -> bool:
     # `muted` first: few rooms are, and a socket may open with thousands.

@@ -65,7 +65,7 @@ def ready_text(admitted: Admitted) -> str:
         for room in admitted.memberships.rooms
     ]
     user = UserOut(id=caller.user_id, username=caller.username)
-    return encode(EventsReady(user=user, rooms=rooms, more=bool(admitted.memberships.others)))
+    return encode(EventsReady(user=user, rooms=rooms, more=admitted.memberships.more))
 
 
 async def greet(runtime: Runtime, handlers: EventsHandlers) -> None:
