@@ -397,6 +397,7 @@ LOGGING = {
         "django.channels.server": {"handlers": ["console"], "level": "WARNING", "propagate": False},
         "daphne": {"level": "WARNING"},
         "daphne.access": {"level": env.log_level},
+        "realtime.servers.sockets": {"level": "DEBUG" if env.log_level == "DEBUG" else "WARNING"},
         # At DEBUG it logs statements with their values, among them messages and tokens.
         "django.db.backends": {"level": "INFO"},
     },

@@ -39,6 +39,7 @@ REQUIRED = (
             "handle_pong",
             "handshake_complete",
             "keepalive_timeout",
+            "logger",
             "loop",
             "receive",
             "send",
@@ -60,6 +61,9 @@ MAX_CHUNK = 4096
 # websockets logs that each socket opens and closes; uvicorn's own line has address and URL too.
 protocol_log = logging.getLogger("realtime.servers.websockets")
 protocol_log.setLevel(logging.WARNING)
+# uvicorn's line for each accepted socket is a tenth of the cost of a sign-in: the settings show it
+# at DEBUG only.
+socket_log = logging.getLogger("realtime.servers.sockets")
 
 
 class BoundedProtocol(WebSocketsSansIOProtocol):
@@ -220,7 +224,7 @@ class UvicornConnection:
     def __init__(self, protocol: Any) -> None:
         if type(protocol) is WebSocketsSansIOProtocol:
             DirectWriteProtocol.take_over(protocol)
-        protocol.conn.logger = protocol_log
+        protocol.conn.logger, protocol.logger = protocol_log, socket_log
         self._protocol = protocol
         self.receive: Receive = protocol.receive
         self.send: Send = protocol.send
