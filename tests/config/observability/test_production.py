@@ -168,6 +168,10 @@ def test_the_access_log_is_in_it_with_the_request(outcome: Outcome) -> None:
     assert any("token=[token]" in line["message"] for line in access)
 
 
+def test_an_accepted_socket_has_no_line_at_info(outcome: Outcome) -> None:
+    assert not [line for line in outcome.lines if "[accepted]" in line["message"]]
+
+
 def test_incidents_are_reported_with_their_id(outcome: Outcome) -> None:
     on_socket = outcome.reported(outcome.on_socket)
     assert on_socket["user"] == {"id": str(outcome.person.id)}
