@@ -145,6 +145,8 @@ class ClientFaults(logging.Filter):
         return logging.getLogger(record.name).isEnabledFor(logging.WARNING)
 
 
+SOCKET_LOGGERS = ("uvicorn.error", "realtime.servers.sockets")
+"""Loggers of uvicorn's sockets, before and after `UvicornConnection` has taken one over."""
 CONNECTION_LINES = ("connection open", "connection closed")
 """Lines of websockets for each socket; uvicorn's own line has address and URL too."""
 
@@ -214,9 +216,10 @@ def guard_server_logs() -> None:
 
     Both set up handlers of their own before Django does.
     """
-    logging.getLogger("uvicorn.error").addFilter(DropFrameContents())
+    for name in SOCKET_LOGGERS:
+        logging.getLogger(name).addFilter(DropFrameContents())
     guard = RedactTokens(quoting=settings.DEBUG)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "daphne", ""):
+    for name in (*SOCKET_LOGGERS, "uvicorn", "uvicorn.access", "uvicorn.asgi", "daphne", ""):
         logger = logging.getLogger(name)
         logger.addFilter(guard)
         if name and logger.handlers:
