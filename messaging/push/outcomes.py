@@ -60,7 +60,10 @@ def store_unsent(unsent: Sequence[tuple[DuePush, Decision]]) -> None:
 
 
 def store_result(row: DuePush, seq: int, result: Result) -> None:
-    """Sets when the device may be pushed again in the room. Call in a transaction."""
+    """Sets when the device is pushed again in the room, or deletes one that is gone.
+
+    Call in a transaction.
+    """
     now = timezone.now()
     device = PushSubscription.objects.filter(pk=row.subscription_id)
     if result.outcome == Outcome.GONE:

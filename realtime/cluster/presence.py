@@ -72,9 +72,7 @@ class Presence:
             )
             found = await reply_in_time(entered)
         if found is None:
-            return Arrival(
-                first, len(room.users), list(islice(room.names.values(), MAX_ONLINE_NAMES))
-            )
+            return Arrival(first, len(room.users), _some_names(room))
         is_first, room.online_total, names = found
         return Arrival(bool(is_first) and not exit_was_pending, room.online_total, names)
 
