@@ -15,11 +15,13 @@ from .local_state import MessageFlow
 
 MAX_WAITING = 2000
 ADMISSION_INTERVAL = 0.002
-"""Seconds between two admissions, as long as few sockets wait."""
+"""Seconds between two admissions, as long as few sockets wait and fan-out takes little time."""
 REFUSAL_INTERVAL = 0.010
 MAX_ADMISSION_TIME = 0.5
 """Above 250 waiting sockets, the pause between two is this time divided by their number: a thousand
 pass in 1.2 s. After a restart that many wait, and no message reaches them before."""
+MAX_SLOWDOWN = 10.0
+"""Factor by which a busy process lengthens the pause: at most 5 s for all that wait."""
 MAX_REFUSALS = 200
 """Sockets that wait to be refused, about 5 MB. Further ones are refused at once."""
 
@@ -55,7 +57,16 @@ class AdmissionQueue:
         asyncio.get_running_loop().call_later(pause, self._admit_next)
 
     def _pause(self) -> float:
-        return min(ADMISSION_INTERVAL, MAX_ADMISSION_TIME / len(self))
+        return min(ADMISSION_INTERVAL, MAX_ADMISSION_TIME / len(self)) * self._slowdown()
+
+    def _slowdown(self) -> float:
+        """Returns the factor of the pause for a process that is busy with fan-out.
+
+        Sign-ins take part of the idle time only. A backlog of messages drains in that time too, and
+        slowly when little of it is left.
+        """
+        idle = 1.0 - self._message_flow.load()
+        return min(1.0 / (idle * idle), MAX_SLOWDOWN) if idle > 0 else MAX_SLOWDOWN
 
     def _admit_next(self) -> None:
         turn = self._waiting.popleft()

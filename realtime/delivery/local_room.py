@@ -324,6 +324,7 @@ class LocalRoom:
         """Writes the batched frames to up-to-date subscribers."""
         if self.unwritten is None:
             return
+        begun_at = time.monotonic()
         frames, self.unwritten, self.unwritten_characters = self.unwritten, None, 0
         # Copied before anything is written: a subscriber found not to read moves to this set, and
         # has received the frames already.
@@ -333,6 +334,7 @@ class LocalRoom:
         for subscriber in queued:
             for event, for_events_sockets in frames:
                 subscriber.write(for_events_sockets if subscriber.on_events_socket else event)
+        self.state.message_flow.record_fan_out(time.monotonic() - begun_at)
 
     def _write_frames(self, frames: list[tuple[Event, Event]]) -> None:
         frame_of = self.state.frame_cache.of

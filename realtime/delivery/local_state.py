@@ -1,5 +1,6 @@
 """Holds what all rooms and sockets of this process share."""
 
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -11,13 +12,17 @@ from .send_buffers import SendBuffers
 
 MESSAGE_FLOW_TTL = 0.1
 """Seconds after a message within which the next one is expected."""
+LOAD_PERIOD = 0.5
+"""Seconds over which the load is averaged; older fan-outs count exponentially less."""
 
 
 class MessageFlow:
-    """Detects whether messages flow in this process now."""
+    """Detects whether messages flow in this process now, and how busy they keep it."""
 
     def __init__(self) -> None:
         self._last_at = -MESSAGE_FLOW_TTL
+        self._load = 0.0
+        self._load_at = 0.0
 
     def record(self) -> None:
         """Records one message of a room, once and not for each recipient."""
@@ -25,6 +30,15 @@ class MessageFlow:
 
     def is_active(self) -> bool:
         return time.monotonic() - self._last_at < MESSAGE_FLOW_TTL
+
+    def record_fan_out(self, seconds: float) -> None:
+        """Records the time in which frames were written to the sockets of a room."""
+        self._load = self.load() + seconds / LOAD_PERIOD
+        self._load_at = time.monotonic()
+
+    def load(self) -> float:
+        """Returns the share of the loop's time that fan-out takes: 0 to about 1."""
+        return self._load * math.exp((self._load_at - time.monotonic()) / LOAD_PERIOD)
 
 
 @dataclass(slots=True)

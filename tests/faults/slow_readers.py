@@ -7,10 +7,10 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import uniform
-from statistics import quantiles
+from statistics import median, quantiles
 
 import psutil
 from typing_extensions import override
@@ -59,17 +59,27 @@ class SlowReaderLoad:
     """Seconds before each measurement, in which sockets connect and queues drain."""
     tries: float = TRY_DURATION
     """Seconds for which each rate is tried."""
+    rounds: int = 3
+    """Measurements without and with stuck sockets, in turn: a shared machine changes its speed."""
 
 
 @dataclass(slots=True)
 class SlowReaderResult:
     load: SlowReaderLoad
-    carried: float = 0.0
-    quiet: float = 0.0
-    stuck: float = 0.0
+    carried: float = FOREVER
+    quiet_p99s: list[float] = field(default_factory=list)
+    stuck_p99s: list[float] = field(default_factory=list)
     memory: float = 0.0
     gone: float = 0.0
     cut: int = 0
+
+    @property
+    def quiet(self) -> float:
+        return median(self.quiet_p99s)
+
+    @property
+    def stuck(self) -> float:
+        return median(self.stuck_p99s)
 
     @property
     def violations(self) -> list[Violation]:
@@ -92,9 +102,14 @@ class SlowReaderResult:
         return (
             f"{load.kind}: {load.stuck} of {load.sockets} sockets never read at"
             f" {self.carried / 1e6:.2f} MB/s to each: {self.memory / 2**20:.2f} MiB for each,"
-            f" gone after {self.gone:.1f} s, the others' p99 {self.quiet * 1000:.1f} ms before and"
-            f" {self.stuck * 1000:.1f} ms meanwhile: {len(self.violations)} violations"
+            f" gone after {self.gone:.1f} s, p99 of the others {_spread(self.quiet_p99s)} without"
+            f" and {_spread(self.stuck_p99s)} with: {len(self.violations)} violations"
         )
+
+
+def _spread(seconds: Sequence[float]) -> str:
+    each = ", ".join(f"{1000 * one:.1f}" for one in seconds)
+    return f"{1000 * median(seconds):.1f} ms (median of {each})"
 
 
 async def slow(load: SlowReaderLoad, folder: Path) -> SlowReaderResult:
@@ -108,7 +123,7 @@ async def slow(load: SlowReaderLoad, folder: Path) -> SlowReaderResult:
         answer.raise_for_status()
         room = RoomRef(answer.json()["id"], "loud", "public")
         try:
-            async with asyncio.timeout(300):
+            async with asyncio.timeout(600):
                 return await _measure(load, client, room, psutil.Process(server.process.pid))
         finally:
             gc.unfreeze()
@@ -125,30 +140,22 @@ async def _measure(
     gc.freeze()  # a collection here would count as a server delay
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(probe.send_loop()) for probe in probes]
-        # Same work of this process in both phases, so that only the server differs.
-        watch = group.create_task(_watch(server, [], 0))
-        result.quiet = await _quiet(probes, load)
-        watch.cancel()
-        memory = server.memory_info().rss
-        stuck = [Stuck(url, sends=number % 2 == 0) for number in range(load.stuck)]
-        watch = group.create_task(_watch(server, stuck, memory))
-        result.stuck, result.carried = await _p99(probes, load.seconds)
-        peak, result.gone = await watch
-        result.memory = (peak - memory) / load.stuck
+        rate = await _rate(probes, load)
+        for _ in range(load.rounds):
+            rate = await _quiet(probes, rate, server, result)
+            await _with_stuck(probes, url, server, result)
         for task in tasks:
             task.cancel()
     result.cut = sum(drain.lost for drain in drains)
     for drain in drains:
         drain.close()
-    for one in stuck:
-        one.close()
     for probe in probes:
         probe.end()
     return result
 
 
-async def _quiet(probes: "Sequence[Probe]", load: SlowReaderLoad) -> float:
-    """Returns p99 with readers only, at `load.rate` or what the server keeps up.
+async def _rate(probes: "Sequence[Probe]", load: SlowReaderLoad) -> float:
+    """Returns the bytes a second to each: `load.rate`, or what the server keeps up with.
 
     An overloaded server would show its own queue only, with and without stuck sockets.
     """
@@ -159,15 +166,46 @@ async def _quiet(probes: "Sequence[Probe]", load: SlowReaderLoad) -> float:
     await asyncio.sleep(load.settles)  # hundreds of sockets are still connecting
     while rate < most and await _keeps_up(probes, min(STEP * rate, most), load.tries):
         rate = min(STEP * rate, most)
-    if rate < most:
-        rate *= HEADROOM
-    while True:
-        _pace(probes, rate)
-        await asyncio.sleep(load.settles)
-        quiet, _ = await _p99(probes, load.seconds)
-        if quiet < KEEPS_UP or rate < LEAST_RATE:
-            return quiet
-        rate *= HEADROOM
+    return rate if rate == most else rate * HEADROOM
+
+
+async def _quiet(
+    probes: "Sequence[Probe]", rate: float, server: psutil.Process, result: SlowReaderResult
+) -> float:
+    """Measures p99 with readers only; returns the rate that the server kept up with."""
+    load = result.load
+    # Same work of this process in both phases, so that only the server differs.
+    watch = asyncio.create_task(_watch(server, [], 0))
+    try:
+        while True:
+            _pace(probes, rate)
+            await asyncio.sleep(load.settles)
+            quiet, _ = await _p99(probes, load.seconds)
+            if quiet < KEEPS_UP or rate < LEAST_RATE:
+                result.quiet_p99s.append(quiet)
+                return rate
+            rate *= HEADROOM
+    finally:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+
+async def _with_stuck(
+    probes: "Sequence[Probe]", url: str, server: psutil.Process, result: SlowReaderResult
+) -> None:
+    """Measures p99 and memory while sockets connect, do not read and are disconnected."""
+    load = result.load
+    memory = server.memory_info().rss
+    stuck = [Stuck(url, sends=number % 2 == 0) for number in range(load.stuck)]
+    watch = asyncio.create_task(_watch(server, stuck, memory))
+    p99, carried = await _p99(probes, load.seconds)
+    result.stuck_p99s.append(p99)
+    result.carried = min(result.carried, carried)
+    peak, gone = await watch
+    result.gone = max(result.gone, gone)
+    result.memory = max(result.memory, (peak - memory) / load.stuck)
+    for one in stuck:
+        one.close()
 
 
 def _pace(probes: "Sequence[Probe]", rate: float) -> None:

@@ -20,6 +20,8 @@ async def test_mass_reconnect_misses_no_message(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.alone
 async def test_slow_readers_cost_little_memory_and_delay(tmp_path: Path) -> None:
-    load = SlowReaderLoad(sockets=50, stuck=5, rate=1_000_000.0, seconds=5, settles=1.5, tries=1.5)
+    load = SlowReaderLoad(
+        sockets=50, stuck=5, rate=1_000_000.0, seconds=5, settles=1.5, tries=1.5, rounds=1
+    )
     result = await slow(load, tmp_path)
     assert not result.violations, f"{result}\n{result.violations}"

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -81,6 +82,56 @@ async def test_many_waiting_sockets_shorten_the_pauses(monkeypatch: pytest.Monke
         await asyncio.gather(*(admission.wait_for_turn() for _ in range(1000)))
         took = time.monotonic() - begun
     assert took < 1000 * 0.010 * 0.8
+
+
+class BusyMessageFlow(MessageFlow):
+    """Messages flow, and fan-out takes a share of the loop's time."""
+
+    def __init__(self, load: float) -> None:
+        super().__init__()
+        self.share = load
+
+    @override
+    def is_active(self) -> bool:
+        return True
+
+    @override
+    def load(self) -> float:
+        return self.share
+
+
+@pytest.mark.parametrize(
+    ("load", "pause"), [(0.0, 0.002), (0.5, 0.008), (0.65, 0.0163), (0.9, 0.02), (1.4, 0.02)]
+)
+async def test_busy_process_pauses_longer_within_a_bound(load: float, pause: float) -> None:
+    admission = AdmissionQueue(BusyMessageFlow(load))
+    waiting = asyncio.create_task(admission.wait_for_turn())
+    await asyncio.sleep(0)
+    assert admission._pause() == pytest.approx(pause, rel=0.01)
+    await waiting
+
+
+async def test_busy_process_admits_a_full_queue_within_five_seconds() -> None:
+    admission = AdmissionQueue(BusyMessageFlow(1.0))
+    waiting = [asyncio.create_task(admission.wait_for_turn()) for _ in range(module.MAX_WAITING)]
+    await asyncio.sleep(0)
+    assert admission._pause() * module.MAX_WAITING <= 5.0
+    for one in waiting:
+        one.cancel()
+
+
+def test_load_is_the_share_of_the_time_that_fan_out_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(local_state, "time", SimpleNamespace(monotonic=lambda: now))
+    messages = MessageFlow()
+    assert messages.load() == 0.0
+    for _ in range(400):  # 4 ms in every 10
+        now += 0.004
+        messages.record_fan_out(0.004)
+        now += 0.006
+    assert messages.load() == pytest.approx(0.4, abs=0.02)
+    now += 5.0
+    assert messages.load() == pytest.approx(0.0, abs=0.001)
 
 
 async def test_waiting_sockets_are_admitted_when_message_flow_ends(
