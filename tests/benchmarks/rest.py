@@ -164,12 +164,19 @@ ROWS = {
 
 @contextmanager
 def seeded(site: Site, folder: Path) -> Iterator[Seeded]:
-    """Seeds once for each size: the file is kept beside other built things."""
-    kept = CACHE / f"rest-{site.users}-{site.rooms}-{site.messages}"
+    """Seeds once for each size and state of the tables: the file is kept."""
+    kept = CACHE / f"rest-{site.users}-{site.rooms}-{site.messages}-{_digest_of_migrations()}"
     if not (kept / "tokens.json").exists():
         seed_site(site, kept)
     tokens, ids = json.loads((kept / "tokens.json").read_text())
     yield Seeded(kept / "chat.sqlite3", tokens, ids)
+
+
+def _digest_of_migrations() -> str:
+    digest = hashlib.sha256()
+    for file in sorted(ROOT.glob("*/migrations/*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def seed_site(site: Site, folder: Path) -> None:
@@ -229,6 +236,8 @@ def _variables(database: Path) -> dict[str, str]:
             "ALLOWED_HOSTS": "127.0.0.1",
             "LOG_LEVEL": "INFO",
             "CHAT_REQUESTS_PER_USER": "off",
+            # A year: the tokens are kept with the file.
+            "CHAT_ACCESS_TOKEN_MINUTES": "525600",
         }
     )
 
