@@ -1,6 +1,7 @@
 """Error pages for browsers; JSON and plain answers for others."""
 
 import sys
+from contextvars import copy_context
 from types import ModuleType
 
 import pytest
@@ -43,8 +44,9 @@ def test_browser_sees_a_page_with_the_request_id(
     client: Client, settings: Settings, status: int
 ) -> None:
     settings.DEBUG = False
-    begin("request_id", "id-of-this-request")
-    answer = client.get(f"/fail/{status}", headers=HTML)
+    context = copy_context()  # a copy: tests of logs expect that there is no request
+    context.run(begin, "request_id", "id-of-this-request")
+    answer = context.run(client.get, f"/fail/{status}", headers=HTML)
     assert answer.status_code == status
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert answer.headers["Content-Security-Policy"] == POLICY
