@@ -15,13 +15,16 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
-from ninja.openapi.schema import OpenAPISchema
+from ninja.openapi.schema import REF_TEMPLATE, OpenAPISchema
 from ninja.operation import Operation
+from ninja.schema import NinjaGenerateJsonSchema
+from pydantic import TypeAdapter
 from typing_extensions import override
 
 from accounts.api import REFUSALS as ACCOUNTS_REFUSALS
 from accounts.kernel import errors as accounts_errors
 from accounts.kernel.errors import DomainError, Refusals
+from accounts.kernel.fields import ErrorOut
 from messaging import errors as messaging_errors
 from messaging.api import REFUSALS as MESSAGING_REFUSALS
 from messaging.attachments.api import REFUSALS as ATTACHMENTS_REFUSALS
@@ -157,6 +160,8 @@ class ChatSchema(OpenAPISchema):
         self, response: Schema, status: int, operation: Operation, details: Schema
     ) -> None:
         response["description"] = DESCRIPTIONS.get(status, response["description"])
+        if status in DESCRIPTIONS:
+            response["content"] = {"application/json": {"schema": self._error_schema()}}
         if status == HTTPStatus.OK and HTTPStatus.CREATED in details["responses"]:
             response["description"] = KNOWN[details["tags"][0]]
         if header := HEADERS_OF_STATUS.get(status) or _header_of_pages(status, details):
@@ -167,6 +172,15 @@ class ChatSchema(OpenAPISchema):
                 media["examples"] = {body["code"]: _example(body) for body in errors}
             elif media["schema"].get("format") != "binary":
                 media["example"] = self._example_of(media["schema"])
+
+    def _error_schema(self) -> Schema:
+        """Returns a reference to ErrorOut, which the first call adds to the components."""
+        if "ErrorOut" not in self.schemas:
+            schema = TypeAdapter(ErrorOut).json_schema(
+                ref_template=REF_TEMPLATE, schema_generator=NinjaGenerateJsonSchema
+            )
+            self.add_schema_definitions(schema.pop("$defs") | {"ErrorOut": schema})
+        return {"$ref": REF_TEMPLATE.format(model="ErrorOut")}
 
     def _example_of(self, schema: Schema) -> Any:
         if schema.get("type") == "array":
