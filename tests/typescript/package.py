@@ -73,8 +73,8 @@ _PRINT_OPENAPI = """
 import os, json, django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
-from config.api import api
-print(json.dumps(api.get_openapi_schema()))
+from config.openapi import document
+print(json.dumps(document()))
 """
 
 

@@ -9,13 +9,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Register
-         * @description Register an account.
-         *
-         *     The answer holds the first tokens, so no login has to follow. Send a username, an e-mail address
+         * Register an account
+         * @description The answer holds the first tokens, so no login has to follow. Send a username, an e-mail address
          *     or both; with an e-mail address alone the username is made from the part before the `@`.
          */
-        post: operations["accounts_api_register"];
+        post: operations["register"];
         delete?: never;
         options?: never;
         head?: never;
@@ -32,13 +30,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Login
-         * @description Log in with a username or an e-mail address.
-         *
-         *     `username` may hold an e-mail address, too. Send `access` as `Authorization: Bearer <access>`
+         * Log in with a username or an e-mail address
+         * @description `username` may hold an e-mail address, too. Send `access` as `Authorization: Bearer <access>`
          *     with each request; exchange `refresh` for the next pair before `access` expires.
          */
-        post: operations["accounts_api_login"];
+        post: operations["login"];
         delete?: never;
         options?: never;
         head?: never;
@@ -55,13 +51,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Refresh Tokens
-         * @description Exchange a refresh token for new tokens.
-         *
-         *     A refresh token works once. Sent again within 30 seconds it answers the same pair, for two tabs
+         * Exchange a refresh token for new tokens
+         * @description A refresh token works once. Sent again within 30 seconds it answers the same pair, for two tabs
          *     or a lost answer; sent later it ends the session, because it may have been stolen.
          */
-        post: operations["accounts_api_refresh_tokens"];
+        post: operations["refreshTokens"];
         delete?: never;
         options?: never;
         head?: never;
@@ -78,12 +72,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Verify Token
-         * @description Check an access token.
-         *
-         *     The answer is 200 with `{}` when the token works now, else 401 with the reason.
+         * Check an access token
+         * @description The answer is 200 with `{}` when the token works now, else 401 with the reason.
          */
-        post: operations["accounts_api_verify_token"];
+        post: operations["verifyToken"];
         delete?: never;
         options?: never;
         head?: never;
@@ -100,13 +92,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Logout
-         * @description Log out and end the session.
-         *
-         *     Send the access token as a header, or `refresh` in the body, or both. The session's tokens stop
+         * Log out and end the session
+         * @description Send the access token as a header, or `refresh` in the body, or both. The session's tokens stop
          *     working at once and its open sockets close with 4401.
          */
-        post: operations["accounts_api_logout"];
+        post: operations["logout"];
         delete?: never;
         options?: never;
         head?: never;
@@ -121,13 +111,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Users
-         * @description List users in the order of their names.
-         *
-         *     `q` keeps those whose username or display name starts with it. The order is that of the name
+         * List users in the order of their names
+         * @description `q` keeps those whose username or display name starts with it. The order is that of the name
          *     that matches, the username if both do.
          */
-        get: operations["accounts_api_list_users"];
+        get: operations["listUsers"];
         put?: never;
         post?: never;
         delete?: never;
@@ -144,25 +132,21 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read Profile
-         * @description Read your own account.
-         *
-         *     Other users see the username and the display name, never the e-mail address.
+         * Read your own account
+         * @description Other users see the username and the display name, never the e-mail address.
          */
-        get: operations["accounts_api_read_profile"];
+        get: operations["readProfile"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
         head?: never;
         /**
-         * Change Profile
-         * @description Change your profile: display name, e-mail, quiet hours, sharing of receipts.
-         *
-         *     Omitted members stay unchanged. In quiet hours no push is sent to you; null ends them.
+         * Change your profile: display name, e-mail, quiet hours, sharing of receipts
+         * @description Omitted members stay unchanged. In quiet hours no push is sent to you; null ends them.
          *     A new e-mail address needs the current `password`.
          */
-        patch: operations["accounts_api_change_profile"];
+        patch: operations["changeProfile"];
         trace?: never;
     };
     "/api/users/me/password": {
@@ -175,12 +159,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Change Password
-         * @description Change your password.
-         *
-         *     All other sessions of the account end at once; this one continues.
+         * Change your password
+         * @description All other sessions of the account end at once; this one continues.
          */
-        post: operations["accounts_api_change_password"];
+        post: operations["changePassword"];
         delete?: never;
         options?: never;
         head?: never;
@@ -195,12 +177,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Sessions
-         * @description List your sessions, newest first.
-         *
-         *     Each login is a session of its own. `current` marks the one that sent this request.
+         * List your sessions, newest first
+         * @description Each login is a session of its own. `current` marks the one that sent this request.
          */
-        get: operations["accounts_api_list_sessions"];
+        get: operations["listSessions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -220,12 +200,10 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * End Session
-         * @description End one of your sessions.
-         *
-         *     Its tokens stop working at once and its open sockets close with 4401.
+         * End one of your sessions
+         * @description Its tokens stop working at once and its open sockets close with 4401.
          */
-        delete: operations["accounts_api_end_session"];
+        delete: operations["endSession"];
         options?: never;
         head?: never;
         patch?: never;
@@ -239,22 +217,18 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Rooms
-         * @description List all public rooms and your own.
-         *
-         *     `q` keeps those whose name or title starts with it, in the order of that name or title. Your own
+         * List all public rooms and your own
+         * @description `q` keeps those whose name or title starts with it, in the order of that name or title. Your own
          *     rooms with unread counts are at `/api/my-rooms`.
          */
-        get: operations["rooms_api_list_rooms"];
+        get: operations["listRooms"];
         put?: never;
         /**
-         * Create Room
-         * @description Create a public or a group room.
-         *
-         *     You become its owner. Everyone may read and join a public room; only members see a group.
+         * Create a public or a group room
+         * @description You become its owner. Everyone may read and join a public room; only members see a group.
          *     The name never changes, because it is part of URLs; the title may change.
          */
-        post: operations["rooms_api_create_room"];
+        post: operations["createRoom"];
         delete?: never;
         options?: never;
         head?: never;
@@ -271,12 +245,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Create Room With Members
-         * @description Create a group room with its members.
-         *
-         *     You become its owner and need not name yourself. With an unknown name nothing is created.
+         * Create a group room with its members
+         * @description You become its owner and need not name yourself. With an unknown name nothing is created.
          */
-        post: operations["rooms_api_create_room_with_members"];
+        post: operations["createRoomWithMembers"];
         delete?: never;
         options?: never;
         head?: never;
@@ -291,30 +263,24 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read Room
-         * @description Read one room.
-         *
-         *     A room that you may not see answers 404, like a room that does not exist.
+         * Read one room
+         * @description A room that you may not see answers 404, like a room that does not exist.
          */
-        get: operations["rooms_api_read_room"];
+        get: operations["readRoom"];
         put?: never;
         post?: never;
         /**
-         * Delete Room
-         * @description Delete a room.
-         *
-         *     For owners. Its messages can no longer be read, and open sockets close with 4404.
+         * Delete a room
+         * @description For owners. Its messages can no longer be read, and open sockets close with 4404.
          */
-        delete: operations["rooms_api_delete_room"];
+        delete: operations["deleteRoom"];
         options?: never;
         head?: never;
         /**
-         * Change Room
-         * @description Change the title or the topic of a room.
-         *
-         *     For owners and admins. Omitted members stay unchanged.
+         * Change the title or the topic of a room
+         * @description For owners and admins. Omitted members stay unchanged.
          */
-        patch: operations["rooms_api_change_room"];
+        patch: operations["changeRoom"];
         trace?: never;
     };
     "/api/rooms/{room_id}/join": {
@@ -327,12 +293,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Join Room
-         * @description Join a public room.
-         *
-         *     Members find the room in `/api/my-rooms`. Sending a message joins, too.
+         * Join a public room
+         * @description Members find the room in `/api/my-rooms`. Sending a message joins, too.
          */
-        post: operations["rooms_api_join_room"];
+        post: operations["joinRoom"];
         delete?: never;
         options?: never;
         head?: never;
@@ -349,13 +313,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Leave Room
-         * @description Leave a public or a group room.
-         *
-         *     Your open sockets there close with 1000. The last owner of a group first makes another
+         * Leave a public or a group room
+         * @description Your open sockets there close with 1000. The last owner of a group first makes another
          *     member owner, or deletes the room.
          */
-        post: operations["rooms_api_leave_room"];
+        post: operations["leaveRoom"];
         delete?: never;
         options?: never;
         head?: never;
@@ -370,12 +332,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Members
-         * @description List the members of a room in the order of joining.
-         *
-         *     `online` is true for members with an open socket in this room.
+         * List the members of a room in the order of joining
+         * @description `online` is true for members with an open socket in this room.
          */
-        get: operations["rooms_api_list_members"];
+        get: operations["listMembers"];
         put?: never;
         post?: never;
         delete?: never;
@@ -392,13 +352,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Receipts
-         * @description List how far the members of a room have read and received.
-         *
-         *     For members of rooms of at most 100 members. Users who do not share receipts are not listed, and
+         * List how far the members of a room have read and received
+         * @description For members of rooms of at most 100 members. Users who do not share receipts are not listed, and
          *     get an empty list.
          */
-        get: operations["rooms_api_list_receipts"];
+        get: operations["listReceipts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -417,13 +375,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Add Members
-         * @description Add members to a room.
-         *
-         *     For owners and admins. A string is a username, an integer an id. With an unknown user no member
+         * Add members to a room
+         * @description For owners and admins. A string is a username, an integer an id. With an unknown user no member
          *     is added. Adding a banned user lifts the ban.
          */
-        post: operations["rooms_api_add_members"];
+        post: operations["addMembers"];
         delete?: never;
         options?: never;
         head?: never;
@@ -441,22 +397,18 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Remove Member
-         * @description Remove a member from a room.
-         *
-         *     For owners and admins. No change of the room after `version` reaches the removed user. From a
+         * Remove a member from a room
+         * @description For owners and admins. No change of the room after `version` reaches the removed user. From a
          *     public room any user can be removed, member or not: the removal is also a ban.
          */
-        delete: operations["rooms_api_remove_member"];
+        delete: operations["removeMember"];
         options?: never;
         head?: never;
         /**
-         * Change Role
-         * @description Change the role of a member.
-         *
-         *     For owners. A group always keeps one owner.
+         * Change the role of a member
+         * @description For owners. A group always keeps one owner.
          */
-        patch: operations["rooms_api_change_role"];
+        patch: operations["changeRole"];
         trace?: never;
     };
     "/api/private/{username}": {
@@ -469,13 +421,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Open Private Room
-         * @description Open the private room with another user.
-         *
-         *     The room is created if missing, so this is safe to repeat. Its messages are at
+         * Open the private room with another user
+         * @description The room is created if missing, so this is safe to repeat. Its messages are at
          *     `/api/rooms/{room_id}/messages`.
          */
-        post: operations["rooms_api_open_private_room"];
+        post: operations["openPrivateRoom"];
         delete?: never;
         options?: never;
         head?: never;
@@ -490,13 +440,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List My Rooms
-         * @description List your rooms, latest activity first.
-         *
-         *     Each has its unread count and its last message. A private room is listed from its first message
+         * List your rooms, latest activity first
+         * @description Each has its unread count and its last message. A private room is listed from its first message
          *     on.
          */
-        get: operations["messaging_api_list_my_rooms"];
+        get: operations["listMyRooms"];
         put?: never;
         post?: never;
         delete?: never;
@@ -519,13 +467,11 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Change My Room
-         * @description Change the notifications of a room.
-         *
-         *     Mute it for good or until a time, or choose which messages are pushed to your devices. Unread
+         * Change the notifications of a room
+         * @description Mute it for good or until a time, or choose which messages are pushed to your devices. Unread
          *     counts and sockets are not affected.
          */
-        patch: operations["messaging_api_change_my_room"];
+        patch: operations["changeMyRoom"];
         trace?: never;
     };
     "/api/messages": {
@@ -536,23 +482,19 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read Feed
-         * @description Read the newest messages of all rooms that you may read.
-         *
-         *     A page runs from old to new. It looks at 10,000 messages of the site at most, so it can be short
+         * Read the newest messages of all rooms that you may read
+         * @description A page runs from old to new. It looks at 10,000 messages of the site at most, so it can be short
          *     or empty: as long as `Link` has a `prev`, there may be older ones. This is a feed; to
          *     synchronise, read each room.
          */
-        get: operations["messaging_api_read_feed"];
+        get: operations["readFeed"];
         put?: never;
         /**
-         * Send To Room
-         * @description Send a message to a room named in the body.
-         *
-         *     `room` is a name or an id. With a `client_id`, sending again is safe: it answers 200 with the
+         * Send a message to a room named in the body
+         * @description `room` is a name or an id. With a `client_id`, sending again is safe: it answers 200 with the
          *     message of the first time and creates no second one.
          */
-        post: operations["messaging_api_send_to_room"];
+        post: operations["sendToRoom"];
         delete?: never;
         options?: never;
         head?: never;
@@ -567,22 +509,18 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read Messages
-         * @description Read the messages of a room.
-         *
-         *     A page runs from old to new. Without `before` and `after` it is the newest; `Link` leads to the
+         * Read the messages of a room
+         * @description A page runs from old to new. Without `before` and `after` it is the newest; `Link` leads to the
          *     pages around it.
          */
-        get: operations["messaging_api_read_messages"];
+        get: operations["readMessages"];
         put?: never;
         /**
-         * Send Message
-         * @description Send a message to a room.
-         *
-         *     Sending joins a public room. With a `client_id`, sending again is safe: it answers 200 with the
+         * Send a message to a room
+         * @description Sending joins a public room. With a `client_id`, sending again is safe: it answers 200 with the
          *     message of the first time and creates no second one.
          */
-        post: operations["messaging_api_send_message"];
+        post: operations["sendMessage"];
         delete?: never;
         options?: never;
         head?: never;
@@ -597,20 +535,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read Messages Alias
-         * @description Read the messages of a room, at its other path.
-         *
-         *     The same as `GET /api/rooms/{room_id}/messages`.
+         * Read the messages of a room, at its other path
+         * @description The same as `GET /api/rooms/{room_id}/messages`.
          */
-        get: operations["messaging_api_read_messages_alias"];
+        get: operations["readMessagesAlias"];
         put?: never;
         /**
-         * Send Message Alias
-         * @description Send a message to a room, at its other path.
-         *
-         *     The same as `POST /api/rooms/{room_id}/messages`.
+         * Send a message to a room, at its other path
+         * @description The same as `POST /api/rooms/{room_id}/messages`.
          */
-        post: operations["messaging_api_send_message_alias"];
+        post: operations["sendMessageAlias"];
         delete?: never;
         options?: never;
         head?: never;
@@ -625,12 +559,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read History
-         * @description Read the messages of a room by its name.
-         *
-         *     For public and group rooms. The same as `GET /api/rooms/{room_id}/messages`.
+         * Read the messages of a room by its name
+         * @description For public and group rooms. The same as `GET /api/rooms/{room_id}/messages`.
          */
-        get: operations["messaging_api_read_history"];
+        get: operations["readHistory"];
         put?: never;
         post?: never;
         delete?: never;
@@ -649,13 +581,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Mark Read
-         * @description Mark the messages of a room as read.
-         *
-         *     Everything up to `seq` counts as read. The mark never moves back, and never past the last
+         * Mark the messages of a room as read
+         * @description Everything up to `seq` counts as read. The mark never moves back, and never past the last
          *     message. Sending a message moves it, too.
          */
-        post: operations["messaging_api_mark_read"];
+        post: operations["markRead"];
         delete?: never;
         options?: never;
         head?: never;
@@ -672,13 +602,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Mark Delivered
-         * @description Mark the messages of a room as delivered.
-         *
-         *     Your device has everything up to `seq`. The mark never moves back, never past the last message,
+         * Mark the messages of a room as delivered
+         * @description Your device has everything up to `seq`. The mark never moves back, never past the last message,
          *     and is never behind the read mark.
          */
-        post: operations["messaging_api_mark_delivered"];
+        post: operations["markDelivered"];
         delete?: never;
         options?: never;
         head?: never;
@@ -693,15 +621,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Search
-         * @description Search the messages of all rooms that you may read.
-         *
-         *     The newest come first. Case and accents are ignored. `highlight` is HTML that is safe to insert:
+         * Search the messages of all rooms that you may read
+         * @description The newest come first. Case and accents are ignored. `highlight` is HTML that is safe to insert:
          *     an excerpt of the text with the matches in `<mark>`. `Link` has a `next` only. A page looks at a
          *     limited number of messages, so it can be short or empty: as long as `Link` has a `next`, there
          *     may be older ones.
          */
-        get: operations["messaging_search_api_search"];
+        get: operations["search"];
         put?: never;
         post?: never;
         delete?: never;
@@ -721,22 +647,18 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Delete Message
-         * @description Delete a message.
-         *
-         *     For its author, and for owners and admins of the room. The message keeps its `seq`, with
+         * Delete a message
+         * @description For its author, and for owners and admins of the room. The message keeps its `seq`, with
          *     `deleted` and an empty text. Deleting it again changes nothing.
          */
-        delete: operations["messaging_changes_api_delete_message"];
+        delete: operations["deleteMessage"];
         options?: never;
         head?: never;
         /**
-         * Edit Message
-         * @description Edit your own message.
-         *
-         *     Only the text changes; `edited_at` tells when.
+         * Edit your own message
+         * @description Only the text changes; `edited_at` tells when.
          */
-        patch: operations["messaging_changes_api_edit_message"];
+        patch: operations["editMessage"];
         trace?: never;
     };
     "/api/rooms/{room_id}/messages/{message_id}/reactions/{emoji}": {
@@ -748,20 +670,16 @@ export interface paths {
         };
         get?: never;
         /**
-         * Add Reaction
-         * @description Add your reaction to a message.
-         *
-         *     Adding the same one again changes nothing.
+         * Add your reaction to a message
+         * @description Adding the same one again changes nothing.
          */
-        put: operations["messaging_changes_api_add_reaction"];
+        put: operations["addReaction"];
         post?: never;
         /**
-         * Remove Reaction
-         * @description Remove your reaction from a message.
-         *
-         *     Removing one that is not there changes nothing.
+         * Remove your reaction from a message
+         * @description Removing one that is not there changes nothing.
          */
-        delete: operations["messaging_changes_api_remove_reaction"];
+        delete: operations["removeReaction"];
         options?: never;
         head?: never;
         patch?: never;
@@ -776,20 +694,16 @@ export interface paths {
         };
         get?: never;
         /**
-         * Pin Message
-         * @description Add a message to the pins of its room.
-         *
-         *     For owners and admins; in a private room for both users. Pinning it again changes nothing.
+         * Add a message to the pins of its room
+         * @description For owners and admins; in a private room for both users. Pinning it again changes nothing.
          */
-        put: operations["messaging_changes_api_pin_message"];
+        put: operations["pinMessage"];
         post?: never;
         /**
-         * Unpin Message
-         * @description Remove a message from the pins of its room.
-         *
-         *     For owners and admins; in a private room for both users. The message itself stays.
+         * Remove a message from the pins of its room
+         * @description For owners and admins; in a private room for both users. The message itself stays.
          */
-        delete: operations["messaging_changes_api_unpin_message"];
+        delete: operations["unpinMessage"];
         options?: never;
         head?: never;
         patch?: never;
@@ -803,12 +717,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Pins
-         * @description List the pinned messages of a room, newest pin first.
-         *
-         *     A room has at most 100. `Link` has a `next` only.
+         * List the pinned messages of a room, newest pin first
+         * @description A room has at most 100. `Link` has a `next` only.
          */
-        get: operations["messaging_changes_api_list_pins"];
+        get: operations["listPins"];
         put?: never;
         post?: never;
         delete?: never;
@@ -827,13 +739,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Upload Attachment
-         * @description Upload a file, to attach it to a message.
-         *
-         *     The type is detected from the bytes. Metadata of images, such as the place, is removed, and
+         * Upload a file, to attach it to a message
+         * @description The type is detected from the bytes. Metadata of images, such as the place, is removed, and
          *     orientation applied. A file that no message takes is deleted after 24 hours.
          */
-        post: operations["messaging_attachments_api_upload_attachment"];
+        post: operations["uploadAttachment"];
         delete?: never;
         options?: never;
         head?: never;
@@ -848,21 +758,17 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read Attachment
-         * @description Read name, type and size of a file.
-         *
-         *     For its uploader, and for users who can read the message that it is attached to.
+         * Read name, type and size of a file
+         * @description For its uploader, and for users who can read the message that it is attached to.
          */
-        get: operations["messaging_attachments_api_read_attachment"];
+        get: operations["readAttachment"];
         put?: never;
         post?: never;
         /**
-         * Delete Attachment
-         * @description Delete a file that is attached to no message.
-         *
-         *     For its uploader. Files of a message are deleted with it.
+         * Delete a file that is attached to no message
+         * @description For its uploader. Files of a message are deleted with it.
          */
-        delete: operations["messaging_attachments_api_delete_attachment"];
+        delete: operations["deleteAttachment"];
         options?: never;
         head?: never;
         patch?: never;
@@ -876,13 +782,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Download Attachment
-         * @description Download a file.
-         *
-         *     Sign in with the header, or with a media key as `?key=`. Pictures, audio and video are shown in
+         * Download a file
+         * @description Sign in with the header, or with a media key as `?key=`. Pictures, audio and video are shown in
          *     place, every other type is a download. One `Range` is answered with 206.
          */
-        get: operations["messaging_attachments_api_download_attachment"];
+        get: operations["downloadAttachment"];
         put?: never;
         post?: never;
         delete?: never;
@@ -899,12 +803,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Download Thumbnail
-         * @description Download the thumbnail of an image.
-         *
-         *     A WebP of at most 512 pixels a side; of an animation its first frame.
+         * Download the thumbnail of an image
+         * @description A WebP of at most 512 pixels a side; of an animation its first frame.
          */
-        get: operations["messaging_attachments_api_download_thumbnail"];
+        get: operations["downloadThumbnail"];
         put?: never;
         post?: never;
         delete?: never;
@@ -923,13 +825,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make Media Key
-         * @description Get a key for the addresses of files.
-         *
-         *     Append it as `?key=` to `url` and `thumbnail_url`, for an `<img>` that cannot send a header. It
+         * Get a key for the addresses of files
+         * @description Append it as `?key=` to `url` and `thumbnail_url`, for an `<img>` that cannot send a header. It
          *     is valid for one hour, ends with its session, and opens nothing else.
          */
-        post: operations["messaging_attachments_api_make_media_key"];
+        post: operations["makeMediaKey"];
         delete?: never;
         options?: never;
         head?: never;
@@ -944,12 +844,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read Push Key
-         * @description Read the key for subscribing.
-         *
-         *     Pass it to the browser's `pushManager.subscribe` as `applicationServerKey`.
+         * Read the key for subscribing
+         * @description Pass it to the browser's `pushManager.subscribe` as `applicationServerKey`.
          */
-        get: operations["messaging_push_api_read_push_key"];
+        get: operations["readPushKey"];
         put?: never;
         post?: never;
         delete?: never;
@@ -966,22 +864,18 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Subscriptions
-         * @description List your push subscriptions, newest first.
-         *
-         *     Those of all your sessions.
+         * List your push subscriptions, newest first
+         * @description Those of all your sessions.
          */
-        get: operations["messaging_push_api_list_subscriptions"];
+        get: operations["listSubscriptions"];
         put?: never;
         /**
-         * Add Subscription
-         * @description Add a push subscription.
-         *
-         *     Send the JSON of the browser's `PushSubscription.toJSON()`. It belongs to your session and ends
+         * Add a push subscription
+         * @description Send the JSON of the browser's `PushSubscription.toJSON()`. It belongs to your session and ends
          *     with it. For a known endpoint the answer is 200, and the subscription belongs to this session
          *     from now on.
          */
-        post: operations["messaging_push_api_add_subscription"];
+        post: operations["addSubscription"];
         delete?: never;
         options?: never;
         head?: never;
@@ -999,12 +893,10 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Delete Subscription
-         * @description Delete a push subscription.
-         *
-         *     Nothing is pushed to it from then on.
+         * Delete a push subscription
+         * @description Nothing is pushed to it from then on.
          */
-        delete: operations["messaging_push_api_delete_subscription"];
+        delete: operations["deleteSubscription"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1018,10 +910,10 @@ export interface components {
          * RegisterOut
          * @example {
          *       "access": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
-         *       "email": "ila@example.com",
-         *       "id": 1,
          *       "refresh": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
-         *       "username": "ila"
+         *       "id": 1,
+         *       "username": "ila",
+         *       "email": "ila@example.com"
          *     }
          */
         RegisterOut: {
@@ -1037,18 +929,22 @@ export interface components {
             email: string;
         };
         /**
-         * ErrorOut
-         * @description The answer of every error.
-         *
-         *     `code` is stable, `detail` is for people; 422 adds `errors`.
+         * RegisterIn
+         * @example {
+         *       "username": "ila",
+         *       "email": "ila@example.com",
+         *       "password": "password123"
+         *     }
          */
-        ErrorOut: {
-            /** Code */
-            code: string;
-            /** Detail */
-            detail: string;
-            /** Errors */
-            errors?: components["schemas"]["FieldErrorOut"][];
+        RegisterIn: {
+            /** Username */
+            username?: string | null;
+            /** Email */
+            email?: string | null;
+            /** Password */
+            password: string;
+            /** Password2 */
+            password2?: string | null;
         };
         /**
          * FieldErrorOut
@@ -1063,29 +959,28 @@ export interface components {
             type: string;
         };
         /**
-         * RegisterIn
-         * @example {
-         *       "email": "ila@example.com",
-         *       "password": "password123",
-         *       "username": "ila"
-         *     }
+         * ErrorOut
+         * @description The answer of every error.
+         *
+         *     `code` is stable, `detail` is for people; 422 adds `errors`.
          */
-        RegisterIn: {
-            /** Username */
-            username?: string | null;
-            /** Email */
-            email?: string | null;
-            /** Password */
-            password: string;
-            /** Password2 */
-            password2?: string | null;
+        ErrorOut: {
+            /**
+             * Code
+             * @enum {string}
+             */
+            code: "attachment_in_use" | "bad_json" | "bad_request" | "busy" | "client_id_reused" | "email_taken" | "endpoint_in_use" | "forbidden" | "internal" | "invalid" | "invalid_credentials" | "last_owner" | "message_deleted" | "method_not_allowed" | "no_such_attachment" | "no_such_member" | "no_such_message" | "no_such_room" | "no_such_session" | "no_such_subscription" | "no_such_user" | "not_a_member" | "not_authenticated" | "not_found" | "push_off" | "quota_exceeded" | "range_not_satisfiable" | "rate_limited" | "request_timeout" | "room_exists" | "room_too_large" | "sender_mismatch" | "session_ended" | "token_expired" | "token_invalid" | "too_large" | "too_many_pins" | "too_many_reactions" | "too_many_subscriptions" | "unknown_users" | "unsupported_type" | "username_taken" | "wrong_password";
+            /** Detail */
+            detail: string;
+            /** Errors */
+            errors?: components["schemas"]["FieldErrorOut"][];
         };
         /**
          * AccountOut
          * @example {
-         *       "email": "ila@example.com",
          *       "id": 1,
-         *       "username": "ila"
+         *       "username": "ila",
+         *       "email": "ila@example.com"
          *     }
          */
         AccountOut: {
@@ -1118,8 +1013,8 @@ export interface components {
         /**
          * LoginIn
          * @example {
-         *       "password": "password123",
-         *       "username": "ila"
+         *       "username": "ila",
+         *       "password": "password123"
          *     }
          */
         LoginIn: {
@@ -1187,9 +1082,9 @@ export interface components {
         /**
          * UserOut
          * @example {
-         *       "display_name": "Kaushal",
          *       "id": 2,
-         *       "username": "kaushal"
+         *       "username": "kaushal",
+         *       "display_name": "Kaushal"
          *     }
          */
         UserOut: {
@@ -1203,12 +1098,12 @@ export interface components {
         /**
          * MeOut
          * @example {
+         *       "id": 1,
+         *       "username": "ila",
          *       "display_name": "Ila P.",
          *       "email": "ila@example.com",
-         *       "id": 1,
-         *       "quiet_hours": null,
          *       "share_receipts": true,
-         *       "username": "ila"
+         *       "quiet_hours": null
          *     }
          */
         MeOut: {
@@ -1227,8 +1122,8 @@ export interface components {
         /**
          * QuietHoursOut
          * @example {
-         *       "end": "07:00",
          *       "start": "22:00",
+         *       "end": "07:00",
          *       "timezone": "Europe/Berlin"
          *     }
          */
@@ -1265,8 +1160,8 @@ export interface components {
          * QuietHoursIn
          * @description From `start` to `end`, also over midnight.
          * @example {
-         *       "end": "07:00",
          *       "start": "22:00",
+         *       "end": "07:00",
          *       "timezone": "Europe/Berlin"
          *     }
          */
@@ -1287,8 +1182,8 @@ export interface components {
         /**
          * PasswordIn
          * @example {
-         *       "new_password": "a longer sentence",
-         *       "old_password": "password123"
+         *       "old_password": "password123",
+         *       "new_password": "a longer sentence"
          *     }
          */
         PasswordIn: {
@@ -1300,12 +1195,12 @@ export interface components {
         /**
          * SessionOut
          * @example {
-         *       "created_at": "2026-01-31T18:20:05.123Z",
-         *       "current": true,
          *       "id": 1,
-         *       "ip": "192.0.2.7",
+         *       "created_at": "2026-01-31T18:20:05.123Z",
          *       "last_used_at": "2026-01-31T19:02:41.007Z",
-         *       "user_agent": "Mozilla/5.0"
+         *       "user_agent": "Mozilla/5.0",
+         *       "ip": "192.0.2.7",
+         *       "current": true
          *     }
          */
         SessionOut: {
@@ -1334,15 +1229,15 @@ export interface components {
          *
          *     Only a private room has `members`, the pair.
          * @example {
-         *       "created_at": "2026-01-31T18:20:05.123Z",
-         *       "created_by": 1,
          *       "id": 1,
-         *       "kind": "public",
-         *       "last_seq": 12,
-         *       "member_count": 2,
          *       "name": "sports",
+         *       "kind": "public",
          *       "title": "All about sports",
          *       "topic": "",
+         *       "created_by": 1,
+         *       "created_at": "2026-01-31T18:20:05.123Z",
+         *       "member_count": 2,
+         *       "last_seq": 12,
          *       "version": 14
          *     }
          */
@@ -1379,8 +1274,8 @@ export interface components {
         /**
          * RoomIn
          * @example {
-         *       "kind": "public",
          *       "name": "sports",
+         *       "kind": "public",
          *       "title": "All about sports"
          *     }
          */
@@ -1413,20 +1308,20 @@ export interface components {
          * RoomWithMembersOut
          * @description A new group room; `members` are all usernames.
          * @example {
-         *       "created_at": "2026-01-31T18:20:05.123Z",
-         *       "created_by": 1,
          *       "id": 2,
+         *       "name": "friends",
          *       "kind": "group",
-         *       "last_seq": 0,
+         *       "title": "",
+         *       "topic": "",
+         *       "created_by": 1,
+         *       "created_at": "2026-01-31T18:20:05.123Z",
          *       "member_count": 2,
+         *       "last_seq": 0,
+         *       "version": 0,
          *       "members": [
          *         "ila",
          *         "kaushal"
-         *       ],
-         *       "name": "friends",
-         *       "title": "",
-         *       "topic": "",
-         *       "version": 0
+         *       ]
          *     }
          */
         RoomWithMembersOut: {
@@ -1462,11 +1357,11 @@ export interface components {
         /**
          * RoomWithMembersIn
          * @example {
+         *       "name": "friends",
          *       "members": [
          *         "ila",
          *         "kaushal"
-         *       ],
-         *       "name": "friends"
+         *       ]
          *     }
          */
         RoomWithMembersIn: {
@@ -1492,11 +1387,11 @@ export interface components {
          * MemberOut
          * @example {
          *       "id": 2,
-         *       "joined_at": "2026-01-31T18:21:00.000Z",
-         *       "last_seen": "2026-01-31T19:02:41.007Z",
-         *       "online": false,
+         *       "username": "kaushal",
          *       "role": "admin",
-         *       "username": "kaushal"
+         *       "online": false,
+         *       "last_seen": "2026-01-31T19:02:41.007Z",
+         *       "joined_at": "2026-01-31T18:21:00.000Z"
          *     }
          */
         MemberOut: {
@@ -1523,10 +1418,10 @@ export interface components {
          * ReceiptOut
          * @description How far a member has read, and how far a client of theirs has received.
          * @example {
-         *       "delivered_seq": 12,
-         *       "read_seq": 11,
          *       "user_id": 2,
-         *       "username": "kaushal"
+         *       "username": "kaushal",
+         *       "read_seq": 11,
+         *       "delivered_seq": 12
          *     }
          */
         ReceiptOut: {
@@ -1542,13 +1437,6 @@ export interface components {
         /**
          * AddedOut
          * @example {
-         *       "added_members": [
-         *         "kaushal"
-         *       ],
-         *       "all_members": [
-         *         "ila",
-         *         "kaushal"
-         *       ],
          *       "room": {
          *         "created_at": "2026-01-31T18:20:05.123Z",
          *         "created_by": 1,
@@ -1560,7 +1448,14 @@ export interface components {
          *         "title": "",
          *         "topic": "",
          *         "version": 14
-         *       }
+         *       },
+         *       "added_members": [
+         *         "kaushal"
+         *       ],
+         *       "all_members": [
+         *         "ila",
+         *         "kaushal"
+         *       ]
          *     }
          */
         AddedOut: {
@@ -1610,20 +1505,20 @@ export interface components {
          * PrivateRoomOut
          * @description A private room: no name, and `members` are the two usernames.
          * @example {
-         *       "created_at": "2026-01-31T18:20:05.123Z",
-         *       "created_by": 1,
          *       "id": 3,
+         *       "name": null,
          *       "kind": "private",
-         *       "last_seq": 12,
+         *       "title": "",
+         *       "topic": "",
+         *       "created_by": 1,
+         *       "created_at": "2026-01-31T18:20:05.123Z",
          *       "member_count": 2,
+         *       "last_seq": 12,
+         *       "version": 14,
          *       "members": [
          *         "ila",
          *         "kaushal"
-         *       ],
-         *       "name": null,
-         *       "title": "",
-         *       "topic": "",
-         *       "version": 14
+         *       ]
          *     }
          */
         PrivateRoomOut: {
@@ -1662,14 +1557,14 @@ export interface components {
          *
          *     `width`, `height` and `thumbnail_url` are null for other than images.
          * @example {
-         *       "content_type": "image/jpeg",
-         *       "height": 1200,
          *       "id": 1,
          *       "name": "beach.jpg",
+         *       "content_type": "image/jpeg",
          *       "size": 48213,
-         *       "thumbnail_url": "/api/attachments/1/thumbnail",
+         *       "width": 1600,
+         *       "height": 1200,
          *       "url": "/api/attachments/1/content",
-         *       "width": 1600
+         *       "thumbnail_url": "/api/attachments/1/thumbnail"
          *     }
          */
         AttachmentOut: {
@@ -1693,6 +1588,19 @@ export interface components {
         /**
          * MessageOut
          * @example {
+         *       "id": 1,
+         *       "seq": 12,
+         *       "version": 14,
+         *       "room": "sports",
+         *       "room_id": 1,
+         *       "sender": 1,
+         *       "username": "ila",
+         *       "receiver": null,
+         *       "timestamp": "2026-01-31T19:02:41.007Z",
+         *       "edited_at": null,
+         *       "deleted": false,
+         *       "reply_to": null,
+         *       "client_id": null,
          *       "attachments": [
          *         {
          *           "content_type": "image/jpeg",
@@ -1705,15 +1613,6 @@ export interface components {
          *           "width": 1600
          *         }
          *       ],
-         *       "client_id": null,
-         *       "content": "Hey everyone!",
-         *       "deleted": false,
-         *       "edited_at": null,
-         *       "id": 1,
-         *       "mentions": [],
-         *       "mentions_all": false,
-         *       "pinned": false,
-         *       "quote": null,
          *       "reactions": [
          *         {
          *           "count": 1,
@@ -1723,15 +1622,11 @@ export interface components {
          *           ]
          *         }
          *       ],
-         *       "receiver": null,
-         *       "reply_to": null,
-         *       "room": "sports",
-         *       "room_id": 1,
-         *       "sender": 1,
-         *       "seq": 12,
-         *       "timestamp": "2026-01-31T19:02:41.007Z",
-         *       "username": "ila",
-         *       "version": 14
+         *       "mentions": [],
+         *       "mentions_all": false,
+         *       "quote": null,
+         *       "pinned": false,
+         *       "content": "Hey everyone!"
          *     }
          */
         MessageOut: {
@@ -1787,10 +1682,23 @@ export interface components {
         /**
          * MyRoomOut
          * @example {
-         *       "created_at": "2026-01-31T18:20:05.123Z",
-         *       "created_by": 1,
          *       "id": 1,
+         *       "name": "sports",
          *       "kind": "public",
+         *       "title": "All about sports",
+         *       "topic": "",
+         *       "created_by": 1,
+         *       "created_at": "2026-01-31T18:20:05.123Z",
+         *       "member_count": 2,
+         *       "last_seq": 12,
+         *       "version": 14,
+         *       "role": "owner",
+         *       "unread": 0,
+         *       "last_read_seq": 12,
+         *       "mentions": 0,
+         *       "muted": false,
+         *       "muted_until": null,
+         *       "notify": "all",
          *       "last_message": {
          *         "attachments": [
          *           {
@@ -1831,20 +1739,7 @@ export interface components {
          *         "timestamp": "2026-01-31T19:02:41.007Z",
          *         "username": "ila",
          *         "version": 14
-         *       },
-         *       "last_read_seq": 12,
-         *       "last_seq": 12,
-         *       "member_count": 2,
-         *       "mentions": 0,
-         *       "muted": false,
-         *       "muted_until": null,
-         *       "name": "sports",
-         *       "notify": "all",
-         *       "role": "owner",
-         *       "title": "All about sports",
-         *       "topic": "",
-         *       "unread": 0,
-         *       "version": 14
+         *       }
          *     }
          */
         MyRoomOut: {
@@ -1907,11 +1802,11 @@ export interface components {
          *
          *     `content` has at most 200 characters, and none when the message was deleted.
          * @example {
-         *       "content": "Hi!",
-         *       "deleted": false,
          *       "id": 1,
          *       "sender": 2,
-         *       "username": "kaushal"
+         *       "username": "kaushal",
+         *       "content": "Hi!",
+         *       "deleted": false
          *     }
          */
         QuoteOut: {
@@ -1930,8 +1825,8 @@ export interface components {
          * ReactionOut
          * @description One emoji of a message; `users` are the ids of the first 50.
          * @example {
-         *       "count": 1,
          *       "emoji": "👍",
+         *       "count": 1,
          *       "users": [
          *         2
          *       ]
@@ -2059,6 +1954,19 @@ export interface components {
          * FoundMessageOut
          * @description A found message; `highlight` is an escaped HTML excerpt with `<mark>`.
          * @example {
+         *       "id": 1,
+         *       "seq": 12,
+         *       "version": 14,
+         *       "room": "sports",
+         *       "room_id": 1,
+         *       "sender": 1,
+         *       "username": "ila",
+         *       "receiver": null,
+         *       "timestamp": "2026-01-31T19:02:41.007Z",
+         *       "edited_at": null,
+         *       "deleted": false,
+         *       "reply_to": null,
+         *       "client_id": null,
          *       "attachments": [
          *         {
          *           "content_type": "image/jpeg",
@@ -2071,16 +1979,6 @@ export interface components {
          *           "width": 1600
          *         }
          *       ],
-         *       "client_id": null,
-         *       "content": "Hey everyone!",
-         *       "deleted": false,
-         *       "edited_at": null,
-         *       "highlight": "<mark>Hey</mark> everyone!",
-         *       "id": 1,
-         *       "mentions": [],
-         *       "mentions_all": false,
-         *       "pinned": false,
-         *       "quote": null,
          *       "reactions": [
          *         {
          *           "count": 1,
@@ -2090,15 +1988,12 @@ export interface components {
          *           ]
          *         }
          *       ],
-         *       "receiver": null,
-         *       "reply_to": null,
-         *       "room": "sports",
-         *       "room_id": 1,
-         *       "sender": 1,
-         *       "seq": 12,
-         *       "timestamp": "2026-01-31T19:02:41.007Z",
-         *       "username": "ila",
-         *       "version": 14
+         *       "mentions": [],
+         *       "mentions_all": false,
+         *       "quote": null,
+         *       "pinned": false,
+         *       "content": "Hey everyone!",
+         *       "highlight": "<mark>Hey</mark> everyone!"
          *     }
          */
         FoundMessageOut: {
@@ -2167,8 +2062,8 @@ export interface components {
          * MediaKeyOut
          * @description A key for `?key=` of files and thumbnails.
          * @example {
-         *       "expires_at": "2026-01-31T20:02:41.000Z",
-         *       "key": "WzEsMiwxNzY5ODg5MzYxXQ.wsTvKU5L"
+         *       "key": "WzEsMiwxNzY5ODg5MzYxXQ.wsTvKU5L",
+         *       "expires_at": "2026-01-31T20:02:41.000Z"
          *     }
          */
         MediaKeyOut: {
@@ -2193,9 +2088,9 @@ export interface components {
         /**
          * SubscriptionOut
          * @example {
-         *       "created_at": "2026-01-31T18:20:05.123Z",
+         *       "id": 1,
          *       "endpoint": "https://push.example.com/send/dGhpcyBpcyBub3QgcmVhbA",
-         *       "id": 1
+         *       "created_at": "2026-01-31T18:20:05.123Z"
          *     }
          */
         SubscriptionOut: {
@@ -2231,8 +2126,8 @@ export interface components {
         /**
          * SubscriptionKeysIn
          * @example {
-         *       "auth": "BTBZMqHH6r4Tts7J_aSIgg",
-         *       "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
+         *       "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+         *       "auth": "BTBZMqHH6r4Tts7J_aSIgg"
          *     }
          */
         SubscriptionKeysIn: {
@@ -2251,12 +2146,28 @@ export interface components {
     responses: never;
     parameters: never;
     requestBodies: never;
-    headers: never;
+    headers: {
+        /**
+         * @description The pages around this one: `next` and `prev` (RFC 8288)
+         * @example </api/rooms?cursor=WyJuIiw1MF0&limit=50>; rel="next"
+         */
+        Link: string;
+        /**
+         * @description Seconds to wait
+         * @example 1
+         */
+        "Retry-After": number;
+        /**
+         * @description How to authenticate (RFC 6750)
+         * @example Bearer
+         */
+        "WWW-Authenticate": "Bearer";
+    };
     pathItems: never;
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    accounts_api_register: {
+    register: {
         parameters: {
             query?: never;
             header?: never;
@@ -2275,10 +2186,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "access": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+                     *       "refresh": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+                     *       "id": 1,
+                     *       "username": "ila",
+                     *       "email": "ila@example.com"
+                     *     }
+                     */
                     "application/json": components["schemas"]["RegisterOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2287,7 +2207,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2296,7 +2216,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2305,18 +2225,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2325,7 +2247,7 @@ export interface operations {
             };
         };
     };
-    accounts_api_login: {
+    login: {
         parameters: {
             query?: never;
             header?: never;
@@ -2344,10 +2266,21 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "access": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+                     *       "refresh": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+                     *       "user": {
+                     *         "email": "ila@example.com",
+                     *         "id": 1,
+                     *         "username": "ila"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["LoginOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2356,16 +2289,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2374,18 +2308,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2394,7 +2330,7 @@ export interface operations {
             };
         };
     };
-    accounts_api_refresh_tokens: {
+    refreshTokens: {
         parameters: {
             query?: never;
             header?: never;
@@ -2413,10 +2349,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "access": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+                     *       "refresh": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
+                     *     }
+                     */
                     "application/json": components["schemas"]["TokensOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2425,16 +2367,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2443,18 +2386,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2463,7 +2408,7 @@ export interface operations {
             };
         };
     };
-    accounts_api_verify_token: {
+    verifyToken: {
         parameters: {
             query?: never;
             header?: never;
@@ -2482,10 +2427,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example {} */
                     "application/json": components["schemas"]["ValidOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2494,16 +2440,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2512,18 +2459,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2532,7 +2481,7 @@ export interface operations {
             };
         };
     };
-    accounts_api_logout: {
+    logout: {
         parameters: {
             query?: never;
             header?: never;
@@ -2552,7 +2501,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2561,16 +2510,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2579,7 +2529,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2588,18 +2538,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2608,7 +2560,7 @@ export interface operations {
             };
         };
     };
-    accounts_api_list_users: {
+    listUsers: {
         parameters: {
             query?: {
                 /** @description Start of a username or display name */
@@ -2627,22 +2579,33 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 2,
+                     *         "username": "kaushal",
+                     *         "display_name": "Kaushal"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["UserOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2651,18 +2614,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2671,7 +2636,7 @@ export interface operations {
             };
         };
     };
-    accounts_api_read_profile: {
+    readProfile: {
         parameters: {
             query?: never;
             header?: never;
@@ -2686,30 +2651,43 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "username": "ila",
+                     *       "display_name": "Ila P.",
+                     *       "email": "ila@example.com",
+                     *       "share_receipts": true,
+                     *       "quiet_hours": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["MeOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2718,7 +2696,7 @@ export interface operations {
             };
         };
     };
-    accounts_api_change_profile: {
+    changeProfile: {
         parameters: {
             query?: never;
             header?: never;
@@ -2737,10 +2715,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "username": "ila",
+                     *       "display_name": "Ila P.",
+                     *       "email": "ila@example.com",
+                     *       "share_receipts": true,
+                     *       "quiet_hours": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["MeOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2749,16 +2737,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2767,7 +2756,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2776,7 +2765,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2785,18 +2774,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2805,7 +2796,7 @@ export interface operations {
             };
         };
     };
-    accounts_api_change_password: {
+    changePassword: {
         parameters: {
             query?: never;
             header?: never;
@@ -2825,7 +2816,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2834,16 +2825,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2852,7 +2844,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2861,18 +2853,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2881,7 +2875,7 @@ export interface operations {
             };
         };
     };
-    accounts_api_list_sessions: {
+    listSessions: {
         parameters: {
             query?: {
                 /** @description From the `Link` header of an earlier page */
@@ -2898,22 +2892,36 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "created_at": "2026-01-31T18:20:05.123Z",
+                     *         "last_used_at": "2026-01-31T19:02:41.007Z",
+                     *         "user_agent": "Mozilla/5.0",
+                     *         "ip": "192.0.2.7",
+                     *         "current": true
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["SessionOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2922,18 +2930,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2942,7 +2952,7 @@ export interface operations {
             };
         };
     };
-    accounts_api_end_session: {
+    endSession: {
         parameters: {
             query?: never;
             header?: never;
@@ -2964,16 +2974,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2982,7 +2993,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2991,18 +3002,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3011,7 +3024,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_list_rooms: {
+    listRooms: {
         parameters: {
             query?: {
                 /** @description Start of a name or title */
@@ -3032,22 +3045,40 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "name": "sports",
+                     *         "kind": "public",
+                     *         "title": "All about sports",
+                     *         "topic": "",
+                     *         "created_by": 1,
+                     *         "created_at": "2026-01-31T18:20:05.123Z",
+                     *         "member_count": 2,
+                     *         "last_seq": 12,
+                     *         "version": 14
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["RoomOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3056,18 +3087,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3076,7 +3109,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_create_room: {
+    createRoom: {
         parameters: {
             query?: never;
             header?: never;
@@ -3095,10 +3128,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "name": "sports",
+                     *       "kind": "public",
+                     *       "title": "All about sports",
+                     *       "topic": "",
+                     *       "created_by": 1,
+                     *       "created_at": "2026-01-31T18:20:05.123Z",
+                     *       "member_count": 2,
+                     *       "last_seq": 12,
+                     *       "version": 14
+                     *     }
+                     */
                     "application/json": components["schemas"]["RoomOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3107,16 +3154,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3125,7 +3173,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3134,18 +3182,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3154,7 +3204,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_create_room_with_members: {
+    createRoomWithMembers: {
         parameters: {
             query?: never;
             header?: never;
@@ -3173,10 +3223,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 2,
+                     *       "name": "friends",
+                     *       "kind": "group",
+                     *       "title": "",
+                     *       "topic": "",
+                     *       "created_by": 1,
+                     *       "created_at": "2026-01-31T18:20:05.123Z",
+                     *       "member_count": 2,
+                     *       "last_seq": 0,
+                     *       "version": 0,
+                     *       "members": [
+                     *         "ila",
+                     *         "kaushal"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["RoomWithMembersOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3185,16 +3253,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3203,7 +3272,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3212,18 +3281,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3232,7 +3303,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_read_room: {
+    readRoom: {
         parameters: {
             query?: never;
             header?: never;
@@ -3253,19 +3324,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "name": "sports",
+                     *       "kind": "public",
+                     *       "title": "All about sports",
+                     *       "topic": "",
+                     *       "created_by": 1,
+                     *       "created_at": "2026-01-31T18:20:05.123Z",
+                     *       "member_count": 2,
+                     *       "last_seq": 12,
+                     *       "version": 14
+                     *     }
+                     */
                     "application/json": components["schemas"]["RoomOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3274,7 +3360,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3283,18 +3369,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3303,7 +3391,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_delete_room: {
+    deleteRoom: {
         parameters: {
             query?: never;
             header?: never;
@@ -3325,16 +3413,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3343,7 +3432,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3352,7 +3441,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3361,18 +3450,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3381,7 +3472,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_change_room: {
+    changeRoom: {
         parameters: {
             query?: never;
             header?: never;
@@ -3406,10 +3497,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "name": "sports",
+                     *       "kind": "public",
+                     *       "title": "All about sports",
+                     *       "topic": "",
+                     *       "created_by": 1,
+                     *       "created_at": "2026-01-31T18:20:05.123Z",
+                     *       "member_count": 2,
+                     *       "last_seq": 12,
+                     *       "version": 14
+                     *     }
+                     */
                     "application/json": components["schemas"]["RoomOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3418,16 +3523,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3436,7 +3542,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3445,7 +3551,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3454,18 +3560,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3474,7 +3582,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_join_room: {
+    joinRoom: {
         parameters: {
             query?: never;
             header?: never;
@@ -3495,19 +3603,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "name": "sports",
+                     *       "kind": "public",
+                     *       "title": "All about sports",
+                     *       "topic": "",
+                     *       "created_by": 1,
+                     *       "created_at": "2026-01-31T18:20:05.123Z",
+                     *       "member_count": 2,
+                     *       "last_seq": 12,
+                     *       "version": 14
+                     *     }
+                     */
                     "application/json": components["schemas"]["RoomOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3516,7 +3639,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3525,7 +3648,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3534,18 +3657,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3554,7 +3679,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_leave_room: {
+    leaveRoom: {
         parameters: {
             query?: never;
             header?: never;
@@ -3576,16 +3701,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3594,7 +3720,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3603,7 +3729,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3612,7 +3738,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3621,18 +3747,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3641,7 +3769,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_list_members: {
+    listMembers: {
         parameters: {
             query?: {
                 /** @description From the `Link` header of an earlier page */
@@ -3664,22 +3792,36 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 2,
+                     *         "username": "kaushal",
+                     *         "role": "admin",
+                     *         "online": false,
+                     *         "last_seen": "2026-01-31T19:02:41.007Z",
+                     *         "joined_at": "2026-01-31T18:21:00.000Z"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["MemberOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3688,7 +3830,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3697,7 +3839,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3706,18 +3848,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3726,7 +3870,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_list_receipts: {
+    listReceipts: {
         parameters: {
             query?: never;
             header?: never;
@@ -3747,19 +3891,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "user_id": 2,
+                     *         "username": "kaushal",
+                     *         "read_seq": 11,
+                     *         "delivered_seq": 12
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["ReceiptOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3768,7 +3923,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3777,7 +3932,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3786,7 +3941,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3795,18 +3950,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3815,7 +3972,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_add_members: {
+    addMembers: {
         parameters: {
             query?: never;
             header?: never;
@@ -3840,10 +3997,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "room": {
+                     *         "created_at": "2026-01-31T18:20:05.123Z",
+                     *         "created_by": 1,
+                     *         "id": 2,
+                     *         "kind": "group",
+                     *         "last_seq": 12,
+                     *         "member_count": 2,
+                     *         "name": "friends",
+                     *         "title": "",
+                     *         "topic": "",
+                     *         "version": 14
+                     *       },
+                     *       "added_members": [
+                     *         "kaushal"
+                     *       ],
+                     *       "all_members": [
+                     *         "ila",
+                     *         "kaushal"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["AddedOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3852,16 +4032,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3870,7 +4051,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3879,7 +4060,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3888,18 +4069,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3908,7 +4091,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_remove_member: {
+    removeMember: {
         parameters: {
             query?: never;
             header?: never;
@@ -3934,19 +4117,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "version": 14
+                     *     }
+                     */
                     "application/json": components["schemas"]["RemovedOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3955,7 +4144,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3964,7 +4153,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3973,18 +4162,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3993,7 +4184,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_change_role: {
+    changeRole: {
         parameters: {
             query?: never;
             header?: never;
@@ -4023,10 +4214,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 2,
+                     *       "username": "kaushal",
+                     *       "role": "admin",
+                     *       "online": false,
+                     *       "last_seen": "2026-01-31T19:02:41.007Z",
+                     *       "joined_at": "2026-01-31T18:21:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MemberOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4035,16 +4236,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4053,7 +4255,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4062,7 +4264,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4071,7 +4273,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4080,18 +4282,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4100,7 +4304,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_open_private_room: {
+    openPrivateRoom: {
         parameters: {
             query?: never;
             header?: never;
@@ -4121,19 +4325,38 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 3,
+                     *       "name": null,
+                     *       "kind": "private",
+                     *       "title": "",
+                     *       "topic": "",
+                     *       "created_by": 1,
+                     *       "created_at": "2026-01-31T18:20:05.123Z",
+                     *       "member_count": 2,
+                     *       "last_seq": 12,
+                     *       "version": 14,
+                     *       "members": [
+                     *         "ila",
+                     *         "kaushal"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["PrivateRoomOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4142,7 +4365,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4151,7 +4374,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4160,18 +4383,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4180,7 +4405,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_list_my_rooms: {
+    listMyRooms: {
         parameters: {
             query?: {
                 /** @description From the `Link` header of an earlier page */
@@ -4197,22 +4422,88 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "name": "sports",
+                     *         "kind": "public",
+                     *         "title": "All about sports",
+                     *         "topic": "",
+                     *         "created_by": 1,
+                     *         "created_at": "2026-01-31T18:20:05.123Z",
+                     *         "member_count": 2,
+                     *         "last_seq": 12,
+                     *         "version": 14,
+                     *         "role": "owner",
+                     *         "unread": 0,
+                     *         "last_read_seq": 12,
+                     *         "mentions": 0,
+                     *         "muted": false,
+                     *         "muted_until": null,
+                     *         "notify": "all",
+                     *         "last_message": {
+                     *           "attachments": [
+                     *             {
+                     *               "content_type": "image/jpeg",
+                     *               "height": 1200,
+                     *               "id": 1,
+                     *               "name": "beach.jpg",
+                     *               "size": 48213,
+                     *               "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *               "url": "/api/attachments/1/content",
+                     *               "width": 1600
+                     *             }
+                     *           ],
+                     *           "client_id": null,
+                     *           "content": "Hey everyone!",
+                     *           "deleted": false,
+                     *           "edited_at": null,
+                     *           "id": 1,
+                     *           "mentions": [],
+                     *           "mentions_all": false,
+                     *           "pinned": false,
+                     *           "quote": null,
+                     *           "reactions": [
+                     *             {
+                     *               "count": 1,
+                     *               "emoji": "👍",
+                     *               "users": [
+                     *                 2
+                     *               ]
+                     *             }
+                     *           ],
+                     *           "receiver": null,
+                     *           "reply_to": null,
+                     *           "room": "sports",
+                     *           "room_id": 1,
+                     *           "sender": 1,
+                     *           "seq": 12,
+                     *           "timestamp": "2026-01-31T19:02:41.007Z",
+                     *           "username": "ila",
+                     *           "version": 14
+                     *         }
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["MyRoomOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4221,18 +4512,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4241,7 +4534,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_change_my_room: {
+    changeMyRoom: {
         parameters: {
             query?: never;
             header?: never;
@@ -4266,10 +4559,72 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "name": "sports",
+                     *       "kind": "public",
+                     *       "title": "All about sports",
+                     *       "topic": "",
+                     *       "created_by": 1,
+                     *       "created_at": "2026-01-31T18:20:05.123Z",
+                     *       "member_count": 2,
+                     *       "last_seq": 12,
+                     *       "version": 14,
+                     *       "role": "owner",
+                     *       "unread": 0,
+                     *       "last_read_seq": 12,
+                     *       "mentions": 0,
+                     *       "muted": false,
+                     *       "muted_until": null,
+                     *       "notify": "all",
+                     *       "last_message": {
+                     *         "attachments": [
+                     *           {
+                     *             "content_type": "image/jpeg",
+                     *             "height": 1200,
+                     *             "id": 1,
+                     *             "name": "beach.jpg",
+                     *             "size": 48213,
+                     *             "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *             "url": "/api/attachments/1/content",
+                     *             "width": 1600
+                     *           }
+                     *         ],
+                     *         "client_id": null,
+                     *         "content": "Hey everyone!",
+                     *         "deleted": false,
+                     *         "edited_at": null,
+                     *         "id": 1,
+                     *         "mentions": [],
+                     *         "mentions_all": false,
+                     *         "pinned": false,
+                     *         "quote": null,
+                     *         "reactions": [
+                     *           {
+                     *             "count": 1,
+                     *             "emoji": "👍",
+                     *             "users": [
+                     *               2
+                     *             ]
+                     *           }
+                     *         ],
+                     *         "receiver": null,
+                     *         "reply_to": null,
+                     *         "room": "sports",
+                     *         "room_id": 1,
+                     *         "sender": 1,
+                     *         "seq": 12,
+                     *         "timestamp": "2026-01-31T19:02:41.007Z",
+                     *         "username": "ila",
+                     *         "version": 14
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["MyRoomOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4278,16 +4633,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4296,7 +4652,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4305,7 +4661,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4314,18 +4670,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4334,7 +4692,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_read_feed: {
+    readFeed: {
         parameters: {
             query?: {
                 /** @description From the `Link` header of an earlier page */
@@ -4351,22 +4709,69 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "seq": 12,
+                     *         "version": 14,
+                     *         "room": "sports",
+                     *         "room_id": 1,
+                     *         "sender": 1,
+                     *         "username": "ila",
+                     *         "receiver": null,
+                     *         "timestamp": "2026-01-31T19:02:41.007Z",
+                     *         "edited_at": null,
+                     *         "deleted": false,
+                     *         "reply_to": null,
+                     *         "client_id": null,
+                     *         "attachments": [
+                     *           {
+                     *             "content_type": "image/jpeg",
+                     *             "height": 1200,
+                     *             "id": 1,
+                     *             "name": "beach.jpg",
+                     *             "size": 48213,
+                     *             "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *             "url": "/api/attachments/1/content",
+                     *             "width": 1600
+                     *           }
+                     *         ],
+                     *         "reactions": [
+                     *           {
+                     *             "count": 1,
+                     *             "emoji": "👍",
+                     *             "users": [
+                     *               2
+                     *             ]
+                     *           }
+                     *         ],
+                     *         "mentions": [],
+                     *         "mentions_all": false,
+                     *         "quote": null,
+                     *         "pinned": false,
+                     *         "content": "Hey everyone!"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["MessageOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4375,18 +4780,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4395,7 +4802,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_send_to_room: {
+    sendToRoom: {
         parameters: {
             query?: never;
             header?: never;
@@ -4408,12 +4815,55 @@ export interface operations {
             };
         };
         responses: {
-            /** @description OK */
+            /** @description This `client_id` was sent before: the message as it is now. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
@@ -4423,10 +4873,53 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4435,16 +4928,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4453,7 +4947,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4462,7 +4956,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4471,7 +4965,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4480,18 +4974,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4500,7 +4996,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_read_messages: {
+    readMessages: {
         parameters: {
             query?: {
                 /** @description Messages before this `seq` */
@@ -4525,22 +5021,69 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "seq": 12,
+                     *         "version": 14,
+                     *         "room": "sports",
+                     *         "room_id": 1,
+                     *         "sender": 1,
+                     *         "username": "ila",
+                     *         "receiver": null,
+                     *         "timestamp": "2026-01-31T19:02:41.007Z",
+                     *         "edited_at": null,
+                     *         "deleted": false,
+                     *         "reply_to": null,
+                     *         "client_id": null,
+                     *         "attachments": [
+                     *           {
+                     *             "content_type": "image/jpeg",
+                     *             "height": 1200,
+                     *             "id": 1,
+                     *             "name": "beach.jpg",
+                     *             "size": 48213,
+                     *             "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *             "url": "/api/attachments/1/content",
+                     *             "width": 1600
+                     *           }
+                     *         ],
+                     *         "reactions": [
+                     *           {
+                     *             "count": 1,
+                     *             "emoji": "👍",
+                     *             "users": [
+                     *               2
+                     *             ]
+                     *           }
+                     *         ],
+                     *         "mentions": [],
+                     *         "mentions_all": false,
+                     *         "quote": null,
+                     *         "pinned": false,
+                     *         "content": "Hey everyone!"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["MessageOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4549,7 +5092,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4558,7 +5101,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4567,18 +5110,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4587,7 +5132,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_send_message: {
+    sendMessage: {
         parameters: {
             query?: never;
             header?: never;
@@ -4606,12 +5151,55 @@ export interface operations {
             };
         };
         responses: {
-            /** @description OK */
+            /** @description This `client_id` was sent before: the message as it is now. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
@@ -4621,10 +5209,53 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4633,16 +5264,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4651,7 +5283,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4660,7 +5292,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4669,7 +5301,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4678,18 +5310,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4698,7 +5332,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_read_messages_alias: {
+    readMessagesAlias: {
         parameters: {
             query?: {
                 /** @description Messages before this `seq` */
@@ -4723,22 +5357,69 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "seq": 12,
+                     *         "version": 14,
+                     *         "room": "sports",
+                     *         "room_id": 1,
+                     *         "sender": 1,
+                     *         "username": "ila",
+                     *         "receiver": null,
+                     *         "timestamp": "2026-01-31T19:02:41.007Z",
+                     *         "edited_at": null,
+                     *         "deleted": false,
+                     *         "reply_to": null,
+                     *         "client_id": null,
+                     *         "attachments": [
+                     *           {
+                     *             "content_type": "image/jpeg",
+                     *             "height": 1200,
+                     *             "id": 1,
+                     *             "name": "beach.jpg",
+                     *             "size": 48213,
+                     *             "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *             "url": "/api/attachments/1/content",
+                     *             "width": 1600
+                     *           }
+                     *         ],
+                     *         "reactions": [
+                     *           {
+                     *             "count": 1,
+                     *             "emoji": "👍",
+                     *             "users": [
+                     *               2
+                     *             ]
+                     *           }
+                     *         ],
+                     *         "mentions": [],
+                     *         "mentions_all": false,
+                     *         "quote": null,
+                     *         "pinned": false,
+                     *         "content": "Hey everyone!"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["MessageOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4747,7 +5428,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4756,7 +5437,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4765,18 +5446,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4785,7 +5468,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_send_message_alias: {
+    sendMessageAlias: {
         parameters: {
             query?: never;
             header?: never;
@@ -4804,12 +5487,55 @@ export interface operations {
             };
         };
         responses: {
-            /** @description OK */
+            /** @description This `client_id` was sent before: the message as it is now. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
@@ -4819,10 +5545,53 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4831,16 +5600,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4849,7 +5619,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4858,7 +5628,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4867,7 +5637,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4876,18 +5646,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4896,7 +5668,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_read_history: {
+    readHistory: {
         parameters: {
             query?: {
                 /** @description Messages before this `seq` */
@@ -4921,22 +5693,69 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "seq": 12,
+                     *         "version": 14,
+                     *         "room": "sports",
+                     *         "room_id": 1,
+                     *         "sender": 1,
+                     *         "username": "ila",
+                     *         "receiver": null,
+                     *         "timestamp": "2026-01-31T19:02:41.007Z",
+                     *         "edited_at": null,
+                     *         "deleted": false,
+                     *         "reply_to": null,
+                     *         "client_id": null,
+                     *         "attachments": [
+                     *           {
+                     *             "content_type": "image/jpeg",
+                     *             "height": 1200,
+                     *             "id": 1,
+                     *             "name": "beach.jpg",
+                     *             "size": 48213,
+                     *             "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *             "url": "/api/attachments/1/content",
+                     *             "width": 1600
+                     *           }
+                     *         ],
+                     *         "reactions": [
+                     *           {
+                     *             "count": 1,
+                     *             "emoji": "👍",
+                     *             "users": [
+                     *               2
+                     *             ]
+                     *           }
+                     *         ],
+                     *         "mentions": [],
+                     *         "mentions_all": false,
+                     *         "quote": null,
+                     *         "pinned": false,
+                     *         "content": "Hey everyone!"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["MessageOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4945,7 +5764,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4954,7 +5773,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4963,18 +5782,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4983,7 +5804,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_mark_read: {
+    markRead: {
         parameters: {
             query?: never;
             header?: never;
@@ -5008,10 +5829,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "last_read_seq": 12,
+                     *       "unread": 0
+                     *     }
+                     */
                     "application/json": components["schemas"]["ReadOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5020,16 +5847,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5038,7 +5866,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5047,7 +5875,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5056,18 +5884,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5076,7 +5906,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_mark_delivered: {
+    markDelivered: {
         parameters: {
             query?: never;
             header?: never;
@@ -5101,10 +5931,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "delivered_seq": 12
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeliveredOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5113,16 +5948,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5131,7 +5967,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5140,7 +5976,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5149,18 +5985,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5169,7 +6007,7 @@ export interface operations {
             };
         };
     };
-    messaging_search_api_search: {
+    search: {
         parameters: {
             query?: {
                 /** @description All words must be in a message, in any order; those in quotation marks in this order. `-word` excludes a word. The last word may be the start of one */
@@ -5198,22 +6036,70 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "seq": 12,
+                     *         "version": 14,
+                     *         "room": "sports",
+                     *         "room_id": 1,
+                     *         "sender": 1,
+                     *         "username": "ila",
+                     *         "receiver": null,
+                     *         "timestamp": "2026-01-31T19:02:41.007Z",
+                     *         "edited_at": null,
+                     *         "deleted": false,
+                     *         "reply_to": null,
+                     *         "client_id": null,
+                     *         "attachments": [
+                     *           {
+                     *             "content_type": "image/jpeg",
+                     *             "height": 1200,
+                     *             "id": 1,
+                     *             "name": "beach.jpg",
+                     *             "size": 48213,
+                     *             "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *             "url": "/api/attachments/1/content",
+                     *             "width": 1600
+                     *           }
+                     *         ],
+                     *         "reactions": [
+                     *           {
+                     *             "count": 1,
+                     *             "emoji": "👍",
+                     *             "users": [
+                     *               2
+                     *             ]
+                     *           }
+                     *         ],
+                     *         "mentions": [],
+                     *         "mentions_all": false,
+                     *         "quote": null,
+                     *         "pinned": false,
+                     *         "content": "Hey everyone!",
+                     *         "highlight": "<mark>Hey</mark> everyone!"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["FoundMessageOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5222,7 +6108,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5231,7 +6117,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5240,18 +6126,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5260,7 +6148,7 @@ export interface operations {
             };
         };
     };
-    messaging_changes_api_delete_message: {
+    deleteMessage: {
         parameters: {
             query?: never;
             header?: never;
@@ -5287,16 +6175,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5305,7 +6194,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5314,7 +6203,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5323,18 +6212,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5343,7 +6234,7 @@ export interface operations {
             };
         };
     };
-    messaging_changes_api_edit_message: {
+    editMessage: {
         parameters: {
             query?: never;
             header?: never;
@@ -5373,10 +6264,53 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5385,16 +6319,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5403,7 +6338,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5412,7 +6347,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5421,7 +6356,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5430,18 +6365,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5450,7 +6387,7 @@ export interface operations {
             };
         };
     };
-    messaging_changes_api_add_reaction: {
+    addReaction: {
         parameters: {
             query?: never;
             header?: never;
@@ -5481,19 +6418,63 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5502,7 +6483,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5511,7 +6492,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5520,7 +6501,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5529,18 +6510,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5549,7 +6532,7 @@ export interface operations {
             };
         };
     };
-    messaging_changes_api_remove_reaction: {
+    removeReaction: {
         parameters: {
             query?: never;
             header?: never;
@@ -5580,19 +6563,63 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5601,7 +6628,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5610,7 +6637,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5619,18 +6646,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5639,7 +6668,7 @@ export interface operations {
             };
         };
     };
-    messaging_changes_api_pin_message: {
+    pinMessage: {
         parameters: {
             query?: never;
             header?: never;
@@ -5665,19 +6694,63 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5686,7 +6759,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5695,7 +6768,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5704,7 +6777,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5713,18 +6786,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5733,7 +6808,7 @@ export interface operations {
             };
         };
     };
-    messaging_changes_api_unpin_message: {
+    unpinMessage: {
         parameters: {
             query?: never;
             header?: never;
@@ -5759,19 +6834,63 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5780,7 +6899,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5789,7 +6908,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5798,18 +6917,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5818,7 +6939,7 @@ export interface operations {
             };
         };
     };
-    messaging_changes_api_list_pins: {
+    listPins: {
         parameters: {
             query?: {
                 /** @description From the `Link` header of an earlier page */
@@ -5841,22 +6962,69 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "seq": 12,
+                     *         "version": 14,
+                     *         "room": "sports",
+                     *         "room_id": 1,
+                     *         "sender": 1,
+                     *         "username": "ila",
+                     *         "receiver": null,
+                     *         "timestamp": "2026-01-31T19:02:41.007Z",
+                     *         "edited_at": null,
+                     *         "deleted": false,
+                     *         "reply_to": null,
+                     *         "client_id": null,
+                     *         "attachments": [
+                     *           {
+                     *             "content_type": "image/jpeg",
+                     *             "height": 1200,
+                     *             "id": 1,
+                     *             "name": "beach.jpg",
+                     *             "size": 48213,
+                     *             "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *             "url": "/api/attachments/1/content",
+                     *             "width": 1600
+                     *           }
+                     *         ],
+                     *         "reactions": [
+                     *           {
+                     *             "count": 1,
+                     *             "emoji": "👍",
+                     *             "users": [
+                     *               2
+                     *             ]
+                     *           }
+                     *         ],
+                     *         "mentions": [],
+                     *         "mentions_all": false,
+                     *         "quote": null,
+                     *         "pinned": false,
+                     *         "content": "Hey everyone!"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["MessageOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5865,7 +7033,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5874,7 +7042,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5883,18 +7051,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5903,7 +7073,7 @@ export interface operations {
             };
         };
     };
-    messaging_attachments_api_upload_attachment: {
+    uploadAttachment: {
         parameters: {
             query?: never;
             header?: never;
@@ -5929,10 +7099,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "name": "beach.jpg",
+                     *       "content_type": "image/jpeg",
+                     *       "size": 48213,
+                     *       "width": 1600,
+                     *       "height": 1200,
+                     *       "url": "/api/attachments/1/content",
+                     *       "thumbnail_url": "/api/attachments/1/thumbnail"
+                     *     }
+                     */
                     "application/json": components["schemas"]["AttachmentOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5941,16 +7123,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Request Entity Too Large */
+            /** @description The file is too large. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -5959,7 +7142,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unsupported Media Type */
+            /** @description Files of this type are not accepted. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -5968,7 +7151,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5977,25 +7160,27 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Insufficient Storage */
+            /** @description Your files need more space than you have. */
             507: {
                 headers: {
                     [name: string]: unknown;
@@ -6006,7 +7191,7 @@ export interface operations {
             };
         };
     };
-    messaging_attachments_api_read_attachment: {
+    readAttachment: {
         parameters: {
             query?: never;
             header?: never;
@@ -6027,19 +7212,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "name": "beach.jpg",
+                     *       "content_type": "image/jpeg",
+                     *       "size": 48213,
+                     *       "width": 1600,
+                     *       "height": 1200,
+                     *       "url": "/api/attachments/1/content",
+                     *       "thumbnail_url": "/api/attachments/1/thumbnail"
+                     *     }
+                     */
                     "application/json": components["schemas"]["AttachmentOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6048,7 +7246,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6057,18 +7255,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6077,7 +7277,7 @@ export interface operations {
             };
         };
     };
-    messaging_attachments_api_delete_attachment: {
+    deleteAttachment: {
         parameters: {
             query?: never;
             header?: never;
@@ -6099,16 +7299,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6117,7 +7318,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6126,7 +7327,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -6135,7 +7336,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6144,18 +7345,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6164,7 +7367,7 @@ export interface operations {
             };
         };
     };
-    messaging_attachments_api_download_attachment: {
+    downloadAttachment: {
         parameters: {
             query?: never;
             header?: never;
@@ -6211,16 +7414,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6229,7 +7433,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Requested Range Not Satisfiable */
+            /** @description The file ends before the `Range`. */
             416: {
                 headers: {
                     [name: string]: unknown;
@@ -6238,7 +7442,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6247,18 +7451,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6267,7 +7473,7 @@ export interface operations {
             };
         };
     };
-    messaging_attachments_api_download_thumbnail: {
+    downloadThumbnail: {
         parameters: {
             query?: never;
             header?: never;
@@ -6314,16 +7520,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6332,7 +7539,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Requested Range Not Satisfiable */
+            /** @description The file ends before the `Range`. */
             416: {
                 headers: {
                     [name: string]: unknown;
@@ -6341,7 +7548,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6350,18 +7557,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6370,7 +7579,7 @@ export interface operations {
             };
         };
     };
-    messaging_attachments_api_make_media_key: {
+    makeMediaKey: {
         parameters: {
             query?: never;
             header?: never;
@@ -6385,30 +7594,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "key": "WzEsMiwxNzY5ODg5MzYxXQ.wsTvKU5L",
+                     *       "expires_at": "2026-01-31T20:02:41.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MediaKeyOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6417,7 +7635,7 @@ export interface operations {
             };
         };
     };
-    messaging_push_api_read_push_key: {
+    readPushKey: {
         parameters: {
             query?: never;
             header?: never;
@@ -6432,19 +7650,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "public_key": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
+                     *     }
+                     */
                     "application/json": components["schemas"]["PushKeyOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6453,18 +7677,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6473,7 +7699,7 @@ export interface operations {
             };
         };
     };
-    messaging_push_api_list_subscriptions: {
+    listSubscriptions: {
         parameters: {
             query?: {
                 /** @description From the `Link` header of an earlier page */
@@ -6490,22 +7716,33 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "endpoint": "https://push.example.com/send/dGhpcyBpcyBub3QgcmVhbA",
+                     *         "created_at": "2026-01-31T18:20:05.123Z"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["SubscriptionOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6514,18 +7751,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6534,7 +7773,7 @@ export interface operations {
             };
         };
     };
-    messaging_push_api_add_subscription: {
+    addSubscription: {
         parameters: {
             query?: never;
             header?: never;
@@ -6547,12 +7786,19 @@ export interface operations {
             };
         };
         responses: {
-            /** @description OK */
+            /** @description This endpoint was known: the subscription belongs to this session now. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "endpoint": "https://push.example.com/send/dGhpcyBpcyBub3QgcmVhbA",
+                     *       "created_at": "2026-01-31T18:20:05.123Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SubscriptionOut"];
                 };
             };
@@ -6562,10 +7808,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "endpoint": "https://push.example.com/send/dGhpcyBpcyBub3QgcmVhbA",
+                     *       "created_at": "2026-01-31T18:20:05.123Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SubscriptionOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6574,16 +7827,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6592,7 +7846,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -6601,7 +7855,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6610,18 +7864,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6630,7 +7886,7 @@ export interface operations {
             };
         };
     };
-    messaging_push_api_delete_subscription: {
+    deleteSubscription: {
         parameters: {
             query?: never;
             header?: never;
@@ -6652,16 +7908,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6670,7 +7927,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6679,18 +7936,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {

@@ -11,13 +11,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Register
-         * @description Register an account.
-         *
-         *     The answer holds the first tokens, so no login has to follow. Send a username, an e-mail address
+         * Register an account
+         * @description The answer holds the first tokens, so no login has to follow. Send a username, an e-mail address
          *     or both; with an e-mail address alone the username is made from the part before the `@`.
          */
-        post: operations["accounts_api_register"];
+        post: operations["register"];
         delete?: never;
         options?: never;
         head?: never;
@@ -34,13 +32,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Login
-         * @description Log in with a username or an e-mail address.
-         *
-         *     `username` may hold an e-mail address, too. Send `access` as `Authorization: Bearer <access>`
+         * Log in with a username or an e-mail address
+         * @description `username` may hold an e-mail address, too. Send `access` as `Authorization: Bearer <access>`
          *     with each request; exchange `refresh` for the next pair before `access` expires.
          */
-        post: operations["accounts_api_login"];
+        post: operations["login"];
         delete?: never;
         options?: never;
         head?: never;
@@ -57,13 +53,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Refresh Tokens
-         * @description Exchange a refresh token for new tokens.
-         *
-         *     A refresh token works once. Sent again within 30 seconds it answers the same pair, for two tabs
+         * Exchange a refresh token for new tokens
+         * @description A refresh token works once. Sent again within 30 seconds it answers the same pair, for two tabs
          *     or a lost answer; sent later it ends the session, because it may have been stolen.
          */
-        post: operations["accounts_api_refresh_tokens"];
+        post: operations["refreshTokens"];
         delete?: never;
         options?: never;
         head?: never;
@@ -80,12 +74,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Verify Token
-         * @description Check an access token.
-         *
-         *     The answer is 200 with `{}` when the token works now, else 401 with the reason.
+         * Check an access token
+         * @description The answer is 200 with `{}` when the token works now, else 401 with the reason.
          */
-        post: operations["accounts_api_verify_token"];
+        post: operations["verifyToken"];
         delete?: never;
         options?: never;
         head?: never;
@@ -102,13 +94,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Logout
-         * @description Log out and end the session.
-         *
-         *     Send the access token as a header, or `refresh` in the body, or both. The session's tokens stop
+         * Log out and end the session
+         * @description Send the access token as a header, or `refresh` in the body, or both. The session's tokens stop
          *     working at once and its open sockets close with 4401.
          */
-        post: operations["accounts_api_logout"];
+        post: operations["logout"];
         delete?: never;
         options?: never;
         head?: never;
@@ -123,13 +113,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Users
-         * @description List users in the order of their names.
-         *
-         *     `q` keeps those whose username or display name starts with it. The order is that of the name
+         * List users in the order of their names
+         * @description `q` keeps those whose username or display name starts with it. The order is that of the name
          *     that matches, the username if both do.
          */
-        get: operations["accounts_api_list_users"];
+        get: operations["listUsers"];
         put?: never;
         post?: never;
         delete?: never;
@@ -146,25 +134,21 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read Profile
-         * @description Read your own account.
-         *
-         *     Other users see the username and the display name, never the e-mail address.
+         * Read your own account
+         * @description Other users see the username and the display name, never the e-mail address.
          */
-        get: operations["accounts_api_read_profile"];
+        get: operations["readProfile"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
         head?: never;
         /**
-         * Change Profile
-         * @description Change your profile: display name, e-mail, quiet hours, sharing of receipts.
-         *
-         *     Omitted members stay unchanged. In quiet hours no push is sent to you; null ends them.
+         * Change your profile: display name, e-mail, quiet hours, sharing of receipts
+         * @description Omitted members stay unchanged. In quiet hours no push is sent to you; null ends them.
          *     A new e-mail address needs the current `password`.
          */
-        patch: operations["accounts_api_change_profile"];
+        patch: operations["changeProfile"];
         trace?: never;
     };
     "/api/users/me/password": {
@@ -177,12 +161,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Change Password
-         * @description Change your password.
-         *
-         *     All other sessions of the account end at once; this one continues.
+         * Change your password
+         * @description All other sessions of the account end at once; this one continues.
          */
-        post: operations["accounts_api_change_password"];
+        post: operations["changePassword"];
         delete?: never;
         options?: never;
         head?: never;
@@ -197,12 +179,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Sessions
-         * @description List your sessions, newest first.
-         *
-         *     Each login is a session of its own. `current` marks the one that sent this request.
+         * List your sessions, newest first
+         * @description Each login is a session of its own. `current` marks the one that sent this request.
          */
-        get: operations["accounts_api_list_sessions"];
+        get: operations["listSessions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -222,12 +202,10 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * End Session
-         * @description End one of your sessions.
-         *
-         *     Its tokens stop working at once and its open sockets close with 4401.
+         * End one of your sessions
+         * @description Its tokens stop working at once and its open sockets close with 4401.
          */
-        delete: operations["accounts_api_end_session"];
+        delete: operations["endSession"];
         options?: never;
         head?: never;
         patch?: never;
@@ -241,22 +219,18 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Rooms
-         * @description List all public rooms and your own.
-         *
-         *     `q` keeps those whose name or title starts with it, in the order of that name or title. Your own
+         * List all public rooms and your own
+         * @description `q` keeps those whose name or title starts with it, in the order of that name or title. Your own
          *     rooms with unread counts are at `/api/my-rooms`.
          */
-        get: operations["rooms_api_list_rooms"];
+        get: operations["listRooms"];
         put?: never;
         /**
-         * Create Room
-         * @description Create a public or a group room.
-         *
-         *     You become its owner. Everyone may read and join a public room; only members see a group.
+         * Create a public or a group room
+         * @description You become its owner. Everyone may read and join a public room; only members see a group.
          *     The name never changes, because it is part of URLs; the title may change.
          */
-        post: operations["rooms_api_create_room"];
+        post: operations["createRoom"];
         delete?: never;
         options?: never;
         head?: never;
@@ -273,12 +247,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Create Room With Members
-         * @description Create a group room with its members.
-         *
-         *     You become its owner and need not name yourself. With an unknown name nothing is created.
+         * Create a group room with its members
+         * @description You become its owner and need not name yourself. With an unknown name nothing is created.
          */
-        post: operations["rooms_api_create_room_with_members"];
+        post: operations["createRoomWithMembers"];
         delete?: never;
         options?: never;
         head?: never;
@@ -293,30 +265,24 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read Room
-         * @description Read one room.
-         *
-         *     A room that you may not see answers 404, like a room that does not exist.
+         * Read one room
+         * @description A room that you may not see answers 404, like a room that does not exist.
          */
-        get: operations["rooms_api_read_room"];
+        get: operations["readRoom"];
         put?: never;
         post?: never;
         /**
-         * Delete Room
-         * @description Delete a room.
-         *
-         *     For owners. Its messages can no longer be read, and open sockets close with 4404.
+         * Delete a room
+         * @description For owners. Its messages can no longer be read, and open sockets close with 4404.
          */
-        delete: operations["rooms_api_delete_room"];
+        delete: operations["deleteRoom"];
         options?: never;
         head?: never;
         /**
-         * Change Room
-         * @description Change the title or the topic of a room.
-         *
-         *     For owners and admins. Omitted members stay unchanged.
+         * Change the title or the topic of a room
+         * @description For owners and admins. Omitted members stay unchanged.
          */
-        patch: operations["rooms_api_change_room"];
+        patch: operations["changeRoom"];
         trace?: never;
     };
     "/api/rooms/{room_id}/join": {
@@ -329,12 +295,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Join Room
-         * @description Join a public room.
-         *
-         *     Members find the room in `/api/my-rooms`. Sending a message joins, too.
+         * Join a public room
+         * @description Members find the room in `/api/my-rooms`. Sending a message joins, too.
          */
-        post: operations["rooms_api_join_room"];
+        post: operations["joinRoom"];
         delete?: never;
         options?: never;
         head?: never;
@@ -351,13 +315,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Leave Room
-         * @description Leave a public or a group room.
-         *
-         *     Your open sockets there close with 1000. The last owner of a group first makes another
+         * Leave a public or a group room
+         * @description Your open sockets there close with 1000. The last owner of a group first makes another
          *     member owner, or deletes the room.
          */
-        post: operations["rooms_api_leave_room"];
+        post: operations["leaveRoom"];
         delete?: never;
         options?: never;
         head?: never;
@@ -372,12 +334,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Members
-         * @description List the members of a room in the order of joining.
-         *
-         *     `online` is true for members with an open socket in this room.
+         * List the members of a room in the order of joining
+         * @description `online` is true for members with an open socket in this room.
          */
-        get: operations["rooms_api_list_members"];
+        get: operations["listMembers"];
         put?: never;
         post?: never;
         delete?: never;
@@ -394,13 +354,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Receipts
-         * @description List how far the members of a room have read and received.
-         *
-         *     For members of rooms of at most 100 members. Users who do not share receipts are not listed, and
+         * List how far the members of a room have read and received
+         * @description For members of rooms of at most 100 members. Users who do not share receipts are not listed, and
          *     get an empty list.
          */
-        get: operations["rooms_api_list_receipts"];
+        get: operations["listReceipts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -419,13 +377,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Add Members
-         * @description Add members to a room.
-         *
-         *     For owners and admins. A string is a username, an integer an id. With an unknown user no member
+         * Add members to a room
+         * @description For owners and admins. A string is a username, an integer an id. With an unknown user no member
          *     is added. Adding a banned user lifts the ban.
          */
-        post: operations["rooms_api_add_members"];
+        post: operations["addMembers"];
         delete?: never;
         options?: never;
         head?: never;
@@ -443,22 +399,18 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Remove Member
-         * @description Remove a member from a room.
-         *
-         *     For owners and admins. No change of the room after `version` reaches the removed user. From a
+         * Remove a member from a room
+         * @description For owners and admins. No change of the room after `version` reaches the removed user. From a
          *     public room any user can be removed, member or not: the removal is also a ban.
          */
-        delete: operations["rooms_api_remove_member"];
+        delete: operations["removeMember"];
         options?: never;
         head?: never;
         /**
-         * Change Role
-         * @description Change the role of a member.
-         *
-         *     For owners. A group always keeps one owner.
+         * Change the role of a member
+         * @description For owners. A group always keeps one owner.
          */
-        patch: operations["rooms_api_change_role"];
+        patch: operations["changeRole"];
         trace?: never;
     };
     "/api/private/{username}": {
@@ -471,13 +423,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Open Private Room
-         * @description Open the private room with another user.
-         *
-         *     The room is created if missing, so this is safe to repeat. Its messages are at
+         * Open the private room with another user
+         * @description The room is created if missing, so this is safe to repeat. Its messages are at
          *     `/api/rooms/{room_id}/messages`.
          */
-        post: operations["rooms_api_open_private_room"];
+        post: operations["openPrivateRoom"];
         delete?: never;
         options?: never;
         head?: never;
@@ -492,13 +442,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List My Rooms
-         * @description List your rooms, latest activity first.
-         *
-         *     Each has its unread count and its last message. A private room is listed from its first message
+         * List your rooms, latest activity first
+         * @description Each has its unread count and its last message. A private room is listed from its first message
          *     on.
          */
-        get: operations["messaging_api_list_my_rooms"];
+        get: operations["listMyRooms"];
         put?: never;
         post?: never;
         delete?: never;
@@ -521,13 +469,11 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Change My Room
-         * @description Change the notifications of a room.
-         *
-         *     Mute it for good or until a time, or choose which messages are pushed to your devices. Unread
+         * Change the notifications of a room
+         * @description Mute it for good or until a time, or choose which messages are pushed to your devices. Unread
          *     counts and sockets are not affected.
          */
-        patch: operations["messaging_api_change_my_room"];
+        patch: operations["changeMyRoom"];
         trace?: never;
     };
     "/api/messages": {
@@ -538,23 +484,19 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read Feed
-         * @description Read the newest messages of all rooms that you may read.
-         *
-         *     A page runs from old to new. It looks at 10,000 messages of the site at most, so it can be short
+         * Read the newest messages of all rooms that you may read
+         * @description A page runs from old to new. It looks at 10,000 messages of the site at most, so it can be short
          *     or empty: as long as `Link` has a `prev`, there may be older ones. This is a feed; to
          *     synchronise, read each room.
          */
-        get: operations["messaging_api_read_feed"];
+        get: operations["readFeed"];
         put?: never;
         /**
-         * Send To Room
-         * @description Send a message to a room named in the body.
-         *
-         *     `room` is a name or an id. With a `client_id`, sending again is safe: it answers 200 with the
+         * Send a message to a room named in the body
+         * @description `room` is a name or an id. With a `client_id`, sending again is safe: it answers 200 with the
          *     message of the first time and creates no second one.
          */
-        post: operations["messaging_api_send_to_room"];
+        post: operations["sendToRoom"];
         delete?: never;
         options?: never;
         head?: never;
@@ -569,22 +511,18 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read Messages
-         * @description Read the messages of a room.
-         *
-         *     A page runs from old to new. Without `before` and `after` it is the newest; `Link` leads to the
+         * Read the messages of a room
+         * @description A page runs from old to new. Without `before` and `after` it is the newest; `Link` leads to the
          *     pages around it.
          */
-        get: operations["messaging_api_read_messages"];
+        get: operations["readMessages"];
         put?: never;
         /**
-         * Send Message
-         * @description Send a message to a room.
-         *
-         *     Sending joins a public room. With a `client_id`, sending again is safe: it answers 200 with the
+         * Send a message to a room
+         * @description Sending joins a public room. With a `client_id`, sending again is safe: it answers 200 with the
          *     message of the first time and creates no second one.
          */
-        post: operations["messaging_api_send_message"];
+        post: operations["sendMessage"];
         delete?: never;
         options?: never;
         head?: never;
@@ -599,20 +537,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read Messages Alias
-         * @description Read the messages of a room, at its other path.
-         *
-         *     The same as `GET /api/rooms/{room_id}/messages`.
+         * Read the messages of a room, at its other path
+         * @description The same as `GET /api/rooms/{room_id}/messages`.
          */
-        get: operations["messaging_api_read_messages_alias"];
+        get: operations["readMessagesAlias"];
         put?: never;
         /**
-         * Send Message Alias
-         * @description Send a message to a room, at its other path.
-         *
-         *     The same as `POST /api/rooms/{room_id}/messages`.
+         * Send a message to a room, at its other path
+         * @description The same as `POST /api/rooms/{room_id}/messages`.
          */
-        post: operations["messaging_api_send_message_alias"];
+        post: operations["sendMessageAlias"];
         delete?: never;
         options?: never;
         head?: never;
@@ -627,12 +561,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read History
-         * @description Read the messages of a room by its name.
-         *
-         *     For public and group rooms. The same as `GET /api/rooms/{room_id}/messages`.
+         * Read the messages of a room by its name
+         * @description For public and group rooms. The same as `GET /api/rooms/{room_id}/messages`.
          */
-        get: operations["messaging_api_read_history"];
+        get: operations["readHistory"];
         put?: never;
         post?: never;
         delete?: never;
@@ -651,13 +583,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Mark Read
-         * @description Mark the messages of a room as read.
-         *
-         *     Everything up to `seq` counts as read. The mark never moves back, and never past the last
+         * Mark the messages of a room as read
+         * @description Everything up to `seq` counts as read. The mark never moves back, and never past the last
          *     message. Sending a message moves it, too.
          */
-        post: operations["messaging_api_mark_read"];
+        post: operations["markRead"];
         delete?: never;
         options?: never;
         head?: never;
@@ -674,13 +604,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Mark Delivered
-         * @description Mark the messages of a room as delivered.
-         *
-         *     Your device has everything up to `seq`. The mark never moves back, never past the last message,
+         * Mark the messages of a room as delivered
+         * @description Your device has everything up to `seq`. The mark never moves back, never past the last message,
          *     and is never behind the read mark.
          */
-        post: operations["messaging_api_mark_delivered"];
+        post: operations["markDelivered"];
         delete?: never;
         options?: never;
         head?: never;
@@ -695,15 +623,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Search
-         * @description Search the messages of all rooms that you may read.
-         *
-         *     The newest come first. Case and accents are ignored. `highlight` is HTML that is safe to insert:
+         * Search the messages of all rooms that you may read
+         * @description The newest come first. Case and accents are ignored. `highlight` is HTML that is safe to insert:
          *     an excerpt of the text with the matches in `<mark>`. `Link` has a `next` only. A page looks at a
          *     limited number of messages, so it can be short or empty: as long as `Link` has a `next`, there
          *     may be older ones.
          */
-        get: operations["messaging_search_api_search"];
+        get: operations["search"];
         put?: never;
         post?: never;
         delete?: never;
@@ -723,22 +649,18 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Delete Message
-         * @description Delete a message.
-         *
-         *     For its author, and for owners and admins of the room. The message keeps its `seq`, with
+         * Delete a message
+         * @description For its author, and for owners and admins of the room. The message keeps its `seq`, with
          *     `deleted` and an empty text. Deleting it again changes nothing.
          */
-        delete: operations["messaging_changes_api_delete_message"];
+        delete: operations["deleteMessage"];
         options?: never;
         head?: never;
         /**
-         * Edit Message
-         * @description Edit your own message.
-         *
-         *     Only the text changes; `edited_at` tells when.
+         * Edit your own message
+         * @description Only the text changes; `edited_at` tells when.
          */
-        patch: operations["messaging_changes_api_edit_message"];
+        patch: operations["editMessage"];
         trace?: never;
     };
     "/api/rooms/{room_id}/messages/{message_id}/reactions/{emoji}": {
@@ -750,20 +672,16 @@ export interface paths {
         };
         get?: never;
         /**
-         * Add Reaction
-         * @description Add your reaction to a message.
-         *
-         *     Adding the same one again changes nothing.
+         * Add your reaction to a message
+         * @description Adding the same one again changes nothing.
          */
-        put: operations["messaging_changes_api_add_reaction"];
+        put: operations["addReaction"];
         post?: never;
         /**
-         * Remove Reaction
-         * @description Remove your reaction from a message.
-         *
-         *     Removing one that is not there changes nothing.
+         * Remove your reaction from a message
+         * @description Removing one that is not there changes nothing.
          */
-        delete: operations["messaging_changes_api_remove_reaction"];
+        delete: operations["removeReaction"];
         options?: never;
         head?: never;
         patch?: never;
@@ -778,20 +696,16 @@ export interface paths {
         };
         get?: never;
         /**
-         * Pin Message
-         * @description Add a message to the pins of its room.
-         *
-         *     For owners and admins; in a private room for both users. Pinning it again changes nothing.
+         * Add a message to the pins of its room
+         * @description For owners and admins; in a private room for both users. Pinning it again changes nothing.
          */
-        put: operations["messaging_changes_api_pin_message"];
+        put: operations["pinMessage"];
         post?: never;
         /**
-         * Unpin Message
-         * @description Remove a message from the pins of its room.
-         *
-         *     For owners and admins; in a private room for both users. The message itself stays.
+         * Remove a message from the pins of its room
+         * @description For owners and admins; in a private room for both users. The message itself stays.
          */
-        delete: operations["messaging_changes_api_unpin_message"];
+        delete: operations["unpinMessage"];
         options?: never;
         head?: never;
         patch?: never;
@@ -805,12 +719,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Pins
-         * @description List the pinned messages of a room, newest pin first.
-         *
-         *     A room has at most 100. `Link` has a `next` only.
+         * List the pinned messages of a room, newest pin first
+         * @description A room has at most 100. `Link` has a `next` only.
          */
-        get: operations["messaging_changes_api_list_pins"];
+        get: operations["listPins"];
         put?: never;
         post?: never;
         delete?: never;
@@ -829,13 +741,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Upload Attachment
-         * @description Upload a file, to attach it to a message.
-         *
-         *     The type is detected from the bytes. Metadata of images, such as the place, is removed, and
+         * Upload a file, to attach it to a message
+         * @description The type is detected from the bytes. Metadata of images, such as the place, is removed, and
          *     orientation applied. A file that no message takes is deleted after 24 hours.
          */
-        post: operations["messaging_attachments_api_upload_attachment"];
+        post: operations["uploadAttachment"];
         delete?: never;
         options?: never;
         head?: never;
@@ -850,21 +760,17 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read Attachment
-         * @description Read name, type and size of a file.
-         *
-         *     For its uploader, and for users who can read the message that it is attached to.
+         * Read name, type and size of a file
+         * @description For its uploader, and for users who can read the message that it is attached to.
          */
-        get: operations["messaging_attachments_api_read_attachment"];
+        get: operations["readAttachment"];
         put?: never;
         post?: never;
         /**
-         * Delete Attachment
-         * @description Delete a file that is attached to no message.
-         *
-         *     For its uploader. Files of a message are deleted with it.
+         * Delete a file that is attached to no message
+         * @description For its uploader. Files of a message are deleted with it.
          */
-        delete: operations["messaging_attachments_api_delete_attachment"];
+        delete: operations["deleteAttachment"];
         options?: never;
         head?: never;
         patch?: never;
@@ -878,13 +784,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Download Attachment
-         * @description Download a file.
-         *
-         *     Sign in with the header, or with a media key as `?key=`. Pictures, audio and video are shown in
+         * Download a file
+         * @description Sign in with the header, or with a media key as `?key=`. Pictures, audio and video are shown in
          *     place, every other type is a download. One `Range` is answered with 206.
          */
-        get: operations["messaging_attachments_api_download_attachment"];
+        get: operations["downloadAttachment"];
         put?: never;
         post?: never;
         delete?: never;
@@ -901,12 +805,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Download Thumbnail
-         * @description Download the thumbnail of an image.
-         *
-         *     A WebP of at most 512 pixels a side; of an animation its first frame.
+         * Download the thumbnail of an image
+         * @description A WebP of at most 512 pixels a side; of an animation its first frame.
          */
-        get: operations["messaging_attachments_api_download_thumbnail"];
+        get: operations["downloadThumbnail"];
         put?: never;
         post?: never;
         delete?: never;
@@ -925,13 +827,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make Media Key
-         * @description Get a key for the addresses of files.
-         *
-         *     Append it as `?key=` to `url` and `thumbnail_url`, for an `<img>` that cannot send a header. It
+         * Get a key for the addresses of files
+         * @description Append it as `?key=` to `url` and `thumbnail_url`, for an `<img>` that cannot send a header. It
          *     is valid for one hour, ends with its session, and opens nothing else.
          */
-        post: operations["messaging_attachments_api_make_media_key"];
+        post: operations["makeMediaKey"];
         delete?: never;
         options?: never;
         head?: never;
@@ -946,12 +846,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read Push Key
-         * @description Read the key for subscribing.
-         *
-         *     Pass it to the browser's `pushManager.subscribe` as `applicationServerKey`.
+         * Read the key for subscribing
+         * @description Pass it to the browser's `pushManager.subscribe` as `applicationServerKey`.
          */
-        get: operations["messaging_push_api_read_push_key"];
+        get: operations["readPushKey"];
         put?: never;
         post?: never;
         delete?: never;
@@ -968,22 +866,18 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Subscriptions
-         * @description List your push subscriptions, newest first.
-         *
-         *     Those of all your sessions.
+         * List your push subscriptions, newest first
+         * @description Those of all your sessions.
          */
-        get: operations["messaging_push_api_list_subscriptions"];
+        get: operations["listSubscriptions"];
         put?: never;
         /**
-         * Add Subscription
-         * @description Add a push subscription.
-         *
-         *     Send the JSON of the browser's `PushSubscription.toJSON()`. It belongs to your session and ends
+         * Add a push subscription
+         * @description Send the JSON of the browser's `PushSubscription.toJSON()`. It belongs to your session and ends
          *     with it. For a known endpoint the answer is 200, and the subscription belongs to this session
          *     from now on.
          */
-        post: operations["messaging_push_api_add_subscription"];
+        post: operations["addSubscription"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1001,12 +895,10 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Delete Subscription
-         * @description Delete a push subscription.
-         *
-         *     Nothing is pushed to it from then on.
+         * Delete a push subscription
+         * @description Nothing is pushed to it from then on.
          */
-        delete: operations["messaging_push_api_delete_subscription"];
+        delete: operations["deleteSubscription"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1020,10 +912,10 @@ export interface components {
          * RegisterOut
          * @example {
          *       "access": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
-         *       "email": "ila@example.com",
-         *       "id": 1,
          *       "refresh": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
-         *       "username": "ila"
+         *       "id": 1,
+         *       "username": "ila",
+         *       "email": "ila@example.com"
          *     }
          */
         RegisterOut: {
@@ -1039,18 +931,22 @@ export interface components {
             email: string;
         };
         /**
-         * ErrorOut
-         * @description The answer of every error.
-         *
-         *     `code` is stable, `detail` is for people; 422 adds `errors`.
+         * RegisterIn
+         * @example {
+         *       "username": "ila",
+         *       "email": "ila@example.com",
+         *       "password": "password123"
+         *     }
          */
-        ErrorOut: {
-            /** Code */
-            code: string;
-            /** Detail */
-            detail: string;
-            /** Errors */
-            errors?: components["schemas"]["FieldErrorOut"][];
+        RegisterIn: {
+            /** Username */
+            username?: string | null;
+            /** Email */
+            email?: string | null;
+            /** Password */
+            password: string;
+            /** Password2 */
+            password2?: string | null;
         };
         /**
          * FieldErrorOut
@@ -1065,29 +961,28 @@ export interface components {
             type: string;
         };
         /**
-         * RegisterIn
-         * @example {
-         *       "email": "ila@example.com",
-         *       "password": "password123",
-         *       "username": "ila"
-         *     }
+         * ErrorOut
+         * @description The answer of every error.
+         *
+         *     `code` is stable, `detail` is for people; 422 adds `errors`.
          */
-        RegisterIn: {
-            /** Username */
-            username?: string | null;
-            /** Email */
-            email?: string | null;
-            /** Password */
-            password: string;
-            /** Password2 */
-            password2?: string | null;
+        ErrorOut: {
+            /**
+             * Code
+             * @enum {string}
+             */
+            code: "attachment_in_use" | "bad_json" | "bad_request" | "busy" | "client_id_reused" | "email_taken" | "endpoint_in_use" | "forbidden" | "internal" | "invalid" | "invalid_credentials" | "last_owner" | "message_deleted" | "method_not_allowed" | "no_such_attachment" | "no_such_member" | "no_such_message" | "no_such_room" | "no_such_session" | "no_such_subscription" | "no_such_user" | "not_a_member" | "not_authenticated" | "not_found" | "push_off" | "quota_exceeded" | "range_not_satisfiable" | "rate_limited" | "request_timeout" | "room_exists" | "room_too_large" | "sender_mismatch" | "session_ended" | "token_expired" | "token_invalid" | "too_large" | "too_many_pins" | "too_many_reactions" | "too_many_subscriptions" | "unknown_users" | "unsupported_type" | "username_taken" | "wrong_password";
+            /** Detail */
+            detail: string;
+            /** Errors */
+            errors?: components["schemas"]["FieldErrorOut"][];
         };
         /**
          * AccountOut
          * @example {
-         *       "email": "ila@example.com",
          *       "id": 1,
-         *       "username": "ila"
+         *       "username": "ila",
+         *       "email": "ila@example.com"
          *     }
          */
         AccountOut: {
@@ -1120,8 +1015,8 @@ export interface components {
         /**
          * LoginIn
          * @example {
-         *       "password": "password123",
-         *       "username": "ila"
+         *       "username": "ila",
+         *       "password": "password123"
          *     }
          */
         LoginIn: {
@@ -1189,9 +1084,9 @@ export interface components {
         /**
          * UserOut
          * @example {
-         *       "display_name": "Kaushal",
          *       "id": 2,
-         *       "username": "kaushal"
+         *       "username": "kaushal",
+         *       "display_name": "Kaushal"
          *     }
          */
         UserOut: {
@@ -1205,12 +1100,12 @@ export interface components {
         /**
          * MeOut
          * @example {
+         *       "id": 1,
+         *       "username": "ila",
          *       "display_name": "Ila P.",
          *       "email": "ila@example.com",
-         *       "id": 1,
-         *       "quiet_hours": null,
          *       "share_receipts": true,
-         *       "username": "ila"
+         *       "quiet_hours": null
          *     }
          */
         MeOut: {
@@ -1229,8 +1124,8 @@ export interface components {
         /**
          * QuietHoursOut
          * @example {
-         *       "end": "07:00",
          *       "start": "22:00",
+         *       "end": "07:00",
          *       "timezone": "Europe/Berlin"
          *     }
          */
@@ -1267,8 +1162,8 @@ export interface components {
          * QuietHoursIn
          * @description From `start` to `end`, also over midnight.
          * @example {
-         *       "end": "07:00",
          *       "start": "22:00",
+         *       "end": "07:00",
          *       "timezone": "Europe/Berlin"
          *     }
          */
@@ -1289,8 +1184,8 @@ export interface components {
         /**
          * PasswordIn
          * @example {
-         *       "new_password": "a longer sentence",
-         *       "old_password": "password123"
+         *       "old_password": "password123",
+         *       "new_password": "a longer sentence"
          *     }
          */
         PasswordIn: {
@@ -1302,12 +1197,12 @@ export interface components {
         /**
          * SessionOut
          * @example {
-         *       "created_at": "2026-01-31T18:20:05.123Z",
-         *       "current": true,
          *       "id": 1,
-         *       "ip": "192.0.2.7",
+         *       "created_at": "2026-01-31T18:20:05.123Z",
          *       "last_used_at": "2026-01-31T19:02:41.007Z",
-         *       "user_agent": "Mozilla/5.0"
+         *       "user_agent": "Mozilla/5.0",
+         *       "ip": "192.0.2.7",
+         *       "current": true
          *     }
          */
         SessionOut: {
@@ -1336,15 +1231,15 @@ export interface components {
          *
          *     Only a private room has `members`, the pair.
          * @example {
-         *       "created_at": "2026-01-31T18:20:05.123Z",
-         *       "created_by": 1,
          *       "id": 1,
-         *       "kind": "public",
-         *       "last_seq": 12,
-         *       "member_count": 2,
          *       "name": "sports",
+         *       "kind": "public",
          *       "title": "All about sports",
          *       "topic": "",
+         *       "created_by": 1,
+         *       "created_at": "2026-01-31T18:20:05.123Z",
+         *       "member_count": 2,
+         *       "last_seq": 12,
          *       "version": 14
          *     }
          */
@@ -1381,8 +1276,8 @@ export interface components {
         /**
          * RoomIn
          * @example {
-         *       "kind": "public",
          *       "name": "sports",
+         *       "kind": "public",
          *       "title": "All about sports"
          *     }
          */
@@ -1415,20 +1310,20 @@ export interface components {
          * RoomWithMembersOut
          * @description A new group room; `members` are all usernames.
          * @example {
-         *       "created_at": "2026-01-31T18:20:05.123Z",
-         *       "created_by": 1,
          *       "id": 2,
+         *       "name": "friends",
          *       "kind": "group",
-         *       "last_seq": 0,
+         *       "title": "",
+         *       "topic": "",
+         *       "created_by": 1,
+         *       "created_at": "2026-01-31T18:20:05.123Z",
          *       "member_count": 2,
+         *       "last_seq": 0,
+         *       "version": 0,
          *       "members": [
          *         "ila",
          *         "kaushal"
-         *       ],
-         *       "name": "friends",
-         *       "title": "",
-         *       "topic": "",
-         *       "version": 0
+         *       ]
          *     }
          */
         RoomWithMembersOut: {
@@ -1464,11 +1359,11 @@ export interface components {
         /**
          * RoomWithMembersIn
          * @example {
+         *       "name": "friends",
          *       "members": [
          *         "ila",
          *         "kaushal"
-         *       ],
-         *       "name": "friends"
+         *       ]
          *     }
          */
         RoomWithMembersIn: {
@@ -1494,11 +1389,11 @@ export interface components {
          * MemberOut
          * @example {
          *       "id": 2,
-         *       "joined_at": "2026-01-31T18:21:00.000Z",
-         *       "last_seen": "2026-01-31T19:02:41.007Z",
-         *       "online": false,
+         *       "username": "kaushal",
          *       "role": "admin",
-         *       "username": "kaushal"
+         *       "online": false,
+         *       "last_seen": "2026-01-31T19:02:41.007Z",
+         *       "joined_at": "2026-01-31T18:21:00.000Z"
          *     }
          */
         MemberOut: {
@@ -1525,10 +1420,10 @@ export interface components {
          * ReceiptOut
          * @description How far a member has read, and how far a client of theirs has received.
          * @example {
-         *       "delivered_seq": 12,
-         *       "read_seq": 11,
          *       "user_id": 2,
-         *       "username": "kaushal"
+         *       "username": "kaushal",
+         *       "read_seq": 11,
+         *       "delivered_seq": 12
          *     }
          */
         ReceiptOut: {
@@ -1544,13 +1439,6 @@ export interface components {
         /**
          * AddedOut
          * @example {
-         *       "added_members": [
-         *         "kaushal"
-         *       ],
-         *       "all_members": [
-         *         "ila",
-         *         "kaushal"
-         *       ],
          *       "room": {
          *         "created_at": "2026-01-31T18:20:05.123Z",
          *         "created_by": 1,
@@ -1562,7 +1450,14 @@ export interface components {
          *         "title": "",
          *         "topic": "",
          *         "version": 14
-         *       }
+         *       },
+         *       "added_members": [
+         *         "kaushal"
+         *       ],
+         *       "all_members": [
+         *         "ila",
+         *         "kaushal"
+         *       ]
          *     }
          */
         AddedOut: {
@@ -1612,20 +1507,20 @@ export interface components {
          * PrivateRoomOut
          * @description A private room: no name, and `members` are the two usernames.
          * @example {
-         *       "created_at": "2026-01-31T18:20:05.123Z",
-         *       "created_by": 1,
          *       "id": 3,
+         *       "name": null,
          *       "kind": "private",
-         *       "last_seq": 12,
+         *       "title": "",
+         *       "topic": "",
+         *       "created_by": 1,
+         *       "created_at": "2026-01-31T18:20:05.123Z",
          *       "member_count": 2,
+         *       "last_seq": 12,
+         *       "version": 14,
          *       "members": [
          *         "ila",
          *         "kaushal"
-         *       ],
-         *       "name": null,
-         *       "title": "",
-         *       "topic": "",
-         *       "version": 14
+         *       ]
          *     }
          */
         PrivateRoomOut: {
@@ -1664,14 +1559,14 @@ export interface components {
          *
          *     `width`, `height` and `thumbnail_url` are null for other than images.
          * @example {
-         *       "content_type": "image/jpeg",
-         *       "height": 1200,
          *       "id": 1,
          *       "name": "beach.jpg",
+         *       "content_type": "image/jpeg",
          *       "size": 48213,
-         *       "thumbnail_url": "/api/attachments/1/thumbnail",
+         *       "width": 1600,
+         *       "height": 1200,
          *       "url": "/api/attachments/1/content",
-         *       "width": 1600
+         *       "thumbnail_url": "/api/attachments/1/thumbnail"
          *     }
          */
         AttachmentOut: {
@@ -1695,6 +1590,19 @@ export interface components {
         /**
          * MessageOut
          * @example {
+         *       "id": 1,
+         *       "seq": 12,
+         *       "version": 14,
+         *       "room": "sports",
+         *       "room_id": 1,
+         *       "sender": 1,
+         *       "username": "ila",
+         *       "receiver": null,
+         *       "timestamp": "2026-01-31T19:02:41.007Z",
+         *       "edited_at": null,
+         *       "deleted": false,
+         *       "reply_to": null,
+         *       "client_id": null,
          *       "attachments": [
          *         {
          *           "content_type": "image/jpeg",
@@ -1707,15 +1615,6 @@ export interface components {
          *           "width": 1600
          *         }
          *       ],
-         *       "client_id": null,
-         *       "content": "Hey everyone!",
-         *       "deleted": false,
-         *       "edited_at": null,
-         *       "id": 1,
-         *       "mentions": [],
-         *       "mentions_all": false,
-         *       "pinned": false,
-         *       "quote": null,
          *       "reactions": [
          *         {
          *           "count": 1,
@@ -1725,15 +1624,11 @@ export interface components {
          *           ]
          *         }
          *       ],
-         *       "receiver": null,
-         *       "reply_to": null,
-         *       "room": "sports",
-         *       "room_id": 1,
-         *       "sender": 1,
-         *       "seq": 12,
-         *       "timestamp": "2026-01-31T19:02:41.007Z",
-         *       "username": "ila",
-         *       "version": 14
+         *       "mentions": [],
+         *       "mentions_all": false,
+         *       "quote": null,
+         *       "pinned": false,
+         *       "content": "Hey everyone!"
          *     }
          */
         MessageOut: {
@@ -1789,10 +1684,23 @@ export interface components {
         /**
          * MyRoomOut
          * @example {
-         *       "created_at": "2026-01-31T18:20:05.123Z",
-         *       "created_by": 1,
          *       "id": 1,
+         *       "name": "sports",
          *       "kind": "public",
+         *       "title": "All about sports",
+         *       "topic": "",
+         *       "created_by": 1,
+         *       "created_at": "2026-01-31T18:20:05.123Z",
+         *       "member_count": 2,
+         *       "last_seq": 12,
+         *       "version": 14,
+         *       "role": "owner",
+         *       "unread": 0,
+         *       "last_read_seq": 12,
+         *       "mentions": 0,
+         *       "muted": false,
+         *       "muted_until": null,
+         *       "notify": "all",
          *       "last_message": {
          *         "attachments": [
          *           {
@@ -1833,20 +1741,7 @@ export interface components {
          *         "timestamp": "2026-01-31T19:02:41.007Z",
          *         "username": "ila",
          *         "version": 14
-         *       },
-         *       "last_read_seq": 12,
-         *       "last_seq": 12,
-         *       "member_count": 2,
-         *       "mentions": 0,
-         *       "muted": false,
-         *       "muted_until": null,
-         *       "name": "sports",
-         *       "notify": "all",
-         *       "role": "owner",
-         *       "title": "All about sports",
-         *       "topic": "",
-         *       "unread": 0,
-         *       "version": 14
+         *       }
          *     }
          */
         MyRoomOut: {
@@ -1909,11 +1804,11 @@ export interface components {
          *
          *     `content` has at most 200 characters, and none when the message was deleted.
          * @example {
-         *       "content": "Hi!",
-         *       "deleted": false,
          *       "id": 1,
          *       "sender": 2,
-         *       "username": "kaushal"
+         *       "username": "kaushal",
+         *       "content": "Hi!",
+         *       "deleted": false
          *     }
          */
         QuoteOut: {
@@ -1932,8 +1827,8 @@ export interface components {
          * ReactionOut
          * @description One emoji of a message; `users` are the ids of the first 50.
          * @example {
-         *       "count": 1,
          *       "emoji": "👍",
+         *       "count": 1,
          *       "users": [
          *         2
          *       ]
@@ -2061,6 +1956,19 @@ export interface components {
          * FoundMessageOut
          * @description A found message; `highlight` is an escaped HTML excerpt with `<mark>`.
          * @example {
+         *       "id": 1,
+         *       "seq": 12,
+         *       "version": 14,
+         *       "room": "sports",
+         *       "room_id": 1,
+         *       "sender": 1,
+         *       "username": "ila",
+         *       "receiver": null,
+         *       "timestamp": "2026-01-31T19:02:41.007Z",
+         *       "edited_at": null,
+         *       "deleted": false,
+         *       "reply_to": null,
+         *       "client_id": null,
          *       "attachments": [
          *         {
          *           "content_type": "image/jpeg",
@@ -2073,16 +1981,6 @@ export interface components {
          *           "width": 1600
          *         }
          *       ],
-         *       "client_id": null,
-         *       "content": "Hey everyone!",
-         *       "deleted": false,
-         *       "edited_at": null,
-         *       "highlight": "<mark>Hey</mark> everyone!",
-         *       "id": 1,
-         *       "mentions": [],
-         *       "mentions_all": false,
-         *       "pinned": false,
-         *       "quote": null,
          *       "reactions": [
          *         {
          *           "count": 1,
@@ -2092,15 +1990,12 @@ export interface components {
          *           ]
          *         }
          *       ],
-         *       "receiver": null,
-         *       "reply_to": null,
-         *       "room": "sports",
-         *       "room_id": 1,
-         *       "sender": 1,
-         *       "seq": 12,
-         *       "timestamp": "2026-01-31T19:02:41.007Z",
-         *       "username": "ila",
-         *       "version": 14
+         *       "mentions": [],
+         *       "mentions_all": false,
+         *       "quote": null,
+         *       "pinned": false,
+         *       "content": "Hey everyone!",
+         *       "highlight": "<mark>Hey</mark> everyone!"
          *     }
          */
         FoundMessageOut: {
@@ -2169,8 +2064,8 @@ export interface components {
          * MediaKeyOut
          * @description A key for `?key=` of files and thumbnails.
          * @example {
-         *       "expires_at": "2026-01-31T20:02:41.000Z",
-         *       "key": "WzEsMiwxNzY5ODg5MzYxXQ.wsTvKU5L"
+         *       "key": "WzEsMiwxNzY5ODg5MzYxXQ.wsTvKU5L",
+         *       "expires_at": "2026-01-31T20:02:41.000Z"
          *     }
          */
         MediaKeyOut: {
@@ -2195,9 +2090,9 @@ export interface components {
         /**
          * SubscriptionOut
          * @example {
-         *       "created_at": "2026-01-31T18:20:05.123Z",
+         *       "id": 1,
          *       "endpoint": "https://push.example.com/send/dGhpcyBpcyBub3QgcmVhbA",
-         *       "id": 1
+         *       "created_at": "2026-01-31T18:20:05.123Z"
          *     }
          */
         SubscriptionOut: {
@@ -2233,8 +2128,8 @@ export interface components {
         /**
          * SubscriptionKeysIn
          * @example {
-         *       "auth": "BTBZMqHH6r4Tts7J_aSIgg",
-         *       "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
+         *       "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+         *       "auth": "BTBZMqHH6r4Tts7J_aSIgg"
          *     }
          */
         SubscriptionKeysIn: {
@@ -2253,12 +2148,28 @@ export interface components {
     responses: never;
     parameters: never;
     requestBodies: never;
-    headers: never;
+    headers: {
+        /**
+         * @description The pages around this one: `next` and `prev` (RFC 8288)
+         * @example </api/rooms?cursor=WyJuIiw1MF0&limit=50>; rel="next"
+         */
+        Link: string;
+        /**
+         * @description Seconds to wait
+         * @example 1
+         */
+        "Retry-After": number;
+        /**
+         * @description How to authenticate (RFC 6750)
+         * @example Bearer
+         */
+        "WWW-Authenticate": "Bearer";
+    };
     pathItems: never;
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    accounts_api_register: {
+    register: {
         parameters: {
             query?: never;
             header?: never;
@@ -2277,10 +2188,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "access": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+                     *       "refresh": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+                     *       "id": 1,
+                     *       "username": "ila",
+                     *       "email": "ila@example.com"
+                     *     }
+                     */
                     "application/json": components["schemas"]["RegisterOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2289,7 +2209,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2298,7 +2218,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2307,18 +2227,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2327,7 +2249,7 @@ export interface operations {
             };
         };
     };
-    accounts_api_login: {
+    login: {
         parameters: {
             query?: never;
             header?: never;
@@ -2346,10 +2268,21 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "access": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+                     *       "refresh": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+                     *       "user": {
+                     *         "email": "ila@example.com",
+                     *         "id": 1,
+                     *         "username": "ila"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["LoginOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2358,16 +2291,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2376,18 +2310,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2396,7 +2332,7 @@ export interface operations {
             };
         };
     };
-    accounts_api_refresh_tokens: {
+    refreshTokens: {
         parameters: {
             query?: never;
             header?: never;
@@ -2415,10 +2351,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "access": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+                     *       "refresh": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
+                     *     }
+                     */
                     "application/json": components["schemas"]["TokensOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2427,16 +2369,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2445,18 +2388,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2465,7 +2410,7 @@ export interface operations {
             };
         };
     };
-    accounts_api_verify_token: {
+    verifyToken: {
         parameters: {
             query?: never;
             header?: never;
@@ -2484,10 +2429,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example {} */
                     "application/json": components["schemas"]["ValidOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2496,16 +2442,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2514,18 +2461,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2534,7 +2483,7 @@ export interface operations {
             };
         };
     };
-    accounts_api_logout: {
+    logout: {
         parameters: {
             query?: never;
             header?: never;
@@ -2554,7 +2503,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2563,16 +2512,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2581,7 +2531,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2590,18 +2540,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2610,7 +2562,7 @@ export interface operations {
             };
         };
     };
-    accounts_api_list_users: {
+    listUsers: {
         parameters: {
             query?: {
                 /** @description Start of a username or display name */
@@ -2629,22 +2581,33 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 2,
+                     *         "username": "kaushal",
+                     *         "display_name": "Kaushal"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["UserOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2653,18 +2616,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2673,7 +2638,7 @@ export interface operations {
             };
         };
     };
-    accounts_api_read_profile: {
+    readProfile: {
         parameters: {
             query?: never;
             header?: never;
@@ -2688,30 +2653,43 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "username": "ila",
+                     *       "display_name": "Ila P.",
+                     *       "email": "ila@example.com",
+                     *       "share_receipts": true,
+                     *       "quiet_hours": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["MeOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2720,7 +2698,7 @@ export interface operations {
             };
         };
     };
-    accounts_api_change_profile: {
+    changeProfile: {
         parameters: {
             query?: never;
             header?: never;
@@ -2739,10 +2717,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "username": "ila",
+                     *       "display_name": "Ila P.",
+                     *       "email": "ila@example.com",
+                     *       "share_receipts": true,
+                     *       "quiet_hours": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["MeOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2751,16 +2739,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2769,7 +2758,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2778,7 +2767,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2787,18 +2776,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2807,7 +2798,7 @@ export interface operations {
             };
         };
     };
-    accounts_api_change_password: {
+    changePassword: {
         parameters: {
             query?: never;
             header?: never;
@@ -2827,7 +2818,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2836,16 +2827,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2854,7 +2846,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2863,18 +2855,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2883,7 +2877,7 @@ export interface operations {
             };
         };
     };
-    accounts_api_list_sessions: {
+    listSessions: {
         parameters: {
             query?: {
                 /** @description From the `Link` header of an earlier page */
@@ -2900,22 +2894,36 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "created_at": "2026-01-31T18:20:05.123Z",
+                     *         "last_used_at": "2026-01-31T19:02:41.007Z",
+                     *         "user_agent": "Mozilla/5.0",
+                     *         "ip": "192.0.2.7",
+                     *         "current": true
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["SessionOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2924,18 +2932,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2944,7 +2954,7 @@ export interface operations {
             };
         };
     };
-    accounts_api_end_session: {
+    endSession: {
         parameters: {
             query?: never;
             header?: never;
@@ -2966,16 +2976,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2984,7 +2995,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2993,18 +3004,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3013,7 +3026,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_list_rooms: {
+    listRooms: {
         parameters: {
             query?: {
                 /** @description Start of a name or title */
@@ -3034,22 +3047,40 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "name": "sports",
+                     *         "kind": "public",
+                     *         "title": "All about sports",
+                     *         "topic": "",
+                     *         "created_by": 1,
+                     *         "created_at": "2026-01-31T18:20:05.123Z",
+                     *         "member_count": 2,
+                     *         "last_seq": 12,
+                     *         "version": 14
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["RoomOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3058,18 +3089,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3078,7 +3111,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_create_room: {
+    createRoom: {
         parameters: {
             query?: never;
             header?: never;
@@ -3097,10 +3130,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "name": "sports",
+                     *       "kind": "public",
+                     *       "title": "All about sports",
+                     *       "topic": "",
+                     *       "created_by": 1,
+                     *       "created_at": "2026-01-31T18:20:05.123Z",
+                     *       "member_count": 2,
+                     *       "last_seq": 12,
+                     *       "version": 14
+                     *     }
+                     */
                     "application/json": components["schemas"]["RoomOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3109,16 +3156,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3127,7 +3175,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3136,18 +3184,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3156,7 +3206,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_create_room_with_members: {
+    createRoomWithMembers: {
         parameters: {
             query?: never;
             header?: never;
@@ -3175,10 +3225,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 2,
+                     *       "name": "friends",
+                     *       "kind": "group",
+                     *       "title": "",
+                     *       "topic": "",
+                     *       "created_by": 1,
+                     *       "created_at": "2026-01-31T18:20:05.123Z",
+                     *       "member_count": 2,
+                     *       "last_seq": 0,
+                     *       "version": 0,
+                     *       "members": [
+                     *         "ila",
+                     *         "kaushal"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["RoomWithMembersOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3187,16 +3255,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3205,7 +3274,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3214,18 +3283,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3234,7 +3305,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_read_room: {
+    readRoom: {
         parameters: {
             query?: never;
             header?: never;
@@ -3255,19 +3326,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "name": "sports",
+                     *       "kind": "public",
+                     *       "title": "All about sports",
+                     *       "topic": "",
+                     *       "created_by": 1,
+                     *       "created_at": "2026-01-31T18:20:05.123Z",
+                     *       "member_count": 2,
+                     *       "last_seq": 12,
+                     *       "version": 14
+                     *     }
+                     */
                     "application/json": components["schemas"]["RoomOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3276,7 +3362,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3285,18 +3371,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3305,7 +3393,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_delete_room: {
+    deleteRoom: {
         parameters: {
             query?: never;
             header?: never;
@@ -3327,16 +3415,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3345,7 +3434,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3354,7 +3443,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3363,18 +3452,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3383,7 +3474,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_change_room: {
+    changeRoom: {
         parameters: {
             query?: never;
             header?: never;
@@ -3408,10 +3499,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "name": "sports",
+                     *       "kind": "public",
+                     *       "title": "All about sports",
+                     *       "topic": "",
+                     *       "created_by": 1,
+                     *       "created_at": "2026-01-31T18:20:05.123Z",
+                     *       "member_count": 2,
+                     *       "last_seq": 12,
+                     *       "version": 14
+                     *     }
+                     */
                     "application/json": components["schemas"]["RoomOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3420,16 +3525,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3438,7 +3544,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3447,7 +3553,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3456,18 +3562,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3476,7 +3584,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_join_room: {
+    joinRoom: {
         parameters: {
             query?: never;
             header?: never;
@@ -3497,19 +3605,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "name": "sports",
+                     *       "kind": "public",
+                     *       "title": "All about sports",
+                     *       "topic": "",
+                     *       "created_by": 1,
+                     *       "created_at": "2026-01-31T18:20:05.123Z",
+                     *       "member_count": 2,
+                     *       "last_seq": 12,
+                     *       "version": 14
+                     *     }
+                     */
                     "application/json": components["schemas"]["RoomOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3518,7 +3641,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3527,7 +3650,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3536,18 +3659,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3556,7 +3681,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_leave_room: {
+    leaveRoom: {
         parameters: {
             query?: never;
             header?: never;
@@ -3578,16 +3703,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3596,7 +3722,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3605,7 +3731,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3614,7 +3740,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3623,18 +3749,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3643,7 +3771,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_list_members: {
+    listMembers: {
         parameters: {
             query?: {
                 /** @description From the `Link` header of an earlier page */
@@ -3666,22 +3794,36 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 2,
+                     *         "username": "kaushal",
+                     *         "role": "admin",
+                     *         "online": false,
+                     *         "last_seen": "2026-01-31T19:02:41.007Z",
+                     *         "joined_at": "2026-01-31T18:21:00.000Z"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["MemberOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3690,7 +3832,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3699,7 +3841,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3708,18 +3850,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3728,7 +3872,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_list_receipts: {
+    listReceipts: {
         parameters: {
             query?: never;
             header?: never;
@@ -3749,19 +3893,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "user_id": 2,
+                     *         "username": "kaushal",
+                     *         "read_seq": 11,
+                     *         "delivered_seq": 12
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["ReceiptOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3770,7 +3925,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3779,7 +3934,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3788,7 +3943,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3797,18 +3952,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3817,7 +3974,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_add_members: {
+    addMembers: {
         parameters: {
             query?: never;
             header?: never;
@@ -3842,10 +3999,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "room": {
+                     *         "created_at": "2026-01-31T18:20:05.123Z",
+                     *         "created_by": 1,
+                     *         "id": 2,
+                     *         "kind": "group",
+                     *         "last_seq": 12,
+                     *         "member_count": 2,
+                     *         "name": "friends",
+                     *         "title": "",
+                     *         "topic": "",
+                     *         "version": 14
+                     *       },
+                     *       "added_members": [
+                     *         "kaushal"
+                     *       ],
+                     *       "all_members": [
+                     *         "ila",
+                     *         "kaushal"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["AddedOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3854,16 +4034,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3872,7 +4053,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3881,7 +4062,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3890,18 +4071,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3910,7 +4093,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_remove_member: {
+    removeMember: {
         parameters: {
             query?: never;
             header?: never;
@@ -3936,19 +4119,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "version": 14
+                     *     }
+                     */
                     "application/json": components["schemas"]["RemovedOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3957,7 +4146,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3966,7 +4155,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3975,18 +4164,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3995,7 +4186,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_change_role: {
+    changeRole: {
         parameters: {
             query?: never;
             header?: never;
@@ -4025,10 +4216,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 2,
+                     *       "username": "kaushal",
+                     *       "role": "admin",
+                     *       "online": false,
+                     *       "last_seen": "2026-01-31T19:02:41.007Z",
+                     *       "joined_at": "2026-01-31T18:21:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MemberOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4037,16 +4238,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4055,7 +4257,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4064,7 +4266,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4073,7 +4275,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4082,18 +4284,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4102,7 +4306,7 @@ export interface operations {
             };
         };
     };
-    rooms_api_open_private_room: {
+    openPrivateRoom: {
         parameters: {
             query?: never;
             header?: never;
@@ -4123,19 +4327,38 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 3,
+                     *       "name": null,
+                     *       "kind": "private",
+                     *       "title": "",
+                     *       "topic": "",
+                     *       "created_by": 1,
+                     *       "created_at": "2026-01-31T18:20:05.123Z",
+                     *       "member_count": 2,
+                     *       "last_seq": 12,
+                     *       "version": 14,
+                     *       "members": [
+                     *         "ila",
+                     *         "kaushal"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["PrivateRoomOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4144,7 +4367,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4153,7 +4376,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4162,18 +4385,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4182,7 +4407,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_list_my_rooms: {
+    listMyRooms: {
         parameters: {
             query?: {
                 /** @description From the `Link` header of an earlier page */
@@ -4199,22 +4424,88 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "name": "sports",
+                     *         "kind": "public",
+                     *         "title": "All about sports",
+                     *         "topic": "",
+                     *         "created_by": 1,
+                     *         "created_at": "2026-01-31T18:20:05.123Z",
+                     *         "member_count": 2,
+                     *         "last_seq": 12,
+                     *         "version": 14,
+                     *         "role": "owner",
+                     *         "unread": 0,
+                     *         "last_read_seq": 12,
+                     *         "mentions": 0,
+                     *         "muted": false,
+                     *         "muted_until": null,
+                     *         "notify": "all",
+                     *         "last_message": {
+                     *           "attachments": [
+                     *             {
+                     *               "content_type": "image/jpeg",
+                     *               "height": 1200,
+                     *               "id": 1,
+                     *               "name": "beach.jpg",
+                     *               "size": 48213,
+                     *               "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *               "url": "/api/attachments/1/content",
+                     *               "width": 1600
+                     *             }
+                     *           ],
+                     *           "client_id": null,
+                     *           "content": "Hey everyone!",
+                     *           "deleted": false,
+                     *           "edited_at": null,
+                     *           "id": 1,
+                     *           "mentions": [],
+                     *           "mentions_all": false,
+                     *           "pinned": false,
+                     *           "quote": null,
+                     *           "reactions": [
+                     *             {
+                     *               "count": 1,
+                     *               "emoji": "👍",
+                     *               "users": [
+                     *                 2
+                     *               ]
+                     *             }
+                     *           ],
+                     *           "receiver": null,
+                     *           "reply_to": null,
+                     *           "room": "sports",
+                     *           "room_id": 1,
+                     *           "sender": 1,
+                     *           "seq": 12,
+                     *           "timestamp": "2026-01-31T19:02:41.007Z",
+                     *           "username": "ila",
+                     *           "version": 14
+                     *         }
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["MyRoomOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4223,18 +4514,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4243,7 +4536,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_change_my_room: {
+    changeMyRoom: {
         parameters: {
             query?: never;
             header?: never;
@@ -4268,10 +4561,72 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "name": "sports",
+                     *       "kind": "public",
+                     *       "title": "All about sports",
+                     *       "topic": "",
+                     *       "created_by": 1,
+                     *       "created_at": "2026-01-31T18:20:05.123Z",
+                     *       "member_count": 2,
+                     *       "last_seq": 12,
+                     *       "version": 14,
+                     *       "role": "owner",
+                     *       "unread": 0,
+                     *       "last_read_seq": 12,
+                     *       "mentions": 0,
+                     *       "muted": false,
+                     *       "muted_until": null,
+                     *       "notify": "all",
+                     *       "last_message": {
+                     *         "attachments": [
+                     *           {
+                     *             "content_type": "image/jpeg",
+                     *             "height": 1200,
+                     *             "id": 1,
+                     *             "name": "beach.jpg",
+                     *             "size": 48213,
+                     *             "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *             "url": "/api/attachments/1/content",
+                     *             "width": 1600
+                     *           }
+                     *         ],
+                     *         "client_id": null,
+                     *         "content": "Hey everyone!",
+                     *         "deleted": false,
+                     *         "edited_at": null,
+                     *         "id": 1,
+                     *         "mentions": [],
+                     *         "mentions_all": false,
+                     *         "pinned": false,
+                     *         "quote": null,
+                     *         "reactions": [
+                     *           {
+                     *             "count": 1,
+                     *             "emoji": "👍",
+                     *             "users": [
+                     *               2
+                     *             ]
+                     *           }
+                     *         ],
+                     *         "receiver": null,
+                     *         "reply_to": null,
+                     *         "room": "sports",
+                     *         "room_id": 1,
+                     *         "sender": 1,
+                     *         "seq": 12,
+                     *         "timestamp": "2026-01-31T19:02:41.007Z",
+                     *         "username": "ila",
+                     *         "version": 14
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["MyRoomOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4280,16 +4635,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4298,7 +4654,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4307,7 +4663,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4316,18 +4672,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4336,7 +4694,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_read_feed: {
+    readFeed: {
         parameters: {
             query?: {
                 /** @description From the `Link` header of an earlier page */
@@ -4353,22 +4711,69 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "seq": 12,
+                     *         "version": 14,
+                     *         "room": "sports",
+                     *         "room_id": 1,
+                     *         "sender": 1,
+                     *         "username": "ila",
+                     *         "receiver": null,
+                     *         "timestamp": "2026-01-31T19:02:41.007Z",
+                     *         "edited_at": null,
+                     *         "deleted": false,
+                     *         "reply_to": null,
+                     *         "client_id": null,
+                     *         "attachments": [
+                     *           {
+                     *             "content_type": "image/jpeg",
+                     *             "height": 1200,
+                     *             "id": 1,
+                     *             "name": "beach.jpg",
+                     *             "size": 48213,
+                     *             "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *             "url": "/api/attachments/1/content",
+                     *             "width": 1600
+                     *           }
+                     *         ],
+                     *         "reactions": [
+                     *           {
+                     *             "count": 1,
+                     *             "emoji": "👍",
+                     *             "users": [
+                     *               2
+                     *             ]
+                     *           }
+                     *         ],
+                     *         "mentions": [],
+                     *         "mentions_all": false,
+                     *         "quote": null,
+                     *         "pinned": false,
+                     *         "content": "Hey everyone!"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["MessageOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4377,18 +4782,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4397,7 +4804,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_send_to_room: {
+    sendToRoom: {
         parameters: {
             query?: never;
             header?: never;
@@ -4410,12 +4817,55 @@ export interface operations {
             };
         };
         responses: {
-            /** @description OK */
+            /** @description This `client_id` was sent before: the message as it is now. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
@@ -4425,10 +4875,53 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4437,16 +4930,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4455,7 +4949,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4464,7 +4958,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4473,7 +4967,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4482,18 +4976,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4502,7 +4998,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_read_messages: {
+    readMessages: {
         parameters: {
             query?: {
                 /** @description Messages before this `seq` */
@@ -4527,22 +5023,69 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "seq": 12,
+                     *         "version": 14,
+                     *         "room": "sports",
+                     *         "room_id": 1,
+                     *         "sender": 1,
+                     *         "username": "ila",
+                     *         "receiver": null,
+                     *         "timestamp": "2026-01-31T19:02:41.007Z",
+                     *         "edited_at": null,
+                     *         "deleted": false,
+                     *         "reply_to": null,
+                     *         "client_id": null,
+                     *         "attachments": [
+                     *           {
+                     *             "content_type": "image/jpeg",
+                     *             "height": 1200,
+                     *             "id": 1,
+                     *             "name": "beach.jpg",
+                     *             "size": 48213,
+                     *             "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *             "url": "/api/attachments/1/content",
+                     *             "width": 1600
+                     *           }
+                     *         ],
+                     *         "reactions": [
+                     *           {
+                     *             "count": 1,
+                     *             "emoji": "👍",
+                     *             "users": [
+                     *               2
+                     *             ]
+                     *           }
+                     *         ],
+                     *         "mentions": [],
+                     *         "mentions_all": false,
+                     *         "quote": null,
+                     *         "pinned": false,
+                     *         "content": "Hey everyone!"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["MessageOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4551,7 +5094,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4560,7 +5103,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4569,18 +5112,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4589,7 +5134,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_send_message: {
+    sendMessage: {
         parameters: {
             query?: never;
             header?: never;
@@ -4608,12 +5153,55 @@ export interface operations {
             };
         };
         responses: {
-            /** @description OK */
+            /** @description This `client_id` was sent before: the message as it is now. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
@@ -4623,10 +5211,53 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4635,16 +5266,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4653,7 +5285,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4662,7 +5294,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4671,7 +5303,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4680,18 +5312,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4700,7 +5334,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_read_messages_alias: {
+    readMessagesAlias: {
         parameters: {
             query?: {
                 /** @description Messages before this `seq` */
@@ -4725,22 +5359,69 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "seq": 12,
+                     *         "version": 14,
+                     *         "room": "sports",
+                     *         "room_id": 1,
+                     *         "sender": 1,
+                     *         "username": "ila",
+                     *         "receiver": null,
+                     *         "timestamp": "2026-01-31T19:02:41.007Z",
+                     *         "edited_at": null,
+                     *         "deleted": false,
+                     *         "reply_to": null,
+                     *         "client_id": null,
+                     *         "attachments": [
+                     *           {
+                     *             "content_type": "image/jpeg",
+                     *             "height": 1200,
+                     *             "id": 1,
+                     *             "name": "beach.jpg",
+                     *             "size": 48213,
+                     *             "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *             "url": "/api/attachments/1/content",
+                     *             "width": 1600
+                     *           }
+                     *         ],
+                     *         "reactions": [
+                     *           {
+                     *             "count": 1,
+                     *             "emoji": "👍",
+                     *             "users": [
+                     *               2
+                     *             ]
+                     *           }
+                     *         ],
+                     *         "mentions": [],
+                     *         "mentions_all": false,
+                     *         "quote": null,
+                     *         "pinned": false,
+                     *         "content": "Hey everyone!"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["MessageOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4749,7 +5430,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4758,7 +5439,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4767,18 +5448,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4787,7 +5470,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_send_message_alias: {
+    sendMessageAlias: {
         parameters: {
             query?: never;
             header?: never;
@@ -4806,12 +5489,55 @@ export interface operations {
             };
         };
         responses: {
-            /** @description OK */
+            /** @description This `client_id` was sent before: the message as it is now. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
@@ -4821,10 +5547,53 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4833,16 +5602,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4851,7 +5621,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4860,7 +5630,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4869,7 +5639,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4878,18 +5648,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4898,7 +5670,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_read_history: {
+    readHistory: {
         parameters: {
             query?: {
                 /** @description Messages before this `seq` */
@@ -4923,22 +5695,69 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "seq": 12,
+                     *         "version": 14,
+                     *         "room": "sports",
+                     *         "room_id": 1,
+                     *         "sender": 1,
+                     *         "username": "ila",
+                     *         "receiver": null,
+                     *         "timestamp": "2026-01-31T19:02:41.007Z",
+                     *         "edited_at": null,
+                     *         "deleted": false,
+                     *         "reply_to": null,
+                     *         "client_id": null,
+                     *         "attachments": [
+                     *           {
+                     *             "content_type": "image/jpeg",
+                     *             "height": 1200,
+                     *             "id": 1,
+                     *             "name": "beach.jpg",
+                     *             "size": 48213,
+                     *             "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *             "url": "/api/attachments/1/content",
+                     *             "width": 1600
+                     *           }
+                     *         ],
+                     *         "reactions": [
+                     *           {
+                     *             "count": 1,
+                     *             "emoji": "👍",
+                     *             "users": [
+                     *               2
+                     *             ]
+                     *           }
+                     *         ],
+                     *         "mentions": [],
+                     *         "mentions_all": false,
+                     *         "quote": null,
+                     *         "pinned": false,
+                     *         "content": "Hey everyone!"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["MessageOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4947,7 +5766,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4956,7 +5775,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4965,18 +5784,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4985,7 +5806,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_mark_read: {
+    markRead: {
         parameters: {
             query?: never;
             header?: never;
@@ -5010,10 +5831,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "last_read_seq": 12,
+                     *       "unread": 0
+                     *     }
+                     */
                     "application/json": components["schemas"]["ReadOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5022,16 +5849,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5040,7 +5868,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5049,7 +5877,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5058,18 +5886,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5078,7 +5908,7 @@ export interface operations {
             };
         };
     };
-    messaging_api_mark_delivered: {
+    markDelivered: {
         parameters: {
             query?: never;
             header?: never;
@@ -5103,10 +5933,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "delivered_seq": 12
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeliveredOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5115,16 +5950,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5133,7 +5969,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5142,7 +5978,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5151,18 +5987,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5171,7 +6009,7 @@ export interface operations {
             };
         };
     };
-    messaging_search_api_search: {
+    search: {
         parameters: {
             query?: {
                 /** @description All words must be in a message, in any order; those in quotation marks in this order. `-word` excludes a word. The last word may be the start of one */
@@ -5200,22 +6038,70 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "seq": 12,
+                     *         "version": 14,
+                     *         "room": "sports",
+                     *         "room_id": 1,
+                     *         "sender": 1,
+                     *         "username": "ila",
+                     *         "receiver": null,
+                     *         "timestamp": "2026-01-31T19:02:41.007Z",
+                     *         "edited_at": null,
+                     *         "deleted": false,
+                     *         "reply_to": null,
+                     *         "client_id": null,
+                     *         "attachments": [
+                     *           {
+                     *             "content_type": "image/jpeg",
+                     *             "height": 1200,
+                     *             "id": 1,
+                     *             "name": "beach.jpg",
+                     *             "size": 48213,
+                     *             "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *             "url": "/api/attachments/1/content",
+                     *             "width": 1600
+                     *           }
+                     *         ],
+                     *         "reactions": [
+                     *           {
+                     *             "count": 1,
+                     *             "emoji": "👍",
+                     *             "users": [
+                     *               2
+                     *             ]
+                     *           }
+                     *         ],
+                     *         "mentions": [],
+                     *         "mentions_all": false,
+                     *         "quote": null,
+                     *         "pinned": false,
+                     *         "content": "Hey everyone!",
+                     *         "highlight": "<mark>Hey</mark> everyone!"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["FoundMessageOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5224,7 +6110,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5233,7 +6119,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5242,18 +6128,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5262,7 +6150,7 @@ export interface operations {
             };
         };
     };
-    messaging_changes_api_delete_message: {
+    deleteMessage: {
         parameters: {
             query?: never;
             header?: never;
@@ -5289,16 +6177,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5307,7 +6196,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5316,7 +6205,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5325,18 +6214,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5345,7 +6236,7 @@ export interface operations {
             };
         };
     };
-    messaging_changes_api_edit_message: {
+    editMessage: {
         parameters: {
             query?: never;
             header?: never;
@@ -5375,10 +6266,53 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5387,16 +6321,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5405,7 +6340,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5414,7 +6349,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5423,7 +6358,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5432,18 +6367,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5452,7 +6389,7 @@ export interface operations {
             };
         };
     };
-    messaging_changes_api_add_reaction: {
+    addReaction: {
         parameters: {
             query?: never;
             header?: never;
@@ -5483,19 +6420,63 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5504,7 +6485,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5513,7 +6494,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5522,7 +6503,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5531,18 +6512,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5551,7 +6534,7 @@ export interface operations {
             };
         };
     };
-    messaging_changes_api_remove_reaction: {
+    removeReaction: {
         parameters: {
             query?: never;
             header?: never;
@@ -5582,19 +6565,63 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5603,7 +6630,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5612,7 +6639,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5621,18 +6648,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5641,7 +6670,7 @@ export interface operations {
             };
         };
     };
-    messaging_changes_api_pin_message: {
+    pinMessage: {
         parameters: {
             query?: never;
             header?: never;
@@ -5667,19 +6696,63 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5688,7 +6761,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5697,7 +6770,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5706,7 +6779,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5715,18 +6788,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5735,7 +6810,7 @@ export interface operations {
             };
         };
     };
-    messaging_changes_api_unpin_message: {
+    unpinMessage: {
         parameters: {
             query?: never;
             header?: never;
@@ -5761,19 +6836,63 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "seq": 12,
+                     *       "version": 14,
+                     *       "room": "sports",
+                     *       "room_id": 1,
+                     *       "sender": 1,
+                     *       "username": "ila",
+                     *       "receiver": null,
+                     *       "timestamp": "2026-01-31T19:02:41.007Z",
+                     *       "edited_at": null,
+                     *       "deleted": false,
+                     *       "reply_to": null,
+                     *       "client_id": null,
+                     *       "attachments": [
+                     *         {
+                     *           "content_type": "image/jpeg",
+                     *           "height": 1200,
+                     *           "id": 1,
+                     *           "name": "beach.jpg",
+                     *           "size": 48213,
+                     *           "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *           "url": "/api/attachments/1/content",
+                     *           "width": 1600
+                     *         }
+                     *       ],
+                     *       "reactions": [
+                     *         {
+                     *           "count": 1,
+                     *           "emoji": "👍",
+                     *           "users": [
+                     *             2
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "mentions": [],
+                     *       "mentions_all": false,
+                     *       "quote": null,
+                     *       "pinned": false,
+                     *       "content": "Hey everyone!"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5782,7 +6901,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5791,7 +6910,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5800,18 +6919,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5820,7 +6941,7 @@ export interface operations {
             };
         };
     };
-    messaging_changes_api_list_pins: {
+    listPins: {
         parameters: {
             query?: {
                 /** @description From the `Link` header of an earlier page */
@@ -5843,22 +6964,69 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "seq": 12,
+                     *         "version": 14,
+                     *         "room": "sports",
+                     *         "room_id": 1,
+                     *         "sender": 1,
+                     *         "username": "ila",
+                     *         "receiver": null,
+                     *         "timestamp": "2026-01-31T19:02:41.007Z",
+                     *         "edited_at": null,
+                     *         "deleted": false,
+                     *         "reply_to": null,
+                     *         "client_id": null,
+                     *         "attachments": [
+                     *           {
+                     *             "content_type": "image/jpeg",
+                     *             "height": 1200,
+                     *             "id": 1,
+                     *             "name": "beach.jpg",
+                     *             "size": 48213,
+                     *             "thumbnail_url": "/api/attachments/1/thumbnail",
+                     *             "url": "/api/attachments/1/content",
+                     *             "width": 1600
+                     *           }
+                     *         ],
+                     *         "reactions": [
+                     *           {
+                     *             "count": 1,
+                     *             "emoji": "👍",
+                     *             "users": [
+                     *               2
+                     *             ]
+                     *           }
+                     *         ],
+                     *         "mentions": [],
+                     *         "mentions_all": false,
+                     *         "quote": null,
+                     *         "pinned": false,
+                     *         "content": "Hey everyone!"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["MessageOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5867,7 +7035,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5876,7 +7044,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5885,18 +7053,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5905,7 +7075,7 @@ export interface operations {
             };
         };
     };
-    messaging_attachments_api_upload_attachment: {
+    uploadAttachment: {
         parameters: {
             query?: never;
             header?: never;
@@ -5931,10 +7101,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "name": "beach.jpg",
+                     *       "content_type": "image/jpeg",
+                     *       "size": 48213,
+                     *       "width": 1600,
+                     *       "height": 1200,
+                     *       "url": "/api/attachments/1/content",
+                     *       "thumbnail_url": "/api/attachments/1/thumbnail"
+                     *     }
+                     */
                     "application/json": components["schemas"]["AttachmentOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5943,16 +7125,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Request Entity Too Large */
+            /** @description The file is too large. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -5961,7 +7144,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unsupported Media Type */
+            /** @description Files of this type are not accepted. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -5970,7 +7153,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5979,25 +7162,27 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Insufficient Storage */
+            /** @description Your files need more space than you have. */
             507: {
                 headers: {
                     [name: string]: unknown;
@@ -6008,7 +7193,7 @@ export interface operations {
             };
         };
     };
-    messaging_attachments_api_read_attachment: {
+    readAttachment: {
         parameters: {
             query?: never;
             header?: never;
@@ -6029,19 +7214,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "name": "beach.jpg",
+                     *       "content_type": "image/jpeg",
+                     *       "size": 48213,
+                     *       "width": 1600,
+                     *       "height": 1200,
+                     *       "url": "/api/attachments/1/content",
+                     *       "thumbnail_url": "/api/attachments/1/thumbnail"
+                     *     }
+                     */
                     "application/json": components["schemas"]["AttachmentOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6050,7 +7248,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6059,18 +7257,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6079,7 +7279,7 @@ export interface operations {
             };
         };
     };
-    messaging_attachments_api_delete_attachment: {
+    deleteAttachment: {
         parameters: {
             query?: never;
             header?: never;
@@ -6101,16 +7301,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Forbidden */
+            /** @description You may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6119,7 +7320,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6128,7 +7329,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -6137,7 +7338,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6146,18 +7347,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6166,7 +7369,7 @@ export interface operations {
             };
         };
     };
-    messaging_attachments_api_download_attachment: {
+    downloadAttachment: {
         parameters: {
             query?: never;
             header?: never;
@@ -6213,16 +7416,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6231,7 +7435,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Requested Range Not Satisfiable */
+            /** @description The file ends before the `Range`. */
             416: {
                 headers: {
                     [name: string]: unknown;
@@ -6240,7 +7444,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6249,18 +7453,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6269,7 +7475,7 @@ export interface operations {
             };
         };
     };
-    messaging_attachments_api_download_thumbnail: {
+    downloadThumbnail: {
         parameters: {
             query?: never;
             header?: never;
@@ -6316,16 +7522,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6334,7 +7541,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Requested Range Not Satisfiable */
+            /** @description The file ends before the `Range`. */
             416: {
                 headers: {
                     [name: string]: unknown;
@@ -6343,7 +7550,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6352,18 +7559,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6372,7 +7581,7 @@ export interface operations {
             };
         };
     };
-    messaging_attachments_api_make_media_key: {
+    makeMediaKey: {
         parameters: {
             query?: never;
             header?: never;
@@ -6387,30 +7596,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "key": "WzEsMiwxNzY5ODg5MzYxXQ.wsTvKU5L",
+                     *       "expires_at": "2026-01-31T20:02:41.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MediaKeyOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6419,7 +7637,7 @@ export interface operations {
             };
         };
     };
-    messaging_push_api_read_push_key: {
+    readPushKey: {
         parameters: {
             query?: never;
             header?: never;
@@ -6434,19 +7652,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "public_key": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
+                     *     }
+                     */
                     "application/json": components["schemas"]["PushKeyOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6455,18 +7679,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6475,7 +7701,7 @@ export interface operations {
             };
         };
     };
-    messaging_push_api_list_subscriptions: {
+    listSubscriptions: {
         parameters: {
             query?: {
                 /** @description From the `Link` header of an earlier page */
@@ -6492,22 +7718,33 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": 1,
+                     *         "endpoint": "https://push.example.com/send/dGhpcyBpcyBub3QgcmVhbA",
+                     *         "created_at": "2026-01-31T18:20:05.123Z"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["SubscriptionOut"][];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6516,18 +7753,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6536,7 +7775,7 @@ export interface operations {
             };
         };
     };
-    messaging_push_api_add_subscription: {
+    addSubscription: {
         parameters: {
             query?: never;
             header?: never;
@@ -6549,12 +7788,19 @@ export interface operations {
             };
         };
         responses: {
-            /** @description OK */
+            /** @description This endpoint was known: the subscription belongs to this session now. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "endpoint": "https://push.example.com/send/dGhpcyBpcyBub3QgcmVhbA",
+                     *       "created_at": "2026-01-31T18:20:05.123Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SubscriptionOut"];
                 };
             };
@@ -6564,10 +7810,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "endpoint": "https://push.example.com/send/dGhpcyBpcyBub3QgcmVhbA",
+                     *       "created_at": "2026-01-31T18:20:05.123Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SubscriptionOut"];
                 };
             };
-            /** @description Bad Request */
+            /** @description The body is not JSON. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6576,16 +7829,17 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6594,7 +7848,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Conflict */
+            /** @description This conflicts with the present state; `code` says how. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -6603,7 +7857,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6612,18 +7866,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6632,7 +7888,7 @@ export interface operations {
             };
         };
     };
-    messaging_push_api_delete_subscription: {
+    deleteSubscription: {
         parameters: {
             query?: never;
             header?: never;
@@ -6654,16 +7910,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Unauthorized */
+            /** @description The credentials are missing or no longer good. */
             401: {
                 headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Not Found */
+            /** @description It does not exist, or you may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6672,7 +7929,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description A value breaks a rule; `errors` says which. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6681,18 +7938,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests: wait for the seconds in `Retry-After`. */
             429: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorOut"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description The server is busy: try again after the seconds in `Retry-After`. */
             503: {
                 headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
