@@ -160,17 +160,18 @@ class ChatSchema(OpenAPISchema):
         self, response: Schema, status: int, operation: Operation, details: Schema
     ) -> None:
         response["description"] = DESCRIPTIONS.get(status, response["description"])
-        if status in DESCRIPTIONS:
-            response["content"] = {"application/json": {"schema": self._error_schema()}}
         if status == HTTPStatus.OK and HTTPStatus.CREATED in details["responses"]:
             response["description"] = KNOWN[details["tags"][0]]
         if header := HEADERS_OF_STATUS.get(status) or _header_of_pages(status, details):
             response["headers"] = {header: {"$ref": f"#/components/headers/{header}"}}
+        if status in DESCRIPTIONS:
+            errors = _errors(status, operation, details, self.schemas)
+            examples = {body["code"]: _example(body) for body in errors}
+            media = {"schema": self._error_schema(), "examples": examples}
+            response["content"] = {"application/json": media}
+            return
         for media in response.get("content", {}).values():
-            if status in DESCRIPTIONS:
-                errors = _errors(status, operation, details, self.schemas)
-                media["examples"] = {body["code"]: _example(body) for body in errors}
-            elif media["schema"].get("format") != "binary":
+            if media["schema"].get("format") != "binary":
                 media["example"] = self._example_of(media["schema"])
 
     def _error_schema(self) -> Schema:

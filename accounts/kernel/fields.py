@@ -148,8 +148,8 @@ def answers(success: dict[int, Any], *errors: int) -> dict[int, Any]:
 
     429 and 503 are always included: every operation has a rate (`config.request_rates`), and the
     database may be down or too slow. Errors have no shape here: Ninja would make a class for each
-    status of each operation, 300 of them and an eighth of the start of a process. No view returns
-    one, and `config.openapi` documents all as ErrorOut.
+    status of each operation, which took 0.08 s and 4 MB of every process. No view returns one, and
+    `config.openapi` documents all as ErrorOut.
     """
     return success | dict.fromkeys((*errors, 429, 503))
 

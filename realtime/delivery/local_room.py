@@ -334,7 +334,7 @@ class LocalRoom:
         for subscriber in queued:
             for event, for_events_sockets in frames:
                 subscriber.write(for_events_sockets if subscriber.on_events_socket else event)
-        self.state.message_flow.record_fan_out(time.monotonic() - begun_at)
+        self.state.message_flow.record_fan_out(begun_at)
 
     def _write_frames(self, frames: list[tuple[Event, Event]]) -> None:
         frame_of = self.state.frame_cache.of

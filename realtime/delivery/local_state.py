@@ -31,14 +31,18 @@ class MessageFlow:
     def is_active(self) -> bool:
         return time.monotonic() - self._last_at < MESSAGE_FLOW_TTL
 
-    def record_fan_out(self, seconds: float) -> None:
-        """Records the time in which frames were written to the sockets of a room."""
-        self._load = self.load() + seconds / LOAD_PERIOD
-        self._load_at = time.monotonic()
+    def record_fan_out(self, begun_at: float) -> None:
+        """Records a fan-out from `begun_at` (monotonic seconds) until now."""
+        now = time.monotonic()
+        self._load = self._load_until(now) + (now - begun_at) / LOAD_PERIOD
+        self._load_at = now
 
     def load(self) -> float:
         """Returns the share of the loop's time that fan-out takes: 0 to about 1."""
-        return self._load * math.exp((self._load_at - time.monotonic()) / LOAD_PERIOD)
+        return self._load_until(time.monotonic())
+
+    def _load_until(self, now: float) -> float:
+        return self._load * math.exp((self._load_at - now) / LOAD_PERIOD)
 
 
 @dataclass(slots=True)

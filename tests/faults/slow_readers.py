@@ -175,19 +175,18 @@ async def _quiet(
     """Measures p99 with readers only; returns the rate that the server kept up with."""
     load = result.load
     # Same work of this process in both phases, so that only the server differs.
-    watch = asyncio.create_task(_watch(server, [], 0))
-    try:
+    async with asyncio.TaskGroup() as group:
+        watch = group.create_task(_watch(server, [], 0))
         while True:
             _pace(probes, rate)
             await asyncio.sleep(load.settles)
             quiet, _ = await _p99(probes, load.seconds)
             if quiet < KEEPS_UP or rate < LEAST_RATE:
-                result.quiet_p99s.append(quiet)
-                return rate
+                break
             rate *= HEADROOM
-    finally:
         watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
+    result.quiet_p99s.append(quiet)
+    return rate
 
 
 async def _with_stuck(
@@ -197,11 +196,12 @@ async def _with_stuck(
     load = result.load
     memory = server.memory_info().rss
     stuck = [Stuck(url, sends=number % 2 == 0) for number in range(load.stuck)]
-    watch = asyncio.create_task(_watch(server, stuck, memory))
-    p99, carried = await _p99(probes, load.seconds)
+    async with asyncio.TaskGroup() as group:
+        watch = group.create_task(_watch(server, stuck, memory))
+        p99, carried = await _p99(probes, load.seconds)
+    peak, gone = watch.result()
     result.stuck_p99s.append(p99)
     result.carried = min(result.carried, carried)
-    peak, gone = await watch
     result.gone = max(result.gone, gone)
     result.memory = max(result.memory, (peak - memory) / load.stuck)
     for one in stuck:

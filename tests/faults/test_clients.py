@@ -24,7 +24,7 @@ BROKEN = ClientPlan(
 )
 """Faults in which a client misses much, and loses what it has just sent."""
 ONLY_SENDS = replace(BROKEN, changes=0.0)
-"""Each black hole loses a message: no client is waiting for the answer to an edit meanwhile."""
+"""A black hole of a socket always loses a message: no client waits for the answer to an edit."""
 
 
 @pytest.mark.slow

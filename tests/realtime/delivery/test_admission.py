@@ -118,6 +118,7 @@ async def test_busy_process_admits_a_full_queue_within_five_seconds() -> None:
     assert admission._pause() * module.MAX_WAITING <= 5.0
     for one in waiting:
         one.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 def test_load_is_the_share_of_the_time_that_fan_out_takes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +128,7 @@ def test_load_is_the_share_of_the_time_that_fan_out_takes(monkeypatch: pytest.Mo
     assert messages.load() == 0.0
     for _ in range(400):  # 4 ms in every 10
         now += 0.004
-        messages.record_fan_out(0.004)
+        messages.record_fan_out(now - 0.004)
         now += 0.006
     assert messages.load() == pytest.approx(0.4, abs=0.02)
     now += 5.0
