@@ -18,6 +18,8 @@ from pathlib import Path
 
 import httpx
 
+from .forkserver import Program
+
 ROOT = Path(__file__).resolve().parent.parent
 SECRET_KEY = "a-key-for-tests-that-is-long-enough-to-be-taken"
 # Limits off and cheap passwords: tests of limits switch them on again. No .env: it may
@@ -71,6 +73,20 @@ COMMANDS["loud"] = [part for part in COMMANDS["uvicorn"] if part not in ("--log-
 STARTS_TIMEOUT = 60.0
 
 
+def start_program(
+    arguments: Sequence[str], environment: dict[str, str], output: Path, errors: Path | None = None
+) -> Program | subprocess.Popen[bytes]:
+    """Starts `python <arguments>`; in a test from the fork server, which is faster."""
+    # A path is read by an interpreter that starts.
+    starts_python = environment.get("PYTHONPATH") != os.environ.get("PYTHONPATH")
+    if "PYTEST_VERSION" in os.environ and not starts_python:
+        return Program(arguments, environment, output, errors or output)
+    with output.open("ab") as out, (errors or output).open("ab") as err:
+        return subprocess.Popen(
+            [sys.executable, *arguments], cwd=ROOT, env=environment, stdout=out, stderr=err
+        )
+
+
 @dataclass
 class Server:
     """A running server; the file `log` holds its output."""
@@ -80,7 +96,7 @@ class Server:
     environment: dict[str, str]
     log: Path
     application: str = "config.asgi:application"
-    process: subprocess.Popen[bytes] = field(init=False)
+    process: Program | subprocess.Popen[bytes] = field(init=False)
 
     @property
     def http(self) -> str:
@@ -91,19 +107,9 @@ class Server:
         return f"ws://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    *COMMANDS[self.kind],
-                    str(self.port),
-                    *([self.application] if self.kind != "runserver" else []),
-                ],
-                cwd=ROOT,
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-            )
+        application = [self.application] if self.kind != "runserver" else []
+        command = [*COMMANDS[self.kind], str(self.port), *application]
+        self.process = start_program(command, self.environment, self.log)
         self._wait_until_ready()
 
     def _wait_until_ready(self) -> None:
@@ -160,18 +166,12 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
 
 def manage(environment: dict[str, str], *arguments: str) -> str:
     """Runs a management command and returns its output."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"manage.py {' '.join(arguments)} failed: {done.stderr[-2000:]}")
-    return done.stdout
+    with tempfile.TemporaryDirectory() as folder:
+        output, errors = Path(folder) / "output", Path(folder) / "errors"
+        program = start_program(["manage.py", *arguments], environment, output, errors)
+        if program.wait(120):
+            raise RuntimeError(f"manage.py {arguments} failed: {errors.read_text()[-2000:]}")
+        return output.read_text()
 
 
 @functools.cache

@@ -2,8 +2,6 @@
 
 import asyncio
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +13,7 @@ from tests.clients import Person, opened, register, rest, signed_in_again
 from tests.postgres_server import postgres_running
 from tests.push_service import Device, PushService, push_service_running
 from tests.redis_server import redis_running
-from tests.servers import ROOT, Server, serving, serving_together
+from tests.servers import Server, serving, serving_together, start_program
 
 DELAY = 1.0
 SETTINGS = {
@@ -294,14 +292,7 @@ class FollowCommand:
 
     def __init__(self, server: Server, log: Path) -> None:
         self.log = log
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "follow"],
-                cwd=ROOT,
-                env=server.environment,
-                stdout=output,
-                stderr=output,
-            )
+        self.process = start_program(["manage.py", "follow"], server.environment, log)
 
     async def until_it_follows(self) -> None:
         for _ in range(300):

@@ -8,7 +8,6 @@ import asyncio
 import random
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections import defaultdict
@@ -21,8 +20,9 @@ from typing import Any
 import httpx
 
 from tests.clients import Person, Socket, register
+from tests.forkserver import Program
 from tests.push_service import Device, PushService, push_service_running
-from tests.servers import ROOT, Server
+from tests.servers import Server, start_program
 
 from .findings import Findings
 from .installation import Installation, installation
@@ -98,15 +98,8 @@ class Follow:
         self._seen = 0
         self.process = self._start()
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        with self._log.open("ab") as output:
-            return subprocess.Popen(
-                [sys.executable, "manage.py", "follow"],
-                cwd=ROOT,
-                env=self._server.environment,
-                stdout=output,
-                stderr=output,
-            )
+    def _start(self) -> Program | subprocess.Popen[bytes]:
+        return start_program(["manage.py", "follow"], self._server.environment, self._log)
 
     @property
     def works(self) -> bool:

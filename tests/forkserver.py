@@ -1,0 +1,143 @@
+"""Starts the Python programs of tests from a process that has loaded the libraries already.
+
+Importing Django, Twisted and pydantic takes two thirds of the start of a server, and `make test`
+starts over a hundred. Here one process for each worker of pytest imports them once and forks. The
+project's own modules are loaded after the fork, with the variables of that server. Benchmarks and
+drills start `python` itself, as a user does, and so do the tests of installation and deployment.
+"""
+
+import atexit
+import functools
+import gc
+import json
+import os
+import runpy
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# Nothing that reads settings or makes an event loop while it is imported: `daphne.server` does.
+LIBRARIES = (
+    *("django.core.asgi", "django.db.migrations.executor", "django.test.client"),
+    *("django.contrib.admin.sites", "django.db.backends.sqlite3.base"),
+    *("psycopg", "django.db.backends.postgresql.base", "cryptography.x509", "jwt", "injector"),
+    *("pydantic.networks", "redis.asyncio", "channels_redis.pubsub", "channels.routing"),
+    *("prometheus_client", "yaml", "fontTools.unicodedata", "servestatic", "puremagic", "h11"),
+    *("twisted.web.http", "twisted.internet.ssl", "autobahn.websocket.protocol"),
+    *("uvicorn.main", "uvloop", "httptools", "websockets.asyncio.server"),
+)
+
+
+class ForkServer:
+    """The process that has the libraries. It starts one program for each request."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.forkserver"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self._lock = threading.Lock()
+        atexit.register(self.close)
+
+    def ask(self, *request: object) -> int:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with self._lock:
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+            return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        self._process.communicate(timeout=10)
+
+
+fork_server = functools.cache(ForkServer)
+
+
+class Program:
+    """A running Python program, with the part of `subprocess.Popen` that tests use."""
+
+    def __init__(
+        self, arguments: Sequence[str], environment: Mapping[str, str], output: Path, errors: Path
+    ) -> None:
+        self.args = arguments
+        self.returncode: int | None = None
+        output.touch()  # a reader may come before the program
+        self.pid = fork_server().ask(
+            "start", list(arguments), dict(environment), str(output), str(errors)
+        )
+        self._ended = os.pidfd_open(self.pid)
+
+    def poll(self) -> int | None:
+        return self._wait(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Raises `subprocess.TimeoutExpired` after `timeout` seconds."""
+        returncode = self._wait(timeout)
+        if returncode is None:
+            raise subprocess.TimeoutExpired(list(self.args), timeout or 0)
+        return returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            signal.pidfd_send_signal(self._ended, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _wait(self, timeout: float | None) -> int | None:
+        if self.returncode is None and select.select([self._ended], [], [], timeout)[0]:
+            self.returncode = fork_server().ask("wait", self.pid)
+            os.close(self._ended)
+        return self.returncode
+
+
+def main() -> None:
+    """Answers each request with a line: the id of the new process, or how a process ended."""
+    for name in LIBRARIES:
+        import_module(name)
+    # A collection in a program need not walk the libraries, nor copy their memory by that.
+    gc.collect()
+    gc.freeze()
+    # Ctrl-C is for the programs: this process ends with the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for line in sys.stdin.buffer:
+        request, *rest = json.loads(line)
+        if request == "start":
+            pid = os.fork()
+            if not pid:
+                return _run(*rest)
+            print(pid, flush=True)
+        else:
+            _, status = os.waitpid(rest[0], 0)
+            print(os.waitstatus_to_exitcode(status), flush=True)
+    return None
+
+
+def _run(arguments: list[str], environment: dict[str, str], output: str, errors: str) -> None:
+    """Turns this process into `python <arguments>`."""
+    for descriptor, path in enumerate((os.devnull, output, errors)):
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        os.dup2(file, descriptor)
+        os.close(file)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(environment)
+    if arguments[0] == "-m":
+        sys.argv = arguments[1:]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = arguments
+        runpy.run_path(arguments[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
