@@ -91,7 +91,10 @@ async def test_flooding_client_that_reads_late_receives_its_close_code(
 async def test_flooding_client_that_reads_once_blocked_receives_its_close_code(
     flooded: Server,
 ) -> None:
-    """A loop of `await send()` runs nothing else while the server reads fast."""
+    """A loop of `await send()` runs nothing else while the server reads fast.
+
+    Large frames fill the kernel's buffers before the server's 10 s for the close are over.
+    """
     ila = await register(flooded.http, flooded.ws)
     async with ila.public(fresh("flood")) as client:
         await client.receive_type("ready")
@@ -101,7 +104,7 @@ async def test_flooding_client_that_reads_once_blocked_receives_its_close_code(
         async def send_on() -> None:
             with suppress(ConnectionClosed):
                 while True:
-                    await client.send(type="ping", ref="x" * 200)
+                    await client.send_text("x" * 4096)
 
         flooding = asyncio.ensure_future(send_on())
         code, _ = await client.closed(60)
