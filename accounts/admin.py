@@ -147,7 +147,7 @@ class UserAdmin(ModeratedAdmin[User], UsersAdmin):
         "Display name": "Chosen by the user. Several users may have the same.",
         "Is active": "Off: the account is locked, its sessions ended and its connections closed.",
         "Is staff": "May sign in here, and do what its permissions allow.",
-        "Last seen": "When the last open connection was closed. Empty: never yet.",
+        "Last seen": "When a connection was last opened or closed, to the minute. Empty: never.",
     }
     field_help: ClassVar = {
         "username": "Never changes and is never given to another user.",
@@ -158,7 +158,7 @@ class UserAdmin(ModeratedAdmin[User], UsersAdmin):
         "is_staff": "May sign in to these pages, and do what the permissions below allow.",
         "is_superuser": "Has every permission.",
         "last_login": "The last sign-in to these pages.",
-        "last_seen": "When the last open connection was closed.",
+        "last_seen": "When a connection was last opened or closed, to the minute.",
     }
     ordering = ("-id",)
     sortable_by = ()
@@ -266,14 +266,14 @@ class SessionAdmin(ReadOnlyAdmin[Session]):
     column_help: ClassVar = {
         "Person": "The user who signed in. The link leads to the account.",
         "Created at": "When they signed in.",
-        "Last used at": "When the sign-in was renewed last.",
+        "Last used at": "When a request or connection last used it, to the minute.",
         "Ip": "The address from which they signed in.",
-        "Ended at": "When it was ended, by logging out or here. Empty: still open.",
+        "Ended at": "Empty: still open.",
     }
     field_labels: ClassVar = {"ip": "Address", "user_agent": "Program"}
     field_help: ClassVar = {
-        "created_at": "When this person signed in.",
-        "last_used_at": "When the sign-in was used last to get new tokens.",
+        "created_at": "When the user signed in.",
+        "last_used_at": "When a request or connection last used it, to the minute.",
         "rotated_at": "When the refresh token was replaced last.",
         "ended_at": "Empty: the session is still open.",
         "user_agent": "As sent by the device. It can be anything.",

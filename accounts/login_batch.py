@@ -21,7 +21,7 @@ from .sessions import new_session
 
 LOCK_TIMEOUT = 20.0
 MAX_BATCH_SIZE = 100
-"""Threads that wait are bounded by `hashing.MAX_CONCURRENT` and by the limit on requests."""
+"""Threads that wait are bounded by the limit on requests."""
 
 
 @dataclass(slots=True, eq=False)

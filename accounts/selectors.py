@@ -62,13 +62,13 @@ def find_by_login(name: str) -> User | None:
     return User.from_db(DEFAULT_DB_ALIAS, LOGIN_COLUMNS, row)
 
 
-def find_people(people: "Collection[UserRef]") -> tuple[list[User], list[str]]:
+def find_users(refs: "Collection[UserRef]") -> tuple[list[User], list[str]]:
     """Returns active users for usernames and ids.
 
     Values that match no user are returned as text.
     """
-    keys = {name_key(who): who for who in people if isinstance(who, str)}
-    ids = {who for who in people if isinstance(who, int)}
+    keys = {name_key(who): who for who in refs if isinstance(who, str)}
+    ids = {who for who in refs if isinstance(who, int)}
     users = list(
         User.objects.filter(Q(username_key__in=keys) | Q(pk__in=ids), is_active=True).order_by("pk")
     )

@@ -12,7 +12,7 @@ PAGE_POLICY = (
 PUBLIC_API_PATHS = frozenset(
     {"/api/docs", "/api/openapi.json", "/api/asyncapi.json", "/api/asyncapi.yaml"}
 )
-"""Equal for all users. Everything else under /api contains tokens or personal data."""
+"""Equal for all users. Other answers under /api may contain tokens or personal data."""
 
 
 def set_address_headers(path: str, response: HttpResponseBase) -> None:

@@ -34,7 +34,7 @@ def edit_message(
 ) -> MessageState:
     """Edit your own message.
 
-    Only the text changes; `edited_at` tells when.
+    Only the text changes; `edited_at` is the time.
     """
     return editing.edit_message(
         caller=request.auth, room_id=room_id, message_id=message_id, content=body.content

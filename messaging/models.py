@@ -81,7 +81,7 @@ class Message(models.Model):
         constraints: ClassVar = [
             # Pages of history, `before` and `after`; and each `seq` is used once.
             models.UniqueConstraint(fields=["room", "seq"], name="message_seq_once"),
-            # Replay, resume and the hub's repair: everything after a version.
+            # Replay, resume and the repair: everything after a version.
             models.UniqueConstraint(fields=["room", "version"], name="message_version_once"),
             # A repeated send never creates a second message.
             models.UniqueConstraint(
@@ -145,7 +145,7 @@ class Attachment(models.Model):
 
 
 class Reaction(models.Model):
-    """One user's emoji on a message; `Message.reactions` is computed from these rows."""
+    """One user's emoji on a message; `Message.reactions` counts these rows."""
 
     id = models.BigAutoField(primary_key=True)
     # The constraint leads with `message` and is its index.

@@ -68,7 +68,8 @@ CLOSING: dict[type[DomainError], CloseCode] = {
     accounts_errors.Busy: CloseCode.RESTART,
 }
 
-# Errors that refuse a frame of an open socket; NotAMember and NoSuchRoom only one of all rooms.
+# Errors that refuse a frame and leave the socket open; NotAMember and NoSuchRoom only on
+# `/ws/events/`.
 REFUSES_A_FRAME: frozenset[type[DomainError]] = frozenset(
     {
         accounts_errors.Invalid,

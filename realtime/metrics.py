@@ -36,7 +36,7 @@ counted_connections = Gauge(
 )
 unknown_versions = Gauge(
     "chat_unknown_library_version",
-    "1 for each library whose private names are used, in an untested version",
+    "1 for each library with private names in use: an untested version, or a name is missing",
     ["library", "version"],
     multiprocess_mode="max",
 )

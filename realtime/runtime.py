@@ -1,4 +1,4 @@
-"""Builds and owns all objects of a process that serves sockets.
+"""Builds and owns the objects of `realtime` in a process that serves sockets.
 
 Every object gets its collaborators in its constructor, and only `Runtime` builds them. Where two
 parts depend on each other, it stands between them: the hub and the leases report to it.
@@ -19,7 +19,7 @@ from .checks import HINT, NO_LAYER
 from .cluster.broadcaster import Broadcaster
 from .cluster.connection_limits import ConnectionCounter
 from .cluster.last_seen import LastSeen
-from .cluster.leases import EVERYWHERE, Leases
+from .cluster.leases import EVENTS_SOCKETS, Leases
 from .cluster.presence import Presence
 from .cluster.redis_client import RedisClients
 from .cluster.shared_rate_limits import ClusterRateLimiter
@@ -29,7 +29,7 @@ from .delivery.admission import AdmissionQueue, RefusalQueue
 from .delivery.authorisation import Authorisation
 from .delivery.events_socket import EventsSocket
 from .delivery.events_subscriptions import EventsSubscriptions
-from .delivery.full_collections import FullCollections
+from .delivery.garbage_collection import GarbageCollector
 from .delivery.hub import Hub
 from .delivery.local_room import LocalRoom
 from .delivery.local_state import LocalState
@@ -54,24 +54,26 @@ class Runtime:
     def __init__(self) -> None:
         self.state = LocalState()
         self.database = DatabaseThreads("socket-database", threads=4, max_queued=2000)
-        # A thread of its own: the repair runs on time however many calls of clients wait.
-        self.repair_database = DatabaseThreads("repair-database", threads=1, max_queued=200)
+        # For the repair, and for the membership watch, which makes one query at a time: the repair
+        # runs on time however many calls of clients wait.
+        self.background_database = DatabaseThreads("background-database", threads=1, max_queued=200)
 
         self.hub = Hub(self.state, observer=self)
         self.revocation = Revocation(self.hub, observer=self)
-        self.repair = Repair(self.hub, self.revocation, self.repair_database)
+        self.repair = Repair(self.hub, self.revocation, self.background_database)
         self.recovery = Recovery(ReplayCache(self.database), ReplayTurns(), self.database)
-        self.full_collections = FullCollections(self.state.message_flow)
+        self.garbage_collector = GarbageCollector(self.state.message_flow)
         self.authorisation = Authorisation(self.database)
         self.admission = AdmissionQueue(self.state.message_flow)
         self.refusals = RefusalQueue(self.state.message_flow)
 
         self.events_subscriptions = EventsSubscriptions(self.hub, self.recovery)
         self.membership_watch = MembershipWatch(
-            self.hub, self.events_subscriptions, self.repair_database
+            self.hub, self.events_subscriptions, self.background_database
         )
 
         self._build_cluster()
+        self._build_for_servers()
 
     def _build_cluster(self) -> None:
         self.broadcaster = Broadcaster(self.hub, self.revocation, self.membership_watch)
@@ -82,8 +84,6 @@ class Runtime:
         self.connections = ConnectionCounter(self.leases)
         self.rate_limiter = ClusterRateLimiter(self.redis, buckets)
         self.last_seen = LastSeen(self.database)
-
-        self._build_for_servers()
 
     def _build_for_servers(self) -> None:
         self.open_connections = OpenConnections()
@@ -104,7 +104,7 @@ class Runtime:
     def _start_tasks(self) -> None:
         self.repair.start()
         self.membership_watch.start()
-        self.full_collections.start()
+        self.garbage_collector.start()
         self.broadcaster.start()
         self.redis.start()
         self.leases.start()
@@ -140,16 +140,16 @@ class Runtime:
         return self.connections.reported()
 
     def held_users(self) -> Mapping[int, Mapping[int, str]]:
-        return {**self.presence.held_users(), EVERYWHERE: self.user_presence.held_users()}
+        return {**self.presence.held_users(), EVENTS_SOCKETS: self.user_presence.held_users()}
 
     def user_expired(self, room_id: int, username: str, online_total: int) -> None:
-        if room_id == EVERYWHERE:
+        if room_id == EVENTS_SOCKETS:
             self.user_presence.user_expired(username)
         else:
             self.presence.user_expired(room_id, username, online_total)
 
     def user_restored(self, room_id: int, username: str, online_total: int) -> None:
-        if room_id == EVERYWHERE:
+        if room_id == EVENTS_SOCKETS:
             self.user_presence.user_restored(username)
         else:
             self.presence.user_restored(room_id, username, online_total)

@@ -174,7 +174,7 @@ def list_members(
 ) -> list[dict[str, Any]]:
     """List the members of a room in the order of joining.
 
-    `online` is true for members with an open socket in this room.
+    `online` is true for members with an open socket in this room or on `/ws/events/`.
     """
     access = selectors.room_access(request.auth.user_id, room_id)
     access.check_may_read()

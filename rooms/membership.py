@@ -1,10 +1,10 @@
 """Changes memberships: join, leave, add, remove, ban and change roles.
 
-A user joins a public room on three paths: `join_room` by REST, `connecting.enter_public_room`,
-which calls `join_room`, and by sending a message. The last is `messaging.writer.batch`, which
-repeats the rule in SQL: the writer already holds the room's lock, and the ORM would cost several
-times as much per message. All three leave the same rows (tests/messaging/test_joining.py): a member
-without unread messages, and a `member_count` one higher.
+A user joins a public room by `join_room` (REST, `connecting`, `following`, `messaging.reactions`)
+and by sending a message. The latter, `messaging.writer.batch`, repeats the rule in SQL: the writer
+already holds the room's lock, and the ORM would cost several times as much per message. All leave
+the same rows (tests/messaging/test_joining.py): a member without unread messages, and a
+`member_count` one higher.
 """
 
 from collections.abc import Collection

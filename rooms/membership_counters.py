@@ -51,7 +51,7 @@ def raise_counters_of_room(room_id: int) -> None:
 STORED = "SELECT user_id, value FROM rooms_membershipcounter WHERE user_id "
 
 
-def changed_counters(known: Mapping[int, int]) -> dict[int, int]:
+def changed_membership_counters(known: Mapping[int, int]) -> dict[int, int]:
     """Returns the counters of those users whose counter differs from the known one.
 
     One statement with one parameter: each process asks every second for all users with an events

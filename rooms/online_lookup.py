@@ -10,7 +10,10 @@ Online = Callable[[int, Collection[int]], Collection[int]]
 
 
 def online_in(room_id: int, user_ids: Collection[int]) -> Collection[int]:
-    """Returns the users with a socket in the room; none in a process without sockets."""
+    """Returns the users with a socket in the room or on `/ws/events/`.
+
+    None in a process without sockets.
+    """
     return _lookup()(room_id, user_ids)
 
 

@@ -20,7 +20,7 @@ Topic = Annotated[
 KindName = Literal["public", "group", "private"]
 NamedKind = Literal["public", "group"]
 RoleName = Literal["owner", "admin", "member"]
-People = Annotated[list[UserRef], Field(max_length=1000)]
+UserRefs = Annotated[list[UserRef], Field(max_length=1000)]
 
 
 class RoomIn(Body):
@@ -29,7 +29,7 @@ class RoomIn(Body):
     kind: Annotated[NamedKind, Field(description="public by default")] = "public"
     title: Annotated[Title, Field(description="Empty by default; may change")] = ""
     topic: Annotated[Topic, Field(description="Empty by default; may change")] = ""
-    members: Annotated[People, Field(description="Usernames or ids, besides the caller")] = []
+    members: Annotated[UserRefs, Field(description="Usernames or ids, besides the caller")] = []
 
 
 class RoomWithMembersIn(Body):
@@ -46,7 +46,7 @@ class RoomChangeIn(Body):
 
 class MembersIn(Body):
     model_config = example({"members": ["kaushal", 3]})
-    members: People
+    members: UserRefs
 
 
 class RoleIn(Body):

@@ -174,7 +174,7 @@ def _entered(where: tuple[str, str], entries: Collection[Entry]) -> dict[Entry, 
 def _read_access(user_id: int, statement: str, which: int | str) -> RoomAccess:
     """Leaves out in the database what the caller may not see.
 
-    So a group of others costs what a missing room costs: the time of a 404 tells nothing.
+    So a group of others costs what a missing room costs: the time of a 404 reveals nothing.
     """
     with connection.cursor() as cursor:
         cursor.execute(statement, [user_id, user_id, which])
@@ -312,7 +312,7 @@ Counters = tuple[int, int]
 """A room's version and access epoch."""
 
 
-def changed_counters(known: Mapping[int, Counters]) -> dict[int, Counters | None]:
+def changed_room_counters(known: Mapping[int, Counters]) -> dict[int, Counters | None]:
     """Returns counters that differ from the known ones; None for a deleted room.
 
     Every process asks this each second for all its open rooms. So it is one statement with one or

@@ -14,7 +14,7 @@ from accounts.kernel.events import publish
 from accounts.kernel.names import name_key
 from accounts.kernel.rate_limits import consume, consume_unless_refused, refund
 from accounts.models import User
-from accounts.selectors import find_active_user, find_people
+from accounts.selectors import find_active_user, find_users
 
 from . import selectors
 from .errors import RoomExists, unknown_users
@@ -65,7 +65,7 @@ def create_room(
 
 def resolve_users(members: "Collection[UserRef]") -> list[User]:
     """Returns active users by name or id. Raises UnknownUsers."""
-    users, unknown = find_people(members)
+    users, unknown = find_users(members)
     if unknown:
         raise unknown_users(unknown[:MAX_NAMED])
     return users

@@ -1,6 +1,6 @@
 """Runs the synchronous part of a request on a thread.
 
-The thread keeps its database connection. Django gives each request a new thread and closes its
+The thread keeps its SQLite connection. Django gives each request a new thread and closes its
 connection afterwards. A new thread and a new SQLite connection cost more than most queries.
 """
 

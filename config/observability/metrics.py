@@ -146,7 +146,7 @@ def sample() -> None:
         _sample_sockets()
         realtime.counted_connections.set(len(runtime.open_connections))
         realtime.admission_queue.set(len(runtime.admission))
-        realtime.database_calls.set(len(runtime.database) + len(runtime.repair_database))
+        realtime.database_calls.set(len(runtime.database) + len(runtime.background_database))
         realtime.send_buffer_bytes.set(runtime.state.send_buffers.total)
         realtime.replays.set(len(runtime.recovery.turns))
         realtime.replay_bytes.set(runtime.recovery.cache.held_bytes)

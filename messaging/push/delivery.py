@@ -1,7 +1,7 @@
 """Sends the pushes that are due and stores their outcomes.
 
 Requests run in threads; every decision and every write is made by the follower's thread. At most
-one request per device runs at a time, and `places.py` bounds those of a user and of a slow host.
+one request per device runs at a time; `request_slots.py` bounds those of a user and of a slow host.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from .metrics import pushes
 from .models import DuePush
 from .open_sockets import OpenSockets
 from .outcomes import Result, store_result, store_unsent
-from .places import Places
+from .request_slots import RequestSlots
 from .sending import Push, send, topic_of
 from .vapid import VapidKeys, vapid_keys
 
@@ -34,7 +34,7 @@ class Delivery:
         self._threads = ThreadPoolExecutor(
             settings.CHAT_PUSH_THREADS, thread_name_prefix="push-send"
         )
-        self._places = Places(settings.CHAT_PUSH_THREADS)
+        self._slots = RequestSlots(settings.CHAT_PUSH_THREADS)
         self._running: dict[int, Running] = {}
 
     def run(self) -> bool:
@@ -43,7 +43,7 @@ class Delivery:
         if keys is None:
             return False
         self._store_finished()
-        free = self._places.free
+        free = self._slots.free
         if not free:
             self._wait_for_answer()
             return True
@@ -52,7 +52,7 @@ class Delivery:
         if len(rows) == free:
             return True
         # Rows of a user or host with its share may wait for the next place.
-        is_short = bool(self._places.full_users() or self._places.full_hosts())
+        is_short = bool(self._slots.full_users() or self._slots.full_hosts())
         return is_short and self._wait_for_answer()
 
     def close(self) -> None:
@@ -68,8 +68,8 @@ class Delivery:
     def _due_rows(self, limit: int) -> list[DuePush]:
         due = DuePush.objects.filter(due_at__lte=timezone.now())
         due = due.exclude(subscription__in=list(self._running))
-        due = due.exclude(subscription__user__in=self._places.full_users())
-        due = due.exclude(subscription__host__in=self._places.full_hosts())
+        due = due.exclude(subscription__user__in=self._slots.full_users())
+        due = due.exclude(subscription__host__in=self._slots.full_hosts())
         loaded = due.select_related("subscription__session", "subscription__user", "room")
         return list(loaded.order_by("due_at")[:limit])
 
@@ -78,7 +78,7 @@ class Delivery:
         for row, decision in decided:
             if not isinstance(decision, Send):
                 unsent.append((row, decision))
-            elif self._places.acquire(row.subscription.user_id, row.subscription.host):
+            elif self._slots.acquire(row.subscription.user_id, row.subscription.host):
                 self._start(row, decision, keys)
         store_unsent(unsent)
 
@@ -104,7 +104,7 @@ class Delivery:
         for row, _, answer in finished:
             result, device = answer.result(), row.subscription
             pushes.labels(result.outcome).inc()
-            self._places.release(device.user_id, device.host, seconds=result.seconds)
+            self._slots.release(device.user_id, device.host, seconds=result.seconds)
             del self._running[device.pk]
 
 

@@ -28,7 +28,7 @@ class PushSubscription(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, db_index=False)
     endpoint = models.TextField()
     endpoint_digest = models.CharField(max_length=64, unique=True, editable=False)
-    # Of the endpoint: `places.py` passes over the devices of a slow one.
+    # Of the endpoint: `request_slots.py` passes over the devices of a slow one.
     host = models.TextField(editable=False)
     p256dh = models.CharField(max_length=128)
     auth = models.CharField(max_length=32)

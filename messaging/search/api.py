@@ -54,7 +54,7 @@ def search(  # noqa: PLR0913, PLR0917 - the parameters of the query string
     """Search the messages of all rooms that you may read.
 
     The newest come first. Case and accents are ignored. `highlight` is HTML that is safe to insert:
-    an excerpt of the text with the matches in `<mark>`. `Link` has a `next` only. A page looks at a
+    an excerpt of the text with the matches in `<mark>`. `Link` has a `next` only. A page reads a
     limited number of messages, so it can be short or empty: as long as `Link` has a `next`, there
     may be older ones.
     """

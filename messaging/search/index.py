@@ -17,7 +17,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 INDEXING_STEP = 512
 """Messages that are indexed together: 4 µs for each. Senders wait 10 ms meanwhile."""
 MAX_INDEXED = 8 * INDEXING_STEP
-"""Ids that one batch looks at, after messages were stored by other ways than the writer."""
+"""Ids that one batch reads, after messages were stored by other ways than the writer."""
 
 
 def room_token(room_id: int) -> str:

@@ -9,7 +9,7 @@ A page comes from two steps, so that neither a common nor a rare word reads many
    would sort all messages with a common word, and for a prefix both databases would collect all of
    them.
 
-The second step looks at MAX_SCAN messages at most. Without words, or with a word that is common in
+The second step reads MAX_READ messages at most. Without words, or with a word that is common in
 rooms of others only, there are more: the page may be short or empty, and its link goes on.
 """
 
@@ -47,11 +47,11 @@ MARGIN = 1.25
 """Factor on the expected length of a walk: the sample may have had more hits than the rest."""
 INDEX_COST = 8.0
 """A message that the index finds, in messages of the walk: they are scattered over the table."""
-MAX_SCAN = 10_000
-"""Messages that the second step looks at, as many as a page of the feed."""
+MAX_READ = 10_000
+"""Messages that the second step reads, as many as a page of the feed."""
 MAX_MATCHES = 100_000
 """The same where PostgreSQL's index finds them: it reads them all before it knows the newest, at
-0.4 µs each. Above that, MAX_SCAN messages are compared without it."""
+0.4 µs each. Above that, MAX_READ messages are compared without it."""
 SAMPLE = 1024
 """Messages in which matches are counted to expect how many the index finds."""
 FEW = 128
@@ -242,7 +242,7 @@ class _Finder:
         # Without a word to look up, and before an import was indexed, there is only the slow way.
         is_indexed = query and (until is None or until >= high_id)
         if not is_indexed or self._is_common(low, high):
-            middle = max(low, high - MAX_SCAN)
+            middle = max(low, high - MAX_READ)
             return _Scan(self._walk(middle, high, count), self._id_after(low, middle))
         by_index = self._by_fts5 if connection.vendor == "sqlite" else self._by_gin
         return by_index([query, self._id_at(low), high_id], count)
@@ -267,12 +267,12 @@ class _Finder:
 
     def _by_fts5(self, found: Sequence[Any], count: int) -> _Scan:
         """Reads what the index finds, a few rows at a time, until the page is full."""
-        self._execute(BY_FTS5, [*self._values, *found, MAX_SCAN])
-        hits, looked_at, rows = list[_Hit](), 0, list[Any]()
+        self._execute(BY_FTS5, [*self._values, *found, MAX_READ])
+        hits, read, rows = list[_Hit](), 0, list[Any]()
         while len(hits) < count and (more := self._database.fetchmany(FEW)):
-            rows, looked_at = more, looked_at + len(more)
+            rows, read = more, read + len(more)
             hits += [_Hit(*row) for row in rows if row[-1] is not None]
-        return _Scan(hits[:count], rows[-1][0] if looked_at == MAX_SCAN else None)
+        return _Scan(hits[:count], rows[-1][0] if read == MAX_READ else None)
 
     def _hits(self, statement: str, values: Sequence[Any]) -> list[_Hit]:
         self._execute(statement, values)

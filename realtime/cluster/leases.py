@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 
 HEARTBEATS_PER_LEASE = 4
 RETRY_DELAY = 1.0
-EVERYWHERE = 0
-"""In place of a room's id: users with a socket that follows all their rooms."""
+EVENTS_SOCKETS = 0
+"""In place of a room's id: users with a socket of `/ws/events/`."""
 EXIT_PUBLISHED_TTL = 10
 """Seconds that cover two tabs closing during one short failure of Redis, with a margin."""
 

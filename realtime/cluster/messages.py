@@ -53,6 +53,7 @@ class SendReceipt:
     user_id: int
     text: str
     shared: bool
+    is_read: bool
 
 
 @dataclass(frozen=True, slots=True)

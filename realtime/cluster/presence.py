@@ -23,7 +23,7 @@ from realtime.protocol.encoding import encode
 from realtime.protocol.server_frames import MAX_ONLINE_NAMES, Exited, Joined
 
 from .broadcaster import Broadcaster
-from .leases import EVERYWHERE, Leases
+from .leases import EVENTS_SOCKETS, Leases
 from .redis_client import REPLY_TIMEOUT, Reply, reply_in_time
 
 EXIT_CONFIRMATION_DELAY = 3.0
@@ -195,7 +195,7 @@ class Presence:
 
     async def _online_elsewhere(self, room_id: int, user_ids: Collection[int]) -> set[int]:
         in_room, on_events_socket = await asyncio.gather(
-            self._leases.online(room_id, user_ids), self._leases.online(EVERYWHERE, user_ids)
+            self._leases.online(room_id, user_ids), self._leases.online(EVENTS_SOCKETS, user_ids)
         )
         return in_room | on_events_socket
 

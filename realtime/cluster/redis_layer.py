@@ -27,7 +27,8 @@ class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]  # it is not ty
         """Calls `group_send` for each group, in one round trip.
 
         One batch of the writer publishes to many rooms, and waiting for a reply per room costs more
-        than sending. An unknown version of channels_redis still does one round trip per group.
+        than sending. A version of channels_redis that lacks the private names needs one round trip
+        per group.
         """
         if not CAN_PIPELINE:
             for group, message in messages.items():

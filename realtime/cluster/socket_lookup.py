@@ -19,7 +19,7 @@ from realtime.delivery.hub import Hub
 from realtime.metrics import redis_failures
 
 from .broker import shard_of
-from .leases import EVERYWHERE, room_hash
+from .leases import EVENTS_SOCKETS, room_hash
 
 REPLY_TIMEOUT = 1.0
 RETRY_DELAY = 2.0
@@ -50,7 +50,7 @@ class SocketLookup:
         rooms it follows.
         """
         found = {user_id for user_id in user_ids if self._is_here(room_id, user_id)}
-        for lease in (room_id, EVERYWHERE):
+        for lease in (room_id, EVENTS_SOCKETS):
             missing = [user_id for user_id in user_ids if user_id not in found]
             if not missing or not self._clients:
                 break

@@ -21,7 +21,7 @@ from realtime.protocol.server_frames import PresenceFrame, ProfileFrame, Profile
 from rooms.shared_presence import shared_rooms
 
 from .broadcaster import Broadcaster
-from .leases import EVERYWHERE, Leases
+from .leases import EVENTS_SOCKETS, Leases
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,9 @@ class UserPresence:
             if is_first and departure is None:
                 self._announce_online(caller.user_id, caller.username)
 
-        self._leases.enter(EVERYWHERE, caller.user_id, caller.username).add_done_callback(entered)
+        self._leases.enter(EVENTS_SOCKETS, caller.user_id, caller.username).add_done_callback(
+            entered
+        )
 
     def leave(self, caller: Caller, *, announce: bool) -> None:
         """Releases a user's closed events socket; announces the last one, later.
@@ -81,7 +83,7 @@ class UserPresence:
         if caller.user_id in self._hub.events_sockets:
             return
         if self._leases.active:
-            self._leases.leave(EVERYWHERE, caller.user_id)
+            self._leases.leave(EVENTS_SOCKETS, caller.user_id)
         if announce:
             timer = asyncio.get_running_loop().call_later(OFFLINE_DELAY, self._departed, caller)
             self._departures[caller.user_id] = timer
@@ -99,7 +101,7 @@ class UserPresence:
             if not (reply.result() or (None,))[0]:
                 self._announce_offline(caller.user_id, caller.username)
 
-        self._leases.holds(EVERYWHERE, [caller.user_id]).add_done_callback(publish)
+        self._leases.holds(EVENTS_SOCKETS, [caller.user_id]).add_done_callback(publish)
 
     def user_expired(self, username: str) -> None:
         """Announces a user whose process died (see LeaseHolder)."""

@@ -7,6 +7,7 @@ from accounts.kernel.errors import invalid
 from realtime.delivery.replay_limits import consume_replay
 from realtime.delivery.send_queue import SendQueue
 from realtime.delivery.subscriber import Subscriber, error_frame, text_event
+from realtime.protocol.client_frames import MAX_SINCE_DIGITS
 from realtime.protocol.encoding import encode
 from realtime.protocol.server_frames import Ready, UserOut
 from realtime.runtime import Runtime
@@ -17,7 +18,7 @@ from .credentials import Scope, query
 from .handlers import FrameHandlers
 from .handshake import Disconnected
 
-VERSION = re.compile(r"[0-9]{1,30}")
+VERSION = re.compile(rf"[0-9]{{1,{MAX_SINCE_DIGITS}}}")
 
 
 class RoomHandshake:

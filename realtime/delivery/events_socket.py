@@ -21,7 +21,7 @@ from rooms.followed_rooms import FollowedRoom, Memberships
 
 from .local_room import LocalRoom
 from .send_queue import SendQueue
-from .subscriber import Subscriber, drop_as_too_slow, error_frame, text_event
+from .subscriber import Subscriber, disconnect_slow_consumer, error_frame, text_event
 
 
 class EventsSubscriber(Subscriber):
@@ -97,15 +97,15 @@ class EventsSocket:
             subscriber.caller = caller
 
     def knows(self, room_id: int) -> bool:
-        """Whether the client was told that the room is one of its user's."""
+        """Whether the client knows the room, from `ready`, `room_added` or `followed`."""
         return room_id in self.followed or room_id in self.others
 
     def write(self, event: Event) -> None:
-        """Sends a frame about the caller. Dropped before `ready`."""
-        if not self.ready or self.queue.closing or self.queue.gone:
+        """Sends a frame outside the order of any room. Dropped before `ready`."""
+        if not self.ready or self.queue.closing or self.queue.disconnected:
             return
         if not self.queue.put(event):
-            drop_as_too_slow(self.queue, self.caller.user_id)
+            disconnect_slow_consumer(self.queue, self.caller.user_id)
 
     def send(self, text: str) -> None:
         self.write(text_event(text))

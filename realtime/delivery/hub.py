@@ -47,7 +47,7 @@ class HubObserver(Protocol):
         """A room lacks a version, or must check its members again."""
 
     def user_left(self, room: LocalRoom, subscriber: Subscriber) -> None:
-        """A user has no socket in a room any more in which the user is online."""
+        """The last socket that made the user online in the room was closed."""
 
     def events_socket_opened(self, socket: EventsSocket) -> None:
         """A socket that follows its user's rooms was opened."""
@@ -78,7 +78,7 @@ class Hub:
     def post(self, call: Callable[..., None], *arguments: Any) -> None:
         """Runs `call` on the loop, from any thread.
 
-        Drops it when no socket was ever open.
+        Drops it before `Runtime.start`.
         """
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *arguments)

@@ -19,7 +19,7 @@ from realtime.metrics import membership_announcements
 from realtime.protocol.encoding import encode
 from realtime.protocol.server_frames import Marks, RemovalReason, RoomAdded
 from rooms.followed_rooms import current_memberships, removal_reasons
-from rooms.membership_counters import changed_counters
+from rooms.membership_counters import changed_membership_counters
 
 from .events_socket import UNKNOWN_COUNTER, EventsSocket, EventsSubscriber
 from .events_subscriptions import EventsSubscriptions
@@ -105,7 +105,7 @@ class MembershipWatch:
         async with self._checking:
             waiting = iter(list(user_ids))
             while some := list(islice(waiting, USERS_PER_QUERY)):
-                changed = await self._database.run(changed_counters, self._known(some))
+                changed = await self._database.run(changed_membership_counters, self._known(some))
                 users = iter(changed.items())
                 while step := dict(islice(users, USERS_PER_STEP)):
                     await self._announce(step)

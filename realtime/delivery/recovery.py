@@ -59,9 +59,10 @@ class Recovery:
     ) -> None:
         """Sends what changed after `since`, then `resumed`.
 
-        Live frames are buffered meanwhile. At the client's pace. Raises Busy when the database is
-        away or too many replays wait, and Removed. On failure an open socket continues as before. A
-        new one must be closed: its buffered frames follow changes it never received.
+        Live frames are buffered meanwhile. Each page waits until the client has read the one
+        before. Raises Busy when the database is away or too many replays wait, and Removed,
+        NoSuchRoom or NotAMember. On failure an open socket continues as before. A new one must be
+        closed: its buffered frames follow changes it never received.
         """
         is_new = subscriber.buffer is not None
         room.begin_catch_up(subscriber)
@@ -81,13 +82,12 @@ class Recovery:
     async def catch_up(self, room: LocalRoom, subscriber: Subscriber) -> None:
         """Sends changes from between a new socket's check and its subscription.
 
-        No live frame contains them. Raises Busy, Removed: the socket must then be closed, as after
-        a failed `replay`.
+        No live frame contains them. Raises as `replay` does: the socket must then be closed.
         """
         progress = Progress(subscriber.version)
         needed = max(subscriber.version, room.version)
         if not await self._write_all(subscriber, progress, needed):
-            subscriber.drop_as_too_slow()
+            subscriber.disconnect_slow_consumer()
         room.finish_catch_up(subscriber, progress.written)
 
     async def _write_all(self, subscriber: Subscriber, progress: Progress, needed: int) -> bool:
@@ -103,7 +103,7 @@ class Recovery:
         while True:
             # Before the page is held: a client that does not read would hold it for good.
             await queue.drained()
-            if queue.closing or queue.gone:
+            if queue.closing or queue.disconnected:
                 return True
             async with (
                 self.turns.turn(user_id),

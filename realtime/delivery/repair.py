@@ -16,7 +16,7 @@ from realtime.db_threads import DatabaseThreads
 from realtime.metrics import repaired_frames
 from realtime.protocol.encoding import message_text
 from rooms.errors import NoSuchRoom
-from rooms.selectors import Counters, changed_counters
+from rooms.selectors import Counters, changed_room_counters
 
 from .hub import Hub
 from .local_room import LocalRoom
@@ -35,7 +35,7 @@ ROOMS_PER_QUERY = 5000
 
 
 class Repair:
-    """Repairs the rooms of one process. Its own database thread waits for no client."""
+    """Repairs the rooms of one process."""
 
     def __init__(self, hub: Hub, revocation: Revocation, database: DatabaseThreads) -> None:
         self._hub = hub
@@ -152,7 +152,7 @@ class Repair:
             known = {
                 room.id: (room.version, room.access_epoch) for room in rooms if room is not None
             }
-            changed = await self._database.run(changed_counters, known)
+            changed = await self._database.run(changed_room_counters, known)
             for room_id, counters in changed.items():
                 self._compare(room_id, known[room_id], counters)
 

@@ -2,8 +2,8 @@
 
 After a failure of server or network, all clients of a room reconnect with the same `since`. Each
 would read the same rows and encode the same texts; a thousand clients cost ten seconds of CPU. A
-page is valid while the room has no newer version, so it is kept for some seconds. `recovery.py`
-checks for each client whether it may receive the page.
+page is kept for some seconds; the last one is read again for a client that needs a newer version.
+`recovery.py` checks for each client whether it may receive the page.
 
 A page has up to about 1 MB. One limit covers all pages of the process (decision 32).
 """

@@ -45,7 +45,7 @@ class SendQueue:
         "buffers",
         "closing",
         "direct_writer",
-        "gone",
+        "disconnected",
         "on_writer_change",
         "user_id",
     )
@@ -66,7 +66,7 @@ class SendQueue:
         self.user_id = 0
         """The user whose bytes are counted; 0 before the sign-in."""
         self.closing = False
-        self.gone = False
+        self.disconnected = False
 
     def belong_to(self, user_id: int) -> None:
         """Counts queued frames for this user from now on."""
@@ -84,7 +84,7 @@ class SendQueue:
         if self.direct_writer is not None and "text" in event:
             self._write_directly(self.direct_writer, event["text"])
             return True
-        if self.closing or self.gone:
+        if self.closing or self.disconnected:
             return True
         if self._task is not None:
             return self._enqueue(event, droppable=droppable)
@@ -108,7 +108,7 @@ class SendQueue:
             self.cut()
 
     def _update_direct_writer(self) -> None:
-        is_free = self._task is None and not self.closing and not self.gone
+        is_free = self._task is None and not self.closing and not self.disconnected
         direct_writer = self._connection.direct_writer() if is_free else None
         if (direct_writer is None) != (self.direct_writer is None):
             self.direct_writer = direct_writer
@@ -157,7 +157,7 @@ class SendQueue:
 
     def discard(self) -> None:
         """Drops queued frames: the peer is gone or does not read."""
-        self.closing = self.gone = True
+        self.closing = self.disconnected = True
         self._update_direct_writer()
         self._forget_queue()
         if self._task is not None:
@@ -173,7 +173,7 @@ class SendQueue:
 
     def _lost(self, error: Exception) -> None:
         log.debug("A socket cannot be written to: %s", type(error).__name__)
-        self.gone = True
+        self.disconnected = True
         self._update_direct_writer()
         self._forget_queue()
 

@@ -96,7 +96,7 @@ class Subscriber:
 
     def receive(self, frame: VersionedFrame) -> None:
         """Receives the next versioned frame of the room. Drops a version that it has."""
-        if self.queue.gone or self.queue.closing:
+        if self.queue.disconnected or self.queue.closing:
             return
         if self.buffer is not None:
             self._buffer_frame(self.buffer, frame)
@@ -120,7 +120,7 @@ class Subscriber:
             or self.buffered_bytes > MAX_BUFFERED_BYTES
             or self.queue.buffers.is_full(self.caller.user_id)
         ):
-            self.drop_as_too_slow()
+            self.disconnect_slow_consumer()
 
     def forget_buffered(self, version: int | None = None) -> None:
         """Drops buffered frames up to a version, or all of them after the socket left."""
@@ -148,17 +148,17 @@ class Subscriber:
 
     def write(self, event: Event, *, droppable: bool = False) -> None:
         if not self.queue.put(event, droppable=droppable):
-            self.drop_as_too_slow()
+            self.disconnect_slow_consumer()
 
     def send(self, text: str) -> None:
         self.write(text_event(text))
 
-    def drop_as_too_slow(self) -> None:
+    def disconnect_slow_consumer(self) -> None:
         """Sends `too_slow` and closes 4408, if the client reads it (contract §3)."""
         if self.queue.closing:
             return
         self.forget_buffered()
-        drop_as_too_slow(self.queue, self.caller.user_id)
+        disconnect_slow_consumer(self.queue, self.caller.user_id)
 
     def end(self, error: DomainError) -> None:
         """Sends the error, then closes with its code (contract §3)."""
@@ -172,7 +172,7 @@ class Subscriber:
         self.queue.close(code)
 
 
-def drop_as_too_slow(queue: SendQueue, user_id: int) -> None:
+def disconnect_slow_consumer(queue: SendQueue, user_id: int) -> None:
     """Sends `too_slow` and closes 4408, once."""
     if queue.closing:
         return

@@ -9,10 +9,10 @@ from accounts.schemas import Token
 from messaging.schemas import AttachmentIds, ClientId
 
 MAX_REF_LENGTH = 128
-MAX_SINCE_DIGITS = 10**30
+MAX_SINCE_DIGITS = 30
 MAX_RESUMED_ROOMS = 2000
 """Rooms of one `resume` on an events socket."""
-Since = Annotated[int, Field(strict=True, ge=0, lt=MAX_SINCE_DIGITS)]
+Since = Annotated[int, Field(strict=True, ge=0, lt=10**MAX_SINCE_DIGITS)]
 Ref = Annotated[str, StringConstraints(max_length=MAX_REF_LENGTH)]
 
 

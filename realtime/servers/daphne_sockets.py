@@ -251,7 +251,7 @@ class DaphneConnection:
         return True
 
     def _count_piece(self, parts: list[bytes]) -> None:
-        """Passes a piece to an unknown version of autobahn, and limits their number."""
+        """Limits the number of pieces, where autobahn lacks the names that `_join` needs."""
         if not self._abort_if_flooding():
             type(self._protocol).onMessageFrame(self._protocol, parts)
 

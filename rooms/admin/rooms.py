@@ -79,7 +79,7 @@ class RoomAdmin(SearchableAdmin[Room], ReadOnlyAdmin[Room]):
         "title": "Shown above the room. Clients see a change at once.",
         "topic": "The subject of the room.",
         "last_seq": "The number of messages sent, deleted ones included.",
-        "version": "The number of stored changes: messages, edits, deletions and reactions.",
+        "version": "The number of stored changes: messages, edits, deletions, reactions and pins.",
         "access_epoch": "The number of times that a user left, was removed or was banned.",
         "created_by": "The creator. Rights come from the roles of members only.",
         "active_at": "When the last message was sent.",

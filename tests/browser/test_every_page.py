@@ -7,7 +7,7 @@ from playwright.sync_api import Browser
 
 from tests.servers import Server
 
-from .looks import check_accessibility, check_keyboard, check_width
+from .accessibility import check_accessibility, check_keyboard, check_width
 from .watched_page import WatchedPage, watched
 
 SCREENSHOTS = Path(__file__).resolve().parent / "screenshots"

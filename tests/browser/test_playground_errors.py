@@ -122,6 +122,7 @@ def test_lost_version_is_shown_as_a_gap(seen: WatchedPage) -> None:
     for number in range(3):
         playground.say("left", f"number {number}")
         playground.expect_in_log("left", "“number 0”" if number < 2 else "“number 2”")
+    playground.expect_in_log("right", "“number 2”")
     playground.expect_ladder("bad", "A gap.")
     assert playground.marks(2) == ["hole", "hole"]
 

@@ -26,8 +26,8 @@ class ShownMessage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """`order`: the `seq` of each new message as the app was told of it; `changed`: the states
-    that an app has which only applied what it was told. Python clients alone note these two.
+    """`order`: the `seq` of each new message as the app received it; `changed`: the states
+    that an app has which only applied what it received. Python clients alone note these two.
     """
 
     client: str
@@ -43,10 +43,10 @@ def check_shown(shown: Shown, history: list[ShownMessage]) -> Iterator[Violation
     yield from _check_list(shown.client, shown.messages, history)
     if shown.order is not None and shown.order != [one.seq for one in history]:
         wrong = [seq for seq, count in Counter(shown.order).items() if count > 1]
-        detail = f"told of {len(shown.order)} of {len(history)}, twice of {wrong[:MAX_NAMED]}"
-        yield Violation("told_in_order", f"{shown.client}: {detail}")
+        detail = f"received {len(shown.order)} of {len(history)}, twice of {wrong[:MAX_NAMED]}"
+        yield Violation("received_in_order", f"{shown.client}: {detail}")
     if shown.changed is not None and sorted(shown.changed, key=_seq) != history:
-        yield from _outdated(f"{shown.client}, as told", shown.changed, history)
+        yield from _outdated(f"{shown.client}, as received", shown.changed, history)
 
 
 def _check_list(

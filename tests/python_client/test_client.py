@@ -301,6 +301,11 @@ async def test_room_that_came_while_away_is_told_with_its_messages(
     await proxy.close()
 
 
+async def test_token_is_renewed_after_four_fifths_of_its_hour(sign_up: SignUp) -> None:
+    ila = await sign_up()
+    assert 0.78 * 3600 < ila._tokens.due_in <= 0.8 * 3600
+
+
 async def test_refused_token_is_renewed_once_for_all_that_need_it(
     sign_up: SignUp, room_name: str
 ) -> None:

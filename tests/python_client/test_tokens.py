@@ -3,17 +3,26 @@
 import asyncio
 import base64
 import json
+import time
 
 import pytest
 
 from chat_backend_client.errors import Refused, SignedOut, Unreachable
 from chat_backend_client.storage import MemoryStorage
-from chat_backend_client.tokens import RENEWS_AT, Pair, Tokens, life_of
+from chat_backend_client.tokens import DEFAULT_LIFE, RENEWS_AT, Pair, Tokens, life_of
+
+ARRIVED = int(time.time())
 
 
 def access(number: int, life: int = 100) -> str:
-    claims = json.dumps({"iat": 1_000, "exp": 1_000 + life, "n": number}).encode()
+    """Returns a token with the claims that the server gives it; it has no time of issue."""
+    claims = json.dumps({"exp": ARRIVED + life, "n": number}).encode()
     return f"h.{base64.urlsafe_b64encode(claims).decode().rstrip('=')}.s"
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chat_backend_client.tokens.time.time", lambda: float(ARRIVED))
 
 
 class Site:
@@ -43,7 +52,7 @@ async def signed_in() -> Site:
 
 def test_life_is_read_from_the_token_and_has_a_default() -> None:
     assert life_of(access(1, 60)) == 60
-    assert life_of("not a token") > 0
+    assert life_of(access(1, -60)) == life_of("not a token") == DEFAULT_LIFE
 
 
 async def test_many_callers_share_one_renewal() -> None:

@@ -97,7 +97,7 @@ def operations(tokens: dict[str, list[str]], messages: int) -> dict[str, Callabl
     from accounts.tokens import read_access
     from messaging.changes_since import changes_since, has_more_changes
     from rooms.models import Room
-    from rooms.selectors import changed_counters, rooms_of_members, rooms_of_pairs
+    from rooms.selectors import changed_room_counters, rooms_of_members, rooms_of_pairs
 
     client = Client(headers={"Authorization": f"Bearer {tokens['room0'][0]}"})
     first = Room.objects.get(name="room0")
@@ -151,7 +151,7 @@ def operations(tokens: dict[str, list[str]], messages: int) -> dict[str, Callabl
         "login": lambda: find_by_login("room0-0"),
         "replay": lambda: changes_since(first, middle, limit=100),
         "replay too long": lambda: has_more_changes(first, 1, 1000),
-        "repair, rooms": lambda: changed_counters({first.pk: (1, 1), public.pk: (1, 1)}),
+        "repair, rooms": lambda: changed_room_counters({first.pk: (1, 1), public.pk: (1, 1)}),
         "repair, sessions": lambda: ended_sessions([claims.session_id], 1.0),
     }
 

@@ -29,7 +29,7 @@ pytestmark = [commits, pytest.mark.usefixtures("unlimited")]
 
 
 def counter_of(user: User) -> int:
-    changed = membership_counters.changed_counters({user.pk: -1})
+    changed = membership_counters.changed_membership_counters({user.pk: -1})
     return changed[user.pk]
 
 
@@ -49,7 +49,7 @@ def group(owner: User) -> Room:
 
 
 def test_user_without_memberships_has_the_counter_zero(owner: User) -> None:
-    assert membership_counters.changed_counters({owner.pk: 0}) == {}
+    assert membership_counters.changed_membership_counters({owner.pk: 0}) == {}
     assert counter_of(owner) == 0
 
 
@@ -124,10 +124,10 @@ def test_changed_counters_are_those_that_differ(owner: User, friend: User) -> No
         membership_counters.raise_counters([owner.pk, friend.pk])
         membership_counters.raise_counters([friend.pk])
     known = {owner.pk: 1, friend.pk: 1}
-    assert membership_counters.changed_counters(known) == {friend.pk: 2}
-    assert membership_counters.changed_counters({}) == {}
+    assert membership_counters.changed_membership_counters(known) == {friend.pk: 2}
+    assert membership_counters.changed_membership_counters({}) == {}
     MembershipCounter.objects.all().delete()
-    assert membership_counters.changed_counters(known) == {owner.pk: 0, friend.pk: 0}
+    assert membership_counters.changed_membership_counters(known) == {owner.pk: 0, friend.pk: 0}
 
 
 # Reads for the socket that follows all rooms

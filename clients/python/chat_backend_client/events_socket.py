@@ -226,11 +226,11 @@ class Events:
             room.ask_resume()
 
     async def _announce_added(self, room_id: int) -> None:
-        """Tells of a room that came while there was no connection, then of its messages."""
+        """Announces a room that was added while disconnected, then its messages."""
         try:
             info = await self._session.api.room(room_id)
         except ChatError:
-            return  # removed again: the server tells that, too
+            return  # removed again: the server sends `room_removed`
         room = self.rooms.get(room_id)
         if room is not None:
             room.info = info

@@ -126,13 +126,15 @@ class Tokens:
 
 
 def life_of(token: str) -> float:
-    """Returns the seconds between a token's issue and its end.
+    """Returns the seconds until a token that has just arrived ends, by this machine's clock.
 
-    Counted from its arrival, so that a wrong clock of this machine does not matter.
+    DEFAULT_LIFE for a token without an end, and for one that is over on arrival: then the clock is
+    wrong, and the server's refusal decides.
     """
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return max(1.0, float(claims["exp"]) - float(claims["iat"]))
+        left = float(claims["exp"]) - time.time()
     except (LookupError, ValueError, TypeError):
         return DEFAULT_LIFE
+    return left if left > 0 else DEFAULT_LIFE

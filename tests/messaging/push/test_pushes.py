@@ -18,7 +18,7 @@ from accounts.models import User
 from messaging import deletion, editing
 from messaging.follower.loop import FollowerThread
 from messaging.models import DuePush, Message, PushSubscription
-from messaging.push import decisions, http_post, places, services
+from messaging.push import decisions, http_post, request_slots, services
 from messaging.push.public_addresses import ResolverBusy
 from messaging.push.sending import topic_of
 from messaging.push.vapid import from_base64url, vapid_keys
@@ -548,7 +548,7 @@ def test_slow_host_delays_no_other_host(
     room: Room,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(places, "SLOW", 0.0)
+    monkeypatch.setattr(request_slots, "SLOW", 0.0)
     slow = [subscribed(push_service.device(), member_of(room)) for _ in range(20)]
     store_message(ila, room)
     follow(follower, 11)

@@ -193,7 +193,7 @@ def test_members_of_more_rooms_than_a_query_names_find_the_same(
 @pytest.fixture
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes each page look at 2 messages by the walk, and at 4 older ones."""
-    small = {"WALK": 2, "MAX_WALK": 4, "MAX_SCAN": 4, "SAMPLE": 2, "MAX_MATCHES": 4}
+    small = {"WALK": 2, "MAX_WALK": 4, "MAX_READ": 4, "SAMPLE": 2, "MAX_MATCHES": 4}
     for name, value in (*small.items(), ("MAX_ROOM_TOKENS", 0)):
         monkeypatch.setattr(selectors, name, value)
 

@@ -111,14 +111,18 @@ async def test_busy_process_pauses_longer_within_a_bound(load: float, pause: flo
     await waiting
 
 
-async def test_busy_process_admits_a_full_queue_within_five_seconds() -> None:
-    admission = AdmissionQueue(BusyMessageFlow(1.0))
-    waiting = [asyncio.create_task(admission.wait_for_turn()) for _ in range(module.MAX_WAITING)]
-    await asyncio.sleep(0)
-    assert admission._pause() * module.MAX_WAITING <= 5.0
-    for one in waiting:
-        one.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
+@pytest.mark.parametrize(
+    ("load", "count", "seconds"), [(0, 1000, 1.2), (1, 50, 0.85), (1, 2000, 2.7)]
+)
+async def test_pauses_of_a_queue_have_a_bound(load: float, count: int, seconds: float) -> None:
+    admission = AdmissionQueue(BusyMessageFlow(load))
+    loop = asyncio.get_running_loop()
+    admission._waiting.extend(loop.create_future() for _ in range(count))
+    pauses = 0.0
+    while admission._waiting:
+        pauses += admission._pause()
+        admission._waiting.popleft()
+    assert pauses == pytest.approx(seconds, abs=0.05)
 
 
 def test_load_is_the_share_of_the_time_that_fan_out_takes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +145,7 @@ async def test_waiting_sockets_are_admitted_when_message_flow_ends(
     messages = MessageFlow()
     admission = AdmissionQueue(messages)
     monkeypatch.setattr(module, "ADMISSION_INTERVAL", 0.5)
-    monkeypatch.setattr(module, "MAX_ADMISSION_TIME", 60)
+    monkeypatch.setattr(module, "SHARED_PAUSE", 60)
     messages.record()
     begun = time.monotonic()
     await asyncio.gather(*(admission.wait_for_turn() for _ in range(20)))
@@ -273,7 +277,7 @@ def full_queue(monkeypatch: pytest.MonkeyPatch, connections: ConnectionCounter) 
     monkeypatch.setattr(runtime, "start", lambda loop: None)
     monkeypatch.setattr(runtime, "connections", connections)
     monkeypatch.setattr(module, "ADMISSION_INTERVAL", 3600)
-    monkeypatch.setattr(module, "MAX_ADMISSION_TIME", 3600)
+    monkeypatch.setattr(module, "SHARED_PAUSE", 3600)
     messages = MessageFlow()
     monkeypatch.setattr(runtime, "admission", AdmissionQueue(messages))
     monkeypatch.setattr(runtime, "refusals", RefusalQueue(NoMessageFlow()))

@@ -24,7 +24,7 @@ from realtime.delivery.membership_watch import MembershipWatch
 from realtime.errors import Removed
 from rooms import membership, services
 from rooms.followed_rooms import current_memberships, memberships
-from rooms.membership_counters import changed_counters
+from rooms.membership_counters import changed_membership_counters
 from rooms.models import Room, RoomKind
 from rooms.notifications import change_notifications
 from tests.factories import Wire, commits, make_caller, make_room, make_user, store_message
@@ -106,9 +106,9 @@ async def test_hint_leads_to_one_check_for_users_of_this_process(
 
     def record(known: dict[int, int]) -> dict[int, int]:
         checked.append(known)
-        return changed_counters(known)
+        return changed_membership_counters(known)
 
-    monkeypatch.setattr(module, "changed_counters", record)
+    monkeypatch.setattr(module, "changed_membership_counters", record)
     monkeypatch.setattr(module, "CHECK_DELAY", 0)
     for _ in range(3):
         site.watch.hint([site.caller.user_id, 10**9])
@@ -225,7 +225,7 @@ async def test_watch_survives_a_busy_database(
 
     monkeypatch.setattr(module, "CHECK_DELAY", 0)
     with monkeypatch.context() as patched:
-        patched.setattr(module, "changed_counters", fail)
+        patched.setattr(module, "changed_membership_counters", fail)
         site.watch.hint([site.caller.user_id])
         await asyncio.sleep(0.2)
     assert "wait for the database" in caplog.text
@@ -237,7 +237,7 @@ async def test_watch_survives_a_busy_database(
 
 def test_ten_thousand_users_are_one_query() -> None:
     with CaptureQueriesContext(connection) as queries:
-        assert changed_counters(dict.fromkeys(range(1, 10_001), 0)) == {}
+        assert changed_membership_counters(dict.fromkeys(range(1, 10_001), 0)) == {}
     assert len(queries) == 1
 
 

@@ -15,7 +15,7 @@ from realtime.delivery import repair as repair_module
 from realtime.delivery.repair import Repair
 from realtime.delivery.subscriber import Subscriber
 from rooms.models import Room, RoomKind
-from rooms.selectors import changed_counters
+from rooms.selectors import changed_room_counters
 from tests.factories import Wire, make_caller, make_room, make_session, store_message
 from tests.realtime.wiring import database, make_hub, make_revocation, send_queue
 
@@ -33,25 +33,25 @@ def test_changed_counters_returns_only_rooms_that_differ() -> None:
     rooms = [make(name) for name in ("same", "older here", "removal", "ahead here")]
     same, older, removal, ahead = (room.pk for room in rooms)
     known = {same: (3, 1), older: (2, 1), removal: (3, 0), ahead: (4, 1)}
-    assert changed_counters(known) == {older: (3, 1), removal: (3, 1), ahead: (3, 1)}
+    assert changed_room_counters(known) == {older: (3, 1), removal: (3, 1), ahead: (3, 1)}
 
 
 def test_changed_counters_returns_none_for_a_deleted_room() -> None:
     room = make("gone")
     Room.objects.filter(pk=room.pk).update(deleted_at=timezone.now())
-    assert changed_counters({room.pk: (3, 1)}) == {room.pk: None}
+    assert changed_room_counters({room.pk: (3, 1)}) == {room.pk: None}
 
 
 def test_ten_thousand_rooms_are_one_query() -> None:
     room = make("here")
     known = {room.pk: (3, 1)} | dict.fromkeys(range(1_000_000, 1_010_000), (1, 0))
     with CaptureQueriesContext(connection) as queries:
-        assert len(changed_counters(known)) == 10_000
+        assert len(changed_room_counters(known)) == 10_000
     assert len(queries) == 1
 
 
 def test_changed_counters_of_no_rooms_are_empty() -> None:
-    assert changed_counters({}) == {}
+    assert changed_room_counters({}) == {}
 
 
 def test_ended_sessions_returns_only_requested_sessions() -> None:

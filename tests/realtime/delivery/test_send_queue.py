@@ -250,7 +250,7 @@ def test_put_to_a_disconnected_peer_raises_no_error() -> None:
     wire = DisconnectedWire()
     queue = send_queue(wire)
     assert queue.put(text_frame("1"))
-    assert queue.gone
+    assert queue.disconnected
     assert queue.put(text_frame("2"))
     queue.close(CloseCode.NORMAL)
     assert wire.texts == ["1"]
@@ -263,7 +263,7 @@ async def test_peer_that_disconnects_while_blocked_raises_no_error() -> None:
     queue.put(text_frame("1"))
     wire.unblock()
     await queue.drained()
-    assert queue.gone
+    assert queue.disconnected
     assert wire.texts == ["0"]
 
 
@@ -322,7 +322,7 @@ async def test_cancelled_blocked_send_ends_cleanly(wire: Wire, queue: SendQueue)
     queue.put(text_frame("0"))
     queue.discard()  # before its task ever ran
     await asyncio.wait_for(queue.drained(), 5)
-    assert queue.gone
+    assert queue.disconnected
     assert wire.texts == []
 
 

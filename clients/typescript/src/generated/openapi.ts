@@ -335,7 +335,7 @@ export interface paths {
         };
         /**
          * List the members of a room in the order of joining
-         * @description `online` is true for members with an open socket in this room.
+         * @description `online` is true for members with an open socket in this room or on `/ws/events/`.
          */
         get: operations["listMembers"];
         put?: never;
@@ -625,7 +625,7 @@ export interface paths {
         /**
          * Search the messages of all rooms that you may read
          * @description The newest come first. Case and accents are ignored. `highlight` is HTML that is safe to insert:
-         *     an excerpt of the text with the matches in `<mark>`. `Link` has a `next` only. A page looks at a
+         *     an excerpt of the text with the matches in `<mark>`. `Link` has a `next` only. A page reads a
          *     limited number of messages, so it can be short or empty: as long as `Link` has a `next`, there
          *     may be older ones.
          */
@@ -658,7 +658,7 @@ export interface paths {
         head?: never;
         /**
          * Edit your own message
-         * @description Only the text changes; `edited_at` tells when.
+         * @description Only the text changes; `edited_at` is the time.
          */
         patch: operations["editMessage"];
         trace?: never;

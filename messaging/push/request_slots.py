@@ -9,14 +9,14 @@ import time
 from collections import Counter
 
 PER_THREAD = 2
-"""A thread's next request waits ready, for the time until the follower looks again."""
+"""A thread's next request waits ready, for the time until the follower reads again."""
 SHARES = 4
 SLOW = 3.0
 """Seconds of a request after which its host counts as slow."""
 SLOW_TTL = 60.0
 
 
-class Places:
+class RequestSlots:
     """Counts running requests. Used by one thread."""
 
     def __init__(self, threads: int) -> None:
@@ -31,7 +31,7 @@ class Places:
         return self._count - self._users.total()
 
     def acquire(self, user_id: int, host: str) -> bool:
-        """Takes a place for a request. False when the user or the host has its share."""
+        """Takes a slot for a request. False when the user or the host has its share."""
         if user_id in self.full_users() or host in self.full_hosts():
             return False
         self._users[user_id] += 1
@@ -39,7 +39,7 @@ class Places:
         return True
 
     def release(self, user_id: int, host: str, *, seconds: float) -> None:
-        """Frees the place of a request that took so long."""
+        """Frees the slot of a request that took so long."""
         # Subtracting drops what has become zero: both stay as small as what is running.
         self._users -= Counter([user_id])
         self._hosts -= Counter([host])

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from realtime.delivery import full_collections as module
-from realtime.delivery.full_collections import FullCollections
+from realtime.delivery import garbage_collection as module
+from realtime.delivery.garbage_collection import GarbageCollector
 from realtime.delivery.local_state import MessageFlow
 
 
@@ -26,7 +26,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def full_collections_within(seconds: float, messages: MessageFlow, *, flowing: bool) -> int:
-    collections = FullCollections(messages)
+    collections = GarbageCollector(messages)
     collections.start()
     before: int = gc.get_stats()[2]["collections"]
     for _ in range(round(seconds / 0.01)):
@@ -54,7 +54,7 @@ async def test_full_collection_runs_in_an_endless_message_flow(
 
 
 async def test_new_objects_start_no_full_collection(messages: MessageFlow) -> None:
-    collections = FullCollections(messages)
+    collections = GarbageCollector(messages)
     collections.start()
     before = gc.get_stats()[2]["collections"]
     kept = [[number] for number in range(300_000)]

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.servers import Server
 
-from .looks import check_accessibility, check_keyboard, check_width
+from .accessibility import check_accessibility, check_keyboard, check_width
 from .two_users import Playground
 from .watched_page import watched
 

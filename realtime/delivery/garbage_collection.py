@@ -23,7 +23,7 @@ MAX_SHARE = 0.02
 """Share of the time that full collections may take."""
 
 
-class FullCollections:
+class GarbageCollector:
     """Runs on the loop of the sockets, because a collection stops all threads anyway."""
 
     def __init__(self, message_flow: MessageFlow) -> None:
