@@ -47,59 +47,59 @@ class UnansweredRequests:
 unanswered = UnansweredRequests()
 
 
-class TokenTurns:
-    """Limits the requests that run at once with one access token.
+class UserTurns:
+    """Limits the requests of one user that run at once.
 
     The limit is CHAT_REQUESTS_PER_USER. Others wait. Building a response may take ten times its
     size: a hundred at once would need more memory than all limits of unread responses allow.
     """
 
     def __init__(self) -> None:
-        self._running: dict[bytes, int] = {}
-        self._waiting: dict[bytes, deque[asyncio.Future[None]]] = {}
+        self._running: dict[int, int] = {}
+        self._waiting: dict[int, deque[asyncio.Future[None]]] = {}
 
-    async def take(self, token: bytes) -> "Turn":
+    async def take(self, user_id: int) -> "Turn":
         """Waits for a turn.
 
         It ends when the response begins, so slow readers do not keep it.
         """
         limit: int | None = settings.CHAT_REQUESTS_PER_USER
-        if limit is None or self._running.get(token, 0) < limit:
-            self._running[token] = self._running.get(token, 0) + 1
-            return Turn(self, token)
+        if limit is None or self._running.get(user_id, 0) < limit:
+            self._running[user_id] = self._running.get(user_id, 0) + 1
+            return Turn(self, user_id)
         turn_ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(token, deque()).append(turn_ready)
+        self._waiting.setdefault(user_id, deque()).append(turn_ready)
         try:
             await turn_ready
         except asyncio.CancelledError:
             if turn_ready.done() and not turn_ready.cancelled():
-                self.release(token)
+                self.release(user_id)
             raise
-        return Turn(self, token)
+        return Turn(self, user_id)
 
-    def release(self, token: bytes) -> None:
+    def release(self, user_id: int) -> None:
         """Passes the turn on to the request that has waited longest."""
-        waiting = self._waiting.get(token)
+        waiting = self._waiting.get(user_id)
         while waiting:
             turn_ready = waiting.popleft()
             if not turn_ready.done():
                 turn_ready.set_result(None)
                 return
-        self._waiting.pop(token, None)
-        self._running[token] -= 1
-        if not self._running[token]:
-            del self._running[token]
+        self._waiting.pop(user_id, None)
+        self._running[user_id] -= 1
+        if not self._running[user_id]:
+            del self._running[user_id]
 
 
 class Turn:
-    __slots__ = ("_token", "_turns")
+    __slots__ = ("_turns", "_user_id")
 
-    def __init__(self, turns: TokenTurns, token: bytes) -> None:
+    def __init__(self, turns: UserTurns, user_id: int) -> None:
         self._turns = turns
-        self._token: bytes | None = token
+        self._user_id: int | None = user_id
 
     def end(self) -> None:
         """Ends the turn. A second call does nothing."""
-        token, self._token = self._token, None
-        if token is not None:
-            self._turns.release(token)
+        user_id, self._user_id = self._user_id, None
+        if user_id is not None:
+            self._turns.release(user_id)

@@ -41,4 +41,5 @@ def _start() -> None:
     for follower in followers():
         follower.start()
         # Gives up the lease, so that another process continues without a wait.
-        atexit.register(follower.stop)
+        runtime.lifecycle.at_shutdown(follower.stop)
+        atexit.register(follower.stop)  # for servers whose signals are not known

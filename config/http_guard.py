@@ -18,7 +18,7 @@ from realtime.servers.http_bodies import discard_rest
 from realtime.servers.http_responses import HttpConnection, http_connection
 from realtime.servers.uploads import is_upload, max_discarded
 
-from .concurrent_requests import TokenTurns, unanswered
+from .concurrent_requests import UserTurns, unanswered
 from .http_refusals import (
     Refusal,
     busy,
@@ -53,7 +53,7 @@ class HttpGuard:
 
     def __init__(self, application: Any) -> None:
         self._application = application
-        self._turns = TokenTurns()
+        self._turns = UserTurns()
         self._unread = UnreadConnections()
         self._storing = asyncio.Semaphore(MAX_STORED_AT_ONCE)
         self._probes: set[asyncio.Future[None]] = set()
@@ -93,7 +93,7 @@ class HttpGuard:
         runtime.start(asyncio.get_running_loop())
         response = PacedResponse(send, connection, self._unread, head.network)
         with runtime.lifecycle.working():
-            work = asyncio.ensure_future(self._work(scope, receive, response, head.token))
+            work = asyncio.ensure_future(self._work(scope, receive, response, head.signed_user()))
             self._count(work, response, head, is_probe=is_probe)
             await _answer_in_time(scope, work, response, settings.CHAT_DATABASE_TIMEOUT)
 
@@ -113,7 +113,9 @@ class HttpGuard:
             response = PacedResponse(send, connection, self._unread, head.network)
             scope, receive = with_file(scope, upload), with_body(b"", receive)
             with runtime.lifecycle.working():
-                work = asyncio.ensure_future(self._store(scope, receive, response, head.token))
+                work = asyncio.ensure_future(
+                    self._store(scope, receive, response, head.signed_user())
+                )
                 self._count(work, response, head, is_probe=False)
                 await _answer_in_time(scope, work, response, UPLOAD_TIMEOUT)
         finally:
@@ -144,18 +146,18 @@ class HttpGuard:
             response.on_begin(partial(unanswered.discard, work))
 
     async def _store(
-        self, scope: Any, receive: Any, response: PacedResponse, token: bytes | None
+        self, scope: Any, receive: Any, response: PacedResponse, user_id: int | None
     ) -> None:
         async with self._storing:
-            await self._work(scope, receive, response, token)
+            await self._work(scope, receive, response, user_id)
 
     async def _work(
-        self, scope: Any, receive: Any, response: PacedResponse, token: bytes | None
+        self, scope: Any, receive: Any, response: PacedResponse, user_id: int | None
     ) -> None:
-        if token is None:
+        if user_id is None:
             await self._application(scope, receive, response.send)
             return
-        turn = await self._turns.take(token)
+        turn = await self._turns.take(user_id)
         try:
             if not response.is_over:
                 response.on_begin(turn.end)

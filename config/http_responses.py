@@ -7,6 +7,7 @@ as the client reads.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,9 @@ SMALL = 64 * 1024
 WINDOW = 128 * 1024
 """Bytes that a response other than JSON holds at most: a chunk and the server's buffer."""
 SWEEP_INTERVAL = 1.0
+EVICTED_AFTER = 30.0
+"""Seconds after which a response may be cut for others, once all bytes are in use. A client that
+reads a little now and then never reaches CHAT_UNREAD_TIMEOUT."""
 
 unread_disconnects = Counter(
     "chat_http_unread_disconnects", "HTTP connections closed because the client did not read"
@@ -36,6 +40,8 @@ class ResponseBytes:
     def __init__(self) -> None:
         self.total = 0
         self._by_caller: dict[str, int] = {}
+        self._begun: dict[PacedResponse, float] = {}
+        """When each counted response began, oldest first."""
 
     def exceeded_setting(self, caller: str, size: int) -> str | None:
         """Returns the limit that `size` more bytes exceed; a first response exceeds none."""
@@ -47,6 +53,21 @@ class ResponseBytes:
         if limit is not None and self.total and self.total + size > limit:
             return "CHAT_RESPONSE_BYTES"
         return None
+
+    def note_begun(self, response: "PacedResponse") -> None:
+        self._begun[response] = time.monotonic()
+
+    def note_ended(self, response: "PacedResponse") -> None:
+        self._begun.pop(response, None)
+
+    def make_room(self, size: int) -> None:
+        """Cuts the oldest responses while `size` more bytes exceed the limit."""
+        limit: int | None = settings.CHAT_RESPONSE_BYTES
+        while limit is not None and self._begun and self.total + size > limit:
+            oldest, begun_at = next(iter(self._begun.items()))
+            if time.monotonic() - begun_at < EVICTED_AFTER:
+                return
+            oldest.cut()
 
     def add(self, caller: str, size: int) -> None:
         """Adds `size` bytes, or subtracts them when negative."""
@@ -194,11 +215,22 @@ class PacedResponse:
         """Drops the unsent rest and releases its bytes."""
         if self._drainer is not None:
             self._drainer.cancel()
+        self._release()
+        if self._connection.is_waiting():
+            self._unread.watch(self._connection)
+
+    def cut(self) -> None:
+        """Closes the connection, and releases the bytes at once."""
+        unread_disconnects.inc()
+        self.is_over = True
+        self._release()
+        self._connection.abort()
+
+    def _release(self) -> None:
+        response_bytes.note_ended(self)
         if self._caller is not None and self._counted:
             response_bytes.add(self._caller, -self._counted)
             self._counted = 0
-        if self._connection.is_waiting():
-            self._unread.watch(self._connection)
 
     def _refuses(self, headers: Any) -> bool:
         """Returns whether the response exceeds a limit; counts it otherwise."""
@@ -212,12 +244,14 @@ class PacedResponse:
         if length <= SMALL:
             return False
         size = length if self._is_json else WINDOW
+        response_bytes.make_room(size)
         setting = response_bytes.exceeded_setting(self._caller_name(), size)
         if setting is not None:
             self.refusal = busy(setting)
             return True
         self._connection.bound()
         self._count(size)
+        response_bytes.note_begun(self)
         return False
 
     def _caller_name(self) -> str:

@@ -3,7 +3,9 @@
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 from django.db import connection
 from django.db.models import Q
@@ -16,7 +18,10 @@ from .models import Mention, Message
 
 MAX_MENTIONS = 50
 """Names of one message that are looked up."""
+MAX_STRIPPED = 3
+"""Signs at the end of a name of which each number is tried: `@ila...` may be `ila..`."""
 ALL = "all"
+SIGNS = "".join(PUNCTUATION)
 SIGN = re.compile(r"(?<![\w@.+-])@(\S+)")
 """Not within a word, as in e-mail addresses."""
 
@@ -43,11 +48,17 @@ class MentionedNames(NamedTuple):
 
 
 def names_in(text: str) -> MentionedNames:
-    """Returns the keys of the names after an `@`. `@all` is no user's name."""
+    """Returns the keys of the names after an `@`. `@all` is no user's name.
+
+    The writer calls it for texts of clients, so each word costs one check of a name, and after
+    MAX_MENTIONS names only `@all` is looked for.
+    """
     found: dict[str, list[str]] = {}
     has_all = False
-    for match in SIGN.finditer(text):
-        readings = list(_readings(match[1][: MAX_NAME_LENGTH + 1]))
+    for word in dict.fromkeys(match[1][: MAX_NAME_LENGTH + 1] for match in SIGN.finditer(text)):
+        if len(found) == MAX_MENTIONS and word[: len(ALL)].casefold() != ALL:
+            continue
+        readings = _readings(word)
         if ALL in readings:
             has_all = True
         elif readings and len(found) < MAX_MENTIONS:
@@ -55,18 +66,20 @@ def names_in(text: str) -> MentionedNames:
     return MentionedNames(list(found.values()), has_all)
 
 
-def _readings(text: str) -> Iterator[str]:
-    """Yields keys of possible names at the start of a text, the longest first."""
+def _readings(text: str) -> list[str]:
+    """Returns the keys of possible names at the start of a text, the longest first."""
     end = next((place for place, sign in enumerate(text) if not _may_follow(sign)), len(text))
-    name = text[:end]
-    while name:
-        if is_name(name):
-            yield name_key(name)
-        if name[-1] not in PUNCTUATION:
-            return
-        name = name[:-1]
+    name = text[:end].rstrip(SIGNS)
+    if not is_name(name):
+        return []
+    key, signs = name_key(name), text[len(name) : end]
+    # Signs at the end change neither the rest of a name nor its key.
+    most = min(len(signs), MAX_NAME_LENGTH - max(len(normalize("NFC", name)), len(key)))
+    lengths = [*range(most, max(most - MAX_STRIPPED, 0) - 1, -1), 0]
+    return [key + signs[:length] for length in dict.fromkeys(lengths)]
 
 
+@lru_cache(maxsize=4096)
 def _may_follow(sign: str) -> bool:
     return sign in PUNCTUATION or is_name(f"a{sign}")
 

@@ -9,7 +9,7 @@ with 1012. Only then the server's own handler runs. A second signal runs it at o
 import asyncio
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -25,6 +25,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 KNOWN_SERVERS = ("uvicorn.", "twisted.")
 DRAIN_TIMEOUT = 10.0
 FLUSH_DELAY = 0.3
+STOP_TIMEOUT = 5.0
 
 
 class Restarting(Exception):
@@ -44,6 +45,14 @@ class Lifecycle:
         self._working = 0
         self._task: asyncio.Task[None] | None = None
         self._server_handlers: dict[int, Any] = {}
+        self._at_shutdown: list[Callable[[], None]] = []
+
+    def at_shutdown(self, stop: Callable[[], None]) -> None:
+        """Registers what is called on a thread while the process drains.
+
+        uvicorn ends by the signal itself, so nothing that `atexit` knows would run.
+        """
+        self._at_shutdown.append(stop)
 
     def check_accepting(self) -> None:
         """Raises Restarting while the process drains: a new socket would be closed soon."""
@@ -82,10 +91,13 @@ class Lifecycle:
         self._task = asyncio.ensure_future(self._drain(number))
 
     async def _drain(self, number: int) -> None:
+        stopping = [asyncio.to_thread(stop) for stop in self._at_shutdown]
+        stopped = asyncio.gather(*stopping, return_exceptions=True)
         try:
             await asyncio.sleep(settings.CHAT_DRAIN_DELAY)
             self.stopped = True
             await self._finish_work()
+            await asyncio.wait([stopped], timeout=STOP_TIMEOUT)
             self._hub.close_all(CloseCode.RESTART)
             # Lets the close frames reach the clients.
             await asyncio.sleep(FLUSH_DELAY)

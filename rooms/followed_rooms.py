@@ -151,11 +151,14 @@ def pairs_parameters(pairs: Iterable[tuple[int, int]]) -> list[str]:
 RemovalReason = Literal["removed", "left", "deleted"]
 
 
-def removal_reasons(user_id: int, room_ids: Collection[int]) -> dict[int, RemovalReason]:
+def removal_reasons(
+    user_id: int, room_ids: Collection[int], *, were_readable: bool
+) -> dict[int, RemovalReason]:
     """Returns why a user cannot read rooms, as far as the database shows it.
 
     It does not show whether a user left a group or was removed: it says `removed`. So it does for a
-    group or private room of others and for a room that never was, which must look alike.
+    group or private room of others and for a room that never was, which must look alike. A deleted
+    group has no members any more, so `deleted` needs `were_readable`.
     """
     others = Q(kind=RoomKind.PRIVATE) & ~Q(low=user_id) & ~Q(high=user_id)
     rows = Room.objects.filter(pk__in=room_ids).exclude(others)
@@ -166,7 +169,7 @@ def removal_reasons(user_id: int, room_ids: Collection[int]) -> dict[int, Remova
 
     def reason(room_id: int) -> RemovalReason:
         kind, deleted_at = rooms.get(room_id, (None, None))
-        if deleted_at is not None:
+        if deleted_at is not None and (were_readable or kind != RoomKind.GROUP):
             return "deleted"
         return "left" if kind == RoomKind.PUBLIC and room_id not in banned else "removed"
 

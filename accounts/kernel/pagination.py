@@ -6,6 +6,7 @@ The Link header holds the cursors.
 import base64
 import json
 import math
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring
@@ -25,6 +26,7 @@ from .errors import Invalid, invalid
 
 Row = TypeVar("Row", bound=Model)
 Item = TypeVar("Item")
+SURROGATE = re.compile("[\ud800-\udfff]")
 MAX_CURSOR_LENGTH = 600
 """A name of 64 characters of four bytes each, and a date or an id, in base64."""
 Limit = Annotated[int, Query(50, ge=1, le=200, description="How many, at most 200")]
@@ -258,8 +260,9 @@ def _decode(cursor: str, length: int) -> tuple[bool, list[Any]]:
 
 
 def _is_plain(value: object) -> bool:
+    """Whether a database takes the value: no NUL, no half of a surrogate pair."""
     if isinstance(value, str):
-        return "\x00" not in value and value.isprintable()
+        return "\x00" not in value and not SURROGATE.search(value)
     return type(value) is int and abs(value) < 2**63
 
 

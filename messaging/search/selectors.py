@@ -56,6 +56,8 @@ SAMPLE = 1024
 """Messages in which matches are counted to expect how many the index finds."""
 FEW = 128
 """Rows that are asked for at once: one by one they take twice as long."""
+FREE_TERMS = 4
+"""A message is compared with each excluded term. With more terms than these fewer are compared."""
 MAX_ROOM_TOKENS = 200
 """Rooms that a query of the index names."""
 MAX_NAMED_MESSAGES = 100_000
@@ -222,7 +224,7 @@ class _Finder:
     def find(self, before_id: int | None, count: int) -> _Scan:
         """Returns the newest hits, older than a message of an earlier page."""
         low, high = self._bounds(before_id)
-        newest, hits, step = high, list[_Hit](), WALK
+        newest, hits, step = high, list[_Hit](), self._fewer(WALK)
         while step:
             middle = max(low, high - step)
             hits += self._walk(middle, high, count - len(hits))
@@ -242,10 +244,13 @@ class _Finder:
         # Without a word to look up, and before an import was indexed, there is only the slow way.
         is_indexed = query and (until is None or until >= high_id)
         if not is_indexed or self._is_common(low, high):
-            middle = max(low, high - MAX_READ)
+            middle = max(low, high - self._fewer(MAX_READ))
             return _Scan(self._walk(middle, high, count), self._id_after(low, middle))
         by_index = self._by_fts5 if connection.vendor == "sqlite" else self._by_gin
         return by_index([query, self._id_at(low), high_id], count)
+
+    def _fewer(self, rows: int) -> int:
+        return rows * FREE_TERMS // max(FREE_TERMS, len(self._terms))
 
     def _is_common(self, low: int, high: int) -> bool:
         """Whether PostgreSQL's index would find too many, mostly in other rooms."""

@@ -21,6 +21,13 @@ UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00
 """Han, Hiragana and Katakana are written without spaces: each character counts as a word."""
 VOICING_MARKS = "\u3099\u309a"
 """Become one character with the Kana before them."""
+MAX_DECOMPOSED = 4
+"""Characters to which one of a text may grow in NFKD: a Hangul syllable becomes three, a Vietnamese
+letter too. A few become eighteen, and a message of them would cost a hundred others."""
+MAX_STORED = 2
+"""Characters of `Message.words` for each of the text: Han characters need a space each."""
+ALLOWANCE = 64
+"""More for short texts: a query of one such character must find it."""
 PART_LENGTH = 48
 """Shorter than MAX_WORD_LENGTH, so that the words of most parts need not be cut."""
 _ASCII = bytes(ord(chr(code).lower()) if chr(code).isalnum() else 32 for code in range(128)).ljust(
@@ -64,7 +71,15 @@ def stored_words(text: str, files: Iterable[Mapping[str, Any]] = ()) -> str:
         words.append(FILE_TOKEN)
     if any(kind.startswith("image/") for kind in types):
         words.append(IMAGE_TOKEN)
-    return f" {' '.join(words)} " if words else ""
+    stored = _bounded(" ".join(words), MAX_STORED * len(text))
+    return f" {stored} " if words else ""
+
+
+def _bounded(words: str, length: int) -> str:
+    """Cuts stored words of a text that grew too much, between two words."""
+    if len(words) <= length + ALLOWANCE:
+        return words
+    return words[: length + ALLOWANCE].rpartition(" ")[0]
 
 
 def words_in(text: str, begin: int = 0, end: int | None = None) -> Iterator[Word]:
@@ -105,7 +120,8 @@ def _goes_on(sign: str) -> bool:
 
 def _folded(text: str) -> str:
     """Without case and accents. Some letters are accented only in lower case: İ, ΐ."""
-    plain = ACCENTS.sub("", unicodedata.normalize("NFKD", text)).casefold()
+    decomposed = unicodedata.normalize("NFKD", text)[: MAX_DECOMPOSED * len(text) + ALLOWANCE]
+    plain = ACCENTS.sub("", decomposed).casefold()
     return unicodedata.normalize("NFC", ACCENTS.sub("", unicodedata.normalize("NFKD", plain)))
 
 

@@ -51,9 +51,11 @@ from .sql import (
 class MessageBatch:
     """Is used inside a transaction: `add` drafts in order, `move_marker`, `save`."""
 
-    def __init__(self, drafts: Sequence[Draft], marks: Sequence[MarkCommand] = ()) -> None:
+    def __init__(
+        self, drafts: Sequence[Draft], marks: Sequence[MarkCommand], mentions: BatchMentions
+    ) -> None:
         self._now = timezone.now()
-        self._mentions = BatchMentions(drafts)
+        self._mentions = mentions
         self._new: list[tuple[Draft, MessageState]] = []
         self._joining: dict[tuple[int, int], int] = {}
         self._earlier = EarlierSends(self._lock_and_read(drafts, marks), self._rooms)

@@ -31,6 +31,7 @@ from messaging.events import DeliveredAdvanced, MessageSent, ReadAdvanced
 from messaging.metrics import batch_stored, batch_taken, batches_repeated, messages_stored
 
 from .batch import MessageBatch
+from .batch_mentions import BatchMentions
 from .drafts import Draft, Sent
 from .read_markers import DeliveredMarker, MarkCommand, MarkDelivered, MarkRead, ReadMarker
 
@@ -255,8 +256,9 @@ def _is_conflict(error: OperationalError) -> bool:
 def _store_together(batch: Sequence[QueuedWrite]) -> None:
     drafts = [one.command for one in batch if isinstance(one.command, Draft)]
     marks = [one.command for one in batch if isinstance(one.command, MarkCommand)]
+    mentions = BatchMentions(drafts)  # no text is parsed while other writers wait
     with writing(), thread_connection().wrap_database_errors:
-        message_batch = MessageBatch(drafts, marks)
+        message_batch = MessageBatch(drafts, marks, mentions)
         sent = iter([_add(message_batch, draft) for draft in drafts])
         marked = iter([message_batch.move_marker(mark) for mark in marks])
         message_batch.save()

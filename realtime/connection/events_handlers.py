@@ -274,7 +274,9 @@ class EventsHandlers:
         if not self._runtime.hub.is_open(self.socket):
             return None  # As in `_follow`.
         if row is None:
-            reasons = await self._runtime.database.run(removal_reasons, pair[0], [room_id])
+            reasons = await self._runtime.database.run(
+                removal_reasons, pair[0], [room_id], were_readable=self.socket.knows(room_id)
+            )
             self.socket.end_room(room_id, reasons[room_id])
             return None
         already = self.socket.followed.get(room_id)

@@ -143,7 +143,9 @@ class MembershipWatch:
         for known in before:
             lost = known.rooms.keys() - current[known.user_id].keys()
             if lost:
-                reasons = await self._database.run(removal_reasons, known.user_id, lost)
+                reasons = await self._database.run(
+                    removal_reasons, known.user_id, lost, were_readable=True
+                )
                 self._end_rooms(known, reasons)
             self._add_rooms(known.socket, added)
             self._mute_rooms(known.socket, current[known.user_id])

@@ -46,6 +46,7 @@ HTTPTOOLS = (
             "headers",
             "on_headers_complete",
             "on_message_complete",
+            "pipeline",
             "send_400_response",
             "timeout_keep_alive_task",
             "transport",
@@ -75,6 +76,9 @@ RESPONSES = (
 )
 REQUIRED = (*HTTPTOOLS, *H11, *RESPONSES)
 
+MAX_PIPELINED = 32
+"""Requests that wait for the answer to the one before them, 2 KB each. uvicorn bounds them by the
+size of a read alone, which may hold 14,000."""
 MAX_CHUNK = 4096
 """Bytes that are parsed before limits are checked again: one read may have 256 KiB."""
 TOO_LARGE = (
@@ -187,6 +191,9 @@ class BoundedHttpTools(HttpToolsProtocol):
             if self.transport.is_closing() or self._connection.is_upgraded:
                 return
             self._feed(data[start : start + step])
+            if len(self.pipeline) > MAX_PIPELINED:
+                self.transport.abort()
+                self.pipeline.clear()
         self._connection.received()
 
     def _feed(self, data: bytes) -> None:

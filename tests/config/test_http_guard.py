@@ -3,10 +3,15 @@
 import asyncio
 from typing import Any
 
+from django.utils import timezone
 from pytest_django import Settings
 
+from accounts.auth import Caller
+from accounts.models import Session
+from accounts.tokens import mint
 from config.concurrent_requests import unanswered
 from config.http_guard import HttpGuard
+from messaging.attachments.media_keys import make_key
 
 SCOPE = {"type": "http", "method": "GET", "query_string": b"", "headers": []}
 PROBES = ("/healthz", "/readyz", "/metrics", "/healthz/", "/readyz/", "/metrics/")
@@ -29,7 +34,11 @@ class Stuck:
         self.at_work -= 1
 
     async def get(
-        self, path: str = "/api/rooms", address: str = "192.0.2.1", token: str = ""
+        self,
+        path: str = "/api/rooms",
+        address: str = "192.0.2.1",
+        authorization: str = "",
+        query: bytes = b"",
     ) -> int:
         """The status of the answer."""
         events: list[Any] = []
@@ -37,8 +46,13 @@ class Stuck:
         async def send(event: Any) -> None:
             events.append(event)
 
-        headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
-        scope = SCOPE | {"path": path, "client": (address, 1), "headers": headers}
+        headers = [(b"authorization", authorization.encode())] if authorization else []
+        scope = SCOPE | {
+            "path": path,
+            "client": (address, 1),
+            "headers": headers,
+            "query_string": query,
+        }
         await self.app(scope, None, send)
         status: int = events[0]["status"]
         return status
@@ -71,11 +85,25 @@ async def test_one_address_leaves_places_to_others(settings: Settings) -> None:
     assert await site.get() == 200
 
 
+def token_of(user_id: int, session_id: int) -> str:
+    session = Session(pk=session_id, user_id=user_id, refresh_jti="x", rotated_at=timezone.now())
+    return mint(session).access
+
+
 async def test_requests_of_one_user_wait_for_their_turn(settings: Settings) -> None:
     settings.CHAT_REQUESTS_PER_USER = 2
     site = Stuck()
-    waiting = [asyncio.create_task(site.get(token="ila")) for _ in range(5)]
-    waiting.append(asyncio.create_task(site.get(token="kaushal")))
+    # Another session, another spelling of the header, and a media key are the same user.
+    key = make_key(Caller(1, "ila", 7, 0)).key
+    ways = [
+        site.get(authorization=f"Bearer {token_of(1, 7)}"),
+        site.get(authorization=f"Bearer {token_of(1, 8)}"),
+        site.get(authorization=f"Bearer {token_of(1, 7)}"),
+        site.get(authorization=f"bEARER   {token_of(1, 7)}"),
+        site.get(query=f"key={key}".encode()),
+        site.get(authorization=f"Bearer {token_of(2, 9)}"),
+    ]
+    waiting = [asyncio.create_task(way) for way in ways]
     await asyncio.sleep(0.01)
     assert site.at_work == 3
     waiting.pop(2).cancel()  # one that waits

@@ -1,13 +1,14 @@
 """Bytes that clients do not read, and connections whose clients take nothing."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from pytest_django import Settings
 from typing_extensions import override
 
 from config import http_responses
-from config.http_responses import ResponseBytes, UnreadConnections
+from config.http_responses import PacedResponse, ResponseBytes, UnreadConnections
 from realtime.servers.http_responses import UnknownHttpConnection
 
 
@@ -74,3 +75,33 @@ def test_a_first_response_is_never_too_large(settings: Settings) -> None:
     unread.add("user:1", -90)
     assert unread.exceeded_setting("user:1", 300) is None
     assert unread.total == 0
+
+
+def large_response(size: int) -> tuple[PacedResponse, Line]:
+    """Begins an answer in JSON; its refusal says whether it may be sent."""
+    line = Line()
+    response = PacedResponse(lambda event: None, line, UnreadConnections(), "192.0.2.0/24")
+    headers = [(b"content-length", b"%d" % size), (b"content-type", b"application/json")]
+    response.is_over = response._refuses(headers)
+    return response, line
+
+
+async def test_old_response_makes_room_for_a_new_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CHAT_RESPONSE_BYTES_PER_USER = None
+    settings.CHAT_RESPONSE_BYTES = 250_000
+    monkeypatch.setattr(http_responses, "response_bytes", ResponseBytes())
+    now = 1000.0
+    monkeypatch.setattr(http_responses, "time", SimpleNamespace(monotonic=lambda: now))
+    (first, slow), (second, other) = large_response(100_000), large_response(100_000)
+    assert large_response(100_000)[0].refusal is not None
+    now += http_responses.EVICTED_AFTER
+    third, last = large_response(100_000)
+    assert third.refusal is None
+    assert (slow.aborted, other.aborted) == (True, False)
+    for line in (other, last):
+        line.left = 0
+    for response in (first, second, third):
+        response.close()
+    assert http_responses.response_bytes.total == 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -300,6 +301,24 @@ class FollowCommand:
                 return
             await asyncio.sleep(0.1)
         raise AssertionError(self.log.read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["uvicorn", "daphne"])
+def test_server_that_stops_gives_up_its_lease(tmp_path: Path, kind: str) -> None:
+    settings = {"CHAT_FOLLOWER": "server", "CHAT_FOLLOWER_TTL": "15", "LOG_LEVEL": "INFO"}
+    with serving_together([kind, kind], tmp_path, **settings) as servers:
+        first, second = sorted(
+            servers, key=lambda server: "follows push" not in server.log.read_text()
+        )
+        assert "follows push" in first.log.read_text()
+        first.stop()
+        stopped_at = time.monotonic()
+        while "follows push" not in second.log.read_text():
+            # It asks every 5 s; a lease that was not given up lasts for 15 s.
+            assert time.monotonic() - stopped_at < 10, second.log.read_text()
+            time.sleep(0.1)
+        assert "Traceback" not in first.log.read_text()
 
 
 @pytest.mark.slow

@@ -48,6 +48,8 @@ def unread_mentions(caller: Caller, room: Room) -> int:
         ("@@ila", []),
         ("@ @- @…", []),
         ("@日本語", [["日本語"]]),
+        ("@ila" + "." * 9, [["ila" + "." * n for n in (9, 8, 7, 6, 0)]]),
+        ("@" + "x" * 64 + ".", [["x" * 64]]),
         ("@" + "x" * 100, []),
         ("@all and @ila", [["ila"]]),
     ],

@@ -183,7 +183,7 @@ def test_removal_has_a_reason(owner: User, friend: User, group: Room) -> None:
     own, foreign = (make_private_room(owner.pk, other) for other in (friend, make_user()))
     Room.objects.filter(pk__in=[own.pk, foreign.pk]).update(deleted_at=timezone.now())
     ids = [group.pk, banned.pk, left.pk, gone.pk, own.pk, foreign.pk, 10**9]
-    assert followed_rooms.removal_reasons(friend.pk, ids) == {
+    reasons = {
         group.pk: "removed",
         banned.pk: "removed",
         left.pk: "left",
@@ -192,6 +192,10 @@ def test_removal_has_a_reason(owner: User, friend: User, group: Room) -> None:
         foreign.pk: "removed",
         10**9: "removed",
     }
+    assert followed_rooms.removal_reasons(friend.pk, ids, were_readable=True) == reasons
+    # To others a deleted group looks like one that never was.
+    guessed = followed_rooms.removal_reasons(friend.pk, ids, were_readable=False)
+    assert guessed == reasons | {gone.pk: "removed"}
 
 
 def test_private_room_is_found_by_its_other_user(owner: User, friend: User) -> None:

@@ -94,6 +94,19 @@ def test_pages_list_each_room_once_in_the_order_of_the_name_that_matches(text: s
             assert list(back) == list(before)
 
 
+def test_page_after_a_title_with_joiners_is_found() -> None:
+    for number, title in enumerate(["Family 👨‍👩‍👧", "Family می‌خواهم", "Family plain"]):
+        new_room(f"room{number}", title)
+    found, cursor = set[int](), None
+    while True:
+        page = page_of("fam", cursor=cursor, limit=1)
+        found |= {room.pk for room in page}
+        if "next" not in page.links:
+            break
+        cursor = page.links["next"]["cursor"]
+    assert len(found) == 3
+
+
 @pytest.mark.parametrize("kind", [None, RoomKind.GROUP])
 def test_a_cursor_of_another_list_is_refused(kind: str | None) -> None:
     with pytest.raises(Invalid):

@@ -126,10 +126,10 @@ class Tokens:
 
 
 def life_of(token: str) -> float:
-    """Returns the seconds until a token that has just arrived ends, by this machine's clock.
+    """Returns the seconds until a token ends that has just arrived.
 
-    DEFAULT_LIFE for a token without an end, and for one that is over on arrival: then the clock is
-    wrong, and the server's refusal decides.
+    By the clock of this machine. DEFAULT_LIFE for a token without an end, and for one that is over
+    on arrival: then the clock is wrong, and the server's refusal decides.
     """
     try:
         payload = token.split(".")[1]

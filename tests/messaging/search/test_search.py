@@ -210,6 +210,23 @@ def pages_of(search: Search, limit: int = 3) -> list[list[str]]:
     return pages
 
 
+def test_many_excluded_words_are_compared_with_fewer_messages(
+    ila: Caller, room: Room, small_steps: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selectors, "WALK", 4)
+    monkeypatch.setattr(selectors, "MAX_READ", 4)
+    for number in range(12):
+        store_message(ila, room, f"word {number}")
+    expected = [f"word {number}" for number in range(12)][::-1]
+    pages = []
+    for count in (4, 16):
+        excluded = " ".join(f"-absent{number}" for number in range(count))
+        found = pages_of(Search(ila.user_id, excluded), limit=50)
+        assert [text for page in found for text in page] == expected
+        pages.append(len(found))
+    assert pages[1] > pages[0]
+
+
 @pytest.mark.parametrize("text", ["", "word", '"a word"', "-absent wo"])
 @pytest.mark.parametrize("is_indexed", [True, False])
 def test_a_page_looks_at_a_limited_number_of_messages_and_links_on(

@@ -42,6 +42,15 @@ def test_long_words_are_cut_in_texts_and_queries(letter: str) -> None:
     assert term.stored in stored_words(letter * 4000)
 
 
+@pytest.mark.parametrize("sign", ["\ufdfa", "\u3300", "½", "東", "각", "ế"])
+def test_words_of_a_text_grow_to_twice_its_length(sign: str) -> None:
+    stored = stored_words(sign * 4000)
+    assert len(stored) <= 2 * 4000 + 66
+    (*_, term) = parse_query(sign)
+    assert stored_words(f"a {sign} b") == f" a {' '.join(words_of(sign))} b "
+    assert term.stored.strip() in stored
+
+
 QUERIES = {
     'red "blue car" -green ye': ["+ red ", "+ blue car ", "- green ", "+ ye"],
     '-"a b" c': ["- a b ", "+ c"],

@@ -85,3 +85,13 @@ async def test_connections_of_a_proxy_are_not_counted(
     for protocol, _ in made:
         protocol.connection_lost(None)
     assert len(open_connections) == 0
+
+
+@pytest.mark.usefixtures("stock_http")
+@pytest.mark.parametrize(("count", "is_cut"), [(30, False), (14_000, True)])
+async def test_requests_that_wait_for_an_answer_are_limited(count: int, is_cut: bool) -> None:
+    protocol, wire = http(HttpToolsProtocol, "192.0.2.1")
+    protocol.data_received(b"GET / HTTP/1.1\r\n\r\n" * count)
+    assert wire.aborted.is_set() == is_cut
+    assert len(protocol.pipeline) == (0 if is_cut else count - 1)
+    protocol.connection_lost(None)
