@@ -1,4 +1,4 @@
-"""Limits unanswered requests: in total, per address and per access token."""
+"""Limits unanswered requests: in total, per address and per user."""
 
 import asyncio
 from collections import Counter, deque

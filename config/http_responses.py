@@ -60,14 +60,23 @@ class ResponseBytes:
     def note_ended(self, response: "PacedResponse") -> None:
         self._begun.pop(response, None)
 
-    def make_room(self, size: int) -> None:
-        """Cuts the oldest responses while `size` more bytes exceed the limit."""
-        limit: int | None = settings.CHAT_RESPONSE_BYTES
-        while limit is not None and self._begun and self.total + size > limit:
-            oldest, begun_at = next(iter(self._begun.items()))
-            if time.monotonic() - begun_at < EVICTED_AFTER:
-                return
-            oldest.cut()
+    def make_room(self, size: int) -> bool:
+        """Cuts the oldest responses for `size` more bytes.
+
+        Cuts none and returns False when those of over EVICTED_AFTER do not suffice.
+        """
+        missing = self.total + size - (settings.CHAT_RESPONSE_BYTES or 0)
+        now, old = time.monotonic(), list[PacedResponse]()
+        for response, begun_at in self._begun.items():
+            if missing <= 0 or now - begun_at < EVICTED_AFTER:
+                break
+            old.append(response)
+            missing -= response.counted
+        if missing > 0:
+            return False
+        for response in old:
+            response.cut()
+        return True
 
     def add(self, caller: str, size: int) -> None:
         """Adds `size` bytes, or subtracts them when negative."""
@@ -144,7 +153,6 @@ class PacedResponse:
     __slots__ = (
         "_caller",
         "_connection",
-        "_counted",
         "_drainer",
         "_is_json",
         "_network",
@@ -153,6 +161,7 @@ class PacedResponse:
         "_unread",
         "_waiting",
         "begun",
+        "counted",
         "is_over",
         "refusal",
     )
@@ -173,7 +182,7 @@ class PacedResponse:
         self._drainer: asyncio.Task[None] | None = None
         self._is_json = False
         self._caller: str | None = None
-        self._counted = 0
+        self.counted = 0
         self.begun = False
         self.is_over = False
         """Further events of the application are dropped."""
@@ -228,9 +237,9 @@ class PacedResponse:
 
     def _release(self) -> None:
         response_bytes.note_ended(self)
-        if self._caller is not None and self._counted:
-            response_bytes.add(self._caller, -self._counted)
-            self._counted = 0
+        if self._caller is not None and self.counted:
+            response_bytes.add(self._caller, -self.counted)
+            self.counted = 0
 
     def _refuses(self, headers: Any) -> bool:
         """Returns whether the response exceeds a limit; counts it otherwise."""
@@ -244,14 +253,14 @@ class PacedResponse:
         if length <= SMALL:
             return False
         size = length if self._is_json else WINDOW
-        response_bytes.make_room(size)
         setting = response_bytes.exceeded_setting(self._caller_name(), size)
+        if setting == "CHAT_RESPONSE_BYTES" and response_bytes.make_room(size):
+            setting = None
         if setting is not None:
             self.refusal = busy(setting)
             return True
         self._connection.bound()
         self._count(size)
-        response_bytes.note_begun(self)
         return False
 
     def _caller_name(self) -> str:
@@ -263,11 +272,12 @@ class PacedResponse:
         return self._caller
 
     def _count(self, size: int) -> None:
+        response_bytes.note_begun(self)
         response_bytes.add(self._caller_name(), size)
-        self._counted += size
+        self.counted += size
 
     def _queue(self, event: Any) -> None:
-        if not self._counted:  # a small response: `_refuses` did not count it
+        if not self.counted:  # a small response: `_refuses` did not count it
             self._count(len(event.get("body", b"")))
         self._waiting.append(event)
 
@@ -278,7 +288,7 @@ class PacedResponse:
 
     async def _forward(self, event: Any) -> None:
         await self._send(event)
-        if self._counted and self._is_json:
-            sent = min(self._counted, len(event.get("body", b"")))
+        if self.counted and self._is_json:
+            sent = min(self.counted, len(event.get("body", b"")))
             response_bytes.add(self._caller_name(), -sent)
-            self._counted -= sent
+            self.counted -= sent

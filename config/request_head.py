@@ -4,11 +4,15 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
 from django.http import QueryDict
 
 from accounts.auth import client_address, network_of, signed_user
 from accounts.kernel.errors import DomainError
 from messaging.attachments.media_keys import PARAMETER, read_key
+
+FILES = "/api/attachments/"
+"""Only there a media key opens anything."""
 
 
 class RequestHead:
@@ -17,12 +21,12 @@ class RequestHead:
     `length` of the body is 0 without a body, and None when the headers do not state it.
     """
 
-    __slots__ = ("_media_key", "length", "network", "token")
+    __slots__ = ("_query", "length", "network", "token")
 
     def __init__(self, scope: Any) -> None:
         self.length: int | None = 0
         self.token: bytes | None = None
-        self._media_key = _media_key(scope["query_string"])
+        self._query = scope["query_string"] if scope["path"].startswith(FILES) else b""
         forwarded = []
         for name, value in scope["headers"]:
             if name == b"authorization":
@@ -45,15 +49,10 @@ class RequestHead:
         try:
             if self.token is not None:
                 return signed_user(self.authorization)
-            return read_key(self._media_key).user_id if self._media_key else None
-        except DomainError:
+            key = QueryDict(self._query).get(PARAMETER) if self._query else None
+            return read_key(key).user_id if key else None
+        except (DomainError, SuspiciousOperation):  # the latter for too many parameters
             return None
-
-
-def _media_key(query: bytes) -> str:
-    if PARAMETER.encode() + b"=" not in query:
-        return ""
-    return QueryDict(query).get(PARAMETER, "")
 
 
 @lru_cache(maxsize=4096)

@@ -96,15 +96,13 @@ def pin_changed(event: PinChanged) -> None:
 @receives(ReadAdvanced)
 def read_advanced(event: ReadAdvanced) -> None:
     text = encode(ReadOut(username=event.username, seq=event.seq))
-    runtime.broadcaster.send_receipt(
-        event.room_id, event.user_id, text, shared=event.shared, is_read=True
-    )
+    runtime.broadcaster.send_receipt(event.room_id, event.user_id, text, shared=event.shared)
 
 
 @receives(DeliveredAdvanced)
 def delivered_advanced(event: DeliveredAdvanced) -> None:
     text = encode(DeliveredOut(username=event.username, seq=event.seq))
-    runtime.broadcaster.send_receipt(event.room_id, event.user_id, text, shared=True, is_read=False)
+    runtime.broadcaster.send_receipt(event.room_id, event.user_id, text)
 
 
 @receives(ReceiptsSharingChanged)

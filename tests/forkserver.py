@@ -45,15 +45,21 @@ class ForkServer:
             stdout=subprocess.PIPE,
         )
         self._lock = threading.Lock()
+        self._number = 0
         atexit.register(self.close)
 
     def ask(self, *request: object) -> int:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with self._lock:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._number += 1
+            self._process.stdin.write(json.dumps([self._number, *request]).encode() + b"\n")
             self._process.stdin.flush()
-            return int(self._process.stdout.readline())
+            for line in self._process.stdout:
+                number, answer = map(int, line.split())
+                if number == self._number:  # not one that a test's timeout left
+                    return answer
+        raise RuntimeError("The fork server has ended")
 
     def close(self) -> None:
         self._process.communicate(timeout=10)
@@ -70,6 +76,7 @@ class Program:
     ) -> None:
         self.args = arguments
         self.returncode: int | None = None
+        self._waiting = threading.Lock()
         output.touch()  # a reader may come before the program
         self.pid = fork_server().ask(
             "start", list(arguments), dict(environment), str(output), str(errors)
@@ -94,10 +101,11 @@ class Program:
         self.send_signal(signal.SIGKILL)
 
     def _wait(self, timeout: float | None) -> int | None:
-        if self.returncode is None and select.select([self._ended], [], [], timeout)[0]:
-            self.returncode = fork_server().ask("wait", self.pid)
-            os.close(self._ended)
-        return self.returncode
+        with self._waiting:
+            if self.returncode is None and select.select([self._ended], [], [], timeout)[0]:
+                self.returncode = fork_server().ask("wait", self.pid)
+                os.close(self._ended)
+            return self.returncode
 
 
 def main() -> None:
@@ -109,16 +117,21 @@ def main() -> None:
     gc.freeze()
     # Ctrl-C is for the programs: this process ends with the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    running: set[int] = set()
     for line in sys.stdin.buffer:
-        request, *rest = json.loads(line)
+        number, request, *rest = json.loads(line)
         if request == "start":
-            pid = os.fork()
-            if not pid:
+            answer = os.fork()
+            if not answer:
                 return _run(*rest)
-            print(pid, flush=True)
+            running.add(answer)
         else:
             _, status = os.waitpid(rest[0], 0)
-            print(os.waitstatus_to_exitcode(status), flush=True)
+            answer = os.waitstatus_to_exitcode(status)
+            running.discard(rest[0])
+        print(number, answer, flush=True)
+    for pid in running:  # pytest was killed
+        os.kill(pid, signal.SIGKILL)
     return None
 
 

@@ -169,7 +169,11 @@ def manage(environment: dict[str, str], *arguments: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         output, errors = Path(folder) / "output", Path(folder) / "errors"
         program = start_program(["manage.py", *arguments], environment, output, errors)
-        if program.wait(120):
+        try:
+            program.wait(120)
+        finally:
+            program.kill()
+        if program.returncode:
             raise RuntimeError(f"manage.py {arguments} failed: {errors.read_text()[-2000:]}")
         return output.read_text()
 

@@ -164,7 +164,7 @@ def _further_walk(walked: int, found: int, missing: int, left: int) -> int:
         return 0
     expected = round(missing * walked / found * MARGIN)
     is_cheaper = expected < left * found / walked * INDEX_COST
-    return expected if is_cheaper and walked + expected <= MAX_WALK else 0
+    return expected if is_cheaper else 0
 
 
 class _Finder:
@@ -234,6 +234,8 @@ class _Finder:
             if connection.vendor != "postgresql":  # FTS5 sorts nothing
                 break
             step = _further_walk(newest - high, len(hits), count - len(hits), high - low)
+            if newest - high + step > self._fewer(MAX_WALK):
+                break
         older = self._find_older(low, high, count - len(hits))
         return _Scan(hits + older.hits, older.end)
 
@@ -272,12 +274,13 @@ class _Finder:
 
     def _by_fts5(self, found: Sequence[Any], count: int) -> _Scan:
         """Reads what the index finds, a few rows at a time, until the page is full."""
-        self._execute(BY_FTS5, [*self._values, *found, MAX_READ])
+        most = self._fewer(MAX_READ)
+        self._execute(BY_FTS5, [*self._values, *found, most])
         hits, read, rows = list[_Hit](), 0, list[Any]()
         while len(hits) < count and (more := self._database.fetchmany(FEW)):
             rows, read = more, read + len(more)
             hits += [_Hit(*row) for row in rows if row[-1] is not None]
-        return _Scan(hits[:count], rows[-1][0] if read == MAX_READ else None)
+        return _Scan(hits[:count], rows[-1][0] if read == most else None)
 
     def _hits(self, statement: str, values: Sequence[Any]) -> list[_Hit]:
         self._execute(statement, values)

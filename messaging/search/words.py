@@ -65,21 +65,22 @@ def stored_words(text: str, files: Iterable[Mapping[str, Any]] = ()) -> str:
 
     `files` have the members of AttachmentOut.
     """
-    words = words_of(text)
+    words = [_bounded(" ".join(words_of(text)), MAX_STORED * len(text))]
     types = [file["content_type"] for file in files]
     if types:
         words.append(FILE_TOKEN)
     if any(kind.startswith("image/") for kind in types):
         words.append(IMAGE_TOKEN)
-    stored = _bounded(" ".join(words), MAX_STORED * len(text))
-    return f" {stored} " if words else ""
+    stored = " ".join(words).strip()
+    return f" {stored} " if stored else ""
 
 
 def _bounded(words: str, length: int) -> str:
     """Cuts stored words of a text that grew too much, between two words."""
     if len(words) <= length + ALLOWANCE:
         return words
-    return words[: length + ALLOWANCE].rpartition(" ")[0]
+    cut = words[: length + ALLOWANCE]
+    return cut.rpartition(" ")[0] or cut
 
 
 def words_in(text: str, begin: int = 0, end: int | None = None) -> Iterator[Word]:

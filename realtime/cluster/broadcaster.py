@@ -82,11 +82,9 @@ class Broadcaster:
         """Sends a frame outside the order of versions."""
         self._broadcast(SendToRoom(room_id, text, except_user_id, droppable))
 
-    def send_receipt(
-        self, room_id: int, user_id: int, text: str, *, shared: bool, is_read: bool
-    ) -> None:
+    def send_receipt(self, room_id: int, user_id: int, text: str, *, shared: bool = True) -> None:
         """Sends a user's read or delivered marker to users who share theirs."""
-        self._broadcast(SendReceipt(room_id, user_id, text, shared, is_read))
+        self._broadcast(SendReceipt(room_id, user_id, text, shared))
 
     def set_receipts_sharing(self, user_id: int, *, shares: bool) -> None:
         """Sends receipts to a user's open sockets from now on, or no longer."""
@@ -139,9 +137,9 @@ class Broadcaster:
                 hub.send_to_users(room_id, user_ids, text)
             case SendToRoom(room_id, text, except_user_id, droppable):
                 hub.send_to_room(room_id, text, except_user_id=except_user_id, droppable=droppable)
-            case SendReceipt(room_id, user_id, text, shared, is_read):
+            case SendReceipt(room_id, user_id, text, shared):
                 hub.send_receipt(room_id, user_id, text, shared=shared)
-                if is_read:
+                if message.is_read:
                     self._watch.marks_changed(user_id, room_id)
             case DisconnectMember(room_id, user_id, access_epoch, removed):
                 self._revocation.disconnect_member(room_id, user_id, access_epoch, removed=removed)

@@ -53,7 +53,11 @@ class SendReceipt:
     user_id: int
     text: str
     shared: bool
-    is_read: bool
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it is a read marker: an earlier version knows no field for it."""
+        return self.text.startswith('{"type":"read"')
 
 
 @dataclass(frozen=True, slots=True)

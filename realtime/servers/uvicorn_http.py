@@ -191,9 +191,6 @@ class BoundedHttpTools(HttpToolsProtocol):
             if self.transport.is_closing() or self._connection.is_upgraded:
                 return
             self._feed(data[start : start + step])
-            if len(self.pipeline) > MAX_PIPELINED:
-                self.transport.abort()
-                self.pipeline.clear()
         self._connection.received()
 
     def _feed(self, data: bytes) -> None:
@@ -207,6 +204,9 @@ class BoundedHttpTools(HttpToolsProtocol):
     @override
     def on_headers_complete(self) -> None:
         self._in_head, self._head_size = False, 0
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self.transport.abort()
+            raise ValueError("too many requests wait")  # ends the parser
         if too_many_headers(len(self.headers)):
             self._is_refused = True
             raise ValueError("too many headers")
@@ -221,7 +221,7 @@ class BoundedHttpTools(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         if self._is_refused:
             self._connection.refuse_head()
-        else:
+        elif not self.transport.is_closing():
             super().send_400_response(msg)
 
     @override

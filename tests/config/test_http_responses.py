@@ -97,6 +97,11 @@ async def test_old_response_makes_room_for_a_new_one(
     (first, slow), (second, other) = large_response(100_000), large_response(100_000)
     assert large_response(100_000)[0].refusal is not None
     now += http_responses.EVICTED_AFTER
+    assert large_response(350_000)[0].refusal is not None  # the old ones would not suffice
+    settings.CHAT_RESPONSE_BYTES_PER_USER = 250_000
+    assert large_response(100_000)[0].refusal is not None  # its own limit
+    settings.CHAT_RESPONSE_BYTES_PER_USER = None
+    assert not slow.aborted
     third, last = large_response(100_000)
     assert third.refusal is None
     assert (slow.aborted, other.aborted) == (True, False)

@@ -332,9 +332,10 @@ async def test_command_follows_and_another_one_takes_over(
     room = await group_of(ila, away, online)
     devices = [await subscribed(one, push_service.device()) for one in (away, online)]
     running = FollowCommand(first, tmp_path / "first.log")
-    await running.until_it_follows()
-    waiting = FollowCommand(first, tmp_path / "second.log")
+    waiting = running
     try:
+        await running.until_it_follows()
+        waiting = FollowCommand(first, tmp_path / "second.log")
         async with opened(online.group(room["name"])):
             await ila.post(f"/rooms/{room['id']}/messages", {"content": "one"})
             assert [one["content"] for one in await arrived(devices[0])] == ["one"]

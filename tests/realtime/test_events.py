@@ -145,9 +145,7 @@ class RecordingBroadcaster(Broadcaster):
         self.frames.append((room_id, json.loads(text())["type"]))
 
     @override
-    def send_receipt(
-        self, room_id: int, user_id: int, text: str, *, shared: bool, is_read: bool
-    ) -> None:
+    def send_receipt(self, room_id: int, user_id: int, text: str, *, shared: bool = True) -> None:
         self.frames.append((room_id, f"{json.loads(text)['type']} of {user_id}"))
 
     @override

@@ -16,6 +16,8 @@ from .storage import Storage
 RENEWS_AT = 0.8
 """Part of an access token's life after which it is renewed."""
 DEFAULT_LIFE = 300.0
+MIN_LIFE = 10.0
+"""Seconds. A token that seems to end sooner means a clock that is wrong."""
 UNAUTHORIZED = 401
 
 
@@ -128,8 +130,8 @@ class Tokens:
 def life_of(token: str) -> float:
     """Returns the seconds until a token ends that has just arrived.
 
-    By the clock of this machine. DEFAULT_LIFE for a token without an end, and for one that is over
-    on arrival: then the clock is wrong, and the server's refusal decides.
+    By the clock of this machine. DEFAULT_LIFE for a token without an end, and for one whose life
+    is below MIN_LIFE: then the server's refusal decides.
     """
     try:
         payload = token.split(".")[1]
@@ -137,4 +139,4 @@ def life_of(token: str) -> float:
         left = float(claims["exp"]) - time.time()
     except (LookupError, ValueError, TypeError):
         return DEFAULT_LIFE
-    return left if left > 0 else DEFAULT_LIFE
+    return left if left >= MIN_LIFE else DEFAULT_LIFE

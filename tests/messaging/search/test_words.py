@@ -49,6 +49,7 @@ def test_words_of_a_text_grow_to_twice_its_length(sign: str) -> None:
     (*_, term) = parse_query(sign)
     assert stored_words(f"a {sign} b") == f" a {' '.join(words_of(sign))} b "
     assert term.stored.strip() in stored
+    assert stored_words(sign * 4000, [{"content_type": "image/png"}]) == f"{stored}_file _image "
 
 
 QUERIES = {

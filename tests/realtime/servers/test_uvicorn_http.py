@@ -88,10 +88,16 @@ async def test_connections_of_a_proxy_are_not_counted(
 
 
 @pytest.mark.usefixtures("stock_http")
-@pytest.mark.parametrize(("count", "is_cut"), [(30, False), (14_000, True)])
-async def test_requests_that_wait_for_an_answer_are_limited(count: int, is_cut: bool) -> None:
+@pytest.mark.parametrize(("count", "is_cut"), [(33, False), (34, True), (14_000, True)])
+@pytest.mark.parametrize("body", [b"", b"b"])
+async def test_requests_that_wait_for_an_answer_are_limited(
+    count: int, is_cut: bool, body: bytes
+) -> None:
     protocol, wire = http(HttpToolsProtocol, "192.0.2.1")
-    protocol.data_received(b"GET / HTTP/1.1\r\n\r\n" * count)
+    if body:  # the rest of a body comes in one read with the next requests
+        protocol.data_received(b"POST / HTTP/1.1\r\ncontent-length: 2\r\n\r\na")
+        count -= 1
+    protocol.data_received(body + b"GET / HTTP/1.1\r\n\r\n" * count)
     assert wire.aborted.is_set() == is_cut
-    assert len(protocol.pipeline) == (0 if is_cut else count - 1)
+    assert len(protocol.pipeline) == 32
     protocol.connection_lost(None)
