@@ -55,7 +55,7 @@ class ResponseBytes:
         return None
 
     def note_begun(self, response: "PacedResponse") -> None:
-        self._begun[response] = time.monotonic()
+        self._begun.setdefault(response, time.monotonic())
 
     def note_ended(self, response: "PacedResponse") -> None:
         self._begun.pop(response, None)

@@ -19,7 +19,7 @@ from .models import Mention, Message
 MAX_MENTIONS = 50
 """Names of one message that are looked up."""
 MAX_STRIPPED = 3
-"""Signs at the end of a name of which each number is tried: `@ila...` may be `ila..`."""
+"""Signs at the end that are left out one by one, before all are: `@ila.` may be `ila.` or `ila`."""
 ALL = "all"
 SIGNS = "".join(PUNCTUATION)
 SIGN = re.compile(r"(?<![\w@.+-])@(\S+)")

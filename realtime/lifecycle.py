@@ -91,18 +91,23 @@ class Lifecycle:
         self._task = asyncio.ensure_future(self._drain(number))
 
     async def _drain(self, number: int) -> None:
-        stopping = [asyncio.to_thread(stop) for stop in self._at_shutdown]
-        stopped = asyncio.gather(*stopping, return_exceptions=True)
+        stopping = asyncio.ensure_future(self._stop_registered())
         try:
             await asyncio.sleep(settings.CHAT_DRAIN_DELAY)
             self.stopped = True
             await self._finish_work()
-            await asyncio.wait([stopped], timeout=STOP_TIMEOUT)
+            await asyncio.wait([stopping], timeout=STOP_TIMEOUT)
             self._hub.close_all(CloseCode.RESTART)
             # Lets the close frames reach the clients.
             await asyncio.sleep(FLUSH_DELAY)
         finally:
             self._server_handlers[number](number, None)
+
+    async def _stop_registered(self) -> None:
+        calls = [asyncio.to_thread(stop) for stop in self._at_shutdown]
+        for error in await asyncio.gather(*calls, return_exceptions=True):
+            if error is not None:
+                log.error("A part of the process did not stop", exc_info=error)
 
     async def _finish_work(self) -> None:
         for _ in range(int(DRAIN_TIMEOUT / 0.02)):

@@ -51,7 +51,7 @@ class Delivery:
         self._carry_out(decide(_one_per_device(rows), self._sockets), keys)
         if len(rows) == free:
             return True
-        # Rows of a user or host with its share may wait for the next place.
+        # Rows of a user or host with its share may wait for the next slot.
         is_short = bool(self._slots.full_users() or self._slots.full_hosts())
         return is_short and self._wait_for_answer()
 

@@ -13,7 +13,7 @@ from .words import words_of
 
 PART = re.compile(r'(?P<minus>(?<!\S)-)?(?:"(?P<phrase>[^"]*)(?:"|$)|(?P<word>[^\s"]+))')
 MAX_TERMS = 20
-"""More are ignored: each is one more comparison for each message that is looked at."""
+"""More are ignored: each is one more comparison for each message that is read."""
 
 
 @dataclass(frozen=True, slots=True)

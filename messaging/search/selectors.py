@@ -57,7 +57,7 @@ SAMPLE = 1024
 FEW = 128
 """Rows that are asked for at once: one by one they take twice as long."""
 FREE_TERMS = 4
-"""A message is compared with each excluded term. With more terms than these fewer are compared."""
+"""With more terms, a step compares fewer messages: each is compared with each excluded term."""
 MAX_ROOM_TOKENS = 200
 """Rooms that a query of the index names."""
 MAX_NAMED_MESSAGES = 100_000
@@ -121,7 +121,7 @@ class _Hit(NamedTuple):
 
 
 class _Scan(NamedTuple):
-    """What one page looked at."""
+    """What one page read."""
 
     hits: list[_Hit]
     end: int | None = None
@@ -154,17 +154,18 @@ def search_messages(search: Search, *, cursor: str | None, limit: int) -> Found:
     return Found(messages, {"next": {"cursor": cursor_after(end), "limit": limit}})
 
 
-def _further_walk(walked: int, found: int, missing: int, left: int) -> int:
-    """Returns how many more messages to walk; 0 when the index may cost less.
+def _further_walk(walked: int, found: int, missing: int, left: int, most: int) -> int:
+    """Returns how many more messages to walk, for at most `most` in all.
 
-    The messages walked so far are taken as a sample. The index finds all that match in the rest,
-    and PostgreSQL reads and sorts them; the walk reads what it takes to fill the page.
+    0 when the index may cost less. The messages walked so far are taken as a sample. The index
+    finds all that match in the rest, and PostgreSQL reads and sorts them; the walk reads what it
+    takes to fill the page.
     """
     if not found:
         return 0
     expected = round(missing * walked / found * MARGIN)
     is_cheaper = expected < left * found / walked * INDEX_COST
-    return expected if is_cheaper else 0
+    return expected if is_cheaper and walked + expected <= most else 0
 
 
 class _Finder:
@@ -224,7 +225,7 @@ class _Finder:
     def find(self, before_id: int | None, count: int) -> _Scan:
         """Returns the newest hits, older than a message of an earlier page."""
         low, high = self._bounds(before_id)
-        newest, hits, step = high, list[_Hit](), self._fewer(WALK)
+        newest, hits, step = high, list[_Hit](), self._bounded(WALK)
         while step:
             middle = max(low, high - step)
             hits += self._walk(middle, high, count - len(hits))
@@ -233,9 +234,8 @@ class _Finder:
             high = middle
             if connection.vendor != "postgresql":  # FTS5 sorts nothing
                 break
-            step = _further_walk(newest - high, len(hits), count - len(hits), high - low)
-            if newest - high + step > self._fewer(MAX_WALK):
-                break
+            missing, most = count - len(hits), self._bounded(MAX_WALK)
+            step = _further_walk(newest - high, len(hits), missing, high - low, most)
         older = self._find_older(low, high, count - len(hits))
         return _Scan(hits + older.hits, older.end)
 
@@ -246,12 +246,13 @@ class _Finder:
         # Without a word to look up, and before an import was indexed, there is only the slow way.
         is_indexed = query and (until is None or until >= high_id)
         if not is_indexed or self._is_common(low, high):
-            middle = max(low, high - self._fewer(MAX_READ))
+            middle = max(low, high - self._bounded(MAX_READ))
             return _Scan(self._walk(middle, high, count), self._id_after(low, middle))
         by_index = self._by_fts5 if connection.vendor == "sqlite" else self._by_gin
         return by_index([query, self._id_at(low), high_id], count)
 
-    def _fewer(self, rows: int) -> int:
+    def _bounded(self, rows: int) -> int:
+        """Returns how many messages a step may compare, fewer for more than FREE_TERMS."""
         return rows * FREE_TERMS // max(FREE_TERMS, len(self._terms))
 
     def _is_common(self, low: int, high: int) -> bool:
@@ -274,7 +275,7 @@ class _Finder:
 
     def _by_fts5(self, found: Sequence[Any], count: int) -> _Scan:
         """Reads what the index finds, a few rows at a time, until the page is full."""
-        most = self._fewer(MAX_READ)
+        most = self._bounded(MAX_READ)
         self._execute(BY_FTS5, [*self._values, *found, most])
         hits, read, rows = list[_Hit](), 0, list[Any]()
         while len(hits) < count and (more := self._database.fetchmany(FEW)):

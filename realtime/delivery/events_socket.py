@@ -21,7 +21,7 @@ from rooms.followed_rooms import FollowedRoom, Memberships
 
 from .local_room import LocalRoom
 from .send_queue import SendQueue
-from .subscriber import Subscriber, disconnect_slow_consumer, error_frame, text_event
+from .subscriber import Subscriber, end_slow_queue, error_frame, text_event
 
 
 class EventsSubscriber(Subscriber):
@@ -105,7 +105,7 @@ class EventsSocket:
         if not self.ready or self.queue.closing or self.queue.disconnected:
             return
         if not self.queue.put(event):
-            disconnect_slow_consumer(self.queue, self.caller.user_id)
+            end_slow_queue(self.queue, self.caller.user_id)
 
     def send(self, text: str) -> None:
         self.write(text_event(text))

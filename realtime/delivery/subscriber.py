@@ -158,7 +158,7 @@ class Subscriber:
         if self.queue.closing:
             return
         self.forget_buffered()
-        disconnect_slow_consumer(self.queue, self.caller.user_id)
+        end_slow_queue(self.queue, self.caller.user_id)
 
     def end(self, error: DomainError) -> None:
         """Sends the error, then closes with its code (contract §3)."""
@@ -172,7 +172,7 @@ class Subscriber:
         self.queue.close(code)
 
 
-def disconnect_slow_consumer(queue: SendQueue, user_id: int) -> None:
+def end_slow_queue(queue: SendQueue, user_id: int) -> None:
     """Sends `too_slow` and closes 4408, once."""
     if queue.closing:
         return

@@ -192,7 +192,7 @@ def test_members_of_more_rooms_than_a_query_names_find_the_same(
 
 @pytest.fixture
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes each page look at 2 messages by the walk, and at 4 older ones."""
+    """Makes each page read 2 messages by the walk, and 4 older ones."""
     small = {"WALK": 2, "MAX_WALK": 4, "MAX_READ": 4, "SAMPLE": 2, "MAX_MATCHES": 4}
     for name, value in (*small.items(), ("MAX_ROOM_TOKENS", 0)):
         monkeypatch.setattr(selectors, name, value)
@@ -229,7 +229,7 @@ def test_many_excluded_words_are_compared_with_fewer_messages(
 
 @pytest.mark.parametrize("text", ["", "word", '"a word"', "-absent wo"])
 @pytest.mark.parametrize("is_indexed", [True, False])
-def test_a_page_looks_at_a_limited_number_of_messages_and_links_on(
+def test_a_page_reads_a_limited_number_of_messages_and_links_on(
     ila: Caller,
     room: Room,
     small_steps: None,
@@ -430,7 +430,8 @@ def test_a_page_costs_a_bounded_number_of_statements(
 def test_walk_goes_on_where_the_index_would_find_thousands(
     found: int, missing: int, left: int, further: int
 ) -> None:
-    assert selectors._further_walk(4096, found, missing, left) == further
+    walk = selectors._further_walk(4096, found, missing, left, selectors.MAX_WALK)
+    assert walk == further
 
 
 def test_further_walk_and_index_find_the_same(
